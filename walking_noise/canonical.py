@@ -1,0 +1,72 @@
+"""One form for runs that do the same, and the keys derived from it.
+
+Noise is given by its levels per noise point, so that a level of 0 in any series is the run without noise, and settings
+that change nothing (an order without two terms, a seed without noise) are left out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from walking_noise.noise import noise_kinds
+from walking_noise.noise.kind import gaussian
+
+if TYPE_CHECKING:
+    from walking_noise.config import RunConfig
+
+PACK_SETTINGS = (
+    "data.name",
+    "data.transform",
+    "model.name",
+    "model.batch_norm",
+    "training.epochs",
+    "training.batch_size",
+)
+"""What must be equal in a pack: everything that changes the shape of a tensor or the number of steps."""
+
+
+def pack(config: RunConfig) -> dict[str, Any]:
+    """The settings that must be equal in a pack."""
+    flat = config.to_flat()
+    return {name: flat[name] for name in PACK_SETTINGS}
+
+
+def training(config: RunConfig) -> dict[str, Any]:
+    """What determines the trained weights."""
+    content: dict[str, Any] = pack(config) | {
+        "training.learning_rate": config.training.learning_rate,
+        "training.weight_clamp": config.training.weight_clamp,
+        "seed": config.seed,
+    }
+    if config.noisy_training:
+        content["training noise"] = _noise(config)
+        if any(level.mul > 0 for level in config.levels):
+            content["noise.gradient"] = config.noise.gradient
+    return content
+
+
+def run(config: RunConfig) -> dict[str, Any]:
+    """What determines the result."""
+    content = training(config) | {"evaluation.curve": config.evaluation.curve}
+    if config.noisy:
+        content["inference noise"] = _noise(config)
+        content["noise.seed"] = config.noise_seed
+    return content
+
+
+def digest(content: dict[str, Any]) -> str:
+    """A short key, equal for equal contents."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(text.encode(), digest_size=10).hexdigest()
+
+
+def _noise(config: RunConfig) -> dict[str, Any]:
+    kind = noise_kinds()[config.noise.kind]
+    noise: dict[str, Any] = {"levels": [list(level) for level in config.levels]}
+    if kind.draw is not gaussian:
+        noise["distribution of"] = kind.name
+    if any(level.mul > 0 and level.add > 0 for level in config.levels):
+        noise["order"] = config.noise.order
+    return noise

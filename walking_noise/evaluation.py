@@ -1,0 +1,73 @@
+"""Accuracy on the validation set, with each run's noise at inference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from walking_noise.config import RunConfig
+from walking_noise.data import DataSet, validation_blocks
+from walking_noise.noise.audit import Audit, mismatch
+from walking_noise.noise.injection import Injection
+from walking_noise.pack import Pack
+
+BLOCK = 250
+"""Samples evaluated at once. A part of the method: noise at inference is keyed by the block a sample stands in."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One run's score in one pass over the validation set.
+
+    Attributes
+    ----------
+    accuracy
+        Share of samples answered correctly, in [0, 1]. Logits that are not finite count as the constant answer.
+    nonfinite
+        Share of samples whose logits were not finite.
+    audit
+        The spread of noise and signal in the first block, where it was asked for.
+    """
+
+    accuracy: float
+    nonfinite: float
+    audit: dict[str, Any] | None = None
+
+
+@torch.no_grad()
+def evaluate(
+    pack: Pack,
+    members: Sequence[int],
+    configs: Sequence[RunConfig],
+    data: DataSet,
+    epoch: int,
+    *,
+    audited: bool = False,
+) -> list[Evaluation]:
+    """Score runs on members of a pack: run i is evaluated with the weights of ``members[i]``, after ``epoch`` epochs."""
+    device = data.validation_labels.device
+    noise = Injection(configs, "inference", device)
+    audit = Audit(len(configs[0].points), len(configs)) if audited else None
+    correct = torch.zeros(len(configs), dtype=torch.int64, device=device)
+    nonfinite = torch.zeros(len(configs), dtype=torch.int64, device=device)
+    pack.eval()
+    for start, x, y in validation_blocks(data, BLOCK, device):
+        inject = noise.at(epoch, start // BLOCK, audit=audit if start == 0 else None)
+        logits = pack.forward_members(members, x.expand(len(configs), *x.shape), inject)
+        finite = logits.isfinite().all(-1)
+        answers = torch.where(finite, logits.argmax(-1), data.constant_answer)
+        correct += (answers == y).sum(1)
+        nonfinite += (~finite).sum(1)
+    samples = len(data.validation_labels)
+    return [
+        Evaluation(right / samples, lost / samples, audit.of(i, configs[i].levels) if audit else None)
+        for i, (right, lost) in enumerate(zip(correct.tolist(), nonfinite.tolist(), strict=True))
+    ]
+
+
+def audit_failure(evaluation: Evaluation, config: RunConfig) -> str | None:
+    """Why the noise injected at inference is not what was configured; None if it is."""
+    return None if evaluation.audit is None else mismatch(evaluation.audit, config.levels)

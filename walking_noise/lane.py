@@ -1,0 +1,39 @@
+"""The process behind a lane: ``python -m walking_noise.lane FD``, started by :mod:`walking_noise.lanes` alone."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from multiprocessing.connection import Connection
+
+import torch
+
+from walking_noise.errors import Stopped
+from walking_noise.lanes import IDLE
+from walking_noise.pack_task import PackTask
+from walking_noise.packing import Training
+
+
+def main(descriptor: int) -> None:
+    """Run the packs that come over the pipe, until it is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    torch.set_num_threads(1)
+    connection = Connection(descriptor)
+
+    def check() -> None:
+        if connection.poll():
+            raise Stopped("the parent has closed the pipe")
+
+    try:
+        task: PackTask = connection.recv()
+        while True:
+            connection.send(IDLE)
+            members: list[Training] = connection.recv()
+            task.run(members, connection.send, check)
+    except (EOFError, ConnectionError, Stopped):
+        return
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,174 @@
+"""Layers of many runs at once.
+
+Each packed layer holds the parameters of K runs stacked in front, ``(K, *shape)``, under the names of the plain torch
+layer it stands for, and maps ``(K, B, …)`` to ``(K, B, …)``: B samples for each of the K runs. What it computes for one
+run does not depend on the others. :func:`pack_layer` finds the packed layer for a plain one; a layer it does not know
+runs member by member, which is slower and gives the same numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import singledispatch
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from walking_noise.points import NoisePoint
+
+
+def _stacked(tensors: Sequence[Tensor]) -> nn.Parameter:
+    return nn.Parameter(torch.stack([tensor.detach() for tensor in tensors]))
+
+
+class MemberByMember(nn.Module):
+    """Any layer, run by run: the reference that every faster packed layer is tested against."""
+
+    def __init__(self, members: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self._template = [members[0]]
+        for name, _ in members[0].named_parameters():
+            self.register_parameter(_flat(name), _stacked([m.get_parameter(name) for m in members]))
+        for name, _ in members[0].named_buffers():
+            self.register_buffer(_flat(name), torch.stack([m.get_buffer(name) for m in members]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        template = self._template[0].train(self.training)
+        names = [name for name, _ in (*template.named_parameters(), *template.named_buffers())]
+        stacks = [getattr(self, _flat(name)).unbind(0) for name in names]
+        outputs = [
+            functional_call(template, dict(zip(names, tensors, strict=True)), (member,))
+            for member, *tensors in zip(x.unbind(0), *stacks, strict=True)
+        ]
+        return torch.stack(outputs)
+
+
+class PackedLinear(nn.Module):
+    """Linear layers with weights ``(K, out, in)`` as one batched matrix product."""
+
+    def __init__(self, members: Sequence[nn.Linear]) -> None:
+        super().__init__()
+        self.weight = _stacked([member.weight for member in members])
+        self.bias = _stacked([member.bias for member in members])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.baddbmm(self.bias.unsqueeze(1), x, self.weight.transpose(1, 2))
+
+
+class PackedConv2d(nn.Module):
+    """Convolutions with weights ``(K, out, in, height, width)``.
+
+    A grouped convolution where the device is fast at it, else one convolution per run: on a CPU the loop was measured as
+    fast as groups, and it gives the same bits whatever K is.
+    """
+
+    def __init__(self, members: Sequence[nn.Conv2d]) -> None:
+        super().__init__()
+        self.stride, self.padding = members[0].stride, members[0].padding
+        self.weight = _stacked([member.weight for member in members])
+        self.bias = _stacked([cast(Tensor, member.bias) for member in members])
+
+    def forward(self, x: Tensor) -> Tensor:
+        if len(x) == 1 or x.device.type != "cpu":
+            return self._grouped(x)
+        members = zip(x.unbind(0), self.weight.unbind(0), self.bias.unbind(0), strict=True)
+        return torch.stack([F.conv2d(x, w, b, self.stride, self.padding) for x, w, b in members])  # type: ignore[arg-type]
+
+    def _grouped(self, x: Tensor) -> Tensor:
+        weight, bias = self.weight.flatten(0, 1), self.bias.flatten()
+        y = F.conv2d(_merged(x), weight, bias, self.stride, self.padding, groups=len(x))  # type: ignore[arg-type]
+        return _split(y, len(x))
+
+
+class PackedBatchNorm(nn.Module):
+    """BatchNorm over the channels of all runs side by side; statistics ``(K, channels)``."""
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, members: Sequence[nn.BatchNorm1d | nn.BatchNorm2d]) -> None:
+        super().__init__()
+        self.eps, self.momentum = members[0].eps, members[0].momentum
+        self.weight = _stacked([member.weight for member in members])
+        self.bias = _stacked([member.bias for member in members])
+        self.register_buffer("running_mean", torch.stack([m.running_mean for m in members]))
+        self.register_buffer("running_var", torch.stack([m.running_var for m in members]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.batch_norm(
+            _merged(x),
+            self.running_mean.view(-1),
+            self.running_var.view(-1),
+            self.weight.flatten(),
+            self.bias.flatten(),
+            training=self.training,
+            momentum=self.momentum,
+            eps=self.eps,
+        )
+        return _split(y, len(x))
+
+
+class SampleBySample(nn.Module):
+    """A layer without parameters that treats every sample alone, for all runs at once."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.layer(x.flatten(0, 1))
+        return cast(Tensor, y.unflatten(0, x.shape[:2]))
+
+
+def _merged(x: Tensor) -> Tensor:
+    """``(K, B, C, …)`` to ``(B, K·C, …)``; no copy for K = 1."""
+    return x.transpose(0, 1).flatten(1, 2)
+
+
+def _split(x: Tensor, runs: int) -> Tensor:
+    """``(B, K·C, …)`` to ``(K, B, C, …)``, as a view."""
+    return x.unflatten(1, (runs, -1)).transpose(0, 1)
+
+
+def _flat(name: str) -> str:
+    """A parameter's dotted name as torch allows it on one module."""
+    return name.replace(".", "__")
+
+
+@singledispatch
+def pack_layer(first: nn.Module, members: Sequence[nn.Module]) -> nn.Module:
+    """The packed layer for K equal layers; ``first`` is the first of ``members`` and chooses by its type."""
+    return MemberByMember(members)
+
+
+@pack_layer.register
+def _(first: nn.Linear, members: Sequence[nn.Linear]) -> nn.Module:
+    return PackedLinear(members) if first.bias is not None else MemberByMember(members)
+
+
+@pack_layer.register
+def _(first: nn.Conv2d, members: Sequence[nn.Conv2d]) -> nn.Module:
+    plain = first.groups == 1 and first.dilation == (1, 1) and first.bias is not None
+    return PackedConv2d(members) if plain and first.padding_mode == "zeros" else MemberByMember(members)
+
+
+@pack_layer.register(nn.BatchNorm1d)
+@pack_layer.register(nn.BatchNorm2d)
+def _(first: nn.BatchNorm1d | nn.BatchNorm2d, members: Sequence[nn.BatchNorm1d | nn.BatchNorm2d]) -> nn.Module:
+    plain = first.affine and first.track_running_stats and first.momentum is not None
+    return PackedBatchNorm(members) if plain else MemberByMember(members)
+
+
+@pack_layer.register(nn.MaxPool2d)
+@pack_layer.register(nn.Flatten)
+def _(first: nn.Module, members: Sequence[nn.Module]) -> nn.Module:
+    return SampleBySample(first)
+
+
+@pack_layer.register(nn.ReLU)
+@pack_layer.register(NoisePoint)
+def _(first: nn.Module, members: Sequence[nn.Module]) -> nn.Module:
+    return first

@@ -1,0 +1,44 @@
+"""The networks of the papers, as plain torch modules; one file each, which defines ``MODEL``."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import torch
+from torch import nn
+
+import walking_noise.models as this_package
+from walking_noise.models.model import Model
+from walking_noise.points import Point, points_of, with_noise_points
+from walking_noise.registry import discover
+
+__all__ = ["Model", "build", "models", "noise_points"]
+
+
+@cache
+def models() -> dict[str, Model]:
+    """Every model, by name."""
+    return discover(this_package, "MODEL")
+
+
+def build(name: str, inputs: tuple[int, ...], classes: int, batch_norm: bool) -> nn.Sequential:
+    """The network with its noise points, freshly initialised from torch's global random numbers.
+
+    Parameters
+    ----------
+    inputs
+        Shape of one sample, (channels, height, width).
+
+    Raises
+    ------
+    ValueError
+        The model cannot take inputs of that shape.
+    """
+    return with_noise_points(models()[name].build(inputs, classes, batch_norm))
+
+
+@cache
+def noise_points(name: str, inputs: tuple[int, ...], classes: int, batch_norm: bool) -> tuple[Point, ...]:
+    """The noise points of a model, without building its weights."""
+    with torch.device("meta"):
+        return points_of(build(name, inputs, classes, batch_norm))

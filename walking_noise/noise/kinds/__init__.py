@@ -1,0 +1,1 @@
+"""The kinds of noise, one file each; every file defines ``KIND``."""

@@ -1,0 +1,57 @@
+"""What made a result: code, libraries, device, data."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from functools import cache
+from pathlib import Path
+
+import torch
+
+from walking_noise.data import DataSet
+from walking_noise.version import __version__
+
+
+@cache
+def commit() -> str | None:
+    """The commit of the checkout this code runs from, with ``+`` if files were changed since; None outside one."""
+    folder = Path(__file__).parent
+    try:
+        head = _git(folder, "rev-parse", "HEAD")
+        changed = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", ".")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return head + ("+" if changed else "")
+
+
+def device_name(device: torch.device) -> str:
+    """The model of a GPU, or the processor of this machine."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
+
+
+def provenance(data: DataSet, device: torch.device) -> dict[str, str | None]:
+    """Names and versions of all that determines a result besides its settings."""
+    return {
+        "version": __version__,
+        "commit": commit(),
+        "data_checksum": data.checksum,
+        "torch": torch.__version__,
+        "cuda": torch.version.cuda if device.type == "cuda" else None,
+        "device": device_name(device),
+    }
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(folder), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+@cache
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

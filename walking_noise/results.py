@@ -1,0 +1,116 @@
+"""What a run ends with."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from walking_noise.config import RunConfig
+from walking_noise.data import DataSet
+from walking_noise.evaluation import Evaluation
+from walking_noise.training import LAST_EPOCHS, Trained
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished run.
+
+    Attributes
+    ----------
+    accuracy
+        Mean of ``last_accuracies``, in [0, 1].
+    last_accuracies
+        Validation accuracy after each of the last five epochs; for noise at inference only, of one pass at the end.
+    validation_curve
+        Validation accuracy after every epoch, where the run asked for it.
+    training_loss
+        Mean cross-entropy of every epoch; None where it was not finite.
+    mean_abs_weight
+        Mean absolute weight of each conv and linear layer after training.
+    outcome
+        ``trained``; ``overflow``: float32 could not hold the logits of finite weights; ``diverged``: the weights
+        themselves are not finite. The latter two are results, with the accuracy they had.
+    overflow_epoch, diverged_epoch
+        The first such epoch, 1 being the first of the training.
+    nonfinite
+        Share of validation samples with logits that are not finite, in the last pass.
+    floor
+        Validation accuracy of the constant answer.
+    points
+        Names of the noise points, in the order of their numbers.
+    audit
+        Measured spread of the injected terms and of the signal per noise point, at ``inference`` and in ``training``.
+    seconds
+        This run's share of the time its pack took.
+    pack_size
+        Networks trained together with it.
+    """
+
+    accuracy: float
+    last_accuracies: list[float]
+    validation_curve: list[float] | None
+    training_loss: list[float | None]
+    mean_abs_weight: dict[str, float]
+    outcome: str
+    overflow_epoch: int | None
+    diverged_epoch: int | None
+    nonfinite: float
+    floor: float
+    points: list[str]
+    audit: dict[str, Any]
+    epochs: int
+    seconds: float
+    pack_size: int
+    device: str
+    provenance: dict[str, str | None]
+
+    def to_document(self) -> dict[str, Any]:
+        """The result as plain values, without what is not there."""
+        return {name: value for name, value in asdict(self).items() if name != "validation_curve" or value is not None}
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A run that ended without a result: what went wrong in one line, and the traceback if there is one."""
+
+    error: str
+    trace: str = ""
+
+
+def result_of(
+    config: RunConfig,
+    trained: Trained,
+    inference_only: Evaluation | None,
+    data: DataSet,
+    *,
+    seconds: float,
+    pack_size: int,
+    device: str,
+    provenance: dict[str, str | None],
+) -> Result:
+    """Put together a run's result; ``inference_only`` is its one pass if it has noise at inference only."""
+    passes = [inference_only] if inference_only else trained.evaluations
+    last = [evaluation.accuracy for evaluation in passes[-LAST_EPOCHS:]]
+    overflow_epoch = trained.overflow_epoch
+    if overflow_epoch is None and trained.diverged_epoch is None and passes[-1].nonfinite > 0:
+        overflow_epoch = config.training.epochs
+    return Result(
+        accuracy=sum(last) / len(last),
+        last_accuracies=last,
+        validation_curve=[evaluation.accuracy for evaluation in passes] if config.evaluation.curve else None,
+        training_loss=[loss if math.isfinite(loss) else None for loss in trained.training_loss],
+        mean_abs_weight=trained.mean_abs_weight,
+        outcome="overflow" if overflow_epoch else "diverged" if trained.diverged_epoch else "trained",
+        overflow_epoch=overflow_epoch,
+        diverged_epoch=trained.diverged_epoch,
+        nonfinite=passes[-1].nonfinite,
+        floor=data.floor,
+        points=[point.name for point in config.points],
+        audit={"inference": passes[-1].audit, "training": trained.training_audit},
+        epochs=config.training.epochs,
+        seconds=seconds,
+        pack_size=pack_size,
+        device=device,
+        provenance=provenance,
+    )
