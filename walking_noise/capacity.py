@@ -24,6 +24,7 @@ COPIES = 4
 
 
 def default_device() -> torch.device:
+    """A GPU if torch sees one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
@@ -35,8 +36,8 @@ def lanes(device: torch.device) -> int:
 def trained_together(config: RunConfig, device: torch.device) -> int:
     """The most networks like this run's that train as one.
 
-    On a CPU a convolution is no faster for many runs than for one, so networks with convolutions train one by one there,
-    each on its core.
+    On a CPU a convolution is no faster for many runs than for one, so networks with convolutions train one by one
+    there, each on its core.
     """
     if device.type == "cpu":
         return 1 if _has_convolutions(config.model.name, *_shape(config)) else CPU_PACK

@@ -27,12 +27,16 @@ from walking_noise.settings import (
 
 @dataclasses.dataclass(frozen=True)
 class DataConfig:
+    """What is learned: the data set, and what is done to its samples."""
+
     name: str = setting("mnist5k", one_of(data.sources))
     transform: str = setting("release", one_of(lambda: ("release", "none")))
 
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
+    """The network."""
+
     name: str = setting("mlp", one_of(models.models))
     batch_norm: bool = setting(False, flag)
 
@@ -41,13 +45,15 @@ def _point(value: Any) -> int | str:
     if value in ("global", "mapped"):
         return str(value)
     try:
-        return integer(0)(value)
+        return int(integer(0)(value))
     except ValueError:
         raise ValueError("allowed: global, mapped, or the number of a noise point") from None
 
 
 @dataclasses.dataclass(frozen=True)
 class NoiseConfig:
+    """What is injected, where and when; levels are standard deviations (Walking Noise, section 3)."""
+
     kind: str = setting("additive", one_of(noise_kinds))
     std: float | tuple[float, ...] = setting(0.0, one_or_per_point(real(0)))
     amplitude: float | tuple[float, ...] | None = setting(None, optional(one_or_per_point(real(0))))
@@ -64,6 +70,8 @@ class NoiseConfig:
 
 @dataclasses.dataclass(frozen=True)
 class TrainingConfig:
+    """How the network is trained: Adam, cosine annealing over all epochs, cross-entropy."""
+
     epochs: int = setting(20, integer(1))
     batch_size: int = setting(128, integer(2))
     learning_rate: float = setting(1e-3, real(0, open_low=True))
@@ -72,6 +80,8 @@ class TrainingConfig:
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationConfig:
+    """What is measured besides the accuracy: with ``curve``, the validation accuracy after every epoch."""
+
     curve: bool = setting(False, flag)
 
 
@@ -106,9 +116,7 @@ class RunConfig:
 
     def to_flat(self) -> dict[str, Any]:
         """Every setting under its dotted name, as plain values."""
-        return {
-            name: list(value) if isinstance(value, tuple) else value for name, value in leaves(self)
-        }
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in leaves(self)}
 
     def to_dict(self) -> dict[str, Any]:
         """Every setting, nested, as plain values."""
@@ -125,9 +133,7 @@ class RunConfig:
     def points(self) -> tuple[Point, ...]:
         """The noise points of this run's model."""
         source = data.sources()[self.data.name]
-        return models.noise_points(
-            self.model.name, tuple(source.shape), source.classes, self.model.batch_norm
-        )
+        return models.noise_points(self.model.name, tuple(source.shape), source.classes, self.model.batch_norm)
 
     @property
     def level_settings(self) -> tuple[str, ...]:
@@ -150,9 +156,9 @@ class RunConfig:
                 return Levels(0.0, 0.0)
             if point.after_batch_norm and not noise.on_batch_norm:
                 return Levels(0.0, 0.0)
-            return kind.levels(**{
-                name: value[point.number] if isinstance(value, tuple) else value for name, value in given.items()
-            })
+            return kind.levels(
+                **{name: value[point.number] if isinstance(value, tuple) else value for name, value in given.items()}
+            )
 
         return tuple(at(point) for point in self.points)
 

@@ -47,7 +47,7 @@ def evaluate(
     *,
     audited: bool = False,
 ) -> list[Evaluation]:
-    """Score runs on members of a pack: run i is evaluated with the weights of ``members[i]``, after ``epoch`` epochs."""
+    """Score runs on members of a pack, after ``epoch`` epochs: run i with the weights of ``members[i]``."""
     device = data.validation_labels.device
     noise = Injection(configs, "inference", device)
     audit = Audit(len(configs[0].points), len(configs)) if audited else None

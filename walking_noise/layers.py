@@ -61,8 +61,8 @@ class PackedLinear(nn.Module):
 class PackedConv2d(nn.Module):
     """Convolutions with weights ``(K, out, in, height, width)``.
 
-    A grouped convolution where the device is fast at it, else one convolution per run: on a CPU the loop was measured as
-    fast as groups, and it gives the same bits whatever K is.
+    A grouped convolution on a GPU. On a CPU one convolution per run, which was measured to be as fast and gives the
+    same bits whatever K is.
     """
 
     def __init__(self, members: Sequence[nn.Conv2d]) -> None:
@@ -75,11 +75,11 @@ class PackedConv2d(nn.Module):
         if len(x) == 1 or x.device.type != "cpu":
             return self._grouped(x)
         members = zip(x.unbind(0), self.weight.unbind(0), self.bias.unbind(0), strict=True)
-        return torch.stack([F.conv2d(x, w, b, self.stride, self.padding) for x, w, b in members])  # type: ignore[arg-type]
+        return torch.stack([F.conv2d(x, w, b, self.stride, self.padding) for x, w, b in members])
 
     def _grouped(self, x: Tensor) -> Tensor:
         weight, bias = self.weight.flatten(0, 1), self.bias.flatten()
-        y = F.conv2d(_merged(x), weight, bias, self.stride, self.padding, groups=len(x))  # type: ignore[arg-type]
+        y = F.conv2d(_merged(x), weight, bias, self.stride, self.padding, groups=len(x))
         return _split(y, len(x))
 
 
@@ -91,11 +91,11 @@ class PackedBatchNorm(nn.Module):
 
     def __init__(self, members: Sequence[nn.BatchNorm1d | nn.BatchNorm2d]) -> None:
         super().__init__()
-        self.eps, self.momentum = members[0].eps, members[0].momentum
+        self.eps, self.momentum = members[0].eps, cast(float, members[0].momentum)
         self.weight = _stacked([member.weight for member in members])
         self.bias = _stacked([member.bias for member in members])
-        self.register_buffer("running_mean", torch.stack([m.running_mean for m in members]))
-        self.register_buffer("running_var", torch.stack([m.running_var for m in members]))
+        self.register_buffer("running_mean", torch.stack([m.get_buffer("running_mean") for m in members]))
+        self.register_buffer("running_var", torch.stack([m.get_buffer("running_var") for m in members]))
 
     def forward(self, x: Tensor) -> Tensor:
         y = F.batch_norm(
@@ -119,8 +119,8 @@ class SampleBySample(nn.Module):
         self.layer = layer
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.layer(x.flatten(0, 1))
-        return cast(Tensor, y.unflatten(0, x.shape[:2]))
+        y: Tensor = self.layer(x.flatten(0, 1))
+        return y.unflatten(0, x.shape[:2])
 
 
 def _merged(x: Tensor) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import tempfile
 from dataclasses import asdict
@@ -45,7 +44,7 @@ class Networks:
             try:
                 torch.save(asdict(trained), part)
                 part.close()
-                os.replace(part.name, self._path(config))
+                Path(part.name).replace(self._path(config))
             except BaseException:
                 Path(part.name).unlink(missing_ok=True)
                 raise

@@ -10,10 +10,15 @@ from torch import Tensor, nn
 
 BETAS = (0.9, 0.999)
 EPS = 1e-8
+VECTOR = 16
+"""float32 numbers in the widest vector register of a CPU."""
 
 
 def cosine_rate(learning_rate: float, epoch: int, epochs: int) -> float:
-    """The learning rate in an epoch (0 is the first): cosine annealing to 0 over all epochs (Loshchilov and Hutter 2017)."""
+    """The learning rate in an epoch, 0 being the first.
+
+    Cosine annealing to 0 over all epochs (Loshchilov and Hutter 2017).
+    """
     return 0.5 * learning_rate * (1 + math.cos(math.pi * epoch / epochs))
 
 
@@ -42,17 +47,15 @@ class PackedAdam:
             parameter.grad = None
 
     def _update(self, members: slice, rate: float, step: float) -> None:
-        def part(tensors: Sequence[Tensor | None]) -> list[Tensor]:
-            return [tensor[members] for tensor in tensors if tensor is not None]
-
-        parameters = part(self.parameters)
+        gradients = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
+        parameters = _in_rows(self.parameters, members)
         torch._fused_adam_(
             parameters,
-            part([parameter.grad for parameter in self.parameters]),
-            part(self.means),
-            part(self.squares),
+            _in_rows(gradients, members),
+            _in_rows(self.means, members),
+            _in_rows(self.squares, members),
             [],
-            [torch.tensor(step + 1, device=parameter.device) for parameter in parameters],
+            [torch.tensor(step + 1, device=row.device) for row in parameters],
             lr=rate,
             beta1=BETAS[0],
             beta2=BETAS[1],
@@ -61,3 +64,16 @@ class PackedAdam:
             amsgrad=False,
             maximize=False,
         )
+
+
+def _in_rows(tensors: Sequence[Tensor], members: slice) -> list[Tensor]:
+    """The chosen members' parts, as whole tensors where each member fills whole vectors, else member by member.
+
+    The kernel rounds the elements left over at the end of a tensor in another way than those in full vectors, so a
+    member's elements must stand in the same place of a vector whatever the size of the pack.
+    """
+    rows: list[Tensor] = []
+    for tensor in tensors:
+        chosen = tensor[members]
+        rows.extend([chosen] if tensor[0].numel() % VECTOR == 0 else chosen.unbind(0))
+    return rows

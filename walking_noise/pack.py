@@ -25,7 +25,7 @@ def initialised(config: RunConfig) -> nn.Sequential:
     """The run's network with torch's default initialisation, drawn from the run's seed."""
     source = data.sources()[config.data.name]
     with _initialising, torch.random.fork_rng(devices=[]):
-        torch.random.default_generator.manual_seed(key(config.seed, "initialisation"))
+        torch.default_generator.manual_seed(key(config.seed, "initialisation"))
         return models.build(config.model.name, tuple(source.shape), source.classes, config.model.batch_norm)
 
 
@@ -64,11 +64,8 @@ class Pack(nn.Module):
 
     def weights(self) -> dict[str, nn.Parameter]:
         """The weights ``(K, …)`` of the conv and linear layers, by layer; no biases, no BatchNorm."""
-        return {
-            name: layer.weight
-            for name, layer in self.layers.items()
-            if isinstance(getattr(layer, "weight", None), nn.Parameter) and layer.weight.dim() > 2
-        }
+        named = {name: getattr(layer, "weight", None) for name, layer in self.layers.items()}
+        return {name: weight for name, weight in named.items() if isinstance(weight, nn.Parameter) and weight.dim() > 2}
 
     def finite(self) -> Tensor:
         """For each member whether all of its parameters are finite, ``(K,)``."""

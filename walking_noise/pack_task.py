@@ -13,8 +13,8 @@ import torch
 
 from walking_noise import capacity, data
 from walking_noise.config import RunConfig
-from walking_noise.evaluation import Evaluation, audit_failure, evaluate
 from walking_noise.errors import Stopped, WalkingNoiseError
+from walking_noise.evaluation import Evaluation, audit_failure, evaluate
 from walking_noise.networks import Networks
 from walking_noise.noise.audit import mismatch
 from walking_noise.pack import Pack, initialised
@@ -72,7 +72,7 @@ class PackTask:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Let torch use one thread on the CPU: the order of its sums, and so the last bit of a result, depends on their number."""
+    """One thread for torch on the CPU: the order of its sums, and so a result's last bit, depends on their number."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -86,7 +86,7 @@ def _all(members: Sequence[Training], failure: Failure) -> list[tuple[int, Outco
 
 
 class _PackRun:
-    """Trains the networks of one pack, or takes them from where they are kept, and evaluates all runs that share them."""
+    """Trains the networks of one pack, or takes them from where they are kept, and evaluates all runs of them."""
 
     def __init__(
         self,

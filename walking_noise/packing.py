@@ -47,9 +47,7 @@ def trainings(configs: Sequence[RunConfig]) -> list[Training]:
     return list(found.values())
 
 
-def packs(
-    configs: Sequence[RunConfig], together: dict[str, int], lanes: int
-) -> Iterator[list[Training]]:
+def packs(configs: Sequence[RunConfig], together: dict[str, int], lanes: int) -> Iterator[list[Training]]:
     """Split runs into packs of at most ``together[pack key]`` trainings, spread over the lanes."""
     by_key: dict[str, list[Training]] = {}
     for training in trainings(configs):

@@ -78,7 +78,9 @@ def train(
         outcomes[index] = outcome
     failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
     if failures:
-        raise RunsFailed(f"{len(failures)} of {len(configs)} runs failed; the first: {failures[0].error}", list(outcomes))
+        raise RunsFailed(
+            f"{len(failures)} of {len(configs)} runs failed; the first: {failures[0].error}", list(outcomes)
+        )
     return [outcome for outcome in outcomes if isinstance(outcome, Result)]
 
 

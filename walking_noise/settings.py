@@ -31,7 +31,7 @@ def integer(low: int, high: int = 2**63 - 1) -> Check:
     bounds = f">= {low}" if high == 2**63 - 1 else f"{low}..{high}"
 
     def check(value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, numbers.Integral) or not low <= value <= high:
+        if isinstance(value, bool) or not isinstance(value, numbers.Integral) or not low <= int(value) <= high:
             raise ValueError(f"allowed is a whole number {bounds}")
         return int(value)
 

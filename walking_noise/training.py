@@ -72,7 +72,7 @@ def train_pack(
     noise = Injection(configs, "training", device)
     audit = Audit(len(configs[0].points), len(configs))
     batches = TrainingBatches(data, [config.seed for config in configs], training.batch_size, device)
-    clamp = _weight_bounds(configs, device)
+    bounds = _weight_bounds(configs, device)
     health = Health(len(configs))
     losses: list[Tensor] = []
     evaluations: list[list[Evaluation]] = [[] for _ in configs]
@@ -85,9 +85,9 @@ def train_pack(
             logits = pack(x, noise.at(step, audit=audit if first else None))
             loss = _cross_entropy(logits, y)
             health.after_loss(pack, loss.detach(), epoch + 1)
-            loss.sum().backward()  # type: ignore[no-untyped-call]
+            loss.sum().backward()
             optimizer.step(rates)
-            _clamp_weights(pack, clamp)
+            _clamp_weights(pack, bounds)
             total += loss.detach() * y.shape[1]
             after_batch()
         losses.append(total.cpu() / len(data.train_labels))

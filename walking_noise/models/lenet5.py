@@ -14,11 +14,12 @@ HIDDEN = (120, 84)
 
 
 def build(inputs: tuple[int, ...], classes: int, batch_norm: bool) -> nn.Sequential:
+    """Its layers for inputs (channels, height, width) of at least 16×16."""
     layers: Layers = OrderedDict()
     channels, height, width = inputs
     for number, filters in enumerate(CHANNELS, start=1):
-        norm = nn.BatchNorm2d(filters) if batch_norm else None
-        add_block(layers, "conv", number, nn.Conv2d(channels, filters, KERNEL), norm)
+        norm2d = nn.BatchNorm2d(filters) if batch_norm else None
+        add_block(layers, "conv", number, nn.Conv2d(channels, filters, KERNEL), norm2d)
         layers[f"pool{number}"] = nn.MaxPool2d(POOL)
         channels, height, width = filters, (height - KERNEL + 1) // POOL, (width - KERNEL + 1) // POOL
     if min(height, width) < 1:

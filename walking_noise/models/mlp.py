@@ -13,6 +13,7 @@ HIDDEN = 64
 
 
 def build(inputs: tuple[int, ...], classes: int, batch_norm: bool) -> nn.Sequential:
+    """Its layers for inputs of any shape."""
     layers: Layers = OrderedDict(flatten=nn.Flatten())
     features = prod(inputs)
     for number in (1, 2, 3):

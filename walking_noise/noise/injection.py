@@ -33,8 +33,8 @@ class MemberNoise:
 class Injection:
     """The noise of the members of a pack, in training or at inference.
 
-    Draws are functions of the run's seed, the stream, the place in the run (step, or epoch and block of samples) and the
-    noise point. A draw is an independent number for each element of each sample.
+    Draws are functions of the run's seed, the stream, the place in the run (step, or epoch and block of samples) and
+    the noise point. A draw is an independent number for each element of each sample.
 
     Parameters
     ----------
@@ -80,9 +80,9 @@ class Injection:
 
         return inject
 
-    def terms(self, noise: MemberNoise, point: int, place: tuple[int, ...], shape: torch.Size) -> tuple[
-        Tensor | None, Tensor | None
-    ]:
+    def terms(
+        self, noise: MemberNoise, point: int, place: tuple[int, ...], shape: torch.Size
+    ) -> tuple[Tensor | None, Tensor | None]:
         """Draw ``s_mul·e1`` and ``s_add·e2`` for one member; None for a term at level 0."""
         self.generator.manual_seed(key(noise.seed, self.stream, *place, point))
 

@@ -33,9 +33,7 @@ DATA_SET = Source(
     shape=(3, 32, 32),
     classes=10,
     transforms={
-        "release": Transform(
-            crop_padding=4, flip=True, mean=(0.4914, 0.4822, 0.4465), std=(0.2023, 0.1994, 0.2010)
-        ),
+        "release": Transform(crop_padding=4, flip=True, mean=(0.4914, 0.4822, 0.4465), std=(0.2023, 0.1994, 0.2010)),
         "none": Transform(),
     },
     sha256={

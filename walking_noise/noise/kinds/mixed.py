@@ -15,9 +15,11 @@ def levels(
     std_mul: float | None = None,
     std_add: float | None = None,
 ) -> Levels:
+    """Both levels, from amplitude and ratio or as they are given."""
     if amplitude is not None and ratio is not None:
         return Levels(amplitude * (1 - ratio), amplitude * ratio)
-    assert std_mul is not None and std_add is not None
+    assert std_mul is not None
+    assert std_add is not None
     return Levels(std_mul, std_add)
 
 
