@@ -119,8 +119,8 @@ class SampleBySample(nn.Module):
         self.layer = layer
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.layer(x.flatten(0, 1))
-        return y.unflatten(0, x.shape[:2])
+        y: Tensor = self.layer(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+        return y
 
 
 def _merged(x: Tensor) -> Tensor:
@@ -130,7 +130,8 @@ def _merged(x: Tensor) -> Tensor:
 
 def _split(x: Tensor, runs: int) -> Tensor:
     """``(B, K·C, …)`` to ``(K, B, C, …)``, as a view."""
-    return x.unflatten(1, (runs, -1)).transpose(0, 1)
+    split: Tensor = x.unflatten(1, (runs, -1))
+    return split.transpose(0, 1)
 
 
 def _flat(name: str) -> str:

@@ -95,7 +95,7 @@ def train_each(
     progress: Callable[[Progress], None] | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> Iterator[tuple[int, Outcome]]:
-    """As :func:`train`, but yield ``(index into configs, outcome)`` as runs finish; a run that fails ends as a Failure."""
+    """As :func:`train`, but yield ``(index into configs, outcome)`` as runs finish; a failed run is a Failure."""
     device = torch.device(device) if device else capacity.default_device()
     lanes = lanes or capacity.lanes(device)
     together = {config.pack_key: pack_size or capacity.trained_together(config, device) for config in configs}

@@ -28,6 +28,7 @@ def leaves(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def integer(low: int, high: int = 2**63 - 1) -> Check:
+    """A whole number in [low, high]."""
     bounds = f">= {low}" if high == 2**63 - 1 else f"{low}..{high}"
 
     def check(value: Any) -> int:
@@ -57,6 +58,7 @@ def real(low: float, high: float = math.inf, *, open_low: bool = False) -> Check
 
 
 def flag(value: Any) -> bool:
+    """True or false."""
     if not isinstance(value, bool):
         raise ValueError("allowed are true and false")
     return value
