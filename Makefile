@@ -1,0 +1,64 @@
+# All of it happens in .venv, made from the pinned versions of requirements/.
+# Needs Python 3.11 or 3.12, git and make; takes uv where there is one, else fetches it with pip into .venv.
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+UV := $(or $(shell command -v uv 2>/dev/null),$(BIN)/uv)
+UV_INSTALL = $(UV) pip install --python $(BIN)/python
+
+# uv trusts the servers that the system, and so git and pip, trust.
+export UV_SYSTEM_CERTS ?= true
+
+SUITABLE := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))
+PYTHON ?= $(firstword $(foreach python,python3.11 python3.12 python3,\
+	$(shell $(python) -c '$(SUITABLE)' 2>/dev/null && echo $(python))))
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help install demo test lint bench lock clean
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(INSTALLED)  ## install walking_noise and the pinned versions of all it needs into .venv (about 5 GB)
+
+demo: install  ## from a SEML grid to the midpoint table and the report, on real digits
+	$(BIN)/walking-noise demo
+
+test: install  ## pass the tests; choose some with ARGS="-k noise" or ARGS="-m 'not slow'"
+	$(BIN)/pytest $(ARGS)
+
+lint: install  ## check style, format and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+bench: install  ## measure what tests/benchmarks measures
+	$(BIN)/pytest tests/benchmarks --override-ini python_files='bench_*.py' --override-ini timeout=0 --capture=no $(ARGS)
+
+lock: | $(UV)  ## pin the newest versions pyproject.toml allows
+	$(COMPILE) pyproject.toml --all-extras --output-file requirements/lock.txt
+	echo uv | $(COMPILE) - --output-file requirements/uv.txt
+
+clean:  ## remove the environment, the caches and what the demo wrote
+	rm -rf $(VENV) .demo build *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+COMPILE = $(UV) pip compile --quiet --upgrade --generate-hashes --no-annotate --no-emit-index-url \
+	--custom-compile-command 'make lock' --python-version 3.11 --python-platform x86_64-manylinux_2_28
+
+$(INSTALLED): pyproject.toml requirements/lock.txt walking_noise/version.py | $(BIN)/python $(UV)
+	$(UV_INSTALL) --require-hashes --requirements requirements/lock.txt
+	$(UV_INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(BIN)/python:
+	@[ -n "$(PYTHON)" ] || { echo "make: needs Python 3.11 or 3.12; name one with PYTHON=/path/to/python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv --without-pip --clear $(VENV)
+
+$(BIN)/uv: | $(BIN)/python
+	@$(BIN)/python -c 'import ensurepip' 2>/dev/null || { \
+		echo "make: $(PYTHON) lacks ensurepip; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	$(BIN)/python -m ensurepip
+	$(BIN)/python -m pip install --require-hashes --requirement requirements/uv.txt

@@ -1,0 +1,168 @@
+"""The documents of runs, from MongoDB or from a file.
+
+Only what the analysis needs leaves the database. The file is gzipped JSON lines: a header, then one such document per
+line. It needs nothing but the standard library, keeps numbers exactly and null apart from NaN, and what is read
+from it is what was read from the database.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import tempfile
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from analysis.errors import AnalysisError
+
+Document = dict[str, Any]
+
+RESULT_FIELDS = (
+    "accuracy", "validation_curve", "outcome", "diverged_epoch", "overflow_epoch", "nonfinite", "floor", "epochs",
+    "seconds", "pack_size", "device", "provenance",
+)  # fmt: skip
+
+PROJECTION: dict[str, Any] = {
+    "status": 1, "batch_id": 1, "config": 1, "start_time": 1, "stop_time": 1, "fail_trace": {"$slice": -3},
+    **{f"result.{name}": 1 for name in RESULT_FIELDS},
+}  # fmt: skip
+
+BATCH = 1000
+PATIENCE_MS = 5000
+
+_FORMAT = {"format": "walking_noise runs", "version": 1}
+
+
+@dataclass(frozen=True)
+class Source:
+    """Documents to read once: how many there are in each collection, and the documents."""
+
+    collections: dict[str, int]
+    documents: Iterable[Document]
+
+    @property
+    def total(self) -> int:
+        return sum(self.collections.values())
+
+
+def from_database(names: Sequence[str]) -> Source:
+    """The documents of collections, in the order of name and id, through the database that SEML is configured with.
+
+    Raises
+    ------
+    AnalysisError
+        The database does not answer or refuses, or a collection is missing or empty.
+    """
+    from seml.database import get_collection, get_mongodb_config
+
+    try:
+        config = get_mongodb_config()
+    except SystemExit as error:
+        raise AnalysisError(" ".join(str(error).split())) from None
+    place = f"{config['host']}:{config['port']}"
+    names = sorted(set(names))
+    with _in_one_line(place):
+        database = get_collection(names[0], {**config, "serverSelectionTimeoutMS": PATIENCE_MS}).database
+        there = sorted(name for name in database.list_collection_names() if not name.startswith(("fs.", "system.")))
+        totals = {name: database[name].count_documents({}) for name in names if name in there}
+    for name in names:
+        if name not in there:
+            raise AnalysisError(f"there is no collection {name!r}; there are: {', '.join(there) or 'none'}")
+        if totals[name] == 0:
+            raise AnalysisError(f"the collection {name!r} has no runs; add some with `seml {name} add FILE.yaml`")
+
+    def documents() -> Iterator[Document]:
+        with _in_one_line(place):
+            for name in names:
+                for document in database[name].find({}, PROJECTION).sort("_id", 1).batch_size(BATCH):
+                    yield {"collection": name, **{key: _plain(value) for key, value in document.items()}}
+
+    return Source(totals, documents())
+
+
+def from_file(path: Path, names: Sequence[str] = ()) -> Source:
+    """The documents that :func:`save` wrote to ``path``; of some collections only, if ``names`` are given.
+
+    Raises
+    ------
+    AnalysisError
+        There is no such file, it is damaged or not such a file, or it lacks a collection.
+    """
+    lines = _lines(path)
+    header = next(lines, None)
+    if not isinstance(header, dict) or {key: header.get(key) for key in _FORMAT} != _FORMAT:
+        raise AnalysisError(f"{path} is not a file of runs in format {_FORMAT['version']}; write one with --save-runs")
+    there: dict[str, int] = header["collections"]
+    for name in names:
+        if name not in there:
+            raise AnalysisError(f"{path} has no collection {name!r}; it has: {', '.join(there)}")
+    chosen = {name: there[name] for name in sorted(set(names)) or there}
+    return Source(chosen, (document for document in lines if document["collection"] in chosen))
+
+
+def save(source: Source, path: Path) -> Source:
+    """The same source, whose documents are written to ``path`` as they are read; the file appears when all are."""
+
+    def documents() -> Iterator[Document]:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, part = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as raw, gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as file:
+                file.write(_line(_FORMAT | {"collections": source.collections}))
+                for document in source.documents:
+                    file.write(_line(document))
+                    yield document
+            Path(part).chmod(0o644)
+            Path(part).replace(path)
+        finally:
+            Path(part).unlink(missing_ok=True)
+
+    return Source(source.collections, documents())
+
+
+@contextmanager
+def _in_one_line(place: str) -> Iterator[None]:
+    """Say what the database at ``place`` has against us without its driver's topology, and without credentials."""
+    from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
+
+    try:
+        yield
+    except ConnectionFailure:
+        raise AnalysisError(f"no database answers at {place}; start it, or check `seml configure`") from None
+    except OperationFailure as error:
+        reason = (error.details or {}).get("codeName", f"error {error.code}")
+        raise AnalysisError(f"the database at {place} refuses: {reason}; check `seml configure`") from None
+    except PyMongoError as error:
+        raise AnalysisError(f"the database at {place} failed: {type(error).__name__}") from None
+
+
+def _line(content: Document) -> bytes:
+    return json.dumps(content, separators=(",", ":")).encode() + b"\n"
+
+
+def _lines(path: Path) -> Iterator[Any]:
+    try:
+        with gzip.open(path, "rt", encoding="utf-8") as file:
+            for line in file:
+                yield json.loads(line)
+    except OSError as error:
+        raise AnalysisError(f"cannot read runs from {path}: {error.strerror or error}") from None
+    except (EOFError, zlib.error, ValueError) as error:
+        raise AnalysisError(f"{path} is damaged ({error}); write it again with --save-runs") from None
+
+
+def _plain(value: Any) -> Any:
+    """A value of a document as JSON knows it."""
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(inner) for inner in value]
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    return value.isoformat() if isinstance(value, datetime) else str(value)

@@ -1,0 +1,39 @@
+"""The figures of the report: each draws what the series support, or says what it lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from analysis.figures import epochs, points, robustness
+from analysis.figures.style import Plot, style
+from analysis.progress import track
+from analysis.study import FittedSeries
+
+__all__ = ["Plot", "draw_all"]
+
+Draw = Callable[[Sequence[FittedSeries], Path], list[Plot]]
+
+FIGURES: dict[str, tuple[Draw, str]] = {
+    "Midpoint noise level at each noise point": (
+        points.draw, "needs completed runs with noise.point set to the number of a noise point",
+    ),
+    "Robustness curves under global noise": (
+        robustness.draw_global, "needs completed runs with noise.point: global",
+    ),
+    "Robustness curves of walking noise": (
+        robustness.draw_walking, "needs completed runs with noise.point set to the number of a noise point",
+    ),
+    "Accuracy over the epochs": (
+        epochs.draw, "needs completed runs under global noise, trained with it, with evaluation.curve: true",
+    ),
+}  # fmt: skip
+
+
+def draw_all(fitted: Sequence[FittedSeries], folder: Path) -> dict[str, list[Plot] | str]:
+    """Draw every figure into ``folder``: per heading the figures written, or what they lack."""
+    drawn: dict[str, list[Plot] | str] = {}
+    with style():
+        for heading, (draw, needs) in track(FIGURES.items(), "figures drawn", len(FIGURES)):
+            drawn[heading] = draw(fitted, folder) or needs
+    return drawn

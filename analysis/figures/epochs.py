@@ -1,0 +1,85 @@
+"""Validation accuracy over the epochs, for rising noise levels (Walking Noise v1, figure 6)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import ListedColormap, LogNorm
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from analysis.figures.families import Family, families
+from analysis.figures.style import FAINT, INK, WIDTH, Plot, save
+from analysis.study import FittedSeries
+from analysis.words import level_axis
+
+COLUMNS = 2
+WITHIN = ("model.batch_norm", "noise.on_batch_norm", "training.weight_clamp")
+
+_COLORS = ListedColormap(matplotlib.colormaps["viridis"](np.linspace(0, 0.92, 256)))
+_CAPTION = "Lines: mean over the repetitions, one line per noise level; black: no noise. Dashed: a constant answer."
+
+
+def has_epochs(each: FittedSeries) -> bool:
+    """Whether a series under global noise, trained with it, kept the accuracy of every epoch."""
+    trained_with_it = each.settings["noise.point"] == "global" and each.settings["noise.in_training"]
+    return bool(trained_with_it and each.series.used["validation_curve"].notna().any())
+
+
+def draw(fitted: Sequence[FittedSeries], folder: Path) -> list[Plot]:
+    """A figure per data set, model and noise kind, with a panel per series under global noise."""
+    return [_draw(family, folder) for family in families(filter(has_epochs, fitted), WITHIN)]
+
+
+def epochs_of(each: FittedSeries) -> pd.DataFrame:
+    """Columns level, epoch (from 1), n and mean: accuracy over the repetitions that kept it."""
+    kept = each.series.used[each.series.used["validation_curve"].notna()]
+    table = []
+    for level, runs in kept.groupby("level"):
+        curves = np.array(runs["validation_curve"].tolist(), dtype=float)
+        table.append(pd.DataFrame({
+            "level": level, "epoch": range(1, curves.shape[1] + 1), "n": len(curves), "mean": curves.mean(axis=0),
+        }))  # fmt: skip
+    return pd.concat(table, ignore_index=True)
+
+
+def _draw(family: Family, folder: Path) -> Plot:
+    columns = min(COLUMNS, len(family.members))
+    rows = math.ceil(len(family.members) / columns)
+    figure = Figure(figsize=(WIDTH if columns > 1 else 0.7 * WIDTH, 2.8 * rows + 0.2))
+    panels = list(figure.subplots(rows, columns, sharey=True, squeeze=False).flat)
+    tables = [epochs_of(each) for each in family.members]
+    labels = family.labels()
+    positive = pd.concat(tables)["level"].loc[lambda level: level > 0]
+    colors = ScalarMappable(LogNorm(positive.min(), positive.max()), _COLORS)
+    for axes, each, table, label in zip(panels, family.members, tables, labels, strict=False):
+        _draw_panel(axes, each, table, colors)
+        axes.set_title(label)
+    for axes in panels[len(tables) :]:
+        axes.set_visible(False)
+    for axes in panels[::columns]:
+        axes.set_ylabel("validation accuracy")
+    bar = figure.colorbar(colors, ax=panels, label=level_axis(family.members[0].settings), pad=0.02, aspect=30)
+    bar.outline.set_visible(False)
+    numbers = pd.concat([table.assign(series=label) for table, label in zip(tables, labels, strict=True)])
+    numbers = numbers[["series", "level", "epoch", "n", "mean"]]
+    title = f"{family.title}, at all points: accuracy over the epochs"
+    return save(figure, numbers, folder, f"epochs-{family.slug}-global", title, _CAPTION)
+
+
+def _draw_panel(axes: Axes, each: FittedSeries, table: pd.DataFrame, colors: ScalarMappable) -> None:
+    for level in np.unique(table["level"]):
+        curve = table[table["level"] == level]
+        color = colors.to_rgba(level) if level > 0 else INK
+        axes.plot(curve["epoch"], curve["mean"], color=color, linewidth=1.0)
+    axes.axhline(each.series.floor, color=FAINT, linestyle="--", linewidth=0.8, zorder=0)
+    axes.set_ylim(0, 1.02)
+    axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))

@@ -1,0 +1,31 @@
+"""What speaks against a midpoint, each reason by its name."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Flag(StrEnum):
+    """Why a series has no midpoint noise level, or what its reader must know about it."""
+
+    TOO_FEW_LEVELS = "too few levels for a curve"
+    ALWAYS_AT_FLOOR = "at the floor at every level"
+    NEVER_FALLS = "never falls"
+    FIT_FAILED = "the fit failed"
+    BELOW_RANGE = "midpoint below the sampled levels"
+    ABOVE_RANGE = "midpoint above the sampled levels"
+    PLATEAU_UNSAMPLED = "a plateau lies outside the sampled levels"
+    PARTIAL_FALL = "falls only in part: half of the way to a_min"
+    NO_LEVEL_ON_SLOPE = "no level on the slope: known to the spacing of the levels"
+    MISFIT = "the curve has another shape"
+    REPETITION_WITHOUT_MIDPOINT = "some repetitions have no midpoint"
+    ONE_REPETITION = "one repetition: no interval"
+    TWO_REPETITIONS = "two repetitions: wide interval"
+
+
+FEW_REPETITIONS = frozenset({Flag.ONE_REPETITION, Flag.TWO_REPETITIONS})
+
+
+def mark(flag: Flag) -> str:
+    """The letter that stands for a flag where there is no room for words."""
+    return "abcdefghijklm"[list(Flag).index(flag)]

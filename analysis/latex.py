@@ -1,0 +1,28 @@
+"""Tables as LaTeX: a booktabs tabular and the notes below it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+_ESCAPES = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "μ": r"$\mu$", "σ": r"$\sigma$", "–": "--",
+    "−": "$-$", "×": r"$\times$", "≥": r"$\ge$", "…": r"\dots{}",
+}  # fmt: skip
+
+
+def escape(text: str) -> str:
+    """Text as LaTeX prints it."""
+    return "".join(_ESCAPES.get(character, character) for character in text)
+
+
+def tabular(table: pd.DataFrame, notes: Iterable[str] = ()) -> str:
+    """A tabular (needs the package booktabs) of a table of texts, and its notes in small print."""
+    escaped = table.map(escape)
+    escaped.columns = table.columns.map(
+        lambda name: tuple(map(escape, name)) if isinstance(name, tuple) else escape(name)
+    )
+    body = escaped.to_latex(index=False, escape=False, multicolumn_format="c")
+    return body + "".join(f"\n{{\\footnotesize {escape(note)}}}\\\\" for note in notes) + ("\n" if notes else "")

@@ -1,0 +1,125 @@
+"""From collections of runs to tables, figures and a page.
+
+    python -m analysis.report COLLECTION… [--out DIR] [--from FILE] [--save-runs FILE]
+
+Reads the runs of the collections (or of a file that ``--save-runs`` wrote; then no database is needed), finds the
+midpoint noise levels, and writes DIR/index.html with everything beside it. The same runs give the same bytes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from analysis import documents, latex, page, table1, tables
+from analysis.errors import AnalysisError
+from analysis.figures import draw_all
+from analysis.figures.style import write_csv
+from analysis.output import check_replaceable, replaced
+from analysis.progress import track
+from analysis.runs import causes, counts, provenance, to_frame
+from analysis.study import Study, analyse
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns its exit status."""
+    options = _parser().parse_args(arguments)
+    if not options.collections and options.file is None:
+        _parser().error("name at least one collection, or a file of runs with --from")
+    try:
+        study = make_report(options.collections, options.out, options.file, options.save_runs)
+    except AnalysisError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped; nothing was written", file=sys.stderr)
+        return 130
+    print(_summary(study))
+    print(f"\n{options.out.resolve() / 'index.html'}")
+    return 0
+
+
+def make_report(
+    collections: Sequence[str], out: Path, file: Path | None = None, save_runs: Path | None = None
+) -> Study:
+    """Read runs, analyse them, and put the report in place of the folder ``out``.
+
+    Raises
+    ------
+    AnalysisError
+        The runs cannot be read, or ``out`` holds something else than a report.
+    """
+    check_replaceable(out.resolve())
+    source = documents.from_database(collections) if file is None else documents.from_file(file, collections)
+    if save_runs is not None:
+        source = documents.save(source, save_runs)
+    study = analyse(to_frame(track(source.documents, "runs read", source.total)))
+    with replaced(out) as folder:
+        write(study, folder)
+    return study
+
+
+def write(study: Study, folder: Path) -> None:
+    """Write tables/, figures/ and index.html of a study into an existing folder."""
+    for name in ("tables", "figures"):
+        (folder / name).mkdir()
+    sensitivity = tables.sensitivity(study.fitted)
+    for name, table in {
+        "table1": table1.numbers(study.fitted),
+        "midpoints": tables.midpoints(study.fitted),
+        "sensitivity": sensitivity,
+        "without_curve": tables.without_curve(study.others),
+        "runs": counts(study.runs),
+        "causes": causes(study.runs),
+        "provenance": provenance(study.runs),
+    }.items():
+        write_csv(table, folder / "tables" / f"{name}.csv")
+    if study.fitted:
+        texts = {"midpoints": latex.tabular(tables.readable(study.fitted))}
+        if table1.members(study.fitted):
+            texts["table1"] = table1.as_latex(table1.in_words(study.fitted))
+        for name, text in texts.items():
+            (folder / "tables" / f"{name}.tex").write_text(text, encoding="utf-8")
+    drawn = draw_all(study.fitted, folder / "figures")
+    (folder / "index.html").write_text(page.render(study, drawn, sensitivity), encoding="utf-8")
+
+
+def _summary(study: Study) -> str:
+    """The midpoints as aligned plain text, under what all series have in common."""
+    total = counts(study.runs).drop(columns="collection").sum()
+    states = ", ".join(f"{total[state]} {state}" for state in total.index if total[state])
+    lines = [f"Runs: {states}"]
+    if shared := page.shared_settings(study):
+        lines.append(f"All series: {shared}")
+    if study.fitted:
+        lines += ["", _aligned(tables.readable(study.fitted))]
+    return "\n".join(lines)
+
+
+def _aligned(table: pd.DataFrame) -> str:
+    rows = [list(table.columns), *table.to_numpy(object).tolist()]
+    widths = [max(len(str(row[column])) for row in rows) for column in range(len(table.columns))]
+    return "\n".join(
+        "  ".join(str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m analysis.report", description="Tables, figures and a page of runs."
+    )
+    parser.add_argument("collections", metavar="COLLECTION", nargs="*", help="collections of runs, as SEML names them")
+    parser.add_argument("--out", type=Path, default=Path("report"), metavar="DIR", help="folder of the report (report)")
+    parser.add_argument("--from", type=Path, dest="file", metavar="FILE", help="read the runs from FILE, no database")
+    parser.add_argument(
+        "--save-runs", type=Path, metavar="FILE", help="keep the runs that were read in FILE (.jsonl.gz)"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,176 @@
+"""Documents become one tidy data frame, a row per run, and every run is accounted for."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from analysis.documents import Document
+from walking_noise import ConfigError, RunConfig
+
+LEVEL_SETTINGS = ("noise.std", "noise.amplitude")
+"""The settings that can be the level of a robustness curve."""
+
+SEED_SETTINGS = ("seed", "noise.seed")
+
+STATES = {
+    "COMPLETED": "completed", "FAILED": "failed", "KILLED": "failed", "INTERRUPTED": "failed", "RUNNING": "running",
+    "PENDING": "pending", "RESCHEDULED": "pending", "STAGED": "staged", "QUEUED": "staged",
+}  # fmt: skip
+"""SEML's status of a run, and the state that it is counted under; any other status is ``other``."""
+
+STATE_NAMES = ("completed", "failed", "running", "pending", "staged", "other")
+
+PROVENANCE = ("version", "commit", "data_checksum", "torch", "cuda", "device")
+
+_ADDED_BY_SEML = ("overwrite", "db_collection")
+_LONGEST_CAUSE = 160
+_EXAMPLES = 5
+
+
+def to_frame(documents: Iterable[Document]) -> pd.DataFrame:
+    """One row per document, in their order.
+
+    Columns
+    -------
+    collection, id, batch_id, status, started, stopped
+        As in the document; ``id`` is unique within a collection.
+    the dotted names of the settings
+        As :class:`walking_noise.RunConfig` has them, defaults included; tuples where a setting is given per point.
+    level
+        Level on the robustness curve: ``noise.std``, or ``noise.amplitude`` of mixed noise; NaN without a single one.
+    repetition
+        The run's seeds, as text; equal for the runs of one repetition of a series.
+    run_key
+        Equal for runs that do the same, whatever they keep of it (``evaluation.*``); None if the settings are refused,
+        and then no setting has a value.
+    refused
+        Why the settings are refused, or None.
+    state, cause
+        One of :data:`STATE_NAMES`, and why the run has no result (None if it has one, or is still to come).
+    accuracy, floor, outcome, diverged_epoch, overflow_epoch, nonfinite, epochs_done, seconds, pack_size
+        Of the result, accuracies in [0, 1]; NaN or None without one.
+    validation_curve
+        Accuracies in [0, 1] after each epoch, or None.
+    version, commit, data_checksum, torch, cuda, device
+        What made the result.
+    """
+    rows = [_row(document) for document in documents]
+    names = dict.fromkeys(name for row in rows for name in row)
+    numeric = {"level", "accuracy", "floor", "nonfinite", "seconds"}
+    return pd.DataFrame(
+        {name: pd.Series([row.get(name) for row in rows], dtype=float if name in numeric else object) for name in names}
+    )
+
+
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a table, by the names of its columns."""
+    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
+
+
+def counts(runs: pd.DataFrame) -> pd.DataFrame:
+    """Per collection: runs planned, in each state, and among the completed ones those that diverged or overflowed.
+
+    ``repeated`` counts runs that do the same as another one of their collection.
+    """
+    table = []
+    for name, group in runs.groupby("collection", sort=True):
+        completed = group[group["state"] == "completed"]
+        known = group["run_key"].dropna()
+        table.append(
+            {"collection": name, "planned": len(group)}
+            | {state: int((group["state"] == state).sum()) for state in STATE_NAMES}
+            | {outcome: int((completed["outcome"] == outcome).sum()) for outcome in ("diverged", "overflow")}
+            | {"repeated": len(known) - known.nunique()}
+        )
+    return pd.DataFrame(table)
+
+
+def causes(runs: pd.DataFrame) -> pd.DataFrame:
+    """Why runs have no result: per collection, status and cause their number, and the ids of the first of them."""
+    lost = runs[runs["cause"].notna()]
+    table = [
+        {
+            "collection": collection, "status": status, "cause": cause, "runs": len(group),
+            "ids": ", ".join(map(str, group["id"][:_EXAMPLES])) + (", …" if len(group) > _EXAMPLES else ""),
+        }
+        for (collection, status, cause), group in lost.groupby(["collection", "status", "cause"], sort=True)
+    ]  # fmt: skip
+    columns = ["collection", "status", "cause", "runs", "ids"]
+    return pd.DataFrame(table, columns=columns).sort_values(
+        ["collection", "runs"], ascending=[True, False], kind="stable", ignore_index=True
+    )
+
+
+def provenance(runs: pd.DataFrame) -> pd.DataFrame:
+    """What made the results: a row per data set and combination of versions and devices, with its number of runs."""
+    made = runs[runs["state"] == "completed"].fillna(dict.fromkeys(PROVENANCE, "unknown"))
+    grouped = made.groupby(["data.name", *PROVENANCE], sort=True, dropna=False)
+    return grouped.agg(runs=("id", "size"), hours=("seconds", lambda seconds: seconds.sum() / 3600)).reset_index()
+
+
+def _row(document: Document) -> dict[str, Any]:
+    result = document.get("result") or {}
+    status = document.get("status", "unknown")
+    row = {
+        "collection": document["collection"],
+        "id": document["_id"],
+        "batch_id": document.get("batch_id"),
+        "status": status,
+        "started": document.get("start_time"),
+        "stopped": document.get("stop_time"),
+        **_settings(document.get("config") or {}),
+        "accuracy": _number(result.get("accuracy")),
+        "floor": _number(result.get("floor")),
+        "outcome": result.get("outcome"),
+        "diverged_epoch": result.get("diverged_epoch"),
+        "overflow_epoch": result.get("overflow_epoch"),
+        "nonfinite": _number(result.get("nonfinite")),
+        "epochs_done": result.get("epochs"),
+        "seconds": _number(result.get("seconds")),
+        "pack_size": result.get("pack_size"),
+        "validation_curve": result.get("validation_curve"),
+        **{name: (result.get("provenance") or {}).get(name) for name in PROVENANCE},
+    }
+    return row | _account(row, document.get("fail_trace"))
+
+
+def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a run and what follows from them, or why they are refused."""
+    given = {name: value for name, value in config.items() if name not in _ADDED_BY_SEML}
+    try:
+        run = RunConfig.from_dict(given)
+    except ConfigError as error:
+        return dict.fromkeys(RunConfig().to_flat()) | {"run_key": None, "refused": str(error)}
+    flat = {name: tuple(value) if isinstance(value, list) else value for name, value in run.to_flat().items()}
+    level = flat["noise.std"] if flat["noise.amplitude"] is None else flat["noise.amplitude"]
+    has_level = run.noise.kind != "none" and run.noise.std_mul is None and not isinstance(level, tuple)
+    repetition = str(run.seed) if run.noise_seed == run.seed else f"{run.seed}/{run.noise_seed}"
+    return flat | {
+        "level": level if has_level else math.nan,
+        "repetition": repetition,
+        "run_key": dataclasses.replace(run, evaluation=RunConfig().evaluation).run_key,
+        "refused": None,
+    }
+
+
+def _account(row: Mapping[str, Any], trace: list[str] | None) -> dict[str, Any]:
+    """The state of a run, and why it has no result."""
+    status, refused = row["status"], row["refused"]
+    state, cause = STATES.get(status, "other"), None
+    if state == "failed":
+        lines = [line.strip() for entry in trace or [] for line in str(entry).splitlines() if line.strip()]
+        cause = lines[-1][:_LONGEST_CAUSE] if lines else "no trace: ended from outside (by hand, time or memory limit)"
+    elif refused is not None:
+        cause = f"settings refused: {refused}"[:_LONGEST_CAUSE]
+    elif state == "completed" and math.isnan(row["accuracy"]):
+        state, cause = "failed", "completed without an accuracy"
+    return {"state": state, "cause": cause}
+
+
+def _number(value: Any) -> float:
+    return math.nan if value is None else float(value)

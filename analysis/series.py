@@ -1,0 +1,137 @@
+"""Runs become series: runs that differ only in level and seed, one robustness curve each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+
+from analysis.runs import LEVEL_SETTINGS, SEED_SETTINGS, STATE_NAMES, records
+from walking_noise import RunConfig
+
+Settings = Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """The runs of one robustness curve.
+
+    Attributes
+    ----------
+    settings
+        What its runs do alike, by dotted name: every setting but the seeds and what is kept of a run
+        (``evaluation.*``); None for the one that is the level.
+    runs
+        A row per distinct run, as in :func:`analysis.runs.to_frame`; runs that do the same are here once.
+    repeated
+        How many further documents do the same as a run of the series.
+    """
+
+    settings: Settings
+    runs: pd.DataFrame
+    repeated: int
+
+    @cached_property
+    def used(self) -> pd.DataFrame:
+        """The runs behind every mean and fit: completed, diverged ones included, without float32 overflow."""
+        return self.runs[(self.runs["state"] == "completed") & (self.runs["outcome"] != "overflow")]
+
+    @property
+    def has_curve(self) -> bool:
+        """Whether its runs have a level; not so without noise, or with noise mapped to the points."""
+        return bool(self.runs["level"].notna().all())
+
+    @property
+    def floor(self) -> float:
+        """Accuracy of a constant answer on the validation set; NaN before any run is completed."""
+        return float(self.used["floor"].median())
+
+    @property
+    def point_name(self) -> str:
+        """The noise point as the figures name it, ``3 relu1``; else ``global`` or ``mapped``."""
+        point = self.settings["noise.point"]
+        return f"{point} {self.points[point]}" if isinstance(point, int) else str(point)
+
+    @cached_property
+    def points(self) -> tuple[str, ...]:
+        """The names of the model's noise points."""
+        given = {name: value for name, value in self.settings.items() if name.startswith(("data.", "model."))}
+        return tuple(point.name for point in RunConfig.from_dict(given).points)
+
+    @cached_property
+    def curve(self) -> pd.DataFrame:
+        """Robustness curve, by rising level: columns level, n, mean, std (NaN for n = 1), planned, overflow, diverged.
+
+        Mean and std are taken over the repetitions; std is that of a sample (n - 1).
+        """
+        used = self.used.groupby("level")["accuracy"].agg(n="size", mean="mean", std="std")
+        completed = self.runs[self.runs["state"] == "completed"]
+        for outcome in ("overflow", "diverged"):
+            used = used.join(
+                (completed["outcome"] == outcome).groupby(completed["level"]).sum().rename(outcome), how="outer"
+            )
+        planned = self.runs.groupby("level").size().rename("planned")
+        curve = planned.to_frame().join(used, how="left")
+        whole = ["n", "planned", "overflow", "diverged"]
+        curve[whole] = curve[whole].fillna(0).astype(int)
+        return curve.reset_index()[["level", "n", "mean", "std", "planned", "overflow", "diverged"]]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Distinct runs planned, used, counted apart, and missing; planned = used + overflow + the missing ones."""
+        states = self.runs["state"].value_counts()
+        completed = self.runs[self.runs["state"] == "completed"]["outcome"].value_counts()
+        return {
+            "planned": len(self.runs),
+            "used": len(self.used),
+            "diverged": int(completed.get("diverged", 0)),
+            "overflow": int(completed.get("overflow", 0)),
+            **{state: int(states.get(state, 0)) for state in STATE_NAMES if state != "completed"},
+            "repeated": self.repeated,
+        }
+
+
+def group_series(runs: pd.DataFrame) -> list[Series]:
+    """The series among ``runs``, in the order of their settings; runs with refused settings are in none.
+
+    A run at level 0 is a point of the series whose settings it has, although it does the same as level 0 of others.
+    """
+    known = runs[runs["run_key"].notna()]
+    shared = [
+        name for name in RunConfig().to_flat() if name not in SEED_SETTINGS and not name.startswith("evaluation.")
+    ]
+    settings = [_without_level(row) for row in records(known[shared])]
+    keys = [json.dumps(list(each.values())) for each in settings]
+    by_key = dict(zip(keys, settings, strict=True))
+    found = [_series(by_key[str(key)], group) for key, group in known.groupby(keys, sort=False)]
+    return sorted(found, key=lambda series: [_rank(value) for value in series.settings.values()])
+
+
+def _without_level(settings: Settings) -> dict[str, Any]:
+    return {
+        name: value if isinstance(value, tuple) or name not in LEVEL_SETTINGS else None
+        for name, value in settings.items()
+    }
+
+
+def _series(settings: Settings, runs: pd.DataFrame) -> Series:
+    """One series: of runs that do the same, the first completed one that kept most stands for all."""
+    state, kept_less = runs["state"].map(STATE_NAMES.index), runs["validation_curve"].isna()
+    best_first = runs.assign(state_order=state, kept_less=kept_less).sort_values(
+        ["state_order", "kept_less"], kind="stable"
+    )
+    distinct = best_first.drop_duplicates("run_key")[runs.columns].sort_index()
+    return Series(settings, distinct.reset_index(drop=True), len(runs) - len(distinct))
+
+
+def _rank(value: Any) -> tuple[int, Any]:
+    """Sorts settings of any type: null, names, numbers, lists."""
+    if value is None:
+        return 0, 0
+    if isinstance(value, str):
+        return 1, value
+    return (3, value) if isinstance(value, tuple) else (2, value)

@@ -1,0 +1,116 @@
+"""Table I of the paper, of the data sets and models that were run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from analysis import latex, paper, words
+from analysis.flags import Flag, mark
+from analysis.study import FittedSeries
+from analysis.tables import midpoints, runs_used
+from analysis.words import distinguishing, heading, interval, number
+
+COLUMNS = tuple((kind, batch_norm) for kind in paper.KINDS for batch_norm in (False, True))
+"""Noise kind, and whether with BatchNorm."""
+
+_CELL_SETTINGS = ("noise.kind", "model.batch_norm", "noise.on_batch_norm")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One midpoint in words; ``paper`` is empty where the paper has no value."""
+
+    mu: str
+    interval: str
+    paper: str
+    runs: str
+    flags: tuple[Flag, ...]
+
+
+@dataclass(frozen=True)
+class Table1:
+    """Per row the settings that tell it apart, under ``headings``, and a cell (or None) for each of COLUMNS."""
+
+    headings: list[str]
+    rows: list[tuple[list[str], list[Cell | None]]]
+
+    @property
+    def flags(self) -> list[Flag]:
+        """The flags that occur, in their order."""
+        there = {flag for _, cells in self.rows for cell in cells if cell for flag in cell.flags}
+        return [flag for flag in Flag if flag in there]
+
+
+def members(fitted: Sequence[FittedSeries]) -> list[FittedSeries]:
+    """The series that belong into Table I."""
+    return [each for each in fitted if paper.in_table1(each.settings)]
+
+
+def numbers(fitted: Sequence[FittedSeries]) -> pd.DataFrame:
+    """A row per cell: columns of :func:`analysis.tables.midpoints`, ``paper``, and ``difference`` relative to it."""
+    table = midpoints(members(fitted))
+    printed = [paper.midpoint(each.settings) for each in members(fitted)]
+    table["paper"] = pd.Series(printed, dtype=float)
+    if len(table):
+        table["difference"] = table["mu"] / table["paper"] - 1
+    return table
+
+
+def in_words(fitted: Sequence[FittedSeries]) -> Table1:
+    """Table I as the reader sees it."""
+    chosen = members(fitted)
+    names = ["data.name", "model.name"]
+    if chosen:
+        differing = distinguishing([each.settings for each in chosen])
+        names += [name for name in differing if name not in (*names, *_CELL_SETTINGS)]
+    rows: dict[tuple[str, ...], dict[tuple[str, bool], Cell]] = {}
+    for each in chosen:
+        row = tuple(words.cell(name, each.settings[name]) for name in names)
+        column = each.settings["noise.kind"], each.settings["model.batch_norm"]
+        rows.setdefault(row, {})[column] = _cell(each)
+    return Table1(
+        [heading(name) for name in names],
+        [(list(row), [cells.get(column) for column in COLUMNS]) for row, cells in rows.items()],
+    )
+
+
+def as_latex(table: Table1) -> str:
+    """Table I for LaTeX: under each row of midpoints the paper's values, if any, and the runs used."""
+    columns = [("", name) for name in table.headings]
+    columns += [(kind, f"{'with' if batch_norm else 'without'} BatchNorm") for kind, batch_norm in COLUMNS]
+    lines = []
+    for row, cells in table.rows:
+        lines.append([*row, *(_latex_cell(cell) for cell in cells)])
+        blank = [""] * (len(row) - 1)
+        if any(cell and cell.paper for cell in cells):
+            lines.append([*blank, "paper", *(cell.paper if cell else "" for cell in cells)])
+        lines.append([*blank, "runs", *(cell.runs if cell else "" for cell in cells)])
+    notes = [
+        "Midpoint noise level under global noise, trained with noise, and the 95 % t interval over the repetitions.",
+        *(f"({mark(flag)}) {flag}." for flag in table.flags),
+    ]
+    return latex.tabular(pd.DataFrame(lines, columns=pd.MultiIndex.from_tuples(columns)), notes)
+
+
+def _latex_cell(cell: Cell | None) -> str:
+    if cell is None:
+        return "–"
+    marks = "".join(f" ({mark(flag)})" for flag in cell.flags)
+    return " ".join(part for part in (cell.mu, cell.interval) if part != "–").strip() + marks or "–"
+
+
+def _cell(each: FittedSeries) -> Cell:
+    fit, printed = each.fit, paper.midpoint(each.settings)
+    compared = "" if printed is None else f"{printed:g}"
+    if printed is not None and fit.curve is not None:
+        compared += f" ({100 * (fit.mu / printed - 1):+.1f} %)".replace("-", "−")
+    return Cell(
+        mu=number(fit.mu),
+        interval=interval(fit.repetitions.low, fit.repetitions.high),
+        paper=compared,
+        runs=runs_used(each.series.counts),
+        flags=fit.flags,
+    )

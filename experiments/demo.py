@@ -1,0 +1,195 @@
+"""The main job in one command: a grid, run through SEML with an embedded database, and the report on it.
+
+Everything lies in ``.demo`` in the checkout. Run again, it goes on where it was; what is done stays done.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from experiments.database import Runs
+from experiments.embedded import DATABASE, EmbeddedDatabase
+from experiments.errors import UserError
+from experiments.processes import Group, allowed_environment
+from experiments.progress import ProgressLine, clock
+from experiments.supervisor import STOP_SIGNALS, Stop
+
+CHECKOUT = Path(__file__).parents[1]
+COLLECTION = "demo"
+TRAININGS_AT_ONCE = 1000
+"""Claimed by a worker: all that fit in one pack key, so that few processes have to start."""
+DONE = "COMPLETED"
+UNFINISHED = ("PENDING", "RUNNING", "FAILED", "KILLED", "INTERRUPTED")
+POLL_SECONDS = 0.5
+
+
+def demo(folder: Path = CHECKOUT / ".demo", grid: Path = CHECKOUT / "seml_configs" / "demo.yaml") -> None:
+    """Run a grid and report on it, with progress; a second call trains only what is missing.
+
+    Raises
+    ------
+    UserError
+        A step failed; the end of its log is printed.
+    SystemExit
+        A signal asked to stop; no process is left.
+    """
+    if not grid.exists():
+        raise UserError(f"there is no {grid}; the demo runs in the checkout of walking_noise, after `make install`")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    with _stop_signals() as check, _alone(folder):
+        _forget_another_grid(folder, grid)
+        print(f"database in {folder}", flush=True)
+        with _database(folder) as database:
+            check()
+            steps = _Steps(folder, database, check)
+            steps.add(grid)
+            steps.train()
+            steps.report()
+
+
+class _Steps:
+    """The commands a user would type, one after the other."""
+
+    def __init__(self, folder: Path, database: EmbeddedDatabase, check: Callable[[], None]) -> None:
+        self.folder, self.database, self.check = folder, database, check
+        self.logs = folder / "logs"
+        self.logs.mkdir(exist_ok=True)
+        self.line = ProgressLine(sys.stdout, seconds=5.0)
+        self.bin = Path(sys.executable).parent
+        self.environment = allowed_environment(
+            PATH=f"{self.bin}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+            PYTHONWARNINGS="ignore",
+            XDG_CONFIG_HOME=str(folder),
+            WALKING_NOISE_PACK_SIZE=str(TRAININGS_AT_ONCE),
+        )
+
+    def add(self, grid: Path) -> None:
+        """Add what the database does not have, and reset what did not come to its end."""
+        print(f"seml {COLLECTION} add {grid.name}", flush=True)
+        self._seml("add", str(grid), show=lambda: "reading the grid")
+        shutil.copyfile(grid, self.folder / grid.name)
+        states = [state for state in UNFINISHED if self._counts().get(state)]
+        if states:
+            chosen = [argument for state in states for argument in ("-s", state)]
+            self._seml("reset", "-y", *chosen, show=lambda: "resetting the runs that were not finished")
+
+    def train(self) -> None:
+        """Run what is not done, on all cores of this machine."""
+        before, started = self._counts(), time.monotonic()
+        done_before, total = before.get(DONE, 0), sum(before.values())
+        if done_before == total:
+            print(f"all {total} runs are done", flush=True)
+            return
+        print(f"seml {COLLECTION} start --local", flush=True)
+
+        def show() -> str:
+            counts, minutes = self._counts(), (time.monotonic() - started) / 60
+            done = counts.get(DONE, 0)
+            failed = f", {counts['FAILED']} failed" if counts.get("FAILED") else ""
+            if done == done_before:
+                return f"{done} of {total} runs done{failed}, training begins"
+            rate = (done - done_before) / minutes
+            left = clock(60 * (total - done) / rate)
+            return f"{done} of {total} runs done{failed}, {rate:.0f} runs/min, {left} left"
+
+        self._seml("start", "--local", show=show)
+        counts, seconds = self._counts(), time.monotonic() - started
+        new = counts.get(DONE, 0) - done_before
+        print(f"{new} runs in {clock(seconds)} ({60 * new / seconds:.0f} runs/min)", flush=True)
+        if counts.get(DONE, 0) < total:
+            others = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()) if state != DONE)
+            raise UserError(
+                f"not all runs were completed ({others}): see `XDG_CONFIG_HOME={self.folder} seml {COLLECTION} "
+                f"print-fail-trace` with the database started, and {self.logs}"
+            )
+
+    def report(self) -> None:
+        """Make the report; it prints its table and where it is."""
+        command = [sys.executable, "-m", "analysis.report", COLLECTION, "--out", str(self.folder / "report")]
+        print(f"python -m analysis.report {COLLECTION} --out {self.folder / 'report'}", flush=True)
+        with Group(command, self.environment) as group:
+            self._wait(group, None)
+        if group.process.returncode:
+            raise UserError(f"the report failed (exit code {group.process.returncode}); what it said stands above")
+
+    def _seml(self, action: str, *arguments: str, show: Callable[[], str]) -> None:
+        log = self.logs / f"seml-{action}.log"
+        with Group([str(self.bin / "seml"), COLLECTION, action, *arguments], self.environment, log) as group:
+            self._wait(group, show)
+        if group.process.returncode:
+            print(group.tail(), file=sys.stderr)
+            raise UserError(f"`seml {COLLECTION} {action}` failed (exit code {group.process.returncode}); see {log}")
+
+    def _wait(self, group: Group, show: Callable[[], str] | None) -> None:
+        while group.process.poll() is None:
+            self.check()
+            if show is not None:
+                self.line.show(show())
+            time.sleep(POLL_SECONDS)
+        self.line.end()
+
+    def _counts(self) -> dict[str, int]:
+        account = self.database.account
+        assert account is not None
+        with account.client() as client:
+            runs: Runs = client[DATABASE][COLLECTION]
+            groups = runs.aggregate([{"$group": {"_id": "$status", "count": {"$sum": 1}}}])
+            return {group["_id"]: group["count"] for group in groups}
+
+
+@contextlib.contextmanager
+def _stop_signals() -> Iterator[Callable[[], None]]:
+    """Note signals instead of ending at any place; the function given ends the program where that is safe."""
+    stop = Stop()
+
+    def check() -> None:
+        if stop.requested:
+            print("\nstopping; `make demo` goes on from here", flush=True)
+            raise SystemExit(stop.exit_code)
+
+    before = {signum: signal.signal(signum, stop.note) for signum in (*STOP_SIGNALS, signal.SIGHUP)}
+    try:
+        yield check
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Refuse a second demo in ``folder`` at the same time."""
+    with (folder / "demo.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"another demo runs in {folder}") from None
+        yield
+
+
+@contextlib.contextmanager
+def _database(folder: Path) -> Iterator[EmbeddedDatabase]:
+    database = EmbeddedDatabase(folder)
+    try:
+        database.start()
+        yield database
+    finally:
+        database.stop()
+
+
+def _forget_another_grid(folder: Path, grid: Path) -> None:
+    """Begin anew if the runs in ``folder`` are of another grid: two in one collection would be reported on as one."""
+    known = folder / grid.name
+    if known.exists() and known.read_bytes() != grid.read_bytes():
+        print(f"{grid.name} has changed: its old runs are dropped", flush=True)
+        EmbeddedDatabase(folder).stop()
+        for name in ("data", "seml"):
+            shutil.rmtree(folder / name, ignore_errors=True)
+        known.unlink()

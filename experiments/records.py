@@ -1,0 +1,154 @@
+"""One Sacred document per run, as seml and omniboard expect it.
+
+The layout is that of :class:`sacred.observers.MongoObserver`, whose own writes suit a process of one run: they store the
+whole document, resurrect a cancelled run and recreate a deleted one. Here only what changes is written, only to runs that
+are still this worker's, and for many runs at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from pymongo import UpdateMany, UpdateOne
+from pymongo.errors import ConnectionFailure, PyMongoError
+from pymongo.results import BulkWriteResult
+from sacred.observers import MongoObserver
+
+from experiments.claims import COMPLETED, FAILED, Claims, now
+from experiments.logs import RunLogs
+from walking_noise import Failure, Result
+
+BEAT_SECONDS = 10.0
+"""Between two heartbeats."""
+HOLD_SECONDS = 1.0
+"""The longest that a finished run waits for others, to be written with them."""
+HOLD_RUNS = 256
+PAUSES = (1, 2, 4, 8, 15, 30, 60)
+"""Seconds between attempts to write to a database that is away."""
+
+log = logging.getLogger(__name__)
+
+
+class Records:
+    """The documents of the runs that a worker has claimed.
+
+    Attributes
+    ----------
+    unfinished
+        Ids of the runs without an outcome.
+    lost
+        Ids of the runs that were cancelled, reset or deleted before their outcome could be written.
+    seconds
+        Time spent on the database.
+    """
+
+    def __init__(self, claims: Claims, logs: RunLogs, ids: Collection[int], commit: str | None) -> None:
+        self.claims, self.logs = claims, logs
+        self.unfinished = set(ids)
+        self.lost: set[int] = set()
+        self.seconds = 0.0
+        self._commit = commit
+        self._held: dict[int, dict[str, Any]] = {}
+        self._held_since = 0.0
+        self._beat_at = time.monotonic()
+
+    def start(self, experiment: Mapping[str, Any], host: Mapping[str, Any], command: str) -> None:
+        """Say of all runs that they have begun.
+
+        ``experiment`` and ``host`` are Sacred's descriptions of them. The sources stay where SEML keeps them, in
+        ``seml.source_files``: if they were repeated here, ``seml delete`` of one run would delete those of its batch.
+        """
+        begun = {
+            "experiment": {**experiment, "sources": []},
+            "format": MongoObserver.VERSION,
+            "command": command,
+            "host": dict(host),
+            "start_time": now(),
+            "meta": {"command": command},
+            "resources": [],
+            "artifacts": [],
+            "captured_out": "",
+            "info": {},
+            "heartbeat": now(),
+        }
+        files = [
+            UpdateOne(self.claims.held([run]), {"$set": {"seml.output_file": str(path)}})
+            for run in self.unfinished
+            if run != self.logs.leader and (path := self.logs.path(run))
+        ]
+        self._write([UpdateMany(self.claims.held(self.unfinished), {"$set": begun}), *files])
+
+    def finish(self, run: int, outcome: Result | Failure) -> None:
+        """Record a run's outcome, at the latest when :meth:`poll` is called again after :data:`HOLD_SECONDS`."""
+        if isinstance(outcome, Result):
+            result = outcome.to_document()
+            if self._commit:
+                result["provenance"] = {**result["provenance"], "commit": self._commit}
+            fields = {"status": COMPLETED, "result": result}
+        else:
+            trace = outcome.trace or outcome.error
+            fields = {"status": FAILED, "fail_trace": [f"{line}\n" for line in trace.splitlines()]}
+        if not self._held:
+            self._held_since = time.monotonic()
+        self._held[run] = {**fields, "stop_time": now(), "heartbeat": now()}
+        self.unfinished.discard(run)
+        if len(self._held) >= HOLD_RUNS:
+            self.flush()
+
+    def poll(self) -> bool:
+        """Write what is due; whether any run is left to be trained for."""
+        if self._held and time.monotonic() - self._held_since > HOLD_SECONDS:
+            self.flush()
+        if time.monotonic() - self._beat_at > BEAT_SECONDS:
+            return self._beat()
+        return True
+
+    def flush(self) -> None:
+        """Write the outcomes that are held back.
+
+        Raises
+        ------
+        PyMongoError
+            The database did not come back within two minutes.
+        """
+        if not self._held:
+            return
+        held, self._held = self._held, {}
+        updates = [UpdateOne(self.claims.held([run]), {"$set": fields}) for run, fields in held.items()]
+        if self._write(updates).matched_count < len(held):
+            self._find_lost(held)
+
+    def _find_lost(self, ids: Collection[int]) -> None:
+        mine = {"_id": {"$in": list(ids)}, "claim.token": self.claims.assignment.token}
+        written = {**mine, "status": {"$in": [COMPLETED, FAILED]}}
+        lost = set(ids) - {document["_id"] for document in self.claims.runs.find(written, {"_id": 1})}
+        self.lost |= lost
+        self.logs.write(lost, "not recorded: the run was cancelled, reset or deleted meanwhile")
+        log.warning("not recorded, as they were cancelled, reset or deleted meanwhile: runs %s", sorted(lost))
+
+    def _beat(self) -> bool:
+        started = self._beat_at = time.monotonic()
+        try:
+            beat = self.claims.runs.update_many(self.claims.held(self.unfinished), {"$set": {"heartbeat": now()}})
+            return beat.matched_count > 0 or not self.unfinished
+        except PyMongoError as error:
+            log.warning("no heartbeat: %s", error)
+            return True
+        finally:
+            self.seconds += time.monotonic() - started
+
+    def _write(self, updates: list[UpdateOne | UpdateMany]) -> BulkWriteResult:
+        started = time.monotonic()
+        try:
+            for pause in PAUSES:
+                try:
+                    return self.claims.runs.bulk_write(updates, ordered=False)
+                except ConnectionFailure as error:
+                    log.warning("the database is away (%s); the next attempt in %d s", error, pause)
+                    time.sleep(pause)
+            return self.claims.runs.bulk_write(updates, ordered=False)
+        finally:
+            self.seconds += time.monotonic() - started

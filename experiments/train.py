@@ -1,0 +1,91 @@
+"""The executable that the grids name: one run, or as many as fit with it.
+
+Under SEML (``seml COLLECTION start``, with Slurm or ``--local``) it is a worker, see :mod:`experiments.worker`. By hand,
+
+    python experiments/train.py with noise.std=0.5 training.epochs=2
+
+it trains that one run, without a database, and prints its result.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+
+from experiments.supervisor import Assignment, stop, supervise
+
+ASSIGNMENT = Assignment.from_arguments(sys.argv) if __name__ == "__main__" else None
+supervise(ASSIGNMENT)  # before anything is imported that takes time
+
+warnings.filterwarnings("ignore", "pkg_resources is deprecated")  # sacred
+
+# ruff: noqa: E402
+import importlib
+import json
+import pkgutil
+from pathlib import Path
+from typing import Any
+
+import seml
+import torch
+from sacred.run import Run
+from seml.utils.errors import ConfigError as Refusal  # ends SEML in one line
+
+import walking_noise
+from experiments.by_hand import train_one
+from experiments.errors import UserError
+from experiments.worker import work
+from walking_noise import ConfigError, RunConfig
+
+if __name__ != "__main__":  # `seml add`, which keeps the source of every module imported here
+    for info in pkgutil.walk_packages(walking_noise.__path__, "walking_noise."):
+        importlib.import_module(info.name)
+    for module in (torch.ops, torch.classes):  # whose files SEML would look for among ours
+        module.__file__ = str(Path(torch.__file__).with_name(module.__file__))
+
+ex = seml.Experiment(
+    "walking_noise",
+    base_dir=Path(__file__).parents[1],
+    add_mongodb_observer=False,  # experiments.records keeps the documents
+    collect_stats=False,
+    save_git_info=False,  # SEML notes the commit when runs are added
+    logger="default",
+)
+ex.add_config(RunConfig().to_dict())
+
+
+def settings_of(config: dict[str, Any]) -> dict[str, Any]:
+    """A run's settings in Sacred's config: all that is not SEML's own."""
+    return {name: value for name, value in config.items() if name not in ("db_collection", "overwrite", "__doc__")}
+
+
+@ex.config_hook
+def refuse(config: dict[str, Any], command_name: str, logger: Any) -> dict[str, Any]:
+    """Refuse bad settings in one line at ``seml add`` and by hand; a worker records them as failed."""
+    if ASSIGNMENT is None:
+        try:
+            RunConfig.from_dict(settings_of(config))
+        except ConfigError as error:
+            raise Refusal(str(error)) from None
+    return {}
+
+
+@ex.command(unobserved=True)
+def main(_run: Run, _config: dict[str, Any]) -> None:
+    """Train: SEML's run and what fits with it, or the one run given by hand."""
+    if ASSIGNMENT is not None:
+        experiment = {**_run.experiment_info, "mainfile": "experiments/train.py"}
+        _run.info["exit_code"] = work(ASSIGNMENT, stop, experiment, _run.host_info, "main")
+        return
+    try:
+        print(json.dumps(train_one(settings_of(_config)), indent=2))
+    except UserError as error:
+        raise SystemExit(str(error)) from None
+
+
+ex.default_command = "main"
+
+if __name__ == "__main__":
+    quietly = [] if "--force" in sys.argv else ["--force"]  # RunConfig refuses what Sacred would warn of
+    run = ex.run_commandline([*sys.argv, *quietly])
+    sys.exit(run.info.get("exit_code", 0) if run else 0)

@@ -1,0 +1,165 @@
+"""A worker: trains the run that SEML started together with pending ones that fit, and records each as its own document."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from pymongo.errors import PyMongoError
+
+from experiments.claims import Claims
+from experiments.companions import Candidate, choose, companions, pending
+from experiments.database import Document, Runs, connect
+from experiments.errors import UserError
+from experiments.logs import RunLogs
+from experiments.options import WorkerOptions
+from experiments.progress import ProgressLine, clock, training_progress
+from experiments.records import Records
+from experiments.supervisor import Assignment, Stop
+from walking_noise import Failure, Progress, Result, Stopped, default_pack_size, train_each
+
+LEADER_FIELDS = ("batch_id", "config", "execution", "git", "slurm", "seml.output_file", "seml.source_files")
+COMPANIONS_SECONDS = 60.0
+"""Between two lines of progress in the logs of companions, which also are a tenth of the training apart."""
+
+log = logging.getLogger(__name__)
+
+
+def work(assignment: Assignment, stop: Stop, experiment: Mapping[str, Any], host: Mapping[str, Any], command: str) -> int:
+    """Train the run of ``assignment`` and its companions; the exit code of the process.
+
+    0: the run has a result; 1: it failed; 75: the database is gone; 128 + n: given back after signal n.
+    ``experiment``, ``host`` and ``command`` are what Sacred says of itself in every document.
+    """
+    try:
+        runs = connect()[assignment.collection]
+        leader = runs.find_one({"_id": assignment.leader}, LEADER_FIELDS)
+        if leader is None:
+            log.warning("run %d was deleted; nothing to do", assignment.leader)
+            return 0
+        claims = Claims(runs, assignment)
+        options, chosen = _claim(claims, leader)
+        worker = Worker(claims, leader, chosen, options, stop)
+        worker.records.start(experiment, host, command)
+        return worker.run()
+    except (PyMongoError, UserError) as error:
+        log.error("the database is gone: %s", error)
+        return os.EX_TEMPFAIL
+
+
+def _claim(claims: Claims, leader: Document) -> tuple[WorkerOptions, list[Candidate]]:
+    """Claim the leader and what fits; what cannot be trained is claimed too, to be recorded as failed."""
+    options, matching, chosen = WorkerOptions(), {}, [Candidate.of(leader)]
+    try:
+        options = WorkerOptions.from_environment()
+        _refuse_several_workers(leader)
+    except UserError as error:
+        chosen = [Candidate(leader["_id"], None, str(error))]
+    config = chosen[0].config
+    if config is not None:
+        matching = companions(leader, config)
+        size = options.pack_size or default_pack_size(config, options.device)
+        chosen = choose(itertools.chain(chosen, pending(claims.runs, matching)), size)
+    claimed = claims.take(leader, matching, [candidate.id for candidate in chosen[1:]])
+    return options, [candidate for candidate in chosen if candidate.id in claimed]
+
+
+def _refuse_several_workers(leader: Document) -> None:
+    """Refuse ``experiments_per_job`` above 1, which would put several packs on one device."""
+    for options in leader["slurm"]:
+        if options.get("array_id") is not None and options.get("experiments_per_job", 1) > 1:
+            raise UserError("slurm.experiments_per_job: above 1 is refused; a worker packs runs itself, leave it out")
+
+
+class Worker:
+    """Trains claimed runs and keeps their documents and logs."""
+
+    def __init__(
+        self, claims: Claims, leader: Document, chosen: list[Candidate], options: WorkerOptions, stop: Stop
+    ) -> None:
+        self.claims, self.leader, self.options, self.stop = claims, leader["_id"], options, stop
+        self.chosen = chosen
+        self.logs = RunLogs(leader)
+        self.records = Records(claims, self.logs, {candidate.id for candidate in chosen}, _commit(leader))
+        self.logs.open(self.records.unfinished)
+        self._line = ProgressLine(sys.stdout)
+        self._told: tuple[float, float] = (0.0, time.monotonic())
+        self._exit_code = 0
+
+    def run(self) -> int:
+        """Train, record, and give back what is not finished when asked to stop; the exit code."""
+        started = time.monotonic()
+        for candidate in self.chosen:
+            if candidate.config is None:
+                self._finish(candidate.id, Failure(candidate.error))
+        trained = [(candidate.id, candidate.config) for candidate in self.chosen if candidate.config is not None]
+        log.info("run %d and %d others train together", self.leader, len(self.chosen) - 1)
+        try:
+            for index, outcome in train_each(
+                [config for _, config in trained],
+                device=self.options.device,
+                networks=self.options.networks,
+                progress=self._show,
+                stop=self._must_stop,
+            ):
+                self._finish(trained[index][0], outcome)
+        except Stopped:
+            self._give_back()
+        finally:
+            self.records.flush()
+        log.info(
+            "%d of %d runs finished in %s, of which the records took %.1f s",
+            len(self.chosen) - len(self.records.unfinished) - len(self.records.lost),
+            len(self.chosen),
+            clock(time.monotonic() - started),
+            self.records.seconds,
+        )
+        return self._exit_code
+
+    def _finish(self, run: int, outcome: Result | Failure) -> None:
+        self.records.finish(run, outcome)
+        failed = isinstance(outcome, Failure)
+        text = f"failed: {outcome.error}\n{outcome.trace}" if failed else f"{outcome.outcome}: accuracy {outcome.accuracy:.4f}"
+        self.logs.write([run], text)
+        if run == self.leader:
+            (log.error if failed else log.info)("run %d %s", run, text)
+            self._exit_code = int(failed)
+
+    def _show(self, progress: Progress) -> None:
+        text = training_progress(progress)
+        self._line.show(text)
+        share, at = progress.epochs_done / progress.epochs_total, time.monotonic()
+        if share >= self._told[0] + 0.1 and at > self._told[1] + COMPANIONS_SECONDS:
+            self._told = share, at
+            self.logs.write(self.records.unfinished, text)
+
+    def _must_stop(self) -> bool:
+        return self.stop.requested or not self.records.poll()
+
+    def _give_back(self) -> None:
+        self.records.flush()
+        unfinished = sorted(self.records.unfinished)
+        count = self.claims.give_back(unfinished)
+        if not self.stop.requested:
+            log.warning("nothing left to train: all %d runs were cancelled, reset or deleted", len(unfinished))
+            return
+        self._exit_code = self.stop.exit_code
+        self.logs.write(unfinished, f"given back after signal {self.stop.signum}: the run is PENDING again")
+        log.warning(
+            "asked to stop by signal %d: %d unfinished runs are PENDING again. They run when this job is requeued, or after "
+            "`seml %s reset -s PENDING` and `seml %s start`",
+            self.stop.signum,
+            count,
+            *(self.claims.runs.name,) * 2,
+        )
+
+
+def _commit(leader: Document) -> str | None:
+    """The commit that SEML noted when the runs were added, with ``+`` if files were changed since."""
+    git = leader.get("git")
+    return git["commit"] + ("+" if git.get("dirty") else "") if git else None

@@ -1,0 +1,71 @@
+"""What all tests share: an environment of their own, and a reason for every test that cannot run here."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+DATA_ROOT = os.environ.get("WALKING_NOISE_DATA") or None
+MONGODB = os.environ.get("WALKING_NOISE_MONGODB") or None
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep the tests, and every process they start, out of the user's home and on one core each.
+
+    Done before any test module is imported, because libraries look for their configuration on import.
+    """
+    if DATA_ROOT is not None and not Path(DATA_ROOT).is_dir():
+        raise pytest.UsageError(f"WALKING_NOISE_DATA={DATA_ROOT} is not a folder")
+    home = tempfile.TemporaryDirectory(prefix="walking-noise-tests-", ignore_cleanup_errors=True)
+    config.add_cleanup(home.cleanup)
+    environment = pytest.MonkeyPatch()
+    config.add_cleanup(environment.undo)
+    for name in list(os.environ):
+        if name.startswith(("WALKING_NOISE_", "XDG_", "SLURM_", "SBATCH_")):
+            environment.delenv(name)
+    environment.setenv("HOME", home.name)
+    environment.setenv("MPLBACKEND", "Agg")
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        environment.setenv(name, "1")
+
+
+def _has_cuda() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+REQUIREMENTS: dict[str, tuple[Callable[[], bool], str]] = {
+    "data": (lambda: DATA_ROOT is not None, "no data sets: WALKING_NOISE_DATA is not set"),
+    "gpu": (_has_cuda, "no CUDA device"),
+    "mongo": (lambda: MONGODB is not None, "no MongoDB server: WALKING_NOISE_MONGODB is not set"),
+    "slurm": (lambda: shutil.which("slurmctld") is not None, "no Slurm: slurmctld is not installed"),
+}
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip, with the reason, what a test's markers say it needs and this machine does not have."""
+    for marker, (is_met, reason) in REQUIREMENTS.items():
+        if item.get_closest_marker(marker) is not None and not is_met():
+            pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def data_root() -> Path:
+    """Folder that holds the data sets in torchvision's layout; skips the test where there is none."""
+    if DATA_ROOT is None:
+        pytest.skip(REQUIREMENTS["data"][1])
+    return Path(DATA_ROOT).resolve()
+
+
+@pytest.fixture(scope="session")
+def mongodb_uri() -> str:
+    """Address of a real MongoDB server the tests may write to; skips the test where there is none."""
+    if MONGODB is None:
+        pytest.skip(REQUIREMENTS["mongo"][1])
+    return MONGODB
