@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from walking_noise.noise import noise_kinds
 from walking_noise.noise.kind import gaussian
-
-if TYPE_CHECKING:
-    from walking_noise.config import RunConfig
+from walking_noise.schema import RunSettings
 
 PACK_SETTINGS = (
     "data.name",
@@ -27,13 +24,13 @@ PACK_SETTINGS = (
 """What must be equal in a pack: everything that changes the shape of a tensor or the number of steps."""
 
 
-def pack(config: RunConfig) -> dict[str, Any]:
+def pack(config: RunSettings) -> dict[str, Any]:
     """The settings that must be equal in a pack."""
     flat = config.to_flat()
     return {name: flat[name] for name in PACK_SETTINGS}
 
 
-def training(config: RunConfig) -> dict[str, Any]:
+def training(config: RunSettings) -> dict[str, Any]:
     """What determines the trained weights."""
     content: dict[str, Any] = pack(config) | {
         "training.learning_rate": config.training.learning_rate,
@@ -47,7 +44,7 @@ def training(config: RunConfig) -> dict[str, Any]:
     return content
 
 
-def run(config: RunConfig) -> dict[str, Any]:
+def run(config: RunSettings) -> dict[str, Any]:
     """What determines the result."""
     content = training(config) | {"evaluation.curve": config.evaluation.curve}
     if config.noisy:
@@ -62,8 +59,8 @@ def digest(content: dict[str, Any]) -> str:
     return hashlib.blake2b(text.encode(), digest_size=10).hexdigest()
 
 
-def _noise(config: RunConfig) -> dict[str, Any]:
-    kind = noise_kinds()[config.noise.kind]
+def _noise(config: RunSettings) -> dict[str, Any]:
+    kind = config.noise_kind
     noise: dict[str, Any] = {"levels": [list(level) for level in config.levels]}
     if kind.draw is not gaussian:
         noise["distribution of"] = kind.name

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from walking_noise import data
 from walking_noise.errors import refused
-from walking_noise.noise import noise_kinds
-
-if TYPE_CHECKING:
-    from walking_noise.config import RunConfig
+from walking_noise.schema import RunSettings
 
 LEVEL_SETTINGS = ("std", "amplitude", "ratio", "std_mul", "std_add")
 
 
-def check(config: RunConfig) -> None:
+def check(config: RunSettings) -> None:
     """Refuse a run whose settings do not fit each other or have no effect, with a :class:`ConfigError`."""
     _check_data(config)
     _check_model(config)
@@ -23,14 +20,14 @@ def check(config: RunConfig) -> None:
     _check_effect(config)
 
 
-def _check_data(config: RunConfig) -> None:
+def _check_data(config: RunSettings) -> None:
     source = data.sources()[config.data.name]
     if config.data.transform not in source.transforms:
         allowed = ", ".join(source.transforms)
         raise refused("data.transform", config.data.transform, f"allowed for {source.name}: {allowed}")
 
 
-def _check_model(config: RunConfig) -> None:
+def _check_model(config: RunSettings) -> None:
     try:
         _ = config.points
     except ValueError as error:
@@ -38,14 +35,14 @@ def _check_model(config: RunConfig) -> None:
         raise refused("model.name", config.model.name, fault) from None
 
 
-def _check_point(config: RunConfig) -> None:
+def _check_point(config: RunSettings) -> None:
     point, last = config.noise.point, len(config.points) - 1
     if isinstance(point, int) and point > last:
         norm = "with" if config.model.batch_norm else "without"
         raise refused("noise.point", point, f"{config.model.name} {norm} BatchNorm has the points 0..{last}")
 
 
-def _check_levels(config: RunConfig) -> None:
+def _check_levels(config: RunSettings) -> None:
     noise, needed = config.noise, config.level_settings
     for name in LEVEL_SETTINGS:
         value = getattr(noise, name)
@@ -60,9 +57,9 @@ def _check_levels(config: RunConfig) -> None:
         raise refused("noise.point", "mapped", f"give {_names(needed)} as a list with one level per noise point")
 
 
-def _check_effect(config: RunConfig) -> None:
+def _check_effect(config: RunSettings) -> None:
     noise = config.noise
-    kind = noise_kinds()[noise.kind]
+    kind = config.noise_kind
     if not (kind.multiplies or kind.adds):
         for name in ("point", "in_training", "seed"):
             _must_be_default(config, name, "without noise")
@@ -72,9 +69,11 @@ def _check_effect(config: RunConfig) -> None:
         _must_be_default(config, "gradient", "but with multiplicative noise in training")
     if not (kind.multiplies and kind.adds):
         _must_be_default(config, "order", "but with mixed noise")
+    if config.evaluation.curve and not noise.in_training:
+        raise refused("evaluation.curve", True, "noise at inference only is evaluated once; leave it out")
 
 
-def _must_be_default(config: RunConfig, name: str, when: str) -> None:
+def _must_be_default(config: RunSettings, name: str, when: str) -> None:
     value: Any = getattr(config.noise, name)
     if value != getattr(type(config.noise)(), name):
         raise refused(f"noise.{name}", value, f"it has no effect {when}; leave it out")

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from walking_noise.config import NoiseConfig, RunConfig
+from walking_noise.config import RunConfig
 
 
 @dataclass
@@ -39,7 +39,7 @@ def trainings(configs: Sequence[RunConfig]) -> list[Training]:
         clean = not config.noisy_training
         identity = config.training_key, None if clean else config.noise_seed
         if identity not in found:
-            found[identity] = Training(without_noise(config) if clean else config)
+            found[identity] = Training(config.without_noise() if clean else config)
         training = found[identity]
         if config.evaluation.curve and not training.config.evaluation.curve:
             training.config = dataclasses.replace(training.config, evaluation=config.evaluation)
@@ -56,8 +56,3 @@ def packs(configs: Sequence[RunConfig], together: dict[str, int], lanes: int) ->
         size = min(together[key], -(-len(members) // lanes))
         for start in range(0, len(members), size):
             yield members[start : start + size]
-
-
-def without_noise(config: RunConfig) -> RunConfig:
-    """The same run without noise."""
-    return dataclasses.replace(config, noise=NoiseConfig(kind="none"))

@@ -98,7 +98,8 @@ def train_each(
     """As :func:`train`, but yield ``(index into configs, outcome)`` as runs finish; a failed run is a Failure."""
     device = torch.device(device) if device else capacity.default_device()
     lanes = lanes or capacity.lanes(device)
-    together = {config.pack_key: pack_size or capacity.trained_together(config, device) for config in configs}
+    kinds = {config.pack_key: config for config in configs}
+    together = {key: pack_size or capacity.trained_together(config, device) for key, config in kinds.items()}
     planned = list(packs(configs, together, lanes))
     task = PackTask(configs, device, data_root, networks)
     total = sum(training.config.training.epochs for members in planned for training in members)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from walking_noise.noise import noise_kinds
 from walking_noise.seeds import key
 
 if TYPE_CHECKING:
@@ -63,7 +62,7 @@ class Injection:
                             level.add,
                             config.noise.order == "add_first",
                             config.noise.gradient == "exact",
-                            noise_kinds()[config.noise.kind].draw,
+                            config.noise_kind.draw,
                         )
                     )
 

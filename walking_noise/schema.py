@@ -1,0 +1,152 @@
+"""The settings a run has: their defaults, what each allows by itself, and what follows from them."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import cached_property
+from typing import Any
+
+from walking_noise import data, models
+from walking_noise.errors import refused
+from walking_noise.noise import Levels, NoiseKind, noise_kinds
+from walking_noise.points import Point
+from walking_noise.settings import flag, integer, leaves, one_of, one_or_per_point, optional, real, setting
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """What is learned: the data set, and what is done to its samples."""
+
+    name: str = setting("mnist5k", one_of(data.sources))
+    transform: str = setting("release", one_of(lambda: ("release", "none")))
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+    """The network."""
+
+    name: str = setting("mlp", one_of(models.models))
+    batch_norm: bool = setting(False, flag)
+
+
+def _point(value: Any) -> int | str:
+    if value in ("global", "mapped"):
+        return str(value)
+    try:
+        return int(integer(0)(value))
+    except ValueError:
+        raise ValueError("allowed: global, mapped, or the number of a noise point") from None
+
+
+@dataclasses.dataclass(frozen=True)
+class NoiseConfig:
+    """What is injected, where and when; levels are standard deviations (Walking Noise, section 3)."""
+
+    kind: str = setting("additive", one_of(noise_kinds))
+    std: float | tuple[float, ...] = setting(0.0, one_or_per_point(real(0)))
+    amplitude: float | tuple[float, ...] | None = setting(None, optional(one_or_per_point(real(0))))
+    ratio: float | tuple[float, ...] | None = setting(None, optional(one_or_per_point(real(0, 1))))
+    std_mul: float | tuple[float, ...] | None = setting(None, optional(one_or_per_point(real(0))))
+    std_add: float | tuple[float, ...] | None = setting(None, optional(one_or_per_point(real(0))))
+    point: int | str = setting("global", _point)
+    on_batch_norm: bool = setting(True, flag)
+    in_training: bool = setting(True, flag)
+    gradient: str = setting("exact", one_of(lambda: ("exact", "straight_through")))
+    order: str = setting("multiply_first", one_of(lambda: ("multiply_first", "add_first")))
+    seed: int | None = setting(None, optional(integer(0)))
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingConfig:
+    """How the network is trained: Adam, cosine annealing over all epochs, cross-entropy."""
+
+    epochs: int = setting(20, integer(1))
+    batch_size: int = setting(128, integer(2))
+    learning_rate: float = setting(1e-3, real(0, open_low=True))
+    weight_clamp: float | None = setting(None, optional(real(0, open_low=True)))
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationConfig:
+    """What is measured besides the accuracy: with ``curve``, the validation accuracy after every epoch."""
+
+    curve: bool = setting(False, flag)
+
+
+@dataclasses.dataclass(frozen=True)
+class RunSettings:
+    """The settings of one run, each allowed by itself; :class:`walking_noise.RunConfig` sees that they fit together."""
+
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    noise: NoiseConfig = NoiseConfig()
+    training: TrainingConfig = TrainingConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    seed: int = setting(0, integer(0))
+
+    def to_flat(self) -> dict[str, Any]:
+        """Every setting under its dotted name, as plain values."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in leaves(self)}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every setting, nested, as plain values."""
+        nested: dict[str, Any] = {}
+        for name, value in self.to_flat().items():
+            *groups, last = name.split(".")
+            inner = nested
+            for group in groups:
+                inner = inner.setdefault(group, {})
+            inner[last] = value
+        return nested
+
+    @property
+    def points(self) -> tuple[Point, ...]:
+        """The noise points of this run's model."""
+        source = data.sources()[self.data.name]
+        return models.noise_points(self.model.name, tuple(source.shape), source.classes, self.model.batch_norm)
+
+    @property
+    def noise_kind(self) -> NoiseKind:
+        """The kind of this run's noise."""
+        return noise_kinds()[self.noise.kind]
+
+    @property
+    def level_settings(self) -> tuple[str, ...]:
+        """The names of the ``noise`` settings that give this run's level."""
+        kind = self.noise_kind
+        for names in kind.settings:
+            if all(getattr(self.noise, name) is not None for name in names):
+                return names
+        wanted = ", or ".join(" and ".join(f"noise.{name}" for name in names) for names in kind.settings)
+        raise refused("noise.kind", kind.name, f"it needs {wanted}")
+
+    @cached_property
+    def levels(self) -> tuple[Levels, ...]:
+        """The levels of the noise at every noise point, in the order of the points."""
+        noise, kind = self.noise, self.noise_kind
+        given = {name: getattr(noise, name) for name in self.level_settings}
+
+        def at(point: Point) -> Levels:
+            if noise.point not in ("global", "mapped", point.number):
+                return Levels(0.0, 0.0)
+            if point.after_batch_norm and not noise.on_batch_norm:
+                return Levels(0.0, 0.0)
+            return kind.levels(
+                **{name: value[point.number] if isinstance(value, tuple) else value for name, value in given.items()}
+            )
+
+        return tuple(at(point) for point in self.points)
+
+    @property
+    def noisy(self) -> bool:
+        """Whether any level is above zero."""
+        return any(level > 0 for pair in self.levels for level in pair)
+
+    @property
+    def noisy_training(self) -> bool:
+        return self.noisy and self.noise.in_training
+
+    @property
+    def noise_seed(self) -> int:
+        """The seed of the noise at inference."""
+        return self.seed if self.noise.seed is None else self.noise.seed
