@@ -59,18 +59,9 @@ def from_database(names: Sequence[str]) -> Source:
     AnalysisError
         The database does not answer or refuses, or a collection is missing or empty.
     """
-    from seml.database import get_collection, get_mongodb_config
-
-    try:
-        config = get_mongodb_config()
-    except SystemExit as error:
-        raise AnalysisError(" ".join(str(error).split())) from None
-    place = f"{config['host']}:{config['port']}"
-    names = sorted(set(names))
-    with _in_one_line(place):
-        database = get_collection(names[0], {**config, "serverSelectionTimeoutMS": PATIENCE_MS}).database
+    with _database() as database:
         there = sorted(name for name in database.list_collection_names() if not name.startswith(("fs.", "system.")))
-        totals = {name: database[name].count_documents({}) for name in names if name in there}
+        totals = {name: database[name].count_documents({}) for name in sorted(set(names)) if name in there}
     for name in names:
         if name not in there:
             raise AnalysisError(f"there is no collection {name!r}; there are: {', '.join(there) or 'none'}")
@@ -78,10 +69,10 @@ def from_database(names: Sequence[str]) -> Source:
             raise AnalysisError(f"the collection {name!r} has no runs; add some with `seml {name} add FILE.yaml`")
 
     def documents() -> Iterator[Document]:
-        with _in_one_line(place):
-            for name in names:
+        with _database() as database:
+            for name in totals:
                 for document in database[name].find({}, PROJECTION).sort("_id", 1).batch_size(BATCH):
-                    yield {"collection": name, **{key: _plain(value) for key, value in document.items()}}
+                    yield {"collection": name, **{key: plain(value) for key, value in document.items()}}
 
     return Source(totals, documents())
 
@@ -127,12 +118,20 @@ def save(source: Source, path: Path) -> Source:
 
 
 @contextmanager
-def _in_one_line(place: str) -> Iterator[None]:
-    """Say what the database at ``place`` has against us without its driver's topology, and without credentials."""
+def _database() -> Iterator[Any]:
+    """SEML's database; what it has against us is said in one line, without its driver's details and credentials."""
     from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
+    from seml.database import get_database, get_mongodb_config
 
     try:
-        yield
+        config = get_mongodb_config()
+    except SystemExit as error:
+        raise AnalysisError(" ".join(str(error).split())) from None
+    place = f"{config['host']}:{config['port']}"
+    database = get_database(**config, serverSelectionTimeoutMS=PATIENCE_MS)
+    try:
+        with database.client:
+            yield database
     except ConnectionFailure:
         raise AnalysisError(f"no database answers at {place}; start it, or check `seml configure`") from None
     except OperationFailure as error:
@@ -157,12 +156,12 @@ def _lines(path: Path) -> Iterator[Any]:
         raise AnalysisError(f"{path} is damaged ({error}); write it again with --save-runs") from None
 
 
-def _plain(value: Any) -> Any:
-    """A value of a document as JSON knows it."""
+def plain(value: Any) -> Any:
+    """Return a value of a document as JSON knows it: times and ids of MongoDB as text."""
     if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
+        return {key: plain(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(inner) for inner in value]
+        return [plain(inner) for inner in value]
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     return value.isoformat() if isinstance(value, datetime) else str(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 
 
@@ -24,6 +25,12 @@ class Flag(StrEnum):
 
 
 FEW_REPETITIONS = frozenset({Flag.ONE_REPETITION, Flag.TWO_REPETITIONS})
+
+
+def notes(flags: Iterable[Flag]) -> list[str]:
+    """What the letters of these flags stand for, each flag once, in their order."""
+    there = set(flags)
+    return [f"({mark(flag)}) {flag}." for flag in Flag if flag in there]
 
 
 def mark(flag: Flag) -> str:

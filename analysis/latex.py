@@ -25,4 +25,6 @@ def tabular(table: pd.DataFrame, notes: Iterable[str] = ()) -> str:
         lambda name: tuple(map(escape, name)) if isinstance(name, tuple) else escape(name)
     )
     body = escaped.to_latex(index=False, escape=False, multicolumn_format="c")
-    return body + "".join(f"\n{{\\footnotesize {escape(note)}}}\\\\" for note in notes) + ("\n" if notes else "")
+    return (
+        body + "".join(f"\n\\noindent{{\\footnotesize {escape(note)}}}\\\\" for note in notes) + ("\n" if notes else "")
+    )

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis import documents, latex, page, table1, tables
+from analysis import documents, page, table1, tables
 from analysis.errors import AnalysisError
 from analysis.figures import draw_all
 from analysis.figures.style import write_csv
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("stopped; nothing was written", file=sys.stderr)
+        print("stopped; the report was not written", file=sys.stderr)
         return 130
     print(_summary(study))
     print(f"\n{options.out.resolve() / 'index.html'}")
@@ -57,7 +57,10 @@ def make_report(
     source = documents.from_database(collections) if file is None else documents.from_file(file, collections)
     if save_runs is not None:
         source = documents.save(source, save_runs)
-    study = analyse(to_frame(track(source.documents, "runs read", source.total)))
+    runs = to_frame(track(source.documents, "runs read", source.total))
+    if runs.empty:
+        raise AnalysisError(f"{file} holds no runs")
+    study = analyse(runs)
     with replaced(out) as folder:
         write(study, folder)
     return study
@@ -79,7 +82,7 @@ def write(study: Study, folder: Path) -> None:
     }.items():
         write_csv(table, folder / "tables" / f"{name}.csv")
     if study.fitted:
-        texts = {"midpoints": latex.tabular(tables.readable(study.fitted))}
+        texts = {"midpoints": tables.as_latex(study.fitted)}
         if table1.members(study.fitted):
             texts["table1"] = table1.as_latex(table1.in_words(study.fitted))
         for name, text in texts.items():

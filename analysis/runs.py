@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -59,12 +60,14 @@ def to_frame(documents: Iterable[Document]) -> pd.DataFrame:
     version, commit, data_checksum, torch, cuda, device
         What made the result.
     """
-    rows = [_row(document) for document in documents]
-    names = dict.fromkeys(name for row in rows for name in row)
+    columns: dict[str, list[Any]] = {}
+    for document in documents:
+        for name, value in _row(document).items():
+            columns.setdefault(name, []).append(sys.intern(value) if type(value) is str else value)
     numeric = {"level", "accuracy", "floor", "nonfinite", "seconds"}
-    return pd.DataFrame(
-        {name: pd.Series([row.get(name) for row in rows], dtype=float if name in numeric else object) for name in names}
-    )
+    return pd.DataFrame({
+        name: pd.Series(values, dtype=float if name in numeric else object) for name, values in columns.items()
+    })  # fmt: skip
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -108,7 +111,7 @@ def causes(runs: pd.DataFrame) -> pd.DataFrame:
 
 def provenance(runs: pd.DataFrame) -> pd.DataFrame:
     """What made the results: a row per data set and combination of versions and devices, with its number of runs."""
-    made = runs[runs["state"] == "completed"].fillna(dict.fromkeys(PROVENANCE, "unknown"))
+    made = runs[runs["state"] == "completed"].fillna(dict.fromkeys(PROVENANCE, "none"))
     grouped = made.groupby(["data.name", *PROVENANCE], sort=True, dropna=False)
     return grouped.agg(runs=("id", "size"), hours=("seconds", lambda seconds: seconds.sum() / 3600)).reset_index()
 
@@ -145,7 +148,8 @@ def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
     try:
         run = RunConfig.from_dict(given)
     except ConfigError as error:
-        return dict.fromkeys(RunConfig().to_flat()) | {"run_key": None, "refused": str(error)}
+        unknown = dict.fromkeys([*RunConfig().to_flat(), "repetition", "run_key"])
+        return unknown | {"level": math.nan, "refused": str(error)}
     flat = {name: tuple(value) if isinstance(value, list) else value for name, value in run.to_flat().items()}
     level = flat["noise.std"] if flat["noise.amplitude"] is None else flat["noise.amplitude"]
     has_level = run.noise.kind != "none" and run.noise.std_mul is None and not isinstance(level, tuple)

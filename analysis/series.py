@@ -105,7 +105,7 @@ def group_series(runs: pd.DataFrame) -> list[Series]:
         name for name in RunConfig().to_flat() if name not in SEED_SETTINGS and not name.startswith("evaluation.")
     ]
     settings = [_without_level(row) for row in records(known[shared])]
-    keys = [json.dumps(list(each.values())) for each in settings]
+    keys = pd.Series([json.dumps(list(each.values())) for each in settings], index=known.index, dtype=object)
     by_key = dict(zip(keys, settings, strict=True))
     found = [_series(by_key[str(key)], group) for key, group in known.groupby(keys, sort=False)]
     return sorted(found, key=lambda series: [_rank(value) for value in series.settings.values()])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis import latex, paper, words
-from analysis.flags import Flag, mark
+from analysis.flags import Flag, mark, notes
 from analysis.study import FittedSeries
 from analysis.tables import midpoints, runs_used
 from analysis.words import distinguishing, heading, interval, number
@@ -36,12 +36,6 @@ class Table1:
 
     headings: list[str]
     rows: list[tuple[list[str], list[Cell | None]]]
-
-    @property
-    def flags(self) -> list[Flag]:
-        """The flags that occur, in their order."""
-        there = {flag for _, cells in self.rows for cell in cells if cell for flag in cell.flags}
-        return [flag for flag in Flag if flag in there]
 
 
 def members(fitted: Sequence[FittedSeries]) -> list[FittedSeries]:
@@ -88,11 +82,11 @@ def as_latex(table: Table1) -> str:
         if any(cell and cell.paper for cell in cells):
             lines.append([*blank, "paper", *(cell.paper if cell else "" for cell in cells)])
         lines.append([*blank, "runs", *(cell.runs if cell else "" for cell in cells)])
-    notes = [
+    below = [
         "Midpoint noise level under global noise, trained with noise, and the 95 % t interval over the repetitions.",
-        *(f"({mark(flag)}) {flag}." for flag in table.flags),
+        *notes(flag for _, cells in table.rows for cell in cells if cell for flag in cell.flags),
     ]
-    return latex.tabular(pd.DataFrame(lines, columns=pd.MultiIndex.from_tuples(columns)), notes)
+    return latex.tabular(pd.DataFrame(lines, columns=pd.MultiIndex.from_tuples(columns)), below)
 
 
 def _latex_cell(cell: Cell | None) -> str:

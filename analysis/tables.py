@@ -7,7 +7,9 @@ from typing import Any
 
 import pandas as pd
 
+from analysis import latex
 from analysis.fits import MidpointFit, fit_midpoint
+from analysis.flags import mark, notes
 from analysis.runs import STATE_NAMES
 from analysis.series import Series, Settings
 from analysis.study import FittedSeries
@@ -96,12 +98,19 @@ def readable(fitted: Sequence[FittedSeries]) -> pd.DataFrame:
     return table
 
 
+def as_latex(fitted: Sequence[FittedSeries]) -> str:
+    """The readable midpoints for LaTeX, flags as letters that are explained below."""
+    table = readable(fitted)
+    table["flags"] = [" ".join(f"({mark(flag)})" for flag in each.fit.flags) for each in fitted]
+    return latex.tabular(table, notes(flag for each in fitted for flag in each.fit.flags))
+
+
 def runs_used(counts: dict[str, int]) -> str:
-    """How many of the planned runs are used, in brackets where the others are, and how many of the used diverged."""
+    """How many of the planned runs are used, in brackets where the others are; how many diverged or repeat others."""
     missing = ("overflow", *(state for state in STATE_NAMES if state != "completed"))
     others = ", ".join(f"{counts[name]} {name}" for name in missing if counts[name])
-    diverged = f"; {counts['diverged']} diverged" if counts["diverged"] else ""
-    return f"{counts['used']} of {counts['planned']}" + (f" ({others})" if others else "") + diverged
+    noted = "".join(f"; {counts[name]} {name}" for name in ("diverged", "repeated") if counts[name])
+    return f"{counts['used']} of {counts['planned']}" + (f" ({others})" if others else "") + noted
 
 
 def _table(settings: Sequence[Settings], numbers: Sequence[dict[str, Any]]) -> pd.DataFrame:

@@ -25,7 +25,8 @@ def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
     top = argparse.ArgumentParser(
         prog="walking-noise",
-        description="Robustness of neural networks against noise at chosen layers. Grids are run with seml; this is the rest.",
+        description="Robustness of neural networks against noise at chosen layers. "
+        "Grids are run with seml; this is the rest.",
     )
     top.add_argument("--version", action=_Version, nargs=0, help="print the version")
     commands = top.add_subparsers(metavar="COMMAND", required=True)

@@ -12,6 +12,7 @@ from walking_noise.canonical import pack
 
 MOST_RUNS = 4096
 """In one claim: a heartbeat of so many still takes about a second."""
+ABSENT = {"$exists": False}
 LOOK_AHEAD = 20_000
 """Pending runs that are looked at."""
 
@@ -35,15 +36,15 @@ class Candidate:
 def companions(leader: Document, config: RunConfig) -> Document:
     """The filter of the runs that may share a worker and a pack with ``leader``, whose settings are ``config``.
 
-    They are of its batch, hence of its resources, and of its Slurm array, so that cancelling one array touches no other; they
-    have its sources; and they are equal in what a pack must agree in.
+    They are of its batch, hence of its resources, and of its Slurm array, so that cancelling one array touches no
+    other; they have its sources; and they are equal in what a pack must agree in.
     """
     together = {f"config.{name}": value for name, value in pack(config).items()}
     return {
         "batch_id": leader["batch_id"],
         "status": PENDING,
-        "slurm.0.array_id": leader["slurm"][0].get("array_id"),
-        "seml.source_files": leader["seml"].get("source_files"),
+        "slurm.0.array_id": leader["slurm"][0].get("array_id", ABSENT),
+        "seml.source_files": leader["seml"].get("source_files", ABSENT),
         **together,
     }
 

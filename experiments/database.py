@@ -45,7 +45,7 @@ def connect() -> Database[Document]:
         raise DatabaseError(f"the database at {place} refuses SEML's configuration: {refusal.details}") from None
     except PyMongoError:
         raise DatabaseError(
-            f"no database answers at {place}, where SEML's configuration says it is; start it (`walking-noise db start`, "
-            "if it is the embedded one), or run `seml configure`"
+            f"no database answers at {place}, where SEML's configuration says it is; start it "
+            "(`walking-noise db start`, if it is the embedded one), or run `seml configure`"
         ) from None
     return database

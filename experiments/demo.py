@@ -15,18 +15,22 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from experiments.database import Runs
+from pymongo import MongoClient
+from pymongo.errors import PyMongoError
+
+from experiments.claims import COMPLETED
+from experiments.database import Document
 from experiments.embedded import DATABASE, EmbeddedDatabase
 from experiments.errors import UserError
 from experiments.processes import Group, allowed_environment
 from experiments.progress import ProgressLine, clock
 from experiments.supervisor import STOP_SIGNALS, Stop
+from experiments.watch import Watch
 
 CHECKOUT = Path(__file__).parents[1]
 COLLECTION = "demo"
 TRAININGS_AT_ONCE = 1000
 """Claimed by a worker: all that fit in one pack key, so that few processes have to start."""
-DONE = "COMPLETED"
 UNFINISHED = ("PENDING", "RUNNING", "FAILED", "KILLED", "INTERRUPTED")
 POLL_SECONDS = 0.5
 
@@ -50,9 +54,12 @@ def demo(folder: Path = CHECKOUT / ".demo", grid: Path = CHECKOUT / "seml_config
         with _database(folder) as database:
             check()
             steps = _Steps(folder, database, check)
-            steps.add(grid)
-            steps.train()
-            steps.report()
+            try:
+                steps.add(grid)
+                steps.train()
+                steps.report()
+            except PyMongoError as error:
+                raise UserError(f"the database went away ({error}); see {database.server.log}") from error
 
 
 class _Steps:
@@ -76,39 +83,31 @@ class _Steps:
         print(f"seml {COLLECTION} add {grid.name}", flush=True)
         self._seml("add", str(grid), show=lambda: "reading the grid")
         shutil.copyfile(grid, self.folder / grid.name)
-        states = [state for state in UNFINISHED if self._counts().get(state)]
+        with self._client() as client:
+            counts = Watch(client[DATABASE][COLLECTION]).counts
+        states = [state for state in UNFINISHED if counts[state]]
         if states:
             chosen = [argument for state in states for argument in ("-s", state)]
             self._seml("reset", "-y", *chosen, show=lambda: "resetting the runs that were not finished")
 
     def train(self) -> None:
         """Run what is not done, on all cores of this machine."""
-        before, started = self._counts(), time.monotonic()
-        done_before, total = before.get(DONE, 0), sum(before.values())
-        if done_before == total:
-            print(f"all {total} runs are done", flush=True)
-            return
-        print(f"seml {COLLECTION} start --local", flush=True)
-
-        def show() -> str:
-            counts, minutes = self._counts(), (time.monotonic() - started) / 60
-            done = counts.get(DONE, 0)
-            failed = f", {counts['FAILED']} failed" if counts.get("FAILED") else ""
-            if done == done_before:
-                return f"{done} of {total} runs done{failed}, training begins"
-            rate = (done - done_before) / minutes
-            left = clock(60 * (total - done) / rate)
-            return f"{done} of {total} runs done{failed}, {rate:.0f} runs/min, {left} left"
-
-        self._seml("start", "--local", show=show)
-        counts, seconds = self._counts(), time.monotonic() - started
-        new = counts.get(DONE, 0) - done_before
-        print(f"{new} runs in {clock(seconds)} ({60 * new / seconds:.0f} runs/min)", flush=True)
-        if counts.get(DONE, 0) < total:
-            others = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()) if state != DONE)
+        with self._client() as client:
+            watch = Watch(client[DATABASE][COLLECTION])
+            total = watch.counts.total()
+            if watch.counts[COMPLETED] == total:
+                print(f"all {total} runs are done", flush=True)
+                return
+            print(f"seml {COLLECTION} start --local", flush=True)
+            self._seml("start", "--local", show=watch.text)
+            watch.count()
+        seconds = time.monotonic() - watch.started
+        print(f"{watch.new} runs in {clock(seconds)} ({60 * watch.new / seconds:.0f} runs/min)", flush=True)
+        others = [f"{count} {status}" for status, count in sorted(watch.counts.items()) if status != COMPLETED]
+        if others:
             raise UserError(
-                f"not all runs were completed ({others}): see `XDG_CONFIG_HOME={self.folder} seml {COLLECTION} "
-                f"print-fail-trace` with the database started, and {self.logs}"
+                f"{watch.counts[COMPLETED]} of {total} runs were completed ({', '.join(others)}): see {self.logs}, or "
+                f"`seml {COLLECTION} print-fail-trace` after `walking-noise db start --folder {self.folder}`"
             )
 
     def report(self) -> None:
@@ -136,13 +135,10 @@ class _Steps:
             time.sleep(POLL_SECONDS)
         self.line.end()
 
-    def _counts(self) -> dict[str, int]:
+    def _client(self) -> MongoClient[Document]:
         account = self.database.account
-        assert account is not None
-        with account.client() as client:
-            runs: Runs = client[DATABASE][COLLECTION]
-            groups = runs.aggregate([{"$group": {"_id": "$status", "count": {"$sum": 1}}}])
-            return {group["_id"]: group["count"] for group in groups}
+        assert account is not None  # it was started
+        return account.client()
 
 
 @contextlib.contextmanager

@@ -1,7 +1,8 @@
 """The embedded database: a MongoDB for one machine, in a folder, without a server to administrate.
 
-secantusdb runs as a process of its own on 127.0.0.1 with a password. Its data, log and process id and SEML's configuration
-lie in one folder, readable by their owner alone; ``XDG_CONFIG_HOME=FOLDER`` is all that ``seml`` needs to find it.
+secantusdb runs as a process of its own on 127.0.0.1 with a password. Its data, log and process id and SEML's
+configuration lie in one folder, readable by their owner alone; ``XDG_CONFIG_HOME=FOLDER`` is all that ``seml``
+needs to find it.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ import importlib.util
 import os
 import secrets
 import socket
-import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,8 +45,8 @@ class Account:
     password: str
 
     def client(self, *, authenticate: bool = True) -> MongoClient[dict[str, Any]]:
-        login = {"username": USER, "password": self.password, "authSource": DATABASE} if authenticate else {}
-        return MongoClient(HOST, self.port, serverSelectionTimeoutMS=500, directConnection=True, **login)
+        login: dict[str, Any] = {"username": USER, "password": self.password, "authSource": DATABASE}
+        return MongoClient(HOST, self.port, serverSelectionTimeoutMS=500, **(login if authenticate else {}))
 
 
 class EmbeddedDatabase:
@@ -76,11 +77,11 @@ class EmbeddedDatabase:
                 account = Account(_free_port(account.port), account.password)
                 self._write_configuration(account)
                 process = self.server.start(self._command(account.port, "--auth"), lock)
-            self._wait(account, process)
-            return True
         except ServerRuns:
-            self._wait(None, None)
+            self._wait(lambda: self.answers, lambda: not self.server.running)
             return False
+        self._wait(lambda: _accepts(account), lambda: process.poll() is not None)
+        return True
 
     def stop(self) -> bool:
         """Stop the server and wait for its end; False if it did not run."""
@@ -88,10 +89,18 @@ class EmbeddedDatabase:
 
     @property
     def account(self) -> Account | None:
-        """What SEML's configuration in the folder says; None before the first start."""
+        """What SEML's configuration in the folder says; None before the first start.
+
+        Raises
+        ------
+        ServerError
+            It is the configuration of another database.
+        """
         if not self.configuration.exists():
             return None
         content = yaml.safe_load(self.configuration.read_text())
+        if (content["username"], content["host"]) != (USER, HOST):
+            raise ServerError(f"{self.configuration} is the configuration of another database; choose another folder")
         return Account(int(content["port"]), str(content["password"]))
 
     @property
@@ -107,8 +116,8 @@ class EmbeddedDatabase:
         self.configuration.parent.mkdir(mode=0o700, exist_ok=True)
 
     def _command(self, port: int, *options: str) -> list[str]:
-        place = ["--host", HOST, "--port", str(port), "--storage-path", str(self._data)]
-        return [sys.executable, "-m", "secantus", *place, "--standalone", "--sync-on-commit", "--cache-size", "256M", *options]
+        place = ["--host", HOST, "--port", str(port), "--storage-path", str(self._data), "--cache-size", "256M"]
+        return [sys.executable, "-m", "secantus", *place, "--standalone", "--sync-on-commit", *options]
 
     def _create_account(self, lock: int) -> Account:
         # secantusdb lets nobody in to create the first user once it asks for passwords, so this happens without.
@@ -116,7 +125,7 @@ class EmbeddedDatabase:
         account = Account(_free_port(), secrets.token_urlsafe(24))
         process = self.server.start(self._command(account.port), lock)
         try:
-            self._wait(account, process, authenticate=False)
+            self._wait(lambda: _accepts(account, authenticate=False), lambda: process.poll() is not None)
             with account.client(authenticate=False) as client:
                 known = client[DATABASE].command("usersInfo", USER)["users"]
                 command = "updateUser" if known else "createUser"
@@ -140,12 +149,10 @@ class EmbeddedDatabase:
             yaml.safe_dump(content, file)
         partial.replace(self.configuration)
 
-    def _wait(
-        self, account: Account | None, process: subprocess.Popen[bytes] | None, *, authenticate: bool = True
-    ) -> None:
+    def _wait(self, answers: Callable[[], bool], ended: Callable[[], bool]) -> None:
         end = time.monotonic() + START_SECONDS
-        while not ((known := account or self.account) and _accepts(known, authenticate=authenticate)):
-            if process is not None and process.poll() is not None:
+        while not answers():
+            if ended():
                 words = self.server.last_words()
                 raise ServerError(f"the embedded database did not start: {words} (see {self.server.log})")
             if time.monotonic() > end:

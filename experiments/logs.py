@@ -12,26 +12,30 @@ from experiments.database import Document
 
 
 class RunLogs:
-    """The logs of a leader's companions, beside the leader's log and named as SEML names it, by the run's id."""
+    """The logs of a leader's companions, beside the leader's log and named as SEML names it, by the run's id.
+
+    Attributes
+    ----------
+    pattern
+        The parts of a log's path before and after the run's id; None where SEML keeps no logs.
+    """
 
     def __init__(self, leader: Document) -> None:
-        self.leader = leader["_id"]
-        output_file = leader["seml"].get("output_file")
-        self._pattern = Path(output_file) if output_file else None
+        self.leader: int = leader["_id"]
+        self._output_file: str | None = leader["seml"].get("output_file")
+        ending = f"{self.leader}.out"
+        self.pattern = (self._output_file.removesuffix(ending), ".out") if self._output_file else None
 
     def path(self, run: int) -> Path | None:
-        """Where a run's log is; None where SEML keeps none."""
-        if self._pattern is None:
-            return None
-        stem = self._pattern.name.removesuffix(f"_{self.leader}.out")
-        return self._pattern.with_name(f"{stem}_{run}.out")
+        """Where a run's log is."""
+        return Path(f"{run}".join(self.pattern)) if self.pattern else None
 
     def open(self, runs: Iterable[int]) -> None:
         """Begin the logs of ``runs``, which lose what they had."""
         runs = [run for run in runs if run != self.leader]
         text = (
             f"trained together with {len(runs)} others by the worker of run {self.leader} "
-            f"(process {os.getpid()} on {socket.gethostname()}); its log: {self._pattern}"
+            f"(process {os.getpid()} on {socket.gethostname()}); its log: {self._output_file}"
         )
         for run in runs:
             self._write(run, text, mode="w")

@@ -40,7 +40,8 @@ class WorkerOptions:
         UserError
             A value cannot be used.
         """
-        size, device, networks = (environment.get(PREFIX + name) or None for name in ("PACK_SIZE", "DEVICE", "NETWORKS"))
+        names = ("PACK_SIZE", "DEVICE", "NETWORKS")
+        size, device, networks = (environment.get(PREFIX + name) or None for name in names)
         if size is not None and not (size.isdecimal() and int(size) > 0):
             raise UserError(f"{PREFIX}PACK_SIZE: {size!r} is refused; allowed is a whole number >= 1")
         return cls(int(size) if size else None, _device(device) if device else None, networks)

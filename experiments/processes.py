@@ -18,8 +18,8 @@ GIVE_BACK_SECONDS = 60.0
 
 def allowed_environment(**more: str) -> dict[str, str]:
     """What of this process's environment SEML may see: it stores all it sees in every document."""
-    passed = {name: value for name, value in os.environ.items() if name in PASSED_ON or name.startswith(PASSED_ON_PREFIXES)}
-    return passed | more
+    names = [name for name in os.environ if name in PASSED_ON or name.startswith(PASSED_ON_PREFIXES)]
+    return {name: os.environ[name] for name in names} | more
 
 
 class Group:
@@ -49,8 +49,9 @@ class Group:
     ) -> None:
         for signum, seconds in ((signal.SIGTERM, GIVE_BACK_SECONDS), (signal.SIGKILL, 5.0)):
             end = time.monotonic() + seconds
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signum)
+            if self._alive():
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self.process.pid, signum)
             while self._alive() and time.monotonic() < end:
                 time.sleep(0.05)
         self.process.wait()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from walking_noise import Progress
+if TYPE_CHECKING:
+    from walking_noise import Progress
 
 
 class ProgressLine:
-    """Shows texts on ``stream``: each in place of the one before on a terminal, at most one every ``seconds`` elsewhere."""
+    """Shows texts on ``stream``: each in place of the one before on a terminal, else one every ``seconds``."""
 
     def __init__(self, stream: TextIO | None = None, seconds: float = 30.0) -> None:
         self.stream = stream or sys.stderr

@@ -1,15 +1,15 @@
 """One Sacred document per run, as seml and omniboard expect it.
 
-The layout is that of :class:`sacred.observers.MongoObserver`, whose own writes suit a process of one run: they store the
-whole document, resurrect a cancelled run and recreate a deleted one. Here only what changes is written, only to runs that
-are still this worker's, and for many runs at once.
+The layout is that of :class:`sacred.observers.MongoObserver`, whose own writes suit a process of one run: they
+store the whole document, resurrect a cancelled run and recreate a deleted one. Here only what changes is written,
+only to runs that are still this worker's, and for many runs at once.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from pymongo import UpdateMany, UpdateOne
@@ -22,7 +22,9 @@ from experiments.logs import RunLogs
 from walking_noise import Failure, Result
 
 BEAT_SECONDS = 10.0
-"""Between two heartbeats."""
+"""Between two heartbeats, at least."""
+BEAT_SHARE = 0.02
+"""Of the time, at most, for heartbeats."""
 HOLD_SECONDS = 1.0
 """The longest that a finished run waits for others, to be written with them."""
 HOLD_RUNS = 256
@@ -41,6 +43,8 @@ class Records:
         Ids of the runs without an outcome.
     lost
         Ids of the runs that were cancelled, reset or deleted before their outcome could be written.
+    trained
+        Share of the pack's training that is done; goes with the heartbeat.
     seconds
         Time spent on the database.
     """
@@ -49,11 +53,12 @@ class Records:
         self.claims, self.logs = claims, logs
         self.unfinished = set(ids)
         self.lost: set[int] = set()
+        self.trained = 0.0
         self.seconds = 0.0
         self._commit = commit
         self._held: dict[int, dict[str, Any]] = {}
         self._held_since = 0.0
-        self._beat_at = time.monotonic()
+        self._next_beat = time.monotonic() + BEAT_SECONDS
 
     def start(self, experiment: Mapping[str, Any], host: Mapping[str, Any], command: str) -> None:
         """Say of all runs that they have begun.
@@ -74,12 +79,11 @@ class Records:
             "info": {},
             "heartbeat": now(),
         }
-        files = [
-            UpdateOne(self.claims.held([run]), {"$set": {"seml.output_file": str(path)}})
-            for run in self.unfinished
-            if run != self.logs.leader and (path := self.logs.path(run))
-        ]
-        self._write([UpdateMany(self.claims.held(self.unfinished), {"$set": begun}), *files])
+        update: dict[str, Any] = {name: {"$literal": value} for name, value in begun.items()}
+        if self.logs.pattern is not None:
+            before, after = ({"$literal": part} for part in self.logs.pattern)
+            update["seml.output_file"] = {"$concat": [before, {"$toString": "$_id"}, after]}
+        self._write([UpdateMany(self.claims.held(self.unfinished), [{"$set": update}])])
 
     def finish(self, run: int, outcome: Result | Failure) -> None:
         """Record a run's outcome, at the latest when :meth:`poll` is called again after :data:`HOLD_SECONDS`."""
@@ -102,9 +106,7 @@ class Records:
         """Write what is due; whether any run is left to be trained for."""
         if self._held and time.monotonic() - self._held_since > HOLD_SECONDS:
             self.flush()
-        if time.monotonic() - self._beat_at > BEAT_SECONDS:
-            return self._beat()
-        return True
+        return self._beat() if time.monotonic() > self._next_beat else True
 
     def flush(self) -> None:
         """Write the outcomes that are held back.
@@ -117,7 +119,7 @@ class Records:
         if not self._held:
             return
         held, self._held = self._held, {}
-        updates = [UpdateOne(self.claims.held([run]), {"$set": fields}) for run, fields in held.items()]
+        updates = [UpdateOne(self.claims.held_run(run), {"$set": fields}) for run, fields in held.items()]
         if self._write(updates).matched_count < len(held):
             self._find_lost(held)
 
@@ -130,17 +132,20 @@ class Records:
         log.warning("not recorded, as they were cancelled, reset or deleted meanwhile: runs %s", sorted(lost))
 
     def _beat(self) -> bool:
-        started = self._beat_at = time.monotonic()
+        started = time.monotonic()
+        beat = {"$set": {"heartbeat": now(), "info.trained": self.trained}}
         try:
-            beat = self.claims.runs.update_many(self.claims.held(self.unfinished), {"$set": {"heartbeat": now()}})
-            return beat.matched_count > 0 or not self.unfinished
+            alive = self.claims.runs.update_many(self.claims.held(self.unfinished), beat).matched_count
+            return alive > 0 or not self.unfinished
         except PyMongoError as error:
             log.warning("no heartbeat: %s", error)
             return True
         finally:
-            self.seconds += time.monotonic() - started
+            took = time.monotonic() - started
+            self._next_beat = started + max(BEAT_SECONDS, took / BEAT_SHARE)
+            self.seconds += took
 
-    def _write(self, updates: list[UpdateOne | UpdateMany]) -> BulkWriteResult:
+    def _write(self, updates: Sequence[UpdateOne | UpdateMany]) -> BulkWriteResult:
         started = time.monotonic()
         try:
             for pause in PAUSES:

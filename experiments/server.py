@@ -1,7 +1,7 @@
 """One server process in a folder: started apart from its caller, found again, and stopped.
 
-The process holds a lock on ``server.lock`` for as long as it lives, inherited from whoever started it. So the lock alone
-says whether it runs: a process id left behind by a crash, or taken over by another program, misleads nobody.
+The process holds a lock on ``server.lock`` for as long as it lives, inherited from whoever started it. So the lock
+alone says whether it runs: a process id left behind by a crash, or taken over by another program, misleads nobody.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ class ServerFolder:
         self.log = folder / "server.log"
         self._lock = folder / "server.lock"
         self._pid = folder / "server.pid"
+        self._child: subprocess.Popen[bytes] | None = None
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[int]:
@@ -70,6 +71,7 @@ class ServerFolder:
 
     def start(self, command: Sequence[str], lock: int) -> subprocess.Popen[bytes]:
         """Start ``command`` in a session of its own, to which the lock passes on."""
+        self._reap()
         with self.log.open("ab") as log:
             process = subprocess.Popen(
                 command,
@@ -81,6 +83,7 @@ class ServerFolder:
                 pass_fds=(lock,),
             )
         self._pid.write_text(f"{process.pid}\n")
+        self._child = process
         return process
 
     def stop(self, seconds: float = 30) -> bool:
@@ -97,7 +100,14 @@ class ServerFolder:
             if time.monotonic() > end:
                 raise ServerError(f"the server (process {pid}) did not end within {seconds:g} s; see {self.log}")
             time.sleep(0.05)
+        self._reap()
         return True
+
+    def _reap(self) -> None:
+        """Take leave of a server that this process started and that has ended."""
+        if self._child is not None:
+            self._child.wait()
+            self._child = None
 
     def last_words(self) -> str:
         """The last line of the log."""

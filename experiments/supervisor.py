@@ -1,7 +1,8 @@
 """The process that SEML starts stays small and waits; a child does the work, and what it leaves behind is settled.
 
-SEML's local worker kills the process it started a quarter of a second after Ctrl-C, which is too short to give back what
-was claimed; a child outlives that. And a child that dies (out of memory, a crash of the driver) cannot clean up itself.
+SEML's local worker kills the process it started a quarter of a second after Ctrl-C, which is too short to give
+back what was claimed; a child outlives that. And a child that dies (out of memory, a crash of the driver) cannot
+clean up itself.
 
 Only the standard library is imported here: a signal may come while everything else still loads.
 """
@@ -36,6 +37,10 @@ class Stop:
         if self.signum is None and self.parent is not None and os.getppid() != self.parent:
             self.signum = signal.SIGTERM
         return self.signum is not None
+
+    @property
+    def reason(self) -> str:
+        return signal.Signals(self.signum).name if self.signum else "not asked to stop"
 
     @property
     def exit_code(self) -> int:
@@ -91,4 +96,4 @@ def supervise(assignment: Assignment | None) -> None:
         from experiments import claims
 
         claims.settle(assignment, code, stopped=stop.requested)
-    sys.exit(code if code > 0 else 128 - code)
+    sys.exit(code if code >= 0 else 128 - code)

@@ -1,6 +1,7 @@
 """The executable that the grids name: one run, or as many as fit with it.
 
-Under SEML (``seml COLLECTION start``, with Slurm or ``--local``) it is a worker, see :mod:`experiments.worker`. By hand,
+Under SEML (``seml COLLECTION start``, with Slurm or ``--local``) it is a worker, see :mod:`experiments.worker`.
+By hand,
 
     python experiments/train.py with noise.std=0.5 training.epochs=2
 

@@ -1,4 +1,4 @@
-"""A worker: trains the run that SEML started together with pending ones that fit, and records each as its own document."""
+"""A worker: trains the run that SEML started together with pending ones that fit, each with its own document."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from pymongo.errors import PyMongoError
+from seml.utils.multi_process import is_main_process
 
 from experiments.claims import Claims
 from experiments.companions import Candidate, choose, companions, pending
-from experiments.database import Document, Runs, connect
+from experiments.database import Document, connect
 from experiments.errors import UserError
 from experiments.logs import RunLogs
 from experiments.options import WorkerOptions
@@ -30,12 +31,16 @@ COMPANIONS_SECONDS = 60.0
 log = logging.getLogger(__name__)
 
 
-def work(assignment: Assignment, stop: Stop, experiment: Mapping[str, Any], host: Mapping[str, Any], command: str) -> int:
+def work(
+    assignment: Assignment, stop: Stop, experiment: Mapping[str, Any], host: Mapping[str, Any], command: str
+) -> int:
     """Train the run of ``assignment`` and its companions; the exit code of the process.
 
     0: the run has a result; 1: it failed; 75: the database is gone; 128 + n: given back after signal n.
     ``experiment``, ``host`` and ``command`` are what Sacred says of itself in every document.
     """
+    if not is_main_process():  # of several that one Slurm task may start
+        return 0
     try:
         runs = connect()[assignment.collection]
         leader = runs.find_one({"_id": assignment.leader}, LEADER_FIELDS)
@@ -124,16 +129,17 @@ class Worker:
     def _finish(self, run: int, outcome: Result | Failure) -> None:
         self.records.finish(run, outcome)
         failed = isinstance(outcome, Failure)
-        text = f"failed: {outcome.error}\n{outcome.trace}" if failed else f"{outcome.outcome}: accuracy {outcome.accuracy:.4f}"
+        text = _in_words(outcome)
         self.logs.write([run], text)
         if run == self.leader:
-            (log.error if failed else log.info)("run %d %s", run, text)
+            log.log(logging.ERROR if failed else logging.INFO, "run %d %s", run, text)
             self._exit_code = int(failed)
 
     def _show(self, progress: Progress) -> None:
         text = training_progress(progress)
         self._line.show(text)
         share, at = progress.epochs_done / progress.epochs_total, time.monotonic()
+        self.records.trained = share
         if share >= self._told[0] + 0.1 and at > self._told[1] + COMPANIONS_SECONDS:
             self._told = share, at
             self.logs.write(self.records.unfinished, text)
@@ -149,14 +155,20 @@ class Worker:
             log.warning("nothing left to train: all %d runs were cancelled, reset or deleted", len(unfinished))
             return
         self._exit_code = self.stop.exit_code
-        self.logs.write(unfinished, f"given back after signal {self.stop.signum}: the run is PENDING again")
+        self.logs.write(unfinished, f"given back after {self.stop.reason}: the run is PENDING again")
         log.warning(
-            "asked to stop by signal %d: %d unfinished runs are PENDING again. They run when this job is requeued, or after "
+            "%s: %d unfinished runs are PENDING again. They run when this job is requeued, or after "
             "`seml %s reset -s PENDING` and `seml %s start`",
-            self.stop.signum,
+            self.stop.reason,
             count,
             *(self.claims.runs.name,) * 2,
         )
+
+
+def _in_words(outcome: Result | Failure) -> str:
+    if isinstance(outcome, Failure):
+        return f"failed: {outcome.error}\n{outcome.trace}".rstrip()
+    return f"{outcome.outcome}: accuracy {outcome.accuracy:.4f}"
 
 
 def _commit(leader: Document) -> str | None:

@@ -7,6 +7,7 @@ with its parent.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from walking_noise.packing import Training
 from walking_noise.results import Failure
 
 POLL_SECONDS = 0.2
+END_SECONDS = 10.0
 IDLE = None
 """What a lane sends when it is ready for a pack."""
 
@@ -30,6 +32,12 @@ class _Lane:
     connection: Connection
     pack: list[Training] = field(default_factory=list)
     finished: set[int] = field(default_factory=set)
+
+    def wait(self) -> None:
+        """See a process off that has closed its end of the pipe, so that its own exit status is known."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(END_SECONDS)
+        self.close()
 
     def close(self) -> None:
         self.connection.close()
@@ -60,7 +68,7 @@ def run_in_lanes(
                     event: Event | None = connection.recv()
                 except (EOFError, ConnectionError):
                     del lanes[connection]
-                    lane.close()
+                    lane.wait()
                     yield from _after_death(lane, waiting)
                     continue
                 if event is IDLE:
@@ -82,7 +90,7 @@ def _start(task: PackTask) -> _Lane:
     paths = [str(package), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
-        [sys.executable, "-m", "walking_noise.lane", str(theirs.fileno())],
+        [sys.executable, "-P", "-m", "walking_noise.lane", str(theirs.fileno())],
         pass_fds=[theirs.fileno()],
         env=environment,
         stdin=subprocess.DEVNULL,

@@ -16,7 +16,7 @@ Draw = Callable[[Sequence[FittedSeries], Path], list[Plot]]
 
 FIGURES: dict[str, tuple[Draw, str]] = {
     "Midpoint noise level at each noise point": (
-        points.draw, "needs completed runs with noise.point set to the number of a noise point",
+        points.draw, "needs completed runs of at least five levels with noise.point set to the number of a noise point",
     ),
     "Robustness curves under global noise": (
         robustness.draw_global, "needs completed runs with noise.point: global",

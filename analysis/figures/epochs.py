@@ -28,9 +28,10 @@ _CAPTION = "Lines: mean over the repetitions, one line per noise level; black: n
 
 
 def has_epochs(each: FittedSeries) -> bool:
-    """Whether a series under global noise, trained with it, kept the accuracy of every epoch."""
+    """Whether a series under global noise, trained with it, kept the accuracy of every epoch for some level."""
     trained_with_it = each.settings["noise.point"] == "global" and each.settings["noise.in_training"]
-    return bool(trained_with_it and each.series.used["validation_curve"].notna().any())
+    used = each.series.used
+    return bool(trained_with_it and (used["validation_curve"].notna() & (used["level"] > 0)).any())
 
 
 def draw(fitted: Sequence[FittedSeries], folder: Path) -> list[Plot]:
@@ -58,7 +59,8 @@ def _draw(family: Family, folder: Path) -> Plot:
     tables = [epochs_of(each) for each in family.members]
     labels = family.labels()
     positive = pd.concat(tables)["level"].loc[lambda level: level > 0]
-    colors = ScalarMappable(LogNorm(positive.min(), positive.max()), _COLORS)
+    ends = (positive.min(), positive.max()) if positive.nunique() > 1 else (positive.min() / 2, positive.max() * 2)
+    colors = ScalarMappable(LogNorm(*ends), _COLORS)
     for axes, each, table, label in zip(panels, family.members, tables, labels, strict=False):
         _draw_panel(axes, each, table, colors)
         axes.set_title(label)

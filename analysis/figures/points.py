@@ -15,7 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis.figures.families import Family, families
-from analysis.figures.style import MARKERS, PALETTE, WIDTH, Plot, level_text, save
+from analysis.figures.style import WIDTH, Plot, level_text, look, save, scale_midpoints
+from analysis.fits import MidpointFit
 from analysis.flags import Flag
 from analysis.study import FittedSeries
 from analysis.words import level_axis
@@ -66,7 +67,8 @@ class Mark:
 def draw(fitted: Sequence[FittedSeries], folder: Path) -> list[Plot]:
     """A figure per data set, model and noise kind, with a panel without and one with BatchNorm."""
     chosen = [each for each in fitted if isinstance(each.settings["noise.point"], int) and len(each.series.used)]
-    return [_draw(family, folder) for family in families(chosen, WITHIN)]
+    drawable = [family for family in families(chosen, WITHIN) if any(_shape(each) != "none" for each in family.members)]
+    return [_draw(family, folder) for family in drawable]
 
 
 def _draw(family: Family, folder: Path) -> Plot:
@@ -78,8 +80,7 @@ def _draw(family: Family, folder: Path) -> Plot:
     low, high = _limits(marks)
     for axes, batch_norm in zip(figure.subplots(len(panels), 1, squeeze=False).flat, panels, strict=True):
         here = [mark for mark in marks if mark.series.settings["model.batch_norm"] == batch_norm]
-        axes.set_yscale("log")
-        axes.set_ylim(low, high)
+        scale_midpoints(axes, low, high)
         _name_points(axes, here[0].series.series.points)
         for number, label in enumerate(order):
             shift = _DODGE * (number - (len(order) - 1) / 2)
@@ -89,19 +90,20 @@ def _draw(family: Family, folder: Path) -> Plot:
     figure.supxlabel("noise point", fontsize=8)
     figure.legend(handles=_handles(order), loc="outside upper center", ncols=len(order))
     title = f"{family.title}: midpoint noise level at each point"
-    return save(figure, pd.DataFrame(map(_row, marks)), folder, f"points-{family.slug}", title, _CAPTION)
+    lacking = sum(mark.shape == "none" for mark in marks)
+    caption = _CAPTION + (f" Not drawn: {lacking} series without a fit." if lacking else "")
+    return save(figure, pd.DataFrame(map(_row, marks)), folder, f"points-{family.slug}", title, caption)
 
 
 def _draw_series(axes: Axes, marks: Sequence[Mark], shift: float, number: int) -> None:
-    color, marker = PALETTE[number % len(PALETTE)], MARKERS[number % len(MARKERS)]
+    color, marker = look(number)
     line = [(mark.point + shift, mark.series.fit.mu if mark.has_midpoint else math.nan) for mark in marks]
     axes.plot([x for x, _ in line], [mu for _, mu in line], color=color, alpha=0.35, linewidth=0.9, zorder=1)
     for mark, (x, mu) in zip(marks, line, strict=True):
         fit = mark.series.fit
         if mark.has_midpoint:
             face = color if mark.shape == "filled" else "white"
-            if math.isfinite(fit.repetitions.low):
-                axes.vlines(x, fit.repetitions.low, fit.repetitions.high, color=color, linewidth=1.0)
+            axes.plot([x, x], [fit.repetitions.low, fit.repetitions.high], color=color, linewidth=1.0)
             axes.plot(x, mu, marker, color=color, markerfacecolor=face, markersize=4.6)
         elif mark.shape in EDGES:
             _draw_arrow(axes, x, EDGES[mark.shape], fit.highest if mark.shape == "above" else fit.lowest, color)
@@ -125,17 +127,25 @@ def _draw_arrow(axes: Axes, x: float, edge: Edge, level: float, color: str) -> N
 
 
 def _limits(marks: Sequence[Mark]) -> tuple[float, float]:
-    """The range of y: that of the midpoints and their intervals, or else of the levels, with room for arrows."""
-    fits = [mark.series.fit for mark in marks]
-    ends = [
-        value for mark in marks if mark.has_midpoint
-        for value in (mark.series.fit.mu, mark.series.fit.repetitions.low, mark.series.fit.repetitions.high)
-        if math.isfinite(value)
-    ] or [value for fit in fits for value in (fit.lowest, fit.highest)]  # fmt: skip
+    """The range of y: that of the midpoints, up to a decade more for their intervals, and room for arrows.
+
+    Without any midpoint the sampled levels take their place.
+    """
+    fits = [mark.series.fit for mark in marks if mark.has_midpoint]
+    if fits:
+        middle = np.log10([fit.mu for fit in fits])
+        ends = np.log10([fit.mu for fit in fits] + [end for fit in fits for end in _interval(fit)])
+    else:
+        beyond = [mark.series.fit for mark in marks if mark.shape in EDGES]
+        middle = ends = np.log10([end for fit in beyond for end in (fit.lowest, fit.highest)])
+    low, high = max(ends.min(), middle.min() - 1), min(ends.max(), middle.max() + 1)
     shapes = {mark.shape for mark in marks}
-    low, high = np.log10(min(ends)), np.log10(max(ends))
     above, below = (0.1 + (0.25 if shape in shapes else 0.05) * (high - low) for shape in EDGES)
     return float(10 ** (low - below)), float(10 ** (high + above))
+
+
+def _interval(fit: MidpointFit) -> list[float]:
+    return [end for end in (fit.repetitions.low, fit.repetitions.high) if math.isfinite(end)]
 
 
 def _shape(each: FittedSeries) -> str:
@@ -156,8 +166,11 @@ def _name_points(axes: Axes, names: Sequence[str]) -> None:
 
 
 def _handles(order: Sequence[str]) -> list[Line2D]:
-    styles = zip(order, PALETTE, MARKERS, strict=False)
-    return [Line2D([], [], color=color, marker=marker, linewidth=0.9, label=label) for label, color, marker in styles]
+    looks = map(look, range(len(order)))
+    return [
+        Line2D([], [], color=color, marker=marker, linewidth=0.9, label=label)
+        for label, (color, marker) in zip(order, looks, strict=True)
+    ]
 
 
 def _row(mark: Mark) -> dict[str, object]:

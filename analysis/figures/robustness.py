@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.figures.families import COMPARED, Family, families
-from analysis.figures.style import FAINT, INK, MARKERS, PALETTE, WIDTH, Plot, drawn, save, scale_levels
+from analysis.figures.style import FAINT, INK, WIDTH, Plot, drawn, look, save, scale_levels
 from analysis.study import FittedSeries
 from analysis.words import level_axis, number
 
@@ -85,7 +85,7 @@ def _draw_walking(family: Family, folder: Path) -> Plot:
 def _draw_curve(
     axes: Axes, each: FittedSeries, levels: Sequence[float], order: int, label: str, size: float = 3.8
 ) -> None:
-    color, marker = PALETTE[order % len(PALETTE)], MARKERS[order % len(MARKERS)]
+    color, marker = look(order)
     curve = each.series.curve
     seen = curve[curve["n"] > 0]
     at = dict(zip(levels, drawn(levels), strict=True))
@@ -127,7 +127,7 @@ def _levels(members: Sequence[FittedSeries]) -> list[float]:
 
 def _runs(members: Sequence[FittedSeries]) -> str:
     total = pd.DataFrame([each.series.counts for each in members]).sum()
-    apart = f"; {total['overflow']} with float32 overflow are left out (×)" if total["overflow"] else ""
+    apart = f"; left out (×) for float32 overflow: {total['overflow']}" if total["overflow"] else ""
     return f"Runs used: {total['used']} of {total['planned']}{apart}."
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,16 +10,16 @@ from pathlib import Path
 
 import matplotlib
 import matplotlib.style
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullFormatter
 
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's colours, told apart with any colour vision."""
 
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 INK = "#333333"
 FAINT = "#8a8a8a"
@@ -37,6 +38,11 @@ class Plot:
     title: str
     caption: str
     width: float
+
+
+def look(number: int) -> tuple[str, str]:
+    """Colour and marker of the series with that number in a figure."""
+    return _PALETTE[number % len(_PALETTE)], _MARKERS[number % len(_MARKERS)]
 
 
 @contextmanager
@@ -65,31 +71,49 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
 def place_of_zero(levels: Sequence[float]) -> float:
     """Where level 0 is drawn on a logarithmic axis: a little left of the lowest level."""
     low, high = _ends(levels)
-    return low / 10 ** max(0.15, 0.07 * float(np.log10(high / low)))
+    return low / 10 ** max(0.15, 0.07 * math.log10(high / low))
+
+
+def level_ticks(low: float, high: float, most: int = 8) -> list[float]:
+    """Round levels from ``low`` to ``high``: powers of ten, with 2 and 5 between them on a short range."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    steps = (1, 2, 5) if math.log10(high / low) < 2.2 and most > 5 else (1,)
+    stride = math.ceil(len(powers) / most)
+    ticks = [step * 10.0**power for power in powers[::stride] for step in steps]
+    return [tick for tick in ticks if low * 0.99 <= tick <= high * 1.01]
 
 
 def scale_levels(axes: Axes, levels: Sequence[float], most_ticks: int = 8) -> None:
     """Make x a logarithmic axis for noise levels, with level 0 at :func:`place_of_zero` if it is one of them."""
     low, high = _ends(levels)
-    decades = float(np.log10(high / low))
     axes.set_xscale("log")
-    steps = (1, 2, 5) if decades < 2.2 and most_ticks > 5 else (1,)
-    powers = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
-    stride = int(np.ceil(len(powers) / most_ticks))
-    ticks = [step * 10.0**power for power in powers[::stride] for step in steps]
-    ticks = [tick for tick in ticks if low * 0.99 <= tick <= high * 1.01]
+    ticks = level_ticks(low, high, most_ticks)
     names = [level_text(tick) for tick in ticks]
     left = low
     if 0 in levels:
         left = place_of_zero(levels)
         ticks, names = [left, *ticks], ["0", *names]
-    axes.xaxis.set_major_locator(FixedLocator(ticks))
-    axes.xaxis.set_major_formatter(FixedFormatter(names))
-    minor = [step * 10.0**power for power in powers for step in range(2, 10)] if decades < 7 else []
-    axes.xaxis.set_minor_locator(FixedLocator([tick for tick in minor if low <= tick <= high]))
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    margin = 10 ** (0.03 * float(np.log10(high / left)))
+    _set_ticks(axes.xaxis, ticks, names, low, high)
+    margin = (high / left) ** 0.03
     axes.set_xlim(left / margin, high * margin)
+
+
+def scale_midpoints(axes: Axes, low: float, high: float) -> None:
+    """Make y a logarithmic axis for midpoints."""
+    axes.set_yscale("log")
+    ticks = level_ticks(low, high)
+    _set_ticks(axes.yaxis, ticks, [level_text(tick) for tick in ticks], low, high)
+    axes.set_ylim(low, high)
+
+
+def _set_ticks(axis: Axis, ticks: Sequence[float], names: Sequence[str], low: float, high: float) -> None:
+    """Name the ticks; between them small ones without names, unless they would be too many."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    minor = [step * 10.0**power for power in powers for step in range(2, 10)] if len(powers) < 9 else []
+    axis.set_major_locator(FixedLocator(ticks))
+    axis.set_major_formatter(FixedFormatter(names))
+    axis.set_minor_locator(FixedLocator([tick for tick in minor if low <= tick <= high]))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def drawn(levels: Sequence[float]) -> list[float]:

@@ -1,3 +1,3 @@
-"""The subcommands of ``walking-noise``; each module adds its parser, whose ``run`` does the work and gives the exit code."""
+"""The subcommands of ``walking-noise``: each module adds its parser, whose ``run`` gives the exit code."""
 
 from __future__ import annotations

@@ -20,7 +20,8 @@ def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
         action = actions.add_parser(name, help=text, description=text)
         if run is not _list:
             action.add_argument("names", metavar="NAME", nargs="+", help="as in data.name")
-        action.add_argument("--root", type=Path, help="folder of all data sets; default: $WALKING_NOISE_DATA, else the cache")
+        root = "folder of all data sets; default: $WALKING_NOISE_DATA, else in the user's cache"
+        action.add_argument("--root", type=Path, help=root)
         action.set_defaults(run=run)
 
 

@@ -19,14 +19,11 @@ def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
         ("start", _start, "start it and wait until it answers"),
         ("stop", _stop, "stop it; its data stay"),
         ("status", _status, "say whether it runs, and where; exit code 0 if it does, 3 if not"),
-        ("env", _env, "print what a shell needs for its seml to find it: eval \"$(walking-noise db env)\""),
+        ("env", _env, 'print what a shell needs for its seml to find it: eval "$(walking-noise db env)"'),
     ):
         action = actions.add_parser(name, help=text, description=text)
-        action.add_argument(
-            "--folder",
-            type=Path,
-            help=f"its data, log and SEML's configuration; default: ${FOLDER_VARIABLE}, else {DEFAULT_FOLDER} in this folder",
-        )
+        folder = f"of its data, log and SEML's configuration; default: ${FOLDER_VARIABLE}, else {DEFAULT_FOLDER} here"
+        action.add_argument("--folder", type=Path, help=folder)
         action.set_defaults(run=run)
 
 
@@ -57,10 +54,11 @@ def _status(options: Namespace) -> int:
 def _env(options: Namespace) -> int:
     database = EmbeddedDatabase(options.folder)
     folder = shlex.quote(str(database.folder))
+    start = f"start it with: walking-noise db start --folder {folder}"
     if database.account is None:
-        raise UserError(f"no embedded database in {folder}; make one with: walking-noise db start --folder {folder}")
+        raise UserError(f"no embedded database in {folder}; {start}")
     if not database.server.running:
-        print(f"walking-noise: it does not run; start it with: walking-noise db start --folder {folder}", file=sys.stderr)
+        print(f"walking-noise: the embedded database does not run; {start}", file=sys.stderr)
     print(f"export XDG_CONFIG_HOME={folder}")
     return 0
 

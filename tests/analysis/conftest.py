@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from scipy.special import expit
 
+from analysis.documents import Document, Source, plain, save
+from analysis.runs import to_frame
+from analysis.study import Study, analyse
 from walking_noise import RunConfig
-
-Document = dict[str, Any]
 
 FLOOR = 0.1135
 PROVENANCE = {
@@ -20,27 +23,31 @@ PROVENANCE = {
     "torch": "2.11.0", "cuda": None, "device": "A processor",
 }  # fmt: skip
 
+ADDITIVE = (0.0, *(10 ** (step / 3) for step in range(-6, 7)))
+MULTIPLICATIVE = tuple(0.2 * step for step in range(11))
+WALKING = tuple(10.0**step for step in range(-2, 11))
+
 
 class FakeStudy:
-    """Collects documents of one collection, with ids from 1."""
+    """Documents of one collection, with ids from 1."""
 
     def __init__(self, collection: str = "demo") -> None:
         self.collection = collection
         self.documents: list[Document] = []
 
-    def add(self, settings: dict[str, Any], status: str = "COMPLETED", **more: Any) -> Document:
-        """Add a document; ``more`` overrides or adds fields."""
+    def add(self, settings: dict[str, Any], status: str = "COMPLETED", **fields: Any) -> Document:
+        """Add a document; ``fields`` are added, or take the place of others."""
         start = datetime(2024, 5, 1, 12) + timedelta(seconds=len(self.documents))
         document = {
             "collection": self.collection, "_id": len(self.documents) + 1, "status": status, "batch_id": 1,
             "config": {**RunConfig.from_dict(settings).to_dict(), "overwrite": 1, "db_collection": self.collection},
-            "start_time": start, "stop_time": start + timedelta(seconds=9), **more,
+            "start_time": start, "stop_time": start + timedelta(seconds=9), **fields,
         }  # fmt: skip
         self.documents.append(document)
         return document
 
-    def complete(self, settings: dict[str, Any], accuracy: float, **more: Any) -> Document:
-        """Add a completed run; ``more`` overrides fields of its result."""
+    def complete(self, settings: dict[str, Any], accuracy: float, **fields: Any) -> Document:
+        """Add a completed run; ``fields`` of its result are added, or take the place of others."""
         config = RunConfig.from_dict(settings)
         result = {
             "accuracy": accuracy, "last_accuracies": [accuracy] * 5, "training_loss": [2.3, 0.4],
@@ -48,37 +55,78 @@ class FakeStudy:
             "nonfinite": 0.0, "floor": FLOOR, "points": [point.name for point in config.points],
             "audit": {"inference": {"std_mul": [None], "std_add": [0.1], "signal": [1.0]}, "training": None},
             "epochs": config.training.epochs, "seconds": 3.25, "pack_size": 8, "device": "cpu",
-            "provenance": PROVENANCE, **more,
+            "provenance": PROVENANCE, **fields,
         }  # fmt: skip
         return self.add(settings, result=result)
 
     def series(
-        self, settings: dict[str, Any], mu: float, levels: Sequence[float], seeds: Sequence[int] = (0, 1, 2), *,
-        sigma: float = 0.15, a_max: float = 0.95, a_min: float = FLOOR, jitter: float = 0.02, curve: bool = False,
+        self, settings: dict[str, Any], mu: float, levels: Sequence[float], repetitions: int = 3, *,
+        sigma: float = 0.2, a_max: float = 0.95, a_min: float = FLOOR, between: float = 0.02, curve: bool = False,
     ) -> None:  # fmt: skip
-        """Add the runs of a series with a known midpoint (in units of the level; ``sigma`` in decades)."""
+        """Add the runs of a series with midpoint ``mu``; those of its repetitions scatter by ``between`` decades."""
         level_name = "noise.amplitude" if settings.get("noise.kind") == "mixed" else "noise.std"
-        for seed in seeds:
-            draw = random.Random(f"{sorted(settings.items())} {seed}")
-            shift = draw.gauss(0, jitter)
+        for seed in range(repetitions):
+            draw = random.Random(f"{settings} {seed}")
+            middle = math.log10(mu) + draw.gauss(0, between)
             for level in levels:
-                at = RunConfig.from_dict({**settings, level_name: max(level, 1e-12), "seed": seed})
-                accuracy = falling(level, mu * 10**shift, sigma, a_max, a_min)
-                accuracy = min(max(accuracy + draw.gauss(0, 0.3 * jitter * (accuracy > FLOOR + 0.01)), 0.0), 1.0)
-                epochs = at.training.epochs
-                learnt = [FLOOR + (accuracy - FLOOR) * (1 - 0.75**epoch) for epoch in range(1, epochs + 1)]
-                self.complete({**settings, level_name: level, "seed": seed}, accuracy,
-                              **({"validation_curve": learnt} if curve else {}))  # fmt: skip
+                left = 1.0 if level == 0 else float(expit((middle - math.log10(level)) / sigma))
+                accuracy = a_min + (a_max - a_min) * left + draw.gauss(0, 0.004)
+                rising = [FLOOR + (accuracy - FLOOR) * (1 - 0.75**epoch) for epoch in range(1, 21)]
+                kept = {"validation_curve": rising} if curve else {}
+                self.complete({**settings, level_name: level, "seed": seed}, min(max(accuracy, 0.0), 1.0), **kept)
 
     def __iter__(self) -> Iterator[Document]:
         return iter(self.documents)
 
+    def source(self) -> Source:
+        """What is read from the database."""
+        documents = [{name: plain(value) for name, value in document.items()} for document in self.documents]
+        return Source({self.collection: len(documents)}, documents)
 
-def falling(level: float, mu: float, sigma: float, a_max: float, a_min: float) -> float:
-    """The logistic in log10 of the level; the certain limit at level 0."""
-    from math import log10
+    def save(self, path: Path) -> Path:
+        """Write the documents to a file of runs."""
+        for _ in save(self.source(), path).documents:
+            pass
+        return path
 
-    return a_max if level == 0 else a_min + (a_max - a_min) * float(expit((log10(mu) - log10(level)) / sigma))
+    def analyse(self) -> Study:
+        """The study of these documents."""
+        return analyse(to_frame(self.source().documents))
+
+
+def add_global(study: FakeStudy, **shared: Any) -> None:
+    """Additive and multiplicative noise at all points, without and with BatchNorm, with the paper's midpoints."""
+    for batch_norm, additive, multiplicative in ((False, 1.69, 0.942), (True, 1.57, 0.952)):
+        settings = {**shared, "model.batch_norm": batch_norm, "noise.on_batch_norm": not batch_norm}
+        study.series({**settings, "evaluation.curve": True}, additive, ADDITIVE, curve=True)
+        study.series({**settings, "noise.kind": "multiplicative"}, multiplicative, MULTIPLICATIVE, sigma=0.06)
+
+
+def add_walking(study: FakeStudy) -> None:
+    """Additive noise at each of the 11 points of the MLP with BatchNorm, inference only and trained with noise.
+
+    Trained with noise, point 3 never falls, point 7 has its midpoint beyond the levels, and the last four keep 0.6.
+    """
+    for point in range(11):
+        settings = {"model.batch_norm": True, "noise.point": point}
+        mu = 0.8 * 10 ** (0.35 * (point % 4))
+        study.series({**settings, "noise.in_training": False}, mu, WALKING)
+        trained = {3: (1.0, 0.95), 7: (5e10, FLOOR)}.get(point, (20 * mu, FLOOR if point < 7 else 0.6))
+        study.series(settings, trained[0], WALKING, sigma=0.35, between=0.08, a_min=trained[1])
+
+
+def add_odd_ones(study: FakeStudy) -> None:
+    """Runs that failed, wait, overflowed, diverged, repeat another one, or have no level; all of the first series."""
+    study.complete({"noise.std": 0.0, "seed": 0}, 0.95)
+    study.complete({"noise.std": 1e3, "seed": 1}, FLOOR, outcome="diverged", diverged_epoch=3, nonfinite=1.0)
+    study.complete({"noise.std": 1e4, "seed": 1}, 0.098, outcome="overflow", overflow_epoch=1, nonfinite=1.0)
+    trace = ["Traceback (most recent call last):\n", "RuntimeError: out of <memory>\n"]
+    for level in (0.5, 0.6):
+        study.add({"noise.std": level, "seed": 7}, "FAILED", fail_trace=trace)
+    study.add({"noise.std": 0.7, "seed": 7}, "KILLED")
+    study.add({"noise.std": 0.8, "seed": 7}, "PENDING")
+    study.add({"noise.std": 0.9, "seed": 7}, "RUNNING")
+    study.complete({"noise.kind": "none", "seed": 1}, 0.96)
 
 
 @pytest.fixture
@@ -86,41 +134,19 @@ def fake_study() -> type[FakeStudy]:
     return FakeStudy
 
 
-def demo_study() -> FakeStudy:
-    """Everything that a small study may hold."""
+@pytest.fixture(scope="session")
+def whole_study() -> FakeStudy:
+    """Everything a study may hold: 4 global series, 22 of walking noise, and odd runs."""
     study = FakeStudy()
-    additive = [0.0, *(10 ** (exponent / 4) for exponent in range(-8, 9))]
-    multiplicative = [0.1 * step for step in range(21)]
-    for batch_norm in (False, True):
-        model = {"model.batch_norm": batch_norm, "noise.on_batch_norm": not batch_norm}
-        study.series({**model, "evaluation.curve": True}, 1.69 - 0.12 * batch_norm, additive, curve=True)
-        study.series({**model, "noise.kind": "multiplicative"}, 0.94, multiplicative, sigma=0.08)
-    wide = [10 ** (exponent / 2) for exponent in range(-4, 21)]
-    for point in range(11):
-        walking = {"model.batch_norm": True, "noise.point": point}
-        mu = 0.8 * 10 ** (0.35 * (point % 4))
-        study.series({**walking, "noise.in_training": False}, mu, wide)
-        if point == 3:
-            study.series(walking, 1.0, wide, a_min=0.93)
-        elif point == 7:
-            study.series(walking, 3e12, wide, a_min=0.5)
-        else:
-            study.series(walking, 6 * mu, wide, sigma=0.3, jitter=0.08, a_min=FLOOR if point < 6 else 0.6)
+    add_global(study)
+    add_walking(study)
+    add_odd_ones(study)
     return study
 
 
-@pytest.fixture
-def small_study() -> FakeStudy:
-    """See :func:`demo_study`, and runs that failed, wait, overflowed, diverged or repeat others."""
-    study = demo_study()
-    again = {"noise.std": 0.0, "evaluation.curve": True}
-    study.complete(again, 0.95)
-    study.complete({"noise.std": 1e16}, 0.098, outcome="overflow", overflow_epoch=1, nonfinite=1.0)
-    study.complete({"noise.std": 1e4}, FLOOR, outcome="diverged", diverged_epoch=3, nonfinite=1.0)
-    study.add({"noise.std": 0.5, "seed": 7}, "FAILED", fail_trace=["Traceback …\n", "RuntimeError: out of memory\n"])
-    study.add({"noise.std": 0.6, "seed": 7}, "FAILED", fail_trace=["Traceback …\n", "RuntimeError: out of memory\n"])
-    study.add({"noise.std": 0.7, "seed": 7}, "KILLED")
-    study.add({"noise.std": 0.8, "seed": 7}, "PENDING")
-    study.add({"noise.std": 0.9, "seed": 7}, "RUNNING")
-    study.complete({"noise.kind": "none", "seed": 1}, 0.96)
-    return study
+@pytest.fixture(scope="session")
+def paper_study() -> Study:
+    """The four cells of Table I for the MLP on MNIST, with the paper's epochs, five repetitions and midpoints."""
+    study = FakeStudy("table1")
+    add_global(study, **{"data.name": "mnist", "training.epochs": 100})
+    return study.analyse()

@@ -12,13 +12,11 @@ import torch
 from walking_noise import data
 from walking_noise.data import DataSet
 
-hypothesis.settings.register_profile(
-    "walking_noise", database=None, deadline=None, derandomize=True, max_examples=60
-)
+hypothesis.settings.register_profile("walking_noise", database=None, deadline=None, derandomize=True, max_examples=60)
 hypothesis.settings.load_profile("walking_noise")
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="session", autouse=True)
 def one_thread() -> Iterator[None]:
     """Equal to the last bit is promised for one thread."""
     threads = torch.get_num_threads()
@@ -37,12 +35,12 @@ def float64() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def digits() -> DataSet:
-    """Real digits: 300 to train, which leave a shorter last batch, and 260 to validate, in two blocks."""
+    """Real digits: 200 to train, which leave a shorter last batch, and 260 to validate, in two blocks."""
     whole = data.load("mnist5k")
     return dataclasses.replace(
         whole,
-        train_images=whole.train_images[:300].clone(),
-        train_labels=whole.train_labels[:300].clone(),
+        train_images=whole.train_images[:200].clone(),
+        train_labels=whole.train_labels[:200].clone(),
         validation_images=whole.validation_images[:260].clone(),
         validation_labels=whole.validation_labels[:260].clone(),
     )

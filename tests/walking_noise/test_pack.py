@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from functools import cache
 from typing import Any
 
 import pytest
@@ -13,6 +11,7 @@ from torch import Tensor, nn
 
 from walking_noise import RunConfig
 from walking_noise.data import DataSet
+from walking_noise.models import build
 from walking_noise.pack import Pack, initialised
 from walking_noise.training import Trained, train_pack
 
@@ -32,7 +31,7 @@ RUNS: list[dict[str, Any]] = [
 ]
 SICK = 7
 """Multiplicative noise of level 1e16 at every point: its weights end as NaN, or stay beyond all use."""
-PACKS = [(0, 1), (7, 3), range(len(RUNS)), (9, 8, 7, 6, 5, 4, 3), (2, 5, 0, 9, 4, 7, 1), (4, 4, 1)]
+PACKS = [(0, 1), (7, 3), (9, 8, 7, 6, 5, 4, 3), (2, 5, 0, 9, 4, 7, 1)]
 
 
 def runs(model: str, batch_norm: bool) -> list[RunConfig]:
@@ -47,11 +46,7 @@ def network(request: pytest.FixtureRequest) -> Any:
 
 @pytest.fixture(scope="module")
 def alone(network: tuple[str, bool], digits: DataSet) -> list[Trained]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    trained = [train_pack([config], digits, CPU)[0] for config in runs(*network)]
-    torch.set_num_threads(threads)
-    return trained
+    return [train_pack([config], digits, CPU)[0] for config in runs(*network)]
 
 
 def bits(values: Any) -> Any:
@@ -74,3 +69,85 @@ def test_packed_equals_alone(
     for member, trained in zip(members, packed, strict=True):
         for part, value in vars(alone[member]).items():
             assert bits(vars(trained)[part]) == bits(value), f"{part} of {RUNS[member]}"
+
+
+def test_the_sick_run_is_sick(alone: list[Trained]) -> None:
+    assert [one.overflow_epoch for one in alone] == [1 if member == SICK else None for member in range(len(RUNS))]
+
+
+def test_equal_runs_of_a_pack_are_equal(digits: DataSet) -> None:
+    config = runs("mlp", True)[5]
+    first, second = train_pack([config, config], digits, CPU)
+    assert bits(vars(first)) == bits(vars(second))
+
+
+def test_initialisation_is_torchs_own_and_a_function_of_the_seed() -> None:
+    configs = [RunConfig.from_dict({"model.name": "lenet5", "seed": seed}) for seed in range(2)]
+    first, second, again = (initialised(config).state_dict() for config in (*configs, configs[0]))
+    torch.manual_seed(0)
+    torchs = build("lenet5", (1, 28, 28), 10, False).state_dict()
+    for name, tensor in first.items():
+        assert torch.equal(tensor, again[name])
+        assert not torch.equal(tensor, second[name])
+        assert tensor.shape == torchs[name].shape
+        if tensor.numel() > 500:
+            assert float(tensor.std()) == pytest.approx(float(torchs[name].std()), rel=0.1)
+
+
+def members() -> list[nn.Sequential]:
+    return [initialised(RunConfig.from_dict({"model.batch_norm": True, "seed": seed})) for seed in range(3)]
+
+
+def test_a_member_is_taken_out_and_put_back() -> None:
+    pack, other = Pack(members()), Pack(members()[::-1])
+    state = pack.member_state(0)
+    assert set(state) == set(pack.stacked_state())
+    for name, tensor in state.items():
+        plain = members()[0].state_dict()[name.removeprefix("layers.")]
+        assert torch.equal(tensor, plain)
+    other.load_member(0, state)
+    for name, tensor in other.stacked_state().items():
+        assert torch.equal(tensor[0], tensor[2])
+        assert torch.equal(tensor[1], pack.stacked_state()[name][1])
+    state["layers.fc1.weight"].zero_()
+    assert pack.stacked_state()["layers.fc1.weight"].any()
+
+
+def test_weights_are_those_of_conv_and_linear_layers() -> None:
+    lenet = RunConfig.from_dict({"model.name": "lenet5", "model.batch_norm": True})
+    pack = Pack([initialised(lenet), initialised(lenet)])
+    shapes = {name: tuple(weight.shape) for name, weight in pack.weights().items()}
+    assert shapes == {
+        "conv1": (2, 6, 1, 5, 5),
+        "conv2": (2, 16, 6, 5, 5),
+        "fc1": (2, 120, 256),
+        "fc2": (2, 84, 120),
+        "fc3": (2, 10, 84),
+    }
+
+
+def test_weights_of_a_norm_over_whole_images_are_no_weights_to_clamp() -> None:
+    layers = nn.Sequential(nn.Conv2d(1, 2, 3, bias=False), nn.LayerNorm([2, 6, 6]), nn.Flatten(), nn.Linear(72, 10))
+    assert list(Pack([layers]).weights()) == ["0", "3"]
+
+
+def test_weights_of_nested_layers_are_found() -> None:
+    block = nn.Sequential(nn.Linear(6, 6), nn.ReLU())
+    pack = Pack([nn.Sequential(block, nn.Linear(6, 10))])
+    assert len(pack.weights()) == 2
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("name", ["fc1.weight", "bn2.bias", "fc4.bias"])
+def test_a_single_parameter_that_is_no_number_is_found(name: str, value: float) -> None:
+    networks = members()
+    with torch.no_grad():
+        networks[1].get_parameter(name).view(-1)[-1] = value
+    assert Pack(networks).finite().tolist() == [True, False, True]
+
+
+def test_large_weights_are_finite() -> None:
+    networks = members()
+    with torch.no_grad():
+        networks[1].get_parameter("fc1.weight").fill_(1e37)
+    assert Pack(networks).finite().tolist() == [True, True, True]

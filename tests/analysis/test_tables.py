@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+import pytest
+
+from analysis import paper, table1, tables
+from analysis.flags import Flag
+from analysis.latex import escape, tabular
+from analysis.study import Study
+from analysis.words import distinguishing, interval, label, number, with_error
+
+
+def test_table1_has_its_four_cells_beside_the_papers(paper_study: Study):
+    table = table1.numbers(paper_study.fitted)
+    assert table["paper"].tolist() == [1.69, 0.942, 1.57, 0.952]
+    assert table["mu"].tolist() == pytest.approx([1.69, 0.942, 1.57, 0.952], rel=0.06)
+    assert (table["mu_low"] < table["mu"]).all()
+    assert (table["mu"] < table["mu_high"]).all()
+    assert table["difference"].tolist() == pytest.approx((table["mu"] / table["paper"] - 1).tolist())
+    assert table["used"].tolist() == [42, 33, 42, 33]
+
+
+def test_table1_in_words(paper_study: Study):
+    shown = table1.in_words(paper_study.fitted)
+    ((names, cells),) = shown.rows
+    assert names == ["MNIST", "MLP"]
+    assert [cell.paper.split()[0] for cell in cells if cell] == ["1.69", "1.57", "0.942", "0.952"]
+    assert [cell.runs for cell in cells if cell] == ["42 of 42", "42 of 42", "33 of 33", "33 of 33"]
+    text = table1.as_latex(shown)
+    assert r"\toprule" in text
+    assert all(cell and cell.mu in text and cell.interval in text for cell in cells)
+
+
+def test_flags_are_letters_with_notes_in_latex(whole_study):
+    text = tables.as_latex(whole_study.analyse().fitted)
+    assert "(c)" in text
+    assert text.count("never falls") == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"noise.in_training": False}, {"noise.point": 0}, {"training.weight_clamp": 1.0}, {"noise.kind": "none"},
+        {"model.batch_norm": True, "noise.on_batch_norm": True},
+    ],
+    ids=lambda change: list(change)[-1],
+)  # fmt: skip
+def test_other_series_are_not_in_table1(change):
+    ours = {
+        "noise.kind": "additive", "noise.point": "global", "noise.in_training": True, "training.weight_clamp": None,
+        "model.batch_norm": False, "noise.on_batch_norm": True,
+    }  # fmt: skip
+    assert paper.in_table1(ours)
+    assert not paper.in_table1({**ours, **change})
+
+
+@pytest.mark.parametrize(
+    ("data", "model", "epochs", "batch_norm", "kind", "printed"),
+    [
+        ("mnist", "mlp", 100, False, "additive", 1.69),
+        ("mnist", "lenet5", 50, True, "additive", 1.61),
+        ("cifar10", "mlp", 200, True, "multiplicative", 0.642),
+        ("cifar10", "lenet5", 300, False, "multiplicative", 0.625),
+        ("gsc", "cnn_s", 150, False, "additive", 7.89),
+        ("mnist", "mlp", 20, False, "additive", None),
+        ("mnist5k", "mlp", 100, False, "additive", None),
+        ("svhn", "mlp", 300, False, "additive", None),
+    ],
+)
+def test_the_papers_value_stands_where_data_model_and_epochs_correspond(data, model, epochs, batch_norm, kind, printed):
+    settings = {
+        "data.name": data, "model.name": model, "training.epochs": epochs, "model.batch_norm": batch_norm,
+        "noise.kind": kind,
+    }  # fmt: skip
+    assert paper.midpoint(settings) == printed
+
+
+def test_midpoints_hold_settings_numbers_and_counts(whole_study):
+    study = whole_study.analyse()
+    table = tables.midpoints(study.fitted)
+    assert len(table) == 26
+    first = table.iloc[0]
+    assert (first["used"], first["overflow"], first["diverged"], first["repeated"]) == (43, 1, 1, 1)
+    assert (first["failed"], first["pending"], first["running"]) == (3, 1, 1)
+    assert first["planned"] == 49
+    assert first["training.weight_clamp"] is None
+    never = table[(table["point"] == "3 relu1") & table["noise.in_training"]].iloc[0]
+    assert math.isnan(never["mu"])
+    assert never["flags"] == Flag.NEVER_FALLS
+    assert never["used"] == never["planned"] == 39
+
+
+def test_readable_midpoints_name_what_differs(whole_study):
+    table = tables.readable(whole_study.analyse().fitted)
+    assert list(table.columns) == [
+        "BatchNorm", "noise", "point", "training", "μ", "95 % interval", "a_max", "a_min", "runs", "flags",
+    ]  # fmt: skip
+    assert table["runs"][0] == "43 of 49 (1 overflow, 3 failed, 1 running, 1 pending); 1 diverged; 1 repeated"
+    assert set(table["training"]) == {"with noise", "inference only"}
+    assert "10 fc4" in set(table["point"])
+
+
+def test_sensitivity_shows_the_choices_of_global_series(paper_study: Study):
+    table = tables.sensitivity(paper_study.fitted)
+    assert len(table) == 4 * 6
+    additive = table[(table["noise.kind"] == "additive") & ~table["model.batch_norm"].astype(bool)].set_index("choice")
+    reported, scatter = (
+        additive.loc[f"log level, weighted{choice}"] for choice in (" (reported)", ", error from the scatter")
+    )
+    assert reported["mu"] == scatter["mu"]
+    assert reported["mu_high"] - reported["mu_low"] > scatter["mu_high"] - scatter["mu_low"]
+    assert additive.loc["linear level, weighted", "mu"] != pytest.approx(reported["mu"], rel=1e-3)
+
+
+def test_series_without_a_curve(fake_study):
+    study = fake_study()
+    for seed, accuracy in enumerate((0.9, 0.92)):
+        study.complete({"noise.kind": "none", "seed": seed}, accuracy)
+    table = tables.without_curve(study.analyse().others)
+    assert table["accuracy"].tolist() == pytest.approx([0.91])
+    assert table["used"].tolist() == [2]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.94213, "0.942"), (1.6, "1.60"), (31.6, "31.6"), (316.4, "316"), (3.16e8, "3.16e8"), (0, "0"), (math.nan, "–")],
+)
+def test_number(value: float, text: str):
+    assert number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "text"),
+    [
+        (1.684, 0.0183, "1.684 ± 0.018"), (316.4, 12.3, "316 ± 12"), (3.2e4, 2540, "(3.20 ± 0.25)e4"),
+        (0.942, 0, "0.942"), (math.nan, math.nan, "–"),
+    ],
+)  # fmt: skip
+def test_number_with_error(value: float, error: float, text: str):
+    assert with_error(value, error) == text
+
+
+def test_interval():
+    assert interval(1.618, 1.76) == "[1.62, 1.76]"
+    assert interval(math.nan, math.nan) == "–"
+
+
+def test_differences_without_effect_do_not_distinguish(paper_study: Study):
+    settings = [each.settings for each in paper_study.fitted]
+    assert distinguishing(settings) == ["model.batch_norm", "noise.kind"]
+    assert label(settings[0], distinguishing(settings)) == "without BatchNorm, additive noise"
+
+
+def test_latex_escapes_what_it_must():
+    assert escape("5 % of a_max & μ ± σ") == r"5 \% of a\_max \& $\mu$ $\pm$ $\sigma$"
+    assert tabular(pd.DataFrame({"a_b": ["1 %"]}), ["50 %"]).count(r"\%") == 2

@@ -1,0 +1,72 @@
+"""A real embedded database and a real SEML, which finds it by its environment, as a user's shell would."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from pymongo import MongoClient
+
+from experiments.database import Document, Runs
+from experiments.embedded import DATABASE, EmbeddedDatabase
+from tests.experiments.shell import Shell, write_grid
+
+names = (f"runs{number}" for number in itertools.count())
+
+
+@pytest.fixture(scope="session")
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedDatabase]:
+    database = EmbeddedDatabase(tmp_path_factory.mktemp("database") / "db")
+    database.start()
+    yield database
+    database.stop()
+
+
+@pytest.fixture(scope="session")
+def client(embedded: EmbeddedDatabase) -> Iterator[MongoClient[Document]]:
+    assert embedded.account is not None
+    with embedded.account.client() as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def shell(embedded: EmbeddedDatabase) -> Shell:
+    return Shell(embedded.folder)
+
+
+@pytest.fixture
+def runs(client: MongoClient[Document]) -> Runs:
+    """A collection of its own for each test."""
+    return client[DATABASE][next(names)]
+
+
+@pytest.fixture(scope="session")
+def staged(shell: Shell, client: MongoClient[Document], tmp_path_factory: pytest.TempPathFactory) -> Document:
+    """The document of a run as SEML adds it."""
+    grid = write_grid(tmp_path_factory.mktemp("staged"), fixed={"noise.std": 0.5})
+    shell.run("seml", "staged", "add", str(grid))
+    document = client[DATABASE]["staged"].find_one()
+    assert document is not None
+    return document
+
+
+@pytest.fixture
+def pending_runs(runs: Runs, staged: Document, tmp_path: Path) -> Callable[[Sequence[Document]], None]:
+    """Fill the collection with pending runs, numbered from 1, that have the given settings and else are alike."""
+
+    def fill(settings: Sequence[Document]) -> None:
+        for number, changes in enumerate(settings, start=1):
+            document = copy.deepcopy(staged) | {"_id": number, "status": "PENDING"}
+            document["seml"]["output_file"] = str(tmp_path / f"runs_{number}.out")
+            for name, value in changes.items():
+                *path, last = name.split(".")
+                place = document["config"]
+                for key in path:
+                    place = place[key]
+                place[last] = value
+            runs.insert_one(document)
+
+    return fill

@@ -1,0 +1,85 @@
+"""A shell in which ``seml`` finds the embedded database, and the files that it reads."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+
+
+@contextlib.contextmanager
+def on_cores(number: int) -> Iterator[None]:
+    """Let the processes started here see so many cores; on one core a worker trains in its own process."""
+    all_cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, set(list(all_cores)[:number]))
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, all_cores)
+
+
+@dataclass
+class Shell:
+    """A shell with ``XDG_CONFIG_HOME`` set, as ``walking-noise db env`` says."""
+
+    folder: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return os.environ | {
+            "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": str(ROOT),
+            "PYTHONWARNINGS": "ignore",
+            "XDG_CONFIG_HOME": str(self.folder),
+        }
+
+    def start(self, *command: str, cores: int = 1, **environment: str) -> subprocess.Popen[str]:
+        with on_cores(cores):
+            return subprocess.Popen(
+                command,
+                env=self.environment | environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                start_new_session=True,
+            )
+
+    def run(self, *command: str, cores: int = 1, **environment: str) -> str:
+        """What the command printed; a failed command fails the test."""
+        with self.start(*command, cores=cores, **environment) as process:
+            output, _ = process.communicate(timeout=300)
+        assert process.returncode == 0, output
+        return output
+
+
+def write_grid(folder: Path, **sections: Any) -> Path:
+    """A SEML file for a grid of short runs, whose logs go into ``folder/logs``."""
+    content: dict[str, Any] = {
+        "seml": {
+            "executable": "experiments/train.py",
+            "project_root_dir": str(ROOT),
+            "output_dir": str(folder / "logs"),
+        },
+        "slurm": [{"sbatch_options": {"gres": "gpu:1"}}],
+        "fixed": {"training.epochs": 1},
+    }
+    for name, section in sections.items():
+        content[name] = content.get(name, {}) | section
+    path = folder / "grid.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def choice(*options: Any) -> dict[str, Any]:
+    return {"type": "choice", "options": list(options)}

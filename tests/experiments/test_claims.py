@@ -1,0 +1,148 @@
+"""Claims: never one run twice, none lost, and what was cancelled stays cancelled."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from experiments.claims import OF_AN_ATTEMPT, Claims
+from experiments.database import Document, Runs
+from experiments.embedded import DATABASE, EmbeddedDatabase
+from experiments.supervisor import Assignment
+
+Fill = Callable[[Sequence[Document]], None]
+ANY: Document = {"status": "PENDING"}
+
+
+def start_by_seml(runs: Runs, run: int, **execution: Any) -> Document:
+    update = {"status": "RUNNING", "execution": {"cluster": "local", **execution}}
+    runs.update_one({"_id": run}, {"$set": update})
+    leader = runs.find_one({"_id": run})
+    assert leader is not None
+    return leader
+
+
+def claim(runs: Runs, leader: int, ids: Sequence[int], **execution: Any) -> tuple[Claims, set[int]]:
+    claims = Claims(runs, Assignment(runs.name, leader))
+    return claims, claims.take(start_by_seml(runs, leader, **execution), ANY, ids)
+
+
+def statuses(runs: Runs) -> dict[int, str]:
+    return {document["_id"]: document["status"] for document in runs.find({}, {"status": 1})}
+
+
+def by_id(runs: Runs) -> dict[int, Document]:
+    return {document["_id"]: document for document in runs.find()}
+
+
+def test_a_claim_is_of_what_is_pending(runs: Runs, pending_runs: Fill):
+    pending_runs([{}] * 5)
+    runs.update_one({"_id": 3}, {"$set": {"status": "INTERRUPTED"}})
+    runs.delete_one({"_id": 4})
+    _, mine = claim(runs, 1, [2, 3, 4])
+    assert mine == {1, 2}
+    assert statuses(runs) == {1: "RUNNING", 2: "RUNNING", 3: "INTERRUPTED", 5: "PENDING"}
+
+
+def test_a_leader_cancelled_before_the_claim_is_not_claimed(runs: Runs, pending_runs: Fill):
+    pending_runs([{}] * 2)
+    leader = start_by_seml(runs, 1)
+    runs.update_one({"_id": 1}, {"$set": {"status": "INTERRUPTED"}})
+    assert Claims(runs, Assignment(runs.name, 1)).take(leader, ANY, [2]) == {2}
+    assert statuses(runs) == {1: "INTERRUPTED", 2: "RUNNING"}
+
+
+def test_companions_are_executed_where_the_leader_is(runs: Runs, pending_runs: Fill):
+    pending_runs([{}] * 2)
+    execution = {"cluster": "alpha", "array_id": 4711, "task_id": 3, "slurm_output_file": "/x/a_4711_3.out"}
+    claims, _ = claim(runs, 1, [2], **execution)
+    companion = runs.find_one({"_id": 2})
+    assert companion is not None
+    assert companion["execution"] == execution
+    assert companion["claim"]["token"] == claims.assignment.token
+    assert companion["claim"]["leader"] == 1
+
+
+def test_workers_that_race_share_the_runs(embedded: EmbeddedDatabase, runs: Runs, pending_runs: Fill):
+    workers, companions = 6, list(range(7, 127))
+    pending_runs([{}] * 126)
+    leaders = [start_by_seml(runs, run) for run in range(1, workers + 1)]
+    ready = threading.Barrier(workers)
+    taken: dict[int, set[int]] = {leader["_id"]: set() for leader in leaders}
+
+    def work(leader: Document) -> None:
+        assert embedded.account is not None
+        with embedded.account.client() as client:
+            own: Runs = client[DATABASE][runs.name]
+            claims = Claims(own, Assignment(runs.name, leader["_id"]))
+            ready.wait()
+            for start in range(0, len(companions), 40):
+                taken[leader["_id"]] |= claims.take(leader, ANY, companions[start : start + 40])
+
+    threads = [threading.Thread(target=work, args=[leader]) for leader in leaders]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(run for mine in taken.values() for run in mine) == list(range(1, 127))
+    assert all(leader in mine for leader, mine in taken.items())
+    assert {run: document["claim"]["leader"] for run, document in by_id(runs).items()} == {
+        run: leader for leader, mine in taken.items() for run in mine
+    }
+
+
+def test_given_back_as_it_was(runs: Runs, pending_runs: Fill):
+    pending_runs([{}] * 4)
+    runs.update_many({}, {"$set": {"execution": {"cluster": "alpha"}}})
+    before = by_id(runs)
+    claims, _ = claim(runs, 1, [2, 3, 4], cluster="alpha", array_id=4711, task_id=3)
+    attempt = {name: "of the attempt" for name in OF_AN_ATTEMPT if name != "claim" and "." not in name}
+    runs.update_many({}, {"$set": attempt})
+    runs.update_one({"_id": 2}, {"$set": {"status": "INTERRUPTED"}})
+    runs.update_one({"_id": 3}, {"$set": {"status": "COMPLETED"}})
+    assert claims.give_back([1, 2, 3, 4]) == 2
+    assert statuses(runs) == {1: "PENDING", 2: "INTERRUPTED", 3: "COMPLETED", 4: "PENDING"}
+    assert runs.find_one({"_id": 1}) == before[1]
+    assert runs.find_one({"_id": 4}) == before[4]
+
+
+def test_what_a_dead_worker_leaves_behind_is_settled(runs: Runs, pending_runs: Fill, tmp_path):
+    pending_runs([{}] * 4)
+    claims, _ = claim(runs, 1, [2, 3])
+    runs.update_one({"_id": 3}, {"$set": {"status": "COMPLETED"}})
+    (tmp_path / "runs_1.out").write_text("epoch 1\nTraceback\nMemoryError\n")
+    said = claims.settle(-9, stopped=False)
+    leader = runs.find_one({"_id": 1})
+    assert said == "the worker ended by signal 9; 1 of its runs are PENDING again"
+    assert statuses(runs) == {1: "FAILED", 2: "PENDING", 3: "COMPLETED", 4: "PENDING"}
+    assert leader is not None
+    assert leader["fail_trace"] == [
+        "the worker ended by signal 9; the end of its log:\n",
+        "epoch 1\n",
+        "Traceback\n",
+        "MemoryError\n",
+    ]
+
+
+def test_a_worker_that_dies_before_its_claim_is_settled(runs: Runs, pending_runs: Fill):
+    pending_runs([{}] * 2)
+    start_by_seml(runs, 1)
+    Claims(runs, Assignment(runs.name, 1)).settle(1, stopped=False)
+    assert statuses(runs) == {1: "FAILED", 2: "PENDING"}
+
+
+def test_a_worker_that_was_stopped_is_settled(runs: Runs, pending_runs: Fill):
+    pending_runs([{}] * 3)
+    claims, _ = claim(runs, 1, [2])
+    claims.settle(1, stopped=True)
+    assert set(statuses(runs).values()) == {"PENDING"}
+
+
+def test_settling_leaves_what_others_have_taken(runs: Runs, pending_runs: Fill):
+    pending_runs([{}] * 2)
+    claims, _ = claim(runs, 1, [2])
+    claims.give_back()
+    claim(runs, 1, [2])
+    claims.settle(-9, stopped=False)
+    assert set(statuses(runs).values()) == {"RUNNING"}

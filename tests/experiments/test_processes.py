@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from experiments import processes
+from experiments.processes import Group, allowed_environment
+
+
+def test_only_what_is_on_the_list_reaches_seml(monkeypatch: pytest.MonkeyPatch):
+    given = {
+        "AWS_SECRET_ACCESS_KEY": "x",
+        "LC_ALL": "C",
+        "WALKING_NOISE_DATA": "/data",
+        "MY_TOKEN": "y",
+        "TMPDIR": "/t",
+    }
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    passed = allowed_environment(XDG_CONFIG_HOME="/demo")
+    assert passed["PATH"] == os.environ["PATH"]
+    assert {name: passed.get(name) for name in given} == {
+        "AWS_SECRET_ACCESS_KEY": None,
+        "LC_ALL": "C",
+        "WALKING_NOISE_DATA": "/data",
+        "MY_TOKEN": None,
+        "TMPDIR": "/t",
+    }
+    assert passed["XDG_CONFIG_HOME"] == "/demo"
+
+
+def running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return False
+
+
+DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(60)"
+
+
+@pytest.mark.parametrize("command", ["sleep 60", f'"{sys.executable}" -c "{DEAF}"'])
+def test_no_process_is_left(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(processes, "GIVE_BACK_SECONDS", 0.5)
+    children = tmp_path / "children"
+    script = f'{command} & echo $! > "{children}.part"; mv "{children}.part" "{children}"; exit 7'
+    with Group(["sh", "-c", script], dict(os.environ), tmp_path / "log") as group:
+        while not children.exists() or ("DEAF" in command and "ready" not in group.tail()):
+            time.sleep(0.01)
+        child = int(children.read_text())
+        assert running(child)
+    assert group.process.returncode == 7
+    assert not running(child)
+
+
+def test_the_end_of_the_log(tmp_path: Path):
+    with Group(["sh", "-c", "seq 100; echo last >&2"], dict(os.environ), tmp_path / "log") as group:
+        group.process.wait()
+    assert group.tail(2) == "100\nlast"

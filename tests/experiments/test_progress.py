@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from experiments.progress import ProgressLine, clock, training_progress
+from walking_noise import Progress
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_rewritten_on_a_terminal(monkeypatch: pytest.MonkeyPatch):
+    stream, now = Terminal(), [0.0]
+    line = ProgressLine(stream)
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    for now[0], text in ((0.0, "first"), (0.05, "too soon"), (1.0, "second")):
+        line.show(text)
+    line.end()
+    assert stream.getvalue() == "\r\033[Kfirst\r\033[Ksecond\r\033[K"
+
+
+def test_lines_elsewhere(monkeypatch: pytest.MonkeyPatch):
+    stream, now = io.StringIO(), [0.0]
+    line = ProgressLine(stream, seconds=5)
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    for now[0], text in ((0.0, "first"), (4.0, "too soon"), (6.0, "second")):
+        line.show(text)
+    line.end()
+    assert stream.getvalue() == "first\nsecond\n"
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (100, "1:40"), (59.6, "1:00"), (7500, "2:05:00")])
+def test_clock(seconds: float, text: str):
+    assert clock(seconds) == text
+
+
+def test_training_progress():
+    assert training_progress(Progress(3, 12, 25, 100, 60.0)) == "25% trained, 3 of 12 runs done, 3:00 left"
+    assert training_progress(Progress(0, 12, 0, 100, 1.0)) == "0% trained, 0 of 12 runs done"

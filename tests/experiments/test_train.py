@@ -1,0 +1,48 @@
+"""The executable by hand, and what ``seml add`` refuses."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from experiments.database import Runs
+from tests.experiments.shell import ROOT, Shell, write_grid
+
+TRAIN = str(ROOT / "experiments" / "train.py")
+
+
+def test_a_run_by_hand_needs_no_database(shell: Shell, tmp_path: Path):
+    command = ("python", TRAIN, "with", "noise.std=0.5", "noise.point=2", "training.epochs=1", "seed=4")
+    environment = shell.environment | {"XDG_CONFIG_HOME": str(tmp_path)}
+    finished = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=120)
+    result = json.loads(finished.stdout)
+    assert result["epochs"] == 1
+    assert result["audit"]["inference"]["std_add"][2] == pytest.approx(0.5, rel=0.1)
+    assert "100% trained" in finished.stderr
+
+
+@pytest.mark.parametrize(
+    ("setting", "line"),
+    [
+        ("noise.std=-1", "CONFIG ERROR: noise.std: -1 is refused; allowed is a finite number >= 0"),
+        ("noise.stdd=1", "CONFIG ERROR: noise.stdd: there is no such setting; did you mean noise.std?"),
+    ],
+)
+def test_a_bad_value_by_hand_ends_in_one_line(shell: Shell, setting: str, line: str):
+    with shell.start("python", TRAIN, "with", setting) as process:
+        output, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert output.splitlines() == [line]
+
+
+def test_seml_add_refuses_a_bad_value_in_one_line_and_adds_nothing(shell: Shell, runs: Runs, tmp_path: Path):
+    grid = write_grid(tmp_path, grid={"noise.point": {"type": "choice", "options": [3, 99]}})
+    with shell.start("seml", runs.name, "add", str(grid)) as process:
+        output, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    (line,) = output.strip().splitlines()
+    assert line.startswith("CONFIG ERROR: noise.point: 99 is refused")
+    assert runs.count_documents({}) == 0

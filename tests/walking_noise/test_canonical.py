@@ -1,0 +1,177 @@
+"""Runs that do the same have the same keys, and only they."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from walking_noise import RunConfig
+
+POINTS = 8
+LEVEL = st.floats(1e-6, 1e16)
+NOISE = {"noise.kind": "mixed", "noise.std_mul": 0.5, "noise.std_add": 0.25}
+
+
+def run(*settings: dict[str, Any], **more: Any) -> RunConfig:
+    merged: dict[str, Any] = {}
+    for some in (*settings, more):
+        merged |= some
+    return RunConfig.from_dict(merged)
+
+
+def same(*configs: RunConfig) -> bool:
+    """Whether runs do the same: their keys and their canonical forms must agree about it."""
+    first, *others = configs
+    alike = {other.run_key == first.run_key for other in others}
+    assert alike == {other.canonical() == first.canonical() for other in others}
+    if alike == {True}:
+        assert {(config.pack_key, config.training_key) for config in configs} == {(first.pack_key, first.training_key)}
+    return alike == {True}
+
+
+@pytest.mark.parametrize(
+    "series",
+    [
+        {"noise.kind": "additive"},
+        {"noise.kind": "multiplicative"},
+        {"noise.kind": "multiplicative", "noise.gradient": "straight_through"},
+        {"noise.kind": "mixed", "noise.amplitude": 0.0, "noise.ratio": 0.3, "noise.order": "add_first"},
+        {"noise.kind": "mixed", "noise.std_mul": 0.0, "noise.std_add": 0.0},
+        {"noise.point": 3},
+        {"noise.point": "mapped", "noise.std": [0.0] * POINTS},
+        {"noise.in_training": False},
+        {"noise.seed": 99},
+    ],
+)
+def test_level_0_in_any_series_is_the_run_without_noise(series: dict[str, Any]) -> None:
+    assert same(run({"noise.kind": "none"}), run(series))
+
+
+@given(LEVEL, st.sampled_from(["additive", "multiplicative"]))
+def test_equal_levels_at_every_point_are_global_noise(level: float, kind: str) -> None:
+    everywhere = run({"noise.kind": kind, "noise.std": level})
+    assert same(everywhere, run({"noise.kind": kind, "noise.std": [level] * POINTS, "noise.point": "mapped"}))
+
+
+@given(LEVEL, st.integers(0, POINTS - 1))
+def test_a_map_with_one_level_is_walking_noise(level: float, point: int) -> None:
+    levels = [0.0] * POINTS
+    levels[point] = level
+    walking = run({"noise.std": level, "noise.point": point})
+    assert same(walking, run({"noise.std": levels, "noise.point": "mapped"}))
+
+
+def test_a_map_without_the_batch_norm_points_is_global_noise_that_spares_them() -> None:
+    norm = {"model.batch_norm": True}
+    levels = [0.0 if point in (2, 5, 8) else 0.5 for point in range(11)]
+    spared = run(norm, {"noise.std": 0.5, "noise.on_batch_norm": False})
+    assert same(spared, run(norm, {"noise.std": levels, "noise.point": "mapped"}))
+    assert not same(spared, run(norm, {"noise.std": 0.5}))
+
+
+@given(LEVEL, st.floats(0, 1))
+def test_amplitude_and_ratio_say_the_same_as_two_levels(amplitude: float, ratio: float) -> None:
+    one = run({"noise.kind": "mixed", "noise.amplitude": amplitude, "noise.ratio": ratio})
+    levels = {"noise.std_mul": amplitude * (1 - ratio), "noise.std_add": amplitude * ratio}
+    assert same(one, run({"noise.kind": "mixed", **levels}))
+
+
+@pytest.mark.parametrize(("ratio", "kind"), [(0.0, "multiplicative"), (1.0, "additive")])
+def test_mixed_noise_at_its_ends_is_noise_of_one_kind(ratio: float, kind: str) -> None:
+    ends = [
+        run({"noise.kind": "mixed", "noise.amplitude": 2.0, "noise.ratio": ratio, "noise.order": order})
+        for order in ("multiply_first", "add_first")
+    ]
+    assert same(*ends, run({"noise.kind": kind, "noise.std": 2.0}))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"noise.std": 0.5, "seed": 7}, {"noise.std": 0.5, "seed": 7, "noise.seed": 7}),
+        ({"noise.std": 1}, {"noise.std": 1.0}),
+        ({"noise.std": [-0.0] * 7 + [1.0], "noise.point": "mapped"}, {"noise.std": 1.0, "noise.point": 7}),
+    ],
+)
+def test_two_ways_to_say_the_same(one: dict[str, Any], other: dict[str, Any]) -> None:
+    assert same(run(one), run(other))
+
+
+def test_the_gradient_matters_only_where_something_multiplies() -> None:
+    ratio_1 = {"noise.kind": "mixed", "noise.amplitude": 1.0, "noise.ratio": 1.0}
+    assert same(run(ratio_1), run(ratio_1, {"noise.gradient": "straight_through"}))
+    assert not same(run(NOISE), run(NOISE, {"noise.gradient": "straight_through"}))
+
+
+DIFFERENT: list[tuple[str, dict[str, Any], bool, bool]] = [
+    # what is changed about NOISE, and whether the run may train in the same pack, and has the same weights
+    ("model", {"model.name": "lenet5"}, False, False),
+    ("batch norm", {"model.batch_norm": True}, False, False),
+    ("data", {"data.name": "mnist"}, False, False),
+    ("epochs", {"training.epochs": 21}, False, False),
+    ("batch size", {"training.batch_size": 64}, False, False),
+    ("learning rate", {"training.learning_rate": 2e-3}, True, False),
+    ("clamp", {"training.weight_clamp": 1.0}, True, False),
+    ("seed", {"seed": 1}, True, False),
+    ("seed, noise as before", {"seed": 1, "noise.seed": 0}, True, False),
+    ("level", {"noise.std_mul": 0.6}, True, False),
+    ("point", {"noise.point": 2}, True, False),
+    ("order", {"noise.order": "add_first"}, True, False),
+    ("gradient", {"noise.gradient": "straight_through"}, True, False),
+    ("inference only", {"noise.in_training": False}, True, False),
+    ("noise seed", {"noise.seed": 1}, True, True),
+    ("curve", {"evaluation.curve": True}, True, True),
+]
+
+
+@pytest.mark.parametrize("case", DIFFERENT, ids=lambda case: str(case[0]))
+def test_runs_that_differ_have_keys_that_differ(case: tuple[str, dict[str, Any], bool, bool]) -> None:
+    _, change, same_pack, same_weights = case
+    one, other = run(NOISE), run(NOISE, change)
+    assert one.run_key != other.run_key
+    assert (one.pack_key == other.pack_key) == same_pack
+    assert (one.training_key == other.training_key) == same_weights
+
+
+def test_the_transform_of_the_data_matters() -> None:
+    release, none = (run({"data.name": "cifar10", "data.transform": transform}) for transform in ("release", "none"))
+    assert release.pack_key != none.pack_key
+    assert release.training_key != none.training_key
+    assert release.run_key != none.run_key
+
+
+@given(LEVEL, st.sampled_from(["global", *range(POINTS)]), st.integers(0, 9))
+def test_noise_at_inference_only_leaves_the_training_as_it_is(level: float, point: Any, seed: int) -> None:
+    noise = {"noise.std": level, "noise.point": point, "noise.in_training": False, "noise.seed": seed}
+    assert run(noise).training_key == run({"noise.kind": "none"}).training_key
+    assert run(noise).run_key != run({"noise.kind": "none"}).run_key
+
+
+def test_keys_are_short_hexadecimal_names() -> None:
+    for key in (RunConfig().pack_key, RunConfig().training_key, RunConfig().run_key):
+        assert 16 <= len(key) <= 32
+        assert set(key) <= set("0123456789abcdef")
+
+
+def test_keys_stay_the_same_from_one_day_to_the_next() -> None:
+    """Networks and documents are found again by them: change this only with the version."""
+    config = run(NOISE, {"noise.order": "add_first", "seed": 3, "training.weight_clamp": 1.0})
+    assert config.canonical() == {
+        "data.name": "mnist5k",
+        "data.transform": "release",
+        "model.name": "mlp",
+        "model.batch_norm": False,
+        "training.epochs": 20,
+        "training.batch_size": 128,
+        "training.learning_rate": 1e-3,
+        "training.weight_clamp": 1.0,
+        "seed": 3,
+        "training noise": {"levels": [[0.5, 0.25]] * POINTS, "order": "add_first"},
+        "noise.gradient": "exact",
+        "evaluation.curve": False,
+        "inference noise": {"levels": [[0.5, 0.25]] * POINTS, "order": "add_first"},
+        "noise.seed": 3,
+    }

@@ -1,0 +1,97 @@
+"""Overflow and divergence: told apart, each with its epoch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from walking_noise import Result, RunConfig, train
+from walking_noise.data import DataSet
+from walking_noise.health import Health
+from walking_noise.pack import Pack, initialised
+
+NAN, INF = float("nan"), float("inf")
+
+
+def pack(*sick: int) -> Pack:
+    """Three networks, some of which have weights that are not finite."""
+    networks = [initialised(RunConfig.from_dict({"seed": seed})) for seed in range(3)]
+    with torch.no_grad():
+        for member in sick:
+            networks[member].get_parameter("fc2.weight")[0, 0] = NAN
+    return Pack(networks)
+
+
+@pytest.mark.parametrize("loss", [NAN, INF])
+def test_a_loss_that_finite_weights_give_is_an_overflow(loss: float) -> None:
+    health = Health(3)
+    health.after_loss(pack(), torch.tensor([1.0, 2.0, 3.0]), 1)
+    health.after_loss(pack(), torch.tensor([1.0, loss, 3.0]), 2)
+    health.after_loss(pack(), torch.tensor([loss, loss, 3.0]), 4)
+    assert health.overflow_epoch == [4, 2, None]
+    assert health.diverged_epoch == [None, None, None]
+
+
+def test_a_loss_that_broken_weights_give_is_none() -> None:
+    health = Health(3)
+    health.after_loss(pack(1), torch.tensor([INF, NAN, 3.0]), 1)
+    assert health.overflow_epoch == [1, None, None]
+
+
+def test_broken_weights_are_a_divergence() -> None:
+    health = Health(3)
+    health.after_epoch(pack(), 1)
+    health.after_epoch(pack(2), 2)
+    health.after_epoch(pack(0, 2), 3)
+    assert health.diverged_epoch == [3, None, 2]
+    assert health.overflow_epoch == [None, None, None]
+
+
+def result(digits: DataSet, **settings: Any) -> Result:
+    dotted = {name.replace("__", "."): value for name, value in settings.items()}
+    (only,) = train([RunConfig.from_dict({"training.epochs": 2, **dotted})], lanes=1, device="cpu")
+    return only
+
+
+@pytest.mark.usefixtures("only_digits")
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_noise_that_float32_cannot_hold_is_an_overflow(batch_norm: bool, digits: DataSet) -> None:
+    sick = result(digits, noise__kind="multiplicative", noise__std=1e16, model__batch_norm=batch_norm)
+    assert (sick.outcome, sick.overflow_epoch) == ("overflow", 1)
+    assert sick.diverged_epoch == 1
+    assert sick.training_loss == [None, None]
+    assert (sick.accuracy, sick.nonfinite) == (digits.floor, 1.0)
+
+
+@pytest.mark.usefixtures("only_digits")
+def test_noise_that_float32_can_hold_is_none(digits: DataSet) -> None:
+    for point in (0, 3, 7):
+        well = result(digits, noise__kind="multiplicative", noise__std=1e16, noise__point=point)
+        assert (well.outcome, well.overflow_epoch, well.diverged_epoch) == ("trained", None, None)
+        assert well.nonfinite == 0
+        assert None not in well.training_loss
+
+
+@pytest.mark.usefixtures("only_digits")
+def test_noise_at_inference_alone_can_overflow(digits: DataSet) -> None:
+    sick = result(digits, noise__kind="multiplicative", noise__std=1e16, noise__in_training=False)
+    assert (sick.outcome, sick.overflow_epoch, sick.diverged_epoch) == ("overflow", 2, None)
+    assert sick.nonfinite == 1
+    assert None not in sick.training_loss
+
+
+@pytest.mark.usefixtures("only_digits")
+@pytest.mark.parametrize(
+    ("batch_norm", "level"),
+    [
+        pytest.param(True, 1e10, id="variance of a BatchNorm"),
+        pytest.param(False, 1e3, id="second moment of Adam"),
+    ],
+)
+def test_an_overflow_that_leaves_loss_and_logits_finite_is_one(batch_norm: bool, level: float, digits: DataSet) -> None:
+    """An infinite variance turns activations into 0, an infinite second moment stops the training: no physics."""
+    sick = result(digits, noise__kind="multiplicative", noise__std=level, model__batch_norm=batch_norm)
+    assert None not in sick.training_loss
+    assert (sick.outcome, sick.overflow_epoch) == ("overflow", 1)

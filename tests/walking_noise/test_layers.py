@@ -1,0 +1,187 @@
+"""Layers of many runs at once, against the plain torch layers of each run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from walking_noise.layers import (
+    MemberByMember,
+    PackedBatchNorm,
+    PackedConv2d,
+    PackedLinear,
+    SampleBySample,
+    pack_layer,
+)
+
+
+class Doubled(nn.Linear):
+    """A layer of the user's own, which happens to be derived from one that is known."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return 2 * super().forward(x)
+
+
+IMAGE = (4, 8, 8)
+CASES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], type[nn.Module]]] = {
+    # how one is made, the shape of a sample, the packed layer that stands for many
+    "linear": (lambda: nn.Linear(12, 7), (12,), PackedLinear),
+    "linear without bias": (lambda: nn.Linear(12, 7, bias=False), (12,), MemberByMember),
+    "linear on rows": (lambda: nn.Linear(8, 7), IMAGE, nn.Module),
+    "conv": (lambda: nn.Conv2d(4, 6, 3), IMAGE, PackedConv2d),
+    "conv, stride, padding": (lambda: nn.Conv2d(4, 6, (3, 2), stride=(2, 1), padding=(0, 1)), IMAGE, PackedConv2d),
+    "conv, same size": (lambda: nn.Conv2d(4, 6, 3, padding="same"), IMAGE, PackedConv2d),
+    "conv without bias": (lambda: nn.Conv2d(4, 6, 3, bias=False), IMAGE, MemberByMember),
+    "conv, groups": (lambda: nn.Conv2d(4, 6, 3, groups=2), IMAGE, MemberByMember),
+    "conv, dilation": (lambda: nn.Conv2d(4, 6, 3, dilation=2), IMAGE, MemberByMember),
+    "conv, reflected": (lambda: nn.Conv2d(4, 6, 3, padding=1, padding_mode="reflect"), IMAGE, MemberByMember),
+    "batch norm": (lambda: nn.BatchNorm1d(12), (12,), PackedBatchNorm),
+    "batch norm over time": (lambda: nn.BatchNorm1d(12, eps=0.1, momentum=0.3), (12, 5), PackedBatchNorm),
+    "batch norm of images": (lambda: nn.BatchNorm2d(4), IMAGE, PackedBatchNorm),
+    "batch norm, mean over all": (lambda: nn.BatchNorm2d(4, momentum=None), IMAGE, MemberByMember),
+    "batch norm, not affine": (lambda: nn.BatchNorm2d(4, affine=False), IMAGE, MemberByMember),
+    "batch norm, no statistics": (lambda: nn.BatchNorm2d(4, track_running_stats=False), IMAGE, MemberByMember),
+    "pool": (lambda: nn.MaxPool2d(2), IMAGE, SampleBySample),
+    "flatten": (nn.Flatten, IMAGE, SampleBySample),
+    "flatten in part": (lambda: nn.Flatten(2), IMAGE, SampleBySample),
+    "relu": (nn.ReLU, IMAGE, nn.ReLU),
+    "gelu": (nn.GELU, IMAGE, MemberByMember),
+    "average pool": (lambda: nn.AvgPool2d(2), IMAGE, MemberByMember),
+    "layer norm": (lambda: nn.LayerNorm(list(IMAGE)), IMAGE, MemberByMember),
+    "group norm": (lambda: nn.GroupNorm(2, 4), IMAGE, MemberByMember),
+    "prelu": (lambda: nn.PReLU(4), IMAGE, MemberByMember),
+    "transposed conv": (lambda: nn.ConvTranspose2d(4, 2, 3), IMAGE, MemberByMember),
+    "nested": (lambda: nn.Sequential(nn.Conv2d(4, 3, 3), nn.BatchNorm2d(3), nn.ReLU()), IMAGE, MemberByMember),
+    "of the user's own": (lambda: Doubled(12, 7), (12,), MemberByMember),
+}
+RUNS, SAMPLES = 3, 5
+
+
+def made(make: Callable[[], nn.Module], runs: int = RUNS) -> list[nn.Module]:
+    """Layers whose every parameter is drawn at random, those too that torch starts at 0 or 1."""
+    torch.manual_seed(0)
+    layers = [make() for _ in range(runs)]
+    with torch.no_grad():
+        for parameter in (parameter for layer in layers for parameter in layer.parameters()):
+            parameter.uniform_(-1, 1)
+    return layers
+
+
+def by_name(layer: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers under the names they have in a packed layer."""
+    return {name.replace(".", "__"): tensor for name, tensor in layer.state_dict().items()}
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("name", CASES)
+def test_a_packed_layer_equals_separate_layers(name: str) -> None:
+    make, shape, expected = CASES[name]
+    layers = made(make)
+    packed = pack_layer(layers[0], layers)
+    assert isinstance(packed, expected)
+    for training in (True, True, False):
+        packed.train(training)
+        x = torch.randn(RUNS, SAMPLES, *shape, requires_grad=True)
+        y = packed(x)
+        weights = torch.randn(y.shape)
+        names = [parameter for parameter, _ in packed.named_parameters()]
+        gradients = torch.autograd.grad((y * weights).sum(), [x, *packed.parameters()])
+        for run, layer in enumerate(layers):
+            layer.train(training)
+            alone_x = x[run].detach().requires_grad_()
+            alone_y = layer(alone_x)
+            torch.testing.assert_close(y[run], alone_y)
+            alone = torch.autograd.grad((alone_y * weights[run]).sum(), [alone_x, *layer.parameters()])
+            assert names == [parameter.replace(".", "__") for parameter, _ in layer.named_parameters()]
+            for gradient, alone_gradient in zip(gradients, alone, strict=True):
+                torch.testing.assert_close(gradient[run], alone_gradient)
+            state = by_name(layer)
+            for buffer, stacked in packed.named_buffers():
+                torch.testing.assert_close(stacked[run], state[buffer])
+
+
+FAST = [name for name, (_, _, expected) in CASES.items() if expected not in (MemberByMember, nn.Module)]
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("name", FAST)
+def test_a_fast_layer_equals_its_reference(name: str) -> None:
+    make, shape, _ = CASES[name]
+    layers = made(make)
+    fast, reference = pack_layer(layers[0], layers), MemberByMember(layers)
+    fast.train()
+    reference.train()
+    x = torch.randn(RUNS, SAMPLES, *shape)
+    torch.testing.assert_close(fast(x), reference(x))
+    fast.eval()
+    reference.eval()
+    torch.testing.assert_close(fast(x), reference(x))
+
+
+@pytest.mark.usefixtures("float64")
+def test_packing_leaves_the_plain_layers_as_they_are() -> None:
+    layers = made(lambda: nn.BatchNorm1d(3))
+    packed = pack_layer(layers[0], layers).train()
+    packed(torch.randn(RUNS, SAMPLES, 3))
+    assert all(bool((layer.get_buffer("running_mean") == 0).all()) for layer in layers)
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("name", [name for name in CASES if CASES[name][2] is PackedConv2d])
+def test_the_grouped_convolution_of_gpus_equals_the_loop(name: str) -> None:
+    make, shape, _ = CASES[name]
+    layers = made(make)
+    packed = PackedConv2d([layer for layer in layers if isinstance(layer, nn.Conv2d)])
+    x = torch.randn(RUNS, SAMPLES, *shape)
+    torch.testing.assert_close(packed._grouped(x), packed(x))
+
+
+CHAINS: dict[str, tuple[Callable[[], list[nn.Module]], tuple[int, ...]]] = {
+    # as they follow each other in the models: what follows a layer lays out the gradient it gets
+    "mlp": (lambda: [nn.Linear(784, 64), nn.BatchNorm1d(64), nn.ReLU(), nn.Linear(64, 10)], (784,)),
+    "lenet5, linear": (
+        lambda: [nn.Linear(256, 120), nn.BatchNorm1d(120), nn.Linear(120, 84), nn.BatchNorm1d(84)],
+        (256,),
+    ),
+    "lenet5, conv": (lambda: [nn.Conv2d(1, 6, 5), nn.BatchNorm2d(6), nn.ReLU(), nn.MaxPool2d(2)], (1, 28, 28)),
+    "lenet5, second conv": (lambda: [nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()], (6, 12, 12)),
+    "cnn_s, linear": (lambda: [nn.Linear(1320, 128), nn.BatchNorm1d(128), nn.ReLU(), nn.Linear(128, 12)], (1320,)),
+}
+
+
+def bits(members: Sequence[nn.Sequential], x: Tensor) -> Iterator[bytes]:
+    """Outputs, gradients and statistics of every member, to the last bit."""
+    layers = [pack_layer(same[0], same) for same in zip(*members, strict=True)]
+    x = x.clone().requires_grad_()
+    y = x
+    for layer in layers:
+        y = layer.train()(y)
+    parameters = [parameter for layer in layers for parameter in layer.parameters()]
+    weights = torch.linspace(-1, 1, y[0].numel()).view(y[0].shape)
+    gradients = torch.autograd.grad((y * weights).sum(), [x, *parameters])
+    buffers = [buffer for layer in layers for buffer in layer.buffers()]
+    for member in range(len(members)):
+        yield b"".join(t[member].detach().contiguous().numpy().tobytes() for t in (y, *gradients, *buffers))
+
+
+@pytest.mark.parametrize(
+    ("chain", "samples"),
+    [(chain, samples) for chain in CHAINS for samples in (128, 44) if samples == 44 or "conv" not in chain],
+)
+def test_packed_equals_alone_to_the_last_bit_in_any_pack(chain: str, samples: int) -> None:
+    make, shape = CHAINS[chain]
+    torch.manual_seed(0)
+    members = [nn.Sequential(*make()) for _ in range(9)]
+    x = torch.randn(9, samples, *shape)
+    alone = [next(bits([member], x[i : i + 1])) for i, member in enumerate(members)]
+    different = {
+        (first, last)
+        for first, last in [(0, 2), (1, 3), (0, 3), (2, 6), (1, 6), (3, 9), (0, 7), (1, 9), (0, 9)]
+        if list(bits(members[first:last], x[first:last])) != alone[first:last]
+    }
+    assert not different
+    assert all(one != other for one, other in pairwise(alone))

@@ -1,0 +1,150 @@
+"""A new noise kind and a new model are one new file each."""
+
+from __future__ import annotations
+
+import importlib
+import math
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+
+from walking_noise import ConfigError, Result, RunConfig, models, train
+from walking_noise.data import DataSet
+from walking_noise.noise import kinds, noise_kinds
+from walking_noise.noise.injection import Injection
+from walking_noise.registry import discover
+
+AddFile = Callable[[ModuleType, str, str], None]
+
+
+def forget_parts() -> None:
+    noise_kinds.cache_clear()
+    models.models.cache_clear()
+    models.noise_points.cache_clear()
+    importlib.invalidate_caches()
+
+
+@pytest.fixture
+def add_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AddFile]:
+    """Add a file to a package, as if it lay in its folder."""
+    added: list[str] = []
+
+    def add(package: ModuleType, name: str, code: str) -> None:
+        folder = tmp_path / package.__name__
+        folder.mkdir(exist_ok=True)
+        (folder / f"{name}.py").write_text(textwrap.dedent(code))
+        if str(folder) not in package.__path__:
+            monkeypatch.setattr(package, "__path__", [*package.__path__, str(folder)])
+        added.append(f"{package.__name__}.{name}")
+        forget_parts()
+
+    yield add
+    monkeypatch.undo()
+    for module in added:
+        sys.modules.pop(module, None)
+    forget_parts()
+
+
+UNIFORM = '''
+    """Uniform additive noise."""
+
+    from walking_noise.noise.kind import Levels, NoiseKind
+
+
+    def draw(out, std, generator):
+        out.uniform_(-(3**0.5) * std, 3**0.5 * std, generator=generator)
+
+
+    KIND = NoiseKind("uniform", settings=(("std",),), levels=lambda std: Levels(0.0, std), draw=draw)
+'''
+
+STRIDED = '''
+    """A small network with layers that no packed layer is made for."""
+
+    from collections import OrderedDict
+
+    from torch import nn
+
+    from walking_noise.models.model import Model
+
+
+    def build(inputs, classes, batch_norm):
+        norm = [("bn1", nn.BatchNorm2d(4))] if batch_norm else []
+        return nn.Sequential(OrderedDict([
+            ("conv1", nn.Conv2d(inputs[0], 4, 5, stride=3)),
+            *norm,
+            ("gelu1", nn.GELU()),
+            ("conv2", nn.Conv2d(4, 6, 3, groups=2)),
+            ("norm2", nn.GroupNorm(2, 6)),
+            ("gelu2", nn.GELU()),
+            ("pool2", nn.AvgPool2d(3)),
+            ("flatten", nn.Flatten()),
+            ("fc1", nn.Linear(24, classes)),
+        ]))
+
+
+    MODEL = Model("strided", build)
+'''
+
+
+def numbers(result: Result) -> dict[str, Any]:
+    return {name: value for name, value in vars(result).items() if name not in ("seconds", "pack_size")}
+
+
+def test_a_noise_kind_is_one_file(add_file: AddFile, only_digits: DataSet) -> None:
+    settings = {"noise.kind": "uniform", "noise.std": 0.5, "training.epochs": 2, "noise.point": 0}
+    with pytest.raises(ConfigError, match="uniform"):
+        RunConfig.from_dict(settings)
+    add_file(kinds, "uniform", UNIFORM)
+    config, gaussian = RunConfig.from_dict(settings), RunConfig.from_dict(settings | {"noise.kind": "additive"})
+    drawn = Injection([config], "training", torch.device("cpu")).at(0)(0, torch.zeros(1, 100, 200))
+    assert float(drawn.abs().max()) == pytest.approx(0.5 * math.sqrt(3), rel=1e-3)
+    assert float(drawn.std()) == pytest.approx(0.5, rel=0.02)
+    assert config.run_key != gaussian.run_key
+    assert config.training_key != gaussian.training_key
+    assert (
+        RunConfig.from_dict(settings | {"noise.std": 0.0}).run_key
+        == RunConfig.from_dict({"training.epochs": 2}).run_key
+    )
+    both = train([config, gaussian], device="cpu", lanes=1)
+    assert both[0].training_loss != both[1].training_loss
+    assert both[0].audit["training"]["std_add"][0] == pytest.approx(0.5, rel=0.02)
+    assert numbers(both[0]) == numbers(train([config], device="cpu", lanes=1)[0])
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_a_model_is_one_file(batch_norm: bool, add_file: AddFile, only_digits: DataSet) -> None:
+    add_file(models, "strided", STRIDED)
+    settings = {"model.name": "strided", "model.batch_norm": batch_norm, "training.epochs": 2}
+    noises: list[dict[str, Any]] = [
+        {"noise.std": 0.3},
+        {"noise.kind": "multiplicative", "noise.std": 0.5, "noise.point": 4, "training.weight_clamp": 0.05},
+        {"noise.std": 0.5, "noise.in_training": False},
+    ]
+    configs = [RunConfig.from_dict({**settings, **noise, "seed": seed}) for seed, noise in enumerate(noises)]
+    names = ["input", "conv1", *["bn1"] * batch_norm, "gelu1", "conv2", "norm2", "gelu2", "pool2", "fc1"]
+    assert [point.name for point in configs[0].points] == names
+    together = train(configs, device="cpu", lanes=1, pack_size=3)
+    for config, result in zip(configs, together, strict=True):
+        assert result.points == names
+        assert list(result.mean_abs_weight) == ["conv1", "conv2", "fc1"]
+        assert numbers(result) == numbers(train([config], device="cpu", lanes=1)[0])
+    assert max(together[1].mean_abs_weight.values()) < 0.05
+
+
+def test_two_parts_of_one_name_are_an_error(add_file: AddFile) -> None:
+    add_file(kinds, "another", UNIFORM.replace('"uniform"', '"additive"'))
+    with pytest.raises(ValueError, match="two parts named 'additive'"):
+        noise_kinds()
+
+
+def test_files_without_a_part_are_passed_over(add_file: AddFile) -> None:
+    before = set(discover(kinds, "KIND"))
+    add_file(kinds, "helpers", "X = 1")
+    assert set(discover(kinds, "KIND")) == before

@@ -1,0 +1,95 @@
+"""From runs to trainings to packs: train once, evaluate many."""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import Any
+
+import pytest
+
+from walking_noise import RunConfig
+from walking_noise.packing import packs, trainings
+
+
+def run(**settings: Any) -> RunConfig:
+    return RunConfig.from_dict({name.replace("__", "."): value for name, value in settings.items()})
+
+
+def test_noise_at_inference_only_shares_one_training() -> None:
+    levels = (0.0, 0.1, 1.0)
+    grid = [run(noise__in_training=False, noise__point=point, noise__std=std) for point in range(8) for std in levels]
+    (training,) = trainings(grid)
+    assert training.config == run(noise__kind="none")
+    assert training.own == list(range(0, 24, 3))
+    assert training.inference_only == [index for index in range(24) if index % 3]
+    assert sorted(training.runs) == list(range(24))
+
+
+def test_level_0_shares_with_noise_at_inference_only() -> None:
+    same = [
+        run(noise__std=0.0),
+        run(noise__kind="multiplicative"),
+        run(noise__std=0.5, noise__in_training=False),
+        run(noise__kind="none"),
+    ]
+    (training,) = trainings(same)
+    assert (training.own, training.inference_only) == ([0, 1, 3], [2])
+
+
+@pytest.mark.parametrize(
+    "change", [{"seed": 1}, {"training__learning_rate": 2e-3}, {"training__weight_clamp": 1.0}, {"training__epochs": 3}]
+)
+def test_other_trainings_are_not_shared(change: dict[str, Any]) -> None:
+    assert len(trainings([run(), run(**change)])) == 2
+
+
+def test_noise_in_training_shares_with_equal_runs_alone() -> None:
+    runs = [
+        run(noise__std=0.5),
+        run(noise__std=0.5, noise__in_training=False),
+        run(noise__std=[0.5] * 8, noise__point="mapped"),
+        run(noise__std=0.6),
+        run(noise__std=0.5, noise__seed=0),
+    ]
+    assert [training.own for training in trainings(runs)] == [[0, 2, 4], [], [3]]
+    assert [training.inference_only for training in trainings(runs)] == [[], [1], []]
+
+
+def test_another_seed_of_the_noise_is_evaluated_with_it() -> None:
+    assert [training.own for training in trainings([run(noise__std=0.5), run(noise__std=0.5, noise__seed=9)])] == [
+        [0],
+        [1],
+    ]
+
+
+def test_a_curve_asked_for_by_one_run_is_kept_for_all_of_the_training() -> None:
+    (training,) = trainings([run(), run(evaluation__curve=True), run()])
+    assert training.config.evaluation.curve
+    assert training.own == [0, 1, 2]
+
+
+def split(runs: list[RunConfig], together: int, lanes: int) -> list[list[list[int]]]:
+    limits = {config.pack_key: together for config in runs}
+    return [[training.runs for training in members] for members in packs(runs, limits, lanes)]
+
+
+def test_packs_hold_runs_of_one_pack_key() -> None:
+    runs = [run(noise__std=0.1, seed=0), run(noise__std=0.1, model__batch_norm=True), run(noise__std=0.1, seed=1)]
+    assert split(runs, 16, 1) == [[[0], [2]], [[1]]]
+
+
+@pytest.mark.parametrize("together", [1, 2, 3, 16])
+@pytest.mark.parametrize("lanes", [1, 2, 5])
+def test_every_run_is_in_one_pack_of_at_most_that_size(together: int, lanes: int) -> None:
+    runs = [run(noise__std=0.1 * index, model__batch_norm=index % 3 == 0) for index in range(20)]
+    planned = split(runs, together, lanes)
+    assert max(map(len, planned)) <= together
+    assert sorted(chain(*chain(*planned))) == list(range(20))
+
+
+def test_packs_are_spread_over_the_lanes() -> None:
+    runs = [run(noise__std=0.1, seed=seed) for seed in range(10)]
+    assert [len(members) for members in split(runs, 16, 1)] == [10]
+    assert [len(members) for members in split(runs, 16, 2)] == [5, 5]
+    assert [len(members) for members in split(runs, 16, 4)] == [3, 3, 3, 1]
+    assert split([], 16, 2) == []
