@@ -42,6 +42,7 @@ lock: | $(UV)  ## pin the newest versions pyproject.toml allows
 	echo uv | $(COMPILE) - --output-file requirements/uv.txt
 
 clean:  ## remove the environment, the caches and what the demo wrote
+	@[ ! -d .demo ] || [ ! -x $(BIN)/walking-noise ] || $(BIN)/walking-noise db stop --folder .demo
 	rm -rf $(VENV) .demo build *.egg-info .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

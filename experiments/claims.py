@@ -70,7 +70,7 @@ class Claims:
         return self.runs.update_many(self.held(ids), GIVEN_BACK).modified_count
 
     def settle(self, code: int, *, stopped: bool) -> str:
-        """Put in order what a worker process left behind that ended with ``code``; say what had to be done.
+        """Put in order what a worker process left behind that failed with ``code``; say what was done.
 
         Its companions are given back. So is its leader if the worker was asked to stop or the database was gone;
         else the leader has FAILED, with the end of the worker's log as its trace.
@@ -86,7 +86,7 @@ class Claims:
             self.runs.update_one(leader, {"$set": failed})
             given_back = 0
         given_back += self.give_back()
-        return f"the worker ended {how}; {given_back} of its runs are PENDING again" if given_back else ""
+        return f"the worker ended {how}; {given_back} of its runs are PENDING again"
 
     def _log(self) -> list[str]:
         document = self.runs.find_one({"_id": self.assignment.leader}, {"seml.output_file": 1}) or {}
@@ -103,8 +103,7 @@ def settle(assignment: Assignment, code: int, *, stopped: bool) -> None:
         said = Claims(connect()[assignment.collection], assignment).settle(code, stopped=stopped)
     except (PyMongoError, UserError) as error:
         said = f"what the worker had claimed could not be given back and stays RUNNING: {error}"
-    if said:
-        print(said, flush=True)
+    print(said, flush=True)
 
 
 def now() -> datetime.datetime:

@@ -56,10 +56,12 @@ def demo(folder: Path = CHECKOUT / ".demo", grid: Path = CHECKOUT / "seml_config
             steps = _Steps(folder, database, check)
             try:
                 steps.add(grid)
-                steps.train()
+                incomplete = steps.train()
                 steps.report()
             except PyMongoError as error:
                 raise UserError(f"the database went away ({error}); see {database.server.log}") from error
+            if incomplete:
+                raise UserError(incomplete)
 
 
 class _Steps:
@@ -90,25 +92,26 @@ class _Steps:
             chosen = [argument for state in states for argument in ("-s", state)]
             self._seml("reset", "-y", *chosen, show=lambda: "resetting the runs that were not finished")
 
-    def train(self) -> None:
-        """Run what is not done, on all cores of this machine."""
+    def train(self) -> str:
+        """Run what is not done, on all cores of this machine; says what did not come to its end, if anything."""
         with self._client() as client:
             watch = Watch(client[DATABASE][COLLECTION])
             total = watch.counts.total()
             if watch.counts[COMPLETED] == total:
                 print(f"all {total} runs are done", flush=True)
-                return
+                return ""
             print(f"seml {COLLECTION} start --local", flush=True)
             self._seml("start", "--local", show=watch.text)
             watch.count()
         seconds = time.monotonic() - watch.started
         print(f"{watch.new} runs in {clock(seconds)} ({60 * watch.new / seconds:.0f} runs/min)", flush=True)
         others = [f"{count} {status}" for status, count in sorted(watch.counts.items()) if status != COMPLETED]
-        if others:
-            raise UserError(
-                f"{watch.counts[COMPLETED]} of {total} runs were completed ({', '.join(others)}): see {self.logs}, or "
-                f"`seml {COLLECTION} print-fail-trace` after `walking-noise db start --folder {self.folder}`"
-            )
+        if not others:
+            return ""
+        return (
+            f"{watch.counts[COMPLETED]} of {total} runs were completed ({', '.join(others)}): see {self.logs}, or "
+            f"`seml {COLLECTION} print-fail-trace` after `walking-noise db start --folder {self.folder}`"
+        )
 
     def report(self) -> None:
         """Make the report; it prints its table and where it is."""

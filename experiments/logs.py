@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import datetime
+import logging
 import os
 import socket
 from collections.abc import Iterable
 from pathlib import Path
 
 from experiments.database import Document
+
+log = logging.getLogger(__name__)
 
 
 class RunLogs:
@@ -49,5 +52,8 @@ class RunLogs:
     def _write(self, run: int, text: str, mode: str) -> None:
         path = self.path(run)
         if path is not None:
-            with path.open(mode) as log:
-                log.write(f"{datetime.datetime.now():%Y-%m-%d %H:%M:%S} {text.rstrip()}\n")
+            try:
+                with path.open(mode) as file:
+                    file.write(f"{datetime.datetime.now():%Y-%m-%d %H:%M:%S} {text.rstrip()}\n")
+            except OSError as error:
+                log.warning("the log of run %d is not complete: %s", run, error)

@@ -19,6 +19,9 @@ from dataclasses import dataclass, field
 from types import FrameType
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+LEADER_FAILED = 3
+ORDERLY = (0, LEADER_FAILED, *(128 + signum for signum in STOP_SIGNALS))
+"""Exit codes of a worker that has left nothing to settle."""
 
 
 @dataclass
@@ -69,7 +72,7 @@ stop = Stop()
 
 
 def supervise(assignment: Assignment | None) -> None:
-    """Return in a child process, in which the work goes on; the parent waits, settles its claims, and ends as it ended.
+    """Go on in a child process; the parent waits for it, settles its claims if it fails, and ends as it ended.
 
     Without an assignment nothing happens: a run by hand is a process like any other.
     """
@@ -92,7 +95,7 @@ def supervise(assignment: Assignment | None) -> None:
         os.kill(child, stop.signum)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     child = 0
-    if code != 0:
+    if code not in ORDERLY:
         from experiments import claims
 
         claims.settle(assignment, code, stopped=stop.requested)

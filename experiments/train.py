@@ -12,7 +12,11 @@ from __future__ import annotations
 
 import sys
 import warnings
+from pathlib import Path
 
+sys.path.insert(1, str(Path(__file__).parents[1]))  # the code beside this file, whatever else is installed
+
+# ruff: noqa: E402
 from experiments.supervisor import Assignment, stop, supervise
 
 ASSIGNMENT = Assignment.from_arguments(sys.argv) if __name__ == "__main__" else None
@@ -20,11 +24,9 @@ supervise(ASSIGNMENT)  # before anything is imported that takes time
 
 warnings.filterwarnings("ignore", "pkg_resources is deprecated")  # sacred
 
-# ruff: noqa: E402
 import importlib
 import json
 import pkgutil
-from pathlib import Path
 from typing import Any
 
 import seml

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import logging
 import os
-import sys
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -19,14 +18,14 @@ from experiments.database import Document, connect
 from experiments.errors import UserError
 from experiments.logs import RunLogs
 from experiments.options import WorkerOptions
-from experiments.progress import ProgressLine, clock, training_progress
+from experiments.progress import clock, training_progress
 from experiments.records import Records
-from experiments.supervisor import Assignment, Stop
+from experiments.supervisor import LEADER_FAILED, Assignment, Stop
 from walking_noise import Failure, Progress, Result, Stopped, default_pack_size, train_each
 
 LEADER_FIELDS = ("batch_id", "config", "execution", "git", "slurm", "seml.output_file", "seml.source_files")
-COMPANIONS_SECONDS = 60.0
-"""Between two lines of progress in the logs of companions, which also are a tenth of the training apart."""
+TELL_SECONDS, TELL_SHARE = 30.0, 0.05
+"""Between two lines of progress in the logs, at least: time, and share of the training."""
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +35,7 @@ def work(
 ) -> int:
     """Train the run of ``assignment`` and its companions; the exit code of the process.
 
-    0: the run has a result; 1: it failed; 75: the database is gone; 128 + n: given back after signal n.
+    0: the run has a result; 3: it failed; 75: the database is gone; 128 + n: given back after signal n.
     ``experiment``, ``host`` and ``command`` are what Sacred says of itself in every document.
     """
     if not is_main_process():  # of several that one Slurm task may start
@@ -92,8 +91,7 @@ class Worker:
         self.logs = RunLogs(leader)
         self.records = Records(claims, self.logs, {candidate.id for candidate in chosen}, _commit(leader))
         self.logs.open(self.records.unfinished)
-        self._line = ProgressLine(sys.stdout)
-        self._told: tuple[float, float] = (0.0, time.monotonic())
+        self._told_at, self._told = time.monotonic(), 0.0
         self._exit_code = 0
 
     def run(self) -> int:
@@ -133,16 +131,14 @@ class Worker:
         self.logs.write([run], text)
         if run == self.leader:
             log.log(logging.ERROR if failed else logging.INFO, "run %d %s", run, text)
-            self._exit_code = int(failed)
+            self._exit_code = LEADER_FAILED if failed else 0
 
     def _show(self, progress: Progress) -> None:
-        text = training_progress(progress)
-        self._line.show(text)
-        share, at = progress.epochs_done / progress.epochs_total, time.monotonic()
-        self.records.trained = share
-        if share >= self._told[0] + 0.1 and at > self._told[1] + COMPANIONS_SECONDS:
-            self._told = share, at
-            self.logs.write(self.records.unfinished, text)
+        self.records.trained = share = progress.epochs_done / progress.epochs_total
+        if time.monotonic() > self._told_at + TELL_SECONDS and share >= self._told + TELL_SHARE:
+            self._told_at, self._told = time.monotonic(), share
+            log.info(training_progress(progress))
+            self.logs.write(self.records.unfinished, training_progress(progress))
 
     def _must_stop(self) -> bool:
         return self.stop.requested or not self.records.poll()

@@ -12,6 +12,9 @@ from walking_noise.noise import Levels, NoiseKind, noise_kinds
 from walking_noise.points import Point
 from walking_noise.settings import flag, integer, leaves, one_of, one_or_per_point, optional, real, setting
 
+LARGEST_SEED = 2**32 - 1
+"""Of the random generators of NumPy, which Sacred seeds for every run."""
+
 
 @dataclasses.dataclass(frozen=True)
 class DataConfig:
@@ -53,7 +56,7 @@ class NoiseConfig:
     in_training: bool = setting(True, flag)
     gradient: str = setting("exact", one_of(lambda: ("exact", "straight_through")))
     order: str = setting("multiply_first", one_of(lambda: ("multiply_first", "add_first")))
-    seed: int | None = setting(None, optional(integer(0)))
+    seed: int | None = setting(None, optional(integer(0, LARGEST_SEED)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +85,7 @@ class RunSettings:
     noise: NoiseConfig = NoiseConfig()
     training: TrainingConfig = TrainingConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
-    seed: int = setting(0, integer(0))
+    seed: int = setting(0, integer(0, LARGEST_SEED))
 
     def to_flat(self) -> dict[str, Any]:
         """Every setting under its dotted name, as plain values."""

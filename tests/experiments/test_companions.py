@@ -45,6 +45,12 @@ def test_runs_trained_with_noise_that_differ_in_its_seed_at_inference_are_traine
     assert ids(choose(given, 1)) == [1]
 
 
+def test_no_more_runs_than_a_heartbeat_can_hold(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("experiments.companions.MOST_RUNS", 3)
+    given = candidates(*({"noise.std": std, "noise.in_training": False} for std in (1.0, 2.0, 3.0, 4.0)))
+    assert ids(choose(given, 1)) == [1, 2, 3]
+
+
 def test_bad_settings_are_claimed_to_be_failed():
     bad = Candidate.of({"_id": 7, "config": {"noise": {"std": -1}}})
     assert (bad.config, bad.error) == (None, "noise.std: -1 is refused; allowed is a finite number >= 0")

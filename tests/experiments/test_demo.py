@@ -13,10 +13,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+from experiments.database import Document
 from experiments.embedded import DATABASE, EmbeddedDatabase
+from experiments.processes import PASSED_ON
 from tests.experiments.shell import ROOT, choice, on_cores, write_grid
 
 pytestmark = pytest.mark.slow
+PACK_SIZE = "WALKING_NOISE_PACK_SIZE"
 
 
 def start(folder: Path, grid: Path) -> subprocess.Popen[str]:
@@ -25,7 +28,7 @@ def start(folder: Path, grid: Path) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, "-c", script, str(folder), str(grid)],
             cwd=ROOT,
-            env=os.environ | {"PYTHONPATH": str(ROOT), "SOME_SECRET": "hunter2"},
+            env=os.environ | {"PYTHONPATH": str(ROOT), "SOME_SECRET": "x"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -79,7 +82,11 @@ def test_interrupted_gone_on_with_and_run_again(tmp_path: Path):
     assert "stopping" in output
     assert processes_of(folder) == []
 
-    assert shorten(folder) == ["PENDING"] * 6
+    runs = shorten(folder)
+    assert [run["status"] for run in runs] == ["PENDING"] * 6
+    assert all(
+        run["seml"]["env"].keys() <= {*PASSED_ON, "PYTHONWARNINGS", "XDG_CONFIG_HOME", PACK_SIZE} for run in runs
+    )
     first = run(folder, grid)
     assert re.search(r"6 runs in \d+:\d\d \(\d+ runs/min\)", first)
     assert "Runs: 6 planned, 6 completed" in first
@@ -90,11 +97,10 @@ def test_interrupted_gone_on_with_and_run_again(tmp_path: Path):
     assert "all 6 runs are done" in second
     assert table(second) == table(first)
     assert processes_of(folder) == []
-    assert not any(b"hunter2" in path.read_bytes() for path in (folder / "data").iterdir())
 
 
-def shorten(folder: Path) -> list[str]:
-    """Make the runs short; in which states they are."""
+def shorten(folder: Path) -> list[Document]:
+    """The runs, which are made short."""
     database = EmbeddedDatabase(folder)
     assert not database.server.running
     database.start()
@@ -102,10 +108,10 @@ def shorten(folder: Path) -> list[str]:
     assert account is not None
     with account.client() as client:
         runs = client[DATABASE]["demo"]
-        statuses = [document["status"] for document in runs.find()]
+        found = list(runs.find())
         runs.update_many({}, {"$set": {"config.training.epochs": 1}})
     database.stop()
-    return statuses
+    return found
 
 
 def test_another_grid_begins_anew(tmp_path: Path):

@@ -17,9 +17,15 @@ from pathlib import Path
 import pytest
 from pymongo import MongoClient
 
+from experiments import records
+from experiments.claims import Claims
+from experiments.companions import Candidate
 from experiments.database import Document, Runs
 from experiments.embedded import DATABASE
-from tests.experiments.shell import ROOT, Shell, choice, write_grid
+from experiments.options import WorkerOptions
+from experiments.supervisor import Assignment, Stop
+from experiments.worker import Worker
+from tests.experiments.shell import ROOT, Shell, choice, on_cores, write_grid
 
 PENDING_TOO = ("-fd", '{"status": "PENDING"}')
 
@@ -283,18 +289,36 @@ def test_a_bad_option_of_the_worker_fails_the_leader_alone(study: Study, pending
     pending_runs(alike(2, epochs=1))
     worker = study.shell.start(*by_seml(study), WALKING_NOISE_PACK_SIZE="many")
     output, _ = worker.communicate(timeout=60)
-    assert worker.returncode == 1, output
+    assert worker.returncode == 3, output
     assert study.statuses() == {"FAILED": 1, "PENDING": 1}
     assert study.document(1)["fail_trace"] == [
         "WALKING_NOISE_PACK_SIZE: 'many' is refused; allowed is a whole number >= 1\n"
     ]
 
 
-def test_when_all_its_runs_are_cancelled_a_worker_ends(study: Study, pending_runs: Fill):
+def test_when_all_its_runs_are_cancelled_a_worker_ends(
+    study: Study, pending_runs: Fill, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
     pending_runs(alike(3, epochs=2000))
-    with training(study, *by_seml(study)) as worker:
+    by_seml(study)
+    claims, leader = Claims(study.runs, Assignment(study.runs.name, 1)), study.document(1)
+    assert claims.take(leader, {"status": "PENDING"}, [2, 3]) == {1, 2, 3}
+    chosen = [Candidate.of(document) for document in study.runs.find()]
+    monkeypatch.setattr(records, "BEAT_SECONDS", 0.2)
+    with on_cores(1):
+        worker = Worker(claims, leader, chosen, WorkerOptions(), Stop())
         study.runs.update_many({}, {"$set": {"status": "INTERRUPTED"}})
-        output, _ = worker.communicate(timeout=60)
-    assert worker.returncode == 0, output
-    assert "nothing left to train" in output
+        assert worker.run() == 0
+    assert "nothing left to train: all 3 runs were cancelled" in caplog.text
     assert study.statuses() == {"INTERRUPTED": 3}
+
+
+def test_several_workers_on_one_device_are_refused(study: Study, pending_runs: Fill):
+    pending_runs(alike(2, epochs=1))
+    study.runs.update_many({}, {"$set": {"slurm.0.array_id": 4711, "slurm.0.experiments_per_job": 2}})
+    with study.shell.start(*by_seml(study)) as worker:
+        output, _ = worker.communicate(timeout=60)
+    assert worker.returncode == 3, output
+    (line,) = study.document(1)["fail_trace"]
+    assert line.startswith("slurm.experiments_per_job: above 1 is refused")
+    assert study.statuses() == {"FAILED": 1, "PENDING": 1}

@@ -37,7 +37,7 @@ OUT_OF_RANGE: list[tuple[dict[str, Any], str, Any, str]] = [
     ({}, "noise.std", 1e39, "finite"),
     ({}, "noise.std", "high", "number"),
     ({}, "noise.std", "1e10", "1.0e+10"),
-    ({}, "noise.std", "nan", "finite"),
+    ({}, "noise.std", "nan", "allowed is a"),
     ({}, "noise.std", 10**400, "finite"),
     ({}, "noise.std", 1e-50, ">"),
     (MAPPED, "noise.std", [0.1] * 7, "8 noise points"),

@@ -40,15 +40,6 @@ def test_a_loss_that_broken_weights_give_is_none() -> None:
     assert health.overflow_epoch == [1, None, None]
 
 
-def test_broken_weights_are_a_divergence() -> None:
-    health = Health(3)
-    health.after_epoch(pack(), 1)
-    health.after_epoch(pack(2), 2)
-    health.after_epoch(pack(0, 2), 3)
-    assert health.diverged_epoch == [3, None, 2]
-    assert health.overflow_epoch == [None, None, None]
-
-
 def result(digits: DataSet, **settings: Any) -> Result:
     dotted = {name.replace("__", "."): value for name, value in settings.items()}
     (only,) = train([RunConfig.from_dict({"training.epochs": 2, **dotted})], lanes=1, device="cpu")

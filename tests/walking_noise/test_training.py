@@ -120,7 +120,7 @@ def test_a_pack_trains_as_plain_torch_loops(model: str, batch_norm: bool, digits
 def test_training_learns(digits: DataSet) -> None:
     settings = {"training.epochs": 10, "training.learning_rate": 1e-2}
     for trained in train_pack([run(settings), run(settings, {"seed": 1})], digits, CPU):
-        assert trained.training_loss[-1] < 0.3 < 1.5 < trained.training_loss[0]
+        assert trained.training_loss[-1] < 0.6 < 1.5 < trained.training_loss[0]
         assert trained.evaluations[-1].accuracy > 0.7
 
 
