@@ -34,9 +34,7 @@ FORBIDDEN = {
 
 def modules(package: str) -> dict[str, str]:
     """Path from the root -> source of every module of a package."""
-    sources = {
-        str(path.relative_to(ROOT)): path.read_text() for path in sorted((ROOT / package).rglob("*.py"))
-    }
+    sources = {str(path.relative_to(ROOT)): path.read_text() for path in sorted((ROOT / package).rglob("*.py"))}
     assert sources, f"{package} has no modules"
     return sources
 
@@ -61,17 +59,14 @@ def run_on_import(node: ast.AST) -> Iterator[ast.AST]:
 @pytest.mark.parametrize("package", PACKAGES)
 def test_arrows_point_one_way(package: str):
     forbidden = FORBIDDEN[package] | EMBEDDED_SERVER
-    imported = {
-        path: set(imported_names(ast.walk(ast.parse(code)))) for path, code in modules(package).items()
-    }
+    imported = {path: set(imported_names(ast.walk(ast.parse(code)))) for path, code in modules(package).items()}
     assert not {path: names & forbidden for path, names in imported.items() if names & forbidden}
 
 
 def test_importing_the_library_needs_torch_and_numpy_only():
     allowed = sys.stdlib_module_names | {"torch", "numpy", "walking_noise"}
     imported = {
-        path: set(imported_names(run_on_import(ast.parse(code))))
-        for path, code in modules("walking_noise").items()
+        path: set(imported_names(run_on_import(ast.parse(code)))) for path, code in modules("walking_noise").items()
     }
     assert not {path: names - allowed for path, names in imported.items() if names - allowed}
 
@@ -131,9 +126,7 @@ def test_versions_agree(pyproject: Any):
 def test_what_is_imported_is_declared(project: Any, package: str, extras: list[str]):
     declared = requirements(project, *extras)
     distributions = importlib.metadata.packages_distributions()
-    imported = {
-        name for code in modules(package).values() for name in imported_names(ast.walk(ast.parse(code)))
-    }
+    imported = {name for code in modules(package).values() for name in imported_names(ast.walk(ast.parse(code)))}
     third_party = imported - sys.stdlib_module_names - set(PACKAGES)
     undeclared = {
         name
@@ -148,9 +141,7 @@ def test_what_is_no_module_is_package_data(pyproject: Any):
     for package in PACKAGES:
         files = {path for path in (ROOT / package).rglob("*") if path.is_file()}
         packaged = {
-            path
-            for pattern in ["**/*.py", *declared.get(package, [])]
-            for path in (ROOT / package).glob(pattern)
+            path for pattern in ["**/*.py", *declared.get(package, [])] for path in (ROOT / package).glob(pattern)
         }
         assert not {path for path in files - packaged if path.parent.name != "__pycache__"}
 

@@ -91,9 +91,7 @@ def test_every_run_of_a_pack_has_its_own_draws() -> None:
     images = random_images(40, 3, 8, 8)
     padded = black_border(images, 4)
     drawn = torch.stack([draws(CIFAR10, 40, seed) for seed in range(3)])
-    samples = torch.stack(
-        [torch.randperm(40, generator=torch.Generator().manual_seed(seed)) for seed in range(3)]
-    )
+    samples = torch.stack([torch.randperm(40, generator=torch.Generator().manual_seed(seed)) for seed in range(3)])
     together = augment(padded, 4, samples, drawn)
     alone = [augment(padded, 4, samples[run, None], drawn[run, None])[0] for run in range(3)]
     assert torch.equal(together, torch.stack(alone))

@@ -55,9 +55,7 @@ def test_orders_differ_between_epochs_and_seeds() -> None:
     assert float((agreement - torch.eye(8)).max()) < 0.02
 
 
-@pytest.mark.parametrize(
-    ("samples", "batch_size", "sizes"), [(300, 128, [128, 128, 44]), (256, 128, [128, 128])]
-)
+@pytest.mark.parametrize(("samples", "batch_size", "sizes"), [(300, 128, [128, 128, 44]), (256, 128, [128, 128])])
 def test_the_last_shorter_batch_is_kept(samples: int, batch_size: int, sizes: list[int]) -> None:
     batches = TrainingBatches(digits(samples=samples), [1, 2, 3], batch_size)
     assert batches.steps == len(sizes)
@@ -105,9 +103,7 @@ def test_order_and_augmentation_are_the_streams_of_the_seed_and_epoch() -> None:
     assert torch.equal(y[0], torch.randperm(256, generator=generator(1, "order", 3)))
     mirrored = numbers_in(x)[0][y[0].argsort()] != torch.arange(256)
     drawn = draw(some.transform, 256, generator(1, "augmentation", 3))[2].bool()
-    assert torch.equal(mirrored[1:], drawn[1:]), (
-        "the draws are numbered by sample; sample 0 is its own mirror image"
-    )
+    assert torch.equal(mirrored[1:], drawn[1:]), "the draws are numbered by sample; sample 0 is its own mirror image"
 
 
 def test_the_batch_size_changes_nothing_but_the_batches() -> None:

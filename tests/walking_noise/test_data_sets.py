@@ -38,18 +38,12 @@ def test_the_four_data_sets_are_found_with_their_transforms() -> None:
 
 def test_the_transforms_are_the_ones_of_the_release() -> None:
     sources = data.sources()
-    assert (
-        sources["mnist"].transforms["release"] == sources["mnist5k"].transforms["release"] == data.Transform()
-    )
+    assert sources["mnist"].transforms["release"] == sources["mnist5k"].transforms["release"] == data.Transform()
     assert sources["fashion_mnist"].transforms["release"] == data.Transform(4, True, (0.5,), (0.5,))
     assert sources["cifar10"].transforms["release"] == data.Transform(
         4, True, (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
     )
-    assert (
-        sources["fashion_mnist"].transforms["none"]
-        == sources["cifar10"].transforms["none"]
-        == data.Transform()
-    )
+    assert sources["fashion_mnist"].transforms["none"] == sources["cifar10"].transforms["none"] == data.Transform()
 
 
 def test_mnist5k_is_split_400_to_100_in_every_class_without_overlap() -> None:
@@ -80,9 +74,7 @@ def test_the_split_of_mnist5k_is_fixed() -> None:
 def test_the_split_of_mnist5k_does_not_depend_on_the_order_in_the_file() -> None:
     images = np.random.default_rng(0).integers(0, 256, (50, 1, 28, 28), np.uint8)
     reversed_order = images[::-1]
-    np.testing.assert_array_equal(
-        images[mnist5k._shuffled(images)], reversed_order[mnist5k._shuffled(reversed_order)]
-    )
+    np.testing.assert_array_equal(images[mnist5k._shuffled(images)], reversed_order[mnist5k._shuffled(reversed_order)])
 
 
 def test_the_checksum_covers_type_shape_and_content_in_order() -> None:

@@ -71,16 +71,12 @@ def square_files() -> dict[str, bytes]:
 
 
 @pytest.fixture
-def squares(
-    tmp_path: Path, square_files: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[ModuleType]:
+def squares(tmp_path: Path, square_files: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     """A data set that is there because one file was added to the folder of data sets."""
     added = tmp_path / "added"
     added.mkdir()
     checksums = {name: hashlib.sha256(content).hexdigest() for name, content in square_files.items()}
-    declaration = SQUARES.replace("SHA256", repr(checksums)).replace(
-        "PACKAGED", repr(str(tmp_path / "packaged"))
-    )
+    declaration = SQUARES.replace("SHA256", repr(checksums)).replace("PACKAGED", repr(str(tmp_path / "packaged")))
     (added / "squares.py").write_text(declaration)
     monkeypatch.setattr(sets, "__path__", [*sets.__path__, str(added)])
     data.sources.cache_clear()
@@ -111,9 +107,7 @@ def line_of(error: pytest.ExceptionInfo[Exception]) -> str:
     return text
 
 
-def test_a_new_file_is_a_new_data_set(
-    tmp_path: Path, squares: ModuleType, square_files: dict[str, bytes]
-) -> None:
+def test_a_new_file_is_a_new_data_set(tmp_path: Path, squares: ModuleType, square_files: dict[str, bytes]) -> None:
     write(tmp_path / "MNIST" / "raw", square_files)
     loaded = data.load("squares", root=tmp_path)
     assert (len(loaded.train_labels), len(loaded.validation_labels), loaded.shape) == (20, 8, (1, 3, 3))
@@ -161,8 +155,7 @@ def test_a_data_set_that_debian_packages_names_the_package_too(tmp_path: Path, s
     with pytest.raises(DataMissing) as missing:
         data.load("squares", root=tmp_path)
     assert line_of(missing).endswith(
-        f"get it with: WALKING_NOISE_DATA={tmp_path} walking-noise data get squares, "
-        "or: apt-get install squares"
+        f"get it with: WALKING_NOISE_DATA={tmp_path} walking-noise data get squares, or: apt-get install squares"
     )
     assert data.sources()["fashion_mnist"].package == "apt-get install dataset-fashion-mnist"
 
@@ -205,9 +198,7 @@ def test_a_pickle_of_other_content_is_not_opened(tmp_path: Path) -> None:
 def test_unknown_names_are_refused_with_what_is_allowed() -> None:
     with pytest.raises(ConfigError) as name:
         data.load("imagenet")
-    assert line_of(name) == (
-        "data.name: 'imagenet' is refused; allowed: cifar10, fashion_mnist, mnist, mnist5k"
-    )
+    assert line_of(name) == ("data.name: 'imagenet' is refused; allowed: cifar10, fashion_mnist, mnist, mnist5k")
     with pytest.raises(ConfigError) as transform:
         data.load("mnist5k", "none")
     assert line_of(transform) == "data.transform: 'none' is refused; allowed for mnist5k: release"
@@ -227,9 +218,7 @@ def test_the_root_is_the_argument_then_the_environment_then_the_cache(
     assert data.data_root("/given") == Path("/given")
 
 
-def test_status_says_what_is_missing(
-    tmp_path: Path, squares: ModuleType, square_files: dict[str, bytes]
-) -> None:
+def test_status_says_what_is_missing(tmp_path: Path, squares: ModuleType, square_files: dict[str, bytes]) -> None:
     absent = data.status("squares", tmp_path)
     assert not absent.present
     assert str(absent) == f"squares: missing in {tmp_path}/MNIST/raw: {', '.join(MNIST_FILES)}"
@@ -243,9 +232,7 @@ def mirror(tmp_path: Path, square_files: dict[str, bytes], monkeypatch: pytest.M
     """The folder of a web server that torchvision's downloader takes for the one of MNIST."""
     folder = tmp_path / "mirror"
     write(folder, square_files, packed=True)
-    resources = [
-        (f"{name}.gz", hashlib.md5((folder / f"{name}.gz").read_bytes()).hexdigest()) for name in MNIST_FILES
-    ]
+    resources = [(f"{name}.gz", hashlib.md5((folder / f"{name}.gz").read_bytes()).hexdigest()) for name in MNIST_FILES]
     monkeypatch.setattr(datasets.MNIST, "resources", resources)
     monkeypatch.setenv("no_proxy", "*")
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=str(folder))) as server:
