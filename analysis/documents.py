@@ -1,8 +1,8 @@
 """The documents of runs, from MongoDB or from a file.
 
 Only what the analysis needs leaves the database. The file is gzipped JSON lines: a header, then one such document per
-line. It needs nothing but the standard library, keeps numbers exactly and null apart from NaN, and what is read
-from it is what was read from the database.
+line. It needs nothing but the standard library. It keeps numbers exactly and null different from NaN, so that reading
+the file gives what reading the database gave.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _FORMAT = {"format": "walking_noise runs", "version": 1}
 
 @dataclass(frozen=True)
 class Source:
-    """Documents to read once: how many there are in each collection, and the documents."""
+    """Documents that can be read once, and how many of them each collection has."""
 
     collections: dict[str, int]
     documents: Iterable[Document]
@@ -52,7 +52,7 @@ class Source:
 
 
 def from_database(names: Sequence[str]) -> Source:
-    """The documents of collections, in the order of name and id, through the database that SEML is configured with.
+    """The documents of some collections of SEML's database, sorted by collection and id.
 
     Raises
     ------
@@ -78,12 +78,12 @@ def from_database(names: Sequence[str]) -> Source:
 
 
 def from_file(path: Path, names: Sequence[str] = ()) -> Source:
-    """The documents that :func:`save` wrote to ``path``; of some collections only, if ``names`` are given.
+    """The documents that :func:`save` wrote to ``path``. With ``names``, only those of these collections.
 
     Raises
     ------
     AnalysisError
-        There is no such file, it is damaged or not such a file, or it lacks a collection.
+        The file is missing, damaged or of another format, or it lacks a collection.
     """
     lines = _lines(path)
     header = next(lines, None)
@@ -98,7 +98,10 @@ def from_file(path: Path, names: Sequence[str] = ()) -> Source:
 
 
 def save(source: Source, path: Path) -> Source:
-    """The same source, whose documents are written to ``path`` as they are read; the file appears when all are."""
+    """Return the same source; reading its documents also writes them to ``path``.
+
+    The file appears when the last document has been read.
+    """
 
     def documents() -> Iterator[Document]:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -119,21 +122,28 @@ def save(source: Source, path: Path) -> Source:
 
 @contextmanager
 def _database() -> Iterator[Any]:
-    """SEML's database; what it has against us is said in one line, without its driver's details and credentials."""
+    """Connect to SEML's database. Its errors become one line, without details of the driver and credentials."""
     from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
     from seml.database import get_database, get_mongodb_config
 
     try:
         config = get_mongodb_config()
     except SystemExit as error:
-        raise AnalysisError(" ".join(str(error).split())) from None
+        reason = str(error).split("\n")[0].removeprefix("MONGODB ERROR: ")
+        raise AnalysisError(
+            f"no database: {reason} Run `seml configure`, or `walking-noise db start` and "
+            '`eval "$(walking-noise db env)"`'
+        ) from None
     place = f"{config['host']}:{config['port']}"
     database = get_database(**config, serverSelectionTimeoutMS=PATIENCE_MS)
     try:
         with database.client:
             yield database
     except ConnectionFailure:
-        raise AnalysisError(f"no database answers at {place}; start it, or check `seml configure`") from None
+        raise AnalysisError(
+            f"no database answers at {place}; start it (`walking-noise db start`, if it is the embedded one), "
+            "or check `seml configure`"
+        ) from None
     except OperationFailure as error:
         reason = (error.details or {}).get("codeName", f"error {error.code}")
         raise AnalysisError(f"the database at {place} refuses: {reason}; check `seml configure`") from None
@@ -157,7 +167,7 @@ def _lines(path: Path) -> Iterator[Any]:
 
 
 def plain(value: Any) -> Any:
-    """Return a value of a document as JSON knows it: times and ids of MongoDB as text."""
+    """Return a value of a document as JSON can hold it. Times and ids of MongoDB become text."""
     if isinstance(value, dict):
         return {key: plain(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):

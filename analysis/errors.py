@@ -1,7 +1,9 @@
-"""What can go wrong in an analysis, each said in one line."""
+"""The error of the analysis."""
 
 from __future__ import annotations
 
+from walking_noise import WalkingNoiseError
 
-class AnalysisError(Exception):
-    """An error whose text is meant for the user: what is wrong and what to do."""
+
+class AnalysisError(WalkingNoiseError):
+    """An analysis cannot be made. The text says in one line what is wrong and what to do."""

@@ -3,20 +3,22 @@
 Two estimates stand side by side.
 
 *The paper's* (Walking Noise v1, eq. 1 and 2): one logistic through the means over the repetitions, weighted by their
-standard deviations. Its standard error is that of the fit, and with few repetitions covers the truth too seldom.
+standard deviations. Its standard error is that of the fit. With few repetitions this error is too small: an interval
+of 1.96 errors to both sides holds the true midpoint in less than 95 % of studies.
 
 *Per repetition*: a logistic through each repetition's own curve, without weights, and a t interval over the logarithms
-of their midpoints. This interval covers 95 %.
+of their midpoints. This interval holds the true midpoint in 95 % of studies.
 
 Our choices, where the papers are silent:
 
-- The noise is the logarithm of the level, ``x = log10(level)``; no noise is ``x = -inf``, a point for a_max.
-- A level's uncertainty is the standard deviation of its repetitions, but not less than the pooled one of the series
-  (root mean square over the levels, by degrees of freedom), which also stands in for levels run once. Without such a
-  floor, levels where all repetitions happen to agree, as dead networks do at exactly chance, decide the fit or break
-  it. Where the whole series has no spread, all levels weigh the same.
-- These uncertainties are accuracies and decide the error of mu by their size (scipy's ``absolute_sigma=True``). The
-  scatter around the curve says too little: the repetitions' curves are shifted as a whole, and their mean is smooth.
+- The noise is the logarithm of the level, ``x = log10(level)``. A level of 0 is ``x = -inf``, where the curve is a_max.
+- The uncertainty of a level is the standard deviation of its repetitions, but at least the pooled standard deviation of
+  the series: the root mean square over the levels, weighted by their degrees of freedom. Levels with one run have the
+  pooled one. Without this lower limit, levels where all repetitions agree would decide the fit or break it; dead
+  networks, for example, all score exactly chance. In a series without any spread all levels weigh the same.
+- The standard error of mu follows from the size of these uncertainties (scipy's ``absolute_sigma=True``), not from the
+  distances between means and curve. Those are too small: the curves of the repetitions are shifted as a whole, so
+  that their mean is a smooth curve too.
 """
 
 from __future__ import annotations
@@ -35,24 +37,32 @@ from analysis.logistic import PARAMETERS, Array, FitFailed, Logistic, fit_logist
 Axis = Literal["log", "linear"]
 
 LEAST_FALL = 0.05
-"""A smaller loss of accuracy is none, and a curve ending closer to the floor has reached it."""
+"""The least loss of accuracy that counts as a fall. A plateau closer than this to the floor counts as at the floor."""
 
 PLATEAU = 0.1
-"""Share of the fall within which a curve has reached its plateau."""
+"""A curve is on a plateau where less than this share of its fall separates them."""
 
 LARGEST_MISFIT = 0.1
-"""A mean accuracy further off the curve shows that the curve has another shape."""
+"""The largest distance of a mean accuracy from the fitted curve at which the curve still has the right shape."""
 
 CONFIDENCE = 0.95
+"""The t intervals hold the true midpoint with this probability."""
 
 
 @dataclass(frozen=True)
 class Repetitions:
-    """The midpoints of a series' repetitions, in units of the level, with their t interval.
+    """The midpoints of the repetitions of a series, in units of the level.
 
-    ``mu`` is their geometric mean (on the linear axis the arithmetic one), ``low`` and ``high`` are the ends of its
-    95 % interval, NaN for less than two midpoints. ``midpoints`` are those within the sampled levels, one for each
-    repetition that has one, out of ``total`` repetitions.
+    Attributes
+    ----------
+    mu
+        Geometric mean of the midpoints (arithmetic mean on the linear axis); NaN without any.
+    low, high
+        Ends of the 95 % t interval of ``mu``; NaN with fewer than two midpoints.
+    midpoints
+        The midpoints that lie within the sampled levels, at most one per repetition.
+    total
+        Number of repetitions.
     """
 
     mu: float
@@ -69,17 +79,17 @@ class MidpointFit:
     Attributes
     ----------
     axis
-        Whether the fits saw log10 of the level or the level itself.
+        ``log`` if the curves are fitted over log10 of the level, ``linear`` if over the level itself.
     curve
         The weighted fit, in units of the axis; None without a midpoint.
     misfit
-        Largest distance of a mean accuracy to the curve; NaN without one.
+        Largest distance of a mean accuracy from the curve; NaN without a curve.
     floor
         Accuracy of a constant answer on the validation set.
     lowest, highest
-        The sampled levels, without level 0; inf and -inf without any.
+        The lowest and highest level above 0 that was sampled; inf and -inf if there is none.
     repetitions
-        The fit per repetition.
+        The midpoints of the fits per repetition.
     flags
         What speaks against the midpoint, or why there is none.
     """
@@ -95,19 +105,22 @@ class MidpointFit:
 
     @property
     def mu(self) -> float:
-        """Midpoint noise level of the weighted fit, in units of the level; NaN without one."""
+        """Midpoint noise level of the weighted fit, in units of the level; NaN without a curve."""
         return math.nan if self.curve is None else _level(self.curve.mu, self.axis)
 
     @property
     def mu_error(self) -> float:
-        """Standard error of ``mu``; on the log axis to first order a log-normal's, ``ln(10) mu error(log10 mu)``."""
+        """Standard error of ``mu``; NaN without a curve.
+
+        On the log axis it is ``ln(10) mu error(log10 mu)``, to first order.
+        """
         if self.curve is None:
             return math.nan
         return self.curve.errors[0] * (math.log(10) * self.mu if self.axis == "log" else 1.0)
 
     @property
     def is_sound(self) -> bool:
-        """Whether nothing but a small number of repetitions speaks against the midpoint."""
+        """Whether the midpoint has no flags, apart from those for few repetitions."""
         return FEW_REPETITIONS.issuperset(self.flags)
 
 
@@ -123,7 +136,7 @@ def fit_midpoint(
     floor
         Accuracy of a constant answer on the validation set, in [0, 1].
     axis, weighted, absolute
-        Our choices (see the module); others show how much depends on them.
+        Our choices, explained above in this module. Other values show how much depends on them.
     """
     levels = runs.groupby("level")["accuracy"].agg(n="size", mean="mean", std="std").reset_index()
     level, mean = levels["level"].to_numpy(float), levels["mean"].to_numpy(float)
@@ -145,7 +158,9 @@ def fit_midpoint(
 def _fit(
     level: Array, accuracy: Array, error: Array | None, floor: float, axis: Axis, absolute: bool = True
 ) -> Logistic | Flag:
-    """The logistic through one curve, or why there is none. Levels rise."""
+    """The logistic through one curve, or why there is none. ``level`` rises."""
+    if len(level) == 0:
+        return Flag.NO_COMPLETED_RUNS
     if len(level) <= PARAMETERS:
         return Flag.TOO_FEW_LEVELS
     if accuracy.max() < floor + LEAST_FALL:
@@ -175,7 +190,7 @@ def _fit_repetitions(runs: pd.DataFrame, floor: float, axis: Axis) -> Repetition
 
 
 def _half_width(values: list[float]) -> float:
-    """Of the t interval around their mean; NaN for less than two."""
+    """Half the width of the t interval around the mean of ``values``; NaN for fewer than two."""
     n = len(values)
     if n < 2:
         return math.nan
@@ -183,7 +198,7 @@ def _half_width(values: list[float]) -> float:
 
 
 def _uncertainties(levels: pd.DataFrame) -> Array | None:
-    """Of the mean accuracies: the repetitions' standard deviation, not less than the pooled one; None without any."""
+    """The standard deviation at each level, at least the pooled one of the series; None if all are 0."""
     std, freedom = levels["std"].fillna(0.0).to_numpy(float), levels["n"].to_numpy(float) - 1
     pooled = math.sqrt(float(freedom @ std**2) / max(freedom.sum(), 1.0))
     return np.maximum(std, pooled) if pooled > 0 else None
@@ -212,11 +227,11 @@ def _outside(curve: Logistic, level: Array, axis: Axis) -> Flag | None:
 
 
 def _noise(level: Array, axis: Axis) -> Array:
-    """Levels in units of the axis."""
+    """Convert levels to units of the axis."""
     with np.errstate(divide="ignore"):
         return np.log10(level) if axis == "log" else level
 
 
 def _level(noise: float, axis: Axis) -> float:
-    """The level for a value in units of the axis."""
+    """Convert a value in units of the axis to a level."""
     return 10.0**noise if axis == "log" else noise

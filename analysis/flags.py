@@ -1,14 +1,17 @@
-"""What speaks against a midpoint, each reason by its name."""
+"""Why a series has no midpoint noise level, or why its midpoint is in doubt."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import StrEnum
+from string import ascii_lowercase
 
 
 class Flag(StrEnum):
-    """Why a series has no midpoint noise level, or what its reader must know about it."""
+    """Something that a reader must know about a midpoint noise level, or why there is none."""
 
+    NO_COMPLETED_RUNS = "no completed runs"
+    ONLY_OVERFLOW = "every completed run overflowed"
     TOO_FEW_LEVELS = "too few levels for a curve"
     ALWAYS_AT_FLOOR = "at the floor at every level"
     NEVER_FALLS = "never falls"
@@ -28,11 +31,11 @@ FEW_REPETITIONS = frozenset({Flag.ONE_REPETITION, Flag.TWO_REPETITIONS})
 
 
 def notes(flags: Iterable[Flag]) -> list[str]:
-    """What the letters of these flags stand for, each flag once, in their order."""
+    """Explain the letters of these flags: one line per distinct flag, in the order of :class:`Flag`."""
     there = set(flags)
     return [f"({mark(flag)}) {flag}." for flag in Flag if flag in there]
 
 
 def mark(flag: Flag) -> str:
     """The letter that stands for a flag where there is no room for words."""
-    return "abcdefghijklm"[list(Flag).index(flag)]
+    return ascii_lowercase[list(Flag).index(flag)]

@@ -13,17 +13,17 @@ from scipy.special import expit
 Array = NDArray[np.float64]
 
 PARAMETERS = 4
-"""Free parameters of the curve: mu, sigma, a_min, a_max."""
+"""The number of free parameters of the curve: mu, sigma, a_min and a_max."""
 
 _NARROWEST = 1 / 20
-"""Least sigma, in smallest gaps between levels: a narrower curve is the same step at every sampled level."""
+"""The smallest sigma, as a share of the smallest gap between levels. A narrower curve has the same values at them."""
 
 
 def logistic(x: Array, mu: float, sigma: float, a_min: float, a_max: float) -> Array:
     """Accuracy at noise ``x``: ``a_min + (a_max - a_min) / (1 + exp((x - mu) / sigma))``.
 
-    ``x = -inf`` gives ``a_max`` and ``x = inf`` gives ``a_min``. This is our reading of eq. 1 of Walking Noise v1,
-    whose printed sign rises and whose printed scale is half of what the curve needs.
+    ``x = -inf`` gives ``a_max`` and ``x = inf`` gives ``a_min``. This is eq. 1 of Walking Noise v1 with two
+    corrections: with its printed sign the curve would rise, and its printed scale is half of what the curve needs.
     """
     return a_min + (a_max - a_min) * expit((mu - x) / sigma)
 
@@ -38,7 +38,7 @@ def _jacobian(x: Array, mu: float, sigma: float, a_min: float, a_max: float) -> 
 
 @dataclass(frozen=True)
 class Logistic:
-    """A fitted curve: its parameters, and the standard errors of all four in that order."""
+    """A fitted curve: its four parameters, and in ``errors`` their standard errors in the same order."""
 
     mu: float
     sigma: float
@@ -51,31 +51,32 @@ class Logistic:
 
 
 class FitFailed(ValueError):
-    """No start led to a curve."""
+    """The fit converged from none of its starting values."""
 
 
 def fit_logistic(x: Array, y: Array, error: Array | None = None, *, absolute: bool = True) -> Logistic:
-    """Fit :func:`logistic` by weighted least squares, from several starts taken from the data (v1 eq. 2).
+    """Fit :func:`logistic` by weighted least squares (v1, eq. 2), from several starting values.
 
-    Minimises ``sum(((y - logistic(x)) / error)**2)`` within these bounds: both accuracies in [0, 1], mu at most one
-    sampled range outside the sampled range, sigma between 1/20 of the smallest gap and the sampled range.
+    Minimises ``sum(((y - logistic(x)) / error)**2)`` within bounds. Both plateaus lie in [0, 1].
+    With r the width of the sampled range, mu lies at most r outside that range, and sigma lies between 1/20 of the
+    smallest gap and r.
 
     Parameters
     ----------
     x : (points,)
-        Noise; may hold ``-inf`` (no noise at all) and ``inf``, but at least two finite values.
+        Noise. At least two values are finite; others may be ``-inf`` (no noise at all) or ``inf``.
     y : (points,)
         Accuracies in [0, 1].
     error : (points,), optional
-        Their uncertainties, all positive; equal weights without.
+        Uncertainties of the accuracies, all positive. Without them all points weigh the same.
     absolute
-        Whether ``error`` is in units of ``y`` and decides the error of mu by its size (scipy's ``absolute_sigma``);
-        else, and without ``error``, the scatter around the curve does.
+        Whether the standard errors follow from the size of ``error`` (scipy's ``absolute_sigma``). If not, and without
+        ``error``, they follow from the scatter of ``y`` around the curve.
 
     Raises
     ------
     FitFailed
-        No start converged to a curve with a finite error of mu.
+        The fit converged from no start to a curve with finite standard errors.
     """
     sampled = np.unique(x[np.isfinite(x)])
     low, high = sampled[0], sampled[-1]
@@ -106,7 +107,7 @@ def fit_logistic(x: Array, y: Array, error: Array | None = None, *, absolute: bo
 
 
 def _starts(x: Array, y: Array, sampled: Array) -> list[list[float]]:
-    """Initial (mu, sigma, a_min, a_max): the fall halfway and at the thirds of the range, narrow and wide."""
+    """Starting values (mu, sigma, a_min, a_max): mu halfway down or at a third of the range, sigma small or large."""
     top, bottom = float(y.max()), float(y.min())
     finite = np.isfinite(x)
     order = np.argsort(x[finite], kind="stable")

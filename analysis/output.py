@@ -11,7 +11,7 @@ from pathlib import Path
 from analysis.errors import AnalysisError
 
 MARK = "walking_noise analysis.report"
-"""Stands in the index.html of every report; a folder without it is not ours to replace."""
+"""This text stands in the index.html of every report. A folder without it is never replaced."""
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from analysis import table1, tables
 from analysis.figures import Plot
 from analysis.output import MARK
-from analysis.runs import causes, counts, provenance, records
+from analysis.runs import causes, counts, provenance, rows
 from analysis.study import Study
 from analysis.words import cell, distinguishing, interval, label, number
 
@@ -67,18 +67,17 @@ def shared_settings(study: Study) -> str:
 
 
 def _cells(table: pd.DataFrame) -> dict[str, Any]:
-    """A table as the template takes it: its columns, and its rows as texts."""
+    """A table as the template takes it: the names of its columns, and its rows as texts."""
     return {"columns": list(table.columns), "rows": [[str(value) for value in row] for row in table.to_numpy(object)]}
 
 
 def _compared(sensitivity: pd.DataFrame) -> pd.DataFrame:
     """A row per series, a column per choice."""
     settings = [name for name in sensitivity if name not in ("choice", "mu", "mu_low", "mu_high")]
-    names = distinguishing(records(sensitivity[settings])) or ["data.name", "model.name"]
-    rows = records(sensitivity)
+    names = distinguishing(rows(sensitivity[settings])) or ["data.name", "model.name"]
     words = sensitivity.assign(
-        series=[label(row, names) for row in rows],
-        text=[f"{number(row['mu'])} {interval(row['mu_low'], row['mu_high'])}" for row in rows],
+        series=[label(row, names) for row in rows(sensitivity)],
+        text=[f"{number(row['mu'])} {interval(row['mu_low'], row['mu_high'])}" for row in rows(sensitivity)],
     )
     choices = list(dict.fromkeys(words["choice"]))
     return words.pivot(index="series", columns="choice", values="text").loc[
@@ -102,7 +101,7 @@ def _mean(accuracy: pd.Series[float]) -> str:
 
 
 def _made(runs: pd.DataFrame) -> pd.DataFrame:
-    """Provenance with short checksums and commits; the CSV has them whole."""
+    """The provenance with checksums and commits cut short. The CSV has them whole."""
     table = provenance(runs)
     return table.assign(
         commit=table["commit"].str.slice(0, _SHORT),

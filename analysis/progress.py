@@ -15,7 +15,7 @@ SECONDS_BETWEEN_LINES = 10.0
 
 
 def track(items: Iterable[T], what: str, total: int) -> Iterator[T]:
-    """Yield ``items`` and say how far it is; ``what`` names them, as in "runs read"."""
+    """Yield ``items`` and report the progress; ``what`` names them, as in "runs read"."""
     if sys.stderr.isatty():
         yield from tqdm(items, desc=what, total=total, leave=False)
         return

@@ -26,7 +26,7 @@ from analysis.study import Study, analyse
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit status."""
+    """Run the command and return its exit status."""
     options = _parser().parse_args(arguments)
     if not options.collections and options.file is None:
         _parser().error("name at least one collection, or a file of runs with --from")
@@ -92,7 +92,7 @@ def write(study: Study, folder: Path) -> None:
 
 
 def _summary(study: Study) -> str:
-    """The midpoints as aligned plain text, under what all series have in common."""
+    """The states of the runs, what all series have in common, and the midpoints, as plain text."""
     total = counts(study.runs).drop(columns="collection").sum()
     states = ", ".join(f"{total[state]} {state}" for state in total.index if total[state])
     lines = [f"Runs: {states}"]

@@ -13,7 +13,7 @@ import pandas as pd
 from analysis.documents import Document
 from walking_noise import ConfigError, RunConfig
 
-LEVEL_SETTINGS = ("noise.std", "noise.amplitude")
+CURVE_LEVELS = ("noise.std", "noise.amplitude")
 """The settings that can be the level of a robustness curve."""
 
 SEED_SETTINGS = ("seed", "noise.seed")
@@ -22,7 +22,7 @@ STATES = {
     "COMPLETED": "completed", "FAILED": "failed", "KILLED": "failed", "INTERRUPTED": "failed", "RUNNING": "running",
     "PENDING": "pending", "RESCHEDULED": "pending", "STAGED": "staged", "QUEUED": "staged",
 }  # fmt: skip
-"""SEML's status of a run, and the state that it is counted under; any other status is ``other``."""
+"""Maps SEML's status of a run to the state under which it is counted. Any other status counts as ``other``."""
 
 STATE_NAMES = ("completed", "failed", "running", "pending", "staged", "other")
 
@@ -41,24 +41,24 @@ def to_frame(documents: Iterable[Document]) -> pd.DataFrame:
     collection, id, batch_id, status, started, stopped
         As in the document; ``id`` is unique within a collection.
     the dotted names of the settings
-        As :class:`walking_noise.RunConfig` has them, defaults included; tuples where a setting is given per point.
+        As :class:`walking_noise.RunConfig` has them, defaults included. A setting given per point is a tuple.
     level
-        Level on the robustness curve: ``noise.std``, or ``noise.amplitude`` of mixed noise; NaN without a single one.
+        Level on the robustness curve: ``noise.std``, or ``noise.amplitude`` of mixed noise; NaN without a single level.
     repetition
         The run's seeds, as text; equal for the runs of one repetition of a series.
     run_key
-        Equal for runs that do the same, whatever they keep of it (``evaluation.*``); None if the settings are refused,
-        and then no setting has a value.
+        Equal for runs that do the same, even if they keep different parts of it (``evaluation.*``). None if the
+        settings are refused; all settings are then None, too.
     refused
         Why the settings are refused, or None.
     state, cause
-        One of :data:`STATE_NAMES`, and why the run has no result (None if it has one, or is still to come).
+        One of :data:`STATE_NAMES`, and why the run has no result. The cause is None if the run has one or may get one.
     accuracy, floor, outcome, diverged_epoch, overflow_epoch, nonfinite, epochs_done, seconds, pack_size
-        Of the result, accuracies in [0, 1]; NaN or None without one.
+        As in the result, accuracies in [0, 1]; NaN or None without a result.
     validation_curve
         Accuracies in [0, 1] after each epoch, or None.
     version, commit, data_checksum, torch, cuda, device
-        What made the result.
+        The code, the data and the device that made the result.
     """
     columns: dict[str, list[Any]] = {}
     for document in documents:
@@ -70,15 +70,15 @@ def to_frame(documents: Iterable[Document]) -> pd.DataFrame:
     })  # fmt: skip
 
 
-def records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows of a table, by the names of its columns."""
+def rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a table, each a dictionary by the names of the columns."""
     return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
 
 
 def counts(runs: pd.DataFrame) -> pd.DataFrame:
-    """Per collection: runs planned, in each state, and among the completed ones those that diverged or overflowed.
+    """Count the runs of each collection: planned, in each state, and diverged or overflowed of the completed ones.
 
-    ``repeated`` counts runs that do the same as another one of their collection.
+    ``repeated`` is the number of runs that do the same as another one of their collection.
     """
     table = []
     for name, group in runs.groupby("collection", sort=True):
@@ -94,7 +94,7 @@ def counts(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def causes(runs: pd.DataFrame) -> pd.DataFrame:
-    """Why runs have no result: per collection, status and cause their number, and the ids of the first of them."""
+    """Why runs have no result: a row per collection, status and cause, with the number of runs and their first ids."""
     lost = runs[runs["cause"].notna()]
     table = [
         {
@@ -110,7 +110,7 @@ def causes(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def provenance(runs: pd.DataFrame) -> pd.DataFrame:
-    """What made the results: a row per data set and combination of versions and devices, with its number of runs."""
+    """What made the results: a row per data set, versions and device, with the number of runs and their hours."""
     made = runs[runs["state"] == "completed"].fillna(dict.fromkeys(PROVENANCE, "none"))
     grouped = made.groupby(["data.name", *PROVENANCE], sort=True, dropna=False)
     return grouped.agg(runs=("id", "size"), hours=("seconds", lambda seconds: seconds.sum() / 3600)).reset_index()
@@ -143,7 +143,7 @@ def _row(document: Document) -> dict[str, Any]:
 
 
 def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a run and what follows from them, or why they are refused."""
+    """The settings of a run and what follows from them, or why the settings are refused."""
     given = {name: value for name, value in config.items() if name not in _ADDED_BY_SEML}
     try:
         run = RunConfig.from_dict(given)

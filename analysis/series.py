@@ -1,4 +1,4 @@
-"""Runs become series: runs that differ only in level and seed, one robustness curve each."""
+"""Group runs into series. The runs of a series differ only in level and seed, and give one robustness curve."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.runs import LEVEL_SETTINGS, SEED_SETTINGS, STATE_NAMES, records
+from analysis.runs import CURVE_LEVELS, SEED_SETTINGS, STATE_NAMES, rows
 from walking_noise import RunConfig
 
 Settings = Mapping[str, Any]
@@ -23,12 +23,12 @@ class Series:
     Attributes
     ----------
     settings
-        What its runs do alike, by dotted name: every setting but the seeds and what is kept of a run
-        (``evaluation.*``); None for the one that is the level.
+        The settings that its runs share, by dotted name. Seeds and ``evaluation.*`` are left out; the setting that is
+        the level is None.
     runs
-        A row per distinct run, as in :func:`analysis.runs.to_frame`; runs that do the same are here once.
+        A row per distinct run, as in :func:`analysis.runs.to_frame`. Of runs that do the same, one is here.
     repeated
-        How many further documents do the same as a run of the series.
+        The number of further documents that do the same as one of these runs.
     """
 
     settings: Settings
@@ -37,12 +37,15 @@ class Series:
 
     @cached_property
     def used(self) -> pd.DataFrame:
-        """The runs behind every mean and fit: completed, diverged ones included, without float32 overflow."""
+        """The runs behind every mean and fit: the completed ones, apart from those with float32 overflow.
+
+        Diverged runs are among them.
+        """
         return self.runs[(self.runs["state"] == "completed") & (self.runs["outcome"] != "overflow")]
 
     @property
     def has_curve(self) -> bool:
-        """Whether its runs have a level; not so without noise, or with noise mapped to the points."""
+        """Whether every run has a level. Runs without noise and with noise mapped to the points have none."""
         return bool(self.runs["level"].notna().all())
 
     @property
@@ -52,7 +55,7 @@ class Series:
 
     @property
     def point_name(self) -> str:
-        """The noise point as the figures name it, ``3 relu1``; else ``global`` or ``mapped``."""
+        """The noise point as the figures name it: ``3 relu1``, ``global`` or ``mapped``."""
         point = self.settings["noise.point"]
         return f"{point} {self.points[point]}" if isinstance(point, int) else str(point)
 
@@ -64,9 +67,10 @@ class Series:
 
     @cached_property
     def curve(self) -> pd.DataFrame:
-        """Robustness curve, by rising level: columns level, n, mean, std (NaN for n = 1), planned, overflow, diverged.
+        """The robustness curve: a row per level, the lowest first.
 
-        Mean and std are taken over the repetitions; std is that of a sample (n - 1).
+        The columns are level, n, mean, std, planned, overflow and diverged. Mean and std are taken over the ``n``
+        repetitions used; std is that of a sample (n - 1), and NaN for n = 1.
         """
         used = self.used.groupby("level")["accuracy"].agg(n="size", mean="mean", std="std")
         completed = self.runs[self.runs["state"] == "completed"]
@@ -82,7 +86,10 @@ class Series:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Distinct runs planned, used, counted apart, and missing; planned = used + overflow + the missing ones."""
+        """How many runs were planned, used, diverged, overflowed, are in each state without a result, and are repeated.
+
+        ``planned`` is the sum of ``used``, ``overflow`` and the states; the diverged runs are among the used ones.
+        """
         states = self.runs["state"].value_counts()
         completed = self.runs[self.runs["state"] == "completed"]["outcome"].value_counts()
         return {
@@ -96,15 +103,15 @@ class Series:
 
 
 def group_series(runs: pd.DataFrame) -> list[Series]:
-    """The series among ``runs``, in the order of their settings; runs with refused settings are in none.
+    """The series among ``runs``, sorted by their settings. Runs with refused settings are in none.
 
-    A run at level 0 is a point of the series whose settings it has, although it does the same as level 0 of others.
+    A run at level 0 belongs to the series whose settings it has, although it does the same as runs of other series.
     """
     known = runs[runs["run_key"].notna()]
     shared = [
         name for name in RunConfig().to_flat() if name not in SEED_SETTINGS and not name.startswith("evaluation.")
     ]
-    settings = [_without_level(row) for row in records(known[shared])]
+    settings = [_without_level(row) for row in rows(known[shared])]
     keys = pd.Series([json.dumps(list(each.values())) for each in settings], index=known.index, dtype=object)
     by_key = dict(zip(keys, settings, strict=True))
     found = [_series(by_key[str(key)], group) for key, group in known.groupby(keys, sort=False)]
@@ -113,13 +120,13 @@ def group_series(runs: pd.DataFrame) -> list[Series]:
 
 def _without_level(settings: Settings) -> dict[str, Any]:
     return {
-        name: value if isinstance(value, tuple) or name not in LEVEL_SETTINGS else None
+        name: value if isinstance(value, tuple) or name not in CURVE_LEVELS else None
         for name, value in settings.items()
     }
 
 
 def _series(settings: Settings, runs: pd.DataFrame) -> Series:
-    """One series: of runs that do the same, the first completed one that kept most stands for all."""
+    """One series. Of runs that do the same, one is kept: a completed one if possible, best with a validation curve."""
     state, kept_less = runs["state"].map(STATE_NAMES.index), runs["validation_curve"].isna()
     best_first = runs.assign(state_order=state, kept_less=kept_less).sort_values(
         ["state_order", "kept_less"], kind="stable"
@@ -129,7 +136,7 @@ def _series(settings: Settings, runs: pd.DataFrame) -> Series:
 
 
 def _rank(value: Any) -> tuple[int, Any]:
-    """Sorts settings of any type: null, names, numbers, lists."""
+    """A key that sorts settings of any type: null, then names, numbers and lists."""
     if value is None:
         return 0, 0
     if isinstance(value, str):

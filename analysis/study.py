@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
 from analysis.fits import MidpointFit, fit_midpoint
+from analysis.flags import Flag
 from analysis.progress import track
 from analysis.series import Series, Settings, group_series
 
@@ -34,7 +35,7 @@ class Study:
     fitted
         The series with a robustness curve, in the order of their settings.
     others
-        The series without one: no noise, noise mapped to the points, or two levels at once.
+        The series without a robustness curve: no noise, noise mapped to the points, or two levels at once.
     """
 
     runs: pd.DataFrame
@@ -46,7 +47,12 @@ def analyse(runs: pd.DataFrame) -> Study:
     """Group runs into series and find their midpoints."""
     series = group_series(runs)
     curves = [each for each in series if each.has_curve]
-    fitted = [
-        FittedSeries(each, fit_midpoint(each.used, each.floor)) for each in track(curves, "series fitted", len(curves))
-    ]
+    fitted = [FittedSeries(each, _fit(each)) for each in track(curves, "series fitted", len(curves))]
     return Study(runs, fitted, [each for each in series if not each.has_curve])
+
+
+def _fit(series: Series) -> MidpointFit:
+    fit = fit_midpoint(series.used, series.floor)
+    if series.used.empty and series.counts["overflow"]:
+        return replace(fit, flags=(Flag.ONLY_OVERFLOW,))
+    return fit

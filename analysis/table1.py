@@ -1,4 +1,4 @@
-"""Table I of the paper, of the data sets and models that were run."""
+"""Table I of the paper, for the data sets and models that were run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from analysis.tables import midpoints, runs_used
 from analysis.words import distinguishing, heading, interval, number
 
 COLUMNS = tuple((kind, batch_norm) for kind in paper.KINDS for batch_norm in (False, True))
-"""Noise kind, and whether with BatchNorm."""
+"""The columns of the table: each has a kind of noise, and a model with or without BatchNorm."""
 
 _CELL_SETTINGS = ("noise.kind", "model.batch_norm", "noise.on_batch_norm")
 
@@ -32,19 +32,23 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table1:
-    """Per row the settings that tell it apart, under ``headings``, and a cell (or None) for each of COLUMNS."""
+    """Table I in words. Each row has its settings, below ``headings``, and a cell or None for each of COLUMNS."""
 
     headings: list[str]
     rows: list[tuple[list[str], list[Cell | None]]]
 
 
 def members(fitted: Sequence[FittedSeries]) -> list[FittedSeries]:
-    """The series that belong into Table I."""
+    """The series that belong in Table I."""
     return [each for each in fitted if paper.in_table1(each.settings)]
 
 
 def numbers(fitted: Sequence[FittedSeries]) -> pd.DataFrame:
-    """A row per cell: columns of :func:`analysis.tables.midpoints`, ``paper``, and ``difference`` relative to it."""
+    """Table I in numbers, a row per cell.
+
+    The columns are those of :func:`analysis.tables.midpoints`, ``paper`` with the printed midpoint, and ``difference``
+    with ``mu / paper - 1``.
+    """
     table = midpoints(members(fitted))
     printed = [paper.midpoint(each.settings) for each in members(fitted)]
     table["paper"] = pd.Series(printed, dtype=float)
@@ -72,7 +76,7 @@ def in_words(fitted: Sequence[FittedSeries]) -> Table1:
 
 
 def as_latex(table: Table1) -> str:
-    """Table I for LaTeX: under each row of midpoints the paper's values, if any, and the runs used."""
+    """Table I for LaTeX. Below each row of midpoints stand the paper's values, if any, and the runs used."""
     columns = [("", name) for name in table.headings]
     columns += [(kind, f"{'with' if batch_norm else 'without'} BatchNorm") for kind, batch_norm in COLUMNS]
     lines = []

@@ -33,8 +33,8 @@ def midpoints(fitted: Sequence[FittedSeries]) -> pd.DataFrame:
 def sensitivity(fitted: Sequence[FittedSeries]) -> pd.DataFrame:
     """How the midpoints of global series depend on the choices of :mod:`analysis.fits`: a row per series and choice.
 
-    Columns: the dotted setting names, ``choice``, ``mu``, ``mu_low`` and ``mu_high``: the ends of the standard error,
-    or of the 95 % interval for fits per repetition.
+    Columns: the dotted setting names, ``choice``, ``mu``, ``mu_low`` and ``mu_high``. The last two are ``mu`` minus and
+    plus its standard error; for fits per repetition they are the ends of the 95 % interval.
     """
     rows = [
         (each.settings, choice)
@@ -76,7 +76,7 @@ def without_curve(others: Sequence[Series]) -> pd.DataFrame:
 
 
 def in_words(series: Sequence[Series], names: Sequence[str]) -> pd.DataFrame:
-    """The settings ``names`` of series, each in words below its heading."""
+    """A table of the settings ``names`` in words: a row per series, a column per setting."""
     return pd.DataFrame({
         heading(name): [
             each.point_name if name == "noise.point" else cell(name, each.settings[name]) for each in series
@@ -86,7 +86,10 @@ def in_words(series: Sequence[Series], names: Sequence[str]) -> pd.DataFrame:
 
 
 def readable(fitted: Sequence[FittedSeries]) -> pd.DataFrame:
-    """The midpoints as a reader sees them: settings in which series differ, midpoint and interval, counts, flags."""
+    """The midpoints as a reader sees them.
+
+    The columns are the settings in which the series differ, the midpoint, its interval, the plateaus, runs and flags.
+    """
     names = distinguishing([each.settings for each in fitted]) or ["data.name", "model.name"]
     table = in_words([each.series for each in fitted], names)
     table["μ"] = [with_error(each.fit.mu, each.fit.mu_error) for each in fitted]
@@ -99,14 +102,17 @@ def readable(fitted: Sequence[FittedSeries]) -> pd.DataFrame:
 
 
 def as_latex(fitted: Sequence[FittedSeries]) -> str:
-    """The readable midpoints for LaTeX, flags as letters that are explained below."""
+    """The readable midpoints for LaTeX. Letters stand for the flags, and notes below the table explain them."""
     table = readable(fitted)
     table["flags"] = [" ".join(f"({mark(flag)})" for flag in each.fit.flags) for each in fitted]
     return latex.tabular(table, notes(flag for each in fitted for flag in each.fit.flags))
 
 
 def runs_used(counts: dict[str, int]) -> str:
-    """How many of the planned runs are used, in brackets where the others are; how many diverged or repeat others."""
+    """How many of the planned runs are used, as in ``40 of 42 (2 failed); 1 diverged``.
+
+    In brackets stands what became of the others, at the end how many diverged and how many repeat others.
+    """
     missing = ("overflow", *(state for state in STATE_NAMES if state != "completed"))
     others = ", ".join(f"{counts[name]} {name}" for name in missing if counts[name])
     noted = "".join(f"; {counts[name]} {name}" for name in ("diverged", "repeated") if counts[name])
@@ -114,7 +120,7 @@ def runs_used(counts: dict[str, int]) -> str:
 
 
 def _table(settings: Sequence[Settings], numbers: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """Settings as they are, null apart from NaN, and beside them numbers."""
+    """One table of settings and numbers. The settings keep their types, so that null is not NaN."""
     return pd.concat([pd.DataFrame(list(settings), dtype=object), pd.DataFrame(list(numbers))], axis=1)
 
 

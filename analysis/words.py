@@ -62,7 +62,10 @@ _CELLS: dict[str, Callable[[Any], str]] = {
 
 
 def label(settings: Settings, names: Iterable[str]) -> str:
-    """Some settings in words that stand for themselves, as in a legend or a title; null ones are left out."""
+    """Some settings in words that need no heading, as in a legend or a title.
+
+    Settings that are null are left out, apart from the clamp of the weights.
+    """
     return ", ".join(
         _PHRASES[name](settings[name]) if name in _PHRASES else f"{heading(name)} {settings[name]}"
         for name in names if settings[name] is not None or name == "training.weight_clamp"
@@ -70,7 +73,7 @@ def label(settings: Settings, names: Iterable[str]) -> str:
 
 
 def cell(name: str, value: Any) -> str:
-    """One setting in words that stand below its heading."""
+    """One setting in words, as an entry in a column below its :func:`heading`."""
     if name in _CELLS:
         return _CELLS[name](value)
     if value is None:
@@ -84,7 +87,7 @@ def heading(name: str) -> str:
 
 
 def distinguishing(members: Sequence[Settings]) -> list[str]:
-    """The settings in which some series differ, in their order, apart from differences without effect."""
+    """The names of the settings in which some series differ. Differences without effect do not count."""
     return [
         name for name in members[0]
         if len({repr(settings[name]) for settings in members if not _without_effect(name, settings)}) > 1
@@ -131,5 +134,5 @@ def level_axis(settings: Settings) -> str:
 
 
 def _without_effect(name: str, settings: Settings) -> bool:
-    """BatchNorm points exist with BatchNorm only, and are silenced under global noise only."""
+    """Whether a setting has no effect. ``noise.on_batch_norm`` has one only with BatchNorm and global noise."""
     return name == "noise.on_batch_norm" and not (settings["model.batch_norm"] and settings["noise.point"] == "global")

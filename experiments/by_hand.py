@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import sys
 from typing import Any
 
 from experiments.errors import UserError
@@ -11,8 +12,8 @@ from experiments.progress import ProgressLine, training_progress
 from walking_noise import Failure, Progress, RunConfig, train_each
 
 
-def train_one(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Train one run with progress on standard error; its result as plain values.
+def train_one(config: RunConfig) -> dict[str, Any]:
+    """Train one run with progress on standard error; return its result as plain values.
 
     Raises
     ------
@@ -22,11 +23,17 @@ def train_one(settings: Mapping[str, Any]) -> dict[str, Any]:
     options, line = WorkerOptions.from_environment(), ProgressLine(seconds=5.0)
 
     def show(progress: Progress) -> None:
-        line.show(training_progress(progress))
+        if not progress.runs_done:
+            line.show(training_progress(progress))
 
-    configs = [RunConfig.from_dict(settings)]
-    ((_, outcome),) = train_each(configs, device=options.device, networks=options.networks, progress=show)
+    ((_, outcome),) = train_each([config], device=options.device, networks=options.networks, progress=show)
     line.end()
     if isinstance(outcome, Failure):
         raise UserError(f"the run failed: {outcome.error}")
     return outcome.to_document()
+
+
+def print_result(result: dict[str, Any]) -> None:
+    """Print a result as JSON on standard output, and what it comes to in a line on standard error."""
+    print(json.dumps(result, indent=2), flush=True)
+    print(f"accuracy {result['accuracy']:.3f} ({result['outcome']})", file=sys.stderr)

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 
 from experiments.claims import PENDING
 from experiments.database import Document, Runs
+from experiments.settings import run_config
 from walking_noise import ConfigError, RunConfig
 from walking_noise.canonical import pack
 
 MOST_RUNS = 4096
-"""In one claim: a heartbeat of so many still takes about a second."""
-ABSENT = {"$exists": False}
+"""A claim holds no more runs than this: a heartbeat of so many still takes about a second."""
 LOOK_AHEAD = 20_000
-"""Pending runs that are looked at."""
+"""Only so many pending runs are looked at for one claim."""
+ABSENT = {"$exists": False}
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Candidate:
     @classmethod
     def of(cls, document: Document) -> Candidate:
         try:
-            return cls(document["_id"], RunConfig.from_dict(document["config"]))
+            return cls(document["_id"], run_config(document["config"]))
         except ConfigError as error:
             return cls(document["_id"], None, str(error))
 
@@ -50,29 +51,22 @@ def companions(leader: Document, config: RunConfig) -> Document:
 
 
 def pending(runs: Runs, matching: Document) -> Iterable[Candidate]:
-    """The runs that match, in the order of their ids."""
+    """Find the runs that match, in the order of their ids."""
     return map(Candidate.of, runs.find(matching, {"config": 1}).sort("_id", 1).limit(LOOK_AHEAD))
 
 
 def choose(candidates: Iterable[Candidate], trainings: int) -> list[Candidate]:
-    """As many of the first candidates as need no more than ``trainings`` trainings.
+    """Choose as many of the first candidates as need no more than ``trainings`` trainings.
 
     Runs that only evaluate a network which is trained for another one count nothing: it is trained once.
     """
     chosen: list[Candidate] = []
-    needed: set[tuple[str, int | None]] = set()
+    needed: set[str] = set()
     for candidate in candidates:
-        training = _training(candidate.config)
-        if training is None or training in needed or len(needed) < trainings:
+        network = {candidate.config.network_key} if candidate.config else set()
+        if network <= needed or len(needed) < trainings:
             chosen.append(candidate)
-            needed |= {training} if training else set()
+            needed |= network
         if len(chosen) == MOST_RUNS:
             break
     return chosen
-
-
-def _training(config: RunConfig | None) -> tuple[str, int | None] | None:
-    """What is trained for a run; runs with noise in training are evaluated as they train, with their own noise."""
-    if config is None:
-        return None
-    return config.training_key, config.noise_seed if config.noisy_training else None

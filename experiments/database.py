@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import Any
 
 from pymongo.collection import Collection
@@ -12,7 +13,7 @@ from experiments.errors import UserError
 
 Document = dict[str, Any]
 Runs = Collection[Document]
-"""A collection of runs, as SEML makes it."""
+"""The type of a collection of runs, as SEML makes it."""
 
 
 class DatabaseError(UserError):
@@ -49,3 +50,8 @@ def connect() -> Database[Document]:
             "(`walking-noise db start`, if it is the embedded one), or run `seml configure`"
         ) from None
     return database
+
+
+def now() -> datetime.datetime:
+    """The present time, as documents hold it."""
+    return datetime.datetime.now(datetime.UTC)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import shlex
 import shutil
 import signal
 import sys
@@ -30,8 +31,9 @@ from experiments.watch import Watch
 CHECKOUT = Path(__file__).parents[1]
 COLLECTION = "demo"
 TRAININGS_AT_ONCE = 1000
-"""Claimed by a worker: all that fit in one pack key, so that few processes have to start."""
+"""A worker claims so many, all that may share a pack, so that few processes have to start."""
 UNFINISHED = ("PENDING", "RUNNING", "FAILED", "KILLED", "INTERRUPTED")
+"""Runs in one of these states are reset when the demo is run again."""
 POLL_SECONDS = 0.5
 
 
@@ -58,6 +60,7 @@ def demo(folder: Path = CHECKOUT / ".demo", grid: Path = CHECKOUT / "seml_config
                 steps.add(grid)
                 incomplete = steps.train()
                 steps.report()
+                steps.say_how_to_look()
             except PyMongoError as error:
                 raise UserError(f"the database went away ({error}); see {database.server.log}") from error
             if incomplete:
@@ -109,8 +112,8 @@ class _Steps:
         if not others:
             return ""
         return (
-            f"{watch.counts[COMPLETED]} of {total} runs were completed ({', '.join(others)}): see {self.logs}, or "
-            f"`seml {COLLECTION} print-fail-trace` after `walking-noise db start --folder {self.folder}`"
+            f"{watch.counts[COMPLETED]} of {total} runs were completed ({', '.join(others)}): see {self.logs}, or, "
+            f"with the database started as above, `seml {COLLECTION} print-fail-trace`"
         )
 
     def report(self) -> None:
@@ -121,6 +124,17 @@ class _Steps:
             self._wait(group, None)
         if group.process.returncode:
             raise UserError(f"the report failed (exit code {group.process.returncode}); what it said stands above")
+
+    def say_how_to_look(self) -> None:
+        """Print the commands that show the runs."""
+        here = Path.cwd()
+        folder = shlex.quote(str(self.folder.relative_to(here) if self.folder.is_relative_to(here) else self.folder))
+        print("To look at its runs:")
+        if shutil.which("walking-noise") is None:
+            print(f'    export PATH="{self.bin}:$PATH"')
+        print(f"    walking-noise db start --folder {folder}")
+        print(f'    eval "$(walking-noise db env --folder {folder})"')
+        print(f"    seml {COLLECTION} status", flush=True)
 
     def _seml(self, action: str, *arguments: str, show: Callable[[], str]) -> None:
         log = self.logs / f"seml-{action}.log"

@@ -37,11 +37,14 @@ class ProgressLine:
 
 
 def training_progress(progress: Progress) -> str:
-    """How far training is, in a line."""
+    """How far training is, in a line; of several runs, how many have ended, with a result or without."""
     share = progress.epochs_done / max(1, progress.epochs_total)
-    done = f"{progress.runs_done} of {progress.runs_total} runs done"
-    left = f", {clock(progress.seconds * (1 - share) / share)} left" if 0 < share < 1 else ""
-    return f"{share:.0%} trained, {done}{left}"
+    text = f"{share:.0%} trained"
+    if progress.runs_done and progress.runs_total > 1:
+        text += f", {progress.runs_done} of {progress.runs_total} runs have ended"
+    if 0 < share < 1:
+        text += f", {clock(progress.seconds * (1 - share) / share)} left"
+    return text
 
 
 def clock(seconds: float) -> str:

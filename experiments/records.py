@@ -17,19 +17,21 @@ from pymongo.errors import ConnectionFailure, PyMongoError
 from pymongo.results import BulkWriteResult
 from sacred.observers import MongoObserver
 
-from experiments.claims import COMPLETED, FAILED, Claims, now
+from experiments.claims import COMPLETED, FAILED, Claims
+from experiments.database import now
 from experiments.logs import RunLogs
 from walking_noise import Failure, Result
 
 BEAT_SECONDS = 10.0
-"""Between two heartbeats, at least."""
+"""Two heartbeats are at least so far apart."""
 BEAT_SHARE = 0.02
-"""Of the time, at most, for heartbeats."""
+"""Heartbeats take no more than this share of the time."""
 HOLD_SECONDS = 1.0
-"""The longest that a finished run waits for others, to be written with them."""
+"""A finished run waits no longer than this for others, to be written with them."""
 HOLD_RUNS = 256
+"""When so many finished runs wait, they are written at once."""
 PAUSES = (1, 2, 4, 8, 15, 30, 60)
-"""Seconds between attempts to write to a database that is away."""
+"""Writing to a database that is away is tried again after each of these pauses, in seconds."""
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +105,7 @@ class Records:
             self.flush()
 
     def poll(self) -> bool:
-        """Write what is due; whether any run is left to be trained for."""
+        """Write what is due; return whether any run is left to be trained for."""
         if self._held and time.monotonic() - self._held_since > HOLD_SECONDS:
             self.flush()
         return self._beat() if time.monotonic() > self._next_beat else True

@@ -87,7 +87,7 @@ class ServerFolder:
         return process
 
     def stop(self, seconds: float = 30) -> bool:
-        """Ask the running server to end and wait for it; whether there was one."""
+        """Ask the running server to end and wait for it; return whether there was one."""
         if not self.running:
             return False
         pid = self.pid

@@ -4,24 +4,25 @@ SEML's local worker kills the process it started a quarter of a second after Ctr
 back what was claimed; a child outlives that. And a child that dies (out of memory, a crash of the driver) cannot
 clean up itself.
 
-Only the standard library is imported here: a signal may come while everything else still loads.
+At the start only the standard library is imported: a signal may come while everything else still loads.
 """
 
 from __future__ import annotations
 
-import ast
 import os
 import signal
 import sys
-import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import FrameType
 
+from experiments.assignment import Assignment
+
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+"""These signals ask a worker to give its runs back and to end."""
 LEADER_FAILED = 3
+"""A worker ends with this exit code if the run that SEML started failed."""
 ORDERLY = (0, LEADER_FAILED, *(128 + signum for signum in STOP_SIGNALS))
-"""Exit codes of a worker that has left nothing to settle."""
+"""A worker that ends with one of these exit codes has left nothing to settle."""
 
 
 @dataclass
@@ -50,29 +51,12 @@ class Stop:
         return 128 + self.signum if self.signum else 0
 
 
-@dataclass(frozen=True)
-class Assignment:
-    """The run with which SEML starts a worker, and the token under which the worker claims it and others."""
-
-    collection: str
-    leader: int
-    token: str = field(default_factory=lambda: uuid.uuid4().hex)
-
-    @classmethod
-    def from_arguments(cls, arguments: Sequence[str]) -> Assignment | None:
-        """Read SEML's ``db_collection='NAME' overwrite=ID``; None without them: a run by hand."""
-        given = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
-        if "db_collection" not in given or "overwrite" not in given:
-            return None
-        return cls(str(ast.literal_eval(given["db_collection"])), int(given["overwrite"]))
-
-
 stop = Stop()
-"""Of this process."""
+"""Whether this process was asked to stop."""
 
 
-def supervise(assignment: Assignment | None) -> None:
-    """Go on in a child process; the parent waits for it, settles its claims if it fails, and ends as it ended.
+def continue_in_child(assignment: Assignment | None) -> None:
+    """Return in a child process only; the parent waits for it, settles its claims if it fails, and ends as it ended.
 
     Without an assignment nothing happens: a run by hand is a process like any other.
     """
@@ -96,7 +80,7 @@ def supervise(assignment: Assignment | None) -> None:
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     child = 0
     if code not in ORDERLY:
-        from experiments import claims
+        from experiments import aftermath  # not before: it loads the database's client
 
-        claims.settle(assignment, code, stopped=stop.requested)
+        aftermath.settle(assignment, code, stopped=stop.requested)
     sys.exit(code if code >= 0 else 128 - code)

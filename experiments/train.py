@@ -17,34 +17,29 @@ from pathlib import Path
 sys.path.insert(1, str(Path(__file__).parents[1]))  # the code beside this file, whatever else is installed
 
 # ruff: noqa: E402
-from experiments.supervisor import Assignment, stop, supervise
+from experiments.assignment import Assignment
+from experiments.supervisor import continue_in_child, stop
 
 ASSIGNMENT = Assignment.from_arguments(sys.argv) if __name__ == "__main__" else None
-supervise(ASSIGNMENT)  # before anything is imported that takes time
+continue_in_child(ASSIGNMENT)  # before anything is imported that takes time
 
 warnings.filterwarnings("ignore", "pkg_resources is deprecated")  # sacred
 
-import importlib
-import json
-import pkgutil
 from typing import Any
 
 import seml
-import torch
 from sacred.run import Run
 from seml.utils.errors import ConfigError as Refusal  # ends SEML in one line
 
-import walking_noise
-from experiments.by_hand import train_one
+from experiments.by_hand import print_result, train_one
 from experiments.errors import UserError
+from experiments.settings import run_config
+from experiments.sources import import_all_sources
 from experiments.worker import work
 from walking_noise import ConfigError, RunConfig
 
-if __name__ != "__main__":  # `seml add`, which keeps the source of every module imported here
-    for info in pkgutil.walk_packages(walking_noise.__path__, "walking_noise."):
-        importlib.import_module(info.name)
-    for module in (torch.ops, torch.classes):  # whose files SEML would look for among ours
-        module.__file__ = str(Path(torch.__file__).with_name(module.__file__))
+if __name__ != "__main__":  # `seml add`
+    import_all_sources()
 
 ex = seml.Experiment(
     "walking_noise",
@@ -57,17 +52,12 @@ ex = seml.Experiment(
 ex.add_config(RunConfig().to_dict())
 
 
-def settings_of(config: dict[str, Any]) -> dict[str, Any]:
-    """A run's settings in Sacred's config: all that is not SEML's own."""
-    return {name: value for name, value in config.items() if name not in ("db_collection", "overwrite", "__doc__")}
-
-
 @ex.config_hook
 def refuse(config: dict[str, Any], command_name: str, logger: Any) -> dict[str, Any]:
     """Refuse bad settings in one line at ``seml add`` and by hand; a worker records them as failed."""
     if ASSIGNMENT is None:
         try:
-            RunConfig.from_dict(settings_of(config))
+            run_config(config)
         except ConfigError as error:
             raise Refusal(str(error)) from None
     return {}
@@ -81,7 +71,7 @@ def main(_run: Run, _config: dict[str, Any]) -> None:
         _run.info["exit_code"] = work(ASSIGNMENT, stop, experiment, _run.host_info, "main")
         return
     try:
-        print(json.dumps(train_one(settings_of(_config)), indent=2))
+        _run.info["result"] = train_one(run_config(_config))
     except UserError as error:
         raise SystemExit(str(error)) from None
 
@@ -91,4 +81,6 @@ ex.default_command = "main"
 if __name__ == "__main__":
     quietly = [] if "--force" in sys.argv else ["--force"]  # RunConfig refuses what Sacred would warn of
     run = ex.run_commandline([*sys.argv, *quietly])
+    if run and "result" in run.info:  # by hand; after what Sacred has to say
+        print_result(run.info["result"])
     sys.exit(run.info.get("exit_code", 0) if run else 0)

@@ -11,11 +11,10 @@ from experiments.database import Document, Runs
 from experiments.progress import clock
 
 SHARE = 0.05
-"""Of the time, at most, for counting: on the embedded database it takes 0.2 ms a run."""
-
+"""Counting takes no more than this share of the time; on the embedded database it takes 0.2 ms a run."""
 
 SOON = 0.1
-"""Of the work must be done before its end is foretold; before, starting up counts too much."""
+"""The end is foretold once this share of the work is done; before, starting up counts too much."""
 
 
 class Watch:

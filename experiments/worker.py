@@ -12,6 +12,7 @@ from typing import Any
 from pymongo.errors import PyMongoError
 from seml.utils.multi_process import is_main_process
 
+from experiments.assignment import Assignment
 from experiments.claims import Claims
 from experiments.companions import Candidate, choose, companions, pending
 from experiments.database import Document, connect
@@ -20,12 +21,12 @@ from experiments.logs import RunLogs
 from experiments.options import WorkerOptions
 from experiments.progress import clock, training_progress
 from experiments.records import Records
-from experiments.supervisor import LEADER_FAILED, Assignment, Stop
-from walking_noise import Failure, Progress, Result, Stopped, default_pack_size, train_each
+from experiments.supervisor import LEADER_FAILED, Stop
+from walking_noise import Failure, Progress, Result, Stopped, default_pack_size, provenance, train_each
 
 LEADER_FIELDS = ("batch_id", "config", "execution", "git", "slurm", "seml.output_file", "seml.source_files")
 TELL_SECONDS, TELL_SHARE = 30.0, 0.05
-"""Between two lines of progress in the logs, at least: time, and share of the training."""
+"""Two lines of progress in the logs are at least so much time and such a share of the training apart."""
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ log = logging.getLogger(__name__)
 def work(
     assignment: Assignment, stop: Stop, experiment: Mapping[str, Any], host: Mapping[str, Any], command: str
 ) -> int:
-    """Train the run of ``assignment`` and its companions; the exit code of the process.
+    """Train the run of ``assignment`` and its companions; return the exit code of the process.
 
     0: the run has a result; 3: it failed; 75: the database is gone; 128 + n: given back after signal n.
     ``experiment``, ``host`` and ``command`` are what Sacred says of itself in every document.
@@ -58,7 +59,7 @@ def work(
 
 def _claim(claims: Claims, leader: Document) -> tuple[WorkerOptions, list[Candidate]]:
     """Claim the leader and what fits; what cannot be trained is claimed too, to be recorded as failed."""
-    options, matching, chosen = WorkerOptions(), {}, [Candidate.of(leader)]
+    options, chosen = WorkerOptions(), [Candidate.of(leader)]
     try:
         options = WorkerOptions.from_environment()
         _refuse_several_workers(leader)
@@ -68,9 +69,13 @@ def _claim(claims: Claims, leader: Document) -> tuple[WorkerOptions, list[Candid
     if config is not None:
         matching = companions(leader, config)
         size = options.pack_size or default_pack_size(config, options.device)
-        chosen = choose(itertools.chain(chosen, pending(claims.runs, matching)), size)
-    claimed = claims.take(leader, matching, [candidate.id for candidate in chosen[1:]])
-    return options, [candidate for candidate in chosen if candidate.id in claimed]
+        while True:
+            wanted = choose(itertools.chain(chosen, pending(claims.runs, matching)), size)
+            claimed = claims.take(leader, matching, [candidate.id for candidate in wanted])
+            chosen = [candidate for candidate in wanted if candidate.id in claimed]
+            if len(chosen) == len(wanted):  # else others were faster: choose again from what they left
+                return options, chosen
+    return options, [candidate for candidate in chosen if candidate.id in claims.take(leader, {}, [])]
 
 
 def _refuse_several_workers(leader: Document) -> None:
@@ -91,11 +96,12 @@ class Worker:
         self.logs = RunLogs(leader)
         self.records = Records(claims, self.logs, {candidate.id for candidate in chosen}, _commit(leader))
         self.logs.open(self.records.unfinished)
+        self._in_slurm = "array_id" in leader.get("execution", {})
         self._told_at, self._told = time.monotonic(), 0.0
         self._exit_code = 0
 
     def run(self) -> int:
-        """Train, record, and give back what is not finished when asked to stop; the exit code."""
+        """Train, record, and give back what is not finished when asked to stop; return the exit code."""
         started = time.monotonic()
         for candidate in self.chosen:
             if candidate.config is None:
@@ -153,11 +159,13 @@ class Worker:
         self._exit_code = self.stop.exit_code
         self.logs.write(unfinished, f"given back after {self.stop.reason}: the run is PENDING again")
         log.warning(
-            "%s: %d unfinished runs are PENDING again. They run when this job is requeued, or after "
-            "`seml %s reset -s PENDING` and `seml %s start`",
+            "%s: %d unfinished runs are PENDING again. The next task of their array takes them; if there is none, run "
+            "`seml %s status`, `seml %s reset -s %s` and `seml %s start`",
             self.stop.reason,
             count,
             *(self.claims.runs.name,) * 2,
+            "KILLED" if self._in_slurm else "PENDING",
+            self.claims.runs.name,
         )
 
 
@@ -168,6 +176,12 @@ def _in_words(outcome: Result | Failure) -> str:
 
 
 def _commit(leader: Document) -> str | None:
-    """The commit that SEML noted when the runs were added, with ``+`` if files were changed since."""
+    """The commit that SEML noted when the runs were added, with ``+`` if the code is not quite that of the commit.
+
+    SEML overlooks files that git does not know; a worker that runs in the checkout sees them.
+    """
     git = leader.get("git")
-    return git["commit"] + ("+" if git.get("dirty") else "") if git else None
+    if not git:
+        return None
+    changed = git.get("dirty") or (provenance.commit() or "").endswith("+")
+    return f"{git['commit']}+" if changed else str(git["commit"])

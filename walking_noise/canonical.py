@@ -31,12 +31,9 @@ def pack(config: RunSettings) -> dict[str, Any]:
 
 
 def training(config: RunSettings) -> dict[str, Any]:
-    """What determines the trained weights."""
-    content: dict[str, Any] = pack(config) | {
-        "training.learning_rate": config.training.learning_rate,
-        "training.weight_clamp": config.training.weight_clamp,
-        "seed": config.seed,
-    }
+    """What determines the trained weights: every setting, apart from noise at inference and what is kept."""
+    flat = config.to_flat()
+    content = {name: value for name, value in flat.items() if not name.startswith(("noise.", "evaluation."))}
     if config.noisy_training:
         content["training noise"] = _noise(config)
         if any(level.mul > 0 for level in config.levels):
@@ -46,7 +43,9 @@ def training(config: RunSettings) -> dict[str, Any]:
 
 def run(config: RunSettings) -> dict[str, Any]:
     """What determines the result."""
-    content = training(config) | {"evaluation.curve": config.evaluation.curve}
+    content = training(config) | {
+        name: value for name, value in config.to_flat().items() if name.startswith("evaluation.")
+    }
     if config.noisy:
         content["inference noise"] = _noise(config)
         content["noise.seed"] = config.noise_seed

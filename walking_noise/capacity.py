@@ -11,6 +11,7 @@ from torch import nn
 
 from walking_noise import data, models
 from walking_noise.config import RunConfig
+from walking_noise.evaluation import BLOCK
 
 CPU_PACK = 16
 """Networks in a pack on one core: enough to amortise torch's calls, few enough for the caches."""
@@ -30,7 +31,10 @@ def default_device() -> torch.device:
 
 def lanes(device: torch.device) -> int:
     """Packs that train side by side: one per core on a CPU, one on a GPU."""
-    return len(os.sched_getaffinity(0)) if device.type == "cpu" else 1
+    if device.type != "cpu":
+        return 1
+    cores = len(os.sched_getaffinity(0))
+    return min(cores, int(os.environ.get("SLURM_CPUS_PER_TASK", cores)))  # Slurm may allot fewer than it binds to
 
 
 def trained_together(config: RunConfig, device: torch.device) -> int:
@@ -56,7 +60,8 @@ def default_pack_size(config: RunConfig, device: torch.device | None = None) -> 
 def bytes_per_run(config: RunConfig) -> int:
     """An estimate of the memory one run of a pack takes on the device, in bytes."""
     activations, parameters = _elements(config.model.name, *_shape(config), config.model.batch_norm)
-    return 4 * COPIES * (config.training.batch_size * activations + parameters)
+    samples = max(config.training.batch_size, BLOCK)
+    return 4 * COPIES * (samples * activations + parameters)
 
 
 def _shape(config: RunConfig) -> tuple[tuple[int, ...], int]:

@@ -53,7 +53,7 @@ def _check_levels(config: RunSettings) -> None:
         elif isinstance(value, tuple) and len(value) != len(config.points):
             fault = f"a list needs one level for each of the {len(config.points)} noise points"
             raise refused(f"noise.{name}", value, fault)
-    if noise.point == "mapped" and not any(isinstance(getattr(noise, name), tuple) for name in needed):
+    if noise.point == "mapped" and needed and not any(isinstance(getattr(noise, name), tuple) for name in needed):
         raise refused("noise.point", "mapped", f"give {_names(needed)} as a list with one level per noise point")
 
 
@@ -61,7 +61,7 @@ def _check_effect(config: RunSettings) -> None:
     noise = config.noise
     kind = config.noise_kind
     if not (kind.multiplies or kind.adds):
-        for name in ("point", "in_training", "seed"):
+        for name in ("point", "on_batch_norm", "in_training", "seed"):
             _must_be_default(config, name, "without noise")
     if noise.point != "global" or not config.model.batch_norm:
         _must_be_default(config, "on_batch_norm", "but with global noise and BatchNorm")

@@ -25,7 +25,11 @@ class RunConfig(RunSettings):
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> RunConfig:
         """A run from nested or dotted settings, or both; what is not given has its default."""
-        given = dict(_flatten(settings))
+        given = {}
+        for name, value in _flatten(settings):
+            if name in given:
+                raise refused(name, value, "it is given twice")
+            given[name] = value
         known = [name for name, _ in leaves(cls())]
         for name in given:
             if name not in known:
@@ -53,6 +57,16 @@ class RunConfig(RunSettings):
     def training_key(self) -> str:
         """Equal for runs whose training gives the same weights."""
         return canonical.digest(canonical.training(self))
+
+    @property
+    def network_key(self) -> str:
+        """Equal for runs that share one trained network.
+
+        Runs trained with noise are evaluated while they train, with their own noise at inference, and share with none
+        that differs in it.
+        """
+        content = canonical.training(self)
+        return canonical.digest(content | {"noise.seed": self.noise_seed} if self.noisy_training else content)
 
     @property
     def pack_key(self) -> str:

@@ -63,11 +63,11 @@ def evaluate(
         nonfinite += (~finite).sum(1)
     samples = len(data.validation_labels)
     return [
-        Evaluation(right / samples, lost / samples, audit.of(i, configs[i].levels) if audit else None)
+        Evaluation(right / samples, lost / samples, audit.of(i) if audit else None)
         for i, (right, lost) in enumerate(zip(correct.tolist(), nonfinite.tolist(), strict=True))
     ]
 
 
 def audit_failure(evaluation: Evaluation, config: RunConfig) -> str | None:
     """Why the noise injected at inference is not what was configured; None if it is."""
-    return None if evaluation.audit is None else mismatch(evaluation.audit, config.levels)
+    return None if evaluation.audit is None else mismatch(evaluation.audit, config.levels, config.noise_kind.kurtosis)

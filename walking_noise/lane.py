@@ -9,8 +9,8 @@ from multiprocessing.connection import Connection
 import torch
 
 from walking_noise.errors import Stopped
+from walking_noise.job import Job
 from walking_noise.lanes import IDLE
-from walking_noise.pack_task import PackTask
 from walking_noise.packing import Training
 
 
@@ -26,11 +26,11 @@ def main(descriptor: int) -> None:
             raise Stopped("the parent has closed the pipe")
 
     try:
-        task: PackTask = connection.recv()
+        job: Job = connection.recv()
         while True:
             connection.send(IDLE)
             members: list[Training] = connection.recv()
-            task.run(members, connection.send, check)
+            job.run(members, connection.send, check)
     except (EOFError, ConnectionError, Stopped):
         return
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, Pipe, wait
 from pathlib import Path
 
-from walking_noise.pack_task import Event, PackTask
+from walking_noise.job import EpochsDone, Event, Job, RunEnded
 from walking_noise.packing import Training
 from walking_noise.results import Failure
 
@@ -26,12 +26,42 @@ IDLE = None
 """What a lane sends when it is ready for a pack."""
 
 
+def run_in_lanes(job: Job, packs: Sequence[list[Training]], count: int, check: Callable[[], None]) -> Iterator[Event]:
+    """Run packs on ``count`` processes; yield what happens. ``check`` is called several times a second and may raise.
+
+    What a lane leaves behind that dies is tried again, in halves; a network whose lane dies twice has failed.
+    """
+    crew = _Crew(job, packs, count)
+    try:
+        while crew.waiting or crew.busy:
+            check()
+            crew.assign()
+            for connection in wait(list(crew.lanes), timeout=POLL_SECONDS):
+                assert isinstance(connection, Connection)
+                yield from crew.hear(connection)
+    finally:
+        for lane in crew.lanes.values():
+            lane.close()
+
+
 @dataclass
 class _Lane:
+    """A process, and what it has to do and has done of it."""
+
     process: subprocess.Popen[bytes]
     connection: Connection
     pack: list[Training] = field(default_factory=list)
-    finished: set[int] = field(default_factory=set)
+    epochs: int = 0
+    started: bool = False
+    idle: bool = False
+
+    def give(self, pack: list[Training]) -> None:
+        self.pack, self.epochs, self.idle = pack, 0, False
+        with contextlib.suppress(OSError):  # it has died: that is heard next
+            self.connection.send(pack)
+
+    def rest(self) -> None:
+        self.pack, self.started, self.idle = [], True, True
 
     def wait(self) -> None:
         """See a process off that has closed its end of the pipe, so that its own exit status is known."""
@@ -45,46 +75,72 @@ class _Lane:
         self.process.wait()
 
 
-def run_in_lanes(
-    task: PackTask, packs: Sequence[list[Training]], count: int, check: Callable[[], None]
-) -> Iterator[Event]:
-    """Run packs on ``count`` processes; yield what happens. ``check`` is called several times a second and may raise.
+class _Crew:
+    """The lanes, the packs that wait for one, and which runs have ended."""
 
-    The runs of a pack whose lane dies are tried again on new lanes, in halves, until the fault stands alone.
-    """
-    waiting = list(packs)
-    lanes: dict[Connection, _Lane] = {}
-    try:
-        while waiting or any(lane.pack for lane in lanes.values()):
-            check()
-            busy = sum(bool(lane.pack) for lane in lanes.values())
-            while len(lanes) < min(count, len(waiting) + busy):
-                lane = _start(task)
-                lanes[lane.connection] = lane
-            for connection in wait(list(lanes), timeout=POLL_SECONDS):
-                assert isinstance(connection, Connection)
-                lane = lanes[connection]
-                try:
-                    event: Event | None = connection.recv()
-                except (EOFError, ConnectionError):
-                    del lanes[connection]
-                    lane.wait()
-                    yield from _after_death(lane, waiting)
-                    continue
-                if event is IDLE:
-                    lane.pack, lane.finished = (waiting.pop(0) if waiting else []), set()
-                    if lane.pack:
-                        connection.send(lane.pack)
-                    continue
-                if isinstance(event, tuple):
-                    lane.finished.add(event[0])
-                yield event
-    finally:
-        for lane in lanes.values():
-            lane.close()
+    def __init__(self, job: Job, packs: Sequence[list[Training]], count: int) -> None:
+        self.job, self.count = job, count
+        self.waiting = list(packs)
+        self.lanes: dict[Connection, _Lane] = {}
+        self.ended: set[int] = set()
+        self._died_with: set[tuple[int, ...]] = set()
+
+    @property
+    def busy(self) -> bool:
+        return any(lane.pack for lane in self.lanes.values())
+
+    def assign(self) -> None:
+        """Give waiting packs to idle lanes, and start lanes for what is left."""
+        for lane in self.lanes.values():
+            if lane.idle and self.waiting:
+                lane.give(self.waiting.pop(0))
+        starting = sum(not lane.started for lane in self.lanes.values())
+        for _ in range(min(len(self.waiting) - starting, self.count - len(self.lanes))):
+            lane = _start(self.job)
+            self.lanes[lane.connection] = lane
+
+    def hear(self, connection: Connection) -> Iterator[Event]:
+        """Take in what a lane says, or that it has died."""
+        lane = self.lanes[connection]
+        try:
+            event: Event | None = connection.recv()
+        except (EOFError, OSError):
+            del self.lanes[connection]
+            lane.wait()
+            yield from self._after_death(lane)
+            return
+        if event is IDLE:
+            lane.rest()
+        elif isinstance(event, EpochsDone):
+            lane.epochs += event.count
+            yield event
+        elif event.index not in self.ended:
+            self.ended.add(event.index)
+            yield event
+
+    def _after_death(self, lane: _Lane) -> Iterator[Event]:
+        how = f"(exit status {lane.process.returncode})"
+        if not lane.started:
+            raise RuntimeError(f"a training process could not start {how}")
+        left = [training for training in lane.pack if not self.ended.issuperset(training.runs)]
+        yield EpochsDone(_epochs(lane.pack) - _epochs(left) - lane.epochs)
+        if len(left) > 1:
+            self.waiting[:0] = [left[: len(left) // 2], left[len(left) // 2 :]]
+        elif left and tuple(left[0].runs) not in self._died_with:
+            self._died_with.add(tuple(left[0].runs))
+            self.waiting[:0] = [left]
+        elif left:
+            yield EpochsDone(_epochs(left))
+            for index in set(left[0].runs) - self.ended:
+                self.ended.add(index)
+                yield RunEnded(index, Failure(f"its training process died {how}"))
 
 
-def _start(task: PackTask) -> _Lane:
+def _epochs(pack: Sequence[Training]) -> int:
+    return sum(training.config.training.epochs for training in pack)
+
+
+def _start(job: Job) -> _Lane:
     ours, theirs = Pipe()
     package = Path(__file__).parents[1]
     paths = [str(package), *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -96,18 +152,6 @@ def _start(task: PackTask) -> _Lane:
         stdin=subprocess.DEVNULL,
     )
     theirs.close()
-    ours.send(task)
+    with contextlib.suppress(OSError):  # it has died: that is heard next
+        ours.send(job)
     return _Lane(process, ours)
-
-
-def _after_death(lane: _Lane, waiting: list[list[Training]]) -> Iterator[Event]:
-    """Put what a dead lane had left back in two halves, or give up on it if it was a single network."""
-    if not lane.pack and lane.process.returncode:
-        raise RuntimeError(f"a training process could not start (exit status {lane.process.returncode})")
-    left = [training for training in lane.pack if not lane.finished.issuperset(training.runs)]
-    if len(left) > 1:
-        waiting[:0] = [left[: len(left) // 2], left[len(left) // 2 :]]
-        return
-    for training in left:
-        for index in set(training.runs) - lane.finished:
-            yield index, Failure(f"its training process died (exit status {lane.process.returncode})")

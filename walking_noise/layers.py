@@ -9,7 +9,6 @@ runs member by member, which is slower and gives the same numbers.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import singledispatch
 from typing import cast
 
 import torch
@@ -31,14 +30,14 @@ class MemberByMember(nn.Module):
         super().__init__()
         self._template = [members[0]]
         for name, _ in members[0].named_parameters():
-            self.register_parameter(_flat(name), _stacked([m.get_parameter(name) for m in members]))
+            self.register_parameter(flat_name(name), _stacked([m.get_parameter(name) for m in members]))
         for name, _ in members[0].named_buffers():
-            self.register_buffer(_flat(name), torch.stack([m.get_buffer(name) for m in members]))
+            self.register_buffer(flat_name(name), torch.stack([m.get_buffer(name) for m in members]))
 
     def forward(self, x: Tensor) -> Tensor:
         template = self._template[0].train(self.training)
         names = [name for name, _ in (*template.named_parameters(), *template.named_buffers())]
-        stacks = [getattr(self, _flat(name)).unbind(0) for name in names]
+        stacks = [getattr(self, flat_name(name)).unbind(0) for name in names]
         outputs = [
             functional_call(template, dict(zip(names, tensors, strict=True)), (member,))
             for member, *tensors in zip(x.unbind(0), *stacks, strict=True)
@@ -55,7 +54,11 @@ class PackedLinear(nn.Module):
         self.bias = _stacked([member.bias for member in members])
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.baddbmm(self.bias.unsqueeze(1), x, self.weight.transpose(1, 2))
+        rows = x.flatten(1, -2)
+        y = torch.baddbmm(self.bias.unsqueeze(1), rows, self.weight.transpose(1, 2))
+        if y.requires_grad:  # the sum over B that is the bias's gradient rounds by the layout of what it sums
+            y.register_hook(torch.Tensor.contiguous)
+        return y.view(*x.shape[:-1], -1)
 
 
 class PackedConv2d(nn.Module):
@@ -134,42 +137,34 @@ def _split(x: Tensor, runs: int) -> Tensor:
     return split.transpose(0, 1)
 
 
-def _flat(name: str) -> str:
+def flat_name(name: str) -> str:
     """A parameter's dotted name as torch allows it on one module."""
     return name.replace(".", "__")
 
 
-@singledispatch
-def pack_layer(first: nn.Module, members: Sequence[nn.Module]) -> nn.Module:
-    """The packed layer for K equal layers; ``first`` is the first of ``members`` and chooses by its type."""
+def pack_layer(members: Sequence[nn.Module]) -> nn.Module:
+    """The packed layer for K equal layers.
+
+    Only plain torch layers have one of their own; a subclass may compute anything, and runs member by member.
+    """
+    first = members[0]
+    if type(first) in (nn.ReLU, NoisePoint):
+        return first
+    if type(first) in (nn.MaxPool2d, nn.Flatten):
+        return SampleBySample(first)
+    if type(first) is nn.Linear and first.bias is not None:
+        return PackedLinear(cast(Sequence[nn.Linear], members))
+    if type(first) is nn.Conv2d and _is_plain_convolution(first):
+        return PackedConv2d(cast(Sequence[nn.Conv2d], members))
+    if type(first) in (nn.BatchNorm1d, nn.BatchNorm2d) and _is_plain_batch_norm(cast(nn.BatchNorm1d, first)):
+        return PackedBatchNorm(cast(Sequence[nn.BatchNorm1d], members))
     return MemberByMember(members)
 
 
-@pack_layer.register
-def _(first: nn.Linear, members: Sequence[nn.Linear]) -> nn.Module:
-    return PackedLinear(members) if first.bias is not None else MemberByMember(members)
+def _is_plain_convolution(layer: nn.Conv2d) -> bool:
+    usual = layer.groups == 1 and layer.dilation == (1, 1) and layer.padding_mode == "zeros"
+    return usual and layer.bias is not None
 
 
-@pack_layer.register
-def _(first: nn.Conv2d, members: Sequence[nn.Conv2d]) -> nn.Module:
-    plain = first.groups == 1 and first.dilation == (1, 1) and first.bias is not None
-    return PackedConv2d(members) if plain and first.padding_mode == "zeros" else MemberByMember(members)
-
-
-@pack_layer.register(nn.BatchNorm1d)
-@pack_layer.register(nn.BatchNorm2d)
-def _(first: nn.BatchNorm1d | nn.BatchNorm2d, members: Sequence[nn.BatchNorm1d | nn.BatchNorm2d]) -> nn.Module:
-    plain = first.affine and first.track_running_stats and first.momentum is not None
-    return PackedBatchNorm(members) if plain else MemberByMember(members)
-
-
-@pack_layer.register(nn.MaxPool2d)
-@pack_layer.register(nn.Flatten)
-def _(first: nn.Module, members: Sequence[nn.Module]) -> nn.Module:
-    return SampleBySample(first)
-
-
-@pack_layer.register(nn.ReLU)
-@pack_layer.register(NoisePoint)
-def _(first: nn.Module, members: Sequence[nn.Module]) -> nn.Module:
-    return first
+def _is_plain_batch_norm(layer: nn.BatchNorm1d) -> bool:
+    return layer.affine and layer.track_running_stats and layer.momentum is not None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import pickle
+import hashlib
+import io
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
@@ -14,11 +15,14 @@ from walking_noise.evaluation import Evaluation
 from walking_noise.training import Trained
 from walking_noise.version import __version__
 
+CHECKSUM = 16
+"""Bytes of the BLAKE2b checksum at the head of a file."""
+
 
 class Networks:
     """A folder of trained networks by training key, version of this software and kind of device.
 
-    Files appear whole or not at all; one that cannot be read counts as absent, is trained anew and replaced.
+    Files appear whole or not at all; one that is damaged counts as absent, is trained anew and replaced.
     """
 
     def __init__(self, folder: Path | str, device: torch.device) -> None:
@@ -28,11 +32,15 @@ class Networks:
     def load(self, config: RunConfig) -> Trained | None:
         """The network of this training, if it is there and fits the run."""
         try:
-            content = torch.load(self._path(config), weights_only=True, map_location="cpu")
-            evaluations = [Evaluation(**evaluation) for evaluation in content.pop("evaluations")]
-            trained = Trained(evaluations=evaluations, **content)
-        except (OSError, RuntimeError, EOFError, KeyError, TypeError, ValueError, pickle.UnpicklingError):
+            kept = self._path(config).read_bytes()
+        except OSError:
             return None
+        checksum, content = kept[:CHECKSUM], kept[CHECKSUM:]
+        if hashlib.blake2b(content, digest_size=CHECKSUM).digest() != checksum:
+            return None
+        fields = torch.load(io.BytesIO(content), weights_only=True)
+        evaluations = [Evaluation(**evaluation) for evaluation in fields.pop("evaluations")]
+        trained = Trained(evaluations=evaluations, **fields)
         if config.evaluation.curve and len(trained.evaluations) < config.training.epochs:
             return None
         return trained
@@ -40,9 +48,12 @@ class Networks:
     def save(self, config: RunConfig, trained: Trained) -> None:
         """Keep a network for every later run with the same training key."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        content = io.BytesIO()
+        torch.save(asdict(trained), content)
+        checksum = hashlib.blake2b(content.getvalue(), digest_size=CHECKSUM).digest()
         with tempfile.NamedTemporaryFile(dir=self.folder, suffix=".part", delete=False) as part:
             try:
-                torch.save(asdict(trained), part)
+                part.write(checksum + content.getvalue())
                 part.close()
                 Path(part.name).replace(self._path(config))
             except BaseException:

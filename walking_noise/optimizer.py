@@ -46,14 +46,19 @@ class PackedAdam:
         for parameter in self.parameters:
             parameter.grad = None
 
+    def finite(self) -> Tensor:
+        """For each member whether the second moments of its gradients are finite, ``(K,)``."""
+        return torch.stack([square.isfinite().flatten(1).all(1) for square in self.squares]).all(0)
+
     def _update(self, members: slice, rate: float, step: float) -> None:
-        gradients = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
-        parameters = _in_rows(self.parameters, members)
+        stacks = zip(self.parameters, self.means, self.squares, strict=True)
+        moved = [(p, p.grad, mean, square) for p, mean, square in stacks if p.grad is not None]
+        parameters, gradients, means, squares = (_in_rows(tensors, members) for tensors in zip(*moved, strict=True))
         torch._fused_adam_(
             parameters,
-            _in_rows(gradients, members),
-            _in_rows(self.means, members),
-            _in_rows(self.squares, members),
+            gradients,
+            means,
+            squares,
             [],
             [torch.tensor(step + 1, device=row.device) for row in parameters],
             lr=rate,

@@ -11,11 +11,14 @@ from torch.func import functional_call
 
 from walking_noise import data, models
 from walking_noise.config import RunConfig
-from walking_noise.layers import pack_layer
+from walking_noise.layers import flat_name, pack_layer
 from walking_noise.points import NoisePoint
 from walking_noise.seeds import key
 
 _initialising = threading.Lock()
+
+WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+"""The layers whose weights are clamped and reported."""
 
 Inject = Callable[[int, Tensor], Tensor]
 """What happens at a noise point: ``inject(point number, activations (K, B, …))``."""
@@ -41,9 +44,13 @@ class Pack(nn.Module):
     def __init__(self, members: Sequence[nn.Sequential]) -> None:
         super().__init__()
         self.layers = nn.ModuleDict()
+        self._weights: dict[str, tuple[str, str]] = {}
         for layers in zip(*(member.named_children() for member in members), strict=True):
             name, first = layers[0]
-            self.layers[name] = pack_layer(first, [layer for _, layer in layers])
+            self.layers[name] = pack_layer([layer for _, layer in layers])
+            for path, module in first.named_modules(prefix=name):
+                if isinstance(module, WEIGHTED):
+                    self._weights[path] = name, flat_name(f"{path}.weight".removeprefix(f"{name}."))
 
     def forward(self, x: Tensor, inject: Inject) -> Tensor:
         """Logits ``(K, B, classes)`` for inputs ``(K, B, channels, height, width)``."""
@@ -63,14 +70,18 @@ class Pack(nn.Module):
         return logits
 
     def weights(self) -> dict[str, nn.Parameter]:
-        """The weights ``(K, …)`` of the conv and linear layers, by layer; no biases, no BatchNorm."""
-        named = {name: getattr(layer, "weight", None) for name, layer in self.layers.items()}
-        return {name: weight for name, weight in named.items() if isinstance(weight, nn.Parameter) and weight.dim() > 2}
+        """The weights ``(K, …)`` of the conv and linear layers, by layer; no biases, no normalisation."""
+        return {path: self.layers[layer].get_parameter(name) for path, (layer, name) in self._weights.items()}
 
     def finite(self) -> Tensor:
         """For each member whether all of its parameters are finite, ``(K,)``."""
-        sums = [parameter.detach().flatten(1).sum(1) for parameter in self.parameters()]
-        return torch.stack(sums).isfinite().all(0)
+        finite = [parameter.detach().isfinite().flatten(1).all(1) for parameter in self.parameters()]
+        return torch.stack(finite).all(0)
+
+    def buffers_finite(self) -> Tensor:
+        """For each member whether all of its buffers, such as BatchNorm's statistics, are finite, ``(K,)``."""
+        finite = [buffer.isfinite().flatten(1).all(1) for buffer in self.buffers() if buffer.is_floating_point()]
+        return torch.stack(finite).all(0) if finite else torch.ones_like(self.finite())
 
     def member_state(self, member: int) -> dict[str, Tensor]:
         """A copy of one member's parameters and buffers."""

@@ -34,13 +34,10 @@ class Training:
 
 def trainings(configs: Sequence[RunConfig]) -> list[Training]:
     """The distinct trainings behind runs, in the order they are first needed; runs are given by their index."""
-    found: dict[tuple[str, int | None], Training] = {}
+    found: dict[str, Training] = {}
     for index, config in enumerate(configs):
         clean = not config.noisy_training
-        identity = config.training_key, None if clean else config.noise_seed
-        if identity not in found:
-            found[identity] = Training(config.without_noise() if clean else config)
-        training = found[identity]
+        training = found.setdefault(config.network_key, Training(config.without_noise() if clean else config))
         if config.evaluation.curve and not training.config.evaluation.curve:
             training.config = dataclasses.replace(training.config, evaluation=config.evaluation)
         (training.inference_only if clean and config.noisy else training.own).append(index)

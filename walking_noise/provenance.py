@@ -15,11 +15,14 @@ from walking_noise.version import __version__
 
 @cache
 def commit() -> str | None:
-    """The commit of the checkout this code runs from, with ``+`` if files were changed since; None outside one."""
+    """The commit of the checkout this code runs from, with ``+`` if files were changed or added since.
+
+    None outside a checkout.
+    """
     folder = Path(__file__).parent
     try:
         head = _git(folder, "rev-parse", "HEAD")
-        changed = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", ".")
+        changed = _git(folder, "status", "--porcelain", "--", ".")
     except (OSError, subprocess.CalledProcessError):
         return None
     return head + ("+" if changed else "")

@@ -93,8 +93,8 @@ def result_of(
     passes = [inference_only] if inference_only else trained.evaluations
     last = [evaluation.accuracy for evaluation in passes[-LAST_EPOCHS:]]
     overflow_epoch = trained.overflow_epoch
-    if overflow_epoch is None and trained.diverged_epoch is None and passes[-1].nonfinite > 0:
-        overflow_epoch = config.training.epochs
+    if overflow_epoch is None and trained.diverged_epoch is None:
+        overflow_epoch = _first_overflow(passes, config.training.epochs)
     return Result(
         accuracy=sum(last) / len(last),
         last_accuracies=last,
@@ -114,3 +114,9 @@ def result_of(
         device=device,
         provenance=provenance,
     )
+
+
+def _first_overflow(passes: list[Evaluation], epochs: int) -> int | None:
+    """The first epoch with logits that are not finite, of passes after the last ones out of ``epochs``."""
+    first = epochs - len(passes) + 1
+    return next((epoch for epoch, one in enumerate(passes, start=first) if one.nonfinite > 0), None)

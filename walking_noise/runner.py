@@ -6,14 +6,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 import torch
 
 from walking_noise import capacity
 from walking_noise.config import RunConfig
-from walking_noise.errors import RunsFailed, Stopped
+from walking_noise.errors import RunsFailed, Stopped, refused
+from walking_noise.job import Event, Job, Outcome, RunEnded
 from walking_noise.lanes import run_in_lanes
-from walking_noise.pack_task import Event, Outcome, PackTask
 from walking_noise.packing import Training, packs
 from walking_noise.results import Failure, Result
 
@@ -29,20 +30,10 @@ class Progress:
     seconds: float
 
 
-def train(
-    configs: Sequence[RunConfig],
-    *,
-    device: torch.device | str | None = None,
-    data_root: Path | str | None = None,
-    pack_size: int | None = None,
-    lanes: int | None = None,
-    networks: Path | str | None = None,
-    progress: Callable[[Progress], None] | None = None,
-    stop: Callable[[], bool] | None = None,
-) -> list[Result]:
-    """Train runs, packed where their pack keys agree, and return their results in the order of ``configs``.
+class Options(TypedDict, total=False):
+    """How runs are trained; none of it changes their numbers on a device.
 
-    Parameters
+    Attributes
     ----------
     device
         Default: a GPU if there is one, else the CPU.
@@ -58,94 +49,108 @@ def train(
         Called, in this thread, whenever an epoch or a run is done.
     stop
         Polled while training; once it answers True, :class:`Stopped` is raised.
+    """
+
+    device: torch.device | str | None
+    data_root: Path | str | None
+    pack_size: int | None
+    lanes: int | None
+    networks: Path | str | None
+    progress: Callable[[Progress], None] | None
+    stop: Callable[[], bool] | None
+
+
+def train(configs: Sequence[RunConfig], **options: Unpack[Options]) -> list[Result]:
+    """Train runs, packed where their pack keys agree, and return their results in the order of ``configs``.
 
     Raises
     ------
     RunsFailed
         Some runs failed. The others are finished first; all are in the error's ``outcomes``.
     """
-    outcomes: list[Outcome | None] = [None] * len(configs)
-    for index, outcome in train_each(
-        configs,
-        device=device,
-        data_root=data_root,
-        pack_size=pack_size,
-        lanes=lanes,
-        networks=networks,
-        progress=progress,
-        stop=stop,
-    ):
-        outcomes[index] = outcome
+    ended = dict(train_each(configs, **options))
+    outcomes = [ended[index] for index in range(len(configs))]
     failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
     if failures:
-        raise RunsFailed(
-            f"{len(failures)} of {len(configs)} runs failed; the first: {failures[0].error}", list(outcomes)
-        )
+        message = f"{len(failures)} of {len(configs)} runs failed; the first: {failures[0].error}"
+        raise RunsFailed(message, list(outcomes))
     return [outcome for outcome in outcomes if isinstance(outcome, Result)]
 
 
-def train_each(
-    configs: Sequence[RunConfig],
-    *,
-    device: torch.device | str | None = None,
-    data_root: Path | str | None = None,
-    pack_size: int | None = None,
-    lanes: int | None = None,
-    networks: Path | str | None = None,
-    progress: Callable[[Progress], None] | None = None,
-    stop: Callable[[], bool] | None = None,
-) -> Iterator[tuple[int, Outcome]]:
-    """As :func:`train`, but yield ``(index into configs, outcome)`` as runs finish; a failed run is a Failure."""
-    device = torch.device(device) if device else capacity.default_device()
-    lanes = lanes or capacity.lanes(device)
+def train_each(configs: Sequence[RunConfig], **options: Unpack[Options]) -> Iterator[tuple[int, Outcome]]:
+    """As :func:`train`, but yield ``(index into configs, outcome)`` as runs end; a failed run is a Failure."""
+    device = torch.device(options.get("device") or capacity.default_device())
+    lanes = _at_least_one("lanes", options.get("lanes")) or capacity.lanes(device)
+    pack_size, stop = _at_least_one("pack_size", options.get("pack_size")), options.get("stop")
     kinds = {config.pack_key: config for config in configs}
     together = {key: pack_size or capacity.trained_together(config, device) for key, config in kinds.items()}
     planned = list(packs(configs, together, lanes))
-    task = PackTask(configs, device, data_root, networks)
-    total = sum(training.config.training.epochs for members in planned for training in members)
-    tally = _Tally(len(configs), total, progress)
+    job = Job(configs, device, options.get("data_root"), options.get("networks"))
+    tally = _Tally(len(configs), planned, options.get("progress"))
 
     def check() -> None:
         if stop is not None and stop():
             raise Stopped("training was asked to stop")
 
     if lanes == 1 or len(planned) == 1:
-        events = _one_after_the_other(task, planned, tally, check)
+        events = _one_after_the_other(job, planned, tally, check)
     else:
-        events = run_in_lanes(task, planned, lanes, check)
+        events = run_in_lanes(job, planned, lanes, check)
     for event in events:
         tally.count(event)
-        if isinstance(event, tuple):
-            yield event
+        if isinstance(event, RunEnded):
+            yield event.index, event.outcome
+
+
+def _at_least_one(name: str, value: int | None) -> int | None:
+    if value is not None and value < 1:
+        raise refused(name, value, "allowed is a whole number >= 1")
+    return value
 
 
 def _one_after_the_other(
-    task: PackTask, planned: Sequence[list[Training]], tally: _Tally, check: Callable[[], None]
+    job: Job, planned: Sequence[list[Training]], tally: _Tally, check: Callable[[], None]
 ) -> Iterator[Event]:
+    """Run packs in this process. Epochs are counted at once, as nothing can be yielded while a pack trains."""
     for members in planned:
-        finished: list[Event] = []
+        ended: list[RunEnded] = []
+        own_errors: list[Exception] = []
 
-        def emit(event: Event, finished: list[Event] = finished) -> None:
-            if isinstance(event, tuple):
-                finished.append(event)
-            else:
+        def emit(event: Event, ended: list[RunEnded] = ended, own_errors: list[Exception] = own_errors) -> None:
+            if isinstance(event, RunEnded):
+                ended.append(event)
+                return
+            try:
                 tally.count(event)
+            except Exception as error:  # the caller's, not the pack's
+                own_errors.append(error)
+                raise Stopped("the caller's progress failed") from error
 
-        task.run(members, emit, check)
-        yield from finished
+        try:
+            job.run(members, emit, check)
+        except Stopped:
+            if own_errors:
+                raise own_errors[0] from None
+            raise
+        yield from ended
 
 
 class _Tally:
-    def __init__(self, runs: int, epochs: int, progress: Callable[[Progress], None] | None) -> None:
-        self.runs, self.epochs, self.progress = runs, epochs, progress
+    """Counts what happens, and tells the caller."""
+
+    def __init__(
+        self, runs: int, planned: Sequence[list[Training]], progress: Callable[[Progress], None] | None
+    ) -> None:
+        self.runs, self.progress = runs, progress
+        self.epochs = sum(training.config.training.epochs for members in planned for training in members)
         self.runs_done, self.epochs_done = 0, 0
         self.started = time.monotonic()
 
     def count(self, event: Event) -> None:
-        if isinstance(event, tuple):
+        if isinstance(event, RunEnded):
             self.runs_done += 1
         else:
-            self.epochs_done += event
+            self.epochs_done += event.count
         if self.progress is not None:
             seconds = time.monotonic() - self.started
             self.progress(Progress(self.runs_done, self.runs, self.epochs_done, self.epochs, seconds))

@@ -11,6 +11,12 @@ from typing import Any
 Check = Callable[[Any], Any]
 """Returns the value in its normal form, or raises ValueError with what is allowed."""
 
+LARGEST = 3.4e38
+"""The largest number that float32 holds."""
+
+SMALLEST = 1.2e-38
+"""The smallest positive number that float32 holds with all its digits."""
+
 
 def setting(default: Any, check: Check) -> Any:
     """A field of a configuration whose values ``check`` normalises or refuses."""
@@ -48,11 +54,13 @@ def real(low: float, high: float = math.inf, *, open_low: bool = False) -> Check
             raise ValueError(f"this is text, not a number; in YAML write {float(value):.1e}")
         if isinstance(value, bool) or not isinstance(value, numbers.Real):
             raise ValueError(f"allowed is a number {bounds}")
-        number = float(value)
+        number = _as_float(value)
         above = number > low if open_low else number >= low
-        if not (math.isfinite(number) and above and number <= min(high, 3.4e38)):
+        if not (math.isfinite(number) and above and number <= min(high, LARGEST)):
             raise ValueError(f"allowed is a finite number {bounds}")
-        return number
+        if 0 < number < SMALLEST:
+            raise ValueError(f"allowed is 0 or a number >= {SMALLEST}, which 32-bit floats can hold")
+        return number + 0.0  # -0.0 is 0.0
 
     return check
 
@@ -96,9 +104,15 @@ def one_or_per_point(check: Check) -> Check:
     return check_each
 
 
+def _as_float(value: numbers.Real) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+
+
 def _reads_as_number(text: str) -> bool:
     try:
-        float(text)
+        return math.isfinite(float(text))
     except ValueError:
         return False
-    return True

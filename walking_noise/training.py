@@ -12,6 +12,7 @@ from torch import Tensor
 
 from walking_noise.config import RunConfig
 from walking_noise.data import DataSet, TrainingBatches
+from walking_noise.errors import refused
 from walking_noise.evaluation import Evaluation, evaluate
 from walking_noise.health import Health
 from walking_noise.noise.audit import Audit
@@ -65,8 +66,9 @@ def train_pack(
 
     ``after_batch`` may raise to stop the training.
     """
-    data = data.to(device)
     training = configs[0].training
+    _check_last_batch(configs[0], len(data.train_labels))
+    data = data.to(device)
     pack = Pack([initialised(config) for config in configs]).to(device)
     optimizer = PackedAdam(list(pack.parameters()))
     noise = Injection(configs, "training", device)
@@ -91,7 +93,7 @@ def train_pack(
             total += loss.detach() * y.shape[1]
             after_batch()
         losses.append(total.cpu() / len(data.train_labels))
-        health.after_epoch(pack, epoch + 1)
+        health.after_epoch(pack, optimizer, epoch + 1)
         last = epoch + 1 == training.epochs
         due = [
             member
@@ -111,12 +113,19 @@ def train_pack(
             training_loss=[float(loss[member]) for loss in losses],
             evaluations=evaluations[member],
             mean_abs_weight={name: values[member] for name, values in weights.items()},
-            training_audit=audit.of(member, config.levels) if config.noisy_training else None,
+            training_audit=audit.of(member) if config.noisy_training else None,
             overflow_epoch=health.overflow_epoch[member],
             diverged_epoch=health.diverged_epoch[member],
         )
         for member, config in enumerate(configs)
     ]
+
+
+def _check_last_batch(config: RunConfig, samples: int) -> None:
+    size = config.training.batch_size
+    if config.model.batch_norm and samples % size == 1:
+        fault = f"of {samples} samples it leaves a last batch of one, on which BatchNorm cannot train"
+        raise refused("training.batch_size", size, fault)
 
 
 def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The figures of the report: each draws what the series support, or says what it lacks."""
+"""The figures of the report. Each is drawn if the series allow it; otherwise the report says what is lacking."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FIGURES: dict[str, tuple[Draw, str]] = {
 
 
 def draw_all(fitted: Sequence[FittedSeries], folder: Path) -> dict[str, list[Plot] | str]:
-    """Draw every figure into ``folder``: per heading the figures written, or what they lack."""
+    """Draw every figure into ``folder``. Returns for each heading the figures written, or what they need."""
     drawn: dict[str, list[Plot] | str] = {}
     with style():
         for heading, (draw, needs) in track(FIGURES.items(), "figures drawn", len(FIGURES)):

@@ -28,7 +28,7 @@ _CAPTION = "Lines: mean over the repetitions, one line per noise level; black: n
 
 
 def has_epochs(each: FittedSeries) -> bool:
-    """Whether a series under global noise, trained with it, kept the accuracy of every epoch for some level."""
+    """Whether a series has global noise, is trained with it, and kept the accuracy of every epoch at some level > 0."""
     trained_with_it = each.settings["noise.point"] == "global" and each.settings["noise.in_training"]
     used = each.series.used
     return bool(trained_with_it and (used["validation_curve"].notna() & (used["level"] > 0)).any())
@@ -40,7 +40,10 @@ def draw(fitted: Sequence[FittedSeries], folder: Path) -> list[Plot]:
 
 
 def epochs_of(each: FittedSeries) -> pd.DataFrame:
-    """Columns level, epoch (from 1), n and mean: accuracy over the repetitions that kept it."""
+    """The mean accuracy at each level and epoch, over the ``n`` repetitions that kept it.
+
+    Columns: level, epoch (from 1), n and mean.
+    """
     kept = each.series.used[each.series.used["validation_curve"].notna()]
     table = []
     for level, runs in kept.groupby("level"):

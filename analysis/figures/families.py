@@ -1,4 +1,4 @@
-"""Which series share a figure."""
+"""Which series share a figure, and how figure, series and file are named."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from analysis.study import FittedSeries
 from analysis.words import distinguishing, label, slug
+from walking_noise import RunConfig
 
 COMPARED = ("model.batch_norm", "noise.on_batch_norm", "noise.in_training", "training.weight_clamp")
 """The settings that the papers compare within a figure."""
@@ -16,18 +17,25 @@ _ALWAYS_NAMED = ("data.name", "model.name", "noise.kind")
 
 @dataclass(frozen=True, eq=False)
 class Family:
-    """Series in one figure: what is said of all of them, and the series."""
+    """The series of one figure.
+
+    Attributes
+    ----------
+    title
+        What tells this family apart from the others, in words.
+    slug
+        The same as part of a file's name, without the settings that are at their defaults. So a setting that is new
+        does not rename the figures of runs that leave it alone.
+    members
+        The series.
+    """
 
     title: str
+    slug: str
     members: list[FittedSeries]
 
-    @property
-    def slug(self) -> str:
-        """The title as part of a file's name."""
-        return slug(self.title)
-
     def labels(self, leave_out: Sequence[str] = ()) -> list[str]:
-        """What tells each member apart, in words; ``leave_out`` is told elsewhere in the figure."""
+        """What tells each member apart from the others, in words. The figure shows ``leave_out`` in another way."""
         names = [name for name in distinguishing([each.settings for each in self.members]) if name not in leave_out]
         return [label(each.settings, names or ["noise.in_training"]) for each in self.members]
 
@@ -40,6 +48,11 @@ def families(fitted: Iterable[FittedSeries], within: Sequence[str]) -> list[Fami
         groups.setdefault(repr(shared), []).append(each)
     firsts = [members[0].settings for members in groups.values()]
     differing = [name for name in distinguishing(firsts) if name not in (*within, *_ALWAYS_NAMED)] if firsts else []
-    return [
-        Family(label(members[0].settings, [*_ALWAYS_NAMED, *differing]), members) for members in groups.values()
-    ]  # fmt: skip
+    return [_family(members, differing) for members in groups.values()]
+
+
+def _family(members: list[FittedSeries], differing: Sequence[str]) -> Family:
+    settings, default = members[0].settings, RunConfig().to_flat()
+    changed = [name for name in differing if settings[name] != default[name]]
+    title, short = (label(settings, [*_ALWAYS_NAMED, *names]) for names in (differing, changed))
+    return Family(title, slug(short), members)

@@ -30,7 +30,11 @@ _DODGE = 0.16
 
 
 class Edge(NamedTuple):
-    """An edge of the axes: an arrow's height there (0..1), its shape, and the offset of its text in points."""
+    """How an arrow is drawn at an edge of the axes.
+
+    ``at`` is its height (0..1), ``arrow`` its marker, ``beyond`` the sign before its level, and ``text`` the offset of
+    this text in points.
+    """
 
     at: float
     arrow: str
@@ -110,7 +114,7 @@ def _draw_series(axes: Axes, marks: Sequence[Mark], shift: float, number: int) -
 
 
 def _draw_arrow(axes: Axes, x: float, edge: Edge, level: float, color: str) -> None:
-    """At an edge of the axes, with the level beyond which the midpoint lies."""
+    """Draw an arrow at an edge of the axes, and write the level beside it beyond which the midpoint lies."""
     across = axes.get_xaxis_transform()
     axes.plot(x, edge.at, edge.arrow, color=color, markerfacecolor="white", markersize=5.5, transform=across)
     axes.annotate(
@@ -127,9 +131,9 @@ def _draw_arrow(axes: Axes, x: float, edge: Edge, level: float, color: str) -> N
 
 
 def _limits(marks: Sequence[Mark]) -> tuple[float, float]:
-    """The range of y: that of the midpoints, up to a decade more for their intervals, and room for arrows.
+    """The range of y: all midpoints, their intervals up to a decade beyond the midpoints, and room for arrows.
 
-    Without any midpoint the sampled levels take their place.
+    Without any midpoint the sampled levels are the range.
     """
     fits = [mark.series.fit for mark in marks if mark.has_midpoint]
     if fits:

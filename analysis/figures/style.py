@@ -1,4 +1,7 @@
-"""How figures look, and how they are written: PDF, PNG and their numbers as CSV, the same bytes for the same input."""
+"""How figures look and how they are written.
+
+Each figure is written as PDF and PNG, and its numbers as CSV. The same input gives the same bytes.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullFormatter
 
 _PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""Okabe and Ito's colours, told apart with any colour vision."""
+"""The colours of Okabe and Ito, which can be told apart with any colour vision."""
 
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
@@ -27,7 +30,7 @@ FAINT = "#8a8a8a"
 STYLE = Path(__file__).with_name("figures.mplstyle")
 
 WIDTH = 7.2
-"""Inches: the text width of a page."""
+"""The width of the text on a page, in inches."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ def look(number: int) -> tuple[str, str]:
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Our look, whatever the user's own configuration of matplotlib says."""
+    """Draw with our look instead of the user's own configuration of matplotlib."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.style.use(STYLE)
@@ -107,7 +110,7 @@ def scale_midpoints(axes: Axes, low: float, high: float) -> None:
 
 
 def _set_ticks(axis: Axis, ticks: Sequence[float], names: Sequence[str], low: float, high: float) -> None:
-    """Name the ticks; between them small ones without names, unless they would be too many."""
+    """Set named ticks, and small ones without names between them unless these would be too many."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     minor = [step * 10.0**power for power in powers for step in range(2, 10)] if len(powers) < 9 else []
     axis.set_major_locator(FixedLocator(ticks))
@@ -128,7 +131,7 @@ def _ends(levels: Sequence[float]) -> tuple[float, float]:
 
 
 def level_text(value: float) -> str:
-    """A level as a tick has it."""
+    """A level as the text of a tick."""
     if 1e-3 < value < 1e3:
         return f"{value:g}"
     mantissa, exponent = f"{value:.0e}".split("e")

@@ -60,6 +60,7 @@ def _env(options: Namespace) -> int:
     if not database.server.running:
         print(f"walking-noise: the embedded database does not run; {start}", file=sys.stderr)
     print(f"export XDG_CONFIG_HOME={folder}")
+    print("# counts for the whole shell: other programs look for their configuration there, too")
     return 0
 
 

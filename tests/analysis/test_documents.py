@@ -208,5 +208,7 @@ def test_seml_without_configuration_is_one_line(monkeypatch: pytest.MonkeyPatch,
 
     unset = seml.database.get_mongodb_config.__wrapped__
     monkeypatch.setattr(seml.database, "get_mongodb_config", lambda: unset(tmp_path / "mongodb.config"))
-    with pytest.raises(AnalysisError, match=r"^MONGODB ERROR: [^\n]*seml configure[^\n]*$"):
+    with pytest.raises(AnalysisError, match=r"^no database: [^\n]*`seml configure`[^\n]*$") as caught:
         from_database(["demo"])
+    assert "`walking-noise db start`" in str(caught.value)
+    assert '`eval "$(walking-noise db env)"`' in str(caught.value)

@@ -9,7 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from analysis.figures import FIGURES, draw_all
+from analysis.figures import FIGURES, Plot, draw_all
 from analysis.figures.style import drawn, level_text, scale_levels, style
 from analysis.study import Study
 
@@ -82,6 +82,22 @@ def test_figures_without_data_say_what_they_need(paper_study: Study, tmp_path: P
     assert "noise.point" in str(plots["Midpoint noise level at each noise point"])
     assert len(plots["Robustness curves under global noise"]) == 2
     assert draw_all([], tmp_path) == {heading: needs for heading, (_, needs) in FIGURES.items()}
+
+
+def test_settings_at_their_defaults_stay_out_of_file_names(fake_study, tmp_path: Path):
+    def drawn_of(study) -> list[Plot]:
+        plots = draw_all(study.analyse().fitted, tmp_path)["Robustness curves under global noise"]
+        assert isinstance(plots, list)
+        return plots
+
+    study = fake_study()
+    study.complete({"noise.std": 1.0}, 0.9)
+    (alone,) = drawn_of(study)
+    study.complete({"noise.std": 1.0, "training.learning_rate": 0.01}, 0.9)
+    beside, other = drawn_of(study)
+    assert "learning rate 0.001" in beside.title
+    assert beside.name == alone.name
+    assert other.name == alone.name.replace("-global", "-learning-rate-0-01-global")
 
 
 def test_series_without_results_are_left_to_the_tables(fake_study, tmp_path: Path):

@@ -182,11 +182,18 @@ def test_repetition_without_a_midpoint_is_told():
     assert fit.repetitions.total == 3
 
 
-@pytest.mark.parametrize("count", [0, 1, 4])
+@pytest.mark.parametrize("count", [1, 4])
 def test_too_few_levels(count: int):
     fit = fit_midpoint(runs_of(noisy(5), levels=LEVELS[:count]), FLOOR)
     assert fit.flags[0] == Flag.TOO_FEW_LEVELS
     assert fit.curve is None
+
+
+def test_no_runs():
+    fit = fit_midpoint(runs_of(noisy(5), levels=()), FLOOR)
+    assert fit.flags == (Flag.NO_COMPLETED_RUNS,)
+    assert fit.curve is None
+    assert fit.repetitions.total == 0
 
 
 def test_levels_up_to_the_end_of_float32():

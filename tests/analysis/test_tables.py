@@ -6,10 +6,11 @@ import pandas as pd
 import pytest
 
 from analysis import paper, table1, tables
-from analysis.flags import Flag
+from analysis.flags import Flag, mark
 from analysis.latex import escape, tabular
 from analysis.study import Study
 from analysis.words import distinguishing, interval, label, number, with_error
+from walking_noise import RunConfig
 
 
 def test_table1_has_its_four_cells_beside_the_papers(paper_study: Study):
@@ -35,25 +36,39 @@ def test_table1_in_words(paper_study: Study):
 
 def test_flags_are_letters_with_notes_in_latex(whole_study):
     text = tables.as_latex(whole_study.analyse().fitted)
-    assert "(c)" in text
+    assert f"({mark(Flag.NEVER_FALLS)})" in text
     assert text.count("never falls") == 1
+
+
+OF_A_SERIES = {name for name in RunConfig().to_flat() if not name.endswith("seed") and name != "evaluation.curve"}
+OF_THE_TABLE = {
+    "data.name", "model.name", "model.batch_norm", "noise.kind", "noise.std", "noise.amplitude", "noise.point",
+    "noise.on_batch_norm", "noise.in_training", "training.epochs",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        {"noise.in_training": False}, {"noise.point": 0}, {"training.weight_clamp": 1.0}, {"noise.kind": "none"},
+        {"noise.in_training": False}, {"noise.point": 0}, {"noise.kind": "none"},
         {"model.batch_norm": True, "noise.on_batch_norm": True},
+        *({name: "changed"} for name in sorted(OF_A_SERIES - OF_THE_TABLE)),
     ],
     ids=lambda change: list(change)[-1],
 )  # fmt: skip
 def test_other_series_are_not_in_table1(change):
-    ours = {
-        "noise.kind": "additive", "noise.point": "global", "noise.in_training": True, "training.weight_clamp": None,
-        "model.batch_norm": False, "noise.on_batch_norm": True,
-    }  # fmt: skip
+    ours = {name: value for name, value in RunConfig().to_flat().items() if name in OF_A_SERIES} | {"noise.std": None}
     assert paper.in_table1(ours)
     assert not paper.in_table1({**ours, **change})
+
+
+def test_series_of_any_data_set_model_and_epochs_is_in_table1(fake_study):
+    study = fake_study()
+    study.complete({"noise.std": 0.5, "training.learning_rate": 0.01}, 0.9)
+    study.complete({"noise.kind": "multiplicative", "noise.gradient": "straight_through", "noise.std": 0.5}, 0.9)
+    study.complete({"noise.std": 0.5, "training.epochs": 3, "data.name": "cifar10", "model.name": "lenet5"}, 0.9)
+    (only,) = table1.members(study.analyse().fitted)
+    assert only.settings["model.name"] == "lenet5"
 
 
 @pytest.mark.parametrize(
@@ -90,6 +105,14 @@ def test_midpoints_hold_settings_numbers_and_counts(whole_study):
     assert math.isnan(never["mu"])
     assert never["flags"] == Flag.NEVER_FALLS
     assert never["used"] == never["planned"] == 39
+
+
+def test_series_without_a_usable_run_say_why(fake_study):
+    study = fake_study()
+    study.add({"noise.std": 1.0}, "STAGED")
+    study.complete({"noise.std": 1.0, "noise.point": 2}, 0.1, outcome="overflow", overflow_epoch=1)
+    flags = {each.series.point_name: each.fit.flags for each in study.analyse().fitted}
+    assert flags == {"global": (Flag.NO_COMPLETED_RUNS,), "2 relu1": (Flag.ONLY_OVERFLOW,)}
 
 
 def test_readable_midpoints_name_what_differs(whole_study):

@@ -3,33 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from typing import Any
 
+from experiments.assignment import Assignment
 from experiments.claims import OF_AN_ATTEMPT, Claims
 from experiments.database import Document, Runs
 from experiments.embedded import DATABASE, EmbeddedDatabase
-from experiments.supervisor import Assignment
-
-Fill = Callable[[Sequence[Document]], None]
-ANY: Document = {"status": "PENDING"}
-
-
-def start_by_seml(runs: Runs, run: int, **execution: Any) -> Document:
-    update = {"status": "RUNNING", "execution": {"cluster": "local", **execution}}
-    runs.update_one({"_id": run}, {"$set": update})
-    leader = runs.find_one({"_id": run})
-    assert leader is not None
-    return leader
-
-
-def claim(runs: Runs, leader: int, ids: Sequence[int], **execution: Any) -> tuple[Claims, set[int]]:
-    claims = Claims(runs, Assignment(runs.name, leader))
-    return claims, claims.take(start_by_seml(runs, leader, **execution), ANY, ids)
-
-
-def statuses(runs: Runs) -> dict[int, str]:
-    return {document["_id"]: document["status"] for document in runs.find({}, {"status": 1})}
+from tests.experiments.claiming import ANY, Fill, claim, start_by_seml, statuses
 
 
 def by_id(runs: Runs) -> dict[int, Document]:
@@ -53,13 +32,14 @@ def test_a_leader_cancelled_before_the_claim_is_not_claimed(runs: Runs, pending_
     assert statuses(runs) == {1: "INTERRUPTED", 2: "RUNNING"}
 
 
-def test_companions_are_executed_where_the_leader_is(runs: Runs, pending_runs: Fill):
+def test_companions_name_the_leaders_cluster_but_not_its_task(runs: Runs, pending_runs: Fill):
     pending_runs([{}] * 2)
     execution = {"cluster": "alpha", "array_id": 4711, "task_id": 3, "slurm_output_file": "/x/a_4711_3.out"}
     claims, _ = claim(runs, 1, [2], **execution)
     companion = runs.find_one({"_id": 2})
     assert companion is not None
-    assert companion["execution"] == execution
+    assert companion["execution"] == {"cluster": "alpha"}  # `seml cancel` of one run ends the task it names
+    assert companion["claim"]["execution"] == execution
     assert companion["claim"]["token"] == claims.assignment.token
     assert companion["claim"]["leader"] == 1
 
@@ -105,44 +85,3 @@ def test_given_back_as_it_was(runs: Runs, pending_runs: Fill):
     assert statuses(runs) == {1: "PENDING", 2: "INTERRUPTED", 3: "COMPLETED", 4: "PENDING"}
     assert runs.find_one({"_id": 1}) == before[1]
     assert runs.find_one({"_id": 4}) == before[4]
-
-
-def test_what_a_dead_worker_leaves_behind_is_settled(runs: Runs, pending_runs: Fill, tmp_path):
-    pending_runs([{}] * 4)
-    claims, _ = claim(runs, 1, [2, 3])
-    runs.update_one({"_id": 3}, {"$set": {"status": "COMPLETED"}})
-    (tmp_path / "runs_1.out").write_text("epoch 1\nTraceback\nMemoryError\n")
-    said = claims.settle(-9, stopped=False)
-    leader = runs.find_one({"_id": 1})
-    assert said == "the worker ended by signal 9; 1 of its runs are PENDING again"
-    assert statuses(runs) == {1: "FAILED", 2: "PENDING", 3: "COMPLETED", 4: "PENDING"}
-    assert leader is not None
-    assert leader["fail_trace"] == [
-        "the worker ended by signal 9; the end of its log:\n",
-        "epoch 1\n",
-        "Traceback\n",
-        "MemoryError\n",
-    ]
-
-
-def test_a_worker_that_dies_before_its_claim_is_settled(runs: Runs, pending_runs: Fill):
-    pending_runs([{}] * 2)
-    start_by_seml(runs, 1)
-    Claims(runs, Assignment(runs.name, 1)).settle(1, stopped=False)
-    assert statuses(runs) == {1: "FAILED", 2: "PENDING"}
-
-
-def test_a_worker_that_was_stopped_is_settled(runs: Runs, pending_runs: Fill):
-    pending_runs([{}] * 3)
-    claims, _ = claim(runs, 1, [2])
-    claims.settle(1, stopped=True)
-    assert set(statuses(runs).values()) == {"PENDING"}
-
-
-def test_settling_leaves_what_others_have_taken(runs: Runs, pending_runs: Fill):
-    pending_runs([{}] * 2)
-    claims, _ = claim(runs, 1, [2])
-    claims.give_back()
-    claim(runs, 1, [2])
-    claims.settle(-9, stopped=False)
-    assert set(statuses(runs).values()) == {"RUNNING"}

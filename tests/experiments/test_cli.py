@@ -51,10 +51,10 @@ def test_the_life_of_an_embedded_database(tmp_path: Path):
         code, printed, _ = command("status")
         assert (code, printed.split(":")[0]) == (0, "runs")
         export = command("env")[1]
-        shown = subprocess.run(
-            ["sh", "-c", f'{export}\nprintf %s "$XDG_CONFIG_HOME"'], capture_output=True, text=True, check=True
-        )
-        assert shown.stdout == str(folder)
+        assert "other programs look for their configuration there" in export
+        script = 'eval "$0"; printf %s "$XDG_CONFIG_HOME"'
+        shown = subprocess.run(["sh", "-c", script, export], capture_output=True, text=True, check=True)
+        assert (shown.stdout, shown.stderr) == (str(folder), "")
     finally:
         assert command("stop")[:2] == (0, f"stopped: {folder}\n")
     assert "walking-noise: the embedded database does not run" in command("env")[2]

@@ -57,6 +57,11 @@ def test_bad_settings_are_claimed_to_be_failed():
     assert ids(choose([*candidates({"noise.std": 1.0}), bad], 1)) == [1, 7]
 
 
+def test_what_seml_and_sacred_keep_in_a_config_is_no_setting():
+    config = {"noise": {"std": 2.0}, "db_collection": "study", "overwrite": 7, "__doc__": None}
+    assert Candidate.of({"_id": 7, "config": config}) == Candidate(7, RunConfig.from_dict({"noise.std": 2.0}))
+
+
 OTHERS: dict[str, Document] = {
     "batch": {"batch_id": 99},
     "array": {"slurm.0.array_id": 4711},

@@ -93,6 +93,12 @@ def test_interrupted_gone_on_with_and_run_again(tmp_path: Path):
     assert f"{folder / 'report' / 'index.html'}" in first
     assert (folder / "report" / "index.html").exists()
 
+    assert first.splitlines()[-3:] == [
+        f"    walking-noise db start --folder {folder}",
+        f'    eval "$(walking-noise db env --folder {folder})"',
+        "    seml demo status",
+    ]
+
     second = run(folder, grid)
     assert "all 6 runs are done" in second
     assert table(second) == table(first)

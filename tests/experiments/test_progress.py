@@ -39,5 +39,7 @@ def test_clock(seconds: float, text: str):
 
 
 def test_training_progress():
-    assert training_progress(Progress(3, 12, 25, 100, 60.0)) == "25% trained, 3 of 12 runs done, 3:00 left"
-    assert training_progress(Progress(0, 12, 0, 100, 1.0)) == "0% trained, 0 of 12 runs done"
+    assert training_progress(Progress(3, 12, 25, 100, 60.0)) == "25% trained, 3 of 12 runs have ended, 3:00 left"
+    assert training_progress(Progress(0, 12, 0, 100, 1.0)) == "0% trained"
+    assert training_progress(Progress(0, 12, 100, 100, 1.0)) == "100% trained"
+    assert training_progress(Progress(1, 1, 100, 100, 1.0)) == "100% trained"

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from experiments import records as module
+from experiments.assignment import Assignment
 from experiments.claims import Claims
 from experiments.database import Document, Runs
 from experiments.logs import RunLogs
 from experiments.records import Records
-from experiments.supervisor import Assignment
 from walking_noise import Failure, Result, RunConfig, train
 
 EXPERIMENT = {"name": "walking_noise", "base_dir": "/x", "sources": [["a.py", "md5"]], "mainfile": "train.py"}

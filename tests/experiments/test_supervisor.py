@@ -2,29 +2,11 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 
-from experiments.supervisor import Assignment, Stop
-
-
-def test_an_assignment_as_seml_writes_it():
-    arguments = [
-        "train.py",
-        "with",
-        "noise={'std': 0.5}",
-        "seed=3",
-        "db_collection='my_study'",
-        "overwrite=17",
-        "--force",
-    ]
-    assignment = Assignment.from_arguments(arguments)
-    assert assignment is not None
-    assert (assignment.collection, assignment.leader) == ("my_study", 17)
-    assert assignment.token != Assignment("my_study", 17).token
-
-
-def test_by_hand_and_unobserved_there_is_none():
-    assert Assignment.from_arguments(["train.py", "with", "noise.std=0.5"]) is None
-    assert Assignment.from_arguments(["train.py", "with", "db_collection='c'", "--unobserved"]) is None
+from experiments.supervisor import Stop
+from tests.experiments.shell import ROOT
 
 
 def test_the_first_signal_counts():
@@ -38,3 +20,16 @@ def test_the_first_signal_counts():
 def test_the_end_of_the_parent_is_as_a_signal():
     assert not Stop(parent=os.getppid()).requested
     assert Stop(parent=-1).requested
+
+
+def test_before_the_child_starts_only_the_standard_library_is_loaded():
+    script = """
+import sys
+before = set(sys.modules)
+import experiments.supervisor
+loaded = {name.partition(".")[0] for name in set(sys.modules) - before}
+print(*sorted(loaded - sys.stdlib_module_names))
+"""
+    command = [sys.executable, "-c", script]
+    finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert finished.stdout.split() == ["experiments"]

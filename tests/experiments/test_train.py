@@ -14,14 +14,29 @@ from tests.experiments.shell import ROOT, Shell, write_grid
 TRAIN = str(ROOT / "experiments" / "train.py")
 
 
+def without_filters(shell: Shell) -> dict[str, str]:
+    """The shell's environment, in which Python shows warnings."""
+    return {name: value for name, value in shell.environment.items() if name != "PYTHONWARNINGS"}
+
+
 def test_a_run_by_hand_needs_no_database(shell: Shell, tmp_path: Path):
     command = ("python", TRAIN, "with", "noise.std=0.5", "noise.point=2", "training.epochs=1", "seed=4")
-    environment = shell.environment | {"XDG_CONFIG_HOME": str(tmp_path)}
+    environment = without_filters(shell) | {"XDG_CONFIG_HOME": str(tmp_path)}
     finished = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=120)
     result = json.loads(finished.stdout)
     assert result["epochs"] == 1
+    assert "Warning" not in finished.stderr
     assert result["audit"]["inference"]["std_add"][2] == pytest.approx(0.5, rel=0.1)
-    assert "100% trained" in finished.stderr
+    assert "100% trained\n" in finished.stderr
+    assert finished.stderr.splitlines()[-1] == f"accuracy {result['accuracy']:.3f} (trained)"
+
+
+def test_a_run_by_hand_that_fails_says_why_in_its_last_line(shell: Shell):
+    command = ("python", TRAIN, "with", "data.name=cifar10", "model.name=lenet5")
+    finished = subprocess.run(command, env=shell.environment, capture_output=True, text=True, timeout=120)
+    assert (finished.returncode, finished.stdout) == (1, "")
+    assert finished.stderr.splitlines()[-1].startswith("the run failed: data set cifar10")
+    assert "trained" not in finished.stderr
 
 
 @pytest.mark.parametrize(

@@ -18,13 +18,14 @@ import pytest
 from pymongo import MongoClient
 
 from experiments import records
+from experiments.assignment import Assignment
 from experiments.claims import Claims
 from experiments.companions import Candidate
 from experiments.database import Document, Runs
 from experiments.embedded import DATABASE
 from experiments.options import WorkerOptions
-from experiments.supervisor import Assignment, Stop
-from experiments.worker import Worker
+from experiments.supervisor import Stop
+from experiments.worker import Worker, _commit
 from tests.experiments.shell import ROOT, Shell, choice, on_cores, write_grid
 
 PENDING_TOO = ("-fd", '{"status": "PENDING"}')
@@ -108,6 +109,24 @@ def test_results_name_the_commit_that_seml_noted(ran: Study):
     for document in ran.runs.find({"status": "COMPLETED"}):
         noted = document["git"]["commit"] + ("+" if document["git"]["dirty"] else "")
         assert document["result"]["provenance"]["commit"] == noted
+
+
+@pytest.mark.parametrize(
+    ("noted", "here", "commit"),
+    [
+        ({"commit": "abc", "dirty": False}, None, "abc"),
+        ({"commit": "abc", "dirty": False}, "abc", "abc"),
+        ({"commit": "abc", "dirty": False}, "abc+", "abc+"),
+        ({"commit": "abc", "dirty": True}, None, "abc+"),
+        ({"commit": "abc", "dirty": True}, "abc+", "abc+"),
+        (None, "abc+", None),
+    ],
+)
+def test_a_commit_is_marked_if_either_sees_changes(
+    noted: Document | None, here: str | None, commit: str | None, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("walking_noise.provenance.commit", lambda: here)
+    assert _commit({"git": noted}) == commit
 
 
 def test_documents_have_the_layout_of_sacreds(ran: Study):

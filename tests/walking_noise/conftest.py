@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+import tempfile
 from collections.abc import Iterator
 
 import hypothesis
 import pytest
 import torch
+from hypothesis.configuration import set_hypothesis_home_dir
 
 from walking_noise import data
 from walking_noise.data import DataSet
 
 hypothesis.settings.register_profile("walking_noise", database=None, deadline=None, derandomize=True, max_examples=60)
 hypothesis.settings.load_profile("walking_noise")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep what Hypothesis writes out of the checkout."""
+    home = tempfile.TemporaryDirectory(prefix="walking-noise-hypothesis-", ignore_cleanup_errors=True)
+    config.add_cleanup(home.cleanup)
+    set_hypothesis_home_dir(home.name)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -33,17 +42,27 @@ def float64() -> Iterator[None]:
     torch.set_default_dtype(torch.float32)
 
 
+def part(data: DataSet, training: int, validation: int) -> DataSet:
+    """The first samples of a data set."""
+    return dataclasses.replace(
+        data,
+        train_images=data.train_images[:training].clone(),
+        train_labels=data.train_labels[:training].clone(),
+        validation_images=data.validation_images[:validation].clone(),
+        validation_labels=data.validation_labels[:validation].clone(),
+    )
+
+
 @pytest.fixture(scope="session")
 def digits() -> DataSet:
     """Real digits: 200 to train, which leave a shorter last batch, and 260 to validate, in two blocks."""
-    whole = data.load("mnist5k")
-    return dataclasses.replace(
-        whole,
-        train_images=whole.train_images[:200].clone(),
-        train_labels=whole.train_labels[:200].clone(),
-        validation_images=whole.validation_images[:260].clone(),
-        validation_labels=whole.validation_labels[:260].clone(),
-    )
+    return part(data.load("mnist5k"), 200, 260)
+
+
+@pytest.fixture(scope="session")
+def fewer_digits(digits: DataSet) -> DataSet:
+    """Real digits for what takes long: 150 to train, in two batches, and 60 to validate."""
+    return part(digits, 150, 60)
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ def test_sums_are_those_of_all_batches() -> None:
         audit.noise(1, 2, term, 10 * term)
     for signal in signals:
         audit.signal(0, signal)
-    measured = audit.of(2, [Levels(0, 0), Levels(1, 1)])
+    measured = audit.of(2)
     rms = float(torch.cat(terms).square().mean().sqrt())
     assert measured["std_mul"] == [None, pytest.approx(rms, rel=1e-5)]
     assert measured["std_add"] == [None, pytest.approx(10 * rms, rel=1e-5)]
@@ -50,14 +50,14 @@ def test_sums_are_those_of_all_batches() -> None:
 def test_a_signal_that_overflowed_has_no_spread() -> None:
     audit = Audit(points=1, members=2)
     audit.signal(0, torch.tensor([[[1.0, float("inf")]], [[1.0, 3.0]]]))
-    assert audit.of(0, [Levels(0, 0)])["signal"] == [None]
-    assert audit.of(1, [Levels(0, 0)])["signal"] == [1.0]
+    assert audit.of(0)["signal"] == [None]
+    assert audit.of(1)["signal"] == [1.0]
 
 
 def test_a_huge_signal_does_not_overflow() -> None:
     audit = Audit(points=1, members=1)
     audit.signal(0, torch.tensor([[[-1e30, 1e30]]]))
-    assert audit.of(0, [Levels(0, 0)])["signal"] == [pytest.approx(1e30, rel=1e-5)]
+    assert audit.of(0)["signal"] == [pytest.approx(1e30, rel=1e-5)]
 
 
 @pytest.mark.parametrize(
@@ -69,6 +69,14 @@ def test_a_spread_that_chance_does_not_explain_is_a_mismatch(factor: float, fail
     assert (found is not None) == fails
     if fails:
         assert found == f"noise point 0: std_add 0.5 was configured, {factor * 0.5} was injected"
+
+
+def test_heavy_tails_leave_more_to_chance() -> None:
+    """The standard error grows with the kurtosis: 6 is that of a Laplace distribution."""
+    levels = [Levels(0.0, 0.5)]
+    assert mismatch(audited(0.503), levels, kurtosis=3.0) is not None
+    assert mismatch(audited(0.503), levels, kurtosis=6.0) is None
+    assert mismatch(audited(0.505), levels, kurtosis=6.0) is not None
 
 
 def test_few_draws_leave_much_to_chance() -> None:
@@ -88,7 +96,7 @@ def test_noise_where_none_was_asked_for_is_a_mismatch() -> None:
     levels = [Levels(0.0, 0.5), Levels(0.0, 0.0)]
     for point in (0, 1):
         audit.noise(point, 0, None, torch.empty(DRAWS).normal_(0, 0.5, generator=torch.Generator().manual_seed(0)))
-    found = mismatch(audit.of(0, levels), levels)
+    found = mismatch(audit.of(0), levels)
     assert found is not None
     assert found.startswith("noise point 1: ")
 
@@ -104,7 +112,7 @@ def test_a_small_level_beside_a_large_signal_is_measured_right(signal: float, ki
     audit = Audit(points=8, members=1)
     x = torch.full((1, 100, 1000), signal)
     y = Injection([config], "training", CPU).at(0, audit=audit)(0, x)
-    measured = audit.of(0, config.levels)
+    measured = audit.of(0)
     assert measured["std_add" if kind == "additive" else "std_mul"][0] == pytest.approx(1e-8, rel=0.01)
     if signal == 1e6 and kind == "additive":
         assert torch.equal(y, x)
@@ -166,7 +174,7 @@ def test_the_signal_is_measured_before_the_noise() -> None:
     config = RunConfig.from_dict({"noise.std": 100.0})
     audit = Audit(points=8, members=1)
     Injection([config], "training", CPU).at(0, audit=audit)(0, torch.tensor([[[1.0, 3.0]]]))
-    assert audit.of(0, config.levels)["signal"][0] == 1.0
+    assert audit.of(0)["signal"][0] == 1.0
 
 
 Draw = Callable[[Tensor, float, torch.Generator], None]
@@ -213,6 +221,18 @@ def test_a_sabotaged_draw_fails_the_run(
     assert isinstance(failure, Failure)
     expected = f"the noise injected is not the noise asked for: noise point 0: {term} 0.5 was configured, "
     assert failure.error.startswith(expected)
+
+
+@pytest.mark.usefixtures("only_digits")
+@pytest.mark.parametrize("samples", [128, 250], ids=["training", "inference"])
+def test_training_and_inference_are_measured_each(samples: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches of training have 128 samples, blocks of evaluation 250."""
+
+    def spoiled(out: Tensor, std: float, generator: torch.Generator) -> None:
+        out.normal_(0.0, 2 * std if len(out) == samples else std, generator=generator)
+
+    monkeypatch.setitem(noise_kinds(), "additive", dataclasses.replace(noise_kinds()["additive"], draw=spoiled))
+    assert isinstance(outcome({"noise.std": 0.5}), Failure)
 
 
 @pytest.mark.usefixtures("only_digits")

@@ -31,6 +31,14 @@ def test_a_worker_on_a_cpu_takes_enough_for_all_its_cores(monkeypatch: pytest.Mo
         assert default_pack_size(run(model__name=name), CPU) == 3 * capacity.CPU_ROUNDS * together
 
 
+@pytest.mark.parametrize(("allotted", "lanes"), [("2", 2), ("8", 3)])
+def test_no_more_cores_are_used_than_slurm_allots(allotted: str, lanes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0, 3, 5})
+    monkeypatch.setenv("SLURM_CPUS_PER_TASK", allotted)
+    assert capacity.lanes(CPU) == lanes
+    assert capacity.lanes(GPU) == 1
+
+
 @pytest.mark.parametrize("free", [0, 10**8, 10**9, 10**10, 10**12])
 @pytest.mark.parametrize("name", ["mlp", "lenet5"])
 def test_a_pack_on_a_gpu_fits_its_free_memory(free: int, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,7 +47,7 @@ def test_a_pack_on_a_gpu_fits_its_free_memory(free: int, name: str, monkeypatch:
     size = capacity.trained_together(config, GPU)
     assert 1 <= size <= capacity.GPU_PACK_LIMIT
     if size > 1:
-        assert size * capacity.bytes_per_run(config) <= free
+        assert size * capacity.bytes_per_run(config) <= capacity.MEMORY_SHARE * free < free
     if size < capacity.GPU_PACK_LIMIT:
         assert (size + 1) * capacity.bytes_per_run(config) > capacity.MEMORY_SHARE * free
     assert default_pack_size(config, GPU) == size

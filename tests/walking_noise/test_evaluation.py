@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from walking_noise import RunConfig
 from walking_noise.data import DataSet
 from walking_noise.evaluation import BLOCK, evaluate
+from walking_noise.noise.audit import Audit
+from walking_noise.noise.injection import Injection
 from walking_noise.pack import Pack, initialised
 
 CONFIGS = [RunConfig.from_dict({"model.batch_norm": True, "seed": seed}) for seed in range(3)]
@@ -67,6 +69,19 @@ def test_noise_at_inference_is_new_in_every_epoch_and_with_every_seed(digits: Da
     assert audit(1, 0) == audit(1, 0)
     assert audit(1, 0) != audit(2, 0)
     assert audit(1, 0) != audit(1, 1)
+
+
+def test_noise_at_inference_is_new_in_every_block(digits: DataSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    places: list[tuple[int, ...]] = []
+    at = Injection.at
+
+    def recorded(injection: Injection, *place: int, audit: Audit | None = None) -> Any:
+        places.append(place)
+        return at(injection, *place, audit=audit)
+
+    monkeypatch.setattr(Injection, "at", recorded)
+    evaluate(pack(), [0], NOISY[:1], digits, 7)
+    assert places == [(7, 0), (7, 1)]
 
 
 @torch.no_grad()

@@ -138,6 +138,13 @@ def test_draws_are_independent_between_runs(stream: str) -> None:
     assert_independent(draws.flatten(1))
 
 
+def test_training_and_inference_draw_apart() -> None:
+    config, x = run({"noise.std": 1.0}), torch.zeros(10, 500)
+    assert_independent(
+        torch.stack([injected(config, x, stream=stream) for stream in ("training", "inference")]).flatten(1)
+    )
+
+
 def test_the_seed_of_the_noise_rules_inference_alone() -> None:
     x = torch.zeros(3, 7)
     one, other = run({"noise.std": 1.0, "seed": 4}), run({"noise.std": 1.0, "seed": 4, "noise.seed": 5})

@@ -17,11 +17,11 @@ import pytest
 import torch
 
 from walking_noise import Failure, Progress, RunConfig, Stopped, lanes, train
+from walking_noise.job import EpochsDone, Event, Job, RunEnded
 from walking_noise.lanes import IDLE, run_in_lanes
-from walking_noise.pack_task import Event, PackTask
 from walking_noise.packing import Training
 
-TASK = PackTask([], torch.device("cpu"), None, None)
+JOB = Job([], torch.device("cpu"), None, None)
 Behaviour = Callable[[Connection], None]
 
 
@@ -63,7 +63,7 @@ class Fakes:
         self.started: list[FakeProcess] = []
         self.ready = threading.Semaphore(0)
 
-    def start(self, task: PackTask) -> lanes._Lane:
+    def start(self, job: Job) -> lanes._Lane:
         ours, theirs = Pipe()
         behaviour = self.behaviours.pop(0) if self.behaviours else self.honest
         process = FakeProcess(behaviour, theirs)
@@ -83,7 +83,7 @@ class Fakes:
 def finish(members: list[Training], connection: Connection) -> None:
     for training in members:
         for index in training.runs:
-            connection.send((index, Failure("done")))
+            connection.send(RunEnded(index, Failure("done")))
 
 
 @pytest.fixture
@@ -113,10 +113,10 @@ def within(seconds: float) -> Callable[[], None]:
 
 def ended(planned: list[list[Training]], count: int) -> dict[int, str]:
     """How every run ended, each once."""
-    events: list[Event] = list(run_in_lanes(TASK, planned, count, within(3)))
-    finished = [event for event in events if isinstance(event, tuple)]
-    assert len({index for index, _ in finished}) == len(finished)
-    return {index: cast(Failure, outcome).error for index, outcome in finished}
+    events: list[Event] = list(run_in_lanes(JOB, planned, count, within(3)))
+    finished = [event for event in events if isinstance(event, RunEnded)]
+    assert len({event.index for event in finished}) == len(finished)
+    return {event.index: cast(Failure, event.outcome).error for event in finished}
 
 
 def done(runs: int) -> dict[int, str]:
@@ -230,12 +230,12 @@ def test_nothing_is_left_behind_when_the_caller_stops(fakes: Fakes) -> None:
             raise Stopped("stop")
 
     with pytest.raises(Stopped):
-        list(run_in_lanes(TASK, packs(*[1] * 500), 3, check))
+        list(run_in_lanes(JOB, packs(*[1] * 500), 3, check))
     assert not fakes.left_alive()
 
 
 def test_nothing_is_left_behind_when_the_caller_loses_interest(fakes: Fakes) -> None:
-    events = cast("Iterator[Any]", run_in_lanes(TASK, packs(1, 1, 1, 1), 2, lambda: None))
+    events = cast("Iterator[Any]", run_in_lanes(JOB, packs(1, 1, 1, 1), 2, lambda: None))
     next(events)
     del events
     assert not fakes.left_alive()
@@ -247,8 +247,8 @@ def processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[lanes._Lane]]:
     started: list[lanes._Lane] = []
     start = lanes._start
 
-    def recorded(task: PackTask) -> lanes._Lane:
-        started.append(start(task))
+    def recorded(job: Job) -> lanes._Lane:
+        started.append(start(job))
         return started[-1]
 
     monkeypatch.setattr(lanes, "_start", recorded)
@@ -282,7 +282,7 @@ def test_a_killed_process_changes_no_number(processes: list[lanes._Lane], tmp_pa
     killed: list[int] = []
 
     def kill(progress: Progress) -> None:
-        busy = [lane for lane in processes if len(lane.pack) > 1 and not lane.finished]
+        busy = [lane for lane in processes if len(lane.pack) > 1]
         if busy and not killed:
             killed.append(busy[0].process.pid)
             os.kill(busy[0].process.pid, signal.SIGKILL)
@@ -297,31 +297,35 @@ def test_a_killed_process_changes_no_number(processes: list[lanes._Lane], tmp_pa
     assert [Path(file).suffix for file in tmp_path.iterdir()] == [".pt"] * 2
 
 
-def test_a_stop_ends_all_processes_at_once(processes: list[lanes._Lane]) -> None:
+def test_a_stop_ends_a_process_at_once(processes: list[lanes._Lane]) -> None:
     begun: list[float] = []
 
-    def begin(progress: Progress) -> None:
-        begun.append(time.monotonic())
+    def check() -> None:
+        if begun:
+            raise Stopped("stop")
 
-    configs = [run(noise__std=0.5, seed=seed, training__epochs=1000) for seed in range(4)]
+    job = Job([], torch.device("cpu"), None, None)
+    long = [Training(run(noise__std=0.5, seed=seed, training__epochs=100_000), own=[seed]) for seed in range(2)]
+    events = run_in_lanes(job, [long], 1, check)
+    assert next(events) == EpochsDone(2)
+    begun.append(time.monotonic())
     with pytest.raises(Stopped):
-        train(configs, device="cpu", lanes=2, progress=begin, stop=lambda: bool(begun))
+        list(events)
     assert time.monotonic() - begun[0] < 2
-    assert len(processes) == 2
-    assert all(map(is_over, processes))
+    assert list(map(is_over, processes)) == [True]
 
 
 def test_a_process_ends_with_its_parent_and_not_before() -> None:
     """Ctrl-C and a batch system's signals reach the whole group: only the parent decides what they mean."""
     config = run(noise__std=0.5, training__epochs=100_000)
-    lane = lanes._start(PackTask([config], torch.device("cpu"), None, None))
+    lane = lanes._start(Job([config], torch.device("cpu"), None, None))
     try:
         assert lane.connection.recv() is IDLE
         lane.connection.send([Training(config, own=[0])])
-        assert lane.connection.recv() == 1
+        assert lane.connection.recv() == EpochsDone(1)
         os.kill(lane.process.pid, signal.SIGINT)
         os.kill(lane.process.pid, signal.SIGTERM)
-        assert [lane.connection.recv() for _ in range(5)] == [1] * 5
+        assert [lane.connection.recv() for _ in range(5)] == [EpochsDone(1)] * 5
         assert lane.process.poll() is None
         lane.connection.close()
         assert lane.process.wait(10) == 0

@@ -81,7 +81,7 @@ def by_name(layer: nn.Module) -> dict[str, Tensor]:
 def test_a_packed_layer_equals_separate_layers(name: str) -> None:
     make, shape, expected = CASES[name]
     layers = made(make)
-    packed = pack_layer(layers[0], layers)
+    packed = pack_layer(layers)
     assert isinstance(packed, expected)
     for training in (True, True, False):
         packed.train(training)
@@ -112,7 +112,7 @@ FAST = [name for name, (_, _, expected) in CASES.items() if expected not in (Mem
 def test_a_fast_layer_equals_its_reference(name: str) -> None:
     make, shape, _ = CASES[name]
     layers = made(make)
-    fast, reference = pack_layer(layers[0], layers), MemberByMember(layers)
+    fast, reference = pack_layer(layers), MemberByMember(layers)
     fast.train()
     reference.train()
     x = torch.randn(RUNS, SAMPLES, *shape)
@@ -125,7 +125,7 @@ def test_a_fast_layer_equals_its_reference(name: str) -> None:
 @pytest.mark.usefixtures("float64")
 def test_packing_leaves_the_plain_layers_as_they_are() -> None:
     layers = made(lambda: nn.BatchNorm1d(3))
-    packed = pack_layer(layers[0], layers).train()
+    packed = pack_layer(layers).train()
     packed(torch.randn(RUNS, SAMPLES, 3))
     assert all(bool((layer.get_buffer("running_mean") == 0).all()) for layer in layers)
 
@@ -155,7 +155,7 @@ CHAINS: dict[str, tuple[Callable[[], list[nn.Module]], tuple[int, ...]]] = {
 
 def bits(members: Sequence[nn.Sequential], x: Tensor) -> Iterator[bytes]:
     """Outputs, gradients and statistics of every member, to the last bit."""
-    layers = [pack_layer(same[0], same) for same in zip(*members, strict=True)]
+    layers = [pack_layer(same) for same in zip(*members, strict=True)]
     x = x.clone().requires_grad_()
     y = x
     for layer in layers:

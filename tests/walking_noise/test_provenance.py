@@ -67,6 +67,12 @@ def test_changed_code_is_marked(checkout: Path) -> None:
     assert provenance.commit() == git(checkout, "rev-parse", "HEAD") + "+"
 
 
+def test_new_code_is_marked(checkout: Path) -> None:
+    """A new noise kind or model is a new file."""
+    (checkout / "walking_noise" / "new_kind.py").write_text("1")
+    assert provenance.commit() == git(checkout, "rev-parse", "HEAD") + "+"
+
+
 def test_outside_a_checkout_there_is_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(provenance, "__file__", str(tmp_path / "provenance.py"))
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))

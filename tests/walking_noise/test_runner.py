@@ -19,7 +19,7 @@ from walking_noise import (
     RunsFailed,
     Stopped,
     WalkingNoiseError,
-    pack_task,
+    job,
     train,
     train_each,
 )
@@ -63,7 +63,7 @@ def trained_packs(monkeypatch: pytest.MonkeyPatch) -> list[list[RunConfig]]:
         packs.append(list(configs))
         return train_pack(configs, *more, **how)
 
-    monkeypatch.setattr(pack_task, "train_pack", counted)
+    monkeypatch.setattr(job, "train_pack", counted)
     return packs
 
 
@@ -136,6 +136,18 @@ def test_a_grid_of_noise_at_inference_trains_once(trained_packs: list[list[RunCo
     assert len({result.accuracy for result in results}) > 10
 
 
+def test_noise_at_inference_meets_the_trained_network() -> None:
+    """Noise too small to matter leaves the accuracy of the last epoch."""
+    settings: dict[str, Any] = {"training__epochs": 8, "training__learning_rate": 1e-2}
+    runs = [run(seed=seed, **settings) for seed in range(2)]
+    runs += [run(seed=seed, noise__std=1e-9, noise__in_training=False, **settings) for seed in range(2)]
+    first, second, noisy_first, noisy_second = train(runs, **HERE)
+    assert min(first.accuracy, second.accuracy) > 0.5
+    assert noisy_first.last_accuracies == first.last_accuracies[-1:]
+    assert noisy_second.last_accuracies == second.last_accuracies[-1:]
+    assert noisy_first.last_accuracies != noisy_second.last_accuracies
+
+
 def test_equal_runs_are_trained_once_and_all_have_the_result(trained_packs: list[list[RunConfig]]) -> None:
     same = [run(noise__std=0.5), run(noise__std=[0.5] * 8, noise__point="mapped"), run(noise__std=0.5, noise__seed=0)]
     first, *others = train(same, **HERE)
@@ -199,7 +211,7 @@ def faulty(monkeypatch: pytest.MonkeyPatch) -> dict[int, Exception]:
                 raise faults[config.seed]
         return trained
 
-    monkeypatch.setattr(pack_task, "train_pack", with_faults)
+    monkeypatch.setattr(job, "train_pack", with_faults)
     return faults
 
 
@@ -246,7 +258,7 @@ def test_a_pack_that_does_not_fit_is_halved(fitting: int, monkeypatch: pytest.Mo
 
     configs = [run(noise__std=0.5, seed=seed) for seed in range(8)]
     alone = [numbers(result) for result in train(configs, pack_size=1, **HERE)]
-    monkeypatch.setattr(pack_task, "train_pack", of_little_memory)
+    monkeypatch.setattr(job, "train_pack", of_little_memory)
     found = outcomes(configs)
     assert [numbers(outcome) for outcome in found] == alone
     assert sizes[:2] == [8, 4]
@@ -263,7 +275,7 @@ def test_a_shared_training_that_fails_is_tried_again(monkeypatch: pytest.MonkeyP
             raise RuntimeError("a passing fault")
         return train_pack(configs, *more, **how)
 
-    monkeypatch.setattr(pack_task, "train_pack", fails_once)
+    monkeypatch.setattr(job, "train_pack", fails_once)
     assert {type(outcome) for outcome in outcomes(GRID[:6])} == {Result}
 
 

@@ -99,10 +99,10 @@ RUNS: list[dict[str, Any]] = [
 @pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("batch_norm", [False, True], ids=["plain", "batch norm"])
 @pytest.mark.parametrize("model", ["mlp", "lenet5"])
-def test_a_pack_trains_as_plain_torch_loops(model: str, batch_norm: bool, digits: DataSet) -> None:
+def test_a_pack_trains_as_plain_torch_loops(model: str, batch_norm: bool, fewer_digits: DataSet) -> None:
     network = {"model.name": model, "model.batch_norm": batch_norm, "training.epochs": 2}
     configs = [run(one, network) for one in (RUNS if model == "mlp" else RUNS[1:3])]
-    data = dataclasses.replace(digits, transform=InDoublePrecision())
+    data = dataclasses.replace(fewer_digits, transform=InDoublePrecision())
     x = data.transform.normalise(data.validation_images)
     for config, trained in zip(configs, train_pack(configs, data, CPU), strict=True):
         plain, losses = plain_training(config, data)
@@ -125,13 +125,13 @@ def test_training_learns(digits: DataSet) -> None:
 
 
 @pytest.mark.parametrize("model", ["mlp", "lenet5"])
-def test_weights_are_clamped_run_by_run(model: str, digits: DataSet) -> None:
+def test_weights_are_clamped_run_by_run(model: str, fewer_digits: DataSet) -> None:
     bounds = [None, 0.02, 1.0, 0.01]
     configs = [
         run({"model.name": model, "model.batch_norm": True, "training.weight_clamp": bound, "seed": seed})
         for seed, bound in enumerate(bounds)
     ]
-    for trained, bound in zip(train_pack(configs, digits, CPU), bounds, strict=True):
+    for trained, bound in zip(train_pack(configs, fewer_digits, CPU), bounds, strict=True):
         largest = {name: float(tensor.abs().max()) for name, tensor in trained.state.items()}
         weights = {name for name in largest if name.endswith("weight") and ".bn" not in name}
         assert len(weights) == len(trained.mean_abs_weight)

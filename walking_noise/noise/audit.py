@@ -47,7 +47,7 @@ class Audit:
         self._signal_sum[point] += values.sum(1).cpu()
         self._signal_squares[point] += values.square().sum(1).cpu()
 
-    def of(self, member: int, levels: Sequence[Levels]) -> dict[str, Any]:
+    def of(self, member: int) -> dict[str, Any]:
         """What was measured of one member: per point the spread of both terms and of the signal, None if nothing."""
         count = self._count[:, member]
         mul = (self._mul_squares[:, member] / count).sqrt()
@@ -55,21 +55,25 @@ class Audit:
         mean = self._signal_sum[:, member] / self._signal_count
         signal = (self._signal_squares[:, member] / self._signal_count - mean**2).clamp_min(0).sqrt()
         return {
-            "std_mul": [_rounded(value) if level.mul else None for value, level in zip(mul, levels, strict=True)],
-            "std_add": [_rounded(value) if level.add else None for value, level in zip(add, levels, strict=True)],
+            "std_mul": [_rounded(value) if value > 0 else None for value in mul],
+            "std_add": [_rounded(value) if value > 0 else None for value in add],
             "signal": [_rounded(value) for value in signal],
             "draws": [int(value) for value in count],
         }
 
 
-def mismatch(measured: dict[str, Any], levels: Sequence[Levels]) -> str | None:
-    """The first point where the measured spread differs from the configured one by more than chance, in words."""
+def mismatch(measured: dict[str, Any], levels: Sequence[Levels], kurtosis: float = 3.0) -> str | None:
+    """The first point where the measured spread differs from the configured one by more than chance, in words.
+
+    The standard error of a standard deviation measured on n draws is ``std * sqrt((kurtosis - 1) / (4 n))``.
+    """
     for point, level in enumerate(levels):
         for name, wanted in (("std_mul", level.mul), ("std_add", level.add)):
             found, draws = measured[name][point], measured["draws"][point]
-            if wanted == 0 and found is None:
+            if found is None and wanted == 0:
                 continue
-            if found is None or draws == 0 or abs(found / wanted - 1) * math.sqrt(2 * draws) > TOLERANCE:
+            chance = TOLERANCE * math.sqrt((kurtosis - 1) / (4 * max(draws, 1)))
+            if found is None or wanted == 0 or draws == 0 or abs(found / wanted - 1) > chance:
                 return f"noise point {point}: {name} {wanted:g} was configured, {found} was injected"
     return None
 

@@ -39,12 +39,16 @@ class NoiseKind:
     draw
         ``draw(out, std, generator)`` fills a contiguous tensor with independent draws of mean 0 and that standard
         deviation.
+    kurtosis
+        Of the distribution, E[e⁴] / E[e²]²; 3 for a Gaussian, 1.8 for a uniform one. It says how far the spread of
+        a sample may by chance be from the configured one.
     """
 
     name: str
     settings: tuple[tuple[str, ...], ...]
     levels: Callable[..., Levels]
     draw: Callable[[torch.Tensor, float, torch.Generator], None] = gaussian
+    kurtosis: float = 3.0
 
     @property
     def multiplies(self) -> bool:

@@ -1,4 +1,4 @@
-"""One pack from its settings to its results."""
+"""A call of train: what all its packs share, and how one of them comes from its settings to its results."""
 
 from __future__ import annotations
 
@@ -24,13 +24,29 @@ from walking_noise.results import Failure, Result, result_of
 from walking_noise.training import Trained, train_pack
 
 Outcome = Result | Failure
-Event = int | tuple[int, Outcome]
-"""Epochs done, or the index of a finished run and how it ended."""
 
 
 @dataclass(frozen=True)
-class PackTask:
-    """What is needed to run any pack of a list of runs.
+class EpochsDone:
+    """A number of epochs, counted over the networks of a pack, was done."""
+
+    count: int
+
+
+@dataclass(frozen=True)
+class RunEnded:
+    """The run of that index ended, with a result or a failure."""
+
+    index: int
+    outcome: Outcome
+
+
+Event = EpochsDone | RunEnded
+
+
+@dataclass(frozen=True)
+class Job:
+    """The runs of one call of :func:`walking_noise.train`, and what is needed to run any pack of them.
 
     Attributes
     ----------
@@ -44,30 +60,54 @@ class PackTask:
     networks: Path | str | None
 
     def run(self, members: Sequence[Training], emit: Callable[[Event], None], check: Callable[[], None]) -> None:
-        """Train a pack and emit the outcome of every run; a pack that fails is split until the fault stands alone.
+        """Train a pack and emit the outcome of every run.
 
+        A pack that fails is split until the fault stands alone; a network that fails alone is tried once more.
         ``check`` is called between batches and may raise :class:`Stopped`.
         """
-        try:
-            with _one_thread():
-                finished = _PackRun(self, members, emit, check).outcomes()
-        except Stopped:
-            raise
-        except WalkingNoiseError as error:
-            finished = _all(members, Failure(str(error)))
-        except Exception as error:
-            if len(members) > 1:
-                return self._halves(members, emit, check)
-            finished = _all(members, Failure(f"{type(error).__name__}: {error}", traceback.format_exc()))
-        for event in finished:
+        outcomes = self._attempt(members, emit, check)
+        if isinstance(outcomes, Failure) and len(members) > 1:
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+            middle = len(members) // 2
+            self.run(members[:middle], emit, check)
+            self.run(members[middle:], emit, check)
+            return
+        if isinstance(outcomes, Failure):
+            outcomes = self._attempt(members, emit, check)
+        if isinstance(outcomes, Failure):
+            emit(EpochsDone(sum(training.config.training.epochs for training in members)))
+            outcomes = [RunEnded(index, outcomes) for training in members for index in training.runs]
+        for event in outcomes:
             emit(event)
 
-    def _halves(self, members: Sequence[Training], emit: Callable[[Event], None], check: Callable[[], None]) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
-        middle = len(members) // 2
-        self.run(members[:middle], emit, check)
-        self.run(members[middle:], emit, check)
+    def _attempt(
+        self, members: Sequence[Training], emit: Callable[[Event], None], check: Callable[[], None]
+    ) -> list[RunEnded] | Failure:
+        """What came of the pack's runs, or why it failed; the epochs of a pack that failed are taken back."""
+        epochs = 0
+
+        def count(done: int) -> None:
+            nonlocal epochs
+            epochs += done
+            emit(EpochsDone(done))
+
+        try:
+            with _one_thread():
+                return _PackRun(self, members, count, check).outcomes()
+        except Stopped:
+            raise
+        except Exception as error:
+            emit(EpochsDone(-epochs))
+            return _failure(error)
+
+
+def _failure(error: Exception) -> Failure:
+    """An error in one line, with its traceback if its text is not meant for the user."""
+    if isinstance(error, WalkingNoiseError):
+        return Failure(str(error))
+    first, *_ = str(error).splitlines() or [""]
+    return Failure(f"{type(error).__name__}: {first}", traceback.format_exc())
 
 
 @contextmanager
@@ -81,34 +121,32 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _all(members: Sequence[Training], failure: Failure) -> list[tuple[int, Outcome]]:
-    return [(index, failure) for training in members for index in training.runs]
-
-
 class _PackRun:
     """Trains the networks of one pack, or takes them from where they are kept, and evaluates all runs of them."""
 
     def __init__(
         self,
-        task: PackTask,
+        job: Job,
         members: Sequence[Training],
-        emit: Callable[[Event], None],
+        count: Callable[[int], None],
         check: Callable[[], None],
     ) -> None:
-        self.configs, self.device, self.members = task.configs, task.device, members
-        self.emit, self.check = emit, check
-        self.networks = Networks(task.networks, task.device) if task.networks else None
+        self.configs, self.device, self.members = job.configs, job.device, members
+        self.count, self.check = count, check
+        self.networks = Networks(job.networks, job.device) if job.networks else None
         settings = members[0].config.data
-        self.data = data.load(settings.name, settings.transform, task.data_root).to(task.device)
+        self.data = data.load(settings.name, settings.transform, job.data_root).to(job.device)
 
-    def outcomes(self) -> list[tuple[int, Outcome]]:
+    def outcomes(self) -> list[RunEnded]:
         """Every run of the pack with its outcome."""
         started = time.monotonic()
         trained = self._trained()
         passes = self._inference_only(trained)
         runs = [(member, index) for member, training in enumerate(self.members) for index in training.runs]
         share = (time.monotonic() - started) / len(runs)
-        return [(index, self._outcome(index, trained[member], passes.get(index), share)) for member, index in runs]
+        return [
+            RunEnded(index, self._outcome(index, trained[member], passes.get(index), share)) for member, index in runs
+        ]
 
     def _trained(self) -> list[Trained]:
         kept: dict[int, Trained] = {}
@@ -116,7 +154,7 @@ class _PackRun:
             found = self._kept(training.config)
             if found is not None:
                 kept[member] = found
-                self.emit(training.config.training.epochs)
+                self.count(training.config.training.epochs)
         missing = [training.config for member, training in enumerate(self.members) if member not in kept]
         fresh = iter(self._train(missing))
         return [kept[member] if member in kept else next(fresh) for member in range(len(self.members))]
@@ -132,14 +170,14 @@ class _PackRun:
             self.data,
             self.device,
             after_batch=self.check,
-            after_epoch=lambda: self.emit(len(configs)),
+            after_epoch=lambda: self.count(len(configs)),
         )
         for config, network in zip(configs, trained, strict=True):
             if self.networks is not None and not config.noisy:
                 self.networks.save(config, network)
         return trained
 
-    def _inference_only(self, trained: Sequence[Trained]) -> dict[int, Evaluation]:
+    def _inference_only(self, trained: Sequence[Trained]) -> dict[int, Evaluation | Failure]:
         """One pass for each run with noise at inference only, by the run's index."""
         runs = [(member, index) for member, training in enumerate(self.members) for index in training.inference_only]
         if not runs:
@@ -147,22 +185,36 @@ class _PackRun:
         pack = Pack([initialised(training.config) for training in self.members]).to(self.device)
         for member, network in enumerate(trained):
             pack.load_member(member, network.state)
-        epochs = self.members[0].config.training.epochs
         together = capacity.trained_together(self.members[0].config, self.device)
-        passes: dict[int, Evaluation] = {}
+        passes: dict[int, Evaluation | Failure] = {}
         for start in range(0, len(runs), together):
-            self.check()
-            members, indices = zip(*runs[start : start + together], strict=True)
-            configs = [self.configs[index] for index in indices]
-            scores = evaluate(pack, members, configs, self.data, epochs, audited=True)
-            passes.update(zip(indices, scores, strict=True))
+            passes |= self._passes(pack, runs[start : start + together])
         return passes
 
-    def _outcome(self, index: int, trained: Trained, inference_only: Evaluation | None, seconds: float) -> Outcome:
+    def _passes(self, pack: Pack, runs: Sequence[tuple[int, int]]) -> dict[int, Evaluation | Failure]:
+        """Evaluate runs, given by member and index, at once; one by one if that fails, so that a fault stands alone."""
+        self.check()
+        members, indices = zip(*runs, strict=True)
+        configs = [self.configs[index] for index in indices]
+        try:
+            scores = evaluate(pack, members, configs, self.data, configs[0].training.epochs, audited=True)
+        except Exception as error:
+            failure = _failure(error)
+        else:
+            return dict(zip(indices, scores, strict=True))
+        if len(runs) == 1:
+            return {indices[0]: failure}
+        return {index: ending for run in runs for index, ending in self._passes(pack, [run]).items()}
+
+    def _outcome(
+        self, index: int, trained: Trained, inference_only: Evaluation | Failure | None, seconds: float
+    ) -> Outcome:
+        if isinstance(inference_only, Failure):
+            return inference_only
         config = self.configs[index]
         fault = audit_failure(inference_only or trained.evaluations[-1], config)
         if fault is None and trained.training_audit is not None:
-            fault = mismatch(trained.training_audit, config.levels)
+            fault = mismatch(trained.training_audit, config.levels, config.noise_kind.kurtosis)
         if fault is not None:
             return Failure(f"the noise injected is not the noise asked for: {fault}")
         return result_of(

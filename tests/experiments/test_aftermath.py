@@ -1,0 +1,65 @@
+"""What a worker leaves behind: its companions given back, its leader judged, the runs of others untouched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from experiments.aftermath import put_in_order, settle
+from experiments.assignment import Assignment
+from experiments.claims import Claims
+from experiments.database import DatabaseError, Runs
+from tests.experiments.claiming import Fill, claim, start_by_seml, statuses
+
+
+def test_what_a_dead_worker_leaves_behind_is_settled(runs: Runs, pending_runs: Fill, tmp_path: Path):
+    pending_runs([{}] * 4)
+    claims, _ = claim(runs, 1, [2, 3])
+    runs.update_one({"_id": 3}, {"$set": {"status": "COMPLETED"}})
+    (tmp_path / "runs_1.out").write_text("epoch 1\nTraceback\nMemoryError\n")
+    said = put_in_order(claims, -9, stopped=False)
+    leader = runs.find_one({"_id": 1})
+    assert said == "the worker ended by signal 9; 1 of its runs are PENDING again"
+    assert statuses(runs) == {1: "FAILED", 2: "PENDING", 3: "COMPLETED", 4: "PENDING"}
+    assert leader is not None
+    assert leader["fail_trace"] == [
+        "the worker ended by signal 9; the end of its log:\n",
+        "epoch 1\n",
+        "Traceback\n",
+        "MemoryError\n",
+    ]
+
+
+def test_a_worker_that_dies_before_its_claim_is_settled(runs: Runs, pending_runs: Fill):
+    pending_runs([{}] * 2)
+    start_by_seml(runs, 1)
+    put_in_order(Claims(runs, Assignment(runs.name, 1)), 1, stopped=False)
+    assert statuses(runs) == {1: "FAILED", 2: "PENDING"}
+
+
+def test_a_worker_that_was_stopped_is_settled(runs: Runs, pending_runs: Fill):
+    pending_runs([{}] * 3)
+    claims, _ = claim(runs, 1, [2])
+    put_in_order(claims, 1, stopped=True)
+    assert set(statuses(runs).values()) == {"PENDING"}
+
+
+def test_settling_leaves_what_others_have_taken(runs: Runs, pending_runs: Fill):
+    pending_runs([{}] * 2)
+    claims, _ = claim(runs, 1, [2])
+    claims.give_back()
+    claim(runs, 1, [2])
+    put_in_order(claims, -9, stopped=False)
+    assert set(statuses(runs).values()) == {"RUNNING"}
+
+
+def test_runs_that_cannot_be_given_back_are_told_of(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def connect() -> None:
+        raise DatabaseError("no database answers")
+
+    monkeypatch.setattr("experiments.aftermath.connect", connect)
+    settle(Assignment("study", 1), -9, stopped=False)
+    assert capsys.readouterr().out.endswith("stays RUNNING: no database answers\n")
