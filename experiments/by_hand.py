@@ -23,7 +23,7 @@ def train_one(config: RunConfig) -> dict[str, Any]:
     options, line = WorkerOptions.from_environment(), ProgressLine(seconds=5.0)
 
     def show(progress: Progress) -> None:
-        if not progress.runs_done:
+        if 0 < progress.epochs_done < progress.epochs_total:  # how it ended is told afterwards
             line.show(training_progress(progress))
 
     ((_, outcome),) = train_each([config], device=options.device, networks=options.networks, progress=show)

@@ -79,10 +79,9 @@ def _has_convolutions(model: str, inputs: tuple[int, ...], classes: int) -> bool
 @cache
 def _elements(model: str, inputs: tuple[int, ...], classes: int, batch_norm: bool) -> tuple[int, int]:
     """Activations of one sample, over all layers, and parameters of one network."""
-    with torch.device("meta"):
+    activations, x = prod(inputs), torch.zeros(1, *inputs)
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
         network = models.build(model, inputs, classes, batch_norm).eval()
-        x = torch.empty(1, *inputs)
-        activations = prod(inputs)
         for layer in network:
             x = layer(x)
             activations += x.numel()

@@ -54,9 +54,10 @@ def evaluate(
     correct = torch.zeros(len(configs), dtype=torch.int64, device=device)
     nonfinite = torch.zeros(len(configs), dtype=torch.int64, device=device)
     pack.eval()
+    state = pack.chosen_state(members)
     for start, x, y in validation_blocks(data, BLOCK, device):
         inject = noise.at(epoch, start // BLOCK, audit=audit if start == 0 else None)
-        logits = pack.forward_members(members, x.expand(len(configs), *x.shape), inject)
+        logits = pack.forward_with(state, x.expand(len(configs), *x.shape), inject)
         finite = logits.isfinite().all(-1)
         answers = torch.where(finite, logits.argmax(-1), data.constant_answer)
         correct += (answers == y).sum(1)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,11 +51,13 @@ class Job:
 
     Attributes
     ----------
+    configs
+        The runs, by their index.
     networks
         The folder through which processes share networks trained without noise, if any.
     """
 
-    configs: Sequence[RunConfig]
+    configs: Mapping[int, RunConfig]
     device: torch.device
     data_root: Path | str | None
     networks: Path | str | None
@@ -98,7 +101,8 @@ class Job:
         except Stopped:
             raise
         except Exception as error:
-            emit(EpochsDone(-epochs))
+            if epochs:
+                emit(EpochsDone(-epochs))
             return _failure(error)
 
 
@@ -174,7 +178,8 @@ class _PackRun:
         )
         for config, network in zip(configs, trained, strict=True):
             if self.networks is not None and not config.noisy:
-                self.networks.save(config, network)
+                with contextlib.suppress(OSError):  # sharing saves time, no more: a full disk costs no result
+                    self.networks.save(config, network)
         return trained
 
     def _inference_only(self, trained: Sequence[Trained]) -> dict[int, Evaluation | Failure]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import signal
 import sys
 from multiprocessing.connection import Connection
@@ -11,7 +12,6 @@ import torch
 from walking_noise.errors import Stopped
 from walking_noise.job import Job
 from walking_noise.lanes import IDLE
-from walking_noise.packing import Training
 
 
 def main(descriptor: int) -> None:
@@ -29,8 +29,8 @@ def main(descriptor: int) -> None:
         job: Job = connection.recv()
         while True:
             connection.send(IDLE)
-            members: list[Training] = connection.recv()
-            job.run(members, connection.send, check)
+            members, configs = connection.recv()
+            dataclasses.replace(job, configs=configs).run(members, connection.send, check)
     except (EOFError, ConnectionError, Stopped):
         return
 

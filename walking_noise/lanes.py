@@ -8,14 +8,17 @@ with its parent.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, Pipe, wait
 from pathlib import Path
 
+from walking_noise.config import RunConfig
+from walking_noise.errors import WalkingNoiseError
 from walking_noise.job import EpochsDone, Event, Job, RunEnded
 from walking_noise.packing import Training
 from walking_noise.results import Failure
@@ -55,13 +58,13 @@ class _Lane:
     started: bool = False
     idle: bool = False
 
-    def give(self, pack: list[Training]) -> None:
-        self.pack, self.epochs, self.idle = pack, 0, False
+    def give(self, pack: list[Training], configs: Mapping[int, RunConfig]) -> None:
+        self.pack, self.idle = pack, False
         with contextlib.suppress(OSError):  # it has died: that is heard next
-            self.connection.send(pack)
+            self.connection.send((pack, configs))
 
     def rest(self) -> None:
-        self.pack, self.started, self.idle = [], True, True
+        self.pack, self.epochs, self.started, self.idle = [], 0, True, True
 
     def wait(self) -> None:
         """See a process off that has closed its end of the pipe, so that its own exit status is known."""
@@ -93,7 +96,8 @@ class _Crew:
         """Give waiting packs to idle lanes, and start lanes for what is left."""
         for lane in self.lanes.values():
             if lane.idle and self.waiting:
-                lane.give(self.waiting.pop(0))
+                pack = self.waiting.pop(0)
+                lane.give(pack, {index: self.job.configs[index] for training in pack for index in training.runs})
         starting = sum(not lane.started for lane in self.lanes.values())
         for _ in range(min(len(self.waiting) - starting, self.count - len(self.lanes))):
             lane = _start(self.job)
@@ -121,7 +125,7 @@ class _Crew:
     def _after_death(self, lane: _Lane) -> Iterator[Event]:
         how = f"(exit status {lane.process.returncode})"
         if not lane.started:
-            raise RuntimeError(f"a training process could not start {how}")
+            raise WalkingNoiseError(f"a training process could not start {how}; what it said stands above")
         left = [training for training in lane.pack if not self.ended.issuperset(training.runs)]
         yield EpochsDone(_epochs(lane.pack) - _epochs(left) - lane.epochs)
         if len(left) > 1:
@@ -153,5 +157,5 @@ def _start(job: Job) -> _Lane:
     )
     theirs.close()
     with contextlib.suppress(OSError):  # it has died: that is heard next
-        ours.send(job)
+        ours.send(dataclasses.replace(job, configs={}))
     return _Lane(process, ours)

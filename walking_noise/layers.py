@@ -18,6 +18,9 @@ from torch.func import functional_call
 
 from walking_noise.points import NoisePoint
 
+RANDOM = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.RReLU)
+"""Layers that draw from torch's global generator, and so depend on what else is drawn."""
+
 
 def _stacked(tensors: Sequence[Tensor]) -> nn.Parameter:
     return nn.Parameter(torch.stack([tensor.detach() for tensor in tensors]))
@@ -148,17 +151,24 @@ def pack_layer(members: Sequence[nn.Module]) -> nn.Module:
     Only plain torch layers have one of their own; a subclass may compute anything, and runs member by member.
     """
     first = members[0]
+    if any(isinstance(module, RANDOM) for module in first.modules()):
+        raise ValueError(f"{type(first).__name__} draws random numbers that are not its run's own")
     if type(first) in (nn.ReLU, NoisePoint):
         return first
     if type(first) in (nn.MaxPool2d, nn.Flatten):
         return SampleBySample(first)
-    if type(first) is nn.Linear and first.bias is not None:
+    if type(first) is nn.Linear and first.bias is not None and not _is_tiny(first):
         return PackedLinear(cast(Sequence[nn.Linear], members))
     if type(first) is nn.Conv2d and _is_plain_convolution(first):
         return PackedConv2d(cast(Sequence[nn.Conv2d], members))
     if type(first) in (nn.BatchNorm1d, nn.BatchNorm2d) and _is_plain_batch_norm(cast(nn.BatchNorm1d, first)):
         return PackedBatchNorm(cast(Sequence[nn.BatchNorm1d], members))
     return MemberByMember(members)
+
+
+def _is_tiny(layer: nn.Linear) -> bool:
+    """Whether a CPU multiplies such a matrix alone in another way than in a batch, and rounds it otherwise."""
+    return layer.in_features <= 50 and layer.out_features <= 10
 
 
 def _is_plain_convolution(layer: nn.Conv2d) -> bool:

@@ -62,10 +62,12 @@ class Pack(nn.Module):
         """Every parameter and buffer, ``(K, …)``, detached, under its dotted name."""
         return dict(self.state_dict())
 
-    def forward_members(self, members: Sequence[int], x: Tensor, inject: Inject) -> Tensor:
-        """Logits ``(len(members), B, classes)`` of chosen members, each as often as it is named."""
-        chosen = torch.tensor(members, device=x.device)
-        state = {name: tensor[chosen] for name, tensor in self.stacked_state().items()}
+    def chosen_state(self, members: Sequence[int]) -> dict[str, Tensor]:
+        """The parameters and buffers ``(len(members), …)`` of chosen members, each as often as it is named."""
+        return {name: tensor[list(members)] for name, tensor in self.stacked_state().items()}
+
+    def forward_with(self, state: dict[str, Tensor], x: Tensor, inject: Inject) -> Tensor:
+        """As the forward pass, with the parameters and buffers that :meth:`chosen_state` gave."""
         logits: Tensor = functional_call(self, state, (x, inject))
         return logits
 

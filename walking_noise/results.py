@@ -27,7 +27,7 @@ class Result:
     training_loss
         Mean cross-entropy of every epoch; None where it was not finite.
     mean_abs_weight
-        Mean absolute weight of each conv and linear layer after training.
+        Mean absolute weight of each conv and linear layer after training; None where it is not finite.
     outcome
         ``trained``; ``overflow``: float32 could not hold the logits of finite weights; ``diverged``: the weights
         themselves are not finite. The latter two are results, with the accuracy they had.
@@ -51,7 +51,7 @@ class Result:
     last_accuracies: list[float]
     validation_curve: list[float] | None
     training_loss: list[float | None]
-    mean_abs_weight: dict[str, float]
+    mean_abs_weight: dict[str, float | None]
     outcome: str
     overflow_epoch: int | None
     diverged_epoch: int | None
@@ -99,8 +99,8 @@ def result_of(
         accuracy=sum(last) / len(last),
         last_accuracies=last,
         validation_curve=[evaluation.accuracy for evaluation in passes] if config.evaluation.curve else None,
-        training_loss=[loss if math.isfinite(loss) else None for loss in trained.training_loss],
-        mean_abs_weight=trained.mean_abs_weight,
+        training_loss=[_finite(loss) for loss in trained.training_loss],
+        mean_abs_weight={name: _finite(weight) for name, weight in trained.mean_abs_weight.items()},
         outcome="overflow" if overflow_epoch else "diverged" if trained.diverged_epoch else "trained",
         overflow_epoch=overflow_epoch,
         diverged_epoch=trained.diverged_epoch,
@@ -114,6 +114,10 @@ def result_of(
         device=device,
         provenance=provenance,
     )
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def _first_overflow(passes: list[Evaluation], epochs: int) -> int | None:

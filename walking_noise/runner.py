@@ -85,7 +85,7 @@ def train_each(configs: Sequence[RunConfig], **options: Unpack[Options]) -> Iter
     kinds = {config.pack_key: config for config in configs}
     together = {key: pack_size or capacity.trained_together(config, device) for key, config in kinds.items()}
     planned = list(packs(configs, together, lanes))
-    job = Job(configs, device, options.get("data_root"), options.get("networks"))
+    job = Job(dict(enumerate(configs)), device, options.get("data_root"), options.get("networks"))
     tally = _Tally(len(configs), planned, options.get("progress"))
 
     def check() -> None:

@@ -11,8 +11,8 @@ from typing import Any
 Check = Callable[[Any], Any]
 """Returns the value in its normal form, or raises ValueError with what is allowed."""
 
-LARGEST = 3.4e38
-"""The largest number that float32 holds."""
+LARGEST = 1e37
+"""The largest number allowed: of a level, float32 must also hold draws of many times its size."""
 
 SMALLEST = 1.2e-38
 """The smallest positive number that float32 holds with all its digits."""

@@ -20,14 +20,14 @@ def without_filters(shell: Shell) -> dict[str, str]:
 
 
 def test_a_run_by_hand_needs_no_database(shell: Shell, tmp_path: Path):
-    command = ("python", TRAIN, "with", "noise.std=0.5", "noise.point=2", "training.epochs=1", "seed=4")
+    command = ("python", TRAIN, "with", "noise.std=0.5", "noise.point=2", "training.epochs=2", "seed=4")
     environment = without_filters(shell) | {"XDG_CONFIG_HOME": str(tmp_path)}
     finished = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=120)
     result = json.loads(finished.stdout)
-    assert result["epochs"] == 1
+    assert result["epochs"] == 2
     assert "Warning" not in finished.stderr
     assert result["audit"]["inference"]["std_add"][2] == pytest.approx(0.5, rel=0.1)
-    assert "100% trained\n" in finished.stderr
+    assert "50% trained, 0:0" in finished.stderr
     assert finished.stderr.splitlines()[-1] == f"accuracy {result['accuracy']:.3f} (trained)"
 
 

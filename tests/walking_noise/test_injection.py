@@ -284,7 +284,7 @@ def test_a_network_without_noise_computes_what_it_computes_without_injection(nam
 
 def test_the_kinds_of_the_papers() -> None:
     kinds = noise_kinds()
-    assert sorted(kinds) == ["additive", "mixed", "multiplicative", "none"]
+    assert {"additive", "mixed", "multiplicative", "none"} <= set(kinds)
     assert kinds["none"].levels() == Levels(0.0, 0.0)
     assert kinds["additive"].levels(std=0.3) == Levels(mul=0.0, add=0.3)
     assert kinds["multiplicative"].levels(std=0.3) == Levels(mul=0.3, add=0.0)

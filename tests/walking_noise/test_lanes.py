@@ -21,7 +21,7 @@ from walking_noise.job import EpochsDone, Event, Job, RunEnded
 from walking_noise.lanes import IDLE, run_in_lanes
 from walking_noise.packing import Training
 
-JOB = Job([], torch.device("cpu"), None, None)
+JOB = Job(dict.fromkeys(range(500), RunConfig()), torch.device("cpu"), None, None)
 Behaviour = Callable[[Connection], None]
 
 
@@ -74,7 +74,7 @@ class Fakes:
         while True:
             self.ready.release()
             connection.send(IDLE)
-            finish(connection.recv(), connection)
+            finish(connection.recv()[0], connection)
 
     def left_alive(self) -> list[FakeProcess]:
         return [process for process in self.started if process.thread.is_alive()]
@@ -82,6 +82,7 @@ class Fakes:
 
 def finish(members: list[Training], connection: Connection) -> None:
     for training in members:
+        connection.send(EpochsDone(training.config.training.epochs))
         for index in training.runs:
             connection.send(RunEnded(index, Failure("done")))
 
@@ -112,8 +113,10 @@ def within(seconds: float) -> Callable[[], None]:
 
 
 def ended(planned: list[list[Training]], count: int) -> dict[int, str]:
-    """How every run ended, each once."""
+    """How every run ended, each once; every epoch is counted once, whoever did it."""
     events: list[Event] = list(run_in_lanes(JOB, planned, count, within(3)))
+    epochs = sum(event.count for event in events if isinstance(event, EpochsDone))
+    assert epochs == sum(training.config.training.epochs for members in planned for training in members)
     finished = [event for event in events if isinstance(event, RunEnded)]
     assert len({event.index for event in finished}) == len(finished)
     return {event.index: cast(Failure, event.outcome).error for event in finished}
@@ -137,7 +140,7 @@ def dies_with_its_pack(connection: Connection) -> None:
 
 def dies_half_way(connection: Connection) -> None:
     connection.send(IDLE)
-    finish(connection.recv()[:1], connection)
+    finish(connection.recv()[0][:1], connection)
 
 
 def dies_in_the_middle_of_a_message(connection: Connection) -> None:
@@ -170,7 +173,7 @@ def test_the_fault_that_kills_lanes_is_found(fakes: Fakes) -> None:
     def poisoned(connection: Connection) -> None:
         while True:
             connection.send(IDLE)
-            members = connection.recv()
+            members, _ = connection.recv()
             for training in members:
                 if 5 in training.runs:
                     return
@@ -201,13 +204,13 @@ def test_lanes_without_work_take_over_what_a_dead_one_left(count: int, fakes: Fa
 def test_a_lane_without_work_that_dies_is_not_missed(fakes: Fakes) -> None:
     def dies_idle(connection: Connection) -> None:
         connection.send(IDLE)
-        finish(connection.recv(), connection)
+        finish(connection.recv()[0], connection)
         connection.send(IDLE)
         time.sleep(0.05)
 
     def slow(connection: Connection) -> None:
         connection.send(IDLE)
-        members = connection.recv()
+        members, _ = connection.recv()
         time.sleep(0.5)
         finish(members, connection)
         connection.send(IDLE)
@@ -304,7 +307,7 @@ def test_a_stop_ends_a_process_at_once(processes: list[lanes._Lane]) -> None:
         if begun:
             raise Stopped("stop")
 
-    job = Job([], torch.device("cpu"), None, None)
+    job = Job(dict.fromkeys(range(2), RunConfig()), torch.device("cpu"), None, None)
     long = [Training(run(noise__std=0.5, seed=seed, training__epochs=100_000), own=[seed]) for seed in range(2)]
     events = run_in_lanes(job, [long], 1, check)
     assert next(events) == EpochsDone(2)
@@ -318,10 +321,10 @@ def test_a_stop_ends_a_process_at_once(processes: list[lanes._Lane]) -> None:
 def test_a_process_ends_with_its_parent_and_not_before() -> None:
     """Ctrl-C and a batch system's signals reach the whole group: only the parent decides what they mean."""
     config = run(noise__std=0.5, training__epochs=100_000)
-    lane = lanes._start(Job([config], torch.device("cpu"), None, None))
+    lane = lanes._start(Job({0: config}, torch.device("cpu"), None, None))
     try:
         assert lane.connection.recv() is IDLE
-        lane.connection.send([Training(config, own=[0])])
+        lane.connection.send(([Training(config, own=[0])], {0: config}))
         assert lane.connection.recv() == EpochsDone(1)
         os.kill(lane.process.pid, signal.SIGINT)
         os.kill(lane.process.pid, signal.SIGTERM)

@@ -29,7 +29,8 @@ class Doubled(nn.Linear):
 IMAGE = (4, 8, 8)
 CASES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], type[nn.Module]]] = {
     # how one is made, the shape of a sample, the packed layer that stands for many
-    "linear": (lambda: nn.Linear(12, 7), (12,), PackedLinear),
+    "linear": (lambda: nn.Linear(12, 17), (12,), PackedLinear),
+    "tiny linear": (lambda: nn.Linear(12, 7), (12,), MemberByMember),
     "linear without bias": (lambda: nn.Linear(12, 7, bias=False), (12,), MemberByMember),
     "linear on rows": (lambda: nn.Linear(8, 7), IMAGE, nn.Module),
     "conv": (lambda: nn.Conv2d(4, 6, 3), IMAGE, PackedConv2d),

@@ -18,6 +18,9 @@ from walking_noise.noise.kind import Levels
 TOLERANCE = 7.0
 """Standard errors by which a measured spread may differ from the configured one: by chance once in 4e11."""
 
+ROUNDING = 1e-5
+"""By which a spread may always differ: float32 and the six digits that are kept."""
+
 
 class Audit:
     """Sums over the audited draws and activations of a pack, per noise point and member, in float64."""
@@ -72,7 +75,7 @@ def mismatch(measured: dict[str, Any], levels: Sequence[Levels], kurtosis: float
             found, draws = measured[name][point], measured["draws"][point]
             if found is None and wanted == 0:
                 continue
-            chance = TOLERANCE * math.sqrt((kurtosis - 1) / (4 * max(draws, 1)))
+            chance = max(TOLERANCE * math.sqrt((kurtosis - 1) / (4 * max(draws, 1))), ROUNDING)
             if found is None or wanted == 0 or draws == 0 or abs(found / wanted - 1) > chance:
                 return f"noise point {point}: {name} {wanted:g} was configured, {found} was injected"
     return None
