@@ -15,7 +15,7 @@ from walking_noise import RunConfig, capacity, data
 from walking_noise.training import train_pack
 
 CPU = torch.device("cpu")
-ROUNDS = 5
+ROUNDS = 3
 
 
 def seconds_per_run_step(configs: list[RunConfig], together: int, samples: data.DataSet) -> float:
@@ -31,7 +31,7 @@ def seconds_per_run_step(configs: list[RunConfig], together: int, samples: data.
 @pytest.mark.parametrize("model", ["mlp", "lenet5"])
 def test_packed_against_run_by_run(model: str, noise: str, batch_norm: bool) -> None:
     torch.set_num_threads(1)
-    runs = capacity.CPU_PACK if model == "mlp" else 4
+    runs = capacity.CPU_PACK if model == "mlp" else 2
     samples = data.load("mnist5k")
     settings = {"model.name": model, "model.batch_norm": batch_norm, "training.epochs": 1 if model == "lenet5" else 4}
     configs = [
