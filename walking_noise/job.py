@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -80,7 +81,7 @@ class Job:
             outcomes = self._attempt(members, emit, check)
         if isinstance(outcomes, Failure):
             emit(EpochsDone(sum(training.config.training.epochs for training in members)))
-            outcomes = [RunEnded(index, outcomes) for training in members for index in training.runs]
+            outcomes = _all_failed(members[0], outcomes)
         for event in outcomes:
             emit(event)
 
@@ -104,6 +105,16 @@ class Job:
             if epochs:
                 emit(EpochsDone(-epochs))
             return _failure(error)
+
+
+def _all_failed(training: Training, failure: Failure) -> list[RunEnded]:
+    """The failure of a network is that of all runs that share it; each says so."""
+    if failure.trace and len(training.runs) > 1:
+        shared = (
+            f"the network that {len(training.runs)} runs share (training key {training.config.training_key}) failed"
+        )
+        failure = dataclasses.replace(failure, error=f"{shared}: {failure.error}")
+    return [RunEnded(index, failure) for index in training.runs]
 
 
 def _failure(error: Exception) -> Failure:
