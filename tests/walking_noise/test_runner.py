@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -277,6 +277,18 @@ def test_a_shared_training_that_fails_is_tried_again(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(job, "train_pack", fails_once)
     assert {type(outcome) for outcome in outcomes(GRID[:6])} == {Result}
+
+
+def test_a_shared_training_that_keeps_failing_is_named_by_all_who_need_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*more: Any, **how: Any) -> list[Trained]:
+        raise RuntimeError("a lasting fault")
+
+    monkeypatch.setattr(job, "train_pack", fails)
+    shared = [run(), run(noise__std=0.5, noise__in_training=False)]
+    network = f"the network that 2 runs share (training key {shared[0].training_key})"
+    assert [cast(Failure, outcome).error for outcome in outcomes(shared)] == [
+        f"{network} failed: RuntimeError: a lasting fault"
+    ] * 2
 
 
 def test_runs_that_share_a_network_fail_alone(monkeypatch: pytest.MonkeyPatch) -> None:
