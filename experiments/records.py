@@ -122,7 +122,12 @@ class Records:
             return
         held, self._held = self._held, {}
         updates = [UpdateOne(self.claims.held_run(run), {"$set": fields}) for run, fields in held.items()]
-        if self._write(updates).matched_count < len(held):
+        try:
+            complete = self._write(updates).matched_count == len(held)
+        except PyMongoError:
+            self._held = held | self._held
+            raise
+        if not complete:
             self._find_lost(held)
 
     def _find_lost(self, ids: Collection[int]) -> None:

@@ -97,9 +97,9 @@ class Job:
             emit(EpochsDone(done))
 
         try:
-            with _one_thread():
+            with _reproducibly():
                 return _PackRun(self, members, count, check).outcomes()
-        except Stopped:
+        except (Stopped, torch.AcceleratorError):  # after the latter the device is of no use to any run
             raise
         except Exception as error:
             if epochs:
@@ -126,12 +126,16 @@ def _failure(error: Exception) -> Failure:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
-    """One thread for torch on the CPU: the order of its sums, and so a result's last bit, depends on their number."""
+def _reproducibly() -> Iterator[None]:
+    """One thread on the CPU, since the order of its sums depends on their number; no shortcuts of a GPU's convolutions.
+
+    TensorFloat-32, which torch allows in convolutions by default, rounds to 10 bits: low noise levels would vanish.
+    """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        yield
+        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+            yield
     finally:
         torch.set_num_threads(threads)
 
@@ -214,6 +218,8 @@ class _PackRun:
         configs = [self.configs[index] for index in indices]
         try:
             scores = evaluate(pack, members, configs, self.data, configs[0].training.epochs, audited=True)
+        except torch.AcceleratorError:
+            raise
         except Exception as error:
             failure = _failure(error)
         else:

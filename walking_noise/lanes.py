@@ -124,6 +124,9 @@ class _Crew:
 
     def _after_death(self, lane: _Lane) -> Iterator[Event]:
         how = f"(exit status {lane.process.returncode})"
+        if not lane.started and self.lanes:
+            self.count = len(self.lanes)
+            return
         if not lane.started:
             raise WalkingNoiseError(f"a training process could not start {how}; what it said stands above")
         left = [training for training in lane.pack if not self.ended.issuperset(training.runs)]

@@ -12,6 +12,7 @@ import torch
 
 from walking_noise.config import RunConfig
 from walking_noise.evaluation import Evaluation
+from walking_noise.provenance import code_digest
 from walking_noise.training import Trained
 from walking_noise.version import __version__
 
@@ -20,7 +21,7 @@ CHECKSUM = 16
 
 
 class Networks:
-    """A folder of trained networks by training key, version of this software and kind of device.
+    """A folder of trained networks, by training key and by what trained them: this code, torch, the kind of device.
 
     Files appear whole or not at all; one that is damaged counts as absent, is trained anew and replaced.
     """
@@ -61,4 +62,5 @@ class Networks:
                 raise
 
     def _path(self, config: RunConfig) -> Path:
-        return self.folder / f"{config.training_key}-{__version__}-{self._device}.pt"
+        made_by = f"{__version__} {code_digest()} {torch.__version__} {self._device}"
+        return self.folder / f"{config.training_key}-{hashlib.blake2b(made_by.encode(), digest_size=8).hexdigest()}.pt"

@@ -60,7 +60,7 @@ class PackedAdam:
             means,
             squares,
             [],
-            [torch.tensor(step + 1, device=row.device) for row in parameters],
+            [torch.tensor(step + 1, device=parameters[0].device)] * len(parameters),
             lr=rate,
             beta1=BETAS[0],
             beta2=BETAS[1],
@@ -74,11 +74,12 @@ class PackedAdam:
 def _in_rows(tensors: Sequence[Tensor], members: slice) -> list[Tensor]:
     """The chosen members' parts, as whole tensors where each member fills whole vectors, else member by member.
 
-    The kernel rounds the elements left over at the end of a tensor in another way than those in full vectors, so a
-    member's elements must stand in the same place of a vector whatever the size of the pack.
+    The kernel for CPUs rounds the elements left over at the end of a tensor in another way than those in full
+    vectors, so a member's elements must stand in the same place of a vector whatever the size of the pack.
     """
     rows: list[Tensor] = []
     for tensor in tensors:
         chosen = tensor[members]
-        rows.extend([chosen] if tensor[0].numel() % VECTOR == 0 else chosen.unbind(0))
+        whole = tensor.device.type != "cpu" or tensor[0].numel() % VECTOR == 0
+        rows.extend([chosen] if whole else chosen.unbind(0))
     return rows

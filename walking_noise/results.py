@@ -91,6 +91,8 @@ def result_of(
 ) -> Result:
     """Put together a run's result; ``inference_only`` is its one pass if it has noise at inference only."""
     passes = [inference_only] if inference_only else trained.evaluations
+    if not config.evaluation.curve:  # another run of the same network may have asked for its curve
+        passes = passes[-LAST_EPOCHS:]
     last = [evaluation.accuracy for evaluation in passes[-LAST_EPOCHS:]]
     overflow_epoch = trained.overflow_epoch
     if overflow_epoch is None and trained.diverged_epoch is None:

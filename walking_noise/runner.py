@@ -114,25 +114,36 @@ def _one_after_the_other(
     """Run packs in this process. Epochs are counted at once, as nothing can be yielded while a pack trains."""
     for members in planned:
         ended: list[RunEnded] = []
-        own_errors: list[Exception] = []
+        caller = _Caller()
 
-        def emit(event: Event, ended: list[RunEnded] = ended, own_errors: list[Exception] = own_errors) -> None:
+        def emit(event: Event, ended: list[RunEnded] = ended, caller: _Caller = caller) -> None:
             if isinstance(event, RunEnded):
                 ended.append(event)
-                return
-            try:
-                tally.count(event)
-            except Exception as error:  # the caller's, not the pack's
-                own_errors.append(error)
-                raise Stopped("the caller's progress failed") from error
+            else:
+                caller.call(lambda: tally.count(event))
+
+        def check_caller(caller: _Caller = caller) -> None:
+            caller.call(check)
 
         try:
-            job.run(members, emit, check)
+            job.run(members, emit, check_caller)
         except Stopped:
-            if own_errors:
-                raise own_errors[0] from None
-            raise
+            yield from ended
+            raise caller.error or Stopped("training was asked to stop") from None
         yield from ended
+
+
+class _Caller:
+    """Calls the caller's functions while a pack trains; an error of theirs stops the pack and is not the pack's."""
+
+    error: Exception | None = None
+
+    def call(self, function: Callable[[], None]) -> None:
+        try:
+            function()
+        except Exception as error:
+            self.error = error
+            raise Stopped("the caller's own function failed") from error
 
 
 class _Tally:

@@ -142,3 +142,12 @@ def test_a_document_has_what_the_analysis_reads(digits: DataSet) -> None:
     assert (document["accuracy"], document["epochs"], document["pack_size"]) == (0.5, 2, 4)
     curve = result(digits, trained(*passes(0.25)), settings={"evaluation.curve": True}).to_document()
     assert set(curve) == KEYS | {"validation_curve"}
+
+
+def test_passes_that_another_run_asked_for_change_nothing(digits: DataSet) -> None:
+    """A run that shares its network with one that keeps its curve looks at its own five passes only."""
+    lost = [0.5, 0, 0, 0, 0, 0]
+    network = trained(*(Evaluation(0.1, share, AUDIT) for share in lost), training_loss=[1.0] * 6)
+    done = result(digits, network, settings={})
+    assert (done.outcome, done.overflow_epoch) == ("trained", None)
+    assert len(done.last_accuracies) == 5

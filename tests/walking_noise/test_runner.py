@@ -375,6 +375,14 @@ def test_a_last_batch_of_one_sample_is_no_riddle(few: DataSet) -> None:
     assert isinstance(outcomes([run(training__batch_size=size)])[0], Result)
 
 
+def test_an_error_of_the_callers_stop_is_not_a_packs() -> None:
+    def broken() -> bool:
+        raise ConnectionError("the database is gone")
+
+    with pytest.raises(ConnectionError, match="the database is gone"):
+        train([run(seed=seed) for seed in range(4)], stop=broken, **HERE)
+
+
 def test_a_callers_own_error_reaches_the_caller() -> None:
     told: list[Progress] = []
 
