@@ -220,6 +220,11 @@ def test_a_lane_without_work_that_dies_is_not_missed(fakes: Fakes) -> None:
     assert ended(packs(1, 1), 2) == done(2)
 
 
+def test_a_lane_that_cannot_start_leaves_its_work_to_the_others(fakes: Fakes) -> None:
+    fakes.behaviours = [lambda connection: None]
+    assert ended(packs(1, 1, 1), 2) == done(3)
+
+
 def test_lanes_that_cannot_start_are_an_error(fakes: Fakes) -> None:
     fakes.behaviours = [lambda connection: None] * 9
     with pytest.raises(Exception, match="a training process could not start"):
