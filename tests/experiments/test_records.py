@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pymongo.errors import AutoReconnect
 
 from experiments import records as module
 from experiments.assignment import Assignment
@@ -94,6 +95,25 @@ def test_finished_runs_are_written_together(runs: Runs, begun: Records, result: 
     assert begun.poll()
     assert document(runs, 2)["status"] == document(runs, 3)["status"] == "COMPLETED"
     assert begun.unfinished == {1}
+
+
+def test_finished_runs_are_kept_while_the_database_is_away(begun: Records, result: Result, monkeypatch):
+    away = True
+    write = begun._write
+
+    def unreliable(updates):
+        if away:
+            raise AutoReconnect("away")
+        return write(updates)
+
+    monkeypatch.setattr(begun, "_write", unreliable)
+    begun.finish(1, result)
+    with pytest.raises(AutoReconnect):
+        begun.flush()
+    away = False
+    begun.flush()
+    assert begun.claims.runs.count_documents({"_id": 1, "status": "COMPLETED"}) == 1
+    assert begun.lost == set()
 
 
 def test_a_cancelled_run_stays_cancelled(runs: Runs, begun: Records, result: Result, monkeypatch):
