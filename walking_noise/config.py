@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
 from walking_noise import canonical
@@ -82,15 +83,28 @@ def _flatten(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[st
             yield f"{prefix}{name}", value
 
 
-def _build(cls: type[Any], given: Mapping[str, Any], prefix: str) -> Any:
+def _build(cls: Any, given: Mapping[str, Any], prefix: str) -> Any:
     values = {}
-    for field in dataclasses.fields(cls):
-        name = prefix + field.name
-        if dataclasses.is_dataclass(field.default):
-            values[field.name] = _build(type(field.default), given, f"{name}.")
+    for field, group, check_value in _fields(cls):
+        name = prefix + field
+        if group is not None:
+            values[field] = _build(group, given, f"{name}.")
         elif name in given:
             try:
-                values[field.name] = field.metadata["check"](given[name])
+                values[field] = check_value(given[name])
             except ValueError as error:
                 raise refused(name, given[name], str(error)) from None
     return cls(**values)
+
+
+@cache
+def _fields(cls: Any) -> list[tuple[str, Any, Any]]:
+    """Of each field its name, its type if it is a group of settings, and its check if it is not."""
+    return [
+        (
+            field.name,
+            type(field.default) if dataclasses.is_dataclass(field.default) else None,
+            field.metadata.get("check"),
+        )
+        for field in dataclasses.fields(cls)
+    ]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import math
 import numbers
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
+from functools import cache
+from operator import attrgetter
 from typing import Any
 
 Check = Callable[[Any], Any]
@@ -23,14 +25,25 @@ def setting(default: Any, check: Check) -> Any:
     return dataclasses.field(default=default, metadata={"check": check})
 
 
-def leaves(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield every setting of a nested configuration as ``(dotted name, value)``."""
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        if dataclasses.is_dataclass(value):
-            yield from leaves(value, f"{prefix}{field.name}.")
-        else:
-            yield prefix + field.name, value
+def leaves(config: Any) -> Iterable[tuple[str, Any]]:
+    """Every setting of a nested configuration as ``(dotted name, value)``."""
+    kind: Any = type(config)
+    return zip(_names(kind), _values_of(kind)(config), strict=True)
+
+
+@cache
+def _names(kind: Any) -> tuple[str, ...]:
+    found: list[str] = []
+    for field in dataclasses.fields(kind):
+        group: Any = type(field.default)
+        nested = dataclasses.is_dataclass(group)
+        found += [f"{field.name}.{name}" for name in _names(group)] if nested else [field.name]
+    return tuple(found)
+
+
+@cache
+def _values_of(kind: Any) -> attrgetter[Any]:
+    return attrgetter(*_names(kind))
 
 
 def integer(low: int, high: int = 2**63 - 1) -> Check:
@@ -67,6 +80,8 @@ def real(low: float, high: float = math.inf, *, open_low: bool = False) -> Check
 
 def flag(value: Any) -> bool:
     """True or false."""
+    if isinstance(value, str) and value.capitalize() in ("True", "False"):
+        raise ValueError(f"allowed are true and false, this is text; on the command line write {value.capitalize()}")
     if not isinstance(value, bool):
         raise ValueError("allowed are true and false")
     return value

@@ -1,0 +1,233 @@
+"""Measuring how fast this device trains and evaluates a kind of pack.
+
+The inputs are random and of the right shape; of the data sets only the shapes count, so that none has to be there, and
+augmentation is not measured. Every run has both terms of noise at one point, the next run at the next point: most of
+the studies' runs walk. On a CPU one process for each core does the same at the same time, as workers do.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import platform
+import statistics
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from experiments.throughput import Device, Kind, Rate
+from walking_noise import RunConfig, Stopped, capacity
+from walking_noise.data import DataSet
+from walking_noise.data.transform import gather
+from walking_noise.determinism import reproducibly
+from walking_noise.evaluation import BLOCK, evaluate
+from walking_noise.pack import Pack, initialised
+from walking_noise.training import train_pack
+
+STUDIED = (
+    ("mnist", "mlp"),
+    ("mnist", "lenet5"),
+    ("cifar10", "mlp"),
+    ("cifar10", "lenet5"),
+    ("gsc", "mlp"),
+    ("gsc", "cnn_s"),
+)
+"""Models and data sets whose packs differ; Fashion-MNIST is as MNIST, SVHN as CIFAR-10."""
+BATCH_SIZES = {"gsc": 512}
+"""Of training, where it is not the default."""
+ROUNDS = 3
+STEPS = 16
+"""Training steps of an epoch here."""
+SECONDS = 0.5
+"""The least that a round takes."""
+
+
+def studied(models: Iterable[str] | None = None) -> list[RunConfig]:
+    """A run of each kind of pack that the studies have, or those of some models."""
+    chosen = None if models is None else set(models)
+    return [
+        RunConfig.from_dict(
+            {
+                "data.name": data,
+                "model.name": model,
+                "model.batch_norm": batch_norm,
+                "noise.kind": "mixed",
+                "noise.std_mul": 0.5,
+                "noise.std_add": 0.5,
+                "noise.point": 0,
+                "training.epochs": 10**6,
+                "training.batch_size": BATCH_SIZES.get(data, 128),
+            }
+        )
+        for data, model in STUDIED
+        if chosen is None or model in chosen
+        for batch_norm in (False, True)
+    ]
+
+
+def device_name(device: torch.device) -> str:
+    """As it is called by its maker; of a CPU also how many cores work here."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    named = [line.partition(":")[2].strip() for line in _processor_lines() if line.startswith("model name")]
+    return f"{capacity.lanes(device)} cores of {named[0] if named else platform.machine()}"
+
+
+def measure(configs: Iterable[RunConfig], device: torch.device) -> Iterator[Rate]:
+    """The speed of each kind of pack, in turn."""
+    lanes = capacity.lanes(device)
+    if lanes == 1:
+        yield from (_combined(config, device, [_rounds(config, device)]) for config in configs)
+        return
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    with ProcessPoolExecutor(lanes, context, initializer=_meet, initargs=(context.Barrier(lanes),)) as executor:
+        for config in configs:
+            futures = [executor.submit(_rounds, config, device) for _ in range(lanes)]
+            yield _combined(config, device, [future.result() for future in futures])
+
+
+def measured_device(device: torch.device, rates: Iterable[Rate]) -> Device:
+    """What was measured of the device that is here."""
+    return Device(device_name(device), capacity.lanes(device), tuple(rates))
+
+
+_barrier: Barrier | None = None
+
+
+def _meet(barrier: Barrier) -> None:
+    """Let the processes wait for each other, so that each of them takes one of the measurements."""
+    global _barrier
+    _barrier = barrier
+
+
+def _rounds(config: RunConfig, device: torch.device) -> list[tuple[float, float]]:
+    """Seconds of a step and of an evaluated sample, per run, in each round; the first round warms up."""
+    if _barrier is not None:
+        _barrier.wait()
+    size, points = capacity.trained_together(config, device), len(config.points)
+    configs = [
+        replace(config, seed=run, noise=replace(config.noise, point=(points // 2 + run) % points))
+        for run in range(size)
+    ]
+    data = _random_data(config).to(device)
+    with reproducibly():
+        rounds = [(_step(configs, data, device), _sample(configs, data, device)) for _ in range(ROUNDS + 1)]
+    return [(step / size, sample / size) for step, sample in rounds[1:]]
+
+
+def _step(configs: list[RunConfig], data: DataSet, device: torch.device) -> float:
+    """Seconds of a training step: of those between the first and the last of an epoch."""
+    clock = _Clock(device)
+
+    def after_batch() -> None:
+        clock.steps += 1
+        if clock.steps % STEPS == 1:
+            clock.start()
+        elif clock.steps % STEPS == 0 and clock.stop() > SECONDS:
+            raise Stopped("measured")
+
+    try:
+        train_pack(configs, data, device, after_batch=after_batch)
+    except Stopped:
+        epochs = clock.steps // STEPS
+        return clock.seconds / (epochs * (STEPS - 1))
+    raise AssertionError("a million epochs have passed")
+
+
+def _sample(configs: list[RunConfig], data: DataSet, device: torch.device) -> float:
+    """Seconds of one evaluated sample."""
+    pack = Pack([initialised(config) for config in configs]).to(device)
+    clock, passes = _Clock(device), 0
+    clock.start()
+    while not passes or clock.stop() < SECONDS / 2:
+        clock.start()
+        evaluate(pack, range(len(configs)), configs, data, epoch=1)
+        passes += 1
+    return clock.seconds / passes / len(data.validation_labels)
+
+
+class _Clock:
+    """Sums the seconds between starts and stops, once the device has done what it was given."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device, self.seconds, self.steps = device, 0.0, 0
+        self._started = 0.0
+
+    def start(self) -> None:
+        self._settle()
+        self._started = time.perf_counter()
+
+    def stop(self) -> float:
+        self._settle()
+        self.seconds += time.perf_counter() - self._started
+        self._started = time.perf_counter()
+        return self.seconds
+
+    def _settle(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+
+def _combined(config: RunConfig, device: torch.device, lanes: list[list[tuple[float, float]]]) -> Rate:
+    steps, samples = ([value[part] for rounds in lanes for value in rounds] for part in (0, 1))
+    middle = statistics.median(steps)
+    return Rate(
+        kind=Kind.of(config),
+        pack_size=capacity.trained_together(config, device),
+        step_seconds=middle,
+        sample_seconds=statistics.median(samples),
+        spread=(max(steps) - min(steps)) / middle,
+    )
+
+
+class _AsStored:
+    """Samples that are the network's input as they are."""
+
+    augments = False
+
+    def draw(self, samples: int, generator: torch.Generator) -> Tensor:
+        raise NotImplementedError
+
+    def prepare(self, stored: Tensor) -> Tensor:
+        return stored
+
+    def training_inputs(self, prepared: Tensor, samples: Tensor, drawn: Tensor | None) -> Tensor:
+        return gather(prepared, samples)
+
+    def validation_inputs(self, stored: Tensor) -> Tensor:
+        return stored
+
+
+def _random_data(config: RunConfig) -> DataSet:
+    generator = torch.Generator().manual_seed(0)
+
+    def samples(number: int) -> Tensor:
+        return torch.rand(number, *config.data.shape, generator=generator)
+
+    def labels(number: int) -> Tensor:
+        return torch.randint(config.data.classes, (number,), generator=generator)
+
+    training, validation = STEPS * config.training.batch_size, 2 * BLOCK
+    return DataSet(
+        name="random",
+        classes=config.data.classes,
+        transform=_AsStored(),
+        train_samples=samples(training),
+        train_labels=labels(training),
+        validation_samples=samples(validation),
+        validation_labels=labels(validation),
+        checksum="",
+    )
+
+
+def _processor_lines() -> list[str]:
+    try:
+        return Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return []

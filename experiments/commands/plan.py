@@ -1,0 +1,71 @@
+"""``walking-noise plan``: what grids would do."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import ArgumentParser, ArgumentTypeError, Namespace, _SubParsersAction
+from pathlib import Path
+
+from experiments.errors import UserError
+
+
+def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
+    """Add ``plan``."""
+    text = "what grids would do before anything is submitted: runs, trainings, packs, Slurm tasks, hours, disk"
+    plan = commands.add_parser("plan", help=text, description=text)
+    plan.add_argument("files", metavar="FILE", nargs="+", help="SEML files, folders of them, or patterns as **/*.yaml")
+    plan.add_argument("--collection", metavar="NAME", help="count the runs that this collection has already")
+    plan.add_argument(
+        "--max-array-size", metavar="N", type=_positive, help="tasks of a Slurm array; default: what Slurm says"
+    )
+    measured = "speeds as `walking-noise bench --save` keeps them; default: its own file, if there is one"
+    plan.add_argument("--throughput", metavar="FILE", type=Path, help=measured)
+    plan.add_argument("--json", metavar="FILE", type=Path, help="write the numbers to a file, too")
+    plan.set_defaults(run=_run)
+
+
+def _run(options: Namespace) -> int:
+    from experiments import throughput
+    from experiments.database import DatabaseError
+    from experiments.planning import site
+    from experiments.planning.grids import find
+    from experiments.planning.plan import count, default_pack_size, numbers, plan
+    from experiments.planning.table import describe
+    from experiments.planning.tally import Tally
+    from experiments.progress import ProgressLine
+    from experiments.whole_file import write_whole
+
+    if options.throughput is not None and not options.throughput.exists():
+        raise UserError(f"{options.throughput}: there is no such file; `walking-noise bench --save` makes one")
+    devices = list(throughput.read(options.throughput or throughput.default_file()).values())
+    paths = find(options.files)
+    present = None
+    if options.collection is not None:
+        try:
+            present = site.present_in(options.collection)
+        except DatabaseError as error:
+            print(f"walking-noise: {options.collection} was not looked at: {error}", file=sys.stderr)
+    line = ProgressLine()
+    outcomes = list(count(paths, line.show))
+    line.end()
+    refused = [outcome for outcome in outcomes if not isinstance(outcome, Tally)]
+    if refused:
+        for refusal in refused:
+            print(f"walking-noise: {refusal}", file=sys.stderr)
+        return 1
+    rows = plan([outcome for outcome in outcomes if isinstance(outcome, Tally)], present)
+    known = options.max_array_size or site.max_array_size()
+    array_size = known or site.USUAL_ARRAY_SIZE
+    pack_size = default_pack_size(devices[0] if devices else None)
+    if options.json is not None:
+        write_whole(options.json, json.dumps(numbers(rows, devices, pack_size), indent=1))
+    for text in describe(rows, options.collection, array_size, known is not None, devices, pack_size):
+        print(text)
+    return 0
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise ArgumentTypeError(f"{text!r} is no whole number >= 1")
+    return int(text)

@@ -1,0 +1,70 @@
+"""What runs take: trainings and passes, by what packs together, and the time a measured device needs for them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from experiments.planning.tally import Planned
+from experiments.throughput import Device, Kind
+from walking_noise import RunConfig
+from walking_noise.training import LAST_EPOCHS
+
+SAMPLES = {
+    "mnist5k": (4_000, 1_000),
+    "mnist": (60_000, 10_000),
+    "fashion_mnist": (60_000, 10_000),
+    "svhn": (73_257, 26_032),
+    "cifar10": (50_000, 10_000),
+    "gsc": (85_511, 11_005),
+}
+"""Samples that train and that validate, of the published splits; a hold-out or other words move some of them."""
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What the runs of one pack key take.
+
+    Attributes
+    ----------
+    config
+        One of the runs: its pack settings are those of all.
+    trainings
+        Different networks.
+    curves
+        Those of them that are evaluated after every epoch.
+    passes
+        Different runs with noise at inference only, one pass over the validation set each.
+    """
+
+    config: RunConfig
+    trainings: int
+    curves: int
+    passes: int
+
+    def seconds(self, device: Device) -> float | None:
+        """The time that all of it takes a device; None if it was not measured, or the data set's size is not known."""
+        rate = device.rate(Kind.of(self.config))
+        if rate is None or self.config.data.name not in SAMPLES:
+            return None
+        samples, validation = SAMPLES[self.config.data.name]
+        epochs = self.config.training.epochs
+        steps = epochs * math.ceil(samples / self.config.training.batch_size) * self.trainings
+        evaluations = epochs * self.curves + min(LAST_EPOCHS, epochs) * (self.trainings - self.curves) + self.passes
+        return (steps * rate.step_seconds + evaluations * validation * rate.sample_seconds) / device.lanes
+
+
+def demands(documents: Iterable[Planned], kinds: Mapping[str, RunConfig]) -> list[Demand]:
+    """What runs take, equal ones once and shared networks once, by pack key in the order of their first run."""
+    networks: dict[str, dict[str, bool]] = {}
+    passes: dict[str, set[str]] = {}
+    for planned in documents:
+        curve = networks.setdefault(planned.pack, {})
+        curve[planned.network] = curve.get(planned.network, False) or planned.curve
+        if planned.inference_only:
+            passes.setdefault(planned.pack, set()).add(planned.run)
+    return [
+        Demand(kinds[pack], len(curve), sum(curve.values()), len(passes.get(pack, ())))
+        for pack, curve in networks.items()
+    ]

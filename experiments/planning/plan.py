@@ -1,0 +1,161 @@
+"""The plan: every file by itself, and all of them together."""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from experiments.planning.demand import Demand, demands
+from experiments.planning.grids import GridError
+from experiments.planning.tally import Planned, Tally, tally
+from experiments.throughput import Device, Kind
+from walking_noise import RunConfig, capacity
+
+DOCUMENT_BYTES = 9_300
+"""Of a run's document without what grows with the epochs, as BSON: 8.7 kB (MLP) to 9.3 kB (LeNet-5 with BatchNorm),
+two thirds of it what SEML keeps of the environment and the sources; measured on documents of workers."""
+EPOCH_BYTES = 15.5
+"""By which an epoch makes it larger: its training loss; measured likewise."""
+CURVE_BYTES = 15.5
+"""Likewise for an epoch of the validation curve."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a file asks for, or all files together.
+
+    Attributes
+    ----------
+    runs
+        As many as the grids give.
+    documents
+        Runs that differ in their settings: what ``seml add`` makes of them.
+    distinct
+        Runs that differ in what they do: equal run keys count once.
+    present
+        Documents that are in the collection already; None if it was not looked at.
+    noisy
+        Runs trained with noise.
+    demands
+        What the distinct runs take, by pack key.
+    bytes
+        Of the documents when all runs have ended.
+    """
+
+    name: str
+    runs: int
+    documents: int
+    distinct: int
+    present: int | None
+    noisy: int
+    demands: tuple[Demand, ...]
+    bytes: float
+
+    @property
+    def trainings(self) -> int:
+        """Different networks to train, shared ones once."""
+        return sum(demand.trainings for demand in self.demands)
+
+    @property
+    def tasks(self) -> int:
+        """Slurm array tasks of ``seml start``: one for each document that is not there."""
+        return self.documents - (self.present or 0)
+
+    def packs(self, pack_size: Callable[[RunConfig], int]) -> int:
+        """Packs of the default size."""
+        return sum(math.ceil(demand.trainings / pack_size(demand.config)) for demand in self.demands)
+
+    def hours(self, device: Device) -> float | None:
+        """What a device needs for all of it; None if a part was not measured."""
+        seconds = [demand.seconds(device) for demand in self.demands]
+        return None if None in seconds else sum(one for one in seconds if one is not None) / 3600
+
+
+def numbers(
+    rows: Sequence[Row], devices: Sequence[Device], pack_size: Callable[[RunConfig], int]
+) -> list[dict[str, Any]]:
+    """The rows as plain values."""
+    names = ("name", "runs", "documents", "distinct", "present", "noisy", "trainings", "tasks", "bytes")
+    return [
+        {name: getattr(row, name) for name in names}
+        | {"packs": row.packs(pack_size), "hours": {device.name: row.hours(device) for device in devices}}
+        for row in rows
+    ]
+
+
+def plan(tallies: Sequence[Tally], present: set[str] | None) -> list[Row]:
+    """A row for each file and, if there are several, one for all of them together."""
+    rows = [_row(str(one.path), [one], present) for one in tallies]
+    return rows if len(rows) == 1 else [*rows, _row(f"all {len(rows)} files", tallies, present)]
+
+
+def count(paths: Sequence[Path], show: Callable[[str], None]) -> Iterator[Tally | GridError]:
+    """Count the runs of files, in their order, on all cores; a file that is refused gives the reason."""
+    cores = min(len(os.sched_getaffinity(0)), len(paths))
+    if cores == 1:
+        for number, path in enumerate(paths, start=1):
+            show(f"{number} of {len(paths)} files: {path}")
+            yield _tally(path)
+        return
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["experiments.planning.tally"])
+    executor = ProcessPoolExecutor(cores, context, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN))
+    try:
+        futures = [executor.submit(_tally, path) for path in paths]
+        for done, _ in enumerate(as_completed(futures), start=1):
+            show(f"{done} of {len(paths)} files")
+        yield from (future.result() for future in futures)
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+def default_pack_size(device: Device | None) -> Callable[[RunConfig], int]:
+    """The networks that train as one: on a measured device, or else on the one that is here."""
+    here = torch.device(capacity.default_device())
+
+    def size(config: RunConfig) -> int:
+        rate = device.rate(Kind.of(config)) if device is not None else None
+        return rate.pack_size if rate is not None else capacity.trained_together(config, here)
+
+    return size
+
+
+def _tally(path: Path) -> Tally | GridError:
+    try:
+        return tally(path)
+    except GridError as refusal:
+        return refusal
+
+
+def _row(name: str, tallies: Iterable[Tally], present: set[str] | None) -> Row:
+    documents: dict[str, Planned] = {}
+    kinds: dict[str, RunConfig] = {}
+    runs = noisy = 0
+    for one in tallies:
+        documents |= one.documents
+        kinds |= one.kinds
+        runs, noisy = runs + one.runs, noisy + one.noisy
+    return Row(
+        name=name,
+        runs=runs,
+        documents=len(documents),
+        distinct=len({planned.run for planned in documents.values()}),
+        present=None if present is None else len(documents.keys() & present),
+        noisy=noisy,
+        demands=tuple(demands(documents.values(), kinds)),
+        bytes=_bytes(documents.values(), kinds),
+    )
+
+
+def _bytes(documents: Iterable[Planned], kinds: Mapping[str, RunConfig]) -> float:
+    per_epoch = ((kinds[one.pack].training.epochs, EPOCH_BYTES + CURVE_BYTES * one.curve) for one in documents)
+    return sum(DOCUMENT_BYTES + epochs * size for epochs, size in per_epoch)

@@ -1,0 +1,124 @@
+"""The plan as a person reads it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import astuple
+
+from experiments.planning.plan import DOCUMENT_BYTES, EPOCH_BYTES, Row
+from experiments.throughput import Device, Kind
+from walking_noise import RunConfig
+
+PackSize = Callable[[RunConfig], int]
+
+
+def describe(
+    rows: Sequence[Row],
+    collection: str | None,
+    array_size: int,
+    array_size_is_known: bool,
+    devices: Sequence[Device],
+    pack_size: PackSize,
+) -> Iterator[str]:
+    """The lines of the plan: a row per file, what packs together, and what to know about the numbers."""
+    total = rows[-1]
+    yield from _files(rows, array_size, devices, pack_size)
+    yield ""
+    yield from _packs(total, devices, pack_size)
+    yield ""
+    yield from _remarks(total, collection, array_size, array_size_is_known, devices)
+
+
+def _files(rows: Sequence[Row], array_size: int, devices: Sequence[Device], pack_size: PackSize) -> list[str]:
+    looked = rows[-1].present is not None
+    head = ["file", "runs", "distinct", *(["present"] if looked else []), "with noise", "trainings", "packs", "tasks"]
+    head += ["starts", *(f"hours, {device.name}" for device in devices), "MB"]
+    lines = [
+        [
+            row.name,
+            f"{row.runs:,}",
+            f"{row.distinct:,}",
+            *([f"{row.present:,}"] if looked else []),
+            f"{row.noisy:,}",
+            f"{row.trainings:,}",
+            f"{row.packs(pack_size):,}",
+            f"{row.tasks:,}",
+            f"{math.ceil(row.tasks / array_size):,}",
+            *(_short(row.hours(device)) for device in devices),
+            _short(row.bytes / 1e6),
+        ]
+        for row in rows
+    ]
+    return _aligned(head, lines, left=1)
+
+
+def _packs(total: Row, devices: Sequence[Device], pack_size: PackSize) -> list[str]:
+    head = ["trained together", "", "", "epochs", "batch", "trainings", "pack", "packs", "passes"]
+    head += [f"hours, {device.name}" for device in devices]
+    lines = []
+    for demand in sorted(total.demands, key=lambda demand: astuple(demand.config)[:2]):
+        config, size = demand.config, pack_size(demand.config)
+        seconds = (demand.seconds(device) for device in devices)
+        lines.append(
+            [
+                config.data.name,
+                config.model.name,
+                "BatchNorm" if config.model.batch_norm else "",
+                f"{config.training.epochs}",
+                f"{config.training.batch_size}",
+                f"{demand.trainings:,}",
+                f"{size}",
+                f"{math.ceil(demand.trainings / size):,}",
+                f"{demand.passes:,}",
+                *(_short(None if one is None else one / 3600) for one in seconds),
+            ]
+        )
+    return _aligned(head, lines, left=3)
+
+
+def _remarks(
+    total: Row, collection: str | None, array_size: int, array_size_is_known: bool, devices: Sequence[Device]
+) -> Iterator[str]:
+    equal = total.runs - total.distinct
+    yield (
+        f"distinct: {equal:,} of {total.runs:,} runs do what another one does (level 0 wherever it is, a level that "
+        "two grids have); with noise: runs that are trained with it."
+    )
+    yield "trainings: runs with noise at inference only share the network trained without it; passes: these runs."
+    source = "" if array_size_is_known else " (assumed: no Slurm answers here; --max-array-size changes it)"
+    yield f"tasks: of Slurm arrays, one for each run that `seml add` makes; an array may have {array_size}{source}."
+    if total.tasks > array_size:
+        command = f"seml {collection or 'COLLECTION'} start -n {array_size}"
+        yield f"starts: a larger study is started in so many parts, each with `{command}`."
+    if not devices:
+        yield "hours: no device has been measured; `walking-noise bench --save` measures the one it runs on."
+    for device in devices:
+        missing = {str(Kind.of(demand.config)) for demand in total.demands if demand.seconds(device) is None}
+        if missing:
+            yield f"hours, {device.name}: ? where a part was not measured: {'; '.join(sorted(missing))}."
+    yield (
+        f"MB: documents of {DOCUMENT_BYTES / 1000:.1f} kB and {EPOCH_BYTES:g} bytes per epoch, as measured on runs of "
+        "the MLP and LeNet-5; before MongoDB's compression, without log files."
+    )
+
+
+def _short(number: float | None) -> str:
+    """A number with two digits or more; ``?`` if it is not known."""
+    if number is None:
+        return "?"
+    return f"{number:,.0f}" if number >= 10 else f"{number:.2g}"
+
+
+def _aligned(head: Sequence[str], lines: Sequence[Sequence[str]], left: int) -> list[str]:
+    """Columns of equal width, the first ``left`` of them flush left."""
+    widths = [max(map(len, column)) for column in zip(head, *lines, strict=True)]
+
+    def line(cells: Sequence[str]) -> str:
+        padded = (
+            cell.ljust(width) if number < left else cell.rjust(width)
+            for number, (cell, width) in enumerate(zip(cells, widths, strict=True))
+        )
+        return "  ".join(padded).rstrip()
+
+    return [line(head), *map(line, lines)]

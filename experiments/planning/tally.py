@@ -1,0 +1,91 @@
+"""What a file asks for, run by run: which are the same, which share a network, which pack together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from experiments.planning.grids import GridError, Settings, expand
+from walking_noise import ConfigError, RunConfig
+from walking_noise.canonical import digest
+
+
+class Planned(NamedTuple):
+    """A run as a document would hold it: its keys (:class:`walking_noise.RunConfig`), and what it takes."""
+
+    run: str
+    network: str
+    pack: str
+    inference_only: bool
+    curve: bool
+
+
+@dataclass
+class Tally:
+    """What one file asks for.
+
+    Attributes
+    ----------
+    runs
+        As many as the grids give.
+    noisy
+        How many of them are trained with noise.
+    documents
+        The different runs as SEML tells them apart, by their settings: as many documents as ``seml add`` makes.
+        Several may do the same, such as those with level 0 at different points: their run keys are equal.
+    kinds
+        For every pack key a run that has it.
+    """
+
+    path: Path
+    runs: int = 0
+    noisy: int = 0
+    documents: dict[str, Planned] = field(default_factory=dict)
+    kinds: dict[str, RunConfig] = field(default_factory=dict)
+
+
+def tally(path: Path) -> Tally:
+    """Count the runs of a file.
+
+    Raises
+    ------
+    GridError
+        It cannot be read, or a run of it is refused.
+    """
+    counted = Tally(path)
+    settings = expand(path)
+    for given in settings:
+        try:
+            config = RunConfig.from_dict(given)
+            planned = Planned(
+                config.run_key,
+                config.network_key,
+                config.pack_key,
+                config.noisy and not config.noisy_training,
+                config.evaluation.curve,
+            )
+        except ConfigError as refusal:
+            raise GridError(f"{path}: {refusal} (of a run with {_words(given)})") from None
+        counted.runs += 1
+        counted.noisy += config.noisy_training
+        counted.documents[settings_key(config)] = planned
+        counted.kinds.setdefault(planned.pack, config)
+    return counted
+
+
+def settings_key(config: RunConfig) -> str:
+    """Equal for runs that SEML takes for the same: all their settings are."""
+    return digest(config.to_flat())
+
+
+def _words(given: Settings) -> str:
+    def flat(part: Settings, prefix: str = "") -> Iterable[str]:
+        for name, value in part.items():
+            if isinstance(value, dict):
+                yield from flat(value, f"{prefix}{name}.")
+            else:
+                yield f"{prefix}{name}: {value}"
+
+    return ", ".join(flat(given))
