@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from experiments.commands import data, db, demo
+from experiments.commands import bench, binarize, data, db, demo, plan
 from experiments.errors import UserError
 
 
@@ -30,7 +30,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action=_Version, nargs=0, help="print the version")
     commands = top.add_subparsers(metavar="COMMAND", required=True)
-    for command in (demo, db, data):
+    for command in (demo, db, data, plan, bench, binarize):
         command.add_parser(commands)
     return top
 

@@ -24,7 +24,8 @@ class WorkerOptions:
     device
         ``cpu``, ``cuda``, ``cuda:1`` (``WALKING_NOISE_DEVICE``); default: a GPU if there is one.
     networks
-        Folder in which workers share networks trained without noise (``WALKING_NOISE_NETWORKS``); default: they do not.
+        Folder in which workers share networks trained without noise and keep those of runs with
+        ``training.keep_network`` (``WALKING_NOISE_NETWORKS``); default: they do not share, and such runs fail.
     """
 
     pack_size: int | None = None

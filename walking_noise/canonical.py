@@ -16,6 +16,8 @@ from walking_noise.schema import RunSettings
 PACK_SETTINGS = (
     "data.name",
     "data.transform",
+    "data.validation",
+    "data.keywords",
     "model.name",
     "model.batch_norm",
     "training.epochs",
@@ -33,7 +35,11 @@ def pack(config: RunSettings) -> dict[str, Any]:
 def training(config: RunSettings) -> dict[str, Any]:
     """What determines the trained weights: every setting, apart from noise at inference and what is kept."""
     flat = config.to_flat()
-    content = {name: value for name, value in flat.items() if not name.startswith(("noise.", "evaluation."))}
+    content = {
+        name: value
+        for name, value in flat.items()
+        if not name.startswith(("noise.", "evaluation.")) and name != "training.keep_network"
+    }
     if config.noisy_training:
         content["training noise"] = _noise(config)
         if any(level.mul > 0 for level in config.levels):
@@ -54,8 +60,10 @@ def run(config: RunSettings) -> dict[str, Any]:
 
 def digest(content: dict[str, Any]) -> str:
     """A short key, equal for equal contents."""
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return hashlib.blake2b(text.encode(), digest_size=10).hexdigest()
+    return hashlib.blake2b(_json.encode(content).encode(), digest_size=10).hexdigest()
+
+
+_json = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 
 def _noise(config: RunSettings) -> dict[str, Any]:

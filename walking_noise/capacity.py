@@ -9,7 +9,7 @@ from math import prod
 import torch
 from torch import nn
 
-from walking_noise import data, models
+from walking_noise import models
 from walking_noise.config import RunConfig
 from walking_noise.evaluation import BLOCK
 
@@ -44,7 +44,7 @@ def trained_together(config: RunConfig, device: torch.device) -> int:
     there, each on its core.
     """
     if device.type == "cpu":
-        return 1 if _has_convolutions(config.model.name, *_shape(config)) else CPU_PACK
+        return 1 if _has_convolutions(config.model.name, config.data.shape, config.data.classes) else CPU_PACK
     free, _ = torch.cuda.mem_get_info(device)
     fitting = int(MEMORY_SHARE * free / bytes_per_run(config))
     return max(1, min(GPU_PACK_LIMIT, fitting))
@@ -59,14 +59,10 @@ def default_pack_size(config: RunConfig, device: torch.device | None = None) -> 
 
 def bytes_per_run(config: RunConfig) -> int:
     """An estimate of the memory one run of a pack takes on the device, in bytes."""
-    activations, parameters = _elements(config.model.name, *_shape(config), config.model.batch_norm)
+    model, data = config.model, config.data
+    activations, parameters = _elements(model.name, data.shape, data.classes, model.batch_norm)
     samples = max(config.training.batch_size, BLOCK)
     return 4 * COPIES * (samples * activations + parameters)
-
-
-def _shape(config: RunConfig) -> tuple[tuple[int, ...], int]:
-    source = data.sources()[config.data.name]
-    return tuple(source.shape), source.classes
 
 
 @cache

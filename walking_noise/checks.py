@@ -25,6 +25,9 @@ def _check_data(config: RunSettings) -> None:
     if config.data.transform not in source.transforms:
         allowed = ", ".join(source.transforms)
         raise refused("data.transform", config.data.transform, f"allowed for {source.name}: {allowed}")
+    if config.data.keywords is not None and not source.takes_keywords:
+        fault = f"it has no effect with data.name {source.name!r}; leave it out"
+        raise refused("data.keywords", list(config.data.keywords), fault)
 
 
 def _check_model(config: RunSettings) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from walking_noise.config import RunConfig
 from walking_noise.data import DataSet, validation_blocks
 from walking_noise.noise.audit import Audit, mismatch
 from walking_noise.noise.injection import Injection
-from walking_noise.pack import Pack
+from walking_noise.pack import Inject, Pack
 
 BLOCK = 250
 """Samples evaluated at once. A part of the method: noise at inference is keyed by the block a sample stands in."""
@@ -37,6 +37,15 @@ class Evaluation:
     audit: dict[str, Any] | None = None
 
 
+Around = Callable[[Inject], Inject]
+"""Given the injection into a block of samples, what happens at the noise points instead."""
+
+
+def unchanged(inject: Inject) -> Inject:
+    """The injection and nothing else."""
+    return inject
+
+
 @torch.no_grad()
 def evaluate(
     pack: Pack,
@@ -46,6 +55,7 @@ def evaluate(
     epoch: int,
     *,
     audited: bool = False,
+    around: Around = unchanged,
 ) -> list[Evaluation]:
     """Score runs on members of a pack, after ``epoch`` epochs: run i with the weights of ``members[i]``."""
     device = data.validation_labels.device
@@ -57,7 +67,7 @@ def evaluate(
     state = pack.chosen_state(members)
     for start, x, y in validation_blocks(data, BLOCK, device):
         inject = noise.at(epoch, start // BLOCK, audit=audit if start == 0 else None)
-        logits = pack.forward_with(state, x.expand(len(configs), *x.shape), inject)
+        logits = pack.forward_with(state, x.expand(len(configs), *x.shape), around(inject))
         finite = logits.isfinite().all(-1)
         answers = torch.where(finite, logits.argmax(-1), data.constant_answer)
         correct += (answers == y).sum(1)

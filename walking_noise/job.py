@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +13,7 @@ import torch
 
 from walking_noise import capacity, data
 from walking_noise.config import RunConfig
+from walking_noise.determinism import reproducibly
 from walking_noise.errors import Stopped, WalkingNoiseError
 from walking_noise.evaluation import Evaluation, audit_failure, evaluate
 from walking_noise.networks import Networks
@@ -55,7 +54,7 @@ class Job:
     configs
         The runs, by their index.
     networks
-        The folder through which processes share networks trained without noise, if any.
+        The folder of networks, if any: processes share those trained without noise, and runs may keep theirs in it.
     """
 
     configs: Mapping[int, RunConfig]
@@ -97,7 +96,7 @@ class Job:
             emit(EpochsDone(done))
 
         try:
-            with _reproducibly():
+            with reproducibly():
                 return _PackRun(self, members, count, check).outcomes()
         except (Stopped, torch.AcceleratorError):  # after the latter the device is of no use to any run
             raise
@@ -125,21 +124,6 @@ def _failure(error: Exception) -> Failure:
     return Failure(f"{type(error).__name__}: {first}", traceback.format_exc())
 
 
-@contextmanager
-def _reproducibly() -> Iterator[None]:
-    """One thread on the CPU, since the order of its sums depends on their number; no shortcuts of a GPU's convolutions.
-
-    TensorFloat-32, which torch allows in convolutions by default, rounds to 10 bits: low noise levels would vanish.
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
-            yield
-    finally:
-        torch.set_num_threads(threads)
-
-
 class _PackRun:
     """Trains the networks of one pack, or takes them from where they are kept, and evaluates all runs of them."""
 
@@ -153,8 +137,8 @@ class _PackRun:
         self.configs, self.device, self.members = job.configs, job.device, members
         self.count, self.check = count, check
         self.networks = Networks(job.networks, job.device) if job.networks else None
-        settings = members[0].config.data
-        self.data = data.load(settings.name, settings.transform, job.data_root).to(job.device)
+        self.unsaved: dict[str, Failure] = {}
+        self.data = data.load(**vars(members[0].config.data), root=job.data_root).to(job.device)
 
     def outcomes(self) -> list[RunEnded]:
         """Every run of the pack with its outcome."""
@@ -179,7 +163,7 @@ class _PackRun:
         return [kept[member] if member in kept else next(fresh) for member in range(len(self.members))]
 
     def _kept(self, config: RunConfig) -> Trained | None:
-        return None if self.networks is None or config.noisy else self.networks.load(config)
+        return None if self.networks is None else self.networks.load(config)
 
     def _train(self, configs: Sequence[RunConfig]) -> list[Trained]:
         if not configs:
@@ -192,9 +176,12 @@ class _PackRun:
             after_epoch=lambda: self.count(len(configs)),
         )
         for config, network in zip(configs, trained, strict=True):
-            if self.networks is not None and not config.noisy:
-                with contextlib.suppress(OSError):  # sharing saves time, no more: a full disk costs no result
+            if self.networks is not None and (config.training.keep_network or not config.noisy):
+                try:
                     self.networks.save(config, network)
+                except OSError as error:  # fails the runs that asked for it; to the others it only cost time
+                    fault = f"training.keep_network: the network could not be stored: {error}"
+                    self.unsaved[config.network_key] = Failure(fault)
         return trained
 
     def _inference_only(self, trained: Sequence[Trained]) -> dict[int, Evaluation | Failure]:
@@ -234,6 +221,9 @@ class _PackRun:
         if isinstance(inference_only, Failure):
             return inference_only
         config = self.configs[index]
+        keep = config.training.keep_network
+        if keep and config.network_key in self.unsaved:
+            return self.unsaved[config.network_key]
         fault = audit_failure(inference_only or trained.evaluations[-1], config)
         if fault is None and trained.training_audit is not None:
             fault = mismatch(trained.training_audit, config.levels, config.noise_kind.kurtosis)
@@ -244,6 +234,7 @@ class _PackRun:
             trained,
             inference_only,
             self.data,
+            network=self.networks.name(config) if keep and self.networks else None,
             seconds=seconds,
             pack_size=len(self.members),
             device=self.device.type,

@@ -1,9 +1,10 @@
-"""Networks trained without noise, shared between processes through a folder."""
+"""Trained networks in a folder: shared between processes if trained without noise, and kept where a run asks for it."""
 
 from __future__ import annotations
 
 import hashlib
 import io
+import pickle
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import torch
 
 from walking_noise.config import RunConfig
+from walking_noise.errors import WalkingNoiseError
 from walking_noise.evaluation import Evaluation
 from walking_noise.provenance import code_digest
 from walking_noise.training import Trained
@@ -20,34 +22,37 @@ CHECKSUM = 16
 """Bytes of the BLAKE2b checksum at the head of a file."""
 
 
+class NetworkUnreadable(WalkingNoiseError):
+    """The file of a network is not there, is damaged, or was written by another version."""
+
+
 class Networks:
-    """A folder of trained networks, by training key and by what trained them: this code, torch, the kind of device.
+    """A folder of trained networks, by network key and by what trained them: this code, torch, the kind of device.
 
     Files appear whole or not at all; one that is damaged counts as absent, is trained anew and replaced.
     """
 
     def __init__(self, folder: Path | str, device: torch.device) -> None:
         self.folder = Path(folder)
-        self._device = device.type
+        made_by = f"{__version__} {code_digest()} {torch.__version__} {device.type}"
+        self._maker = hashlib.blake2b(made_by.encode(), digest_size=8).hexdigest()
+
+    def name(self, config: RunConfig) -> str:
+        """The name of the file of this run's network."""
+        return f"{config.network_key}-{self._maker}.pt"
 
     def load(self, config: RunConfig) -> Trained | None:
         """The network of this training, if it is there and fits the run."""
         try:
-            kept = self._path(config).read_bytes()
-        except OSError:
+            trained = read_network(self.folder / self.name(config))
+        except NetworkUnreadable:
             return None
-        checksum, content = kept[:CHECKSUM], kept[CHECKSUM:]
-        if hashlib.blake2b(content, digest_size=CHECKSUM).digest() != checksum:
-            return None
-        fields = torch.load(io.BytesIO(content), weights_only=True)
-        evaluations = [Evaluation(**evaluation) for evaluation in fields.pop("evaluations")]
-        trained = Trained(evaluations=evaluations, **fields)
         if config.evaluation.curve and len(trained.evaluations) < config.training.epochs:
             return None
         return trained
 
     def save(self, config: RunConfig, trained: Trained) -> None:
-        """Keep a network for every later run with the same training key."""
+        """Keep a network, for every later run with the same network key."""
         self.folder.mkdir(parents=True, exist_ok=True)
         content = io.BytesIO()
         torch.save(asdict(trained), content)
@@ -56,11 +61,47 @@ class Networks:
             try:
                 part.write(checksum + content.getvalue())
                 part.close()
-                Path(part.name).replace(self._path(config))
+                Path(part.name).replace(self.folder / self.name(config))
             except BaseException:
                 Path(part.name).unlink(missing_ok=True)
                 raise
 
-    def _path(self, config: RunConfig) -> Path:
-        made_by = f"{__version__} {code_digest()} {torch.__version__} {self._device}"
-        return self.folder / f"{config.training_key}-{hashlib.blake2b(made_by.encode(), digest_size=8).hexdigest()}.pt"
+
+def why_unusable(folder: Path | str | None) -> str | None:
+    """Why networks cannot be kept in ``folder``, in words; None if they can. It is made if it is not there."""
+    if not folder:
+        return "no folder of networks is given: networks= of train(), WALKING_NOISE_NETWORKS of a worker"
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        return f"networks cannot be stored in {folder}: {error.strerror}"
+    return None
+
+
+def read_network(file: Path) -> Trained:
+    """The network in a file of :class:`Networks`; no code in it is executed.
+
+    Raises
+    ------
+    NetworkUnreadable
+        It is not there, is damaged, or was written by another version.
+    """
+    try:
+        kept = file.read_bytes()
+    except OSError as error:
+        raise NetworkUnreadable(f"{file}: {error.strerror}") from None
+    checksum, content = kept[:CHECKSUM], kept[CHECKSUM:]
+    if hashlib.blake2b(content, digest_size=CHECKSUM).digest() != checksum:
+        raise NetworkUnreadable(f"{file}: the file is damaged")
+    try:
+        fields = torch.load(io.BytesIO(content), weights_only=True)
+        evaluations = [Evaluation(**evaluation) for evaluation in fields.pop("evaluations")]
+        return Trained(evaluations=evaluations, **fields)
+    except (pickle.UnpicklingError, TypeError, KeyError):
+        raise NetworkUnreadable(f"{file}: the file was written by another version of walking_noise") from None
+
+
+def networks_of(folder: Path, config: RunConfig) -> list[Path]:
+    """The files in ``folder`` of this run's network, whatever trained it, the newest first."""
+    return sorted(folder.glob(f"{config.network_key}-*.pt"), key=lambda file: file.stat().st_mtime, reverse=True)

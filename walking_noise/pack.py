@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from walking_noise import data, models
+from walking_noise import models
 from walking_noise.config import RunConfig
 from walking_noise.layers import flat_name, pack_layer
 from walking_noise.points import NoisePoint
@@ -26,10 +26,9 @@ Inject = Callable[[int, Tensor], Tensor]
 
 def initialised(config: RunConfig) -> nn.Sequential:
     """The run's network with torch's default initialisation, drawn from the run's seed."""
-    source = data.sources()[config.data.name]
     with _initialising, torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(key(config.seed, "initialisation"))
-        return models.build(config.model.name, tuple(source.shape), source.classes, config.model.batch_norm)
+        return models.build(config.model.name, config.data.shape, config.data.classes, config.model.batch_norm)
 
 
 class Pack(nn.Module):

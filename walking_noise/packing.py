@@ -38,8 +38,7 @@ def trainings(configs: Sequence[RunConfig]) -> list[Training]:
     for index, config in enumerate(configs):
         clean = not config.noisy_training
         training = found.setdefault(config.network_key, Training(config.without_noise() if clean else config))
-        if config.evaluation.curve and not training.config.evaluation.curve:
-            training.config = dataclasses.replace(training.config, evaluation=config.evaluation)
+        training.config = _keeping(training.config, config)
         (training.inference_only if clean and config.noisy else training.own).append(index)
     return list(found.values())
 
@@ -53,3 +52,14 @@ def packs(configs: Sequence[RunConfig], together: dict[str, int], lanes: int) ->
         size = min(together[key], -(-len(members) // lanes))
         for start in range(0, len(members), size):
             yield members[start : start + size]
+
+
+def _keeping(training: RunConfig, run: RunConfig) -> RunConfig:
+    """The same training, which also keeps what ``run`` asks for."""
+    return dataclasses.replace(
+        training,
+        training=dataclasses.replace(
+            training.training, keep_network=training.training.keep_network or run.training.keep_network
+        ),
+        evaluation=dataclasses.replace(training.evaluation, curve=training.evaluation.curve or run.evaluation.curve),
+    )

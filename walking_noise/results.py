@@ -39,6 +39,8 @@ class Result:
         Validation accuracy of the constant answer.
     points
         Names of the noise points, in the order of their numbers.
+    network
+        Name of the network's file in the folder of networks, where the run asked to keep it.
     audit
         Measured spread of the injected terms and of the signal per noise point, at ``inference`` and in ``training``.
     seconds
@@ -58,6 +60,7 @@ class Result:
     nonfinite: float
     floor: float
     points: list[str]
+    network: str | None
     audit: dict[str, Any]
     epochs: int
     seconds: float
@@ -67,7 +70,12 @@ class Result:
 
     def to_document(self) -> dict[str, Any]:
         """The result as plain values, without what is not there."""
-        return {name: value for name, value in asdict(self).items() if name != "validation_curve" or value is not None}
+        kept = asdict(self)
+        return {
+            name: value
+            for name, value in kept.items()
+            if value is not None or name not in ("validation_curve", "network")
+        }
 
 
 @dataclass(frozen=True)
@@ -84,6 +92,7 @@ def result_of(
     inference_only: Evaluation | None,
     data: DataSet,
     *,
+    network: str | None,
     seconds: float,
     pack_size: int,
     device: str,
@@ -109,6 +118,7 @@ def result_of(
         nonfinite=passes[-1].nonfinite,
         floor=data.floor,
         points=[point.name for point in config.points],
+        network=network,
         audit={"inference": passes[-1].audit, "training": trained.training_audit},
         epochs=config.training.epochs,
         seconds=seconds,

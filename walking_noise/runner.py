@@ -15,6 +15,7 @@ from walking_noise.config import RunConfig
 from walking_noise.errors import RunsFailed, Stopped, refused
 from walking_noise.job import Event, Job, Outcome, RunEnded
 from walking_noise.lanes import run_in_lanes
+from walking_noise.networks import why_unusable
 from walking_noise.packing import Training, packs
 from walking_noise.results import Failure, Result
 
@@ -44,7 +45,8 @@ class Options(TypedDict, total=False):
     lanes
         Processes side by side, each with packs of its own; default: one per core on a CPU, one on a GPU.
     networks
-        A folder through which processes share networks trained without noise.
+        A folder through which processes share networks trained without noise, and in which runs with
+        ``training.keep_network`` keep theirs; without it these fail before any training.
     progress
         Called, in this thread, whenever an epoch or a run is done.
     stop
@@ -79,6 +81,16 @@ def train(configs: Sequence[RunConfig], **options: Unpack[Options]) -> list[Resu
 
 def train_each(configs: Sequence[RunConfig], **options: Unpack[Options]) -> Iterator[tuple[int, Outcome]]:
     """As :func:`train`, but yield ``(index into configs, outcome)`` as runs end; a failed run is a Failure."""
+    keeping = {index for index, config in enumerate(configs) if config.training.keep_network}
+    fault = why_unusable(options.get("networks")) if keeping else None
+    if fault is not None:
+        yield from ((index, Failure(f"training.keep_network: {fault}")) for index in sorted(keeping))
+    trained = [index for index in range(len(configs)) if fault is None or index not in keeping]
+    for place, outcome in _train_each([configs[index] for index in trained], options):
+        yield trained[place], outcome
+
+
+def _train_each(configs: Sequence[RunConfig], options: Options) -> Iterator[tuple[int, Outcome]]:
     device = torch.device(options.get("device") or capacity.default_device())
     lanes = _at_least_one("lanes", options.get("lanes")) or capacity.lanes(device)
     pack_size, stop = _at_least_one("pack_size", options.get("pack_size")), options.get("stop")

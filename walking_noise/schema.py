@@ -16,12 +16,32 @@ LARGEST_SEED = 2**32 - 1
 """Of the random generators of NumPy, which Sacred seeds for every run."""
 
 
+def _keywords(value: Any) -> tuple[str, ...] | None:
+    """Distinct words in the order of their classes; None for the words of MLPerf Tiny, which are the default."""
+    listed = isinstance(value, (list, tuple)) and all(isinstance(word, str) and word.isidentifier() for word in value)
+    if not listed or not value or len(set(value)) < len(value) or not data.NOT_KEYWORDS.isdisjoint(value):
+        raise ValueError(f"allowed is a list of distinct words, none of them {' or '.join(sorted(data.NOT_KEYWORDS))}")
+    return None if tuple(value) == data.KEYWORDS else tuple(value)
+
+
 @dataclasses.dataclass(frozen=True)
 class DataConfig:
-    """What is learned: the data set, and what is done to its samples."""
+    """What is learned: the data set, what is done to its samples, what validates, and the words of a set of speech."""
 
     name: str = setting("mnist5k", one_of(data.sources))
-    transform: str = setting("release", one_of(lambda: ("release", "none")))
+    transform: str = setting("release", one_of(lambda: ("release", "fresh", "none")))
+    validation: str = setting("test", one_of(lambda: ("test", "holdout")))
+    keywords: tuple[str, ...] | None = setting(None, optional(_keywords))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Channels, height and width of the network's input."""
+        return tuple(data.sources()[self.name].shape)
+
+    @property
+    def classes(self) -> int:
+        """The number of classes."""
+        return data.sources()[self.name].count_classes(self.keywords)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,12 +81,13 @@ class NoiseConfig:
 
 @dataclasses.dataclass(frozen=True)
 class TrainingConfig:
-    """How the network is trained: Adam, cosine annealing over all epochs, cross-entropy."""
+    """How the network is trained: Adam, cosine annealing over all epochs, cross-entropy; and whether it is kept."""
 
     epochs: int = setting(20, integer(1))
     batch_size: int = setting(128, integer(2))
     learning_rate: float = setting(1e-3, real(0, open_low=True))
     weight_clamp: float | None = setting(None, optional(real(0, open_low=True)))
+    keep_network: bool = setting(False, flag)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,8 +126,7 @@ class RunSettings:
     @property
     def points(self) -> tuple[Point, ...]:
         """The noise points of this run's model."""
-        source = data.sources()[self.data.name]
-        return models.noise_points(self.model.name, tuple(source.shape), source.classes, self.model.batch_norm)
+        return models.noise_points(self.model.name, self.data.shape, self.data.classes, self.model.batch_norm)
 
     @property
     def noise_kind(self) -> NoiseKind:

@@ -85,7 +85,7 @@ def train_pack(
         for step, (x, y) in enumerate(batches.epoch(epoch), start=epoch * batches.steps):
             first = step == epoch * batches.steps
             logits = pack(x, noise.at(step, audit=audit if first else None))
-            loss = _cross_entropy(logits, y)
+            loss = _cross_entropy(logits, y, data.class_weights)
             health.after_loss(pack, loss.detach(), epoch + 1)
             loss.sum().backward()
             optimizer.step(rates)
@@ -128,10 +128,13 @@ def _check_last_batch(config: RunConfig, samples: int) -> None:
         raise refused("training.batch_size", size, fault)
 
 
-def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Each run's mean cross-entropy ``(K,)`` of logits ``(K, B, classes)`` and labels ``(K, B)``."""
-    losses = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none")
-    return losses.view(labels.shape).mean(1)
+def _cross_entropy(logits: Tensor, labels: Tensor, class_weights: Tensor | None = None) -> Tensor:
+    """Each run's mean cross-entropy ``(K,)`` of logits ``(K, B, classes)`` and labels ``(K, B)``.
+
+    With ``class_weights`` ``(classes,)`` it is the mean weighted by the samples' classes.
+    """
+    losses = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), class_weights, reduction="none").view(labels.shape)
+    return losses.mean(1) if class_weights is None else losses.sum(1) / class_weights[labels].sum(1)
 
 
 def _weight_bounds(configs: Sequence[RunConfig], device: torch.device) -> Tensor | None:

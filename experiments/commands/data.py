@@ -50,8 +50,9 @@ def _check(options: Namespace) -> int:
     try:
         for name in options.names:
             dataset = data.load(name, root=options.root)
+            extent = data.status(name, options.root).extent or "intact"
             samples = f"{len(dataset.train_labels)} + {len(dataset.validation_labels)} samples"
-            print(f"{name}: intact, {samples}, checksum {dataset.checksum}")
+            print(f"{name}: {extent}, {samples}, checksum {dataset.checksum}")
     except WalkingNoiseError as error:
         raise UserError(str(error)) from error
     return 0

@@ -74,6 +74,7 @@ def test_data_sets(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert f"cifar10: missing in {tmp_path}" in listed
     assert main(["data", "check", "mnist5k", *root]) == 0
     assert "mnist5k: intact, 4000 + 1000 samples" in capsys.readouterr().out
+    assert f"gsc: missing in {tmp_path}/SpeechCommands" in listed
     assert main(["data", "check", "cifar10", *root]) == 1
     assert "walking-noise data get cifar10" in capsys.readouterr().err
     assert main(["data", "get", "mnist6k", *root]) == 1

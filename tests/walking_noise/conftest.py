@@ -46,9 +46,9 @@ def part(data: DataSet, training: int, validation: int) -> DataSet:
     """The first samples of a data set."""
     return dataclasses.replace(
         data,
-        train_images=data.train_images[:training].clone(),
+        train_samples=data.train_samples[:training].clone(),
         train_labels=data.train_labels[:training].clone(),
-        validation_images=data.validation_images[:validation].clone(),
+        validation_samples=data.validation_samples[:validation].clone(),
         validation_labels=data.validation_labels[:validation].clone(),
     )
 
@@ -68,5 +68,5 @@ def fewer_digits(digits: DataSet) -> DataSet:
 @pytest.fixture
 def only_digits(digits: DataSet, monkeypatch: pytest.MonkeyPatch) -> DataSet:
     """Let every run of this process train on the few digits."""
-    monkeypatch.setattr(data, "load", lambda name, transform, root: digits)
+    monkeypatch.setattr(data, "load", lambda *selection, **settings: digits)
     return digits

@@ -162,7 +162,7 @@ def test_the_spread_of_the_signal_is_that_of_the_plain_network(only_digits: Data
     config = RunConfig.from_dict({"training.epochs": 1, "training.learning_rate": 1e-30})
     (done,) = dict(train_each([config], lanes=1, device="cpu")).values()
     assert isinstance(done, Result)
-    x, spreads = only_digits.transform.normalise(only_digits.validation_images[:250]), []
+    x, spreads = only_digits.transform.validation_inputs(only_digits.validation_samples[:250]), []
     for layer in initialised(config).eval():
         x = layer(x)
         if isinstance(layer, NoisePoint):

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from walking_noise import RunConfig
+from walking_noise.data import KEYWORDS
 
 POINTS = 8
 LEVEL = st.floats(1e-6, 1e16)
@@ -111,6 +112,7 @@ DIFFERENT: list[tuple[str, dict[str, Any], bool, bool]] = [
     ("model", {"model.name": "lenet5"}, False, False),
     ("batch norm", {"model.batch_norm": True}, False, False),
     ("data", {"data.name": "mnist"}, False, False),
+    ("validation", {"data.validation": "holdout"}, False, False),
     ("epochs", {"training.epochs": 21}, False, False),
     ("batch size", {"training.batch_size": 64}, False, False),
     ("learning rate", {"training.learning_rate": 2e-3}, True, False),
@@ -136,11 +138,28 @@ def test_runs_that_differ_have_keys_that_differ(case: tuple[str, dict[str, Any],
     assert (one.training_key == other.training_key) == same_weights
 
 
+@pytest.mark.parametrize("noise", [NOISE, {"noise.kind": "none"}])
+def test_to_keep_the_network_changes_no_key(noise: dict[str, Any]) -> None:
+    one, other = run(noise), run(noise, {"training.keep_network": True})
+    assert same(one, other)
+    assert (one.network_key, one.pack_key) == (other.network_key, other.pack_key)
+
+
 def test_the_transform_of_the_data_matters() -> None:
     release, none = (run({"data.name": "cifar10", "data.transform": transform}) for transform in ("release", "none"))
     assert release.pack_key != none.pack_key
     assert release.training_key != none.training_key
     assert release.run_key != none.run_key
+
+
+def test_the_words_of_the_papers_are_the_default() -> None:
+    """Words in another order have other labels, and give other networks."""
+    papers, *others = (
+        run({"data.name": "gsc", "data.keywords": words})
+        for words in (list(KEYWORDS), None, list(KEYWORDS[::-1]), ["zero", "one"])
+    )
+    assert [same(papers, other) for other in others] == [True, False, False]
+    assert len({config.pack_key for config in (papers, *others)}) == 3
 
 
 @given(LEVEL, st.sampled_from(["global", *range(POINTS)]), st.integers(0, 9))
@@ -162,6 +181,8 @@ def test_keys_stay_the_same_from_one_day_to_the_next() -> None:
     assert config.canonical() == {
         "data.name": "mnist5k",
         "data.transform": "release",
+        "data.validation": "test",
+        "data.keywords": None,
         "model.name": "mlp",
         "model.batch_norm": False,
         "training.epochs": 20,

@@ -6,19 +6,20 @@ from torch import Tensor
 from torch.nn.functional import pad
 from torchvision.transforms import functional as vision
 
-from walking_noise.data import Transform
-from walking_noise.data.augmentation import augment, draw, gather
+from walking_noise.data import ImageTransform
+from walking_noise.data.images import augment
+from walking_noise.data.transform import gather
 
-CIFAR10 = Transform(4, True, (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010))
-FASHION = Transform(4, True, (0.5,), (0.5,))
+CIFAR10 = ImageTransform(4, True, (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010))
+FASHION = ImageTransform(4, True, (0.5,), (0.5,))
 
 
 def random_images(*shape: int) -> Tensor:
     return torch.randint(256, shape, generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
 
 
-def draws(transform: Transform, samples: int, seed: int = 0) -> Tensor:
-    return draw(transform, samples, torch.Generator().manual_seed(seed))
+def draws(transform: ImageTransform, samples: int, seed: int = 0) -> Tensor:
+    return transform.draw(samples, torch.Generator().manual_seed(seed))
 
 
 def black_border(images: Tensor, border: int) -> Tensor:
@@ -29,7 +30,7 @@ def black_border(images: Tensor, border: int) -> Tensor:
     ("transform", "shape"), [(CIFAR10, (60, 3, 32, 32)), (FASHION, (60, 1, 28, 28)), (FASHION, (60, 1, 5, 9))]
 )
 def test_inputs_are_what_torchvision_makes_of_the_same_images(
-    transform: Transform, shape: tuple[int, int, int, int]
+    transform: ImageTransform, shape: tuple[int, int, int, int]
 ) -> None:
     """RandomCrop and RandomHorizontalFlip on PIL images, ToTensor, Normalize, for the same draws."""
     images, drawn = random_images(*shape), draws(transform, shape[0])
@@ -46,7 +47,7 @@ def test_inputs_are_what_torchvision_makes_of_the_same_images(
 
 def test_scaling_alone_is_division_by_255() -> None:
     images = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16)
-    x = Transform().normalise(images)
+    x = ImageTransform().normalise(images)
     assert torch.equal(x.flatten(), torch.arange(256) / 255)
     assert images.flatten().tolist() == list(range(256)), "the data set itself stays as it is"
 
@@ -66,12 +67,12 @@ def test_every_crop_offset_and_mirror_is_drawn_equally_often() -> None:
     ("transform", "bounds"),
     [
         (CIFAR10, (8, 8, 1)),
-        (Transform(crop_padding=2), (4, 4, 0)),
-        (Transform(flip=True), (0, 0, 1)),
-        (Transform(), (0, 0, 0)),
+        (ImageTransform(crop_padding=2), (4, 4, 0)),
+        (ImageTransform(flip=True), (0, 0, 1)),
+        (ImageTransform(), (0, 0, 0)),
     ],
 )
-def test_only_what_is_asked_for_is_drawn(transform: Transform, bounds: tuple[int, int, int]) -> None:
+def test_only_what_is_asked_for_is_drawn(transform: ImageTransform, bounds: tuple[int, int, int]) -> None:
     drawn = draws(transform, 2000)
     assert tuple(drawn.amax(dim=1).tolist()) == bounds
     assert drawn.amin(dim=1).tolist() == [0, 0, 0]

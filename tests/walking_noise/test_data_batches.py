@@ -7,20 +7,19 @@ import torch
 from torch import Tensor
 
 from walking_noise import data
-from walking_noise.data import DataSet, TrainingBatches, Transform, validation_blocks
-from walking_noise.data.augmentation import draw
+from walking_noise.data import DataSet, ImageTransform, TrainingBatches, validation_blocks
 from walking_noise.seeds import generator
 
-AUGMENTED = Transform(crop_padding=4, flip=True, mean=(0.5,), std=(0.25,))
+AUGMENTED = ImageTransform(crop_padding=4, flip=True, mean=(0.5,), std=(0.25,))
 
 
-def digits(transform: Transform = AUGMENTED, samples: int = 500) -> DataSet:
+def digits(transform: ImageTransform = AUGMENTED, samples: int = 500) -> DataSet:
     """Real digits, as many as a test needs."""
     whole = data.load("mnist5k")
     return dataclasses.replace(
         whole,
         transform=transform,
-        train_images=whole.train_images[:samples],
+        train_samples=whole.train_samples[:samples],
         train_labels=whole.train_labels[:samples],
     )
 
@@ -29,7 +28,7 @@ def numbered(samples: int) -> DataSet:
     """Images of one pixel row that spells the number of the sample, which is also its label."""
     numbers = torch.arange(samples)
     images = torch.stack([numbers // 256, numbers % 256], dim=-1).to(torch.uint8).view(-1, 1, 1, 2)
-    return DataSet("numbered", samples, Transform(), images, numbers, images, numbers, "")
+    return DataSet("numbered", samples, ImageTransform(), images, numbers, images, numbers, "")
 
 
 def numbers_in(x: Tensor) -> Tensor:
@@ -69,8 +68,8 @@ def test_inputs_are_float32_and_labels_int64() -> None:
     assert x.is_contiguous()
 
 
-@pytest.mark.parametrize("transform", [Transform(), AUGMENTED])
-def test_a_run_alone_sees_what_it_sees_in_any_pack(transform: Transform) -> None:
+@pytest.mark.parametrize("transform", [ImageTransform(), AUGMENTED])
+def test_a_run_alone_sees_what_it_sees_in_any_pack(transform: ImageTransform) -> None:
     some = digits(transform)
     for pack in ([7], [1, 7, 3], [7, 1], list(range(10)), [7, 7, 2]):
         together = TrainingBatches(some, pack, 64)
@@ -98,11 +97,11 @@ def test_inputs_of_runs_with_equal_seeds_do_not_share_memory() -> None:
 
 
 def test_order_and_augmentation_are_the_streams_of_the_seed_and_epoch() -> None:
-    some = dataclasses.replace(numbered(256), transform=Transform(flip=True))
+    some = dataclasses.replace(numbered(256), transform=ImageTransform(flip=True))
     x, y = whole_epoch(TrainingBatches(some, [1], 100), 3)
     assert torch.equal(y[0], torch.randperm(256, generator=generator(1, "order", 3)))
     mirrored = numbers_in(x)[0][y[0].argsort()] != torch.arange(256)
-    drawn = draw(some.transform, 256, generator(1, "augmentation", 3))[2].bool()
+    drawn = some.transform.draw(256, generator(1, "augmentation", 3))[2].bool()
     assert torch.equal(mirrored[1:], drawn[1:]), "the draws are numbered by sample; sample 0 is its own mirror image"
 
 
@@ -114,7 +113,7 @@ def test_the_batch_size_changes_nothing_but_the_batches() -> None:
 
 
 def test_the_augmentation_is_drawn_anew_in_every_epoch() -> None:
-    some = dataclasses.replace(numbered(400), transform=Transform(flip=True))
+    some = dataclasses.replace(numbered(400), transform=ImageTransform(flip=True))
     labels, mirrored = [], []
     for epoch in (0, 1):
         x, y = whole_epoch(TrainingBatches(some, [1], 128), epoch)
@@ -128,12 +127,12 @@ def test_the_augmentation_is_drawn_anew_in_every_epoch() -> None:
 
 def test_the_training_set_itself_is_never_changed() -> None:
     some = digits()
-    before = some.train_images.clone()
+    before = some.train_samples.clone()
     for x, _ in TrainingBatches(some, [1, 2], 128).epoch(0):
         x.add_(1)
     for _, x, _ in validation_blocks(some, 300):
         x.add_(1)
-    assert torch.equal(some.train_images, before)
+    assert torch.equal(some.train_samples, before)
     assert some.checksum == data.load("mnist5k").checksum
 
 
@@ -143,12 +142,12 @@ def test_validation_blocks_are_the_whole_set_in_order_without_augmentation(block
     starts, x, y = zip(*validation_blocks(some, block), strict=True)
     assert list(starts) == list(range(0, 1000, block))
     assert torch.equal(torch.cat(y), some.validation_labels)
-    assert torch.equal(torch.cat(x), (some.validation_images.float() / 255 - 0.5) / 0.25)
+    assert torch.equal(torch.cat(x), (some.validation_samples.float() / 255 - 0.5) / 0.25)
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("transform", [Transform(), AUGMENTED])
-def test_a_gpu_sees_what_a_cpu_sees(transform: Transform) -> None:
+@pytest.mark.parametrize("transform", [ImageTransform(), AUGMENTED])
+def test_a_gpu_sees_what_a_cpu_sees(transform: ImageTransform) -> None:
     some = digits(transform)
     x, y = whole_epoch(TrainingBatches(some, [1, 2, 2], 64), 1)
     gpu_x, gpu_y = whole_epoch(TrainingBatches(some, [1, 2, 2], 64, "cuda"), 1)

@@ -16,11 +16,12 @@ import pytest
 from torchvision import datasets
 
 from walking_noise import data
-from walking_noise.data import Source, sets
+from walking_noise.data import PublishedImages, sets
 from walking_noise.data.files import Files
+from walking_noise.data.sets import cifar10, mnist
 from walking_noise.errors import ConfigError, DataMissing
 
-MNIST_FILES = tuple(data.sources()["mnist"].sha256)
+MNIST_FILES = tuple(mnist.DATA_SET.sha256)
 
 SQUARES = '''
 """Twenty tiny images in the files of MNIST, where the network would find them and in a package."""
@@ -30,23 +31,23 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from walking_noise.data import Source, Transform, idx
-from walking_noise.data.source import torchvision_download
+from walking_noise.data import ImageTransform, PublishedImages, idx
+from walking_noise.data.published import torchvision_download
 
 reads = []
 
-def read(files):
+def decode(files):
     reads.append(files.folder)
-    return idx.read(files)
+    return idx.decode_files(files)
 
-DATA_SET = Source(
+DATA_SET = PublishedImages(
     name="squares",
     shape=(1, 3, 3),
     classes=2,
-    transforms={"release": Transform()},
+    transforms={"release": ImageTransform()},
     sha256=SHA256,
     folders=("MNIST/raw", Path(PACKAGED)),
-    read=read,
+    decode=decode,
     download=torchvision_download("MNIST"),
     package="apt-get install squares",
 )
@@ -110,8 +111,12 @@ def line_of(error: pytest.ExceptionInfo[Exception]) -> str:
 def test_a_new_file_is_a_new_data_set(tmp_path: Path, squares: ModuleType, square_files: dict[str, bytes]) -> None:
     write(tmp_path / "MNIST" / "raw", square_files)
     loaded = data.load("squares", root=tmp_path)
-    assert (len(loaded.train_labels), len(loaded.validation_labels), loaded.shape) == (20, 8, (1, 3, 3))
-    assert idx_file(loaded.train_images[:, 0].numpy()) == square_files[MNIST_FILES[0]]
+    assert (len(loaded.train_labels), len(loaded.validation_labels), tuple(loaded.train_samples.shape[1:])) == (
+        20,
+        8,
+        (1, 3, 3),
+    )
+    assert idx_file(loaded.train_samples[:, 0].numpy()) == square_files[MNIST_FILES[0]]
 
 
 def test_compressed_files_and_the_folder_of_a_package_are_found(
@@ -134,7 +139,7 @@ def test_a_data_set_is_read_once_also_by_threads(
         loaded = list(threads.map(lambda _: data.load("squares", root=tmp_path), range(16)))
     assert all(one is loaded[0] for one in loaded)
     assert len(squares.reads) == 1
-    assert data.load("squares", "release", str(tmp_path)) is loaded[0]
+    assert data.load("squares", "release", root=str(tmp_path)) is loaded[0]
     assert loaded[0].to("cpu") is loaded[0]
 
 
@@ -189,7 +194,7 @@ def test_a_file_with_other_content_is_refused(
 def test_a_pickle_of_other_content_is_not_opened(tmp_path: Path) -> None:
     sentinel = tmp_path / "run"
     hostile = b"cos\nsystem\n(S'touch " + str(sentinel).encode() + b"'\ntR."
-    write(tmp_path / "cifar-10-batches-py", dict.fromkeys(data.sources()["cifar10"].sha256, hostile))
+    write(tmp_path / "cifar-10-batches-py", dict.fromkeys(cifar10.DATA_SET.sha256, hostile))
     with pytest.raises(DataMissing, match="data_batch_1 is damaged"):
         data.load("cifar10", root=tmp_path)
     assert not sentinel.exists()
@@ -198,7 +203,9 @@ def test_a_pickle_of_other_content_is_not_opened(tmp_path: Path) -> None:
 def test_unknown_names_are_refused_with_what_is_allowed() -> None:
     with pytest.raises(ConfigError) as name:
         data.load("imagenet")
-    assert line_of(name) == ("data.name: 'imagenet' is refused; allowed: cifar10, fashion_mnist, mnist, mnist5k")
+    assert line_of(name) == (
+        "data.name: 'imagenet' is refused; allowed: cifar10, fashion_mnist, gsc, mnist, mnist5k, svhn"
+    )
     with pytest.raises(ConfigError) as transform:
         data.load("mnist5k", "none")
     assert line_of(transform) == "data.transform: 'none' is refused; allowed for mnist5k: release"
@@ -270,6 +277,6 @@ def test_a_failed_download_leaves_nothing_behind(tmp_path: Path, squares: Module
 
 def test_what_comes_with_a_package_is_not_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (data.fetch("mnist5k", tmp_path) / "mnist_5k.csv.gz").is_file()
-    monkeypatch.setattr(Source, "files", lambda source, root: Files(root, source.sha256))
+    monkeypatch.setattr(PublishedImages, "place", lambda source, root: Files(root, source.sha256))
     with pytest.raises(DataMissing, match=r"mnist_5k\.csv missing in .*; get it with: pip install"):
         data.fetch("mnist5k", tmp_path)

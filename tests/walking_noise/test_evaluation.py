@@ -25,7 +25,7 @@ def pack(configs: list[RunConfig] = CONFIGS) -> Pack:
 
 
 def inputs(data: DataSet) -> Tensor:
-    return data.transform.normalise(data.validation_images)
+    return data.transform.validation_inputs(data.validation_samples)
 
 
 def test_accuracy_is_the_share_of_right_answers(digits: DataSet) -> None:

@@ -11,23 +11,30 @@ from torch import nn
 from walking_noise import RunConfig, models
 from walking_noise.points import NoisePoint, points_of, with_noise_points
 
-MNIST, CIFAR10 = (1, 28, 28), (3, 32, 32)
+MNIST, CIFAR10, GSC = (1, 28, 28), (3, 32, 32), (1, 10, 49)
+CLASSES: dict[tuple[int, ...], int] = {MNIST: 10, CIFAR10: 10, GSC: 12}
 
 PARAMETERS = [
     ("mlp", MNIST, False, 59_210),
     ("mlp", MNIST, True, 59_594),
     ("mlp", CIFAR10, False, 205_642),
     ("mlp", CIFAR10, True, 206_026),
+    ("mlp", GSC, False, 40_524),
+    ("mlp", GSC, True, 40_908),
     ("lenet5", MNIST, False, 44_426),
     ("lenet5", MNIST, True, 44_878),
     ("lenet5", CIFAR10, False, 62_006),
     ("lenet5", CIFAR10, True, 62_458),
+    ("cnn_s", GSC, False, 205_414),
+    ("cnn_s", GSC, True, 205_786),
 ]
 
 POINTS = {
     ("mlp", False): "input fc1 relu1 fc2 relu2 fc3 relu3 fc4",
     ("mlp", True): "input fc1 bn1 relu1 fc2 bn2 relu2 fc3 bn3 relu3 fc4",
     ("lenet5", False): "input conv1 relu1 pool1 conv2 relu2 pool2 fc1 relu3 fc2 relu4 fc3",
+    ("cnn_s", False): "input conv1 relu1 conv2 relu2 fc1 relu3 fc2",
+    ("cnn_s", True): "input conv1 bn1 relu1 conv2 bn2 relu2 fc1 bn3 relu3 fc2",
     ("lenet5", True): "input conv1 bn1 relu1 pool1 conv2 bn2 relu2 pool2 fc1 bn3 relu3 fc2 bn4 relu4 fc3",
 }
 KINDS: dict[str, type[nn.Module] | tuple[type[nn.Module], ...]] = {
@@ -41,9 +48,9 @@ KINDS: dict[str, type[nn.Module] | tuple[type[nn.Module], ...]] = {
 
 @pytest.mark.parametrize(("name", "inputs", "batch_norm", "parameters"), PARAMETERS)
 def test_parameter_counts(name: str, inputs: tuple[int, ...], batch_norm: bool, parameters: int) -> None:
-    network = models.build(name, inputs, 10, batch_norm)
+    network = models.build(name, inputs, CLASSES[inputs], batch_norm)
     assert sum(parameter.numel() for parameter in network.parameters()) == parameters
-    assert network.eval()(torch.zeros(2, *inputs)).shape == (2, 10)
+    assert network.eval()(torch.zeros(2, *inputs)).shape == (2, CLASSES[inputs])
 
 
 @pytest.mark.parametrize(("name", "batch_norm"), POINTS)
@@ -71,6 +78,28 @@ def test_every_point_follows_the_layer_it_is_named_after(name: str, batch_norm: 
     assert all(isinstance(layer, NoisePoint | nn.Flatten) for layer in unfollowed)
 
 
+def test_the_convolutions_of_cnn_s() -> None:
+    """Kernels of 10 frames by 4 coefficients, of which the first takes every second frame: 1,320 features are left."""
+    layers = dict(models.build("cnn_s", GSC, 12, False).named_children())
+    x, shapes = torch.zeros(1, *GSC), []
+    for layer in layers.values():
+        x = layer(x)
+        if isinstance(layer, nn.Conv2d | nn.Flatten):
+            shapes.append(tuple(x.shape[1:]))
+    assert shapes == [(28, 7, 20), (30, 4, 11), (1320,)]
+
+
+@pytest.mark.parametrize(
+    ("name", "smallest", "text"), [("cnn_s", (1, 7, 28), "at least 7×28"), ("lenet5", (1, 16, 16), "at least 16×16")]
+)
+def test_inputs_that_are_too_small_are_refused(name: str, smallest: tuple[int, int, int], text: str) -> None:
+    channels, height, width = smallest
+    models.build(name, smallest, 10, True)
+    for shape in ((channels, height - 1, width), (channels, height, width - 1)):
+        with pytest.raises(ValueError, match=f"{text}, not {shape[1]}×{shape[2]}"):
+            models.build(name, shape, 10, True)
+
+
 def test_the_numbers_of_the_paper() -> None:
     """Table II's layers 1 to 5 of LeNet-5 are its noise points 1, 5, 9, 12, 15, without BatchNorm 1, 4, 7, 9, 11."""
     for batch_norm, numbers in ((True, [1, 5, 9, 12, 15]), (False, [1, 4, 7, 9, 11])):
@@ -84,29 +113,24 @@ def test_noise_points_pass_their_input_on() -> None:
     assert torch.equal(with_noise_points(layers)(x), layers(x))
 
 
+LAYERS = {
+    # convolutions as (filters, kernel, stride), max-poolings, widths of the linear layers
+    "mlp": ([], [], [64, 64, 64, 10]),
+    "lenet5": ([(6, (5, 5), (1, 1)), (16, (5, 5), (1, 1))], [2, 2], [120, 84, 10]),
+    "cnn_s": ([(28, (4, 10), (1, 2)), (30, (4, 10), (1, 1))], [], [128, 10]),
+}
+
+
 @pytest.mark.parametrize(("name", "batch_norm"), POINTS)
 def test_layers_are_the_papers(name: str, batch_norm: bool) -> None:
     network = models.build(name, CIFAR10, 10, batch_norm)
-    convolutions = [
-        (layer.out_channels, layer.kernel_size, layer.stride, layer.padding)
-        for layer in network
-        if isinstance(layer, nn.Conv2d)
-    ]
+    convolutions = [layer for layer in network if isinstance(layer, nn.Conv2d)]
+    shapes = [(layer.out_channels, layer.kernel_size, layer.stride) for layer in convolutions]
     widths = [layer.out_features for layer in network if isinstance(layer, nn.Linear)]
-    pools = [(layer.kernel_size, layer.stride) for layer in network if isinstance(layer, nn.MaxPool2d)]
-    if name == "mlp":
-        assert (convolutions, pools, widths) == ([], [], [64, 64, 64, 10])
-    else:
-        assert convolutions == [(6, (5, 5), (1, 1), (0, 0)), (16, (5, 5), (1, 1), (0, 0))]
-        assert pools == [(2, 2), (2, 2)]
-        assert widths == [120, 84, 10]
+    pools = [layer.kernel_size for layer in network if isinstance(layer, nn.MaxPool2d)]
+    assert (shapes, pools, widths) == LAYERS[name]
+    assert all(layer.padding == (0, 0) for layer in convolutions)
     assert all(layer.bias is not None for layer in network if isinstance(layer, nn.Linear | nn.Conv2d))
-
-
-def test_inputs_too_small_are_refused() -> None:
-    with pytest.raises(ValueError, match="at least 16×16, not 15×28"):
-        models.build("lenet5", (1, 15, 28), 10, False)
-    assert models.build("lenet5", (1, 16, 16), 10, False)(torch.zeros(1, 1, 16, 16)).shape == (1, 10)
 
 
 def test_asking_for_points_draws_no_random_numbers() -> None:

@@ -1,7 +1,11 @@
-"""Networks trained without noise, shared through a folder."""
+"""Trained networks in a folder."""
 
 from __future__ import annotations
 
+import hashlib
+import io
+import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +14,7 @@ import torch
 
 from walking_noise import RunConfig, networks
 from walking_noise.data import DataSet
-from walking_noise.networks import Networks
+from walking_noise.networks import Networks, NetworkUnreadable, networks_of, read_network, why_unusable
 from walking_noise.training import Trained, train_pack
 
 CPU = torch.device("cpu")
@@ -93,8 +97,62 @@ def test_a_damaged_file_counts_as_absent(content: str, trained: Trained, tmp_pat
         flipped = whole[:middle] + bytes(byte ^ 0xFF for byte in whole[middle : middle + 64]) + whole[middle + 64 :]
         file.write_bytes({"nothing": b"", "text": b"hello\n" * 99, "half": whole[:middle], "flipped": flipped}[content])
     assert kept.load(CONFIG) is None
+    with pytest.raises(NetworkUnreadable, match=r"\.pt: the file is damaged$"):
+        read_network(file)
     kept.save(CONFIG, trained)
     assert same(kept.load(CONFIG), trained)
+
+
+def test_a_file_of_another_version_says_so(trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as older:
+        older.setattr(networks, "asdict", lambda trained: {**asdict(trained), "what it had": 1})
+        Networks(tmp_path, CPU).save(CONFIG, trained)
+    with pytest.raises(NetworkUnreadable, match="written by another version"):
+        read_network(file_in(tmp_path))
+
+
+def test_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:
+    with pytest.raises(NetworkUnreadable, match=r"none\.pt: No such file"):
+        read_network(tmp_path / "none.pt")
+
+
+def test_code_in_a_file_is_not_executed(tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return Path.touch, (tmp_path / "executed",)
+
+    content = io.BytesIO()
+    torch.save({"state": Evil()}, content)
+    file = tmp_path / "evil.pt"
+    file.write_bytes(hashlib.blake2b(content.getvalue(), digest_size=16).digest() + content.getvalue())
+    with pytest.raises(NetworkUnreadable, match="another version"):
+        read_network(file)
+    assert not (tmp_path / "executed").exists()
+
+
+def test_runs_trained_with_noise_have_files_of_their_own(trained: Trained, tmp_path: Path) -> None:
+    noisy = [RunConfig.from_dict({"noise.std": 1.0, "noise.seed": seed}) for seed in (1, 2)]
+    kept = Networks(tmp_path, CPU)
+    assert len({kept.name(config) for config in (*noisy, CONFIG)}) == 3
+
+
+def test_files_of_a_network_are_found_whatever_trained_it(trained: Trained, tmp_path: Path) -> None:
+    older, newer = Networks(tmp_path, torch.device("cuda")), Networks(tmp_path, CPU)
+    for kept, age in ((newer, 0), (older, 100)):
+        kept.save(CONFIG, trained)
+        os.utime(tmp_path / kept.name(CONFIG), (1e9 - age,) * 2)
+    assert networks_of(tmp_path, CONFIG) == [tmp_path / kept.name(CONFIG) for kept in (newer, older)]
+    assert networks_of(tmp_path, RunConfig.from_dict(CONFIG.to_dict() | {"seed": 1})) == []
+    assert networks_of(tmp_path / "absent", CONFIG) == []
+
+
+def test_a_folder_is_made_or_the_reason_told(tmp_path: Path) -> None:
+    assert why_unusable(tmp_path / "below" / "here") is None
+    assert list((tmp_path / "below" / "here").iterdir()) == []
+    (tmp_path / "file").touch()
+    assert "File exists" in (why_unusable(tmp_path / "file") or "")
+    for nowhere in (None, ""):
+        assert "WALKING_NOISE_NETWORKS" in (why_unusable(nowhere) or "")
 
 
 def test_a_file_appears_whole_or_not_at_all(trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,6 +68,13 @@ def test_a_curve_asked_for_by_one_run_is_kept_for_all_of_the_training() -> None:
     assert training.own == [0, 1, 2]
 
 
+@pytest.mark.parametrize("noise", [{}, {"noise__std": 0.5}])
+def test_a_network_that_one_run_keeps_is_kept_for_the_training(noise: dict[str, Any]) -> None:
+    (training,) = trainings([run(**noise), run(training__keep_network=True, **noise), run(**noise)])
+    assert training.config.training.keep_network
+    assert training.own == [0, 1, 2]
+
+
 def split(runs: list[RunConfig], together: int, lanes: int) -> list[list[list[int]]]:
     limits = {config.pack_key: together for config in runs}
     return [[training.runs for training in members] for members in packs(runs, limits, lanes)]

@@ -32,13 +32,16 @@ def trained(*passes: Evaluation, **changes: Any) -> Trained:
 
 
 def result(
-    digits: DataSet, network: Trained, inference_only: Evaluation | None = None, settings: dict[str, Any] | None = None
+    digits: DataSet,
+    trained: Trained,
+    inference_only: Evaluation | None = None,
+    settings: dict[str, Any] | None = None,
+    network: str | None = None,
 ) -> Result:
-    epochs = len(network.training_loss)
+    epochs = len(trained.training_loss)
     config = RunConfig.from_dict({"training.epochs": epochs} | (settings or {}))
-    return result_of(
-        config, network, inference_only, digits, seconds=1.5, pack_size=4, device="cpu", provenance=PROVENANCE
-    )
+    made: dict[str, Any] = {"seconds": 1.5, "pack_size": 4, "device": "cpu", "provenance": PROVENANCE}
+    return result_of(config, trained, inference_only, digits, network=network, **made)
 
 
 def passes(*accuracies: float) -> list[Evaluation]:
@@ -142,6 +145,12 @@ def test_a_document_has_what_the_analysis_reads(digits: DataSet) -> None:
     assert (document["accuracy"], document["epochs"], document["pack_size"]) == (0.5, 2, 4)
     curve = result(digits, trained(*passes(0.25)), settings={"evaluation.curve": True}).to_document()
     assert set(curve) == KEYS | {"validation_curve"}
+
+
+def test_a_document_names_a_network_that_was_kept(digits: DataSet) -> None:
+    kept = result(digits, trained(*passes(0.25)), network="key-maker.pt").to_document()
+    assert set(kept) == KEYS | {"network"}
+    assert kept["network"] == "key-maker.pt"
 
 
 def test_passes_that_another_run_asked_for_change_nothing(digits: DataSet) -> None:

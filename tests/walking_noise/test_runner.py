@@ -84,7 +84,7 @@ def test_sizes_that_make_no_sense_are_refused(how: dict[str, int]) -> None:
 
 
 def test_missing_data_fail_every_run_in_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def missing(name: str, transform: str, root: Any) -> DataSet:
+    def missing(name: str, root: Path, **settings: Any) -> DataSet:
         raise DataMissing(
             f"data set {name}: train-labels missing in {root}; get it with: walking-noise data get {name}"
         )

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from walking_noise import RunConfig, training
-from walking_noise.data import DataSet, TrainingBatches, Transform
+from walking_noise.data import DataSet, ImageTransform, TrainingBatches
 from walking_noise.noise.injection import Injection
 from walking_noise.optimizer import cosine_rate
 from walking_noise.pack import initialised
@@ -22,7 +22,7 @@ CPU = torch.device("cpu")
 EPOCHS = 3
 
 
-class InDoublePrecision(Transform):
+class InDoublePrecision(ImageTransform):
     def normalise(self, images: Tensor) -> Tensor:
         return super().normalise(images).double()
 
@@ -61,7 +61,7 @@ def plain_training(config: RunConfig, data: DataSet) -> tuple[nn.Sequential, lis
         total = 0.0
         for x, y in batches.epoch(epoch):
             adam.zero_grad()
-            loss = F.cross_entropy(noisy_forward(network, config, step, x[0]), y[0])
+            loss = F.cross_entropy(noisy_forward(network, config, step, x[0]), y[0], data.class_weights)
             loss.backward()
             adam.step()
             if config.training.weight_clamp is not None:
@@ -103,7 +103,7 @@ def test_a_pack_trains_as_plain_torch_loops(model: str, batch_norm: bool, fewer_
     network = {"model.name": model, "model.batch_norm": batch_norm, "training.epochs": 2}
     configs = [run(one, network) for one in (RUNS if model == "mlp" else RUNS[1:3])]
     data = dataclasses.replace(fewer_digits, transform=InDoublePrecision())
-    x = data.transform.normalise(data.validation_images)
+    x = data.transform.validation_inputs(data.validation_samples)
     for config, trained in zip(configs, train_pack(configs, data, CPU), strict=True):
         plain, losses = plain_training(config, data)
         assert trained.training_loss == pytest.approx(losses, rel=1e-7)
@@ -115,6 +115,20 @@ def test_a_pack_trains_as_plain_torch_loops(model: str, batch_norm: bool, fewer_
             if isinstance(layer, nn.Linear | nn.Conv2d)
         }
         assert trained.mean_abs_weight == pytest.approx(magnitudes, rel=1e-7)
+
+
+@pytest.mark.usefixtures("float64")
+def test_class_weights_enter_the_loss_as_in_torch(fewer_digits: DataSet) -> None:
+    configs = [run({"noise.kind": "none", "seed": 1}), run({"noise.std": 0.3, "seed": 2})]
+    unweighted = dataclasses.replace(fewer_digits, transform=InDoublePrecision())
+    weighted = dataclasses.replace(unweighted, class_weights=torch.linspace(0.01, 0.19, 10))
+    for config, trained in zip(configs, train_pack(configs, weighted, CPU), strict=True):
+        plain, losses = plain_training(config, weighted)
+        assert trained.training_loss == pytest.approx(losses, rel=1e-7)
+        assert trained.training_loss != pytest.approx(plain_training(config, unweighted)[1], rel=1e-3)
+        x = weighted.transform.validation_inputs(weighted.validation_samples)
+        with torch.no_grad():
+            torch.testing.assert_close(network_of(config, trained)(x), plain(x), rtol=1e-5, atol=1e-6)
 
 
 def test_training_learns(digits: DataSet) -> None:

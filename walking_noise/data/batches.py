@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from walking_noise.data.augmentation import augment, draw, gather
 from walking_noise.data.dataset import DataSet
+from walking_noise.data.transform import gather
 from walking_noise.seeds import generator
 
 
@@ -70,14 +70,12 @@ class TrainingBatches:
 
         order = per_pass("order", lambda random: torch.randperm(samples, generator=random))
         batches = torch.split(order, self._batch_size, dim=1)
+        drawn = None
         if transform.augments:
-            drawn = per_pass("augmentation", lambda random: draw(transform, samples, random))
-            padded = data.padded_train_images
-            images = (augment(padded, transform.crop_padding, batch, drawn) for batch in batches)
-        else:
-            images = (gather(data.train_images, batch) for batch in batches)
-        for batch, chosen in zip(batches, images, strict=True):
-            yield transform.normalise(chosen), gather(data.train_labels, batch)
+            drawn = per_pass("augmentation", lambda random: transform.draw(samples, random))
+        for batch in batches:
+            inputs = transform.training_inputs(data.prepared_train_samples, batch, drawn)
+            yield inputs, gather(data.train_labels, batch)
 
 
 def validation_blocks(
@@ -90,4 +88,4 @@ def validation_blocks(
     data = data.to(device)
     for start in range(0, len(data.validation_labels), block):
         part = slice(start, start + block)
-        yield start, data.transform.normalise(data.validation_images[part]), data.validation_labels[part]
+        yield start, data.transform.validation_inputs(data.validation_samples[part]), data.validation_labels[part]

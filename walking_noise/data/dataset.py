@@ -8,39 +8,38 @@ from functools import cache, cached_property
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from walking_noise.data.transform import Transform
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class DataSet:
-    """Images and labels of a data set, as they lie in its files, and what is done to them in every batch.
+    """The samples and labels of a data set, as they are stored, and what makes the network's input of them.
 
     Attributes
     ----------
-    train_images, validation_images
-        uint8 (samples, channels, height, width), contiguous.
+    transform
+        What is done to the samples in every batch.
+    train_samples, validation_samples
+        (samples, …), contiguous: uint8 images (samples, channels, height, width), float32 features of that shape, or
+        int16 waveforms (samples, length).
     train_labels, validation_labels
         int64 (samples,), in 0 … classes - 1.
     checksum
-        BLAKE2b-128, in hex, of the four tensors (:func:`checksum`).
+        BLAKE2b-128, in hex, of all that the samples and labels are made of (:func:`checksum`).
+    class_weights
+        float32 (classes,): the weight of each class in the loss; None: all classes weigh the same.
     """
 
     name: str
     classes: int
     transform: Transform
-    train_images: Tensor
+    train_samples: Tensor
     train_labels: Tensor
-    validation_images: Tensor
+    validation_samples: Tensor
     validation_labels: Tensor
     checksum: str
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Channels, height and width of a sample."""
-        _, channels, height, width = self.train_images.shape
-        return channels, height, width
+    class_weights: Tensor | None = None
 
     @cached_property
     def constant_answer(self) -> int:
@@ -54,21 +53,21 @@ class DataSet:
         return right / len(self.validation_labels)
 
     @cached_property
-    def padded_train_images(self) -> Tensor:
-        """The training images in the black border they are cropped from."""
-        border = self.transform.crop_padding
-        return pad(self.train_images, (border,) * 4) if border else self.train_images
+    def prepared_train_samples(self) -> Tensor:
+        """The training samples in the form that the transform takes them from."""
+        return self.transform.prepare(self.train_samples)
 
     def to(self, device: torch.device | str) -> DataSet:
         """The same data in the memory of ``device``; one object per device."""
         device = torch.empty(0, device=device).device
-        return self if self.train_images.device == device else _moved(self, device)
+        return self if self.train_samples.device == device else _moved(self, device)
 
 
 @cache
 def _moved(data: DataSet, device: torch.device) -> DataSet:
-    tensors = ("train_images", "train_labels", "validation_images", "validation_labels")
-    return dataclasses.replace(data, **{name: getattr(data, name).to(device) for name in tensors})
+    values = {field.name: getattr(data, field.name) for field in dataclasses.fields(data)}
+    tensors = {name: value.to(device) for name, value in values.items() if isinstance(value, Tensor)}
+    return dataclasses.replace(data, **{**values, **tensors})
 
 
 def checksum(*tensors: Tensor) -> str:

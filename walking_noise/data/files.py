@@ -23,9 +23,14 @@ def data_root(root: str | os.PathLike[str] | None = None) -> Path:
     ``root`` if given, else ``$WALKING_NOISE_DATA``, else ``walking_noise/data`` in the user's cache
     (``$XDG_CACHE_HOME``, or ``~/.cache``).
     """
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
-    folder = root or os.environ.get(ENVIRONMENT_VARIABLE) or cache / "walking_noise" / "data"
+    folder = root or os.environ.get(ENVIRONMENT_VARIABLE) or user_cache() / "data"
     return Path(folder).expanduser().absolute()
+
+
+def user_cache() -> Path:
+    """The folder ``walking_noise`` in the user's cache."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+    return cache.expanduser().absolute() / "walking_noise"
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,16 @@ class Files:
     def missing(self) -> tuple[Path, ...]:
         """The files that are not there."""
         return tuple(path for path in map(self.path, self.sha256) if not path.is_file())
+
+    @property
+    def extent(self) -> str:
+        """Empty: a data set in files of known content is there or not."""
+        return ""
+
+    def verify(self) -> None:
+        """Raise :class:`DamagedFile` if the content of a file is not what it must be."""
+        for name in self.sha256:
+            self.content(name)
 
     def content(self, name: str) -> bytes:
         """The uncompressed content of a file.

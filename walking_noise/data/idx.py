@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from walking_noise.data.files import Files
-from walking_noise.data.source import Splits
+from walking_noise.data.published import Splits
 
 
 def decode(content: bytes) -> NDArray[Any]:
@@ -18,8 +18,8 @@ def decode(content: bytes) -> NDArray[Any]:
     return np.frombuffer(content, np.uint8, offset=4 + 4 * dimensions).reshape(sizes)
 
 
-def read(files: Files) -> Splits:
-    """Both splits of a data set that is laid out as MNIST; the official test set validates."""
+def decode_files(files: Files) -> Splits:
+    """Both splits of a data set that is laid out as MNIST."""
 
     def images(split: str) -> NDArray[np.uint8]:
         return decode(files.content(f"{split}-images-idx3-ubyte"))[:, None]

@@ -2,74 +2,94 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from walking_noise.data.files import Files
-from walking_noise.data.transform import Transform
-
-
-class Splits(NamedTuple):
-    """Images, uint8 (samples, channels, height, width), and labels, integers (samples,), of both splits."""
-
-    train_images: NDArray[np.uint8]
-    train_labels: NDArray[Any]
-    validation_images: NDArray[np.uint8]
-    validation_labels: NDArray[Any]
+from walking_noise.data.dataset import DataSet
 
 
 @dataclass(frozen=True)
-class Source:
-    """A data set by name: what it looks like, where its files lie, how they are read and had.
+class Selection:
+    """What of a data set is used, and how: the settings ``data.transform``, ``data.validation``, ``data.keywords``.
 
     Attributes
     ----------
-    name
-        Its value of ``data.name``.
-    shape
-        Channels, height and width of a sample.
-    transforms
-        What each value of ``data.transform`` stands for.
-    sha256
-        Per file the SHA-256 of its uncompressed content.
-    folders
-        Where the files may lie together, in the order of search: below the root of all data, or absolute.
-    read
-        Decodes the files.
-    download
-        Fetches the files into the first of ``folders`` below the root it is given. ``None``: there is only a
-        package.
-    package
-        The command that installs a package with the files.
+    transform
+        What is done to the samples, by one of the names in :attr:`Source.transforms`.
+    validation
+        ``test``: the official test split validates. ``holdout``: a part of the rest, which then does not train.
+    keywords
+        The words to tell apart, of a data set of speech; None: its own.
     """
 
-    name: str
-    shape: tuple[int, int, int]
-    classes: int
-    transforms: Mapping[str, Transform]
-    sha256: Mapping[str, str]
-    folders: tuple[str | Path, ...]
-    read: Callable[[Files], Splits]
-    download: Callable[[Path], None] | None = None
-    package: str | None = None
-
-    def files(self, root: Path) -> Files:
-        """The files in the first folder that has all of them, or as they should be in the first folder."""
-        candidates = [Files(root / folder, self.sha256) for folder in self.folders]
-        return next((files for files in candidates if not files.missing), candidates[0])
+    transform: str = "release"
+    validation: str = "test"
+    keywords: tuple[str, ...] | None = None
 
 
-def torchvision_download(dataset: str) -> Callable[[Path], None]:
-    """The downloader of a class of :mod:`torchvision.datasets`."""
+class Place(Protocol):
+    """Where the files of a data set are, or should be."""
 
-    def download(root: Path) -> None:
-        from torchvision import datasets
+    @property
+    def folder(self) -> Path:
+        """The folder that holds them."""
 
-        getattr(datasets, dataset)(root, download=True)
+    @property
+    def missing(self) -> tuple[Path, ...]:
+        """The files without which the data set cannot be read, as far as they are not there."""
 
-    return download
+    @property
+    def extent(self) -> str:
+        """How much of the data set is there, in words; empty where it is all or nothing."""
+
+    def verify(self) -> None:
+        """Raise :class:`walking_noise.data.files.DamagedFile` if this is not the whole published data set."""
+
+
+class Source(Protocol):
+    """A data set by name: what it looks like, where its files lie, how they are read and had."""
+
+    @property
+    def name(self) -> str:
+        """Its value of ``data.name``."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of the network's input."""
+
+    @property
+    def transforms(self) -> Collection[str]:
+        """The values of ``data.transform`` it knows."""
+
+    @property
+    def takes_keywords(self) -> bool:
+        """Whether ``data.keywords`` chooses what is told apart."""
+
+    @property
+    def download(self) -> Callable[[Path], None] | None:
+        """Fetches the data set into a folder, as :attr:`downloaded`; None: there is only a package."""
+
+    @property
+    def downloaded(self) -> tuple[Path, ...]:
+        """The files and folders of a download, below the root of all data."""
+
+    @property
+    def package(self) -> str | None:
+        """The command that installs a package with the files."""
+
+    def count_classes(self, keywords: tuple[str, ...] | None) -> int:
+        """The number of classes."""
+
+    def place(self, root: Path) -> Place:
+        """Where the files are, or should be, below the root of all data or in a package."""
+
+    def read(self, folder: Path, selection: Selection) -> DataSet:
+        """The data set in memory, of the files in ``folder``.
+
+        Raises
+        ------
+        DamagedFile
+            A file cannot be read, or its content is not what it must be.
+        """

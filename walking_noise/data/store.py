@@ -11,13 +11,10 @@ from functools import cache
 from http.client import HTTPException
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
 from walking_noise.data import sets
-from walking_noise.data.dataset import DataSet, checksum
+from walking_noise.data.dataset import DataSet
 from walking_noise.data.files import ENVIRONMENT_VARIABLE, DamagedFile, data_root
-from walking_noise.data.source import Source, Splits
+from walking_noise.data.source import Place, Selection, Source
 from walking_noise.errors import DataMissing, refused
 from walking_noise.registry import discover
 
@@ -31,60 +28,59 @@ def sources() -> dict[str, Source]:
     return discover(sets, "DATA_SET")
 
 
-def load(name: str, transform: str = "release", root: Root = None) -> DataSet:
+def load(
+    name: str,
+    transform: str = "release",
+    validation: str = "test",
+    keywords: tuple[str, ...] | None = None,
+    *,
+    root: Root = None,
+) -> DataSet:
     """A data set in memory; the same object for the same arguments, read once per process.
 
     Parameters
     ----------
-    transform
-        One of the names in the data set's :attr:`Source.transforms`.
+    name, transform, validation, keywords
+        The settings ``data.*`` of a run; see :class:`Selection`.
     root
         The folder of all data sets (:func:`data_root`).
 
     Raises
     ------
     ConfigError
-        There is no such data set or transform.
+        There is no such data set or transform, or no recording of a keyword.
     DataMissing
         A file is not there or damaged; the text names it and the command that gets it.
     """
     with _loading:
-        return _load(name, transform, data_root(root))
+        return _load(name, Selection(transform, validation, keywords), data_root(root))
 
 
 @cache
-def _load(name: str, transform: str, root: Path) -> DataSet:
+def _load(name: str, selection: Selection, root: Path) -> DataSet:
     source = _source(name)
-    if transform not in source.transforms:
-        raise refused("data.transform", transform, f"allowed for {name}: {', '.join(source.transforms)}")
-    tensors, digest = _read(name, root)
-    return DataSet(name, source.classes, source.transforms[transform], *tensors, checksum=digest)
+    if selection.transform not in source.transforms:
+        allowed = ", ".join(source.transforms)
+        raise refused("data.transform", selection.transform, f"allowed for {name}: {allowed}")
+    place = _place(source, root)
+    try:
+        return source.read(place.folder, selection)
+    except DamagedFile as damage:
+        raise _damaged(source, root, damage) from damage
 
 
-@cache
-def _read(name: str, root: Path) -> tuple[tuple[Tensor, Tensor, Tensor, Tensor], str]:
-    source = _source(name)
-    splits = _decode(source, root)
-    tensors = (
-        torch.tensor(splits.train_images),
-        torch.tensor(splits.train_labels, dtype=torch.int64),
-        torch.tensor(splits.validation_images),
-        torch.tensor(splits.validation_labels, dtype=torch.int64),
-    )
-    return tensors, checksum(*tensors)
-
-
-def _decode(source: Source, root: Path) -> Splits:
-    files = source.files(root)
-    if files.missing:
-        fault = f"{', '.join(path.name for path in files.missing)} missing in {files.folder}"
+def _place(source: Source, root: Path) -> Place:
+    """Where the files of a data set are, all of them."""
+    place = source.place(root)
+    if place.missing:
+        fault = f"{', '.join(path.name for path in place.missing)} missing in {place.folder}"
         commands = ", or: ".join(_commands(source, root))
         raise DataMissing(f"data set {source.name}: {fault}; get it with: {commands}")
-    try:
-        return source.read(files)
-    except DamagedFile as damage:
-        command = _commands(source, root)[0]
-        raise DataMissing(f"data set {source.name}: {damage}; replace it with: {command}") from damage
+    return place
+
+
+def _damaged(source: Source, root: Path, damage: DamagedFile) -> DataMissing:
+    return DataMissing(f"data set {source.name}: {damage}; replace it with: {_commands(source, root)[0]}")
 
 
 def _commands(source: Source, root: Path) -> list[str]:
@@ -108,11 +104,14 @@ class Status:
         Where they are, or should be.
     missing
         Those that are not there.
+    extent
+        How much of the data set is there, in words; empty where it is all or nothing.
     """
 
     name: str
     folder: Path
     missing: tuple[Path, ...]
+    extent: str = ""
 
     @property
     def present(self) -> bool:
@@ -120,14 +119,15 @@ class Status:
 
     def __str__(self) -> str:
         if self.present:
-            return f"{self.name}: present in {self.folder}"
+            return f"{self.name}: {self.extent or 'present'} in {self.folder}"
         return f"{self.name}: missing in {self.folder}: {', '.join(path.name for path in self.missing)}"
 
 
 def status(name: str, root: Root = None) -> Status:
     """Which files of a data set are there; their content is not read."""
-    files = _source(name).files(data_root(root))
-    return Status(name, files.folder, files.missing)
+    place = _source(name).place(data_root(root))
+    missing = place.missing
+    return Status(name, place.folder, missing, "" if missing else place.extent)
 
 
 def fetch(name: str, root: Root = None) -> Path:
@@ -140,27 +140,38 @@ def fetch(name: str, root: Root = None) -> Path:
     ConfigError
         There is no such data set.
     DataMissing
-        It comes with a package that has to be installed, or the download failed.
+        It comes with a package that has to be installed, only a part of it is there, or the download failed.
     """
     source, folder = _source(name), data_root(root)
     try:
-        _decode(source, folder)
+        _verify(source, folder)
     except DataMissing:
         if source.download is None:
             raise
         _download(source, source.download, folder)
-    return source.files(folder).folder
+    return source.place(folder).folder
+
+
+def _verify(source: Source, root: Path) -> None:
+    """Raise :class:`DataMissing` unless the whole published data set is there."""
+    place = _place(source, root)
+    try:
+        place.verify()
+    except DamagedFile as damage:
+        raise _damaged(source, root, damage) from damage
 
 
 def _download(source: Source, download: Callable[[Path], None], root: Path) -> None:
+    for path in source.downloaded:
+        if (root / path).is_dir():
+            raise DataMissing(f"data set {source.name}: {root / path} is not the whole of it; move it away first")
     try:
         root.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=root, prefix=f".{source.name}-") as partial:
             download(Path(partial))
-            for file in source.sha256:
-                place = root / source.folders[0] / file
-                place.parent.mkdir(parents=True, exist_ok=True)
-                (Path(partial) / source.folders[0] / file).replace(place)
+            for path in source.downloaded:
+                (root / path).parent.mkdir(parents=True, exist_ok=True)
+                (Path(partial) / path).replace(root / path)
     except (OSError, RuntimeError, HTTPException) as error:
         reason = " ".join(str(error).split())
         raise DataMissing(f"data set {source.name}: the download to {root} failed ({reason})") from error

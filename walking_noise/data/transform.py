@@ -1,49 +1,50 @@
-"""What is done to an image between the data set and the network."""
+"""What is done to the samples of a data set between its memory and the network."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cache
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 
-@dataclass(frozen=True)
-class Transform:
-    """Scaling to [0, 1] and, where asked for, a random crop and flip (training only) and a normalisation.
+class Transform(Protocol):
+    """How the stored samples of a data set become the network's input, on the device they lie on.
 
-    Attributes
-    ----------
-    crop_padding
-        Pixels of black border on every side, out of which an image of the original size is cropped at random.
-    flip
-        Whether every second image, by chance, is mirrored left to right.
-    mean, std
-        Per channel, in units of the scaled image: ``(x - mean) / std``. Empty: no normalisation.
+    What changes training samples by chance is drawn on the CPU for a whole epoch at a time, as a function of the
+    run's seed, the epoch and the sample.
     """
-
-    crop_padding: int = 0
-    flip: bool = False
-    mean: tuple[float, ...] = ()
-    std: tuple[float, ...] = ()
 
     @property
     def augments(self) -> bool:
-        """Whether training images are changed by chance."""
-        return self.crop_padding > 0 or self.flip
+        """Whether training samples are changed by chance."""
 
-    def normalise(self, images: Tensor) -> Tensor:
-        """The network's input, float32, of uint8 images (…, channels, height, width).
+    def draw(self, samples: int, generator: torch.Generator) -> Tensor:
+        """One augmentation for every sample of a training set: (numbers, samples)."""
 
-        Step by step as torchvision's ``ToTensor`` and ``Normalize``, and so the same to the last bit.
+    def prepare(self, stored: Tensor) -> Tensor:
+        """The training set, stored (n, …), in the form that :meth:`training_inputs` takes chosen samples from."""
+
+    def training_inputs(self, prepared: Tensor, samples: Tensor, drawn: Tensor | None) -> Tensor:
+        """The network's input for chosen training samples.
+
+        Parameters
+        ----------
+        samples
+            int64 (runs, batch), indices into the training set.
+        drawn
+            (runs, numbers, n): per run what :meth:`draw` returned; None if nothing is changed by chance.
+
+        Returns
+        -------
+        Tensor
+            float32 (runs, batch, channels, height, width), in memory of its own.
         """
-        x = images.to(torch.float32).div_(255)
-        if self.mean:
-            x.sub_(_per_channel(self.mean, x.device)).div_(_per_channel(self.std, x.device))
-        return x
+
+    def validation_inputs(self, stored: Tensor) -> Tensor:
+        """The network's input, float32 (n, channels, height, width), for stored validation samples (n, …)."""
 
 
-@cache
-def _per_channel(values: tuple[float, ...], device: torch.device) -> Tensor:
-    return torch.tensor(values, device=device).view(-1, 1, 1)
+def gather(stored: Tensor, samples: Tensor) -> Tensor:
+    """Chosen samples (runs, batch) out of stored ones (n, …), as (runs, batch, …)."""
+    return stored.index_select(0, samples.flatten()).view(*samples.shape, *stored.shape[1:])

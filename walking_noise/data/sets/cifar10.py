@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from walking_noise.data.files import Files
-from walking_noise.data.source import Source, Splits, torchvision_download
-from walking_noise.data.transform import Transform
+from walking_noise.data.images import ImageTransform
+from walking_noise.data.published import PublishedImages, Splits, torchvision_download
 
 TRAINING = tuple(f"data_batch_{number}" for number in range(1, 6))
 VALIDATION = ("test_batch",)
@@ -23,18 +23,18 @@ def _read_batches(files: Files, names: tuple[str, ...]) -> tuple[NDArray[np.uint
     return images, np.concatenate([batch["labels"] for batch in batches])
 
 
-def read(files: Files) -> Splits:
-    """Both splits; the official test set validates."""
+def decode(files: Files) -> Splits:
+    """Both splits."""
     return Splits(*_read_batches(files, TRAINING), *_read_batches(files, VALIDATION))
 
 
-DATA_SET = Source(
+DATA_SET = PublishedImages(
     name="cifar10",
     shape=(3, 32, 32),
     classes=10,
     transforms={
-        "release": Transform(crop_padding=4, flip=True, mean=(0.4914, 0.4822, 0.4465), std=(0.2023, 0.1994, 0.2010)),
-        "none": Transform(),
+        "release": ImageTransform(4, flip=True, mean=(0.4914, 0.4822, 0.4465), std=(0.2023, 0.1994, 0.2010)),
+        "none": ImageTransform(),
     },
     sha256={
         "data_batch_1": "54636561a3ce25bd3e19253c6b0d8538147b0ae398331ac4a2d86c6d987368cd",
@@ -45,6 +45,6 @@ DATA_SET = Source(
         "test_batch": "f53d8d457504f7cff4ea9e021afcf0e0ad8e24a91f3fc42091b8adef61157831",
     },
     folders=("cifar-10-batches-py",),
-    read=read,
+    decode=decode,
     download=torchvision_download("CIFAR10"),
 )

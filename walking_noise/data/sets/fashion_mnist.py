@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from walking_noise.data import idx
-from walking_noise.data.source import Source, torchvision_download
-from walking_noise.data.transform import Transform
+from walking_noise.data.images import ImageTransform
+from walking_noise.data.published import PublishedImages, torchvision_download
 
-DATA_SET = Source(
+DATA_SET = PublishedImages(
     name="fashion_mnist",
     shape=(1, 28, 28),
     classes=10,
     transforms={
-        "release": Transform(crop_padding=4, flip=True, mean=(0.5,), std=(0.5,)),
-        "none": Transform(),
+        "release": ImageTransform(crop_padding=4, flip=True, mean=(0.5,), std=(0.5,)),
+        "none": ImageTransform(),
     },
     sha256={
         "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
@@ -21,7 +21,7 @@ DATA_SET = Source(
         "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
     },
     folders=("FashionMNIST/raw", "/usr/share/datasets/fashion-mnist"),
-    read=idx.read,
+    decode=idx.decode_files,
     download=torchvision_download("FashionMNIST"),
     package="apt-get install dataset-fashion-mnist",
 )

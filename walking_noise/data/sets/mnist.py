@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from walking_noise.data import idx
-from walking_noise.data.source import Source, torchvision_download
-from walking_noise.data.transform import Transform
+from walking_noise.data.images import ImageTransform
+from walking_noise.data.published import PublishedImages, torchvision_download
 
-DATA_SET = Source(
+DATA_SET = PublishedImages(
     name="mnist",
     shape=(1, 28, 28),
     classes=10,
-    transforms={"release": Transform()},
+    transforms={"release": ImageTransform()},
     sha256={
         "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
         "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
@@ -18,6 +18,6 @@ DATA_SET = Source(
         "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
     },
     folders=("MNIST/raw",),
-    read=idx.read,
+    decode=idx.decode_files,
     download=torchvision_download("MNIST"),
 )

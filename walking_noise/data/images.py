@@ -1,0 +1,116 @@
+"""Images: stored as uint8, scaled, and where asked for cropped, mirrored and normalised."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from walking_noise.data.transform import gather
+
+
+@dataclass(frozen=True)
+class ImageTransform:
+    """Scaling to [0, 1] and, where asked for, a random crop and flip (training only) and a normalisation.
+
+    Attributes
+    ----------
+    crop_padding
+        Pixels of black border on every side, out of which an image of the original size is cropped at random.
+    flip
+        Whether every second image, by chance, is mirrored left to right.
+    mean, std
+        Per channel, in units of the scaled image: ``(x - mean) / std``. Empty: no normalisation.
+    """
+
+    crop_padding: int = 0
+    flip: bool = False
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+
+    @property
+    def augments(self) -> bool:
+        """Whether training images are changed by chance."""
+        return self.crop_padding > 0 or self.flip
+
+    def draw(self, samples: int, generator: torch.Generator) -> Tensor:
+        """One augmentation for every sample of a training set.
+
+        Returns
+        -------
+        Tensor
+            uint8 (3, samples): rows above and columns left of the crop in the padded image, each 0 … 2·padding,
+            and whether the crop is mirrored, 0 or 1; all uniform.
+        """
+
+        def uniform(choices: int, count: int) -> Tensor:
+            return torch.randint(choices, (count, samples), generator=generator, dtype=torch.uint8)
+
+        return torch.cat([uniform(2 * self.crop_padding + 1, 2), uniform(1 + self.flip, 1)])
+
+    def prepare(self, stored: Tensor) -> Tensor:
+        """The images in the black border they are cropped from."""
+        return pad(stored, (self.crop_padding,) * 4) if self.crop_padding else stored
+
+    def training_inputs(self, prepared: Tensor, samples: Tensor, drawn: Tensor | None) -> Tensor:
+        """Chosen images, augmented and normalised; see :class:`walking_noise.data.Transform`."""
+        if drawn is None:
+            return self.normalise(gather(prepared, samples))
+        return self.normalise(augment(prepared, self.crop_padding, samples, drawn))
+
+    def validation_inputs(self, stored: Tensor) -> Tensor:
+        """Images (n, channels, height, width), normalised."""
+        return self.normalise(stored)
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """The network's input, float32, of uint8 images (…, channels, height, width).
+
+        Step by step as torchvision's ``ToTensor`` and ``Normalize``, and so the same to the last bit.
+        """
+        x = images.to(torch.float32).div_(255)
+        if self.mean:
+            x.sub_(_per_channel(self.mean, x.device)).div_(_per_channel(self.std, x.device))
+        return x
+
+
+@cache
+def _per_channel(values: tuple[float, ...], device: torch.device) -> Tensor:
+    return torch.tensor(values, device=device).view(-1, 1, 1)
+
+
+def augment(padded: Tensor, padding: int, samples: Tensor, drawn: Tensor) -> Tensor:
+    """Gather chosen samples of a padded training set, cropped and mirrored.
+
+    A crop lies in memory like its padded image, only some rows and columns later. So all crops are copied at
+    once, each as one contiguous stretch from its first to its last pixel.
+
+    Parameters
+    ----------
+    padded
+        uint8 (n, channels, height + 2·padding, width + 2·padding), contiguous.
+    samples
+        int64 (runs, batch), indices into ``padded``.
+    drawn
+        uint8 (runs, 3, n): per run what :meth:`ImageTransform.draw` returns.
+
+    Returns
+    -------
+    Tensor
+        uint8 (runs, batch, channels, height, width).
+    """
+    _, channels, rows, columns = padded.shape
+    height, width = rows - 2 * padding, columns - 2 * padding
+    top, left, mirrored = drawn.gather(2, samples.unsqueeze(1).expand(-1, 3, -1)).long().unbind(1)
+
+    stretch = ((channels - 1) * rows + height - 1) * columns + width
+    stretches = padded.as_strided((padded.numel() - stretch + 1, stretch), (1, 1))
+    starts = samples * (channels * rows * columns) + top * columns + left
+    crops = stretches.index_select(0, starts.flatten())
+    crops = crops.as_strided((len(crops), channels, height, width), (stretch, rows * columns, columns, 1))
+
+    either = torch.stack([crops, crops.flip(-1)]).flatten(0, 1)
+    position = torch.arange(len(crops), device=crops.device).view_as(samples)
+    return gather(either, mirrored * len(crops) + position)

@@ -1,0 +1,38 @@
+"""CNN-S for keyword spotting ("Hello Edge", Zhang et al. 2017), without its low-rank layer and strided earlier."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from torch import nn
+
+from walking_noise.models.model import Layers, Model, add_block
+
+KERNEL = (4, 10)
+"""Coefficients × frames; the literature writes it time × frequency, 10×4."""
+FILTERS = (28, 30)
+STRIDES = ((1, 2), (1, 1))
+"""The papers halve the frames in the first convolution, Hello Edge in the second."""
+HIDDEN = 128
+
+
+def build(inputs: tuple[int, ...], classes: int, batch_norm: bool) -> nn.Sequential:
+    """Its layers for inputs (channels, coefficients, frames) of at least 7×28."""
+    layers: Layers = OrderedDict()
+    channels, height, width = inputs
+    for number, (filters, stride) in enumerate(zip(FILTERS, STRIDES, strict=True), start=1):
+        norm2d = nn.BatchNorm2d(filters) if batch_norm else None
+        add_block(layers, "conv", number, nn.Conv2d(channels, filters, KERNEL, stride), norm2d)
+        channels = filters
+        height = (height - KERNEL[0]) // stride[0] + 1
+        width = (width - KERNEL[1]) // stride[1] + 1
+    if min(height, width) < 1:
+        raise ValueError(f"cnn_s needs inputs of at least 7×28, not {inputs[1]}×{inputs[2]}")
+    layers["flatten"] = nn.Flatten()
+    norm = nn.BatchNorm1d(HIDDEN) if batch_norm else None
+    add_block(layers, "fc", 1, nn.Linear(channels * height * width, HIDDEN), norm)
+    layers["fc2"] = nn.Linear(HIDDEN, classes)
+    return nn.Sequential(layers)
+
+
+MODEL = Model("cnn_s", build)

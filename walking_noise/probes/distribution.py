@@ -1,0 +1,71 @@
+"""How values are distributed: histograms on a linear and on a logarithmic axis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+BINS = 60
+OUTSIDE = 0.001
+"""Share of the values that a linear histogram leaves out at either end, a logarithmic one at its lower end."""
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Counts of values in equal bins from ``low`` to ``high``."""
+
+    low: float
+    high: float
+    counts: list[int]
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """The distribution of ``size`` values; a density is counts / (size · width of a bin).
+
+    Attributes
+    ----------
+    zeros, nonfinite
+        Shares of exact zeros and of values that are not finite.
+    linear
+        Histogram of the values, without a share of :data:`OUTSIDE` at either end.
+    negative, positive
+        Histograms of log10|value| of the values on either side of zero, in the same bins; None where there are none.
+    """
+
+    size: int
+    zeros: float
+    nonfinite: float
+    linear: Histogram
+    negative: Histogram | None
+    positive: Histogram | None
+
+
+def distribution(values: NDArray[np.float32]) -> Distribution:
+    """The distribution of ``values`` (n,), some of which are finite."""
+    finite = values[np.isfinite(values)]
+    negative, positive = (np.log10(side) for side in (-finite[finite < 0], finite[finite > 0]))
+    logs = np.concatenate([negative, positive])
+    ends = _ends(np.quantile(logs, OUTSIDE, method="inverted_cdf"), logs.max()) if len(logs) else (0.0, 1.0)
+    central = np.quantile(finite, [OUTSIDE, 1 - OUTSIDE], method="inverted_cdf")
+    return Distribution(
+        len(values),
+        float(np.mean(values == 0)),
+        1 - len(finite) / len(values),
+        _histogram(finite, _ends(*central)),
+        _histogram(negative, ends) if len(negative) else None,
+        _histogram(positive, ends) if len(positive) else None,
+    )
+
+
+def _ends(low: float, high: float) -> tuple[float, float]:
+    """The range of the values, widened where they are all but equal."""
+    margin = 1e-3 * abs(high) + 1e-30 if high - low <= 1e-6 * abs(high) else 0.0
+    return float(low) - margin, float(high) + margin
+
+
+def _histogram(values: NDArray[np.float32], ends: tuple[float, float]) -> Histogram:
+    counts, _ = np.histogram(values, BINS, ends)
+    return Histogram(*ends, counts.tolist())
