@@ -25,11 +25,12 @@ Document = dict[str, Any]
 
 RESULT_FIELDS = (
     "accuracy", "validation_curve", "outcome", "diverged_epoch", "overflow_epoch", "nonfinite", "floor", "epochs",
-    "seconds", "pack_size", "device", "provenance",
+    "seconds", "pack_size", "device", "provenance", "mean_abs_weight", "network", "audit.inference.signal",
 )  # fmt: skip
 
 PROJECTION: dict[str, Any] = {
     "status": 1, "batch_id": 1, "config": 1, "start_time": 1, "stop_time": 1, "fail_trace": {"$slice": -3},
+    "binarization": 1,
     **{f"result.{name}": 1 for name in RESULT_FIELDS},
 }  # fmt: skip
 

@@ -24,6 +24,7 @@ Our choices, where the papers are silent:
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -59,17 +60,24 @@ class Repetitions:
         Geometric mean of the midpoints (arithmetic mean on the linear axis); NaN without any.
     low, high
         Ends of the 95 % t interval of ``mu``; NaN with fewer than two midpoints.
-    midpoints
-        The midpoints that lie within the sampled levels, at most one per repetition.
-    total
-        Number of repetitions.
+    outcomes
+        By the name of the repetition its midpoint, if it lies within the sampled levels, or why there is none.
     """
 
     mu: float
     low: float
     high: float
-    midpoints: tuple[float, ...]
-    total: int
+    outcomes: Mapping[str, float | Flag]
+
+    @property
+    def midpoints(self) -> tuple[float, ...]:
+        """The midpoints that lie within the sampled levels, at most one per repetition."""
+        return tuple(outcome for outcome in self.outcomes.values() if not isinstance(outcome, Flag))
+
+    @property
+    def total(self) -> int:
+        """Number of repetitions."""
+        return len(self.outcomes)
 
 
 @dataclass(frozen=True)
@@ -138,14 +146,13 @@ def fit_midpoint(
     axis, weighted, absolute
         Our choices, explained above in this module. Other values show how much depends on them.
     """
-    levels = runs.groupby("level")["accuracy"].agg(n="size", mean="mean", std="std").reset_index()
-    level, mean = levels["level"].to_numpy(float), levels["mean"].to_numpy(float)
-    fitted = _fit(level, mean, _uncertainties(levels) if weighted else None, floor, axis, absolute)
+    level, mean, error = mean_curve(runs)
+    fitted = _fit(level, mean, error if weighted else None, floor, axis, absolute)
     repetitions = _fit_repetitions(runs, floor, axis)
     if isinstance(fitted, Flag):
         curve, misfit, flags = None, math.nan, [fitted]
     else:
-        curve, misfit = fitted, float(np.abs(mean - fitted(_noise(level, axis))).max())
+        curve, misfit = fitted, float(np.abs(mean - fitted(noise_of(level, axis))).max())
         flags = _doubts(fitted, level, misfit, floor, axis)
         if len(repetitions.midpoints) < repetitions.total:
             flags.append(Flag.REPETITION_WITHOUT_MIDPOINT)
@@ -168,33 +175,47 @@ def _fit(
     if (np.maximum.accumulate(accuracy) - accuracy).max() < LEAST_FALL:
         return Flag.NEVER_FALLS
     try:
-        curve = fit_logistic(_noise(level, axis), accuracy, error, absolute=absolute)
+        curve = fit_logistic(noise_of(level, axis), accuracy, error, absolute=absolute)
     except FitFailed:
         return Flag.FIT_FAILED
     return curve if curve.a_max > curve.a_min else Flag.FIT_FAILED
 
 
 def _fit_repetitions(runs: pd.DataFrame, floor: float, axis: Axis) -> Repetitions:
-    midpoints = []
-    total = 0
-    for _, runs_of_one in runs.sort_values("level").groupby("repetition", sort=True):
-        total += 1
-        level = runs_of_one["level"].to_numpy(float)
-        curve = _fit(level, runs_of_one["accuracy"].to_numpy(float), None, floor, axis)
-        if isinstance(curve, Logistic) and _outside(curve, level, axis) is None:
-            midpoints.append(curve.mu)
-    mean = float(np.mean(midpoints)) if midpoints else math.nan
-    half = _half_width(midpoints)
-    mu, low, high, *each = (_level(value, axis) for value in (mean, mean - half, mean + half, *midpoints))
-    return Repetitions(mu, low, high, tuple(each), total)
+    found = {
+        str(name): _midpoint_of_one(runs_of_one, floor, axis)
+        for name, runs_of_one in runs.sort_values("level").groupby("repetition", sort=True)
+    }
+    mu, low, high = (
+        _level(noise, axis) for noise in t_interval([each for each in found.values() if not isinstance(each, Flag)])
+    )
+    outcomes = {name: each if isinstance(each, Flag) else _level(each, axis) for name, each in found.items()}
+    return Repetitions(mu, low, high, outcomes)
 
 
-def _half_width(values: list[float]) -> float:
-    """Half the width of the t interval around the mean of ``values``; NaN for fewer than two."""
+def _midpoint_of_one(runs: pd.DataFrame, floor: float, axis: Axis) -> float | Flag:
+    """The midpoint of one repetition in units of the axis, or why there is none within the sampled levels."""
+    level = runs["level"].to_numpy(float)
+    curve = _fit(level, runs["accuracy"].to_numpy(float), None, floor, axis)
+    if isinstance(curve, Flag):
+        return curve
+    return _outside(curve, level, axis) or curve.mu
+
+
+def t_interval(values: Sequence[float]) -> tuple[float, float, float]:
+    """The mean of some values and the ends of its 95 % t interval; NaN where there are too few values."""
     n = len(values)
+    mean = float(np.mean(values)) if n else math.nan
     if n < 2:
-        return math.nan
-    return float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) * np.std(values, ddof=1) / math.sqrt(n))
+        return mean, math.nan, math.nan
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) * np.std(values, ddof=1) / math.sqrt(n))
+    return mean, mean - half, mean + half
+
+
+def mean_curve(runs: pd.DataFrame) -> tuple[Array, Array, Array | None]:
+    """The levels, the mean accuracies there, and what the fit weighs them by; None if all weigh the same."""
+    levels = runs.groupby("level")["accuracy"].agg(n="size", mean="mean", std="std").reset_index()
+    return levels["level"].to_numpy(float), levels["mean"].to_numpy(float), _uncertainties(levels)
 
 
 def _uncertainties(levels: pd.DataFrame) -> Array | None:
@@ -205,7 +226,7 @@ def _uncertainties(levels: pd.DataFrame) -> Array | None:
 
 
 def _doubts(curve: Logistic, level: Array, misfit: float, floor: float, axis: Axis) -> list[Flag]:
-    left = (curve(_noise(level, axis)) - curve.a_min) / (curve.a_max - curve.a_min)
+    left = (curve(noise_of(level, axis)) - curve.a_min) / (curve.a_max - curve.a_min)
     outside = _outside(curve, level, axis)
     doubts = [] if outside is None else [outside]
     if outside is None and not (left[0] > 1 - PLATEAU and left[-1] < PLATEAU):
@@ -226,8 +247,8 @@ def _outside(curve: Logistic, level: Array, axis: Axis) -> Flag | None:
     return Flag.ABOVE_RANGE if mu > sampled.max() else None
 
 
-def _noise(level: Array, axis: Axis) -> Array:
-    """Convert levels to units of the axis."""
+def noise_of(level: Array, axis: Axis = "log") -> Array:
+    """Levels in units of the axis."""
     with np.errstate(divide="ignore"):
         return np.log10(level) if axis == "log" else level
 

@@ -21,6 +21,7 @@ class Flag(StrEnum):
     PLATEAU_UNSAMPLED = "a plateau lies outside the sampled levels"
     PARTIAL_FALL = "falls only in part: half of the way to a_min"
     NO_LEVEL_ON_SLOPE = "no level on the slope: known to the spacing of the levels"
+    PLATEAU = "falls over a plateau: μ is that of one logistic over the whole fall"
     MISFIT = "the curve has another shape"
     REPETITION_WITHOUT_MIDPOINT = "some repetitions have no midpoint"
     ONE_REPETITION = "one repetition: no interval"

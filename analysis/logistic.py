@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,11 +56,11 @@ class FitFailed(ValueError):
 
 
 def fit_logistic(x: Array, y: Array, error: Array | None = None, *, absolute: bool = True) -> Logistic:
-    """Fit :func:`logistic` by weighted least squares (v1, eq. 2), from several starting values.
+    """Fit :func:`logistic` by weighted least squares (v1, eq. 2).
 
-    Minimises ``sum(((y - logistic(x)) / error)**2)`` within bounds. Both plateaus lie in [0, 1].
-    With r the width of the sampled range, mu lies at most r outside that range, and sigma lies between 1/20 of the
-    smallest gap and r.
+    Minimises ``sum(((y - logistic(x)) / error)**2)`` within bounds, from the best places of a grid over mu and sigma.
+    Both plateaus lie in [0, 1]. With r the width of the sampled range, mu lies at most r outside that range, and sigma
+    lies between 1/20 of the smallest gap and r.
 
     Parameters
     ----------
@@ -78,42 +79,89 @@ def fit_logistic(x: Array, y: Array, error: Array | None = None, *, absolute: bo
     FitFailed
         The fit converged from no start to a curve with finite standard errors.
     """
-    sampled = np.unique(x[np.isfinite(x)])
-    low, high = sampled[0], sampled[-1]
+    low, high, narrowest = sampled_range(x)
     span = high - low
-    narrowest = float(np.diff(sampled).min()) * _NARROWEST
-    bounds = ([low - span, narrowest, 0.0, 0.0], [high + span, span, 1.0, 1.0])
+    bounds = [low - span, narrowest, 0.0, 0.0], [high + span, span, 1.0, 1.0]
+    starts = _starts(x, y, error)
+    found, covariance = least_squares(logistic, _jacobian, x, y, error, starts, bounds, absolute=absolute)
+    mu, sigma, a_min, a_max = map(float, found)
+    return Logistic(mu, sigma, a_min, a_max, tuple(map(float, np.sqrt(np.diag(covariance)))))
 
-    best: Logistic | None = None
+
+def least_squares(
+    function: Callable[..., Array], jacobian: Callable[..., Array], x: Array, y: Array, error: Array | None,
+    starts: Iterable[Array], bounds: tuple[list[float], list[float]], *, absolute: bool = True,
+    tolerance: float = 1e-13,
+) -> tuple[Array, Array]:  # fmt: skip
+    """The parameters of ``function`` with the least weighted squares among the fits from ``starts``; their covariance.
+
+    Raises
+    ------
+    FitFailed
+        The fit converged from no start to finite standard errors.
+    """
+    best: tuple[Array, Array] | None = None
     least = np.inf
-    for start in _starts(x, y, sampled):
+    for start in starts:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", OptimizeWarning)
                 found, covariance = curve_fit(
-                    logistic, x, y, np.clip(start, *bounds), error, absolute_sigma=absolute and error is not None,
-                    check_finite=False, bounds=bounds, jac=_jacobian, ftol=1e-13, xtol=1e-13, gtol=1e-13,
+                    function, x, y, np.clip(start, *bounds), error, absolute_sigma=absolute and error is not None,
+                    check_finite=False, bounds=bounds, jac=jacobian, ftol=tolerance, xtol=tolerance, gtol=tolerance,
                 )  # fmt: skip
         except RuntimeError:
             continue
-        residual = (y - logistic(x, *found)) / (1.0 if error is None else error)
-        cost, variances = float(residual @ residual), np.diag(covariance)
-        if np.isfinite(variances).all() and cost < least:
-            mu, sigma, a_min, a_max = map(float, found)
-            best, least = Logistic(mu, sigma, a_min, a_max, tuple(map(float, np.sqrt(variances)))), cost
+        residual = (y - function(x, *found)) / (1.0 if error is None else error)
+        cost = float(residual @ residual)
+        if np.isfinite(np.diag(covariance)).all() and cost < least:
+            best, least = (found, covariance), cost
     if best is None:
-        raise FitFailed("the fit of the logistic did not converge from any start")
+        raise FitFailed("the fit converged from no start")
     return best
 
 
-def _starts(x: Array, y: Array, sampled: Array) -> list[list[float]]:
-    """Starting values (mu, sigma, a_min, a_max): mu halfway down or at a third of the range, sigma small or large."""
-    top, bottom = float(y.max()), float(y.min())
-    finite = np.isfinite(x)
-    order = np.argsort(x[finite], kind="stable")
-    above = y[finite][order] > (top + bottom) / 2
-    last_above = int(np.flatnonzero(above)[-1]) if above.any() else 0
-    halfway = float(x[finite][order][last_above])
-    span = float(sampled[-1] - sampled[0])
-    middles = [halfway, *np.quantile(sampled, [1 / 3, 2 / 3])]
-    return [[float(mu), sigma, bottom, top] for mu in middles for sigma in (span / 30, span / 8)]
+def sampled_range(x: Array) -> tuple[float, float, float]:
+    """The lowest and highest finite noise, and the smallest sigma that a fit may have."""
+    sampled = np.unique(x[np.isfinite(x)])
+    return float(sampled[0]), float(sampled[-1]), float(np.diff(sampled).min()) * _NARROWEST
+
+
+def _starts(x: Array, y: Array, error: Array | None) -> list[Array]:
+    """Starting values (mu, sigma, a_min, a_max): the best of a grid among narrow, middling and wide slopes."""
+    sampled = np.unique(x[np.isfinite(x)])
+    low, high, narrowest = sampled_range(x)
+    span = high - low
+    outside = np.linspace(0.1, 1, 5) * span
+    mus = np.concatenate([low - outside, sampled, (sampled[1:] + sampled[:-1]) / 2, high + outside])
+    sigmas = np.geomspace(3 * narrowest, span / 3, 9)
+    mu, sigma = (each.ravel() for each in np.meshgrid(mus, sigmas))
+    heights, cost = fit_heights(expit((mu[:, None] - x) / sigma[:, None])[:, None], y, error)
+    starts = np.column_stack([mu, sigma, heights[:, 0], heights.sum(axis=1)])
+    thirds = zip(np.split(starts, 3), np.split(cost, 3), strict=True)
+    return [candidates[np.argmin(costs)] for candidates, costs in thirds]
+
+
+def fit_heights(steps: Array, y: Array, error: Array | None) -> tuple[Array, Array]:
+    """Least-squares heights of stacked steps of given forms, and of the ground below them.
+
+    Parameters
+    ----------
+    steps : (candidates, steps, points)
+        Each step falls from 1 to 0.
+
+    Returns
+    -------
+    heights : (candidates, 1 + steps)
+        The ground first; heights below 0 are raised to 0.
+    cost : (candidates,)
+        The weighted sum of squares with these heights.
+    """
+    weight = np.ones_like(y) if error is None else 1 / error
+    ground = np.ones((len(steps), 1, len(y)))
+    design = np.concatenate([ground, steps], axis=1) * weight
+    normal = design @ design.swapaxes(1, 2)
+    normal += 1e-9 * np.trace(normal, axis1=1, axis2=2)[:, None, None] * np.eye(normal.shape[1])
+    heights = np.linalg.solve(normal, design @ (y * weight)[:, None])[..., 0].clip(0.0, 1.0)
+    residual = y * weight - (heights[:, None] @ design)[:, 0]
+    return heights, (residual**2).sum(axis=1)

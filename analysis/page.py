@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
+from itertools import groupby
 from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from analysis import table1, tables
-from analysis.figures import Plot
+from analysis.accounts import counts
+from analysis.exhibit import Exhibit, Table
+from analysis.figures.style import Plot
 from analysis.output import MARK
-from analysis.runs import causes, counts, provenance, rows
 from analysis.study import Study
-from analysis.words import cell, distinguishing, interval, label, number
+from analysis.words import distinguishing, label, slug
 
 LIBRARIES = ("numpy", "scipy", "pandas", "matplotlib")
 
@@ -26,11 +27,12 @@ _SHARED = (
     "training.batch_size",
     "training.learning_rate",
 )
-_SHORT = 12
+_WIDE = 40
+"""The length of a text from which on it may wrap."""
 
 
-def render(study: Study, drawn: Mapping[str, Sequence[Plot] | str], sensitivity: pd.DataFrame) -> str:
-    """The page, for the tables and figures of a study."""
+def render(study: Study, exhibits: Sequence[tuple[Exhibit, Sequence[Plot | Table]]]) -> str:
+    """The page of a study, for its exhibits and what was made of each."""
     environment = Environment(
         loader=PackageLoader("analysis", ""),
         autoescape=True,
@@ -43,16 +45,8 @@ def render(study: Study, drawn: Mapping[str, Sequence[Plot] | str], sensitivity:
         mark=MARK,
         collections=list(counted["collection"]),
         totals=counted.drop(columns="collection").sum().to_dict(),
-        counts=_cells(counted),
         shared=shared_settings(study),
-        table1=table1.in_words(study.fitted),
-        table1_columns=table1.COLUMNS,
-        midpoints=_cells(tables.readable(study.fitted)) if study.fitted else None,
-        sensitivity=_cells(_compared(sensitivity)) if len(sensitivity) else None,
-        without_curve=_cells(_without_curve(study)) if study.others else None,
-        causes=_cells(causes(study.runs)),
-        provenance=_cells(_made(study.runs)),
-        figures=drawn,
+        sections=[_section(exhibit, parts) for exhibit, parts in exhibits],
         libraries=", ".join(f"{name} {version(name)}" for name in LIBRARIES),
     )
 
@@ -66,46 +60,26 @@ def shared_settings(study: Study) -> str:
     return label(every[0], [name for name in _SHARED if name not in differing])
 
 
-def _cells(table: pd.DataFrame) -> dict[str, Any]:
-    """A table as the template takes it: the names of its columns, and its rows as texts."""
-    return {"columns": list(table.columns), "rows": [[str(value) for value in row] for row in table.to_numpy(object)]}
+def _section(exhibit: Exhibit, parts: Sequence[Plot | Table]) -> dict[str, Any]:
+    """An exhibit as the template takes it."""
+    return {
+        "id": slug(exhibit.number),
+        "number": exhibit.number,
+        "heading": f"{exhibit.number}: {exhibit.title}",
+        "lacking": exhibit.lacking,
+        "plots": [part for part in parts if isinstance(part, Plot)],
+        "tables": [(part, _cells(part.words)) for part in parts if isinstance(part, Table)],
+    }
 
 
-def _compared(sensitivity: pd.DataFrame) -> pd.DataFrame:
-    """A row per series, a column per choice."""
-    settings = [name for name in sensitivity if name not in ("choice", "mu", "mu_low", "mu_high")]
-    names = distinguishing(rows(sensitivity[settings])) or ["data.name", "model.name"]
-    words = sensitivity.assign(
-        series=[label(row, names) for row in rows(sensitivity)],
-        text=[f"{number(row['mu'])} {interval(row['mu_low'], row['mu_high'])}" for row in rows(sensitivity)],
-    )
-    choices = list(dict.fromkeys(words["choice"]))
-    return words.pivot(index="series", columns="choice", values="text").loc[
-        list(dict.fromkeys(words["series"])), choices
-    ].reset_index()  # fmt: skip
-
-
-def _without_curve(study: Study) -> pd.DataFrame:
-    settings = [each.settings for each in study.others]
-    names = distinguishing(settings) or ["noise.kind"]
-    words = tables.in_words(study.others, names)
-    used = [each.used["accuracy"] for each in study.others]
-    words["accuracy"] = [_mean(runs) for runs in used]
-    words["runs"] = [tables.runs_used(each.counts) for each in study.others]
-    return words
-
-
-def _mean(accuracy: pd.Series[float]) -> str:
-    spread = f" ± {number(accuracy.std(), 2)}" if len(accuracy) > 1 else ""
-    return f"{accuracy.mean():.4f}{spread}" if len(accuracy) else "–"
-
-
-def _made(runs: pd.DataFrame) -> pd.DataFrame:
-    """The provenance with checksums and commits cut short. The CSV has them whole."""
-    table = provenance(runs)
-    return table.assign(
-        commit=table["commit"].str.slice(0, _SHORT),
-        data_checksum=table["data_checksum"].str.slice(0, _SHORT),
-        hours=[number(hours) for hours in table["hours"]],
-        **{"data.name": [cell("data.name", name) for name in table["data.name"]]},
-    ).rename(columns={"data.name": "data set", "data_checksum": "data checksum"})
+def _cells(words: pd.DataFrame) -> dict[str, Any]:
+    """The rows of headings of a table, each heading with the columns that it spans; its rows; which columns wrap."""
+    columns = [name if isinstance(name, tuple) else (name,) for name in words.columns]
+    levels = list(zip(*columns, strict=True))
+    return {
+        "headings": [
+            [(str(text), len(list(same))) for text, same in groupby(level)] for level in levels[:-1]
+        ] + [[(str(text), 1) for text in levels[-1]]],
+        "rows": words.to_numpy(object).tolist(),
+        "wide": [words.iloc[:, column].map(len).max() > _WIDE for column in range(len(columns))] if len(words) else [],
+    }  # fmt: skip

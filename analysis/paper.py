@@ -1,7 +1,8 @@
-"""What the paper prints: Table I of Walking Noise v1 (arXiv 2212.10430).
+"""What Walking Noise v1 (arXiv 2212.10430) prints: Tables I and II, and which series its figures show.
 
-It holds midpoint noise levels under global noise, of networks trained with noise, whose BatchNorm layers have no noise
-points of their own. It prints no errors. The epochs are those of the code released with v2.
+Table I holds midpoint noise levels under global noise, of networks trained with noise, whose BatchNorm layers have no
+noise points of their own. Table II holds by how much clamping lowers the mean |weight| of the noisy layer. Neither
+prints errors. The epochs are those of the code released with v2.
 """
 
 from __future__ import annotations
@@ -26,6 +27,24 @@ MIDPOINTS = {
     ("gsc", "mlp"): (5.83, 2.06, 0.670, 0.667),
     ("gsc", "cnn_s"): (7.89, 3.73, 0.916, 0.772),
 }
+
+WEIGHT_RATIOS = {
+    # by BatchNorm: the layers 1 to 5 of LeNet-5 on CIFAR-10, additive noise
+    True: (51.0, 30.0, 13.0, 24.0, 18.0),
+    False: (1.7, 0.87, 1.1, 0.6, 1.1),
+}
+
+FIGURES: dict[int, dict[str, str | bool]] = {
+    1: {"data.name": "cifar10", "model.name": "lenet5", "noise.kind": "additive"},
+    2: {"data.name": "cifar10", "model.name": "lenet5"},
+    3: {"data.name": "cifar10", "model.name": "lenet5", "noise.kind": "multiplicative"},
+    5: {"model.name": "mlp", "noise.kind": "multiplicative"},
+    6: {"data.name": "cifar10", "model.name": "lenet5", "noise.kind": "additive"},
+    7: {"data.name": "cifar10", "model.name": "lenet5", "model.batch_norm": False, "noise.kind": "multiplicative"},
+    8: {"model.name": "lenet5", "noise.kind": "multiplicative"},
+    9: {"model.name": "cnn_s", "noise.kind": "multiplicative"},
+}
+"""What the series of a figure have in common; other models, data sets and noise have a figure of the same kind."""
 
 _NAMED = frozenset({
     "data.name", "model.name", "model.batch_norm", "noise.kind", "noise.point", "noise.on_batch_norm",
@@ -53,3 +72,21 @@ def midpoint(settings: Settings) -> float | None:
     if EPOCHS.get(row) != settings["training.epochs"]:
         return None
     return MIDPOINTS[row][2 * KINDS.index(settings["noise.kind"]) + bool(settings["model.batch_norm"])]
+
+
+def weight_ratio(settings: Settings, layer: int) -> float | None:
+    """The entry of Table II for a layer (the first is 0); None if the series are not the paper's."""
+    row = settings["data.name"], settings["model.name"]
+    if row != ("cifar10", "lenet5") or EPOCHS[row] != settings["training.epochs"]:
+        return None
+    return WEIGHT_RATIOS[bool(settings["model.batch_norm"])][layer] if settings["noise.kind"] == "additive" else None
+
+
+def in_figure(number: int, settings: Settings) -> bool:
+    """Whether a series is of the kind that the paper's figure shows."""
+    return all(settings[name] == value for name, value in FIGURES[number].items())
+
+
+def titled(number: int, settings: Settings, title: str) -> str:
+    """The title of a figure, with its number in the paper if it shows the same series."""
+    return f"Figure {number}. {title}" if in_figure(number, settings) else title

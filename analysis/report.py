@@ -15,13 +15,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis import documents, page, table1, tables
+from analysis import documents, page, tables
+from analysis.accounts import counts
 from analysis.errors import AnalysisError
-from analysis.figures import draw_all
-from analysis.figures.style import write_csv
+from analysis.exhibits import make_all
 from analysis.output import check_replaceable, replaced
 from analysis.progress import track
-from analysis.runs import causes, counts, provenance, to_frame
+from analysis.runs import to_frame
 from analysis.study import Study, analyse
 
 
@@ -67,28 +67,10 @@ def make_report(
 
 
 def write(study: Study, folder: Path) -> None:
-    """Write tables/, figures/ and index.html of a study into an existing folder."""
-    for name in ("tables", "figures"):
-        (folder / name).mkdir()
-    sensitivity = tables.sensitivity(study.fitted)
-    for name, table in {
-        "table1": table1.numbers(study.fitted),
-        "midpoints": tables.midpoints(study.fitted),
-        "sensitivity": sensitivity,
-        "without_curve": tables.without_curve(study.others),
-        "runs": counts(study.runs),
-        "causes": causes(study.runs),
-        "provenance": provenance(study.runs),
-    }.items():
-        write_csv(table, folder / "tables" / f"{name}.csv")
-    if study.fitted:
-        texts = {"midpoints": tables.as_latex(study.fitted)}
-        if table1.members(study.fitted):
-            texts["table1"] = table1.as_latex(table1.in_words(study.fitted))
-        for name, text in texts.items():
-            (folder / "tables" / f"{name}.tex").write_text(text, encoding="utf-8")
-    drawn = draw_all(study.fitted, folder / "figures")
-    (folder / "index.html").write_text(page.render(study, drawn, sensitivity), encoding="utf-8")
+    """Write exhibits/ and index.html of a study into an existing folder."""
+    (folder / "exhibits").mkdir()
+    exhibits = make_all(study, folder / "exhibits")
+    (folder / "index.html").write_text(page.render(study, exhibits), encoding="utf-8")
 
 
 def _summary(study: Study) -> str:

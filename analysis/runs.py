@@ -1,8 +1,7 @@
-"""Documents become one tidy data frame, a row per run, and every run is accounted for."""
+"""Documents become one tidy data frame, a row per run."""
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import sys
 from collections.abc import Iterable, Mapping
@@ -12,11 +11,18 @@ import pandas as pd
 
 from analysis.documents import Document
 from walking_noise import ConfigError, RunConfig
+from walking_noise.canonical import digest
 
 CURVE_LEVELS = ("noise.std", "noise.amplitude")
 """The settings that can be the level of a robustness curve."""
 
 SEED_SETTINGS = ("seed", "noise.seed")
+
+KEPT_SETTINGS = ("evaluation.", "training.keep_network")
+"""How the settings begin that change no result, only what is kept of it."""
+
+KEPT_COLUMNS = ("validation_curve", "network", "binarization")
+"""The columns that only some of the runs that do the same may have."""
 
 STATES = {
     "COMPLETED": "completed", "FAILED": "failed", "KILLED": "failed", "INTERRUPTED": "failed", "RUNNING": "running",
@@ -30,7 +36,6 @@ PROVENANCE = ("version", "commit", "data_checksum", "torch", "cuda", "device")
 
 _ADDED_BY_SEML = ("overwrite", "db_collection")
 _LONGEST_CAUSE = 160
-_EXAMPLES = 5
 
 
 def to_frame(documents: Iterable[Document]) -> pd.DataFrame:
@@ -46,9 +51,13 @@ def to_frame(documents: Iterable[Document]) -> pd.DataFrame:
         Level on the robustness curve: ``noise.std``, or ``noise.amplitude`` of mixed noise; NaN without a single level.
     repetition
         The run's seeds, as text; equal for the runs of one repetition of a series.
+    points
+        The names of the model's noise points, a tuple; the number of a point is its place in it.
+    noisy
+        Whether any level is above 0.
     run_key
-        Equal for runs that do the same, even if they keep different parts of it (``evaluation.*``). None if the
-        settings are refused; all settings are then None, too.
+        Equal for runs that do the same, even if they keep different parts of it (:data:`KEPT_SETTINGS`). None if the
+        settings are refused; all settings, ``points`` and ``noisy`` are then None, too.
     refused
         Why the settings are refused, or None.
     state, cause
@@ -57,6 +66,15 @@ def to_frame(documents: Iterable[Document]) -> pd.DataFrame:
         As in the result, accuracies in [0, 1]; NaN or None without a result.
     validation_curve
         Accuracies in [0, 1] after each epoch, or None.
+    signal
+        Standard deviation of the signal at each noise point at inference, None where it was not finite, as a tuple; or
+        None.
+    mean_abs_weight
+        Mean absolute weight of each conv and linear layer after training by the layer's name; or None.
+    network
+        The file of the trained network in the folder of networks, or None if it was not kept.
+    binarization
+        What ``walking-noise binarize`` measured on the network, or None.
     version, commit, data_checksum, torch, cuda, device
         The code, the data and the device that made the result.
     """
@@ -70,50 +88,24 @@ def to_frame(documents: Iterable[Document]) -> pd.DataFrame:
     })  # fmt: skip
 
 
+def is_kept(setting: str) -> bool:
+    """Whether a setting, by its dotted name, says only what is kept of a run."""
+    return setting.startswith(KEPT_SETTINGS)
+
+
 def rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     """The rows of a table, each a dictionary by the names of the columns."""
-    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
+    names = [str(name) for name in table.columns]
+    return [dict(zip(names, row, strict=True)) for row in table.to_numpy(object)]
 
 
-def counts(runs: pd.DataFrame) -> pd.DataFrame:
-    """Count the runs of each collection: planned, in each state, and diverged or overflowed of the completed ones.
-
-    ``repeated`` is the number of runs that do the same as another one of their collection.
-    """
-    table = []
-    for name, group in runs.groupby("collection", sort=True):
-        completed = group[group["state"] == "completed"]
-        known = group["run_key"].dropna()
-        table.append(
-            {"collection": name, "planned": len(group)}
-            | {state: int((group["state"] == state).sum()) for state in STATE_NAMES}
-            | {outcome: int((completed["outcome"] == outcome).sum()) for outcome in ("diverged", "overflow")}
-            | {"repeated": len(known) - known.nunique()}
-        )
-    return pd.DataFrame(table)
-
-
-def causes(runs: pd.DataFrame) -> pd.DataFrame:
-    """Why runs have no result: a row per collection, status and cause, with the number of runs and their first ids."""
-    lost = runs[runs["cause"].notna()]
-    table = [
-        {
-            "collection": collection, "status": status, "cause": cause, "runs": len(group),
-            "ids": ", ".join(map(str, group["id"][:_EXAMPLES])) + (", …" if len(group) > _EXAMPLES else ""),
-        }
-        for (collection, status, cause), group in lost.groupby(["collection", "status", "cause"], sort=True)
-    ]  # fmt: skip
-    columns = ["collection", "status", "cause", "runs", "ids"]
-    return pd.DataFrame(table, columns=columns).sort_values(
-        ["collection", "runs"], ascending=[True, False], kind="stable", ignore_index=True
-    )
-
-
-def provenance(runs: pd.DataFrame) -> pd.DataFrame:
-    """What made the results: a row per data set, versions and device, with the number of runs and their hours."""
-    made = runs[runs["state"] == "completed"].fillna(dict.fromkeys(PROVENANCE, "none"))
-    grouped = made.groupby(["data.name", *PROVENANCE], sort=True, dropna=False)
-    return grouped.agg(runs=("id", "size"), hours=("seconds", lambda seconds: seconds.sum() / 3600)).reset_index()
+def distinct_runs(runs: pd.DataFrame) -> pd.DataFrame:
+    """Of runs that do the same one: a completed one if possible, best the one of which most is kept."""
+    if runs["run_key"].is_unique:
+        return runs
+    state, kept = runs["state"].map(STATE_NAMES.index), runs[list(KEPT_COLUMNS)].notna().sum(axis=1)
+    best_first = runs.assign(state_order=state, kept=-kept).sort_values(["state_order", "kept"], kind="stable")
+    return best_first.drop_duplicates("run_key")[runs.columns].sort_index()
 
 
 def _row(document: Document) -> dict[str, Any]:
@@ -137,6 +129,10 @@ def _row(document: Document) -> dict[str, Any]:
         "seconds": _number(result.get("seconds")),
         "pack_size": result.get("pack_size"),
         "validation_curve": result.get("validation_curve"),
+        "signal": _signal(result),
+        "mean_abs_weight": result.get("mean_abs_weight"),
+        "network": result.get("network"),
+        "binarization": document.get("binarization"),
         **{name: (result.get("provenance") or {}).get(name) for name in PROVENANCE},
     }
     return row | _account(row, document.get("fail_trace"))
@@ -148,7 +144,7 @@ def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
     try:
         run = RunConfig.from_dict(given)
     except ConfigError as error:
-        unknown = dict.fromkeys([*RunConfig().to_flat(), "repetition", "run_key"])
+        unknown = dict.fromkeys([*RunConfig().to_flat(), "repetition", "points", "noisy", "run_key"])
         return unknown | {"level": math.nan, "refused": str(error)}
     flat = {name: tuple(value) if isinstance(value, list) else value for name, value in run.to_flat().items()}
     level = flat["noise.std"] if flat["noise.amplitude"] is None else flat["noise.amplitude"]
@@ -157,7 +153,9 @@ def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
     return flat | {
         "level": level if has_level else math.nan,
         "repetition": repetition,
-        "run_key": dataclasses.replace(run, evaluation=RunConfig().evaluation).run_key,
+        "points": tuple(point.name for point in run.points),
+        "noisy": run.noisy,
+        "run_key": digest({name: value for name, value in run.canonical().items() if not is_kept(name)}),
         "refused": None,
     }
 
@@ -174,6 +172,11 @@ def _account(row: Mapping[str, Any], trace: list[str] | None) -> dict[str, Any]:
     elif state == "completed" and math.isnan(row["accuracy"]):
         state, cause = "failed", "completed without an accuracy"
     return {"state": state, "cause": cause}
+
+
+def _signal(result: Mapping[str, Any]) -> tuple[float | None, ...] | None:
+    measured = ((result.get("audit") or {}).get("inference") or {}).get("signal")
+    return None if measured is None else tuple(measured)
 
 
 def _number(value: Any) -> float:

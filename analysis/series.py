@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.runs import CURVE_LEVELS, SEED_SETTINGS, STATE_NAMES, rows
+from analysis.runs import CURVE_LEVELS, SEED_SETTINGS, STATE_NAMES, distinct_runs, is_kept, rows
 from walking_noise import RunConfig
 
 Settings = Mapping[str, Any]
@@ -23,8 +23,8 @@ class Series:
     Attributes
     ----------
     settings
-        The settings that its runs share, by dotted name. Seeds and ``evaluation.*`` are left out; the setting that is
-        the level is None.
+        The settings that its runs share, by dotted name. Seeds and what says only what is kept
+        (:data:`analysis.runs.KEPT_SETTINGS`) are left out; the setting that is the level is None.
     runs
         A row per distinct run, as in :func:`analysis.runs.to_frame`. Of runs that do the same, one is here.
     repeated
@@ -59,11 +59,11 @@ class Series:
         point = self.settings["noise.point"]
         return f"{point} {self.points[point]}" if isinstance(point, int) else str(point)
 
-    @cached_property
+    @property
     def points(self) -> tuple[str, ...]:
         """The names of the model's noise points."""
-        given = {name: value for name, value in self.settings.items() if name.startswith(("data.", "model."))}
-        return tuple(point.name for point in RunConfig.from_dict(given).points)
+        names: tuple[str, ...] = self.runs["points"].iloc[0]
+        return names
 
     @cached_property
     def curve(self) -> pd.DataFrame:
@@ -108,9 +108,7 @@ def group_series(runs: pd.DataFrame) -> list[Series]:
     A run at level 0 belongs to the series whose settings it has, although it does the same as runs of other series.
     """
     known = runs[runs["run_key"].notna()]
-    shared = [
-        name for name in RunConfig().to_flat() if name not in SEED_SETTINGS and not name.startswith("evaluation.")
-    ]
+    shared = [name for name in RunConfig().to_flat() if name not in SEED_SETTINGS and not is_kept(name)]
     settings = [_without_level(row) for row in rows(known[shared])]
     keys = pd.Series([json.dumps(list(each.values())) for each in settings], index=known.index, dtype=object)
     by_key = dict(zip(keys, settings, strict=True))
@@ -126,12 +124,7 @@ def _without_level(settings: Settings) -> dict[str, Any]:
 
 
 def _series(settings: Settings, runs: pd.DataFrame) -> Series:
-    """One series. Of runs that do the same, one is kept: a completed one if possible, best with a validation curve."""
-    state, kept_less = runs["state"].map(STATE_NAMES.index), runs["validation_curve"].isna()
-    best_first = runs.assign(state_order=state, kept_less=kept_less).sort_values(
-        ["state_order", "kept_less"], kind="stable"
-    )
-    distinct = best_first.drop_duplicates("run_key")[runs.columns].sort_index()
+    distinct = distinct_runs(runs)
     return Series(settings, distinct.reset_index(drop=True), len(runs) - len(distinct))
 
 

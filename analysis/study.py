@@ -6,18 +6,20 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from analysis.fits import MidpointFit, fit_midpoint
+from analysis.fits import MidpointFit, fit_midpoint, mean_curve, noise_of
 from analysis.flags import Flag
 from analysis.progress import track
 from analysis.series import Series, Settings, group_series
+from analysis.stacked import Shape, compare
 
 
 @dataclass(frozen=True, eq=False)
 class FittedSeries:
-    """A series with its midpoint."""
+    """A series with its midpoint, and with the shape of its curve if it has a midpoint."""
 
     series: Series
     fit: MidpointFit
+    shape: Shape | None
 
     @property
     def settings(self) -> Settings:
@@ -47,12 +49,16 @@ def analyse(runs: pd.DataFrame) -> Study:
     """Group runs into series and find their midpoints."""
     series = group_series(runs)
     curves = [each for each in series if each.has_curve]
-    fitted = [FittedSeries(each, _fit(each)) for each in track(curves, "series fitted", len(curves))]
+    fitted = [_fitted(each) for each in track(curves, "series fitted", len(curves))]
     return Study(runs, fitted, [each for each in series if not each.has_curve])
 
 
-def _fit(series: Series) -> MidpointFit:
+def _fitted(series: Series) -> FittedSeries:
     fit = fit_midpoint(series.used, series.floor)
     if series.used.empty and series.counts["overflow"]:
-        return replace(fit, flags=(Flag.ONLY_OVERFLOW,))
-    return fit
+        return FittedSeries(series, replace(fit, flags=(Flag.ONLY_OVERFLOW,)), None)
+    if fit.curve is None:
+        return FittedSeries(series, fit, None)
+    level, mean, error = mean_curve(series.used)
+    shape = compare(fit.curve, noise_of(level), mean, error)
+    return FittedSeries(series, replace(fit, flags=(Flag.PLATEAU, *fit.flags)) if shape.has_plateau else fit, shape)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import pandas as pd
 
-from analysis import latex, paper, words
-from analysis.flags import Flag, mark, notes
-from analysis.study import FittedSeries
+from analysis import paper, words
+from analysis.exhibit import Table, save_table
+from analysis.flags import mark, notes
+from analysis.study import FittedSeries, Study
 from analysis.tables import midpoints, runs_used
 from analysis.words import distinguishing, heading, interval, number
 
@@ -18,27 +19,25 @@ COLUMNS = tuple((kind, batch_norm) for kind in paper.KINDS for batch_norm in (Fa
 
 _CELL_SETTINGS = ("noise.kind", "model.batch_norm", "noise.on_batch_norm")
 
-
-@dataclass(frozen=True)
-class Cell:
-    """One midpoint in words; ``paper`` is empty where the paper has no value."""
-
-    mu: str
-    interval: str
-    paper: str
-    runs: str
-    flags: tuple[Flag, ...]
+_CAPTION = (
+    "Midpoint noise level μ of the weighted fit and, in brackets, the 95 % t interval over the midpoints of the "
+    "repetitions. BatchNorm layers have no noise point of their own here. The paper's value stands where its data set, "
+    "model and epochs are the same."
+)
 
 
-@dataclass(frozen=True)
-class Table1:
-    """Table I in words. Each row has its settings, below ``headings``, and a cell or None for each of COLUMNS."""
+def make(study: Study, folder: Path) -> Sequence[Table]:
+    """Write the table, if any series belongs in it."""
+    chosen = members(study.fitted)
+    if not chosen:
+        return []
+    flagged = notes(flag for each in chosen for flag in each.fit.flags)
+    caption = " ".join([_CAPTION, *flagged])
+    title = "Midpoint noise level μ under global noise, trained with noise"
+    return [save_table(numbers(study.fitted), in_words(study.fitted), folder, "table1", title, caption)]
 
-    headings: list[str]
-    rows: list[tuple[list[str], list[Cell | None]]]
 
-
-def members(fitted: Sequence[FittedSeries]) -> list[FittedSeries]:
+def members(fitted: Iterable[FittedSeries]) -> list[FittedSeries]:
     """The series that belong in Table I."""
     return [each for each in fitted if paper.in_table1(each.settings)]
 
@@ -50,65 +49,47 @@ def numbers(fitted: Sequence[FittedSeries]) -> pd.DataFrame:
     with ``mu / paper - 1``.
     """
     table = midpoints(members(fitted))
-    printed = [paper.midpoint(each.settings) for each in members(fitted)]
-    table["paper"] = pd.Series(printed, dtype=float)
-    if len(table):
-        table["difference"] = table["mu"] / table["paper"] - 1
+    table["paper"] = pd.Series([paper.midpoint(each.settings) for each in members(fitted)], dtype=float)
+    table["difference"] = table["mu"] / table["paper"] - 1
     return table
 
 
-def in_words(fitted: Sequence[FittedSeries]) -> Table1:
-    """Table I as the reader sees it."""
+def in_words(fitted: Sequence[FittedSeries]) -> pd.DataFrame:
+    """Table I as the reader sees it.
+
+    For each data set, model and what else differs, there is a row of midpoints with letters for their flags, one of
+    the paper's values, if any, and one of the runs used.
+    """
     chosen = members(fitted)
     names = ["data.name", "model.name"]
-    if chosen:
-        differing = distinguishing([each.settings for each in chosen])
-        names += [name for name in differing if name not in (*names, *_CELL_SETTINGS)]
-    rows: dict[tuple[str, ...], dict[tuple[str, bool], Cell]] = {}
+    names += [
+        name for name in distinguishing([each.settings for each in chosen]) if name not in (*names, *_CELL_SETTINGS)
+    ]
+    rows: dict[tuple[str, ...], dict[tuple[str, bool], FittedSeries]] = {}
     for each in chosen:
         row = tuple(words.cell(name, each.settings[name]) for name in names)
-        column = each.settings["noise.kind"], each.settings["model.batch_norm"]
-        rows.setdefault(row, {})[column] = _cell(each)
-    return Table1(
-        [heading(name) for name in names],
-        [(list(row), [cells.get(column) for column in COLUMNS]) for row, cells in rows.items()],
-    )
+        rows.setdefault(row, {})[each.settings["noise.kind"], each.settings["model.batch_norm"]] = each
+    lines: list[tuple[str, ...]] = []
+    for row, cells in rows.items():
+        here = [cells.get(column) for column in COLUMNS]
+        blank = ("",) * len(row)
+        lines.append((*row, "μ", *(_midpoint(each) if each else "–" for each in here)))
+        if any(each and _paper(each) for each in here):
+            lines.append((*blank, "paper", *(_paper(each) if each else "" for each in here)))
+        lines.append((*blank, "runs", *(runs_used(each.series.counts) if each else "" for each in here)))
+    headings = [("", heading(name)) for name in names] + [("", "")]
+    headings += [(kind, f"{'with' if batch_norm else 'without'} BatchNorm") for kind, batch_norm in COLUMNS]
+    return pd.DataFrame(lines, columns=pd.MultiIndex.from_tuples(headings))
 
 
-def as_latex(table: Table1) -> str:
-    """Table I for LaTeX. Below each row of midpoints stand the paper's values, if any, and the runs used."""
-    columns = [("", name) for name in table.headings]
-    columns += [(kind, f"{'with' if batch_norm else 'without'} BatchNorm") for kind, batch_norm in COLUMNS]
-    lines = []
-    for row, cells in table.rows:
-        lines.append([*row, *(_latex_cell(cell) for cell in cells)])
-        blank = [""] * (len(row) - 1)
-        if any(cell and cell.paper for cell in cells):
-            lines.append([*blank, "paper", *(cell.paper if cell else "" for cell in cells)])
-        lines.append([*blank, "runs", *(cell.runs if cell else "" for cell in cells)])
-    below = [
-        "Midpoint noise level under global noise, trained with noise, and the 95 % t interval over the repetitions.",
-        *notes(flag for _, cells in table.rows for cell in cells if cell for flag in cell.flags),
-    ]
-    return latex.tabular(pd.DataFrame(lines, columns=pd.MultiIndex.from_tuples(columns)), below)
+def _midpoint(each: FittedSeries) -> str:
+    parts = number(each.fit.mu), interval(each.fit.repetitions.low, each.fit.repetitions.high)
+    marks = [f"({mark(flag)})" for flag in each.fit.flags]
+    return " ".join([*(part for part in parts if part != "–"), *marks]) or "–"
 
 
-def _latex_cell(cell: Cell | None) -> str:
-    if cell is None:
-        return "–"
-    marks = "".join(f" ({mark(flag)})" for flag in cell.flags)
-    return " ".join(part for part in (cell.mu, cell.interval) if part != "–").strip() + marks or "–"
-
-
-def _cell(each: FittedSeries) -> Cell:
-    fit, printed = each.fit, paper.midpoint(each.settings)
-    compared = "" if printed is None else f"{printed:g}"
-    if printed is not None and fit.curve is not None:
-        compared += f" ({100 * (fit.mu / printed - 1):+.1f} %)".replace("-", "−")
-    return Cell(
-        mu=number(fit.mu),
-        interval=interval(fit.repetitions.low, fit.repetitions.high),
-        paper=compared,
-        runs=runs_used(each.series.counts),
-        flags=fit.flags,
-    )
+def _paper(each: FittedSeries) -> str:
+    printed = paper.midpoint(each.settings)
+    if printed is None or each.fit.curve is None:
+        return "" if printed is None else f"{printed:g}"
+    return f"{printed:g} ({100 * (each.fit.mu / printed - 1):+.1f} %)".replace("-", "−")

@@ -1,19 +1,51 @@
-"""The tables of the report: midpoints of all series, and what other choices of fit give."""
+"""The tables of all series: their midpoints, and the accuracy of those without one."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from analysis import latex
-from analysis.fits import MidpointFit, fit_midpoint
+from analysis.exhibit import Table, save_table
+from analysis.fits import MidpointFit
 from analysis.flags import mark, notes
 from analysis.runs import STATE_NAMES
 from analysis.series import Series, Settings
-from analysis.study import FittedSeries
-from analysis.words import cell, distinguishing, heading, interval, with_error
+from analysis.stacked import Shape
+from analysis.study import FittedSeries, Study
+from analysis.words import cell, distinguishing, heading, interval, number, with_error
+
+_MIDPOINTS = (
+    "μ of the weighted fit ± its standard error; the 95 % t interval over the midpoints of the repetitions; the "
+    "curve's plateaus a_max and a_min; runs used, of those planned. Runs that do the same count once, the others are "
+    "named repeated; runs with float32 overflow are left out, diverged ones are results."
+)
+_WITHOUT_CURVE = (
+    "No noise, noise mapped to the points, or two levels at once: accuracy, mean ± standard deviation over the runs."
+)
+
+
+def make_series(study: Study, folder: Path) -> Sequence[Table]:
+    """Two tables: the midpoints of all series with a robustness curve, and the accuracy of those without."""
+    made = []
+    if study.fitted:
+        words, numbers = readable(study.fitted), midpoints(study.fitted)
+        printed = words.assign(flags=[" ".join(f"({mark(flag)})" for flag in each.fit.flags) for each in study.fitted])
+        below = notes(flag for each in study.fitted for flag in each.fit.flags)
+        made.append(
+            save_table(
+                numbers, words, folder, "midpoints", "Midpoints and plateaus", _MIDPOINTS, printed=printed, notes=below
+            )
+        )
+    if study.others:
+        words, numbers = without_curve_in_words(study.others), without_curve(study.others)
+        made.append(
+            save_table(numbers, words, folder, "without_curve", "Runs without a robustness curve", _WITHOUT_CURVE)
+        )
+    return made
 
 
 def midpoints(fitted: Sequence[FittedSeries]) -> pd.DataFrame:
@@ -21,46 +53,17 @@ def midpoints(fitted: Sequence[FittedSeries]) -> pd.DataFrame:
 
     Columns: the dotted setting names; ``point``, the noise point by number and name; ``mu`` and ``mu_error`` of the
     weighted fit; ``mu_repetitions`` with the 95 % interval ``mu_low``..``mu_high`` of the fit per repetition; the
-    curve's ``sigma`` (decades), ``a_min`` and ``a_max``; ``floor``; ``misfit``; sampled levels; runs as in
+    curve's ``sigma`` (decades), ``a_min`` and ``a_max``; ``floor``; ``misfit``; sampled levels; both midpoints ``mu_1``
+    and ``mu_2`` and the plateau ``a_mid`` between them where two stacked logistics are chosen; runs as in
     :attr:`analysis.series.Series.counts`; ``flags``.
     """
     return _table(
         [each.settings for each in fitted],
-        [{"point": each.series.point_name, **_midpoint(each.fit), **each.series.counts} for each in fitted],
+        [
+            {"point": each.series.point_name, **_midpoint(each.fit), **_plateau(each.shape), **each.series.counts}
+            for each in fitted
+        ],
     )
-
-
-def sensitivity(fitted: Sequence[FittedSeries]) -> pd.DataFrame:
-    """How the midpoints of global series depend on the choices of :mod:`analysis.fits`: a row per series and choice.
-
-    Columns: the dotted setting names, ``choice``, ``mu``, ``mu_low`` and ``mu_high``. The last two are ``mu`` minus and
-    plus its standard error; for fits per repetition they are the ends of the 95 % interval.
-    """
-    rows = [
-        (each.settings, choice)
-        for each in fitted
-        if each.settings["noise.point"] == "global" and each.fit.curve is not None
-        for choice in _choices(each)
-    ]
-    return _table([settings for settings, _ in rows], [choice for _, choice in rows])
-
-
-def _choices(each: FittedSeries) -> list[dict[str, Any]]:
-    runs, floor = each.series.used, each.series.floor
-    linear = fit_midpoint(runs, floor, axis="linear")
-    weighted = {
-        "log level, weighted (reported)": each.fit,
-        "log level, weighted, error from the scatter": fit_midpoint(runs, floor, absolute=False),
-        "log level, not weighted": fit_midpoint(runs, floor, weighted=False),
-        "linear level, weighted": linear,
-    }
-    per_repetition = {
-        "log level, per repetition (reported)": each.fit.repetitions,
-        "linear level, per repetition": linear.repetitions,
-    }
-    rows = [(choice, fit.mu, fit.mu - fit.mu_error, fit.mu + fit.mu_error) for choice, fit in weighted.items()]
-    rows += [(choice, fit.mu, fit.low, fit.high) for choice, fit in per_repetition.items()]
-    return [dict(zip(("choice", "mu", "mu_low", "mu_high"), row, strict=True)) for row in rows]
 
 
 def without_curve(others: Sequence[Series]) -> pd.DataFrame:
@@ -73,6 +76,14 @@ def without_curve(others: Sequence[Series]) -> pd.DataFrame:
             for each, runs in zip(others, accuracy, strict=True)
         ],
     )
+
+
+def without_curve_in_words(others: Sequence[Series]) -> pd.DataFrame:
+    """The accuracy of series without a level, as a reader sees it."""
+    words = in_words(others, distinguishing([each.settings for each in others]) or ["noise.kind"])
+    words["accuracy"] = [_mean(each.used["accuracy"]) for each in others]
+    words["runs"] = [runs_used(each.counts) for each in others]
+    return words
 
 
 def in_words(series: Sequence[Series], names: Sequence[str]) -> pd.DataFrame:
@@ -96,16 +107,11 @@ def readable(fitted: Sequence[FittedSeries]) -> pd.DataFrame:
     table["95 % interval"] = [interval(each.fit.repetitions.low, each.fit.repetitions.high) for each in fitted]
     table["a_max"] = [f"{each.fit.curve.a_max:.3f}" if each.fit.curve else "–" for each in fitted]
     table["a_min"] = [f"{each.fit.curve.a_min:.3f}" if each.fit.curve else "–" for each in fitted]
+    if any(each.shape and each.shape.has_plateau for each in fitted):
+        table["μ₁, μ₂ (a_mid)"] = [_both_midpoints(each.shape) for each in fitted]
     table["runs"] = [runs_used(each.series.counts) for each in fitted]
     table["flags"] = ["; ".join(each.fit.flags) for each in fitted]
     return table
-
-
-def as_latex(fitted: Sequence[FittedSeries]) -> str:
-    """The readable midpoints for LaTeX. Letters stand for the flags, and notes below the table explain them."""
-    table = readable(fitted)
-    table["flags"] = [" ".join(f"({mark(flag)})" for flag in each.fit.flags) for each in fitted]
-    return latex.tabular(table, notes(flag for each in fitted for flag in each.fit.flags))
 
 
 def runs_used(counts: dict[str, int]) -> str:
@@ -119,9 +125,27 @@ def runs_used(counts: dict[str, int]) -> str:
     return f"{counts['used']} of {counts['planned']}" + (f" ({others})" if others else "") + noted
 
 
+def _mean(accuracy: pd.Series[float]) -> str:
+    spread = f" ± {number(accuracy.std(), 2)}" if len(accuracy) > 1 else ""
+    return f"{accuracy.mean():.4f}{spread}" if len(accuracy) else "–"
+
+
 def _table(settings: Sequence[Settings], numbers: Sequence[dict[str, Any]]) -> pd.DataFrame:
     """One table of settings and numbers. The settings keep their types, so that null is not NaN."""
     return pd.concat([pd.DataFrame(list(settings), dtype=object), pd.DataFrame(list(numbers))], axis=1)
+
+
+def _both_midpoints(shape: Shape | None) -> str:
+    if shape is None or shape.two is None or not shape.has_plateau:
+        return ""
+    return f"{number(10**shape.two.mu_1)}, {number(10**shape.two.mu_2)} ({shape.two.a_mid:.3f})"
+
+
+def _plateau(shape: Shape | None) -> dict[str, float]:
+    two = shape.two if shape and shape.has_plateau else None
+    if two is None:
+        return dict.fromkeys(("mu_1", "mu_2", "a_mid"), math.nan)
+    return {"mu_1": 10**two.mu_1, "mu_2": 10**two.mu_2, "a_mid": two.a_mid}
 
 
 def _midpoint(fit: MidpointFit) -> dict[str, Any]:

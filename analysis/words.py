@@ -127,10 +127,8 @@ def interval(low: float, high: float) -> str:
 
 def level_axis(settings: Settings) -> str:
     """What the level of a series is, as an axis label."""
-    kind = settings["noise.kind"]
-    if kind == "mixed":
-        return f"amplitude of the mixed noise (ratio {settings['noise.ratio']:g})"
-    return f"standard deviation of the {kind} noise"
+    what = "amplitude" if settings["noise.kind"] == "mixed" else "standard deviation"
+    return f"{what} of the {settings['noise.kind']} noise"
 
 
 def _without_effect(name: str, settings: Settings) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
@@ -15,16 +14,20 @@ from matplotlib.colors import ListedColormap, LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from analysis.figures.families import Family, families
+from analysis import paper
+from analysis.figures.families import Family, counted, families
 from analysis.figures.style import FAINT, INK, WIDTH, Plot, save
-from analysis.study import FittedSeries
+from analysis.study import FittedSeries, Study
 from analysis.words import level_axis
 
 COLUMNS = 2
 WITHIN = ("model.batch_norm", "noise.on_batch_norm", "training.weight_clamp")
 
 _COLORS = ListedColormap(matplotlib.colormaps["viridis"](np.linspace(0, 0.92, 256)))
-_CAPTION = "Lines: mean over the repetitions, one line per noise level; black: no noise. Dashed: a constant answer."
+_CAPTION = (
+    "Lines: mean over the repetitions, one line per noise level, in a band of ± one standard deviation; black: no "
+    "noise. Dashed: a constant answer."
+)
 
 
 def has_epochs(each: FittedSeries) -> bool:
@@ -34,15 +37,15 @@ def has_epochs(each: FittedSeries) -> bool:
     return bool(trained_with_it and (used["validation_curve"].notna() & (used["level"] > 0)).any())
 
 
-def draw(fitted: Sequence[FittedSeries], folder: Path) -> list[Plot]:
+def draw(study: Study, folder: Path) -> list[Plot]:
     """A figure per data set, model and noise kind, with a panel per series under global noise."""
-    return [_draw(family, folder) for family in families(filter(has_epochs, fitted), WITHIN)]
+    return [_draw(family, folder) for family in families(filter(has_epochs, study.fitted), WITHIN)]
 
 
 def epochs_of(each: FittedSeries) -> pd.DataFrame:
     """The mean accuracy at each level and epoch, over the ``n`` repetitions that kept it.
 
-    Columns: level, epoch (from 1), n and mean.
+    Columns: level, epoch (from 1), n, mean, and std (of a sample; NaN for n = 1).
     """
     kept = each.series.used[each.series.used["validation_curve"].notna()]
     table = []
@@ -50,11 +53,12 @@ def epochs_of(each: FittedSeries) -> pd.DataFrame:
         curves = np.array(runs["validation_curve"].tolist(), dtype=float)
         table.append(pd.DataFrame({
             "level": level, "epoch": range(1, curves.shape[1] + 1), "n": len(curves), "mean": curves.mean(axis=0),
+            "std": curves.std(axis=0, ddof=1) if len(curves) > 1 else math.nan,
         }))  # fmt: skip
     return pd.concat(table, ignore_index=True)
 
 
-def _draw(family: Family, folder: Path) -> Plot:
+def _draw(family: Family[FittedSeries], folder: Path) -> Plot:
     columns = min(COLUMNS, len(family.members))
     rows = math.ceil(len(family.members) / columns)
     figure = Figure(figsize=(WIDTH if columns > 1 else 0.7 * WIDTH, 2.8 * rows + 0.2))
@@ -74,9 +78,9 @@ def _draw(family: Family, folder: Path) -> Plot:
     bar = figure.colorbar(colors, ax=panels, label=level_axis(family.members[0].settings), pad=0.02, aspect=30)
     bar.outline.set_visible(False)
     numbers = pd.concat([table.assign(series=label) for table, label in zip(tables, labels, strict=True)])
-    numbers = numbers[["series", "level", "epoch", "n", "mean"]]
-    title = f"{family.title}, at all points: accuracy over the epochs"
-    return save(figure, numbers, folder, f"epochs-{family.slug}-global", title, _CAPTION)
+    numbers = numbers[["series", "level", "epoch", "n", "mean", "std"]]
+    title = paper.titled(6, family.members[0].settings, f"{family.title}, at all points: accuracy over the epochs")
+    return save(figure, numbers, folder, f"epochs-{family.slug}-global", title, f"{_CAPTION} {counted(family.members)}")
 
 
 def _draw_panel(axes: Axes, each: FittedSeries, table: pd.DataFrame, colors: ScalarMappable) -> None:
@@ -84,6 +88,8 @@ def _draw_panel(axes: Axes, each: FittedSeries, table: pd.DataFrame, colors: Sca
         curve = table[table["level"] == level]
         color = colors.to_rgba(level) if level > 0 else INK
         axes.plot(curve["epoch"], curve["mean"], color=color, linewidth=1.0)
+        low, high = curve["mean"] - curve["std"], curve["mean"] + curve["std"]
+        axes.fill_between(curve["epoch"], low, high, color=color, alpha=0.2, linewidth=0)
     axes.axhline(each.series.floor, color=FAINT, linestyle="--", linewidth=0.8, zorder=0)
     axes.set_ylim(0, 1.02)
     axes.set_xlabel("epoch")

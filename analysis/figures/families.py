@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
+import pandas as pd
+
+from analysis.flags import Flag
+from analysis.series import Settings
 from analysis.study import FittedSeries
 from analysis.words import distinguishing, label, slug
 from walking_noise import RunConfig
@@ -12,12 +17,22 @@ from walking_noise import RunConfig
 COMPARED = ("model.batch_norm", "noise.on_batch_norm", "noise.in_training", "training.weight_clamp")
 """The settings that the papers compare within a figure."""
 
-_ALWAYS_NAMED = ("data.name", "model.name", "noise.kind")
+_ALWAYS_NAMED = ("data.name", "model.name", "noise.kind", "noise.ratio")
+
+
+class HasSettings(Protocol):
+    """A series, or several at once."""
+
+    @property
+    def settings(self) -> Settings: ...
+
+
+Member = TypeVar("Member", bound=HasSettings)
 
 
 @dataclass(frozen=True, eq=False)
-class Family:
-    """The series of one figure.
+class Family(Generic[Member]):
+    """The series of one figure, or what else has settings.
 
     Attributes
     ----------
@@ -32,7 +47,7 @@ class Family:
 
     title: str
     slug: str
-    members: list[FittedSeries]
+    members: list[Member]
 
     def labels(self, leave_out: Sequence[str] = ()) -> list[str]:
         """What tells each member apart from the others, in words. The figure shows ``leave_out`` in another way."""
@@ -40,19 +55,29 @@ class Family:
         return [label(each.settings, names or ["noise.in_training"]) for each in self.members]
 
 
-def families(fitted: Iterable[FittedSeries], within: Sequence[str]) -> list[Family]:
+def counted(fitted: Sequence[FittedSeries]) -> str:
+    """How many of the planned runs some series use, and how many of them have one repetition, in a sentence."""
+    total = pd.DataFrame([each.series.counts for each in fitted]).sum()
+    overflow = f"; left out for float32 overflow: {total['overflow']}" if total["overflow"] else ""
+    single = sum(Flag.ONE_REPETITION in each.fit.flags for each in fitted)
+    alone = f" One repetition, and so without bars: {single} of {len(fitted)} series." if single else ""
+    return f"Runs used: {total['used']} of {total['planned']}{overflow}.{alone}"
+
+
+def families(fitted: Iterable[Member], within: Sequence[str]) -> list[Family[Member]]:
     """Group series that differ only in the settings ``within``, in the order of their first members."""
-    groups: dict[str, list[FittedSeries]] = {}
+    groups: dict[str, list[Member]] = {}
     for each in fitted:
         shared = {name: value for name, value in each.settings.items() if name not in within}
         groups.setdefault(repr(shared), []).append(each)
     firsts = [members[0].settings for members in groups.values()]
-    differing = [name for name in distinguishing(firsts) if name not in (*within, *_ALWAYS_NAMED)] if firsts else []
-    return [_family(members, differing) for members in groups.values()]
+    always = [name for name in _ALWAYS_NAMED if name not in within]
+    differing = [name for name in distinguishing(firsts) if name not in (*within, *always)] if firsts else []
+    return [_family(members, always, differing) for members in groups.values()]
 
 
-def _family(members: list[FittedSeries], differing: Sequence[str]) -> Family:
+def _family(members: list[Member], always: Sequence[str], differing: Sequence[str]) -> Family[Member]:
     settings, default = members[0].settings, RunConfig().to_flat()
     changed = [name for name in differing if settings[name] != default[name]]
-    title, short = (label(settings, [*_ALWAYS_NAMED, *names]) for names in (differing, changed))
+    title, short = (label(settings, [*always, *names]) for names in (differing, changed))
     return Family(title, slug(short), members)

@@ -14,11 +14,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis.figures.families import Family, families
-from analysis.figures.style import WIDTH, Plot, level_text, look, save, scale_midpoints
+from analysis import paper
+from analysis.figures.families import Family, counted, families
+from analysis.figures.style import WIDTH, Plot, legend_columns, level_text, look, save, scale_midpoints
 from analysis.fits import MidpointFit
 from analysis.flags import Flag
-from analysis.study import FittedSeries
+from analysis.study import FittedSeries, Study
 from analysis.words import level_axis
 
 ABOVE = frozenset({Flag.ABOVE_RANGE, Flag.NEVER_FALLS})
@@ -68,14 +69,29 @@ class Mark:
         return self.shape in ("filled", "hollow")
 
 
-def draw(fitted: Sequence[FittedSeries], folder: Path) -> list[Plot]:
-    """A figure per data set, model and noise kind, with a panel without and one with BatchNorm."""
+def draw(study: Study, folder: Path) -> list[Plot]:
+    """Figure 2: LeNet-5 on CIFAR-10, a figure per noise kind, with a panel without and one with BatchNorm."""
+    return draw_walks([each for each in _of_the_paper(study) if paper.in_figure(2, each.settings)], WITHIN, folder)
+
+
+def draw_others(study: Study, folder: Path) -> list[Plot]:
+    """Figures 10 and 11: the same for every other model and data set."""
+    return draw_walks([each for each in _of_the_paper(study) if not paper.in_figure(2, each.settings)], WITHIN, folder)
+
+
+def _of_the_paper(study: Study) -> list[FittedSeries]:
+    return [each for each in study.fitted if each.settings["noise.kind"] in paper.KINDS]
+
+
+def draw_walks(fitted: Sequence[FittedSeries], within: Sequence[str], folder: Path) -> list[Plot]:
+    """The midpoints of the series of walking noise among some; those that differ only in ``within`` share a figure."""
     chosen = [each for each in fitted if isinstance(each.settings["noise.point"], int) and len(each.series.used)]
-    drawable = [family for family in families(chosen, WITHIN) if any(_shape(each) != "none" for each in family.members)]
+    drawable = [family for family in families(chosen, within) if any(_shape(each) != "none" for each in family.members)]
     return [_draw(family, folder) for family in drawable]
 
 
-def _draw(family: Family, folder: Path) -> Plot:
+def _draw(family: Family[FittedSeries], folder: Path) -> Plot:
+    settings = family.members[0].settings
     labels = family.labels(leave_out=["model.batch_norm", "noise.point"])
     order = sorted(set(labels), key=labels.index)
     marks = [Mark(each, label, _shape(each)) for each, label in zip(family.members, labels, strict=True)]
@@ -85,17 +101,19 @@ def _draw(family: Family, folder: Path) -> Plot:
     for axes, batch_norm in zip(figure.subplots(len(panels), 1, squeeze=False).flat, panels, strict=True):
         here = [mark for mark in marks if mark.series.settings["model.batch_norm"] == batch_norm]
         scale_midpoints(axes, low, high)
-        _name_points(axes, here[0].series.series.points)
+        name_points(axes, here[0].series.series.points)
         for number, label in enumerate(order):
             shift = _DODGE * (number - (len(order) - 1) / 2)
             _draw_series(axes, [mark for mark in here if mark.label == label], shift, number)
         axes.set_title("with BatchNorm" if batch_norm else "without BatchNorm")
-        axes.set_ylabel(f"midpoint noise level μ\n({level_axis(family.members[0].settings)})")
+        axes.set_ylabel(f"midpoint noise level μ\n({level_axis(settings)})")
     figure.supxlabel("noise point", fontsize=8)
-    figure.legend(handles=_handles(order), loc="outside upper center", ncols=len(order))
-    title = f"{family.title}: midpoint noise level at each point"
+    figure.legend(handles=_handles(order), loc="outside upper center", ncols=legend_columns(order))
+    title = paper.titled(2, settings, f"{family.title}: midpoint noise level at each point")
     lacking = sum(mark.shape == "none" for mark in marks)
-    caption = _CAPTION + (f" Not drawn: {lacking} series without a fit." if lacking else "")
+    caption = f"{_CAPTION} {counted(family.members)}" + (
+        f" Not drawn: {lacking} series without a fit." if lacking else ""
+    )
     return save(figure, pd.DataFrame(map(_row, marks)), folder, f"points-{family.slug}", title, caption)
 
 
@@ -162,7 +180,8 @@ def _shape(each: FittedSeries) -> str:
     return "filled" if each.fit.is_sound else "hollow"
 
 
-def _name_points(axes: Axes, names: Sequence[str]) -> None:
+def name_points(axes: Axes, names: Sequence[str]) -> None:
+    """Make x an axis of noise points, with their numbers and names."""
     labels = [f"{number} {name}" for number, name in enumerate(names)]
     axes.set_xticks(range(len(names)), labels, rotation=35, ha="right", rotation_mode="anchor")
     axes.set_xlim(-0.6, len(names) - 0.4)

@@ -12,9 +12,10 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.families import COMPARED, Family, families
-from analysis.figures.style import FAINT, INK, WIDTH, Plot, drawn, look, save, scale_levels
-from analysis.study import FittedSeries
+from analysis import paper
+from analysis.figures.families import COMPARED, Family, counted, families
+from analysis.figures.style import FAINT, INK, WIDTH, Plot, drawn, legend_columns, look, save, scale_levels
+from analysis.study import FittedSeries, Study
 from analysis.words import level_axis, number
 
 COLUMNS = 4
@@ -23,42 +24,43 @@ PLACES = {"global": "at all points", "walking": "at one point at a time"}
 _BARS = "Points: mean over repetitions; bars: ± one standard deviation. Lines: weighted fit; dotted: its midpoint μ."
 
 
-def draw_global(fitted: Sequence[FittedSeries], folder: Path) -> list[Plot]:
+def draw_global(study: Study, folder: Path) -> list[Plot]:
     """A figure per data set, model and noise kind: the series under global noise."""
-    chosen = [each for each in fitted if each.settings["noise.point"] == "global" and len(each.series.used)]
+    chosen = [each for each in study.fitted if each.settings["noise.point"] == "global" and len(each.series.used)]
     return [_draw_global(family, folder) for family in families(chosen, COMPARED)]
 
 
-def draw_walking(fitted: Sequence[FittedSeries], folder: Path) -> list[Plot]:
+def draw_walking(study: Study, folder: Path) -> list[Plot]:
     """A figure per data set, model with or without BatchNorm, and noise kind: a panel for each noise point."""
-    chosen = [each for each in fitted if isinstance(each.settings["noise.point"], int) and len(each.series.used)]
+    chosen = [each for each in study.fitted if isinstance(each.settings["noise.point"], int) and len(each.series.used)]
     within = ("noise.point", "noise.in_training", "training.weight_clamp")
     return [_draw_walking(family, folder) for family in families(chosen, within)]
 
 
-def _draw_global(family: Family, folder: Path) -> Plot:
+def _draw_global(family: Family[FittedSeries], folder: Path) -> Plot:
     figure = Figure(figsize=(0.8 * WIDTH, 3.5))
     axes = figure.subplots()
-    levels = _levels(family.members)
+    levels = levels_of(family.members)
     labels = family.labels()
-    for order, (each, label) in enumerate(zip(family.members, labels, strict=True)):
-        midpoint = f", μ = {number(each.fit.mu)}" if each.fit.curve else ""
-        _draw_curve(axes, each, levels, order, label + midpoint)
+    midpoints = [f", μ = {number(each.fit.mu)}" if each.fit.curve else "" for each in family.members]
+    named = [label + midpoint for label, midpoint in zip(labels, midpoints, strict=True)]
+    for order, (each, name) in enumerate(zip(family.members, named, strict=True)):
+        _draw_curve(axes, each, levels, order, name)
     axes.axhline(family.members[0].series.floor, color=FAINT, linestyle="--", linewidth=0.8, zorder=0)
     scale_levels(axes, levels)
     axes.set_ylim(0, 1.02)
     axes.set_xlabel(level_axis(family.members[0].settings))
     axes.set_ylabel("validation accuracy")
-    figure.legend(loc="outside lower center", ncols=1 if len(labels) == 1 else 2)
+    figure.legend(loc="outside lower center", ncols=min(2, legend_columns(named, figure.get_figwidth())))
     return _save(figure, family, labels, folder, "global")
 
 
-def _draw_walking(family: Family, folder: Path) -> Plot:
+def _draw_walking(family: Family[FittedSeries], folder: Path) -> Plot:
     points = family.members[0].series.points
     rows = math.ceil(len(points) / COLUMNS)
     figure = Figure(figsize=(WIDTH, 1.45 * rows + 0.8))
     panels = figure.subplots(rows, COLUMNS, sharex=True, sharey=True, squeeze=False).flat
-    levels = _levels(family.members)
+    levels = levels_of(family.members)
     labels = family.labels(leave_out=["noise.point"])
     order = list(dict.fromkeys(labels))
     for point, axes in enumerate(panels):
@@ -82,19 +84,31 @@ def _draw_walking(family: Family, folder: Path) -> Plot:
     return _save(figure, family, labels, folder, "walking")
 
 
-def _draw_curve(
+def draw_points(
     axes: Axes, each: FittedSeries, levels: Sequence[float], order: int, label: str, size: float = 3.8
 ) -> None:
+    """Draw the mean accuracies of a series with their deviations, and × at its levels with float32 overflow.
+
+    ``levels`` are all those of the axes, and ``order`` chooses colour and marker.
+    """
     color, marker = look(order)
     curve = each.series.curve
     seen = curve[curve["n"] > 0]
     at = dict(zip(levels, drawn(levels), strict=True))
-    x = seen["level"].map(at)
+    x, several = seen["level"].map(at), seen["std"].notna()
+    axes.plot(x, seen["mean"], marker, color=color, markersize=size, label=label)
     axes.errorbar(
-        x, seen["mean"], seen["std"].fillna(0), fmt=marker, color=color, markersize=size, elinewidth=0.9, label=label
-    )
+        x[several], seen["mean"][several], seen["std"][several], fmt="none", ecolor=color, elinewidth=0.9
+    )  # fmt: skip
     for level in curve["level"][curve["overflow"] > 0]:
         axes.plot(at[level], each.series.floor, "x", color=color, markersize=4.5)
+
+
+def _draw_curve(
+    axes: Axes, each: FittedSeries, levels: Sequence[float], order: int, label: str, size: float = 3.8
+) -> None:
+    draw_points(axes, each, levels, order, label, size)
+    color, _ = look(order)
     if each.fit.curve is None:
         return
     fine = np.geomspace(each.fit.lowest, each.fit.highest, 300)
@@ -110,25 +124,26 @@ def _one_legend(figure: Figure, order: list[str]) -> None:
         found, names = axes.get_legend_handles_labels()
         handles |= dict(zip(names, found, strict=True))
     figure.legend(
-        [handles[name] for name in order], order, loc="outside upper center", ncols=len(order), labelcolor=INK
+        [handles[name] for name in order],
+        order,
+        loc="outside upper center",
+        ncols=legend_columns(order),
+        labelcolor=INK,
     )
 
 
-def _save(figure: Figure, family: Family, labels: Sequence[str], folder: Path, where: str) -> Plot:
+def _save(figure: Figure, family: Family[FittedSeries], labels: Sequence[str], folder: Path, where: str) -> Plot:
     title = f"{family.title}, {PLACES[where]}: robustness curves"
-    caption = f"{_BARS} Dashed: a constant answer. {_runs(family.members)}"
+    if where == "global":
+        title = paper.titled(1, family.members[0].settings, title)
+    caption = f"{_BARS} Dashed: a constant answer; ×: float32 overflow. {counted(family.members)}"
     numbers = _numbers(family.members, labels)
     return save(figure, numbers, folder, f"robustness-{family.slug}-{where}", title, caption)
 
 
-def _levels(members: Sequence[FittedSeries]) -> list[float]:
+def levels_of(members: Sequence[FittedSeries]) -> list[float]:
+    """All levels that some series have, the lowest first."""
     return sorted({float(level) for each in members for level in each.series.curve["level"]})
-
-
-def _runs(members: Sequence[FittedSeries]) -> str:
-    total = pd.DataFrame([each.series.counts for each in members]).sum()
-    apart = f"; left out (×) for float32 overflow: {total['overflow']}" if total["overflow"] else ""
-    return f"Runs used: {total['used']} of {total['planned']}{apart}."
 
 
 def _numbers(members: Sequence[FittedSeries], labels: Sequence[str]) -> pd.DataFrame:

@@ -33,6 +33,9 @@ WIDTH = 7.2
 """The width of the text on a page, in inches."""
 
 
+_LEGEND_HANDLE, _LEGEND_LETTER = 0.55, 0.055  # inches
+
+
 @dataclass(frozen=True)
 class Plot:
     """A figure that was written: the stem of its files, its title and caption, and its width in inches."""
@@ -48,6 +51,12 @@ def look(number: int) -> tuple[str, str]:
     return _PALETTE[number % len(_PALETTE)], _MARKERS[number % len(_MARKERS)]
 
 
+def legend_columns(labels: Sequence[str], width: float = WIDTH) -> int:
+    """How many columns the legend of a figure may have, so that no label is cut off. ``width``: inches."""
+    widths = [_LEGEND_HANDLE + _LEGEND_LETTER * len(label) for label in labels]
+    return len(labels) if sum(widths) <= width else max(1, int(width / max(widths)))
+
+
 @contextmanager
 def style() -> Iterator[None]:
     """Draw with our look instead of the user's own configuration of matplotlib."""
@@ -59,6 +68,8 @@ def style() -> Iterator[None]:
 
 def save(figure: Figure, numbers: pd.DataFrame, folder: Path, name: str, title: str, caption: str) -> Plot:
     """Write a figure's three files into ``folder``."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # the layout is found; the files need not find it again
     undated = {"CreationDate": None, "Creator": None, "Producer": None}
     figure.savefig(folder / f"{name}.pdf", metadata=undated)
     figure.savefig(folder / f"{name}.png", metadata={"Software": None})
@@ -74,7 +85,7 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
 def place_of_zero(levels: Sequence[float]) -> float:
     """Where level 0 is drawn on a logarithmic axis: a little left of the lowest level."""
     low, high = _ends(levels)
-    return low / 10 ** max(0.15, 0.07 * math.log10(high / low))
+    return low / 10 ** max(0.15, 0.1 * math.log10(high / low))
 
 
 def level_ticks(low: float, high: float, most: int = 8) -> list[float]:

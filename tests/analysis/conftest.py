@@ -28,6 +28,16 @@ MULTIPLICATIVE = tuple(0.2 * step for step in range(11))
 WALKING = tuple(10.0**step for step in range(-2, 11))
 
 
+def weights_of(config: RunConfig) -> dict[str, float | None]:
+    """Mean absolute weight of each conv and linear layer. Free weights grow with the level at the point behind them."""
+    free = config.training.weight_clamp is None
+    return {
+        point.name: 0.05 * (1 + level.add + level.mul if free else 1) * (1 + 0.01 * config.seed)
+        for point, level in zip(config.points, config.levels, strict=True)
+        if point.name.startswith(("conv", "fc"))
+    }
+
+
 class FakeStudy:
     """Documents of one collection, with ids from 1."""
 
@@ -51,9 +61,9 @@ class FakeStudy:
         config = RunConfig.from_dict(settings)
         result = {
             "accuracy": accuracy, "last_accuracies": [accuracy] * 5, "training_loss": [2.3, 0.4],
-            "mean_abs_weight": {"fc1": 0.05}, "outcome": "trained", "diverged_epoch": None, "overflow_epoch": None,
+            "mean_abs_weight": weights_of(config), "outcome": "trained", "diverged_epoch": None, "overflow_epoch": None,
             "nonfinite": 0.0, "floor": FLOOR, "points": [point.name for point in config.points],
-            "audit": {"inference": {"std_mul": [None], "std_add": [0.1], "signal": [1.0]}, "training": None},
+            "audit": {"inference": {"signal": [1.0 + point.number for point in config.points]}, "training": None},
             "epochs": config.training.epochs, "seconds": 3.25, "pack_size": 8, "device": "cpu",
             "provenance": PROVENANCE, **fields,
         }  # fmt: skip

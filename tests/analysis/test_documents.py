@@ -165,7 +165,8 @@ def test_only_what_is_needed_leaves_the_database(seml_database, fake_study):
     assert "secret" not in str(failed)
     assert set(failed) <= {"collection", "_id", *documents.PROJECTION} | {"result"}
     assert failed["fail_trace"] == trace[-3:]
-    assert set(completed["result"]) <= set(documents.RESULT_FIELDS)
+    assert set(completed["result"]) <= {name.partition(".")[0] for name in documents.RESULT_FIELDS}
+    assert set(completed["result"]["audit"]["inference"]) == {"signal"}
 
 
 def test_documents_come_by_collection_and_id(seml_database, fake_study):

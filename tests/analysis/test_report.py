@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from analysis import page, report
+from analysis.exhibits import EXHIBITS
+from analysis.words import slug
 
 ROOT = Path(__file__).parents[2]
 
@@ -75,9 +77,11 @@ class Links(HTMLParser):
         super().__init__()
         self.found: list[str] = []
         self.open: list[str] = []
+        self.named: set[str] = set()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.found += [value or "" for name, value in attrs if name in ("href", "src")]
+        self.named |= {value or "" for name, value in attrs if name == "id"}
         if tag not in ("meta", "img", "link", "br"):
             self.open.append(tag)
 
@@ -90,8 +94,11 @@ def test_page_refers_to_files_beside_it_and_to_nothing_else(rendered: Path):
     links.feed((rendered / "index.html").read_text())
     assert links.open == []
     assert len(links.found) > 20
-    assert all((rendered / link).is_file() for link in links.found)
-    linked = set(links.found) | {"index.html"}
+    within = {link.removeprefix("#") for link in links.found if link.startswith("#")}
+    assert within == {slug(exhibit.number) for exhibit in EXHIBITS} <= links.named
+    files = [link for link in links.found if not link.startswith("#")]
+    assert all((rendered / link).is_file() for link in files)
+    linked = {*files, "index.html"}
     assert set(contents(rendered)) == linked
 
 
@@ -191,6 +198,7 @@ def test_study_that_has_only_begun(fake_study, tmp_path: Path, capsys: pytest.Ca
     html = (out / "index.html").read_text()
     assert "0 of 3 (3 staged)" in html
     assert "Not drawn: needs completed runs" in html
+    assert "Planned in seml_configs/table1/mnist.yaml" in html
     assert "5 planned" in capsys.readouterr().out
 
 

@@ -5,7 +5,8 @@ import math
 import pandas as pd
 import pytest
 
-from analysis.runs import STATE_NAMES, causes, counts, provenance, to_frame
+from analysis.accounts import causes, counts, provenance
+from analysis.runs import STATE_NAMES, to_frame
 from walking_noise import RunConfig
 
 
@@ -34,6 +35,20 @@ def test_result_becomes_columns(fake_study):
     assert (row["torch"], row["cuda"], row["device"]) == ("2.11.0", None, "A processor")
     assert (row["started"], row["stopped"]) == ("2024-05-01T12:00:00", "2024-05-01T12:00:09")
     assert (row["state"], row["cause"], row["refused"]) == ("completed", None, None)
+    assert row["points"] == ("input", "fc1", "relu1", "fc2", "relu2", "fc3", "relu3", "fc4")
+    assert row["signal"] == tuple(range(1, 9))
+    assert list(row["mean_abs_weight"]) == ["fc1", "fc2", "fc3", "fc4"]
+    assert (row["noisy"], row["network"], row["binarization"]) == (True, None, None)
+
+
+def test_what_was_kept_and_measured_later(fake_study):
+    study = fake_study()
+    study.complete({"training.keep_network": True}, 0.9, network="abc.npz")["binarization"] = {"points": []}
+    study.add({}, "PENDING")
+    first, second = frame(study).to_dict("records")
+    assert (first["noisy"], first["network"], first["binarization"]) == (False, "abc.npz", {"points": []})
+    assert (second["signal"], second["mean_abs_weight"], second["network"]) == (None, None, None)
+    assert second["points"] == first["points"]
 
 
 @pytest.mark.parametrize(
@@ -67,7 +82,7 @@ def test_runs_that_do_the_same_have_one_key(fake_study):
     study = fake_study()
     study.add({"noise.std": 0.0})
     study.add({"noise.kind": "multiplicative", "noise.std": 0.0, "noise.point": 3})
-    study.add({"noise.kind": "none", "evaluation.curve": True})
+    study.add({"noise.kind": "none", "evaluation.curve": True, "training.keep_network": True})
     study.add({"noise.std": 0.1})
     assert frame(study)["run_key"].nunique() == 2
 

@@ -98,10 +98,12 @@ def test_what_is_kept_of_a_run_makes_no_series(fake_study):
     study = fake_study()
     study.complete({"noise.std": 0.5}, 0.7)
     study.complete({"noise.std": 0.5, "evaluation.curve": True}, 0.7, validation_curve=[0.5, 0.7])
+    study.complete({"noise.std": 1.0, "training.keep_network": True}, 0.6, network="abc.npz")
     study.complete({"noise.std": 1.0}, 0.6)
     series = only(study)
     assert len(series.runs) == 2
     assert series.runs["validation_curve"].notna().sum() == 1
+    assert series.runs["network"].notna().sum() == 1
 
 
 def test_level_of_mixed_noise_is_its_amplitude(fake_study):

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import math
+import re
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -8,6 +10,7 @@ import pytest
 from analysis import paper, table1, tables
 from analysis.flags import Flag, mark
 from analysis.latex import escape, tabular
+from analysis.runs import SEED_SETTINGS, is_kept
 from analysis.study import Study
 from analysis.words import distinguishing, interval, label, number, with_error
 from walking_noise import RunConfig
@@ -25,22 +28,31 @@ def test_table1_has_its_four_cells_beside_the_papers(paper_study: Study):
 
 def test_table1_in_words(paper_study: Study):
     shown = table1.in_words(paper_study.fitted)
-    ((names, cells),) = shown.rows
-    assert names == ["MNIST", "MLP"]
-    assert [cell.paper.split()[0] for cell in cells if cell] == ["1.69", "1.57", "0.942", "0.952"]
-    assert [cell.runs for cell in cells if cell] == ["42 of 42", "42 of 42", "33 of 33", "33 of 33"]
-    text = table1.as_latex(shown)
+    assert shown[[("", "data set"), ("", "model"), ("", "")]].to_numpy().tolist() == [
+        ["MNIST", "MLP", "μ"], ["", "", "paper"], ["", "", "runs"],
+    ]  # fmt: skip
+    cells = shown[["additive", "multiplicative"]].to_numpy().tolist()
+    assert [cell.split()[0] for cell in cells[1]] == ["1.69", "1.57", "0.942", "0.952"]
+    assert cells[2] == ["42 of 42", "42 of 42", "33 of 33", "33 of 33"]
+    assert all(re.fullmatch(r"\d\.\d+ \[[\d.]+, [\d.]+\]", cell) for cell in cells[0])
+
+
+def test_table1_is_written(paper_study: Study, tmp_path: Path):
+    (table,) = table1.make(paper_study, tmp_path)
+    text = (tmp_path / "table1.tex").read_text()
     assert r"\toprule" in text
-    assert all(cell and cell.mu in text and cell.interval in text for cell in cells)
+    assert all(escape(cell) in text for cell in table.words[("additive", "with BatchNorm")])
+    assert pd.read_csv(tmp_path / "table1.csv")["paper"].tolist() == [1.69, 0.942, 1.57, 0.952]
 
 
-def test_flags_are_letters_with_notes_in_latex(whole_study):
-    text = tables.as_latex(whole_study.analyse().fitted)
+def test_flags_are_letters_with_notes_in_latex(whole_study, tmp_path: Path):
+    tables.make_series(whole_study.analyse(), tmp_path)
+    text = (tmp_path / "midpoints.tex").read_text()
     assert f"({mark(Flag.NEVER_FALLS)})" in text
     assert text.count("never falls") == 1
 
 
-OF_A_SERIES = {name for name in RunConfig().to_flat() if not name.endswith("seed") and name != "evaluation.curve"}
+OF_A_SERIES = {name for name in RunConfig().to_flat() if name not in SEED_SETTINGS and not is_kept(name)}
 OF_THE_TABLE = {
     "data.name", "model.name", "model.batch_norm", "noise.kind", "noise.std", "noise.amplitude", "noise.point",
     "noise.on_batch_norm", "noise.in_training", "training.epochs",
@@ -123,18 +135,6 @@ def test_readable_midpoints_name_what_differs(whole_study):
     assert table["runs"][0] == "43 of 49 (1 overflow, 3 failed, 1 running, 1 pending); 1 diverged; 1 repeated"
     assert set(table["training"]) == {"with noise", "inference only"}
     assert "10 fc4" in set(table["point"])
-
-
-def test_sensitivity_shows_the_choices_of_global_series(paper_study: Study):
-    table = tables.sensitivity(paper_study.fitted)
-    assert len(table) == 4 * 6
-    additive = table[(table["noise.kind"] == "additive") & ~table["model.batch_norm"].astype(bool)].set_index("choice")
-    reported, scatter = (
-        additive.loc[f"log level, weighted{choice}"] for choice in (" (reported)", ", error from the scatter")
-    )
-    assert reported["mu"] == scatter["mu"]
-    assert reported["mu_high"] - reported["mu_low"] > scatter["mu_high"] - scatter["mu_low"]
-    assert additive.loc["linear level, weighted", "mu"] != pytest.approx(reported["mu"], rel=1e-3)
 
 
 def test_series_without_a_curve(fake_study):

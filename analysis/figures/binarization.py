@@ -1,0 +1,177 @@
+"""Self-binarisation: the values and weights inside a network, and their quantisation (Walking Noise v1, figure 4)."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator
+
+from analysis.figures.style import INK, WIDTH, Plot, look, save
+from analysis.findings import Found, Pair, density, table
+from analysis.runs import distinct_runs, rows
+from analysis.study import Study
+from analysis.words import label
+
+ROW = 0.68
+"""Height of a row in inches."""
+CUT = 2.0
+"""Zero's peak is cut off at so many times the height of what lies beyond the threshold."""
+HEADINGS = ("without noise", "with noise", "|value|, log axis", "quantised, accuracy", "weights, accuracy")
+NAMED = ("data.name", "model.name", "model.batch_norm", "noise.kind", "noise.std", "noise.point", "noise.in_training")
+QUIET, NOISY, AFTER = "#767676", look(0)[0], look(1)[0]
+"""Colours: of the noise-free network, of the noisy one, and of the latter's values once noise was injected."""
+FILL = 0.65
+"""Opacity of what is filled."""
+SMALL = 5.8
+"""Size of the smallest text, in points."""
+
+
+def draw(study: Study, folder: Path) -> list[Plot]:
+    """A figure for each run that ``walking-noise binarize`` looked into."""
+    probed = study.runs[study.runs["binarization"].notna() & (study.runs["state"] == "completed")]
+    return [_draw(run, folder) for run in rows(distinct_runs(probed))]
+
+
+def _draw(run: dict[str, Any], folder: Path) -> Plot:
+    networks = Pair(run["binarization"]["noise_free"], run["binarization"]["noisy"])
+    layers = {layer["layer"]: place for place, layer in enumerate(networks.noisy["layers"])}
+    count = len(networks.noisy["points"])
+    figure = Figure(figsize=(WIDTH, ROW * count + 0.6))
+    grid = figure.subplots(count, len(HEADINGS), squeeze=False, width_ratios=(1, 1, 1.3, 1.45, 1))
+    for place, row in enumerate(grid):
+        here = networks.at("points", place)
+        name, is_noisy = here.noisy["name"], here.noisy["leaving"] is not None
+        _draw_linear(row[0], here.noise_free["arriving"], QUIET)
+        _draw_linear(row[1], here.noisy["arriving"], NOISY)
+        _draw_logarithmic(row[2], here)
+        _draw_quantised(row[3], here)
+        row[4].set_axis_off()
+        if name in layers:
+            row[4].set_axis_on()
+            _draw_weights(row[4], networks.at("layers", layers[name], "weights"))
+        row[0].set_ylabel(
+            f"{place} {name}", rotation=0, ha="right", va="center",
+            color=AFTER if is_noisy else INK, fontweight="bold" if is_noisy else "normal",
+        )  # fmt: skip
+    for axes, heading in zip(grid[0], HEADINGS, strict=True):
+        axes.set_title(heading, fontsize=7.5)
+    figure.legend(handles=_handles(networks), loc="outside lower center", ncols=3, handlelength=1.2)
+    title = f"{label(run, NAMED)}: inside the network of run {run['id']}"
+    return save(figure, table(networks), folder, f"binarization-{run['collection']}-{run['id']}", title, _caption(run))
+
+
+def _handles(networks: Pair) -> list[Patch]:
+    noise_free, noisy = networks
+    texts = {
+        f"trained without noise: accuracy {noise_free['noise_off']:.3f}": QUIET,
+        f"with noise: {noisy['noise_on']:.3f} (noise on), {noisy['noise_off']:.3f} (off)": NOISY,
+        "the latter's values after the injection": AFTER,
+    }
+    return [Patch(color=color, label=text) for text, color in texts.items()]
+
+
+def _draw_linear(axes: Axes, values: Found, color: str) -> None:
+    """The density of values; dashed, the thresholds; triangles, the values that quantisation leaves."""
+    split = values["clusters"]
+    edges, heights = density(values, values["distribution"]["linear"])
+    axes.stairs(heights, edges, fill=True, color=color, alpha=FILL)
+    beyond = heights[abs((edges[1:] + edges[:-1]) / 2) > split["threshold"]]
+    top = float(heights.max())
+    axes.set_ylim(0, 1.06 * (min(top, CUT * float(beyond.max())) if beyond.any() else top))
+    axes.set_xlim(edges[0], edges[-1])
+    for side, mean, share in ((-1, split["negative"], split["shares"][0]), (1, split["positive"], split["shares"][2])):
+        if share > 0:
+            axes.axvline(side * split["threshold"], color=INK, linewidth=0.6, linestyle=(0, (3, 2)))
+            axes.plot(mean, 0, "^", color=INK, markersize=2.6, clip_on=False, zorder=3)
+    if split["count"] > 1:
+        _write(axes, 0, f"{split['count']} clusters", INK)
+    _finish(axes)
+
+
+def _draw_logarithmic(axes: Axes, here: Pair) -> None:
+    """The density of log10|value|, of positive values upwards, of negative ones downwards."""
+    _draw_both_signs(axes, here.noise_free["arriving"], fill=True, color=QUIET, alpha=FILL)
+    _draw_both_signs(axes, here.noisy["arriving"], color=NOISY, linewidth=1.0)
+    if here.noisy["leaving"] is not None:
+        _draw_both_signs(axes, here.noisy["leaving"], color=AFTER, linewidth=1.0)
+        level = max(here.noisy["std_mul"], here.noisy["std_add"])
+        axes.axvline(math.log10(level), color=AFTER, linewidth=0.7, linestyle=(0, (1, 1.2)))
+    axes.axhline(0, color=INK, linewidth=0.5)
+    _finish(axes)
+    low, high = (math.floor(end) for end in axes.get_xlim())
+    stride = max(1, math.ceil((high - low) / 5))
+    powers = [power for power in range(low, high + 2) if power % stride == 0]
+    axes.xaxis.set_major_locator(FixedLocator(powers))
+    axes.xaxis.set_major_formatter(FixedFormatter([f"$10^{{{power}}}$" for power in powers]))
+
+
+def _draw_both_signs(axes: Axes, values: Found, **look: Any) -> None:
+    for side, sign in (("negative", -1), ("positive", 1)):
+        if values["distribution"][side] is not None:
+            edges, heights = density(values, values["distribution"][side])
+            axes.stairs(sign * heights, edges, baseline=0, **look)
+
+
+def _draw_quantised(axes: Axes, here: Pair) -> None:
+    """The shares of the values that quantisation leaves, and the accuracies with it."""
+    noise_free, noisy = here.at("arriving")
+    for offset, values, color in ((-0.2, noise_free, QUIET), (0.2, noisy, NOISY)):
+        axes.bar([place + offset for place in range(3)], values["clusters"]["shares"], 0.36, color=color, alpha=FILL)
+    _write(axes, 0, f"{noise_free['noise_off']:.3f}", QUIET)
+    _write(axes, 1, f"{noisy['noise_on']:.3f} on, {noisy['noise_off']:.3f} off", NOISY)
+    if here.noisy["leaving"] is not None:
+        _write(axes, 2, f"{here.noisy['leaving']['noise_on']:.3f} on", AFTER)
+    _finish(axes)
+    axes.set_ylim(0, 1)
+    axes.set_xlim(-0.5, 6.2)
+    axes.spines["bottom"].set_bounds(-0.5, 2.5)
+    axes.set_xticks(range(3), ["−", "0", "+"])
+
+
+def _draw_weights(axes: Axes, weights: Pair) -> None:
+    """The density of a layer's weights, and the accuracies with them quantised."""
+    tops = []
+    for values, filled, color in ((weights.noise_free, True, QUIET), (weights.noisy, False, NOISY)):
+        edges, heights = density(values, values["distribution"]["linear"])
+        axes.stairs(heights, edges, fill=filled, color=color, alpha=FILL if filled else 1)
+        tops.append(float(heights.max()))
+    axes.set_ylim(0, 1.7 * max(tops))
+    split = weights.noisy["clusters"]
+    clusters = f", {split['count']} clusters" if split["count"] > 1 else ""
+    _write(axes, 0, f"{weights.noise_free['noise_off']:.3f}", QUIET)
+    _write(axes, 1, f"{weights.noisy['noise_on']:.3f} on{clusters}", NOISY)
+    _finish(axes)
+
+
+def _write(axes: Axes, line: int, text: str, color: str) -> None:
+    """A short text in the upper right corner, below those in lines before."""
+    height = 1.04 - 0.26 * line
+    axes.text(1, height, text, transform=axes.transAxes, ha="right", va="top", fontsize=SMALL, color=color)
+
+
+def _finish(axes: Axes) -> None:
+    axes.grid(visible=False)
+    axes.yaxis.set_major_locator(NullLocator())
+    axes.xaxis.set_major_locator(MaxNLocator(2, steps=[1, 2, 5, 10]))
+    axes.spines["left"].set_visible(False)
+    axes.tick_params(labelsize=SMALL, length=2, pad=1.5)
+
+
+def _caption(run: dict[str, Any]) -> str:
+    found = run["binarization"]
+    samples, every = f"{found['samples']:,}", f"{found['validation_samples']:,}"
+    return (
+        f"Run {run['id']} of {run['collection']}, seed {run['seed']}, beside the network trained alike without noise. "
+        "A row per noise point, a noisy one in bold: density of the values that arrive there, for the first "
+        f"{samples} of {every} validation samples, noise on. On the logarithmic axis positive values rise, negative "
+        "ones hang; dotted: the standard deviation of the noise. Dashed: thresholds of quantisation; triangles: the "
+        "means that values beyond them are set to, all others are set to 0; bars: shares of the three. Numbers: "
+        f"accuracy on all {every} samples with this point alone quantised, noise on and off; orange: quantised after "
+        "the injection; right: with the layer's weights quantised. Clusters are counted where they are told apart. "
+        f"Zero's peak is cut off at {CUT:g} times the height beyond the thresholds."
+    )

@@ -1,0 +1,133 @@
+"""A quantity at each noise point over the level of the noise there, a panel per point."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from analysis.at_points import noisy_points
+from analysis.figures.families import Family, counted, families
+from analysis.figures.style import INK, WIDTH, Plot, drawn, look, save, scale_levels, scale_midpoints
+from analysis.runs import rows
+from analysis.study import FittedSeries, Study
+from analysis.words import level_axis
+
+COLUMNS = 4
+
+_WITHIN = ("noise.in_training", "training.weight_clamp")
+_PLACES = {"global": "at all points", "walking": "at one point at a time"}
+_BARS = "Lines: mean over the repetitions; bars: from the lowest to the highest of them; 0 lies below the axis."
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """What is drawn over the level.
+
+    Attributes
+    ----------
+    name
+        Of the files.
+    title, axis
+        In words.
+    kind
+        The kind of noise under which it is drawn.
+    at
+        Its value, 0 or above, for a run (a row of the data frame) and a noise point; NaN where there is none.
+    panels
+        What the panels stand for, which the caption explains.
+    """
+
+    name: str
+    title: str
+    axis: str
+    kind: str
+    at: Callable[[Mapping[str, Any], int], float]
+    panels: str
+
+
+def draw(quantity: Quantity, study: Study, folder: Path) -> list[Plot]:
+    """A figure per data set and model under global noise, then one under walking noise."""
+    chosen = [each for each in study.fitted if each.settings["noise.kind"] == quantity.kind and len(each.series.used)]
+    everywhere = [each for each in chosen if each.settings["noise.point"] == "global"]
+    walking = [each for each in chosen if isinstance(each.settings["noise.point"], int)]
+    found = [("global", family) for family in families(everywhere, _WITHIN)]
+    found += [("walking", family) for family in families(walking, ("noise.point", *_WITHIN))]
+    tables = [(where, family, table_of(quantity, family)) for where, family in found]
+    return [
+        _draw(quantity, where, family, table, folder)
+        for where, family, table in tables if len(table) and (table["mean"] > 0).any()
+    ]  # fmt: skip
+
+
+def table_of(quantity: Quantity, family: Family[FittedSeries]) -> pd.DataFrame:
+    """What is drawn: a row per series, noisy point and level at which the quantity was measured in ``n`` runs.
+
+    Columns: ``series``, ``point``, ``name``, ``level``, ``n``, ``planned``, and ``mean``, ``low`` and ``high`` over the
+    repetitions.
+    """
+    labels = family.labels(leave_out=["noise.point"])
+    return pd.DataFrame([
+        {"series": label, **row}
+        for each, label in zip(family.members, labels, strict=True)
+        for row in _rows(quantity, each)
+    ])  # fmt: skip
+
+
+def _rows(quantity: Quantity, each: FittedSeries) -> Iterator[dict[str, Any]]:
+    planned = each.series.runs.groupby("level").size()
+    for level, runs in each.series.used.groupby("level"):
+        records = rows(runs)
+        for point in noisy_points(each.settings):
+            values = [value for run in records if math.isfinite(value := quantity.at(run, point))]
+            if values:
+                yield {
+                    "point": point, "name": each.series.points[point], "level": level, "n": len(values),
+                    "planned": planned[level], "mean": np.mean(values), "low": min(values), "high": max(values),
+                }  # fmt: skip
+
+
+def _draw(quantity: Quantity, where: str, family: Family[FittedSeries], table: pd.DataFrame, folder: Path) -> Plot:
+    panels = table.drop_duplicates("point").sort_values("point")
+    number, columns = len(panels), min(COLUMNS, len(panels))
+    lines = math.ceil(number / columns)
+    figure = Figure(figsize=(WIDTH, 1.5 * lines + 0.8))
+    grid = list(figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).flat)
+    order = list(dict.fromkeys(table["series"]))
+    levels = sorted(set(table["level"]))
+    for place, (axes, point, name) in enumerate(zip(grid, panels["point"], panels["name"], strict=False)):
+        _draw_panel(axes, table[table["point"] == point], levels, order)
+        axes.set_title(f"{point} {name}", fontsize=8, pad=3)
+        scale_midpoints(axes, table["low"][table["low"] > 0].min() / 1.3, table["high"].max() * 1.3)
+        axes.tick_params(labelbottom=place + columns >= number)
+    for axes in grid[number:]:
+        axes.set_visible(False)
+    figure.supxlabel(level_axis(family.members[0].settings), fontsize=8)
+    figure.supylabel(quantity.axis, fontsize=8)
+    handles = [Line2D([], [], color=look(n)[0], marker=look(n)[1], label=label) for n, label in enumerate(order)]
+    figure.legend(handles=handles, loc="outside upper center", ncols=min(len(order), 2), labelcolor=INK)
+    title = f"{family.title}, noise {_PLACES[where]}: {quantity.title}"
+    caption = f"{quantity.panels} {_BARS} {counted(family.members)}"
+    return save(figure, table, folder, f"{quantity.name}-{family.slug}-{where}", title, caption)
+
+
+def _draw_panel(axes: Axes, here: pd.DataFrame, levels: Sequence[float], order: Sequence[str]) -> None:
+    """Draw the series of a panel, each with smaller markers than the one before, so that equal ones show."""
+    at = dict(zip(levels, drawn(levels), strict=True))
+    for number, label in enumerate(order):
+        line = here[here["series"] == label]
+        color, marker = look(number)
+        spread = np.abs([line["low"] - line["mean"], line["high"] - line["mean"]])
+        axes.errorbar(
+            line["level"].map(at), line["mean"], spread, fmt=f"{marker}-", color=color, elinewidth=0.9, linewidth=0.9,
+            markersize=max(4 - 0.7 * number, 1.8),
+        )  # fmt: skip
+    scale_levels(axes, levels, most_ticks=4)

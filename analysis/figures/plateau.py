@@ -1,0 +1,149 @@
+"""Robustness curves that fall over a plateau: two stacked logistics (Walking Noise v1, figure 7)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from analysis import paper
+from analysis.exhibit import Table, save_table
+from analysis.figures.families import Family, counted, families
+from analysis.figures.robustness import draw_points, levels_of
+from analysis.figures.style import FAINT, INK, WIDTH, Plot, look, save, scale_levels
+from analysis.stacked import Shape
+from analysis.study import FittedSeries, Study
+from analysis.tables import in_words
+from analysis.words import distinguishing, level_axis, number, with_error
+
+COLUMNS = 3
+
+_WITHIN = ("noise.point", "noise.in_training", "training.weight_clamp")
+
+_CAPTION = (
+    "Two stacked logistics are chosen over one where a plateau of at least three levels separates their steps and the "
+    "corrected information criterion (AICc) is smaller. Points: mean over repetitions ± one standard deviation. Line: "
+    "two stacked logistics; dotted: their midpoints; dashed: one logistic, whose midpoint is the μ of the tables."
+)
+
+_TABLE = (
+    "μ of one logistic over the whole fall, as everywhere in this report, beside the midpoints μ₁ and μ₂ of two "
+    "stacked ones and the plateau a_mid between them; ΔAICc: AICc of one less that of two. The CSV has both fits of "
+    "every series of walking noise, and the choice."
+)
+
+
+def draw(study: Study, folder: Path) -> Sequence[Plot | Table]:
+    """A figure for each data set, model, BatchNorm and noise kind with plateaus, and a table of all fits."""
+    walking = [each for each in study.fitted if isinstance(each.settings["noise.point"], int) and each.shape]
+    with_plateau = [each for each in walking if each.shape and each.shape.has_plateau]
+    return [
+        *(_draw(family, folder) for family in families(with_plateau, _WITHIN)),
+        *([_tabulate(walking, with_plateau, folder)] if walking else []),
+    ]
+
+
+def _draw(family: Family[FittedSeries], folder: Path) -> Plot:
+    columns = min(COLUMNS, len(family.members))
+    rows = math.ceil(len(family.members) / columns)
+    figure = Figure(figsize=(WIDTH if columns > 1 else 0.6 * WIDTH, 1.9 * rows + 0.7))
+    panels = list(figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat)
+    levels = levels_of(family.members)
+    names = family.labels(leave_out=["noise.point"])
+    for place, (axes, each, name) in enumerate(zip(panels, family.members, names, strict=False)):
+        _draw_panel(axes, each, levels)
+        axes.set_title(f"{each.series.point_name}\n{name}", fontsize=7.5, pad=3)
+        axes.tick_params(labelbottom=place + columns >= len(family.members))
+    for axes in panels[len(family.members) :]:
+        axes.set_visible(False)
+    figure.supxlabel(level_axis(family.members[0].settings), fontsize=8)
+    figure.supylabel("validation accuracy", fontsize=8)
+    figure.legend(handles=_KEY, loc="outside upper center", ncols=2)
+    title = paper.titled(7, family.members[0].settings, f"{family.title}: curves that fall over a plateau")
+    numbers = pd.concat([_curves(each, name) for each, name in zip(family.members, names, strict=True)])
+    return save(figure, numbers, folder, f"plateau-{family.slug}", title, f"{_CAPTION} {counted(family.members)}")
+
+
+_KEY = (
+    Line2D([], [], color=look(0)[0], linewidth=1.3, label="two stacked logistics"),
+    Line2D([], [], color=INK, linestyle="--", linewidth=0.9, label="one logistic"),
+)
+
+
+def _draw_panel(axes: Axes, each: FittedSeries, levels: Sequence[float]) -> None:
+    shape, color = each.shape, look(0)[0]
+    assert shape is not None
+    assert shape.two is not None
+    draw_points(axes, each, levels, 0, each.series.point_name, size=2.8)
+    fine = np.geomspace(each.fit.lowest, each.fit.highest, 400)
+    axes.plot(fine, shape.one(np.log10(fine)), color=INK, linestyle="--", linewidth=0.9)
+    axes.plot(fine, shape.two(np.log10(fine)), color=color)
+    for mu in (shape.two.mu_1, shape.two.mu_2):
+        axes.vlines(10**mu, 0, shape.two(np.array([mu]))[0], color=color, linestyle=":", linewidth=0.9)
+    axes.axhline(each.series.floor, color=FAINT, linestyle="--", linewidth=0.8, zorder=0)
+    scale_levels(axes, levels, most_ticks=5)
+    axes.set_ylim(0, 1.02)
+
+
+def _curves(each: FittedSeries, name: str) -> pd.DataFrame:
+    """A row per level: what is drawn, and both fits there."""
+    curve, shape = each.series.curve, each.shape
+    assert shape is not None
+    assert shape.two is not None
+    with np.errstate(divide="ignore"):
+        x = np.log10(curve["level"].to_numpy(float))
+    table = curve.assign(one=shape.one(x), two=shape.two(x), series=name, point=each.series.point_name)
+    return table[["series", "point", *[column for column in table if column not in ("series", "point")]]]
+
+
+def _tabulate(walking: Sequence[FittedSeries], with_plateau: Sequence[FittedSeries], folder: Path) -> Table:
+    settings = pd.DataFrame([dict(each.settings) for each in walking], dtype=object)
+    numbers = pd.concat([settings, pd.DataFrame([_fits(each) for each in walking])], axis=1)
+    names = distinguishing([each.settings for each in with_plateau]) if with_plateau else []
+    words = in_words([each.series for each in with_plateau], names or ["noise.point"])
+    for heading, text in _COLUMNS.items():
+        words[heading] = [text(each, each.shape) for each in with_plateau]
+    caption = f"Two stacked logistics are chosen for {len(with_plateau)} of {len(walking)} series with a fit. {_TABLE}"
+    return save_table(numbers, words, folder, "plateaus", "One or two stacked logistics", caption)
+
+
+def _midpoint(mu: float, error: float) -> str:
+    """A midpoint on the log axis as a level with its standard error."""
+    return with_error(10**mu, math.log(10) * 10**mu * error)
+
+
+_COLUMNS: dict[str, Any] = {
+    "μ": lambda each, shape: with_error(each.fit.mu, each.fit.mu_error),
+    "μ₁": lambda each, shape: _midpoint(shape.two.mu_1, shape.two.errors[0]),
+    "μ₂": lambda each, shape: _midpoint(shape.two.mu_2, shape.two.errors[1]),
+    "a_max": lambda each, shape: f"{shape.two.a_max:.3f}",
+    "a_mid": lambda each, shape: f"{shape.two.a_mid:.3f}",
+    "a_min": lambda each, shape: f"{shape.two.a_min:.3f}",
+    "ΔAICc": lambda each, shape: number(shape.aicc_one - shape.aicc_two),
+}
+
+
+def _fits(each: FittedSeries) -> dict[str, Any]:
+    """Both fits of a series in numbers: midpoints as levels, sigmas in decades."""
+    shape: Shape | None = each.shape
+    assert shape is not None
+    one, two = shape.one, shape.two
+    row = {
+        "point": each.series.point_name, "choice": "two" if shape.has_plateau else "one", "mu": 10**one.mu,
+        "sigma": one.sigma, "a_min": one.a_min, "a_max": one.a_max, "aicc_one": shape.aicc_one,
+        "aicc_two": shape.aicc_two, "levels_on_plateau": shape.sampled,
+    }  # fmt: skip
+    if two is None:
+        return row
+    return row | {
+        "mu_1": 10**two.mu_1, "mu_1_error": math.log(10) * 10**two.mu_1 * two.errors[0], "sigma_1": two.sigma_1,
+        "mu_2": 10**two.mu_2, "mu_2_error": math.log(10) * 10**two.mu_2 * two.errors[1], "sigma_2": two.sigma_2,
+        "two_a_min": two.a_min, "two_a_mid": two.a_mid, "two_a_max": two.a_max,
+    }  # fmt: skip

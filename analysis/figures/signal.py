@@ -1,0 +1,41 @@
+"""Signal-to-noise ratio at each noise point over the level (v2: training with additive noise improves it)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from analysis import at_points
+from analysis.figures.over_level import Quantity
+from analysis.figures.over_level import draw as draw_quantity
+from analysis.figures.style import Plot
+from analysis.study import Study
+
+SIGNAL_TO_NOISE = Quantity(
+    name="signal-to-noise",
+    title="signal-to-noise ratio",
+    axis="signal-to-noise ratio at the point",
+    kind="additive",
+    at=at_points.signal_to_noise,
+    panels=(
+        "At each noisy point, the standard deviation of the activations that arrive there at inference over that of "
+        "the noise they get; under global noise the activations carry the noise of the points before. Level 0 has "
+        "no ratio."
+    ),
+)
+
+SIGNAL = Quantity(
+    name="signal",
+    title="spread of the signal",
+    axis="standard deviation of the activations",
+    kind="multiplicative",
+    at=at_points.signal,
+    panels=(
+        "At each noisy point, the standard deviation of the activations that arrive there at inference. Multiplicative "
+        "noise grows with the signal: its ratio is 1/level, whatever is learned; what training changes is the signal."
+    ),
+)
+
+
+def draw(study: Study, folder: Path) -> list[Plot]:
+    """The signal-to-noise ratio under additive noise; the signal under multiplicative noise."""
+    return [plot for quantity in (SIGNAL_TO_NOISE, SIGNAL) for plot in draw_quantity(quantity, study, folder)]

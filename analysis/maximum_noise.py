@@ -1,0 +1,84 @@
+"""What is left at maximum noise: accuracy, and its share of the accuracy without noise."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import pandas as pd
+
+from analysis import paper
+from analysis.noise_free import noise_free
+from analysis.series import Settings
+from analysis.study import FittedSeries, Study
+
+MAXIMUM = 1e10
+"""From this level on noise counts as maximum."""
+
+
+@dataclass(frozen=True, eq=False)
+class Left:
+    """What a series of walking noise keeps at maximum noise.
+
+    Attributes
+    ----------
+    series
+        The series.
+    runs
+        Its runs used at the highest level that has any, which is at least :data:`MAXIMUM`.
+    reference
+        The runs without noise.
+    """
+
+    series: FittedSeries
+    runs: pd.DataFrame
+    reference: pd.DataFrame
+
+    @property
+    def settings(self) -> Settings:
+        return self.series.settings
+
+    @property
+    def point(self) -> int:
+        return int(self.series.settings["noise.point"])
+
+    @property
+    def level(self) -> float:
+        return float(self.runs["level"].iloc[0])
+
+    @property
+    def planned(self) -> int:
+        return int((self.series.series.runs["level"] == self.level).sum())
+
+    @cached_property
+    def accuracy(self) -> tuple[float, float]:
+        """Mean and standard deviation over the repetitions; the latter NaN for one."""
+        return float(self.runs["accuracy"].mean()), float(self.runs["accuracy"].std())
+
+    @cached_property
+    def without_noise(self) -> tuple[float, float]:
+        """The same of the runs without noise; NaN without any."""
+        return float(self.reference["accuracy"].mean()), float(self.reference["accuracy"].std())
+
+    @property
+    def preserved(self) -> tuple[float, float]:
+        """Accuracy at maximum noise over accuracy without noise, and its standard deviation to first order.
+
+        The deviation is that of both accuracies; NaN if one of them has a single repetition.
+        """
+        (accuracy, std), (reference, reference_std) = self.accuracy, self.without_noise
+        ratio = accuracy / reference
+        return ratio, ratio * math.hypot(std / accuracy if accuracy else 0.0, reference_std / reference)
+
+
+def left_at_maximum(study: Study) -> list[Left]:
+    """Every series of additive or multiplicative walking noise that has runs at maximum noise."""
+    found = []
+    for each in study.fitted:
+        used = each.series.used
+        highest = used[used["level"] == used["level"].max()]
+        walking = isinstance(each.settings["noise.point"], int) and each.settings["noise.kind"] in paper.KINDS
+        if walking and len(highest) and highest["level"].iloc[0] >= MAXIMUM:
+            found.append(Left(each, highest, noise_free(study.runs, each.settings)))
+    return found

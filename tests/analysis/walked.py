@@ -1,0 +1,66 @@
+"""Studies of walking and global noise whose midpoints are given instead of fitted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from analysis.fits import MidpointFit, Repetitions
+from analysis.flags import Flag
+from analysis.runs import to_frame
+from analysis.series import Series, group_series
+from analysis.study import FittedSeries, Study
+
+LOWEST, HIGHEST = 0.01, 1e8
+SCATTER = 0.01
+"""Decades between the midpoints of consecutive repetitions."""
+
+Midpoint = float | Flag
+
+
+class Walked:
+    """A fake study; every series has one level, and the midpoints that it is given."""
+
+    def __init__(self, fake: Any, repetitions: int = 3) -> None:
+        self.fake, self.repetitions = fake, repetitions
+        self.midpoints: dict[str, Midpoint] = {}
+
+    def walk(self, midpoints: Sequence[Midpoint], **settings: Any) -> Walked:
+        """Add a series at each point. ``settings`` have two underscores for the dot; additive noise by default."""
+        for point, midpoint in enumerate(midpoints):
+            self.series(midpoint, noise__point=point, **settings)
+        return self
+
+    def series(
+        self, midpoint: Midpoint = 1.0, *, accuracy: float = 0.5, level: float = 1.0,
+        fields: dict[str, Any] | None = None, **settings: Any,
+    ) -> Walked:  # fmt: skip
+        """Add a series at one point or at all; its accuracies differ by 0.002 from repetition to repetition."""
+        given = {"model.name": "mlp", **{name.replace("__", "."): value for name, value in settings.items()}}
+        for seed in range(self.repetitions):
+            run = {**given, "noise.std": level, "seed": seed}
+            document = self.fake.complete(run, accuracy + 0.002 * (seed - 1), **(fields or {}))
+            self.midpoints[_key(document["config"])] = midpoint
+        return self
+
+    def study(self) -> Study:
+        """The study with these midpoints."""
+        runs = to_frame(self.fake.source().documents)
+        series = group_series(runs)
+        curves = [each for each in series if each.has_curve]
+        return Study(runs, [FittedSeries(each, self._fit(each), None) for each in curves], [])
+
+    def _fit(self, series: Series) -> MidpointFit:
+        config = self.fake.documents[int(series.runs["id"].iloc[0]) - 1]["config"]
+        midpoint = self.midpoints[_key(config)]
+        outcomes: dict[str, float | Flag] = {
+            name: midpoint if isinstance(midpoint, Flag) else midpoint * 10 ** (SCATTER * int(name))
+            for name in series.runs["repetition"]
+        }
+        found = Repetitions(math.nan, math.nan, math.nan, outcomes)
+        return MidpointFit("log", None, math.nan, series.floor, LOWEST, HIGHEST, found, ())
+
+
+def _key(config: dict[str, Any]) -> str:
+    return repr({name: value for name, value in config.items() if name in ("data", "model", "noise", "training")})
