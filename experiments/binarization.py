@@ -16,7 +16,7 @@ from experiments.errors import UserError
 from experiments.settings import run_config
 from walking_noise import ConfigError, RunConfig, WalkingNoiseError, data
 from walking_noise.capacity import default_device
-from walking_noise.networks import NetworkUnreadable, networks_of, read_network
+from walking_noise.networks import NetworkUnreadable, networks_beside, read_network
 from walking_noise.probes import Findings, probe
 from walking_noise.provenance import provenance
 from walking_noise.training import Trained
@@ -123,13 +123,13 @@ def _kept_run(runs: Runs, run: int, folder: Path) -> KeptRun:
         network = read_network(folder / file)
     except NetworkUnreadable as error:
         raise UserError(f"run {run}: its network cannot be read: {error}") from None
-    return KeptRun(run, config, file, network, _noise_free(run, config, folder))
+    return KeptRun(run, config, file, network, _noise_free(run, config, folder / file))
 
 
-def _noise_free(run: int, config: RunConfig, folder: Path) -> Trained:
-    """The newest network in ``folder`` that was trained as the run's, without noise."""
+def _noise_free(run: int, config: RunConfig, network: Path) -> Trained:
+    """The network that was trained as the run's, without noise, and lies beside it."""
     clean = config.without_noise()
-    for file in networks_of(folder, clean):
+    for file in networks_beside(network, clean):
         try:
             return read_network(file)
         except NetworkUnreadable:
@@ -138,5 +138,6 @@ def _noise_free(run: int, config: RunConfig, folder: Path) -> Trained:
     wanted = {name: value for name, value in flat.items() if name.startswith(IN_COMMON) and value is not None}
     settings = ", ".join(f"{name}: {json.dumps(value)}" for name, value in wanted.items()).replace('"', "")
     raise UserError(
-        f"run {run}: its noise-free twin is not in {folder}; add and start a run with noise.kind: none, {settings}"
+        f"run {run}: its noise-free twin is not in {network.parent}; "
+        f"add and start a run with noise.kind: none, {settings}"
     )

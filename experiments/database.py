@@ -7,7 +7,7 @@ from typing import Any
 
 from pymongo.collection import Collection
 from pymongo.database import Database
-from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.errors import InvalidName, OperationFailure, PyMongoError
 
 from experiments.errors import UserError
 
@@ -50,6 +50,20 @@ def connect() -> Database[Document]:
             "(`walking-noise db start`, if it is the embedded one), or run `seml configure`"
         ) from None
     return database
+
+
+def runs_in(collection: str) -> Runs:
+    """The runs of a collection that a user has named.
+
+    Raises
+    ------
+    UserError
+        No collection can have that name, or as :func:`connect`.
+    """
+    try:
+        return connect()[collection]
+    except InvalidName as refusal:
+        raise UserError(f"{collection!r} is no name of a collection: {refusal}") from None
 
 
 def now() -> datetime.datetime:

@@ -14,7 +14,7 @@ import torch
 from walking_noise import capacity, data
 from walking_noise.config import RunConfig
 from walking_noise.determinism import reproducibly
-from walking_noise.errors import Stopped, WalkingNoiseError
+from walking_noise.errors import ConfigError, DataMissing, Stopped, WalkingNoiseError
 from walking_noise.evaluation import Evaluation, audit_failure, evaluate
 from walking_noise.networks import Networks
 from walking_noise.noise.audit import mismatch
@@ -65,7 +65,8 @@ class Job:
     def run(self, members: Sequence[Training], emit: Callable[[Event], None], check: Callable[[], None]) -> None:
         """Train a pack and emit the outcome of every run.
 
-        A pack that fails is split until the fault stands alone; a network that fails alone is tried once more.
+        A pack that fails is split until the fault stands alone; a network that fails alone is tried once more. Data
+        that cannot be read, and settings they do not fit, fail the whole pack at once.
         ``check`` is called between batches and may raise :class:`Stopped`.
         """
         outcomes = self._attempt(members, emit, check)
@@ -100,6 +101,9 @@ class Job:
                 return _PackRun(self, members, count, check).outcomes()
         except (Stopped, torch.AcceleratorError):  # after the latter the device is of no use to any run
             raise
+        except (ConfigError, DataMissing) as refusal:  # of what all have in common: halves would fail alike
+            count(sum(training.config.training.epochs for training in members) - epochs)
+            return [RunEnded(index, _failure(refusal)) for training in members for index in training.runs]
         except Exception as error:
             if epochs:
                 emit(EpochsDone(-epochs))
@@ -136,9 +140,9 @@ class _PackRun:
     ) -> None:
         self.configs, self.device, self.members = job.configs, job.device, members
         self.count, self.check = count, check
-        self.networks = Networks(job.networks, job.device) if job.networks else None
         self.unsaved: dict[str, Failure] = {}
         self.data = data.load(**vars(members[0].config.data), root=job.data_root).to(job.device)
+        self.networks = Networks(job.networks, job.device, self.data.checksum) if job.networks else None
 
     def outcomes(self) -> list[RunEnded]:
         """Every run of the pack with its outcome."""

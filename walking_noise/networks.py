@@ -27,14 +27,21 @@ class NetworkUnreadable(WalkingNoiseError):
 
 
 class Networks:
-    """A folder of trained networks, by network key and by what trained them: this code, torch, the kind of device.
+    """A folder of trained networks, by network key and by what trained them: this code, torch, the device, the data.
 
     Files appear whole or not at all; one that is damaged counts as absent, is trained anew and replaced.
+
+    Parameters
+    ----------
+    device
+        Its kind counts.
+    data_checksum
+        Of the data set as it is here: of recordings there may be a part only.
     """
 
-    def __init__(self, folder: Path | str, device: torch.device) -> None:
+    def __init__(self, folder: Path | str, device: torch.device, data_checksum: str) -> None:
         self.folder = Path(folder)
-        made_by = f"{__version__} {code_digest()} {torch.__version__} {device.type}"
+        made_by = f"{__version__} {code_digest()} {torch.__version__} {device.type} {data_checksum}"
         self._maker = hashlib.blake2b(made_by.encode(), digest_size=8).hexdigest()
 
     def name(self, config: RunConfig) -> str:
@@ -61,6 +68,7 @@ class Networks:
             try:
                 part.write(checksum + content.getvalue())
                 part.close()
+                Path(part.name).chmod(0o644)
                 Path(part.name).replace(self.folder / self.name(config))
             except BaseException:
                 Path(part.name).unlink(missing_ok=True)
@@ -102,6 +110,11 @@ def read_network(file: Path) -> Trained:
         raise NetworkUnreadable(f"{file}: the file was written by another version of walking_noise") from None
 
 
-def networks_of(folder: Path, config: RunConfig) -> list[Path]:
-    """The files in ``folder`` of this run's network, whatever trained it, the newest first."""
-    return sorted(folder.glob(f"{config.network_key}-*.pt"), key=lambda file: file.stat().st_mtime, reverse=True)
+def networks_beside(file: Path, config: RunConfig) -> list[Path]:
+    """The files of this run's network in the folder of another: what trained that one first, then the newest."""
+    _, _, maker = file.stem.rpartition("-")
+
+    def preference(other: Path) -> tuple[bool, float]:
+        return other.stem.endswith(f"-{maker}"), other.stat().st_mtime
+
+    return sorted(file.parent.glob(f"{config.network_key}-*.pt"), key=preference, reverse=True)

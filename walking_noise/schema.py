@@ -20,7 +20,8 @@ def _keywords(value: Any) -> tuple[str, ...] | None:
     """Distinct words in the order of their classes; None for the words of MLPerf Tiny, which are the default."""
     listed = isinstance(value, (list, tuple)) and all(isinstance(word, str) and word.isidentifier() for word in value)
     if not listed or not value or len(set(value)) < len(value) or not data.NOT_KEYWORDS.isdisjoint(value):
-        raise ValueError(f"allowed is a list of distinct words, none of them {' or '.join(sorted(data.NOT_KEYWORDS))}")
+        others = " or ".join(sorted(data.NOT_KEYWORDS))
+        raise ValueError(f"allowed is a list of distinct words, none of them {others}; YAML needs 'on' in quotes")
     return None if tuple(value) == data.KEYWORDS else tuple(value)
 
 

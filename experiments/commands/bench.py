@@ -23,6 +23,7 @@ def _run(options: Namespace) -> int:
     from experiments import throughput
     from experiments.benchmark import STUDIED, device_name, measure, measured_device, studied
     from experiments.options import WorkerOptions
+    from experiments.whole_file import check_writable
     from walking_noise.capacity import default_device, lanes
 
     known = sorted({model for _, model in STUDIED})
@@ -34,6 +35,7 @@ def _run(options: Namespace) -> int:
     file = options.file or throughput.default_file()
     if options.save:
         throughput.read(file)  # refused now, not after minutes
+        check_writable(file)
     device = WorkerOptions.from_environment().device or default_device()
     print(f"{device_name(device)}: {lanes(device)} packs side by side; per run, in packs of the default size:")
     rates = []

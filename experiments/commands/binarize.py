@@ -19,7 +19,7 @@ def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
         "stored in its document, from which the report draws.",
     )
     binarize.add_argument("collection", metavar="COLLECTION", help="of SEML")
-    binarize.add_argument("ids", metavar="ID", type=int, nargs="+", help="numbers of runs in the collection")
+    binarize.add_argument("ids", metavar="ID", type=_positive, nargs="+", help="numbers of runs in the collection")
     folder = "folder of the networks; default: $WALKING_NOISE_NETWORKS"
     binarize.add_argument("--networks", metavar="DIR", type=Path, help=folder)
     samples = "validation samples whose values are looked at; default: 2500. Accuracies are those of all samples"
@@ -28,14 +28,14 @@ def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
 
 
 def _positive(text: str) -> int:
-    if not (text.isdecimal() and int(text) > 0):
+    if not (text.isdecimal() and 0 < int(text) < 2**63):
         raise ArgumentTypeError(f"{text!r} is refused; allowed is a whole number >= 1")
     return int(text)
 
 
 def _run(options: Namespace) -> int:
     from experiments.binarization import binarize, in_words, kept_runs, store
-    from experiments.database import connect
+    from experiments.database import runs_in
     from experiments.options import WorkerOptions
     from experiments.progress import ProgressLine
 
@@ -43,7 +43,7 @@ def _run(options: Namespace) -> int:
     folder = options.networks or worker.networks
     if folder is None:
         raise UserError("no folder of networks is given; use --networks DIR or set WALKING_NOISE_NETWORKS")
-    runs = connect()[options.collection]
+    runs = runs_in(options.collection)
     for run in kept_runs(runs, list(dict.fromkeys(options.ids)), Path(folder)):
         found = binarize(run, worker.device, options.samples, line.show)
         store(runs, run, found)

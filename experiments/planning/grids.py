@@ -32,23 +32,30 @@ def find(patterns: Sequence[str]) -> list[Path]:
     found: dict[Path, Path] = {}
     for pattern in patterns:
         path = Path(pattern)
-        if path.is_dir():
-            paths = sorted(path.rglob("*.yaml"))
-        else:
-            paths = (
-                [path] if path.exists() else sorted(Path(path.anchor or ".").glob(pattern.removeprefix(path.anchor)))
-            )
+        paths = sorted(path.rglob("*.yaml")) if path.is_dir() else [path] if path.exists() else _matching(path)
         if not paths:
-            raise UserError(f"{pattern}: there is no such file")
+            raise UserError(f"{pattern}: there is no {'YAML file in it' if path.is_dir() else 'such file'}")
         for one in paths:
             found.setdefault(one.resolve(), one)
     first_with: dict[bytes, Path] = {}
     for path in found.values():
-        content = hashlib.sha256(path.read_bytes()).digest()
+        try:
+            content = hashlib.sha256(path.read_bytes()).digest()
+        except OSError as error:
+            raise UserError(f"{path}: it cannot be read: {error.strerror}") from None
         if content in first_with:
             raise UserError(f"{path}: its content is that of {first_with[content]}; give one of them")
         first_with[content] = path
     return list(found.values())
+
+
+def _matching(pattern: Path) -> list[Path]:
+    """The files that match; a pattern that cannot match anything, such as ``a**``, has none."""
+    below = Path(pattern.anchor or ".")
+    try:
+        return sorted(path for path in below.glob(str(pattern.relative_to(pattern.anchor))) if path.is_file())
+    except ValueError:
+        return []
 
 
 def expand(path: Path) -> list[Settings]:
@@ -60,6 +67,8 @@ def expand(path: Path) -> list[Settings]:
         SEML cannot read it, or some part of it gives no run at all.
     """
     try:
+        if yaml.compose(path.read_text(), yaml.SafeLoader) is None:
+            raise GridError(f"{path}: it is empty")
         _, _, experiment = read_config(path)
         for place, name in _empty(experiment):
             raise GridError(f"{path}: {place}{name}: the grid has no values, so it gives no run")
@@ -71,7 +80,7 @@ def expand(path: Path) -> list[Settings]:
         raise GridError(f"{path}: {line}{error.problem}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise GridError(f"{path}: it cannot be read: {_one_line(str(error))}") from None
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise GridError(f"{path}: SEML cannot read it: {type(error).__name__}: {_one_line(str(error))}") from None
     return runs
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 
-from experiments.database import connect
+from experiments.database import runs_in
 from experiments.planning.tally import settings_key
 from experiments.settings import run_config
 from walking_noise import ConfigError
@@ -29,11 +29,11 @@ def present_in(collection: str) -> set[str]:
 
     Raises
     ------
-    DatabaseError
-        There is no database.
+    UserError
+        There is no database, or no such name.
     """
     keys = set()
-    for document in connect()[collection].find({}, {"config": True}):
+    for document in runs_in(collection).find({}, {"config": True}):
         try:
             keys.add(settings_key(run_config(document["config"])))
         except (ConfigError, KeyError):

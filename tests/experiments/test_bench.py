@@ -87,6 +87,18 @@ def test_a_file_that_cannot_be_read_is_refused_before_anything_is_measured(
     assert file.read_text() == content
 
 
+def test_where_nothing_can_be_kept_nothing_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(benchmark, "measure", None)
+    for file in (tmp_path / "file" / "below.json", tmp_path):
+        assert main(["bench", "--save", "--file", str(file)]) == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"walking-noise: {file}: ")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 def test_wrong_use(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["bench", "--models", "resnet"]) == 1
     assert capsys.readouterr().err == "walking-noise: --models: 'resnet' is refused; allowed: cnn_s, lenet5, mlp\n"

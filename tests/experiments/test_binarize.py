@@ -13,6 +13,7 @@ import pytest
 from pymongo import MongoClient
 
 from experiments.binarization import kept_runs, store
+from experiments.cli import main
 from experiments.database import Document, Runs
 from experiments.embedded import DATABASE
 from experiments.errors import UserError
@@ -112,6 +113,22 @@ def test_a_refusal_is_one_line(study: Study, arguments: tuple[object, ...], line
     finished = study.binarize(*arguments)
     assert (finished.returncode, finished.stdout) == (1, "")
     assert finished.stderr.splitlines() == [f"walking-noise: {line}"]
+
+
+@pytest.mark.parametrize("name", ["", "$kept"])
+def test_names_that_no_collection_has(study: Study, name: str):
+    command = ("walking-noise", "binarize", name, "1", "--networks", str(study.networks))
+    finished = subprocess.run(command, env=study.shell.environment, capture_output=True, text=True, timeout=120)
+    assert (finished.returncode, finished.stdout) == (1, "")
+    (line,) = finished.stderr.splitlines()
+    assert line.startswith(f"walking-noise: {name!r} is no name of a collection: ")
+
+
+@pytest.mark.parametrize("run", ["0", "one", str(2**63)])
+def test_numbers_that_no_run_has(run: str, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit):
+        main(["binarize", "kept", run])
+    assert f"argument ID: {run!r} is refused" in capsys.readouterr().err
 
 
 def test_runs_that_cannot_be_looked_into_are_refused(study: Study):

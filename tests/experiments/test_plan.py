@@ -11,6 +11,7 @@ import pytest
 import torch
 import yaml
 
+from experiments import database
 from experiments.cli import main
 from experiments.planning import site
 from experiments.planning.demand import Demand
@@ -142,6 +143,15 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         "Parameters with zip_id 'z' have different number of configurations!",
     ),
     "type": ({"grid": {"seed": {"options": [1]}}}, "No type found in parameter {'options': [1]}"),
+    "step": (
+        {"grid": {"seed": {"type": "range", "min": 0, "max": 2, "step": 0}}},
+        "SEML cannot read it: ZeroDivisionError: division by zero",
+    ),
+    "yaml": (
+        {"fixed": {"data": {"name": "gsc", "keywords": [True, False]}}},
+        "data.keywords: [True, False] is refused; allowed is a list of distinct words, none of them silence or "
+        "unknown; YAML needs 'on' in quotes",
+    ),
     "min": ({"grid": {"seed": {"type": "range", "max": 2}}}, "SEML cannot read it: KeyError: 'min'"),
 }
 
@@ -162,7 +172,8 @@ def test_refused_settings(case: str, capsys: pytest.CaptureFixture[str]):
     [
         ("a: [1", "line 1: expected ',' or ']', but got '<stream end>'"),
         ("fixed: {seed: 1}", "Please specify a 'seml' dictionary."),
-        ("", "SEML cannot read it: TypeError"),
+        ("", "it is empty"),
+        ("# nothing yet\n", "it is empty"),
         ("a: 1\na: 2", "Found duplicate keys: 'a'"),
     ],
 )
@@ -196,8 +207,15 @@ def test_which_files_are_meant(capsys: pytest.CaptureFixture[str]):
     both = [Path("a/b/two.yaml"), Path("a/one.yaml")]
     assert sorted(find(["a/**/*.yaml"])) == sorted(find(["a"])) == sorted(find(["a/one.yaml", "a/b/*.yaml"])) == both
     assert sorted(find([str(Path.cwd() / "a" / "**" / "*.yaml"), "a"])) == [Path.cwd() / path for path in both]
-    assert main(["plan", "a/three.yaml"]) == 1
-    assert capsys.readouterr().err == "walking-noise: a/three.yaml: there is no such file\n"
+    assert find(["a/*"]) == [Path("a/one.yaml")]
+    Path("empty").mkdir()
+    for pattern, fault in (
+        ("a/three.yaml", "there is no such file"),
+        ("a/**.yaml", "there is no such file"),
+        ("empty", "there is no YAML file in it"),
+    ):
+        assert main(["plan", pattern]) == 1
+        assert capsys.readouterr().err == f"walking-noise: {pattern}: {fault}\n"
     Path("a/copy.yaml").write_bytes(both[1].read_bytes())
     assert main(["plan", "a/one.yaml", "a/copy.yaml"]) == 1
     assert (
@@ -238,14 +256,20 @@ def test_what_a_collection_has(shell: Shell):
 
 
 def test_without_a_database(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
-    from experiments.database import DatabaseError
-
     def connect() -> None:
-        raise DatabaseError("no database: none is configured")
+        raise database.DatabaseError("no database: none is configured")
 
-    monkeypatch.setattr(site, "connect", connect)
+    monkeypatch.setattr(database, "connect", connect)
     grid("walking.yaml", **WALKING)
     assert main(["plan", "walking.yaml", "--collection", "table1"]) == 0
     said = capsys.readouterr()
     assert "walking-noise: table1 was not looked at: no database: none is configured\n" in said.err
     assert "present" not in said.out
+
+
+def test_a_file_that_cannot_be_written_is_told(capsys: pytest.CaptureFixture[str]):
+    grid("walking.yaml", **WALKING)
+    Path("folder").mkdir()
+    assert main(["plan", "walking.yaml", "--json", "folder"]) == 1
+    assert capsys.readouterr().err.endswith("walking-noise: folder: it cannot be written: Is a directory\n")
+    assert sorted(path.name for path in Path.cwd().iterdir()) == ["folder", "walking.yaml"]

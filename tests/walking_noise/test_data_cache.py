@@ -81,6 +81,13 @@ def test_the_first_folder_that_can_be_written_to_keeps_it(tmp_path: Path) -> Non
     assert len(calls) == 2, "where nothing can be written it is computed every time"
 
 
+def test_a_lock_of_another_user_does_no_harm(tmp_path: Path) -> None:
+    compute, calls = counted()
+    (tmp_path / ".lock").mkdir()  # cannot be opened either
+    assert kept("some", [tmp_path], compute)[1] == kept("some", [tmp_path], compute)[1]
+    assert len(calls) == 1
+
+
 def test_an_error_leaves_nothing_behind(tmp_path: Path) -> None:
     def fail() -> dict[str, Tensor]:
         raise ValueError("no data")

@@ -39,7 +39,7 @@ def test_the_network_of_a_run_is_kept(noise: dict[str, Any], tmp_path: Path, dig
     config = kept(**noise)
     (result,) = train([config], networks=tmp_path, **HERE)
     assert names(tmp_path) == {result.network}
-    assert result.network == Networks(tmp_path, CPU).name(config)
+    assert result.network == Networks(tmp_path, CPU, digits.checksum).name(config)
     network = read_network(tmp_path / result.network)
     alone = train_pack([run(**noise)], digits, CPU)[0]
     assert all(torch.equal(network.state[name], tensor) for name, tensor in alone.state.items())

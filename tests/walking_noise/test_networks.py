@@ -14,10 +14,11 @@ import torch
 
 from walking_noise import RunConfig, networks
 from walking_noise.data import DataSet
-from walking_noise.networks import Networks, NetworkUnreadable, networks_of, read_network, why_unusable
+from walking_noise.networks import Networks, NetworkUnreadable, networks_beside, read_network, why_unusable
 from walking_noise.training import Trained, train_pack
 
 CPU = torch.device("cpu")
+DATA = "checksum"
 CONFIG = RunConfig.from_dict({"noise.kind": "none", "training.epochs": 6, "model.batch_norm": True})
 CURVE = RunConfig.from_dict(CONFIG.to_dict() | {"evaluation": {"curve": True}})
 
@@ -44,31 +45,32 @@ def file_in(folder: Path) -> Path:
 
 
 def test_a_network_is_found_again_as_it_was(trained: Trained, tmp_path: Path) -> None:
-    Networks(tmp_path / "below" / "here", CPU).save(CONFIG, trained)
-    assert same(Networks(str(tmp_path / "below" / "here"), CPU).load(CONFIG), trained)
+    Networks(tmp_path / "below" / "here", CPU, DATA).save(CONFIG, trained)
+    assert same(Networks(str(tmp_path / "below" / "here"), CPU, DATA).load(CONFIG), trained)
 
 
 def test_it_is_found_by_whoever_needs_the_same_training(trained: Trained, tmp_path: Path) -> None:
-    Networks(tmp_path, CPU).save(CONFIG, trained)
+    Networks(tmp_path, CPU, DATA).save(CONFIG, trained)
     noisy = {**CONFIG.to_dict(), "noise": {"kind": "additive", "std": 3.0, "in_training": False}}
-    assert same(Networks(tmp_path, CPU).load(RunConfig.from_dict(noisy)), trained)
+    assert same(Networks(tmp_path, CPU, DATA).load(RunConfig.from_dict(noisy)), trained)
 
 
-def test_another_training_version_or_device_does_not_find_it(
+def test_another_training_version_device_or_data_set_does_not_find_it(
     trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Networks(tmp_path, CPU).save(CONFIG, trained)
+    Networks(tmp_path, CPU, DATA).save(CONFIG, trained)
     other = RunConfig.from_dict(CONFIG.to_dict() | {"seed": 1})
-    assert Networks(tmp_path, CPU).load(other) is None
-    assert Networks(tmp_path, torch.device("cuda")).load(CONFIG) is None
+    assert Networks(tmp_path, CPU, DATA).load(other) is None
+    assert Networks(tmp_path, torch.device("cuda"), DATA).load(CONFIG) is None
+    assert Networks(tmp_path, CPU, "of a part of the recordings").load(CONFIG) is None
     monkeypatch.setattr(networks, "__version__", "0.0.0")
-    assert Networks(tmp_path, CPU).load(CONFIG) is None
+    assert Networks(tmp_path, CPU, DATA).load(CONFIG) is None
 
 
 def test_a_network_without_a_curve_does_not_serve_a_run_that_wants_one(
     trained: Trained, with_curve: Trained, tmp_path: Path
 ) -> None:
-    kept = Networks(tmp_path, CPU)
+    kept = Networks(tmp_path, CPU, DATA)
     kept.save(CONFIG, trained)
     assert kept.load(CURVE) is None
     kept.save(CURVE, with_curve)
@@ -77,15 +79,15 @@ def test_a_network_without_a_curve_does_not_serve_a_run_that_wants_one(
 
 
 def test_nothing_is_found_in_an_empty_or_absent_folder(tmp_path: Path) -> None:
-    assert Networks(tmp_path, CPU).load(CONFIG) is None
-    assert Networks(tmp_path / "absent", CPU).load(CONFIG) is None
+    assert Networks(tmp_path, CPU, DATA).load(CONFIG) is None
+    assert Networks(tmp_path / "absent", CPU, DATA).load(CONFIG) is None
 
 
 @pytest.mark.parametrize(
     "content", ["nothing", "text", "half", "flipped", "a number", "a list", "too little", "a tensor"]
 )
 def test_a_damaged_file_counts_as_absent(content: str, trained: Trained, tmp_path: Path) -> None:
-    kept = Networks(tmp_path, CPU)
+    kept = Networks(tmp_path, CPU, DATA)
     kept.save(CONFIG, trained)
     file = file_in(tmp_path)
     whole = file.read_bytes()
@@ -106,7 +108,7 @@ def test_a_damaged_file_counts_as_absent(content: str, trained: Trained, tmp_pat
 def test_a_file_of_another_version_says_so(trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as older:
         older.setattr(networks, "asdict", lambda trained: {**asdict(trained), "what it had": 1})
-        Networks(tmp_path, CPU).save(CONFIG, trained)
+        Networks(tmp_path, CPU, DATA).save(CONFIG, trained)
     with pytest.raises(NetworkUnreadable, match="written by another version"):
         read_network(file_in(tmp_path))
 
@@ -132,18 +134,21 @@ def test_code_in_a_file_is_not_executed(tmp_path: Path) -> None:
 
 def test_runs_trained_with_noise_have_files_of_their_own(trained: Trained, tmp_path: Path) -> None:
     noisy = [RunConfig.from_dict({"noise.std": 1.0, "noise.seed": seed}) for seed in (1, 2)]
-    kept = Networks(tmp_path, CPU)
+    kept = Networks(tmp_path, CPU, DATA)
     assert len({kept.name(config) for config in (*noisy, CONFIG)}) == 3
 
 
-def test_files_of_a_network_are_found_whatever_trained_it(trained: Trained, tmp_path: Path) -> None:
-    older, newer = Networks(tmp_path, torch.device("cuda")), Networks(tmp_path, CPU)
-    for kept, age in ((newer, 0), (older, 100)):
+def test_a_network_is_found_beside_another_whatever_trained_it(trained: Trained, tmp_path: Path) -> None:
+    """First the one that was trained as the other, then the newest."""
+    noisy = RunConfig.from_dict(CONFIG.to_dict() | {"noise": {"std": 1.0}})
+    old, alike, new = (Networks(tmp_path, CPU, checksum) for checksum in ("old", DATA, "new"))
+    for age, kept in enumerate((new, old, alike)):
         kept.save(CONFIG, trained)
         os.utime(tmp_path / kept.name(CONFIG), (1e9 - age,) * 2)
-    assert networks_of(tmp_path, CONFIG) == [tmp_path / kept.name(CONFIG) for kept in (newer, older)]
-    assert networks_of(tmp_path, RunConfig.from_dict(CONFIG.to_dict() | {"seed": 1})) == []
-    assert networks_of(tmp_path / "absent", CONFIG) == []
+    found = networks_beside(tmp_path / alike.name(noisy), CONFIG)
+    assert found == [tmp_path / kept.name(CONFIG) for kept in (alike, new, old)]
+    assert networks_beside(found[0], RunConfig.from_dict(CONFIG.to_dict() | {"seed": 1})) == []
+    assert networks_beside(tmp_path / "absent" / "none.pt", CONFIG) == []
 
 
 def test_a_folder_is_made_or_the_reason_told(tmp_path: Path) -> None:
@@ -162,5 +167,5 @@ def test_a_file_appears_whole_or_not_at_all(trained: Trained, tmp_path: Path, mo
 
     monkeypatch.setattr(torch, "save", full)
     with pytest.raises(OSError, match="no space"):
-        Networks(tmp_path, CPU).save(CONFIG, trained)
+        Networks(tmp_path, CPU, DATA).save(CONFIG, trained)
     assert list(tmp_path.iterdir()) == []

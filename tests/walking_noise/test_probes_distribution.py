@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 
@@ -46,6 +49,13 @@ def test_equal_values_fill_one_bin(value: float) -> None:
     found = distribution(np.full(9, value, np.float32))
     assert max(found.linear.counts) == sum(found.linear.counts) == 9
     assert found.linear.low < np.float32(value) < found.linear.high
+    assert json.loads(json.dumps(asdict(found))) == asdict(found), "a document holds plain numbers"
+
+
+@pytest.mark.parametrize(("low", "high"), [(-3.4e38, 3.4e38), (0.0, 1e-45)])
+def test_the_ends_of_float32_have_histograms(low: float, high: float) -> None:
+    found = distribution(np.array([low, high] * 9, np.float32))
+    assert (found.linear.counts[0], found.linear.counts[-1], sum(found.linear.counts)) == (9, 9, 18)
 
 
 def test_values_that_are_not_finite_are_counted_apart() -> None:

@@ -84,7 +84,10 @@ def test_sizes_that_make_no_sense_are_refused(how: dict[str, int]) -> None:
 
 
 def test_missing_data_fail_every_run_in_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    looks: list[str] = []
+
     def missing(name: str, root: Path, **settings: Any) -> DataSet:
+        looks.append(name)
         raise DataMissing(
             f"data set {name}: train-labels missing in {root}; get it with: walking-noise data get {name}"
         )
@@ -93,6 +96,7 @@ def test_missing_data_fail_every_run_in_one_line(monkeypatch: pytest.MonkeyPatch
     configs = [run(data__name="mnist", seed=seed, noise__std=0.1) for seed in range(3)]
     line = f"data set mnist: train-labels missing in {tmp_path}; get it with: walking-noise data get mnist"
     assert outcomes(configs, data_root=tmp_path) == [Failure(line)] * 3
+    assert looks == ["mnist"], "it takes long to find damage among many recordings"
     with pytest.raises(RunsFailed, match=r"^3 of 3 runs failed; the first: data set mnist"):
         train(configs, data_root=tmp_path, **HERE)
 

@@ -98,4 +98,6 @@ def test_a_damaged_network_is_trained_anew_and_replaced(tmp_path: Path, trained_
         (again,) = train(GRID[:1], networks=tmp_path, **HERE)
         assert numbers(again) == numbers(first)
         assert len(trained_packs) == trainings
-    assert Networks(tmp_path, torch.device("cpu")).load(GRID[0]) is not None
+    checksum = first.provenance["data_checksum"]
+    assert checksum is not None
+    assert Networks(tmp_path, torch.device("cpu"), checksum).load(GRID[0]) is not None

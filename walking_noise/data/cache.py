@@ -98,8 +98,9 @@ def _is_writable(folder: Path) -> bool:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Keep other processes out of a folder."""
-    with (folder / ".lock").open("w") as lock:
-        with contextlib.suppress(OSError):
+    """Keep other processes out of a folder, where that is possible."""
+    with contextlib.ExitStack() as held:
+        with contextlib.suppress(OSError):  # another user's lock, or a file system without locks
+            lock = held.enter_context((folder / ".lock").open("a"))
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -80,7 +80,9 @@ def _place(source: Source, root: Path) -> Place:
 
 
 def _damaged(source: Source, root: Path, damage: DamagedFile) -> DataMissing:
-    return DataMissing(f"data set {source.name}: {damage}; replace it with: {_commands(source, root)[0]}")
+    whole = next((root / path for path in source.downloaded if (root / path).is_dir()), None)
+    remedy = "replace it with" if whole is None else f"move {whole} away and get all of it with"
+    return DataMissing(f"data set {source.name}: {damage}; {remedy}: {_commands(source, root)[0]}")
 
 
 def _commands(source: Source, root: Path) -> list[str]:

@@ -45,11 +45,12 @@ class Distribution:
 
 def distribution(values: NDArray[np.float32]) -> Distribution:
     """The distribution of ``values`` (n,), some of which are finite."""
-    finite = values[np.isfinite(values)]
+    finite = values[np.isfinite(values)].astype(np.float64)
     negative, positive = (np.log10(side) for side in (-finite[finite < 0], finite[finite > 0]))
     logs = np.concatenate([negative, positive])
-    ends = _ends(np.quantile(logs, OUTSIDE, method="inverted_cdf"), logs.max()) if len(logs) else (0.0, 1.0)
-    central = np.quantile(finite, [OUTSIDE, 1 - OUTSIDE], method="inverted_cdf")
+    lowest = float(np.quantile(logs, OUTSIDE, method="inverted_cdf")) if len(logs) else 0.0
+    ends = _ends(lowest, float(logs.max(initial=lowest)))
+    central = np.quantile(finite, [OUTSIDE, 1 - OUTSIDE], method="inverted_cdf").tolist()
     return Distribution(
         len(values),
         float(np.mean(values == 0)),
@@ -63,9 +64,9 @@ def distribution(values: NDArray[np.float32]) -> Distribution:
 def _ends(low: float, high: float) -> tuple[float, float]:
     """The range of the values, widened where they are all but equal."""
     margin = 1e-3 * abs(high) + 1e-30 if high - low <= 1e-6 * abs(high) else 0.0
-    return float(low) - margin, float(high) + margin
+    return low - margin, high + margin
 
 
-def _histogram(values: NDArray[np.float32], ends: tuple[float, float]) -> Histogram:
+def _histogram(values: NDArray[np.float64], ends: tuple[float, float]) -> Histogram:
     counts, _ = np.histogram(values, BINS, ends)
     return Histogram(*ends, counts.tolist())

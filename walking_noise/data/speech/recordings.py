@@ -67,7 +67,7 @@ class Recordings:
 
     def split(self, part: str) -> list[str]:
         """The names of the recordings that train (``training``) or are on a list (the keys of :data:`LISTS`)."""
-        listed = {name: frozenset((self.folder / file).read_text().split()) for name, file in LISTS.items()}
+        listed = {name: _read_list(self.folder / file) for name, file in LISTS.items()}
         if part == "training":
             chosen = [name for name in self.names if not any(name in names for names in listed.values())]
         else:
@@ -87,6 +87,14 @@ class Recordings:
 def word_of(name: str) -> str:
     """The word spoken in a recording ``WORD/NAME.wav``."""
     return name.partition("/")[0]
+
+
+def _read_list(path: Path) -> frozenset[str]:
+    """The names in one of :data:`LISTS`."""
+    try:
+        return frozenset(path.read_text().split())
+    except (OSError, UnicodeDecodeError) as error:
+        raise DamagedFile(f"{path} cannot be read ({error})") from error
 
 
 def read_wave(path: Path) -> NDArray[np.int16]:
