@@ -21,10 +21,13 @@ from experiments.logs import RunLogs
 from experiments.options import WorkerOptions
 from experiments.progress import clock, training_progress
 from experiments.records import Records
+from experiments.sources import commit_of
 from experiments.supervisor import LEADER_FAILED, Stop
-from walking_noise import Failure, Progress, Result, Stopped, default_pack_size, provenance, train_each
+from walking_noise import Failure, Progress, Result, Stopped, default_pack_size, train_each
 
-LEADER_FIELDS = ("batch_id", "config", "execution", "git", "slurm", "seml.output_file", "seml.source_files")
+LEADER_FIELDS = (
+    "batch_id", "config", "execution", "git", "slurm", "seml.output_file", "seml.source_files", "seml.working_dir",
+)  # fmt: skip
 TELL_SECONDS, TELL_SHARE = 30.0, 0.05
 """Two lines of progress in the logs are at least so much time and such a share of the training apart."""
 
@@ -94,7 +97,7 @@ class Worker:
         self.claims, self.leader, self.options, self.stop = claims, leader["_id"], options, stop
         self.chosen = chosen
         self.logs = RunLogs(leader)
-        self.records = Records(claims, self.logs, {candidate.id for candidate in chosen}, _commit(leader))
+        self.records = Records(claims, self.logs, {candidate.id for candidate in chosen}, commit_of(leader))
         self.logs.open(self.records.unfinished)
         self._in_slurm = "array_id" in leader.get("execution", {})
         self._told_at, self._told = time.monotonic(), 0.0
@@ -173,15 +176,3 @@ def _in_words(outcome: Result | Failure) -> str:
     if isinstance(outcome, Failure):
         return f"failed: {outcome.error}\n{outcome.trace}".rstrip()
     return f"{outcome.outcome}: accuracy {outcome.accuracy:.4f}"
-
-
-def _commit(leader: Document) -> str | None:
-    """The commit that SEML noted when the runs were added, with ``+`` if the code is not quite that of the commit.
-
-    SEML overlooks files that git does not know; a worker that runs in the checkout sees them.
-    """
-    git = leader.get("git")
-    if not git:
-        return None
-    changed = git.get("dirty") or (provenance.commit() or "").endswith("+")
-    return f"{git['commit']}+" if changed else str(git["commit"])

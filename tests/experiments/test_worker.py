@@ -24,8 +24,9 @@ from experiments.companions import Candidate
 from experiments.database import Document, Runs
 from experiments.embedded import DATABASE
 from experiments.options import WorkerOptions
+from experiments.sources import commit_of
 from experiments.supervisor import Stop
-from experiments.worker import Worker, _commit
+from experiments.worker import Worker
 from tests.experiments.shell import ROOT, Shell, choice, on_cores, write_grid
 
 PENDING_TOO = ("-fd", '{"status": "PENDING"}')
@@ -107,26 +108,8 @@ def test_runs_that_can_run_are_completed_together(ran: Study):
 
 def test_results_name_the_commit_that_seml_noted(ran: Study):
     for document in ran.runs.find({"status": "COMPLETED"}):
-        noted = document["git"]["commit"] + ("+" if document["git"]["dirty"] else "")
-        assert document["result"]["provenance"]["commit"] == noted
-
-
-@pytest.mark.parametrize(
-    ("noted", "here", "commit"),
-    [
-        ({"commit": "abc", "dirty": False}, None, "abc"),
-        ({"commit": "abc", "dirty": False}, "abc", "abc"),
-        ({"commit": "abc", "dirty": False}, "abc+", "abc+"),
-        ({"commit": "abc", "dirty": True}, None, "abc+"),
-        ({"commit": "abc", "dirty": True}, "abc+", "abc+"),
-        (None, "abc+", None),
-    ],
-)
-def test_a_commit_is_marked_if_either_sees_changes(
-    noted: Document | None, here: str | None, commit: str | None, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr("walking_noise.provenance.commit", lambda: here)
-    assert _commit({"git": noted}) == commit
+        assert document["result"]["provenance"]["commit"] == commit_of(document)
+        assert document["result"]["provenance"]["commit"].rstrip("+") == document["git"]["commit"]
 
 
 def test_documents_have_the_layout_of_sacreds(ran: Study):
