@@ -38,6 +38,28 @@ class KeptRun:
     network: Trained
     twin: Trained
 
+    @property
+    def noise_in_words(self) -> str:
+        """Kind, level and point of its noise."""
+        noise = self.config.noise
+        level = " ".join(f"{name} {getattr(noise, name):g}" for name in self.config.level_settings)
+        return f"{noise.kind} {level} at {f'point {noise.point}' if isinstance(noise.point, int) else noise.point}"
+
+
+def not_looked_into(runs: Runs) -> list[int]:
+    """The completed runs of a collection, with noise, whose networks were kept and not looked into, by their ids.
+
+    Raises
+    ------
+    UserError
+        There is none.
+    """
+    kept = {"status": COMPLETED, "result.network": {"$ne": None}, "binarization": None}
+    found = [run["_id"] for run in runs.find(kept, {"config": 1}).sort("_id", 1) if run_config(run["config"]).noisy]
+    if not found:
+        raise UserError(f"collection {runs.name} has no completed run with noise whose network waits to be looked into")
+    return found
+
 
 def kept_runs(runs: Runs, ids: Sequence[int], folder: Path) -> list[KeptRun]:
     """Runs of a collection with their networks from ``folder``.

@@ -29,7 +29,9 @@ def _run(options: Namespace) -> int:
     known = sorted({model for _, model in STUDIED})
     for model in options.models or ():
         if model not in known:
-            raise UserError(f"--models: {model!r} is refused; allowed: {', '.join(known)}")
+            raise UserError(
+                f"--models: {model!r} is refused; allowed, as in experiments/benchmark.py: {', '.join(known)}"
+            )
     if options.file is not None and not options.save:
         raise UserError("--file has no effect without --save")
     file = options.file or throughput.default_file()

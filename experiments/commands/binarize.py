@@ -18,8 +18,9 @@ def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
         "multiplicative noise. Each is compared with the network trained alike without noise, and the findings are "
         "stored in its document, from which the report draws.",
     )
+    ids = "numbers of runs in the collection; default: all with noise that kept a network and were not looked into"
     binarize.add_argument("collection", metavar="COLLECTION", help="of SEML")
-    binarize.add_argument("ids", metavar="ID", type=_positive, nargs="+", help="numbers of runs in the collection")
+    binarize.add_argument("ids", metavar="ID", type=_positive, nargs="*", help=ids)
     folder = "folder of the networks; default: $WALKING_NOISE_NETWORKS"
     binarize.add_argument("--networks", metavar="DIR", type=Path, help=folder)
     samples = "validation samples whose values are looked at; default: 2500. Accuracies are those of all samples"
@@ -34,7 +35,7 @@ def _positive(text: str) -> int:
 
 
 def _run(options: Namespace) -> int:
-    from experiments.binarization import binarize, in_words, kept_runs, store
+    from experiments.binarization import binarize, in_words, kept_runs, not_looked_into, store
     from experiments.database import runs_in
     from experiments.options import WorkerOptions
     from experiments.progress import ProgressLine
@@ -44,9 +45,10 @@ def _run(options: Namespace) -> int:
     if folder is None:
         raise UserError("no folder of networks is given; use --networks DIR or set WALKING_NOISE_NETWORKS")
     runs = runs_in(options.collection)
-    for run in kept_runs(runs, list(dict.fromkeys(options.ids)), Path(folder)):
+    ids = list(dict.fromkeys(options.ids)) or not_looked_into(runs)
+    for run in kept_runs(runs, ids, Path(folder)):
         found = binarize(run, worker.device, options.samples, line.show)
         store(runs, run, found)
         line.end()
-        print(f"run {run.id}: {in_words(found)}", flush=True)
+        print(f"run {run.id}, {run.noise_in_words}: {in_words(found)}", flush=True)
     return 0

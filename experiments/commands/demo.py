@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace, _SubParsersAction
 
 def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
     """Add ``demo``."""
-    text = "run seml_configs/demo.yaml through SEML with an embedded database, and report on it; about five minutes"
+    text = "run seml_configs/demo.yaml through SEML with an embedded database, and report on it; a few minutes"
     commands.add_parser("demo", help=text, description=text).set_defaults(run=_run)
 
 

@@ -45,6 +45,8 @@ class Row:
         Documents that are in the collection already; None if it was not looked at.
     noisy
         Runs trained with noise.
+    kept
+        Runs that keep their network.
     demands
         What the distinct runs take, by pack key.
     bytes
@@ -57,6 +59,7 @@ class Row:
     distinct: int
     present: int | None
     noisy: int
+    kept: int
     demands: tuple[Demand, ...]
     bytes: float
 
@@ -84,7 +87,7 @@ def numbers(
     rows: Sequence[Row], devices: Sequence[Device], pack_size: Callable[[RunConfig], int]
 ) -> list[dict[str, Any]]:
     """The rows as plain values."""
-    names = ("name", "runs", "documents", "distinct", "present", "noisy", "trainings", "tasks", "bytes")
+    names = ("name", "runs", "documents", "distinct", "present", "noisy", "kept", "trainings", "tasks", "bytes")
     return [
         {name: getattr(row, name) for name in names}
         | {"packs": row.packs(pack_size), "hours": {device.name: row.hours(device) for device in devices}}
@@ -139,11 +142,11 @@ def _tally(path: Path) -> Tally | GridError:
 def _row(name: str, tallies: Iterable[Tally], present: set[str] | None) -> Row:
     documents: dict[str, Planned] = {}
     kinds: dict[str, RunConfig] = {}
-    runs = noisy = 0
+    runs = noisy = kept = 0
     for one in tallies:
         documents |= one.documents
         kinds |= one.kinds
-        runs, noisy = runs + one.runs, noisy + one.noisy
+        runs, noisy, kept = runs + one.runs, noisy + one.noisy, kept + one.kept
     return Row(
         name=name,
         runs=runs,
@@ -151,6 +154,7 @@ def _row(name: str, tallies: Iterable[Tally], present: set[str] | None) -> Row:
         distinct=len({planned.run for planned in documents.values()}),
         present=None if present is None else len(documents.keys() & present),
         noisy=noisy,
+        kept=kept,
         demands=tuple(demands(documents.values(), kinds)),
         bytes=_bytes(documents.values(), kinds),
     )

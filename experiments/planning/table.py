@@ -62,7 +62,7 @@ def _packs(total: Row, devices: Sequence[Device], pack_size: PackSize) -> list[s
         seconds = (demand.seconds(device) for device in devices)
         lines.append(
             [
-                config.data.name,
+                " ".join([config.data.name, *_unusual(config)]),
                 config.model.name,
                 "BatchNorm" if config.model.batch_norm else "",
                 f"{config.training.epochs}",
@@ -75,6 +75,14 @@ def _packs(total: Row, devices: Sequence[Device], pack_size: PackSize) -> list[s
             ]
         )
     return _aligned(head, lines, left=3)
+
+
+def _unusual(config: RunConfig) -> list[str]:
+    """What tells apart packs of the same data set: the settings of the data that are not at their defaults."""
+    default = RunConfig().data
+    named = [name for name in ("transform", "validation") if getattr(config.data, name) != getattr(default, name)]
+    words = [f"{len(config.data.keywords)} keywords"] if config.data.keywords else []
+    return [*(str(getattr(config.data, name)) for name in named), *words]
 
 
 def _remarks(
@@ -91,6 +99,8 @@ def _remarks(
     if total.tasks > array_size:
         command = f"seml {collection or 'COLLECTION'} start -n {array_size}"
         yield f"starts: a larger study is started in so many parts, each with `{command}`."
+    if total.kept:
+        yield f"networks: {total.kept:,} of the runs keep theirs; set WALKING_NOISE_NETWORKS to a folder for them."
     if not devices:
         yield "hours: no device has been measured; `walking-noise bench --save` measures the one it runs on."
     for device in devices:

@@ -37,6 +37,8 @@ class Tally:
         Several may do the same, such as those with level 0 at different points: their run keys are equal.
     kinds
         For every pack key a run that has it.
+    kept
+        How many runs keep their network.
     """
 
     path: Path
@@ -44,6 +46,7 @@ class Tally:
     noisy: int = 0
     documents: dict[str, Planned] = field(default_factory=dict)
     kinds: dict[str, RunConfig] = field(default_factory=dict)
+    kept: int = 0
 
 
 def tally(path: Path) -> Tally:
@@ -70,6 +73,7 @@ def tally(path: Path) -> Tally:
             raise GridError(f"{path}: {refusal} (of a run with {_words(given)})") from None
         counted.runs += 1
         counted.noisy += config.noisy_training
+        counted.kept += config.training.keep_network
         counted.documents[settings_key(config)] = planned
         counted.kinds.setdefault(planned.pack, config)
     return counted

@@ -101,7 +101,10 @@ def test_where_nothing_can_be_kept_nothing_is_measured(
 
 def test_wrong_use(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["bench", "--models", "resnet"]) == 1
-    assert capsys.readouterr().err == "walking-noise: --models: 'resnet' is refused; allowed: cnn_s, lenet5, mlp\n"
+    assert (
+        capsys.readouterr().err
+        == "walking-noise: --models: 'resnet' is refused; allowed, as in experiments/benchmark.py: cnn_s, lenet5, mlp\n"
+    )
     assert main(["bench", "--file", str(tmp_path / "f.json")]) == 1
     assert capsys.readouterr().err == "walking-noise: --file has no effect without --save\n"
 

@@ -12,7 +12,7 @@ import bson
 import pytest
 from pymongo import MongoClient
 
-from experiments.binarization import kept_runs, store
+from experiments.binarization import kept_runs, not_looked_into, store
 from experiments.cli import main
 from experiments.database import Document, Runs
 from experiments.embedded import DATABASE
@@ -75,7 +75,7 @@ def test_every_run_names_its_network_and_each_is_kept_once(study: Study):
 def test_findings_are_stored_in_the_runs_own_document(study: Study):
     finished = study.binarize(study.noisy, "--networks", study.networks, "--samples", 200)
     assert finished.returncode == 0, finished.stderr
-    assert finished.stdout.startswith(f"run {study.noisy}: accuracy 0.")
+    assert finished.stdout.startswith(f"run {study.noisy}, multiplicative std 1e+10 at point 7: accuracy 0.")
     assert f"run {study.noisy}, noise-free network: input" in finished.stderr
     document = study.runs.find_one({"_id": study.noisy})
     assert document is not None
@@ -100,6 +100,19 @@ def test_the_folder_may_come_from_the_environment_and_findings_are_replaced(stud
         document = study.runs.find_one({"_id": run})
         assert document is not None
         assert document["binarization"]["samples"] == samples
+
+
+def test_by_default_all_that_were_not_looked_into_are_meant(study: Study, runs: Runs):
+    noisy, alone, twin = (study.runs.find_one({"_id": study.run(**kind)}) for kind in (
+        {"noise__point": 9}, {"seed": 8}, {"noise__kind": "none"},
+    ))  # fmt: skip
+    for document in (noisy, alone, twin):
+        assert document is not None
+        runs.insert_one({**document, "binarization": None})
+    assert not_looked_into(runs) == sorted([study.run(noise__point=9), study.run(seed=8)])
+    runs.update_many({}, {"$set": {"binarization": {}}})
+    with pytest.raises(UserError, match="no completed run with noise whose network waits"):
+        not_looked_into(runs)
 
 
 @pytest.mark.parametrize(

@@ -101,9 +101,9 @@ def test_hours():
 def test_the_table(capsys: pytest.CaptureFixture[str]):
     save(Path("cache/walking_noise/throughput.json"), Device("H100", lanes=1, rates=(SPEED,)))
     grid("walking.yaml", **WALKING)
-    grid(
-        "norm.yaml", fixed={"model.batch_norm": True, "noise.std": 0.5, "evaluation.curve": True, "training.epochs": 20}
-    )
+    kept = {"evaluation.curve": True, "training.keep_network": True}
+    norm = {"model.batch_norm": True, "noise.std": 0.5, "training.epochs": 20, "data.validation": "holdout"}
+    grid("norm.yaml", fixed=norm | kept)
     assert main(["plan", "walking.yaml", "norm.yaml", "--max-array-size", "10", "--json", "plan.json"]) == 0
     printed = capsys.readouterr().out
     assert printed == (Path(__file__).parent / "plan.txt").read_text()
@@ -116,6 +116,7 @@ def test_the_table(capsys: pytest.CaptureFixture[str]):
         "distinct": 19,
         "present": None,
         "noisy": 9,
+        "kept": 1,
         "trainings": 11,
         "tasks": 25,
         "packs": 5,
