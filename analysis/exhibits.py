@@ -132,7 +132,7 @@ EXHIBITS: tuple[Exhibit, ...] = (
     Exhibit(
         "Walking noise",
         "robustness curves at each noise point",
-        f"completed runs with {_AT_A_POINT}",
+        f"completed runs at five levels or more with {_AT_A_POINT}",
         _grids("walking", "walking_clamped"),
         robustness.draw_walking,
     ),

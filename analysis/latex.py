@@ -9,13 +9,17 @@ import pandas as pd
 _ESCAPES = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "μ": r"$\mu$", "σ": r"$\sigma$", "–": "--",
-    "−": "$-$", "×": r"$\times$", "≥": r"$\ge$", "…": r"\dots{}",
+    "−": "$-$", "×": r"$\times$", "≥": r"$\ge$", "≤": r"$\le$", "…": r"\dots{}", "Δ": r"$\Delta$", "₁": "$_1$",
+    "₂": "$_2$", "|": "$|$", "<": "$<$", ">": "$>$",
 }  # fmt: skip
+
+_LATIN = 0x180
+"""Characters from here on are unknown to LaTeX, but for those above."""
 
 
 def escape(text: str) -> str:
     """Text as LaTeX prints it."""
-    return "".join(_ESCAPES.get(character, character) for character in text)
+    return "".join(_ESCAPES.get(character, character if ord(character) < _LATIN else "?") for character in text)
 
 
 def tabular(table: pd.DataFrame, notes: Iterable[str] = ()) -> str:

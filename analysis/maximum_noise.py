@@ -17,6 +17,11 @@ MAXIMUM = 1e10
 """From this level on noise counts as maximum."""
 
 
+def is_maximum(levels: pd.Series[float]) -> pd.Series[bool]:
+    """Which levels are maximum noise, up to rounding in how a grid makes them."""
+    return levels > (1 - 1e-6) * MAXIMUM
+
+
 @dataclass(frozen=True, eq=False)
 class Left:
     """What a series of walking noise keeps at maximum noise.
@@ -51,6 +56,12 @@ class Left:
     def planned(self) -> int:
         return int((self.series.series.runs["level"] == self.level).sum())
 
+    @property
+    def overflown(self) -> int:
+        """How many runs at that level and above float32 could not hold."""
+        runs = self.series.series.runs
+        return int(((runs["level"] >= self.level) & (runs["outcome"] == "overflow")).sum())
+
     @cached_property
     def accuracy(self) -> tuple[float, float]:
         """Mean and standard deviation over the repetitions; the latter NaN for one."""
@@ -69,16 +80,16 @@ class Left:
         """
         (accuracy, std), (reference, reference_std) = self.accuracy, self.without_noise
         ratio = accuracy / reference
-        return ratio, ratio * math.hypot(std / accuracy if accuracy else 0.0, reference_std / reference)
+        return ratio, math.hypot(std, ratio * reference_std) / reference
 
 
 def left_at_maximum(study: Study) -> list[Left]:
     """Every series of additive or multiplicative walking noise that has runs at maximum noise."""
-    found = []
+    found, silent = [], study.runs[study.runs["noisy"].eq(False)]
     for each in study.fitted:
-        used = each.series.used
-        highest = used[used["level"] == used["level"].max()]
+        extreme = each.series.used[is_maximum(each.series.used["level"])]
         walking = isinstance(each.settings["noise.point"], int) and each.settings["noise.kind"] in paper.KINDS
-        if walking and len(highest) and highest["level"].iloc[0] >= MAXIMUM:
-            found.append(Left(each, highest, noise_free(study.runs, each.settings)))
+        if walking and len(extreme):
+            highest = extreme[extreme["level"] == extreme["level"].max()]
+            found.append(Left(each, highest, noise_free(silent, each.settings)))
     return found

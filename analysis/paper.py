@@ -7,6 +7,8 @@ prints errors. The epochs are those of the code released with v2.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from analysis.runs import CURVE_LEVELS
 from analysis.series import Settings
 from walking_noise import RunConfig
@@ -34,6 +36,8 @@ WEIGHT_RATIOS = {
     False: (1.7, 0.87, 1.1, 0.6, 1.1),
 }
 
+DATA_SETS = frozenset(data for data, _ in MIDPOINTS)
+
 FIGURES: dict[int, dict[str, str | bool]] = {
     1: {"data.name": "cifar10", "model.name": "lenet5", "noise.kind": "additive"},
     2: {"data.name": "cifar10", "model.name": "lenet5"},
@@ -45,6 +49,12 @@ FIGURES: dict[int, dict[str, str | bool]] = {
     9: {"model.name": "cnn_s", "noise.kind": "multiplicative"},
 }
 """What the series of a figure have in common; other models, data sets and noise have a figure of the same kind."""
+
+OF_A_DATA_SET = (
+    "data.name", "data.transform", "data.validation", "data.keywords", "training.epochs", "training.batch_size",
+    "training.learning_rate",
+)  # fmt: skip
+"""The settings that belong to a data set: each is prepared and trained in its own way."""
 
 _NAMED = frozenset({
     "data.name", "model.name", "model.batch_norm", "noise.kind", "noise.point", "noise.on_batch_norm",
@@ -84,9 +94,10 @@ def weight_ratio(settings: Settings, layer: int) -> float | None:
 
 def in_figure(number: int, settings: Settings) -> bool:
     """Whether a series is of the kind that the paper's figure shows."""
-    return all(settings[name] == value for name, value in FIGURES[number].items())
+    alike = all(settings[name] == value for name, value in FIGURES[number].items())
+    return alike and settings["data.name"] in DATA_SETS
 
 
-def titled(number: int, settings: Settings, title: str) -> str:
-    """The title of a figure, with its number in the paper if it shows the same series."""
-    return f"Figure {number}. {title}" if in_figure(number, settings) else title
+def titled(number: int, shown: Iterable[Settings], title: str) -> str:
+    """The title of a figure of some series, with its number in the paper if that shows one of them."""
+    return f"Figure {number}. {title}" if any(in_figure(number, settings) for settings in shown) else title

@@ -42,7 +42,9 @@ _LEAST_DISTANCE = 3.0
 _BORDER = 1e-3
 _LEAST_SAMPLED = 3
 _ON_PLATEAU = 0.1
-_STARTS = 3
+_STARTS = 4
+_MIDPOINTS = 20
+_WIDEST_START, _NARROWEST_START = 1 / 10, 1 / 150
 _TOLERANCE = 1e-8
 
 
@@ -190,8 +192,8 @@ def _starts(x: Array, y: Array, error: Array | None) -> list[Array]:
     """Starting values in the parameters of the fit: the best of a grid, each with another pair of slopes."""
     low, high, narrowest = sampled_range(x)
     span = high - low
-    mus = np.linspace(low, high, 25)
-    sigmas = np.geomspace(4 * narrowest, span / 10, 3)
+    mus = np.unique([low, *_midpoints(x, y), high])
+    sigmas = np.geomspace(max(4 * narrowest, span * _NARROWEST_START), span * _WIDEST_START, 3)
     first, second = np.triu_indices(len(mus), 1)
     starts, costs = [], []
     for sigma_1 in sigmas:
@@ -209,3 +211,13 @@ def _starts(x: Array, y: Array, error: Array | None) -> list[Array]:
             starts.append([mu_1[best], sigma_1, sigma_2, extra, ground, ground + fall, upper / (fall or 1.0)])
             costs.append(cost[best])
     return [np.array(starts[number]) for number in np.argsort(costs)[:_STARTS]]
+
+
+def _midpoints(x: Array, y: Array) -> Array:
+    """Where a curve falls: the noise at which equal shares of its whole fall are done."""
+    order = np.argsort(x)
+    sampled = order[np.isfinite(x[order])]
+    lowest = np.minimum.accumulate(y[sampled])
+    done = (np.arange(_MIDPOINTS) + 0.5) / _MIDPOINTS * (lowest[0] - lowest[-1])
+    places: Array = np.interp(done, lowest[0] - lowest, x[sampled])
+    return places

@@ -147,7 +147,7 @@ def _row(each: Ratio) -> dict[str, Any]:
 
 def in_words(ratios: Sequence[Ratio]) -> pd.DataFrame:
     """Table II as the reader sees it: for each data set, model and noise, rows of ratios, levels and runs."""
-    names = ["data.name", "model.name", "model.batch_norm"]
+    names = ["data.name", "model.name", "model.batch_norm", "noise.kind"]
     differing = distinguishing([each.settings for each in ratios])
     names += [name for name in differing if name not in (*names, "noise.point")]
     groups: dict[tuple[str, ...], dict[int, Ratio]] = {}

@@ -61,6 +61,10 @@ _CELLS: dict[str, Callable[[Any], str]] = {
 }
 
 
+_MEANINGLESS = 10
+"""An error of more than so many times its value does not say how many digits of the value to write."""
+
+
 def label(settings: Settings, names: Iterable[str]) -> str:
     """Some settings in words that need no heading, as in a legend or a title.
 
@@ -114,6 +118,8 @@ def with_error(value: float, error: float) -> str:
     """A number with its standard error to two digits: ``1.684 ± 0.018``, ``(3.20 ± 0.25)e4``."""
     if not math.isfinite(value) or not 0 < error < math.inf:
         return number(value)
+    if error > _MEANINGLESS * value:
+        return f"{number(value)} ± {number(error, 2)}"
     power = math.floor(math.log10(value)) if value >= 1e4 or value < 1e-3 else 0
     decimals = max(0, 1 - math.floor(math.log10(error / 10**power)))
     text = f"{value / 10**power:.{decimals}f} ± {error / 10**power:.{decimals}f}"

@@ -11,7 +11,7 @@ from analysis.claims.claim import ABOVE, BELOW, Case, claim
 from analysis.claims.preserved import TEN_POINTS
 from analysis.claims.walks import Walk, case, walks
 from analysis.findings import Found, Pair
-from analysis.maximum_noise import MAXIMUM
+from analysis.maximum_noise import is_maximum
 from analysis.runs import rows
 from analysis.study import Study
 
@@ -110,7 +110,7 @@ def _kept(walk: Walk) -> Iterator[tuple[str, int, Pair]]:
     """Repetition, noisy point and findings of the networks that keep all but ten points of accuracy."""
     for point, each in walk.at.items():
         looked_into = each.series.used[each.series.used["binarization"].notna()]
-        for run in rows(looked_into[looked_into["level"] > 0.99 * MAXIMUM]):
+        for run in rows(looked_into[is_maximum(looked_into["level"])]):
             networks = Pair(run["binarization"]["noise_free"], run["binarization"]["noisy"])
             if networks.noisy["noise_on"] >= networks.noise_free["noise_off"] - TEN_POINTS:
                 yield run["repetition"], point, networks

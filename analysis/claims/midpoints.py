@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator
 
 import pandas as pd
 
+from analysis import paper
 from analysis.at_points import after_parameters
 from analysis.claims.claim import ABOVE, BELOW, Case, claim
-from analysis.claims.walks import Walk, case, everywhere, log_midpoints, pairs, walks
+from analysis.claims.walks import Walk, case, everywhere, gains, log_midpoints, pairs, walks
 from analysis.series import Settings
 from analysis.study import Study
 
@@ -32,8 +33,9 @@ _FREE = {"noise__kind": "additive", "noise__in_training": True, "training__weigh
 )
 def training_raises(study: Study) -> Iterator[Case]:
     """Training with noise raises the midpoint noise level."""
-    for trained, untrained in pairs(walks(study, noise__kind="additive"), "noise.in_training", True, False):
-        yield case(_mean(trained.log_mu - untrained.log_mu), trained, untrained)
+    chosen = walks(study, noise__kind="additive", training__weight_clamp=None)
+    for trained, untrained in pairs(chosen, "noise.in_training", True, False):
+        yield _case(gains(trained, untrained), trained, untrained)
 
 
 @claim(
@@ -45,7 +47,8 @@ def training_raises(study: Study) -> Iterator[Case]:
 )
 def training_raises_global(study: Study) -> Iterator[Case]:
     """Training with noise raises the midpoint of global noise, too."""
-    chosen = [each for kind in ("additive", "multiplicative") for each in everywhere(study, noise__kind=kind)]
+    free = everywhere(study, training__weight_clamp=None)
+    chosen = [each for each in free if each.settings["noise.kind"] in paper.KINDS]
     for trained, untrained in pairs(chosen, "noise.in_training", True, False):
         yield case(log_midpoints(trained) - log_midpoints(untrained), trained, untrained)
 
@@ -53,7 +56,7 @@ def training_raises_global(study: Study) -> Iterator[Case]:
 @claim(
     source="v1, figures 2, 10, 11",
     statistic="the mean log10 μ of the points after conv, linear and BatchNorm layers, less that of the other points, "
-    "the output left out",
+    "input and output left out,",
     region=(MARGIN, ABOVE),
     needs=f"{_AT_EVERY_POINT}, with BatchNorm",
     grids=WALKING,
@@ -66,15 +69,17 @@ def parameters_are_robust(study: Study) -> Iterator[Case]:
 
 @claim(
     source="v1, figures 2, 10, 11",
-    statistic="the same lead with free weights, less the lead with clamped weights,",
-    region=(MARGIN, ABOVE),
+    statistic="what clamping leaves of the same lead (that with clamped weights over that with free weights), where "
+    f"this is above {MARGIN},",
+    region=(BELOW, 0.5),
     needs=f"{_AT_EVERY_POINT}, with BatchNorm, with free and with clamped weights",
     grids=(*WALKING, *CLAMPED),
 )
 def clamping_takes_the_lead(study: Study) -> Iterator[Case]:
     """With BatchNorm, clamping takes that lead away."""
     for free, clamped in _clamped_pairs(study, batch_norm=True):
-        yield case(_lead_of_parameters(free) - _lead_of_parameters(clamped), free, clamped)
+        lead = _lead_of_parameters(free)
+        yield case(_lead_of_parameters(clamped) / lead.where(lead > MARGIN), free, clamped)
 
 
 @claim(
@@ -113,7 +118,7 @@ def last_is_weak(study: Study) -> Iterator[Case]:
 def clamping_hardly_matters(study: Study) -> Iterator[Case]:
     """Without BatchNorm, clamping hardly matters."""
     for free, clamped in _clamped_pairs(study, batch_norm=False):
-        yield case(_mean((free.log_mu - clamped.log_mu).abs()), free, clamped)
+        yield _case(gains(free, clamped).abs(), free, clamped)
 
 
 @claim(
@@ -127,7 +132,7 @@ def clamping_hardly_matters(study: Study) -> Iterator[Case]:
 def last_two_are_exceptional(study: Study) -> Iterator[Case]:
     """Without BatchNorm, the last two points are exceptional for additive noise."""
     for walk in walks(study, **_FREE, model__batch_norm=False):
-        others, last = walk.whole.iloc[:, :-2], walk.whole.iloc[:, -2:]
+        others, last = walk.resolved.iloc[:, :-2], walk.resolved.iloc[:, -2:]
         above, below = last.min(axis=1) - others.max(axis=1), others.min(axis=1) - last.max(axis=1)
         yield case(above.where(above > below, below), walk)
 
@@ -144,7 +149,7 @@ def without_parameters_plateau(study: Study) -> Iterator[Case]:
     """The points after layers without parameters lie on a plateau: about the same midpoint at any depth."""
     for walk in walks(study, **_FREE):
         parameters = _parameters(walk.settings)
-        inner = walk.whole.iloc[:, 1:]
+        inner = walk.resolved.iloc[:, 1:]
         plateau = inner[[point for point in inner if point not in parameters]]
         yield case(_range(plateau) / _range(inner), walk)
 
@@ -166,18 +171,23 @@ def batch_norm_raises(study: Study) -> Iterator[Case]:
     source="v1, Table I",
     statistic="μ of global multiplicative noise, trained with it,",
     region=(BELOW, 1.0),
-    needs="multiplicative global noise, trained with it",
+    needs="multiplicative global noise, trained with it, at levels up to more than 1",
     grids=GLOBAL,
 )
 def no_tolerance_above_one(study: Study) -> Iterator[Case]:
     """No network tolerates global multiplicative noise above 1."""
     for each in everywhere(study, noise__kind="multiplicative", noise__in_training=True):
-        yield case(10 ** log_midpoints(each), each)
+        if each.fit.highest > 1:
+            yield case(10 ** log_midpoints(each), each)
 
 
-def _mean(by_point: pd.DataFrame) -> pd.Series[float]:
+def _case(by_point: pd.DataFrame, *compared: Walk) -> Case:
     """The mean over the points, in the repetitions that have all of them."""
-    return by_point.dropna().mean(axis=1)
+    left_out = len(compared[0].points) - len(by_point.columns)
+    note = (
+        f"{left_out} points left out, where both midpoints lie beyond the same edge of the levels" if left_out else ""
+    )
+    return case(by_point.dropna().mean(axis=1), *compared, note=note)
 
 
 def _parameters(settings: Settings) -> frozenset[int]:
@@ -185,7 +195,7 @@ def _parameters(settings: Settings) -> frozenset[int]:
 
 
 def _lead_of_parameters(walk: Walk) -> pd.Series[float]:
-    inner = walk.whole.iloc[:, :-1]
+    inner = walk.whole.iloc[:, 1:-1]
     parameters = _parameters(walk.settings)
     with_them = [point for point in inner if point in parameters]
     return inner[with_them].mean(axis=1) - inner.drop(columns=with_them).mean(axis=1)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import product
 
 import pandas as pd
 from scipy import stats
 
+from analysis import paper
 from analysis.claims.claim import ABOVE, BELOW, Case, claim
-from analysis.claims.walks import Walk, case, walks
-from analysis.maximum_noise import MAXIMUM
+from analysis.claims.walks import POINT, Walk, case, key, walks
+from analysis.logistic import Array
+from analysis.maximum_noise import is_maximum
 from analysis.noise_free import noise_free
 from analysis.study import FittedSeries, Study
 
@@ -26,7 +29,7 @@ FLAT = 0.05
 """A curve is on a plateau while its accuracy changes by no more than this …"""
 
 BETWEEN = 0.1
-"""… at least this far from its highest accuracy and from a constant answer."""
+"""… at least this far from its highest accuracy and from the lowest that follows."""
 
 MAXIMUM_NOISE = ("maximum_noise/mnist.yaml", "maximum_noise/cifar10.yaml", "maximum_noise/gsc.yaml")
 
@@ -88,20 +91,18 @@ def rises_with_depth(study: Study) -> Iterator[Case]:
 )
 def higher_on_mnist(study: Study) -> Iterator[Case]:
     """The preserved accuracy is higher on MNIST than on CIFAR-10 and GSC."""
-    preserved = {
-        (walk.settings["model.name"], walk.settings["data.name"]): (walk, kept.mean(axis=1) / reference)
-        for walk, kept, reference in _at_maximum(study)
-    }
-    for (model, data), (walk, other) in preserved.items():
-        if data in ("cifar10", "gsc") and (model, "mnist") in preserved:
-            mnist, on_mnist = preserved[model, "mnist"]
+    preserved = [(walk, kept.mean(axis=1) / reference) for walk, kept, reference in _at_maximum(study)]
+    for (mnist, on_mnist), (walk, other) in product(preserved, preserved):
+        data_sets = mnist.settings["data.name"], walk.settings["data.name"]
+        alike = key(mnist, [POINT, *paper.OF_A_DATA_SET]) == key(walk, [POINT, *paper.OF_A_DATA_SET])
+        if alike and data_sets in (("mnist", "cifar10"), ("mnist", "gsc")):
             yield case(on_mnist - other, walk, mnist, note="against MNIST")
 
 
 @claim(
     source="v1, figure 7",
     statistic=f"the longest stretch of levels, in decades and of any point, over which the accuracy changes by no more "
-    f"than {FLAT}, at least {BETWEEN} below its highest and above chance,",
+    f"than {FLAT}, at least {BETWEEN} below its highest, and after which it falls by at least {BETWEEN} more,",
     region=(1.0, ABOVE),
     needs="multiplicative walking noise, trained with it, without BatchNorm",
     grids=("walking/mnist.yaml", "walking/cifar10.yaml"),
@@ -128,7 +129,7 @@ def _at_maximum(study: Study) -> Iterator[tuple[Walk, pd.DataFrame, float]]:
 
 def _accuracies(each: FittedSeries) -> pd.Series[float]:
     """The accuracy of each repetition at the lowest level of maximum noise that was run."""
-    extreme = each.series.used[each.series.used["level"] > 0.99 * MAXIMUM]
+    extreme = each.series.used[is_maximum(each.series.used["level"])]
     lowest: pd.DataFrame = extreme[extreme["level"] == extreme["level"].min()]
     return lowest.set_index("repetition")["accuracy"]
 
@@ -145,14 +146,16 @@ def _plateaus(each: FittedSeries) -> pd.Series[float]:
     longest = {}
     for repetition, runs in used.groupby("repetition"):
         levels, accuracies = runs["level"].to_numpy(float), runs["accuracy"].to_numpy(float)
-        low, high = each.series.floor + BETWEEN, accuracies.max() - BETWEEN
-        longest[repetition] = max(
-            (
-                math.log10(levels[end] / levels[start])
-                for start in range(len(levels)) for end in range(start, len(levels))
-                if low <= accuracies[start : end + 1].min() and accuracies[start : end + 1].max() <= high
-                and accuracies[start : end + 1].max() - accuracies[start : end + 1].min() <= FLAT
-            ),
-            default=0.0,
-        )  # fmt: skip
+        longest[repetition] = max(_plateaus_of(levels, accuracies), default=0.0)
     return pd.Series(longest, dtype=float)
+
+
+def _plateaus_of(levels: Array, accuracies: Array) -> Iterator[float]:
+    """The length of every plateau of a curve in decades."""
+    for start in range(len(levels)):
+        for end in range(start, len(levels) - 1):
+            low, high = accuracies[start : end + 1].min(), accuracies[start : end + 1].max()
+            if high - low > FLAT:
+                break
+            if high <= accuracies[:start].max(initial=0.0) - BETWEEN and accuracies[end + 1 :].min() <= low - BETWEEN:
+                yield math.log10(levels[end] / levels[start])

@@ -56,6 +56,21 @@ class Walk:
         """:attr:`log_mu` of the repetitions that have a midpoint at every point."""
         return self.log_mu.dropna()
 
+    @cached_property
+    def beyond(self) -> pd.DataFrame:
+        """At which edge of the sampled levels a midpoint counts: 1 at the highest, -1 at the lowest, 0 at none."""
+        found = {
+            point: {name: side(outcome) for name, outcome in each.fit.repetitions.outcomes.items()}
+            for point, each in self.at.items()
+        }
+        return pd.DataFrame(found).reindex(index=self.log_mu.index, columns=self.log_mu.columns).fillna(0)
+
+    @property
+    def resolved(self) -> pd.DataFrame:
+        """:attr:`whole` without the repetitions in which two midpoints lie beyond the same edge, in unknown order."""
+        alike = ((self.beyond > 0).sum(axis=1) > 1) | ((self.beyond < 0).sum(axis=1) > 1)
+        return self.whole[~alike.reindex(self.whole.index)]
+
     @property
     def note(self) -> str:
         """How many midpoints lie beyond the sampled levels, and what is lacking."""
@@ -102,6 +117,16 @@ def key(member: HasSettings, leave_out: Iterable[str]) -> str:
     return repr([(name, value) for name, value in sorted(member.settings.items()) if name not in hidden])
 
 
+def gains(first: Walk, second: Walk) -> pd.DataFrame:
+    """log10 of the midpoints of the one over those of the other: (repetitions, points).
+
+    Without the points at which both lie beyond the same edge of the levels in some repetition: which one is higher is
+    not known there.
+    """
+    unknown = (first.beyond != 0) & (first.beyond == second.beyond.reindex_like(first.beyond))
+    return (first.log_mu - second.log_mu).loc[:, ~unknown.any()]
+
+
 def case(values: Iterable[float], *members: Walk | FittedSeries, note: str = "") -> Case:
     """A case of the statistic ``values`` (in each repetition, NaN where it lacks something) of some series."""
     series = [each for member in members for each in (member.at.values() if isinstance(member, Walk) else [member])]
@@ -121,9 +146,9 @@ def log_midpoints(each: FittedSeries) -> pd.Series[float]:
     A curve that never falls, or falls beyond the sampled levels, counts as the highest level; one that is always at the
     floor, or falls before the lowest level, as the lowest. Other fits without a midpoint are left out.
     """
-    levels = dict.fromkeys(_HIGHER, each.fit.highest) | dict.fromkeys(_LOWER, each.fit.lowest)
+    edges = {1: each.fit.highest, -1: each.fit.lowest, 0: math.nan}
     found = {
-        name: levels.get(outcome, math.nan) if isinstance(outcome, Flag) else outcome
+        name: edges[side(outcome)] if isinstance(outcome, Flag) else outcome
         for name, outcome in each.fit.repetitions.outcomes.items()
     }
     return pd.Series({name: math.log10(level) for name, level in found.items() if level > 0}, dtype=float)
@@ -131,5 +156,11 @@ def log_midpoints(each: FittedSeries) -> pd.Series[float]:
 
 def count_outside(each: FittedSeries) -> int:
     """The number of repetitions whose midpoint counts as a level at the edge."""
-    outcomes = each.fit.repetitions.outcomes.values()
-    return sum(isinstance(outcome, Flag) and outcome in _HIGHER | _LOWER for outcome in outcomes)
+    return sum(side(outcome) != 0 for outcome in each.fit.repetitions.outcomes.values())
+
+
+def side(outcome: float | Flag) -> int:
+    """Beyond which edge of the sampled levels a midpoint lies: 1 for the highest, -1 for the lowest, 0 for none."""
+    if not isinstance(outcome, Flag):
+        return 0
+    return (outcome in _HIGHER) - (outcome in _LOWER)

@@ -79,7 +79,7 @@ def _draw(family: Family[FittedSeries], folder: Path) -> Plot:
     bar.outline.set_visible(False)
     numbers = pd.concat([table.assign(series=label) for table, label in zip(tables, labels, strict=True)])
     numbers = numbers[["series", "level", "epoch", "n", "mean", "std"]]
-    title = paper.titled(6, family.members[0].settings, f"{family.title}, at all points: accuracy over the epochs")
+    title = paper.titled(6, family.settings, f"{family.title}, at all points: accuracy over the epochs")
     return save(figure, numbers, folder, f"epochs-{family.slug}-global", title, f"{_CAPTION} {counted(family.members)}")
 
 

@@ -49,9 +49,14 @@ class Family(Generic[Member]):
     slug: str
     members: list[Member]
 
+    @property
+    def settings(self) -> list[Settings]:
+        """The settings of each member."""
+        return [each.settings for each in self.members]
+
     def labels(self, leave_out: Sequence[str] = ()) -> list[str]:
         """What tells each member apart from the others, in words. The figure shows ``leave_out`` in another way."""
-        names = [name for name in distinguishing([each.settings for each in self.members]) if name not in leave_out]
+        names = [name for name in distinguishing(self.settings) if name not in leave_out]
         return [label(each.settings, names or ["noise.in_training"]) for each in self.members]
 
 

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis import paper
+from analysis import paper, words
 from analysis.figures.families import Family, families
 from analysis.figures.points import name_points
 from analysis.figures.style import FAINT, INK, WIDTH, Plot, legend_columns, look, save
@@ -21,12 +21,6 @@ from analysis.words import label, slug
 
 PRESERVED = {"mlp": 5, "lenet5": 8}
 """The figure of preserved relative accuracy for a model; that of the others is 9, as of CNN-S."""
-
-_OF_A_DATA_SET = (
-    "data.name", "data.transform", "data.validation", "data.keywords", "training.epochs", "training.batch_size",
-    "training.learning_rate",
-)  # fmt: skip
-"""The settings that belong to a data set: it is trained in its own way."""
 
 _DODGE = 0.22
 _RING = 6.4
@@ -52,12 +46,11 @@ def draw_preserved(study: Study, folder: Path, *, number: int) -> list[Plot]:
         if PRESERVED.get(left.settings["model.name"], 9) == number
         and left.settings["noise.in_training"] and len(left.reference)
     ]  # fmt: skip
-    within = ("model.batch_norm", "noise.point", *_OF_A_DATA_SET)
+    within = ("model.batch_norm", "noise.point", *paper.OF_A_DATA_SET)
     return [_draw_preserved(family, folder, number) for family in families(chosen, within)]
 
 
 def _draw_accuracy(family: Family[Left], folder: Path) -> Plot:
-    settings = family.members[0].settings
     labels = family.labels(leave_out=["model.batch_norm", "noise.point"])
     figure, order = Figure(figsize=_size(family)), list(dict.fromkeys(labels))
     for axes, here in _panels(figure, family, labels):
@@ -72,15 +65,16 @@ def _draw_accuracy(family: Family[Left], folder: Path) -> Plot:
     figure.legend(handles=handles, loc="outside upper center", ncols=columns)
     title = f"{family.title}: accuracy at maximum noise, at one point at a time"
     caption = (
-        "Filled: mean accuracy at maximum noise (the highest level run) ± one standard deviation over the repetitions; "
-        "rings: a_min of the fit ± its standard error. Line and band: mean accuracy without noise ± one standard "
-        f"deviation. Dashed: a constant answer. {_counted(family.members)}"
+        "Filled: mean accuracy at maximum noise ± one standard deviation over the repetitions; rings: a_min of the fit "
+        "± its standard error. Line and band: mean accuracy without noise ± one standard deviation, of the first "
+        f"series that has such runs. Dashed: a constant answer. {_counted(family.members, lambda left: left.accuracy)}"
     )
     name = f"maximum-{family.slug}"
-    return save(figure, _numbers(family, labels), folder, name, paper.titled(3, settings, title), caption)
+    title = paper.titled(3, family.settings, title)
+    return save(figure, _numbers(family, labels), folder, name, title, caption)
 
 
-def _draw_preserved(family: Family[Left], folder: Path, number: int) -> Plot:
+def _draw_preserved(family: Family[Left], folder: Path, figure_number: int) -> Plot:
     settings = family.members[0].settings
     labels = _data_sets(family)
     figure, order = Figure(figsize=_size(family)), list(dict.fromkeys(labels))
@@ -96,11 +90,11 @@ def _draw_preserved(family: Family[Left], folder: Path, number: int) -> Plot:
     rest = family.title.partition(kind)[2]
     title = f"{model}, {kind}{rest}: preserved relative accuracy at maximum noise"
     caption = (
-        "Mean accuracy at maximum noise (the highest level run) at one point, over mean accuracy without noise; bars: "
-        "± one standard deviation, from those over the repetitions of both. Dashed: a constant answer. "
-        f"{_counted(family.members)}"
+        "Mean accuracy at maximum noise at one point, over mean accuracy without noise; bars: ± one standard "
+        "deviation, from those over the repetitions of both. Dashed: a constant answer. "
+        f"{_counted(family.members, lambda left: left.preserved)}"
     )
-    title = paper.titled(number, settings, title)
+    title = paper.titled(figure_number, family.settings, title)
     return save(figure, _numbers(family, labels), folder, f"preserved-{slug(f'{model} {kind}{rest}')}", title, caption)
 
 
@@ -136,19 +130,19 @@ def _panels(
 def _draw_marks(
     axes: Axes, here: Sequence[tuple[Left, str]], order: Sequence[str], value: Callable[[Left], tuple[float, float]]
 ) -> None:
-    for number, label_of in enumerate(order):
-        color, marker = look(number)
+    for place, label_of in enumerate(order):
+        color, marker = look(place)
         marks = [(_place(left, label_of, order), *value(left)) for left, name in here if name == label_of]
-        x, y = [place for place, _, _ in marks], [mean for _, mean, _ in marks]
+        x, y = [at for at, _, _ in marks], [mean for _, mean, _ in marks]
         axes.plot(x, y, color=color, alpha=0.35, linewidth=0.9, zorder=1)
         axes.plot(x, y, marker, color=color, markersize=3.6)
         bars = [mark for mark in marks if math.isfinite(mark[2])]
-        for place, mean, std in bars:
-            axes.errorbar(place, mean, std, fmt="none", ecolor=color, elinewidth=1.0)
+        for at, mean, std in bars:
+            axes.errorbar(at, mean, std, fmt="none", ecolor=color, elinewidth=1.0)
 
 
-def _draw_a_min(axes: Axes, left: Left, place: float, number: int) -> None:
-    color, marker = look(number)
+def _draw_a_min(axes: Axes, left: Left, place: float, order: int) -> None:
+    color, marker = look(order)
     curve = left.series.fit.curve
     if curve is None:
         return
@@ -172,18 +166,26 @@ def _place(left: Left, label_of: str, order: Sequence[str]) -> float:
 
 def _handles(order: Sequence[str]) -> list[Line2D]:
     return [
-        Line2D([], [], color=look(number)[0], marker=look(number)[1], linewidth=0.9, label=label_of)
-        for number, label_of in enumerate(order)
+        Line2D([], [], color=look(place)[0], marker=look(place)[1], linewidth=0.9, label=label_of)
+        for place, label_of in enumerate(order)
     ]
 
 
-def _counted(members: Sequence[Left]) -> str:
+def _counted(members: Sequence[Left], value: Callable[[Left], tuple[float, float]]) -> str:
+    """At which levels the runs are, how many there are, and which of the drawn values have no bars."""
+    levels = sorted({left.level for left in members})
+    highest = " to ".join(words.number(level) for level in dict.fromkeys((levels[0], levels[-1])))
     used, planned = sum(len(left.runs) for left in members), sum(left.planned for left in members)
     fewest, most = (choose(len(left.reference) for left in members) for choose in (min, max))
     reference = str(most) if fewest == most else f"{fewest} to {most}"
-    single = sum(len(left.runs) == 1 for left in members)
+    single = sum(math.isnan(value(left)[1]) for left in members)
     alone = f" One repetition, and so without bars: {single} of {len(members)} points." if single else ""
-    return f"Runs used at maximum noise: {used} of {planned}; repetitions without noise: {reference}.{alone}"
+    lost = sum(left.overflown for left in members)
+    overflow = f"; left out for float32 overflow there or at higher levels: {lost}" if lost else ""
+    return (
+        f"Maximum noise is the highest level with runs to use, {highest}. Runs used at maximum noise: {used} of "
+        f"{planned}{overflow}; repetitions without noise: {reference}.{alone}"
+    )
 
 
 def _numbers(family: Family[Left], labels: Sequence[str]) -> pd.DataFrame:

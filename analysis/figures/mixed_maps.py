@@ -79,6 +79,8 @@ def _draw(sweep: Sweep, family: str, folder: Path) -> Plot:
         of_order = cells[cells["order"] == order].rename(columns={"mean": "value"})
         meshes.append(_mesh(axes, of_order, scales, _ACCURACY, (float(cells["floor"].min()), top)))
         axes.set_title(order.replace("_", " "))
+        lost = of_order[(of_order["n"] == 0) & (of_order["overflow"] > 0)]
+        axes.plot(scales[0].places(lost["x"]), scales[1].places(lost["y"]), "x", color=INK, markersize=2.5)
     widest = max(float(differences["difference"].abs().max()), 0.01) if len(differences) else 0.01
     change = _mesh(
         panels[2], differences.rename(columns={"difference": "value"}), scales, _DIFFERENCE, (-widest, widest)
@@ -132,6 +134,6 @@ def _caption(cells: pd.DataFrame) -> str:
     apart = f", left out for float32 overflow: {total['overflow']:.0f}" if total["overflow"] else ""
     return (
         f"{OUR_READING} Colour: mean over the repetitions. {spreads} Dots: the orders differ by more than "
-        f"{STANDARD_ERRORS:g} standard errors. Hatched: no runs. "
+        f"{STANDARD_ERRORS:g} standard errors. Hatched: no runs; ×: float32 overflow in all of them. "
         f"Runs used: {total['n']:.0f} of {total['planned']:.0f}{apart}."
     )

@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from analysis.figures.families import Family, families
 from analysis.figures.scales import Scale
 from analysis.figures.style import FAINT, WIDTH, Plot, look, save
-from analysis.maximum_noise import MAXIMUM
+from analysis.maximum_noise import is_maximum
 from analysis.mixed import AMPLITUDE_AND_RATIO, ORDERS, OUR_READING, Sweep, sweeps
 from analysis.noise_free import noise_free
 from analysis.study import Study
@@ -41,13 +41,13 @@ def draw(study: Study, folder: Path) -> list[Plot]:
 
 def _is_extreme(sweep: Sweep) -> bool:
     cells = sweep.cells
-    return sweep.axes == AMPLITUDE_AND_RATIO and bool((cells["x"][cells["n"] > 0] >= MAXIMUM).any())
+    return sweep.axes == AMPLITUDE_AND_RATIO and bool(is_maximum(cells["x"][cells["n"] > 0]).any())
 
 
 def _preserved(study: Study, sweep: Sweep) -> pd.DataFrame:
     """Accuracy at the highest amplitude over that without noise: a row per order and ratio; empty without a reference.
 
-    ``std`` is the standard deviation over the repetitions, that of the reference included.
+    ``std`` is the standard deviation over the repetitions, that of the reference included if this has several.
     """
     cells = sweep.cells[sweep.cells["x"] == sweep.cells["x"][sweep.cells["n"] > 0].max()]
     without = noise_free(study.runs, sweep.settings)["accuracy"]
@@ -57,7 +57,7 @@ def _preserved(study: Study, sweep: Sweep) -> pd.DataFrame:
     point = sweep.settings["noise.point"]
     table: pd.DataFrame = cells.rename(columns={"x": "amplitude", "y": "ratio"}).assign(
         point=point, preserved=cells["mean"] / mean, chance=cells["floor"] / mean, noise_free=mean,
-        noise_free_runs=len(without), std=cells["mean"] / mean * np.hypot(cells["std"] / cells["mean"], spread / mean),
+        noise_free_runs=len(without), std=np.hypot(cells["std"], cells["mean"] / mean * spread) / mean,
     )  # fmt: skip
     return table
 
@@ -81,7 +81,7 @@ def _draw(family: Family[Sweep], table: pd.DataFrame, folder: Path) -> Plot:
     title = f"{family.title}: preserved accuracy at maximum mixed noise"
     caption = (
         f"{OUR_READING} Amplitude {number(table['amplitude'].max())}. Accuracy over that of the {_counted(table)} "
-        "without noise; bars: ± one standard deviation over the repetitions, that of the reference included. Dashed: "
+        f"without noise; bars: ± one standard deviation over the repetitions{_included(table)}. Dashed: "
         f"a constant answer. Runs used: {table['n'].sum()} of {table['planned'].sum()}{_overflown(table)}."
     )
     return save(figure, table, folder, f"mixed-ratio-{family.slug}", title, caption)
@@ -121,6 +121,10 @@ def _handles() -> list[Line2D]:
 
 def _overflown(table: pd.DataFrame) -> str:
     return f"; left out for float32 overflow: {table['overflow'].sum()}" if table["overflow"].any() else ""
+
+
+def _included(table: pd.DataFrame) -> str:
+    return ", that of the reference included" if table["noise_free_runs"].min() > 1 else ""
 
 
 def _counted(table: pd.DataFrame) -> str:

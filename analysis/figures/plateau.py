@@ -66,7 +66,7 @@ def _draw(family: Family[FittedSeries], folder: Path) -> Plot:
     figure.supxlabel(level_axis(family.members[0].settings), fontsize=8)
     figure.supylabel("validation accuracy", fontsize=8)
     figure.legend(handles=_KEY, loc="outside upper center", ncols=2)
-    title = paper.titled(7, family.members[0].settings, f"{family.title}: curves that fall over a plateau")
+    title = paper.titled(7, family.settings, f"{family.title}: curves that fall over a plateau")
     numbers = pd.concat([_curves(each, name) for each, name in zip(family.members, names, strict=True)])
     return save(figure, numbers, folder, f"plateau-{family.slug}", title, f"{_CAPTION} {counted(family.members)}")
 

@@ -109,7 +109,7 @@ def _draw(family: Family[FittedSeries], folder: Path) -> Plot:
         axes.set_ylabel(f"midpoint noise level μ\n({level_axis(settings)})")
     figure.supxlabel("noise point", fontsize=8)
     figure.legend(handles=_handles(order), loc="outside upper center", ncols=legend_columns(order))
-    title = paper.titled(2, settings, f"{family.title}: midpoint noise level at each point")
+    title = paper.titled(2, family.settings, f"{family.title}: midpoint noise level at each point")
     lacking = sum(mark.shape == "none" for mark in marks)
     caption = f"{_CAPTION} {counted(family.members)}" + (
         f" Not drawn: {lacking} series without a fit." if lacking else ""

@@ -15,13 +15,17 @@ from matplotlib.figure import Figure
 from analysis import paper
 from analysis.figures.families import COMPARED, Family, counted, families
 from analysis.figures.style import FAINT, INK, WIDTH, Plot, drawn, legend_columns, look, save, scale_levels
+from analysis.logistic import PARAMETERS
 from analysis.study import FittedSeries, Study
 from analysis.words import level_axis, number
 
 COLUMNS = 4
 PLACES = {"global": "at all points", "walking": "at one point at a time"}
 
-_BARS = "Points: mean over repetitions; bars: ± one standard deviation. Lines: weighted fit; dotted: its midpoint μ."
+_BARS = (
+    "Points: mean over repetitions; bars: ± one standard deviation. Lines: weighted fit, thinner than those "
+    "below it; dotted: its midpoint μ."
+)
 
 
 def draw_global(study: Study, folder: Path) -> list[Plot]:
@@ -31,10 +35,16 @@ def draw_global(study: Study, folder: Path) -> list[Plot]:
 
 
 def draw_walking(study: Study, folder: Path) -> list[Plot]:
-    """A figure per data set, model with or without BatchNorm, and noise kind: a panel for each noise point."""
+    """A figure per data set, model with or without BatchNorm, and noise kind: a panel for each noise point.
+
+    Only of families in which a series has levels enough for a curve.
+    """
     chosen = [each for each in study.fitted if isinstance(each.settings["noise.point"], int) and len(each.series.used)]
     within = ("noise.point", "noise.in_training", "training.weight_clamp")
-    return [_draw_walking(family, folder) for family in families(chosen, within)]
+    return [
+        _draw_walking(family, folder) for family in families(chosen, within)
+        if any(each.series.used["level"].nunique() > PARAMETERS for each in family.members)
+    ]  # fmt: skip
 
 
 def _draw_global(family: Family[FittedSeries], folder: Path) -> Plot:
@@ -89,9 +99,11 @@ def draw_points(
 ) -> None:
     """Draw the mean accuracies of a series with their deviations, and × at its levels with float32 overflow.
 
-    ``levels`` are all those of the axes, and ``order`` chooses colour and marker.
+    ``levels`` are all those of the axes. ``order`` chooses colour and marker, which is smaller than that of the series
+    before, so that equal ones show.
     """
     color, marker = look(order)
+    size = max(size - 0.4 * order, 1.4)
     curve = each.series.curve
     seen = curve[curve["n"] > 0]
     at = dict(zip(levels, drawn(levels), strict=True))
@@ -112,7 +124,7 @@ def _draw_curve(
     if each.fit.curve is None:
         return
     fine = np.geomspace(each.fit.lowest, each.fit.highest, 300)
-    axes.plot(fine, each.fit.curve(np.log10(fine)), color=color, alpha=0.85)
+    axes.plot(fine, each.fit.curve(np.log10(fine)), color=color, linewidth=max(2.4 - 0.6 * order, 0.6))
     if each.fit.lowest <= each.fit.mu <= each.fit.highest:
         halfway = (each.fit.curve.a_min + each.fit.curve.a_max) / 2
         axes.vlines(each.fit.mu, 0, halfway, color=color, linestyle=":", linewidth=0.9)
@@ -135,7 +147,7 @@ def _one_legend(figure: Figure, order: list[str]) -> None:
 def _save(figure: Figure, family: Family[FittedSeries], labels: Sequence[str], folder: Path, where: str) -> Plot:
     title = f"{family.title}, {PLACES[where]}: robustness curves"
     if where == "global":
-        title = paper.titled(1, family.members[0].settings, title)
+        title = paper.titled(1, family.settings, title)
     caption = f"{_BARS} Dashed: a constant answer; ×: float32 overflow. {counted(family.members)}"
     numbers = _numbers(family.members, labels)
     return save(figure, numbers, folder, f"robustness-{family.slug}-{where}", title, caption)

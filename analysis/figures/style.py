@@ -89,9 +89,9 @@ def place_of_zero(levels: Sequence[float]) -> float:
 
 
 def level_ticks(low: float, high: float, most: int = 8) -> list[float]:
-    """Round levels from ``low`` to ``high``: powers of ten, with 2 and 5 between them on a short range."""
+    """At most about ``most`` round levels from ``low`` to ``high``: powers of ten, with 2 and 5 on a short range."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    steps = (1, 2, 5) if math.log10(high / low) < 2.2 and most > 5 else (1,)
+    steps = (1, 2, 5) if 3 * math.log10(high / low) < most - 0.9 else (1,)
     stride = math.ceil(len(powers) / most)
     ticks = [step * 10.0**power for power in powers[::stride] for step in steps]
     return [tick for tick in ticks if low * 0.99 <= tick <= high * 1.01]

@@ -47,6 +47,33 @@ def test_highest_level_that_did_not_overflow_counts(fake_study):
     (left,) = left_at_maximum(study.analyse())
     assert (left.level, left.accuracy[0]) == (1e12, 0.7)
     assert math.isnan(left.accuracy[1])
+    assert left.overflown == 1
+
+
+def test_levels_are_told_and_rounding_does_not_matter(fake_study, tmp_path: Path):
+    study = fake_study()
+    study.complete({**BASE, "noise.kind": "none"}, 0.9)
+    for seed in range(3):
+        study.complete({**BASE, "noise.point": 1, "noise.std": math.nextafter(1e10, 0), "seed": seed}, 0.5)
+        study.complete({**BASE, "noise.point": 2, "noise.std": 1e12, "seed": seed}, 0.5)
+        study.complete({**BASE, "noise.point": 2, "noise.std": 1e16, "seed": seed}, 0.1, outcome="overflow")
+    analysed = study.analyse()
+    (accuracy,) = maximum.draw(analysed, tmp_path)
+    assert "runs to use, 1.00e10 to 1.00e12. Runs used at maximum noise: 6 of 6; left out" in accuracy.caption
+    assert "at higher levels: 3; repetitions without noise: 1." in accuracy.caption
+    assert "without bars" not in accuracy.caption
+    (preserved,) = maximum.draw_preserved(analysed, tmp_path, number=5)
+    assert "without bars: 2 of 2 points" in preserved.caption
+    assert not preserved.title.startswith("Figure")
+
+
+def test_nothing_is_preserved_with_certainty(fake_study):
+    study = fake_study()
+    for seed, accuracy in enumerate((0.79, 0.80, 0.81)):
+        study.complete({**BASE, "noise.kind": "none", "seed": seed}, accuracy)
+        study.complete({**BASE, "noise.point": 1, "noise.std": 1e10, "seed": seed}, 0.0)
+    (left,) = left_at_maximum(study.analyse())
+    assert left.preserved == (0.0, 0.0)
 
 
 def test_accuracy_per_point_is_drawn_with_a_min_and_its_error(fake_study, tmp_path: Path):

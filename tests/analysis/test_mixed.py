@@ -83,7 +83,7 @@ def test_map_is_drawn_with_gaps_but_not_of_a_few_curves(fake_study, tmp_path: Pa
         (plot,) = mixed_maps.draw(gaps.analyse(), tmp_path)
         assert mixed_maps.draw(curves.analyse(), tmp_path) == []
     assert "all points" in plot.title
-    assert "Hatched: no runs." in plot.caption
+    assert "Hatched: no runs; ×: float32 overflow in all of them." in plot.caption
     assert "One repetition: no standard deviation." in plot.caption
     assert len(table_of(plot, tmp_path)) == 2 * (5 * 6 + 1)
 

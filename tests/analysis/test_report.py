@@ -56,6 +56,12 @@ def test_same_runs_give_the_same_bytes_wherever_and_whenever(rendered: Path, els
     assert [name for name in first if first[name] != again[name]] == []
 
 
+def test_tables_in_latex_have_only_characters_that_it_knows(rendered: Path):
+    texts = {path.name: path.read_text() for path in rendered.rglob("*.tex")}
+    assert len(texts) > 5
+    assert [name for name, text in texts.items() if not text.isascii()] == []
+
+
 def test_page_shows_the_counts(rendered: Path):
     html = (rendered / "index.html").read_text()
     for text in (

@@ -59,6 +59,17 @@ def test_chooses_two_where_there_is_a_plateau(curve, plateau: bool, levels: int,
         assert all(shape.two and abs(shape.two.mu_1 - 0.3) < 0.3 and abs(shape.two.mu_2 - 4) < 0.3 for shape in found)
 
 
+def test_finds_a_small_upper_step_far_above_a_steep_one():
+    with np.errstate(divide="ignore"):
+        x = np.log10(np.unique([*np.linspace(0, 2, 21), *np.logspace(0, 10, 41)]))
+    curve = 0.1 + 0.85 * (0.2 * expit((-0.3 - x) / 0.2) + 0.8 * expit((5.2 - x) / 0.1))
+    draw = np.random.default_rng(0)
+    for _ in range(20):
+        two = shape_of(np.clip(curve + draw.normal(0, 0.006, len(x)), 0, 1), x).two
+        assert two is not None
+        assert (two.mu_1, two.mu_2) == pytest.approx((-0.3, 5.2), abs=0.15)
+
+
 def test_weights_and_errors_of_the_midpoints():
     draw = np.random.default_rng(0)
     found = []

@@ -94,7 +94,8 @@ def test_only_pairs_trained_with_noise_have_a_ratio(fake_study, tmp_path: Path):
 
 def test_table_is_written(clamped, tmp_path: Path):
     (table,) = table2.make(clamped.analyse(), tmp_path)
-    assert list(table.words.columns) == ["data set", "model", "BatchNorm", "", *(f"layer {n}" for n in range(1, 6))]
+    layers = [f"layer {number}" for number in range(1, 6)]
+    assert list(table.words.columns) == ["data set", "model", "BatchNorm", "noise", "", *layers]
     assert table.words[""].tolist() == ["ratio", "paper", "point", "levels", "runs"]
     assert table.words["layer 1"].tolist() == ["101.0 ± 1.4", "51", "1 conv1", "100 / 1.00", "3 of 3 / 3 of 3"]
     assert len(pd.read_csv(tmp_path / "table2.csv")) == 5

@@ -158,7 +158,7 @@ def test_number(value: float, text: str):
     ("value", "error", "text"),
     [
         (1.684, 0.0183, "1.684 ± 0.018"), (316.4, 12.3, "316 ± 12"), (3.2e4, 2540, "(3.20 ± 0.25)e4"),
-        (0.942, 0, "0.942"), (math.nan, math.nan, "–"),
+        (0.942, 0, "0.942"), (math.nan, math.nan, "–"), (1.2e9, 3e15, "1.20e9 ± 3.0e15"),
     ],
 )  # fmt: skip
 def test_number_with_error(value: float, error: float, text: str):
@@ -178,4 +178,5 @@ def test_differences_without_effect_do_not_distinguish(paper_study: Study):
 
 def test_latex_escapes_what_it_must():
     assert escape("5 % of a_max & μ ± σ") == r"5 \% of a\_max \& $\mu$ $\pm$ $\sigma$"
+    assert escape("ΔAICc of |w|, μ₁ ≤ 2, 漢") == r"$\Delta$AICc of $|$w$|$, $\mu$$_1$ $\le$ 2, ?"
     assert tabular(pd.DataFrame({"a_b": ["1 %"]}), ["50 %"]).count(r"\%") == 2
