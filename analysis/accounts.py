@@ -20,7 +20,8 @@ def make_runs(study: Study, folder: Path) -> Sequence[Table]:
     """Two tables: the runs of every collection by their state, and why some have no result."""
     counted, lost = counts(study.runs), causes(study.runs)
     states = save_table(counted, counted.map(str), folder, "runs", "Runs by state", "Every run of every collection.")
-    caption = f"With the ids of the first {_EXAMPLES} of them."
+    first = f"With the ids of the first {_EXAMPLES} of them."
+    caption = first if len(lost) else "No run failed, and none has settings that are refused."
     return [states, save_table(lost, lost.map(str), folder, "causes", "Runs without a result, by cause", caption)]
 
 
@@ -30,13 +31,18 @@ def make_provenance(study: Study, folder: Path) -> Sequence[Table]:
     if made.empty:
         return []
     words = made.assign(
-        commit=made["commit"].str.slice(0, _SHORT),
-        data_checksum=made["data_checksum"].str.slice(0, _SHORT),
+        commit=_shortened(made["commit"]),
+        data_checksum=_shortened(made["data_checksum"]),
         hours=[number(hours) for hours in made["hours"]],
         **{"data.name": [cell("data.name", name) for name in made["data.name"]]},
     ).rename(columns={"data.name": "data set", "data_checksum": "data checksum"})
     caption = "Hours are the runs' shares of the time of their packs."
     return [save_table(made, words.map(str), folder, "provenance", "Code, data and devices", caption)]
+
+
+def _shortened(hashes: pd.Series[str]) -> pd.Series[str]:
+    """The first digits of hashes, and the mark of changed code behind a commit."""
+    return hashes.str.replace(rf"^(\w{{{_SHORT}}})\w+", r"\1", regex=True)
 
 
 def counts(runs: pd.DataFrame) -> pd.DataFrame:
@@ -75,6 +81,6 @@ def causes(runs: pd.DataFrame) -> pd.DataFrame:
 
 def provenance(runs: pd.DataFrame) -> pd.DataFrame:
     """What made the results: a row per data set, versions and device, with the number of runs and their hours."""
-    made = runs[runs["state"] == "completed"].fillna(dict.fromkeys(PROVENANCE, "none"))
+    made = runs[runs["state"] == "completed"].fillna(dict.fromkeys(("data.name", *PROVENANCE), "none"))
     grouped = made.groupby(["data.name", *PROVENANCE], sort=True, dropna=False)
     return grouped.agg(runs=("id", "size"), hours=("seconds", lambda seconds: seconds.sum() / 3600)).reset_index()

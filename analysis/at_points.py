@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from analysis.kinds import added
 from analysis.series import Settings
 from walking_noise import RunConfig, models
 from walking_noise.points import Point
@@ -47,7 +48,8 @@ def signal(run: Mapping[str, Any], point: int) -> float:
 
 def signal_to_noise(run: Mapping[str, Any], point: int) -> float:
     """The signal over the standard deviation of the additive noise that it gets; NaN without either."""
-    return signal(run, point) / run["noise.std"] if run["noise.std"] > 0 else math.nan
+    noise = added(run)
+    return signal(run, point) / noise if noise > 0 else math.nan
 
 
 def mean_abs_weight(run: Mapping[str, Any], point: int) -> float:

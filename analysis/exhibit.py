@@ -10,6 +10,7 @@ import pandas as pd
 
 from analysis import latex
 from analysis.figures.style import Plot, write_csv
+from analysis.grids import planned_in
 from analysis.study import Study
 
 
@@ -53,8 +54,7 @@ class Exhibit:
     @property
     def lacking(self) -> str:
         """Which runs are lacking, and where they are planned; said where nothing could be made."""
-        planned = ", ".join(f"seml_configs/{grid}" for grid in self.grids)
-        return f"Not drawn: needs {self.needs}." + (f" Planned in {planned}." if planned else "")
+        return f"Not drawn: needs {self.needs}. {planned_in(self.grids)}".rstrip()
 
 
 def save_table(

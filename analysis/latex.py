@@ -23,12 +23,12 @@ def escape(text: str) -> str:
 
 
 def tabular(table: pd.DataFrame, notes: Iterable[str] = ()) -> str:
-    """A tabular (needs the package booktabs) of a table of texts, and its notes in small print."""
+    """A tabular (needs the package booktabs) of a table of texts, if it has rows, and its notes in small print."""
     escaped = table.map(escape)
     escaped.columns = table.columns.map(
         lambda name: tuple(map(escape, name)) if isinstance(name, tuple) else escape(name)
     )
-    body = escaped.to_latex(index=False, escape=False, multicolumn_format="c")
+    body = escaped.to_latex(index=False, escape=False, multicolumn_format="c") if len(table) else ""
     return (
         body + "".join(f"\n\\noindent{{\\footnotesize {escape(note)}}}\\\\" for note in notes) + ("\n" if notes else "")
     )

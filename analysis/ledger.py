@@ -12,11 +12,14 @@ import pandas as pd
 
 from analysis.claims import CLAIMS, RULE, Case, Claim, Verdict
 from analysis.exhibit import Table, save_table
+from analysis.grids import planned_in
 from analysis.runs import rows
 from analysis.study import Study
 from analysis.words import distinguishing, interval, label, number
 
 Entry = tuple[Claim, list[Case]]
+
+_PLURAL = {Verdict.HOLDS: "hold", Verdict.FAILS: "fail", Verdict.NOT_MEASURED: "not measured"}
 
 _NAMED = ("data.name", "model.name", "model.batch_norm", "noise.kind", "training.epochs")
 
@@ -104,7 +107,7 @@ def _found(each: Claim, cases: Sequence[Case], names: Sequence[str]) -> str:
     shown = each.deciding(cases)
     if shown is None:
         reasons = "".join(f"; {label(case.settings, names)}: {_why_not(each, case)}" for case in cases)
-        return f"needs {each.needs}{reasons}. Planned in seml_configs: {', '.join(each.grids)}."
+        return f"needs {each.needs}{reasons}. {planned_in(each.grids)}"
     estimate, low, high = shown.interval
     where, runs = label(shown.settings, names), f"runs {shown.used} of {shown.planned}"
     words = f"{number(estimate)} {interval(low, high)}, {where}, n = {len(shown.values)}, {runs}"
@@ -123,9 +126,13 @@ def _why_not(each: Claim, case: Case) -> str:
 
 def _counted(each: Claim, cases: Sequence[Case]) -> str:
     found = Counter(each.verdict(case) for case in cases)
-    return ", ".join(f"{found[verdict]} {verdict}" for verdict in Verdict if found[verdict]) or "none"
+    return ", ".join(_number_of(found, verdict) for verdict in Verdict if found[verdict]) or "none"
 
 
 def _tally(entries: Sequence[Entry]) -> str:
     found = Counter(each.overall(cases) for each, cases in entries)
-    return f"Of {len(entries)} claims: " + ", ".join(f"{found[verdict]} {verdict}" for verdict in Verdict) + "."
+    return f"Of {len(entries)} claims: {', '.join(_number_of(found, verdict) for verdict in Verdict)}."
+
+
+def _number_of(found: Counter[Verdict], verdict: Verdict) -> str:
+    return f"{found[verdict]} {verdict if found[verdict] == 1 else _PLURAL[verdict]}"

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import pandas as pd
 
-from analysis import paper
+from analysis.kinds import has_one_level
 from analysis.noise_free import noise_free
 from analysis.series import Settings
 from analysis.study import FittedSeries, Study
@@ -84,11 +84,11 @@ class Left:
 
 
 def left_at_maximum(study: Study) -> list[Left]:
-    """Every series of additive or multiplicative walking noise that has runs at maximum noise."""
+    """Every series of walking noise with one level that has runs at maximum noise."""
     found, silent = [], study.runs[study.runs["noisy"].eq(False)]
     for each in study.fitted:
         extreme = each.series.used[is_maximum(each.series.used["level"])]
-        walking = isinstance(each.settings["noise.point"], int) and each.settings["noise.kind"] in paper.KINDS
+        walking = isinstance(each.settings["noise.point"], int) and has_one_level(each.settings)
         if walking and len(extreme):
             highest = extreme[extreme["level"] == extreme["level"].max()]
             found.append(Left(each, highest, noise_free(silent, each.settings)))

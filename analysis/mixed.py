@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from analysis.kinds import is_mixed
 from analysis.series import Series, Settings
 from analysis.study import Study
 
@@ -51,7 +52,7 @@ def sweeps(study: Study) -> list[Sweep]:
     """Every sweep of a study, in the order of its series."""
     groups: dict[tuple[str, tuple[str, str]], list[Series]] = {}
     for series in (*(each.series for each in study.fitted), *study.others):
-        if series.settings["noise.kind"] == "mixed" and series.settings["noise.point"] != "mapped":
+        if is_mixed(series.settings) and series.settings["noise.point"] != "mapped":
             groups.setdefault((repr(_shared(series)), _axes(series)), []).append(series)
     return [
         Sweep(

@@ -22,6 +22,8 @@ LIBRARIES = ("numpy", "scipy", "pandas", "matplotlib")
 _SHARED = (
     "data.name",
     "data.transform",
+    "data.validation",
+    "data.keywords",
     "model.name",
     "training.epochs",
     "training.batch_size",
@@ -61,11 +63,13 @@ def shared_settings(study: Study) -> str:
 
 
 def _section(exhibit: Exhibit, parts: Sequence[Plot | Table]) -> dict[str, Any]:
-    """An exhibit as the template takes it."""
+    """An exhibit as the template takes it. The title of an only figure takes the place of the exhibit's."""
+    title = parts[0].title if len(parts) == 1 and isinstance(parts[0], Plot) else exhibit.title
     return {
         "id": slug(exhibit.number),
         "number": exhibit.number,
-        "heading": f"{exhibit.number}: {exhibit.title}",
+        "heading": f"{exhibit.number}. {title.removeprefix(f'{exhibit.number}. ')}",
+        "titled": len(parts) > 1,
         "lacking": exhibit.lacking,
         "plots": [part for part in parts if isinstance(part, Plot)],
         "tables": [(part, _cells(part.words)) for part in parts if isinstance(part, Table)],

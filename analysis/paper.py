@@ -63,17 +63,21 @@ _NAMED = frozenset({
 """The settings that the table names, by its title, rows and columns. All others are at their defaults."""
 
 
+def is_global(settings: Settings) -> bool:
+    """Whether a series is of what Table I is about: global noise, and networks trained with it."""
+    return settings["noise.point"] == "global" and bool(settings["noise.in_training"])
+
+
+def departures(settings: Settings) -> list[str]:
+    """The settings in which a series under global noise differs from those of Table I, beside those it names."""
+    default = RunConfig().to_flat()
+    noisy = ["noise.on_batch_norm"] if settings["model.batch_norm"] and settings["noise.on_batch_norm"] else []
+    return noisy + [name for name, value in settings.items() if name not in _NAMED and value != default[name]]
+
+
 def in_table1(settings: Settings) -> bool:
     """Whether a series belongs in a cell of Table I, whatever its data set, model and epochs."""
-    default = RunConfig().to_flat()
-    silent = not settings["model.batch_norm"] or not settings["noise.on_batch_norm"]
-    return (
-        settings["noise.kind"] in KINDS
-        and settings["noise.point"] == "global"
-        and settings["noise.in_training"]
-        and silent
-        and all(value == default[name] for name, value in settings.items() if name not in _NAMED)
-    )
+    return settings["noise.kind"] in KINDS and is_global(settings) and not departures(settings)
 
 
 def midpoint(settings: Settings) -> float | None:
@@ -95,7 +99,7 @@ def weight_ratio(settings: Settings, layer: int) -> float | None:
 def in_figure(number: int, settings: Settings) -> bool:
     """Whether a series is of the kind that the paper's figure shows."""
     alike = all(settings[name] == value for name, value in FIGURES[number].items())
-    return alike and settings["data.name"] in DATA_SETS
+    return alike and settings["data.name"] in DATA_SETS and settings["noise.kind"] in KINDS
 
 
 def titled(number: int, shown: Iterable[Settings], title: str) -> str:

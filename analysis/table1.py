@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -32,7 +33,7 @@ def make(study: Study, folder: Path) -> Sequence[Table]:
     if not chosen:
         return []
     flagged = notes(flag for each in chosen for flag in each.fit.flags)
-    caption = " ".join([_CAPTION, *flagged])
+    caption = " ".join([_CAPTION, *_left_out(study.fitted), *flagged])
     title = "Midpoint noise level μ under global noise, trained with noise"
     return [save_table(numbers(study.fitted), in_words(study.fitted), folder, "table1", title, caption)]
 
@@ -40,6 +41,18 @@ def make(study: Study, folder: Path) -> Sequence[Table]:
 def members(fitted: Iterable[FittedSeries]) -> list[FittedSeries]:
     """The series that belong in Table I."""
     return [each for each in fitted if paper.in_table1(each.settings)]
+
+
+def _left_out(fitted: Iterable[FittedSeries]) -> list[str]:
+    """A sentence that counts the series under global noise, trained with it, that are not in the table, if any."""
+    others = [each.settings for each in fitted if paper.is_global(each.settings) and not paper.in_table1(each.settings)]
+    kinds = Counter(settings["noise.kind"] for settings in others)
+    changed = [paper.departures(settings) for settings in others if settings["noise.kind"] in paper.KINDS]
+    names = ", ".join(dict.fromkeys(name for each in changed for name in each))
+    parts = [f"{len(changed)} with other settings than the paper's ({names})"] if changed else []
+    parts += [f"{kinds[kind]} of {words.cell('noise.kind', kind)} noise" for kind in kinds if kind not in paper.KINDS]
+    where = "In the table of all series alone are these global series, trained with noise"
+    return [f"{where}: {'; '.join(parts)}."] if parts else []
 
 
 def numbers(fitted: Sequence[FittedSeries]) -> pd.DataFrame:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from analysis.kinds import kind_of
 from analysis.series import Settings
 
 TITLES = {
@@ -15,26 +16,31 @@ TITLES = {
 }  # fmt: skip
 
 HEADINGS = {
-    "data.name": "data set", "data.transform": "transform", "model.name": "model", "model.batch_norm": "BatchNorm",
+    "data.name": "data set", "data.transform": "transform", "data.validation": "validated on",
+    "data.keywords": "keywords", "model.name": "model", "model.batch_norm": "BatchNorm",
     "noise.kind": "noise", "noise.point": "point", "noise.in_training": "training",
     "noise.on_batch_norm": "BatchNorm points", "training.weight_clamp": "weights",
 }  # fmt: skip
 
 
 def _title(name: str) -> str:
-    return TITLES.get(name, name)
+    return TITLES.get(name, name.replace("_", " "))
 
 
 def _numbers(value: Any) -> str:
     return " ".join(f"{each:g}" for each in value) if isinstance(value, tuple) else f"{value:g}"
 
 
+_SPLITS = {"test": "test split", "holdout": "hold-out of the training set"}
+
 _PHRASES: dict[str, Callable[[Any], str]] = {
     "data.name": _title,
     "data.transform": lambda name: {"release": "release's transform", "none": "no transform"}.get(name, name),
+    "data.validation": lambda split: f"validated on the {_SPLITS[split]}",
+    "data.keywords": lambda keywords: f"keywords {' '.join(keywords)}",
     "model.name": _title,
     "model.batch_norm": lambda there: "with BatchNorm" if there else "without BatchNorm",
-    "noise.kind": lambda kind: "no noise" if kind == "none" else f"{kind} noise",
+    "noise.kind": lambda kind: "no noise" if kind == "none" else f"{_title(kind)} noise",
     "noise.std": lambda std: f"levels {_numbers(std)}",
     "noise.amplitude": lambda amplitude: f"amplitudes {_numbers(amplitude)}",
     "noise.ratio": lambda ratio: f"ratio {_numbers(ratio)}",
@@ -53,8 +59,11 @@ _PHRASES: dict[str, Callable[[Any], str]] = {
 
 _CELLS: dict[str, Callable[[Any], str]] = {
     "data.name": _title,
+    "data.validation": lambda split: _SPLITS[split],
+    "data.keywords": lambda keywords: " ".join(keywords) if keywords else "–",
     "model.name": _title,
     "model.batch_norm": lambda there: "with" if there else "without",
+    "noise.kind": _title,
     "noise.on_batch_norm": lambda on: "noisy" if on else "silent",
     "noise.in_training": lambda on: "with noise" if on else "inference only",
     "training.weight_clamp": lambda bound: "free" if bound is None else f"clamped to ±{bound:g}",
@@ -133,8 +142,8 @@ def interval(low: float, high: float) -> str:
 
 def level_axis(settings: Settings) -> str:
     """What the level of a series is, as an axis label."""
-    what = "amplitude" if settings["noise.kind"] == "mixed" else "standard deviation"
-    return f"{what} of the {settings['noise.kind']} noise"
+    what = "standard deviation" if ("std",) in kind_of(settings).settings else "amplitude"
+    return f"{what} of the {_title(settings['noise.kind'])} noise"
 
 
 def _without_effect(name: str, settings: Settings) -> bool:

@@ -11,11 +11,12 @@ from analysis.claims.claim import ABOVE, BELOW, Case, claim
 from analysis.claims.preserved import TEN_POINTS
 from analysis.claims.walks import Walk, case, walks
 from analysis.findings import Found, Pair
+from analysis.grids import COARSE
 from analysis.maximum_noise import is_maximum
 from analysis.runs import rows
 from analysis.study import Study
 
-GRIDS = ("maximum_noise/mnist.yaml",)
+GRIDS = ("maximum_noise/mnist.yaml", COARSE)
 
 _KEEPS = "at the noisy points that keep all but ten points of accuracy"
 _NEEDS = (

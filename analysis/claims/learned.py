@@ -12,6 +12,7 @@ from analysis.at_points import mean_abs_weight, signal
 from analysis.claims.claim import ABOVE, Case, claim
 from analysis.claims.midpoints import MARGIN, WALKING
 from analysis.claims.walks import Walk, case, log_midpoints, pairs, walks
+from analysis.grids import COARSE
 from analysis.runs import rows
 from analysis.study import FittedSeries, Study
 
@@ -30,7 +31,7 @@ _AT = "at the level closest to μ at inference only"
     f"only), {_AT},",
     region=(MARGIN, ABOVE),
     needs=_NEEDS,
-    grids=WALKING,
+    grids=(*WALKING, COARSE),
 )
 def more_signal(study: Study) -> Iterator[Case]:
     """Training with additive noise improves the signal-to-noise ratio."""
@@ -45,7 +46,7 @@ def more_signal(study: Study) -> Iterator[Case]:
     f"noise / without), {_AT},",
     region=(MARGIN, ABOVE),
     needs=_NEEDS,
-    grids=WALKING,
+    grids=(*WALKING, COARSE),
 )
 def larger_weights(study: Study) -> Iterator[Case]:
     """Training with additive noise increases the weights."""

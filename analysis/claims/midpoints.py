@@ -10,6 +10,7 @@ from analysis import paper
 from analysis.at_points import after_parameters
 from analysis.claims.claim import ABOVE, BELOW, Case, claim
 from analysis.claims.walks import Walk, case, everywhere, gains, log_midpoints, pairs, walks
+from analysis.grids import COARSE
 from analysis.series import Settings
 from analysis.study import Study
 
@@ -29,7 +30,7 @@ _FREE = {"noise__kind": "additive", "noise__in_training": True, "training__weigh
     statistic="the mean over the points of log10(μ trained with noise / μ at inference only)",
     region=(MARGIN, ABOVE),
     needs="additive walking noise, trained with it and at inference only",
-    grids=WALKING,
+    grids=(*WALKING, COARSE),
 )
 def training_raises(study: Study) -> Iterator[Case]:
     """Training with noise raises the midpoint noise level."""
@@ -43,7 +44,7 @@ def training_raises(study: Study) -> Iterator[Case]:
     statistic="log10(μ trained with noise / μ at inference only)",
     region=(MARGIN, ABOVE),
     needs="additive or multiplicative global noise, trained with it and at inference only",
-    grids=GLOBAL,
+    grids=(*GLOBAL, COARSE),
 )
 def training_raises_global(study: Study) -> Iterator[Case]:
     """Training with noise raises the midpoint of global noise, too."""
@@ -59,7 +60,7 @@ def training_raises_global(study: Study) -> Iterator[Case]:
     "input and output left out,",
     region=(MARGIN, ABOVE),
     needs=f"{_AT_EVERY_POINT}, with BatchNorm",
-    grids=WALKING,
+    grids=(*WALKING, COARSE),
 )
 def parameters_are_robust(study: Study) -> Iterator[Case]:
     """With BatchNorm, the points after layers with parameters are the most robust."""
@@ -73,7 +74,7 @@ def parameters_are_robust(study: Study) -> Iterator[Case]:
     f"this is above {MARGIN},",
     region=(BELOW, 0.5),
     needs=f"{_AT_EVERY_POINT}, with BatchNorm, with free and with clamped weights",
-    grids=(*WALKING, *CLAMPED),
+    grids=(*WALKING, *CLAMPED, COARSE),
 )
 def clamping_takes_the_lead(study: Study) -> Iterator[Case]:
     """With BatchNorm, clamping takes that lead away."""
@@ -87,7 +88,7 @@ def clamping_takes_the_lead(study: Study) -> Iterator[Case]:
     statistic="the mean log10 μ of the points between, less that of the input (point 0),",
     region=(MARGIN, ABOVE),
     needs=_AT_EVERY_POINT,
-    grids=WALKING,
+    grids=(*WALKING, COARSE),
 )
 def first_is_weak(study: Study) -> Iterator[Case]:
     """The first layer is less robust than those between."""
@@ -100,7 +101,7 @@ def first_is_weak(study: Study) -> Iterator[Case]:
     statistic="the mean log10 μ of the points between, less that of the last point,",
     region=(MARGIN, ABOVE),
     needs=_AT_EVERY_POINT,
-    grids=WALKING,
+    grids=(*WALKING, COARSE),
 )
 def last_is_weak(study: Study) -> Iterator[Case]:
     """The last layer is less robust than those between."""
@@ -143,7 +144,7 @@ def last_two_are_exceptional(study: Study) -> Iterator[Case]:
     "input,",
     region=(BELOW, 0.5),
     needs=_AT_EVERY_POINT,
-    grids=WALKING,
+    grids=(*WALKING, COARSE),
 )
 def without_parameters_plateau(study: Study) -> Iterator[Case]:
     """The points after layers without parameters lie on a plateau: about the same midpoint at any depth."""
@@ -172,7 +173,7 @@ def batch_norm_raises(study: Study) -> Iterator[Case]:
     statistic="μ of global multiplicative noise, trained with it,",
     region=(BELOW, 1.0),
     needs="multiplicative global noise, trained with it, at levels up to more than 1",
-    grids=GLOBAL,
+    grids=(*GLOBAL, COARSE),
 )
 def no_tolerance_above_one(study: Study) -> Iterator[Case]:
     """No network tolerates global multiplicative noise above 1."""

@@ -12,6 +12,7 @@ from scipy import stats
 from analysis import paper
 from analysis.claims.claim import ABOVE, BELOW, Case, claim
 from analysis.claims.walks import POINT, Walk, case, key, walks
+from analysis.grids import COARSE
 from analysis.logistic import Array
 from analysis.maximum_noise import is_maximum
 from analysis.noise_free import noise_free
@@ -42,7 +43,7 @@ _NEEDS = "multiplicative noise of 1e10 at every point, trained with it, with Bat
     statistic="the loss of accuracy at the second best point, against no noise,",
     region=(BELOW, TEN_POINTS),
     needs=_NEEDS,
-    grids=MAXIMUM_NOISE,
+    grids=(*MAXIMUM_NOISE, COARSE),
 )
 def some_points_keep(study: Study) -> Iterator[Case]:
     """With multiplicative noise and BatchNorm, some points keep all but ten points of accuracy at 1e10."""
@@ -56,7 +57,7 @@ def some_points_keep(study: Study) -> Iterator[Case]:
     statistic="the higher accuracy of the last two points, less that of a constant answer,",
     region=(BELOW, FLOOR_MARGIN),
     needs=_NEEDS,
-    grids=MAXIMUM_NOISE,
+    grids=(*MAXIMUM_NOISE, COARSE),
 )
 def last_points_drop(study: Study) -> Iterator[Case]:
     """With multiplicative noise and BatchNorm, the last two points drop to chance at 1e10."""
@@ -71,7 +72,7 @@ def last_points_drop(study: Study) -> Iterator[Case]:
     f"{LAST} points,",
     region=(0.0, ABOVE),
     needs=_NEEDS,
-    grids=MAXIMUM_NOISE,
+    grids=(*MAXIMUM_NOISE, COARSE),
 )
 def rises_with_depth(study: Study) -> Iterator[Case]:
     """The preserved accuracy rises with depth."""

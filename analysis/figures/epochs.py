@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import zip_longest
 from pathlib import Path
 
 import matplotlib
@@ -15,13 +16,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from analysis import paper
-from analysis.figures.families import Family, counted, families
+from analysis.figures.families import NETWORKS, Family, counted, families
 from analysis.figures.style import FAINT, INK, WIDTH, Plot, save
 from analysis.study import FittedSeries, Study
 from analysis.words import level_axis
 
 COLUMNS = 2
-WITHIN = ("model.batch_norm", "noise.on_batch_norm", "training.weight_clamp")
 
 _COLORS = ListedColormap(matplotlib.colormaps["viridis"](np.linspace(0, 0.92, 256)))
 _CAPTION = (
@@ -39,21 +39,21 @@ def has_epochs(each: FittedSeries) -> bool:
 
 def draw(study: Study, folder: Path) -> list[Plot]:
     """A figure per data set, model and noise kind, with a panel per series under global noise."""
-    return [_draw(family, folder) for family in families(filter(has_epochs, study.fitted), WITHIN)]
+    return [_draw(family, folder) for family in families(filter(has_epochs, study.fitted), NETWORKS)]
 
 
 def epochs_of(each: FittedSeries) -> pd.DataFrame:
-    """The mean accuracy at each level and epoch, over the ``n`` repetitions that kept it.
+    """The mean accuracy at each level and epoch, over the ``n`` repetitions that kept it for so many epochs.
 
     Columns: level, epoch (from 1), n, mean, and std (of a sample; NaN for n = 1).
     """
     kept = each.series.used[each.series.used["validation_curve"].notna()]
     table = []
     for level, runs in kept.groupby("level"):
-        curves = np.array(runs["validation_curve"].tolist(), dtype=float)
+        curves = pd.DataFrame(zip_longest(*runs["validation_curve"], fillvalue=math.nan), dtype=float)
         table.append(pd.DataFrame({
-            "level": level, "epoch": range(1, curves.shape[1] + 1), "n": len(curves), "mean": curves.mean(axis=0),
-            "std": curves.std(axis=0, ddof=1) if len(curves) > 1 else math.nan,
+            "level": level, "epoch": range(1, len(curves) + 1), "n": curves.count(axis=1), "mean": curves.mean(axis=1),
+            "std": curves.std(axis=1),
         }))  # fmt: skip
     return pd.concat(table, ignore_index=True)
 

@@ -8,14 +8,27 @@ from typing import Generic, Protocol, TypeVar
 
 import pandas as pd
 
+from analysis import paper
 from analysis.flags import Flag
 from analysis.series import Settings
 from analysis.study import FittedSeries
 from analysis.words import distinguishing, label, slug
 from walking_noise import RunConfig
 
-COMPARED = ("model.batch_norm", "noise.on_batch_norm", "noise.in_training", "training.weight_clamp")
-"""The settings that the papers compare within a figure."""
+TRAININGS = ("noise.in_training", "training.weight_clamp")
+"""The settings that may differ within a figure of one network, trained in several ways."""
+NETWORKS = ("model.batch_norm", "noise.on_batch_norm", *TRAININGS)
+"""The same for a figure of curves under global noise, of networks without and with BatchNorm."""
+PANEL_PER_POINT = ("noise.point", *TRAININGS)
+"""The same for a figure of one network with a panel for each noise point."""
+AXIS_OF_POINTS = ("model.batch_norm", "noise.point", *TRAININGS)
+"""The same for a figure with the noise points along x, and panels without and with BatchNorm."""
+PRESERVED = ("model.batch_norm", "noise.point", *paper.OF_A_DATA_SET)
+"""The same where data sets share such a figure."""
+MIXED_MAPS = ("model.batch_norm", "noise.point")
+MIXED_POINTS = ("model.batch_norm", "noise.point", "noise.ratio")
+MIXED_RATIOS = ("noise.point",)
+"""The same for figures of mixed noise, in which its levels and their order may differ, too."""
 
 _ALWAYS_NAMED = ("data.name", "model.name", "noise.kind", "noise.ratio")
 

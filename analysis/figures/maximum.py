@@ -12,14 +12,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis import paper, words
-from analysis.figures.families import Family, families
+from analysis.figures.families import AXIS_OF_POINTS, PRESERVED, Family, families
 from analysis.figures.points import name_points
 from analysis.figures.style import FAINT, INK, WIDTH, Plot, legend_columns, look, save
 from analysis.maximum_noise import Left, left_at_maximum
 from analysis.study import Study
 from analysis.words import label, slug
 
-PRESERVED = {"mlp": 5, "lenet5": 8}
+NUMBERS = {"mlp": 5, "lenet5": 8}
 """The figure of preserved relative accuracy for a model; that of the others is 9, as of CNN-S."""
 
 _DODGE = 0.22
@@ -35,19 +35,17 @@ _KEY = (
 
 def draw(study: Study, folder: Path) -> list[Plot]:
     """Figure 3: accuracy per point, a figure per data set, model and noise kind."""
-    within = ("model.batch_norm", "noise.point", "noise.in_training", "training.weight_clamp")
-    return [_draw_accuracy(family, folder) for family in families(left_at_maximum(study), within)]
+    return [_draw_accuracy(family, folder) for family in families(left_at_maximum(study), AXIS_OF_POINTS)]
 
 
 def draw_preserved(study: Study, folder: Path, *, number: int) -> list[Plot]:
     """Figure 5, 8 or 9: preserved relative accuracy per point; a figure per model and noise kind."""
     chosen = [
         left for left in left_at_maximum(study)
-        if PRESERVED.get(left.settings["model.name"], 9) == number
+        if NUMBERS.get(left.settings["model.name"], 9) == number
         and left.settings["noise.in_training"] and len(left.reference)
     ]  # fmt: skip
-    within = ("model.batch_norm", "noise.point", *paper.OF_A_DATA_SET)
-    return [_draw_preserved(family, folder, number) for family in families(chosen, within)]
+    return [_draw_preserved(family, folder, number) for family in families(chosen, PRESERVED)]
 
 
 def _draw_accuracy(family: Family[Left], folder: Path) -> Plot:

@@ -13,7 +13,7 @@ from matplotlib.colors import Colormap, ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from analysis.figures.families import families
+from analysis.figures.families import MIXED_MAPS, families
 from analysis.figures.scales import Scale
 from analysis.figures.style import FAINT, INK, WIDTH, Plot, save
 from analysis.mixed import ORDERS, OUR_READING, Sweep, sweeps
@@ -31,14 +31,13 @@ AXES = {
     "noise.ratio": "mixing ratio r",
 }  # fmt: skip
 
-WITHIN = ("model.batch_norm", "noise.point")
 _ACCURACY = ListedColormap(matplotlib.colormaps["viridis"](np.linspace(0, 1, 256)))
 _DIFFERENCE = matplotlib.colormaps["PuOr"]
 
 
 def draw(study: Study, folder: Path) -> list[Plot]:
     """A figure per sweep of both levels, or of amplitude and ratio, with three panels."""
-    chosen = families(filter(_is_map, sweeps(study)), WITHIN)
+    chosen = families(filter(_is_map, sweeps(study)), MIXED_MAPS)
     return [_draw(sweep, family.title, folder) for family in chosen for sweep in family.members]
 
 

@@ -7,19 +7,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from analysis.figures.families import MIXED_POINTS
 from analysis.figures.points import draw_walks
 from analysis.figures.style import Plot
+from analysis.kinds import is_mixed
 from analysis.logistic import PARAMETERS
 from analysis.mixed import OUR_READING
 from analysis.study import FittedSeries, Study
 
-WITHIN = ("model.batch_norm", "noise.point", "noise.ratio")
-
 
 def draw(study: Study, folder: Path) -> list[Plot]:
     """A figure per data set, model, order and training, with a series per mixing ratio."""
-    mixed = [each for each in study.fitted if each.settings["noise.kind"] == "mixed"]
-    plots = draw_walks(_walked(mixed), WITHIN, folder)
+    mixed = [each for each in study.fitted if is_mixed(each.settings)]
+    plots = draw_walks(_walked(mixed), MIXED_POINTS, folder)
     return [replace(plot, caption=f"{OUR_READING} {plot.caption}") for plot in plots]
 
 

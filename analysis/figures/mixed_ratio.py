@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis.figures.families import Family, families
+from analysis.figures.families import MIXED_RATIOS, Family, families
 from analysis.figures.scales import Scale
 from analysis.figures.style import FAINT, WIDTH, Plot, look, save
 from analysis.maximum_noise import is_maximum
@@ -26,13 +26,11 @@ LEAST = 3
 
 COLUMNS = 4
 
-WITHIN = ("noise.point",)
-
 
 def draw(study: Study, folder: Path) -> list[Plot]:
     """A figure per data set and model, with a panel per noise point."""
     drawn = []
-    for family in families(filter(_is_extreme, sweeps(study)), WITHIN):
+    for family in families(filter(_is_extreme, sweeps(study)), MIXED_RATIOS):
         table = pd.concat([_preserved(study, sweep) for sweep in family.members], ignore_index=True)
         if table["ratio"].nunique() >= LEAST:
             drawn.append(_draw(family, table, folder))

@@ -15,15 +15,15 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis.at_points import noisy_points
-from analysis.figures.families import Family, counted, families
+from analysis.figures.families import PANEL_PER_POINT, TRAININGS, Family, counted, families
 from analysis.figures.style import INK, WIDTH, Plot, drawn, look, save, scale_levels, scale_midpoints
 from analysis.runs import rows
+from analysis.series import Settings
 from analysis.study import FittedSeries, Study
 from analysis.words import level_axis
 
 COLUMNS = 4
 
-_WITHIN = ("noise.in_training", "training.weight_clamp")
 _PLACES = {"global": "at all points", "walking": "at one point at a time"}
 _BARS = "Lines: mean over the repetitions; bars: from the lowest to the highest of them; 0 lies below the axis."
 
@@ -38,8 +38,8 @@ class Quantity:
         Of the files.
     title, axis
         In words.
-    kind
-        The kind of noise under which it is drawn.
+    shown
+        Whether it is drawn for a series with these settings.
     at
         Its value, 0 or above, for a run (a row of the data frame) and a noise point; NaN where there is none.
     panels
@@ -49,18 +49,18 @@ class Quantity:
     name: str
     title: str
     axis: str
-    kind: str
+    shown: Callable[[Settings], bool]
     at: Callable[[Mapping[str, Any], int], float]
     panels: str
 
 
 def draw(quantity: Quantity, study: Study, folder: Path) -> list[Plot]:
-    """A figure per data set and model under global noise, then one under walking noise."""
-    chosen = [each for each in study.fitted if each.settings["noise.kind"] == quantity.kind and len(each.series.used)]
+    """A figure per data set, model and noise kind under global noise, then under walking noise."""
+    chosen = [each for each in study.fitted if quantity.shown(each.settings) and len(each.series.used)]
     everywhere = [each for each in chosen if each.settings["noise.point"] == "global"]
     walking = [each for each in chosen if isinstance(each.settings["noise.point"], int)]
-    found = [("global", family) for family in families(everywhere, _WITHIN)]
-    found += [("walking", family) for family in families(walking, ("noise.point", *_WITHIN))]
+    found = [("global", family) for family in families(everywhere, TRAININGS)]
+    found += [("walking", family) for family in families(walking, PANEL_PER_POINT)]
     tables = [(where, family, table_of(quantity, family)) for where, family in found]
     return [
         _draw(quantity, where, family, table, folder)

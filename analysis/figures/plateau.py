@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 
 from analysis import paper
 from analysis.exhibit import Table, save_table
-from analysis.figures.families import Family, counted, families
+from analysis.figures.families import PANEL_PER_POINT, Family, counted, families
 from analysis.figures.robustness import draw_points, levels_of
 from analysis.figures.style import FAINT, INK, WIDTH, Plot, look, save, scale_levels
 from analysis.stacked import Shape
@@ -25,8 +25,6 @@ from analysis.words import distinguishing, level_axis, number, with_error
 
 COLUMNS = 3
 
-_WITHIN = ("noise.point", "noise.in_training", "training.weight_clamp")
-
 _CAPTION = (
     "Two stacked logistics are chosen over one where a plateau of at least three levels separates their steps and the "
     "corrected information criterion (AICc) is smaller. Points: mean over repetitions ± one standard deviation. Line: "
@@ -35,9 +33,10 @@ _CAPTION = (
 
 _TABLE = (
     "μ of one logistic over the whole fall, as everywhere in this report, beside the midpoints μ₁ and μ₂ of two "
-    "stacked ones and the plateau a_mid between them; ΔAICc: AICc of one less that of two. The CSV has both fits of "
-    "every series of walking noise, and the choice."
+    "stacked ones and the plateau a_mid between them; ΔAICc: AICc of one less that of two. "
 )
+
+_NUMBERS = "The CSV has both fits of every series of walking noise, and the choice."
 
 
 def draw(study: Study, folder: Path) -> Sequence[Plot | Table]:
@@ -45,7 +44,7 @@ def draw(study: Study, folder: Path) -> Sequence[Plot | Table]:
     walking = [each for each in study.fitted if isinstance(each.settings["noise.point"], int) and each.shape]
     with_plateau = [each for each in walking if each.shape and each.shape.has_plateau]
     return [
-        *(_draw(family, folder) for family in families(with_plateau, _WITHIN)),
+        *(_draw(family, folder) for family in families(with_plateau, PANEL_PER_POINT)),
         *([_tabulate(walking, with_plateau, folder)] if walking else []),
     ]
 
@@ -110,7 +109,8 @@ def _tabulate(walking: Sequence[FittedSeries], with_plateau: Sequence[FittedSeri
     words = in_words([each.series for each in with_plateau], names or ["noise.point"])
     for heading, text in _COLUMNS.items():
         words[heading] = [text(each, each.shape) for each in with_plateau]
-    caption = f"Two stacked logistics are chosen for {len(with_plateau)} of {len(walking)} series with a fit. {_TABLE}"
+    chosen = f"Two stacked logistics are chosen for {len(with_plateau)} of {len(walking)} series with a fit."
+    caption = f"{chosen} {_TABLE if with_plateau else ''}{_NUMBERS}"
     return save_table(numbers, words, folder, "plateaus", "One or two stacked logistics", caption)
 
 

@@ -15,17 +15,16 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis import paper
-from analysis.figures.families import Family, counted, families
+from analysis.figures.families import AXIS_OF_POINTS, Family, counted, families
 from analysis.figures.style import WIDTH, Plot, legend_columns, level_text, look, save, scale_midpoints
 from analysis.fits import MidpointFit
 from analysis.flags import Flag
+from analysis.kinds import has_one_level
 from analysis.study import FittedSeries, Study
 from analysis.words import level_axis
 
 ABOVE = frozenset({Flag.ABOVE_RANGE, Flag.NEVER_FALLS})
 BELOW = frozenset({Flag.BELOW_RANGE, Flag.ALWAYS_AT_FLOOR})
-
-WITHIN = ("model.batch_norm", "noise.point", "noise.in_training", "training.weight_clamp")
 
 _DODGE = 0.16
 
@@ -47,8 +46,8 @@ EDGES = {"above": Edge(0.91, "^", ">", 9), "below": Edge(0.09, "v", "<", -9)}
 
 _CAPTION = (
     "Markers: μ of the weighted fit; bars: 95 % t interval over the midpoints of the repetitions. Hollow: a midpoint "
-    "with a flag (see the table of all series). Arrows: the midpoint lies above (below) the level written beside the "
-    "arrow, the highest (lowest) one sampled."
+    "with a flag (see the table of all series), other than that for few repetitions. Arrows: the midpoint lies above "
+    "(below) the level written beside the arrow, the highest (lowest) one sampled."
 )
 
 
@@ -71,16 +70,18 @@ class Mark:
 
 def draw(study: Study, folder: Path) -> list[Plot]:
     """Figure 2: LeNet-5 on CIFAR-10, a figure per noise kind, with a panel without and one with BatchNorm."""
-    return draw_walks([each for each in _of_the_paper(study) if paper.in_figure(2, each.settings)], WITHIN, folder)
+    chosen = [each for each in _with_one_level(study) if paper.in_figure(2, each.settings)]
+    return draw_walks(chosen, AXIS_OF_POINTS, folder)
 
 
 def draw_others(study: Study, folder: Path) -> list[Plot]:
-    """Figures 10 and 11: the same for every other model and data set."""
-    return draw_walks([each for each in _of_the_paper(study) if not paper.in_figure(2, each.settings)], WITHIN, folder)
+    """Figures 10 and 11: the same for every other model, data set and kind of noise."""
+    chosen = [each for each in _with_one_level(study) if not paper.in_figure(2, each.settings)]
+    return draw_walks(chosen, AXIS_OF_POINTS, folder)
 
 
-def _of_the_paper(study: Study) -> list[FittedSeries]:
-    return [each for each in study.fitted if each.settings["noise.kind"] in paper.KINDS]
+def _with_one_level(study: Study) -> list[FittedSeries]:
+    return [each for each in study.fitted if has_one_level(each.settings)]
 
 
 def draw_walks(fitted: Sequence[FittedSeries], within: Sequence[str], folder: Path) -> list[Plot]:

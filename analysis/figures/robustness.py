@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis import paper
-from analysis.figures.families import COMPARED, Family, counted, families
+from analysis.figures.families import NETWORKS, PANEL_PER_POINT, Family, counted, families
 from analysis.figures.style import FAINT, INK, WIDTH, Plot, drawn, legend_columns, look, save, scale_levels
 from analysis.logistic import PARAMETERS
 from analysis.study import FittedSeries, Study
@@ -31,7 +31,7 @@ _BARS = (
 def draw_global(study: Study, folder: Path) -> list[Plot]:
     """A figure per data set, model and noise kind: the series under global noise."""
     chosen = [each for each in study.fitted if each.settings["noise.point"] == "global" and len(each.series.used)]
-    return [_draw_global(family, folder) for family in families(chosen, COMPARED)]
+    return [_draw_global(family, folder) for family in families(chosen, NETWORKS)]
 
 
 def draw_walking(study: Study, folder: Path) -> list[Plot]:
@@ -40,9 +40,8 @@ def draw_walking(study: Study, folder: Path) -> list[Plot]:
     Only of families in which a series has levels enough for a curve.
     """
     chosen = [each for each in study.fitted if isinstance(each.settings["noise.point"], int) and len(each.series.used)]
-    within = ("noise.point", "noise.in_training", "training.weight_clamp")
     return [
-        _draw_walking(family, folder) for family in families(chosen, within)
+        _draw_walking(family, folder) for family in families(chosen, PANEL_PER_POINT)
         if any(each.series.used["level"].nunique() > PARAMETERS for each in family.members)
     ]  # fmt: skip
 

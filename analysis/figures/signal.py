@@ -8,13 +8,14 @@ from analysis import at_points
 from analysis.figures.over_level import Quantity
 from analysis.figures.over_level import draw as draw_quantity
 from analysis.figures.style import Plot
+from analysis.kinds import multiplies, only_adds
 from analysis.study import Study
 
 SIGNAL_TO_NOISE = Quantity(
     name="signal-to-noise",
     title="signal-to-noise ratio",
     axis="signal-to-noise ratio at the point",
-    kind="additive",
+    shown=only_adds,
     at=at_points.signal_to_noise,
     panels=(
         "At each noisy point, the standard deviation of the activations that arrive there at inference over that of "
@@ -27,7 +28,7 @@ SIGNAL = Quantity(
     name="signal",
     title="spread of the signal",
     axis="standard deviation of the activations",
-    kind="multiplicative",
+    shown=multiplies,
     at=at_points.signal,
     panels=(
         "At each noisy point, the standard deviation of the activations that arrive there at inference. Multiplicative "
@@ -37,5 +38,5 @@ SIGNAL = Quantity(
 
 
 def draw(study: Study, folder: Path) -> list[Plot]:
-    """The signal-to-noise ratio under additive noise; the signal under multiplicative noise."""
+    """The signal-to-noise ratio under noise that only adds; the signal under noise that multiplies."""
     return [plot for quantity in (SIGNAL_TO_NOISE, SIGNAL) for plot in draw_quantity(quantity, study, folder)]

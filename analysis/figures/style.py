@@ -6,7 +6,7 @@ Each figure is written as PDF and PNG, and its numbers as CSV. The same input gi
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedFormatter, FixedLocator, NullFormatter
+from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullFormatter
 
 _PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """The colours of Okabe and Ito, which can be told apart with any colour vision."""
@@ -32,6 +32,8 @@ STYLE = Path(__file__).with_name("figures.mplstyle")
 WIDTH = 7.2
 """The width of the text on a page, in inches."""
 
+
+_FEWEST_TICKS, _ROUNDING = 3, 1e-6
 
 _LEGEND_HANDLE, _LEGEND_LETTER = 0.55, 0.055  # inches
 
@@ -89,12 +91,24 @@ def place_of_zero(levels: Sequence[float]) -> float:
 
 
 def level_ticks(low: float, high: float, most: int = 8) -> list[float]:
-    """At most about ``most`` round levels from ``low`` to ``high``: powers of ten, with 2 and 5 on a short range."""
+    """At most about ``most`` round levels from ``low`` to ``high``, and two at least.
+
+    Powers of ten, with 3 or with 2 and 5 where there is room for them; even steps where less than a decade has few.
+    """
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    steps = (1, 2, 5) if 3 * math.log10(high / low) < most - 0.9 else (1,)
     stride = math.ceil(len(powers) / most)
-    ticks = [step * 10.0**power for power in powers[::stride] for step in steps]
-    return [tick for tick in ticks if low * 0.99 <= tick <= high * 1.01]
+
+    def ticks_at(*steps: int) -> list[float]:
+        return _between(low, high, (step * 10.0**power for power in powers[::stride] for step in steps))
+
+    ticks = next((fine for fine in (ticks_at(1, 2, 5), ticks_at(1, 3)) if len(fine) <= most), ticks_at(1))
+    if high < 10 * low and len(ticks) < _FEWEST_TICKS:
+        return _between(low, high, MaxNLocator(min(most, 5), steps=[1, 2, 5, 10]).tick_values(low, high))
+    return ticks
+
+
+def _between(low: float, high: float, ticks: Iterable[float]) -> list[float]:
+    return [float(tick) for tick in ticks if low * (1 - _ROUNDING) <= tick <= high * (1 + _ROUNDING)]
 
 
 def scale_levels(axes: Axes, levels: Sequence[float], most_ticks: int = 8) -> None:
@@ -142,8 +156,8 @@ def _ends(levels: Sequence[float]) -> tuple[float, float]:
 
 
 def level_text(value: float) -> str:
-    """A level as the text of a tick."""
+    """A level as the text of a tick, a large or small one to two digits."""
     if 1e-3 < value < 1e3:
         return f"{value:g}"
-    mantissa, exponent = f"{value:.0e}".split("e")
+    mantissa, exponent = f"{value:.1e}".replace(".0e", "e").split("e")
     return (f"${mantissa}\\cdot" if mantissa != "1" else "$") + f"10^{{{int(exponent)}}}$"

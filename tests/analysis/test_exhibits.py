@@ -5,8 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from analysis.claims import CLAIMS
 from analysis.exhibits import EXHIBITS, Exhibit, make_all
+from analysis.grids import COARSE, planned_in
 from analysis.study import Study
+from experiments.planning.grids import expand
+from walking_noise import RunConfig
 
 CONFIGS = Path(__file__).parents[2] / "seml_configs"
 
@@ -42,3 +46,30 @@ def test_exhibits_without_their_runs_are_not_made(paper_study: Study, tmp_path: 
     assert len(made["Figure 1"]) == 2
     assert not made["Figure 2"]
     assert not made["Figures 10 and 11"]
+
+
+def test_grids_are_named_in_full_and_in_small():
+    assert planned_in(["a.yaml", "b.yaml"]) == "Planned in seml_configs/a.yaml, seml_configs/b.yaml."
+    assert planned_in(["a.yaml", COARSE]) == "Planned in seml_configs/a.yaml or, in small, in seml_configs/coarse.yaml."
+    assert planned_in([]) == ""
+
+
+@pytest.mark.slow
+def test_the_coarse_grid_supplies_what_is_said_of_it(fake_study, tmp_path: Path):
+    study = fake_study("coarse")
+    for settings in expand(CONFIGS / COARSE):
+        config = RunConfig.from_dict(settings)
+        level = max(max(each) for each in config.levels)
+        depth = 0 if isinstance(config.noise.point, str) else 1 + config.noise.point % 3
+        middle = (1 + depth) * (1 + config.noise.in_training)
+        accuracy = 0.1 + 0.85 / (1 + (level / middle) ** 3) + 1e-3 * config.seed
+        kept = {"validation_curve": [0.5, accuracy]} if config.evaluation.curve else {}
+        study.complete(settings, accuracy, **kept)
+    analysed = study.analyse()
+    looked_into = {"Figure 4", "values_cluster", "quantised_keep", "peak_below_the_noise", "weights_cluster"}
+    made = {exhibit.number for exhibit, parts in make_all(analysed, tmp_path) if parts}
+    assert made | looked_into >= {exhibit.number for exhibit in EXHIBITS if COARSE in exhibit.grids}
+    assert made.isdisjoint(exhibit.number for exhibit in EXHIBITS if exhibit.grids and COARSE not in exhibit.grids)
+    tried = {claim.cases.__name__ for claim in CLAIMS if list(claim.cases(analysed))}
+    assert tried | looked_into >= {claim.cases.__name__ for claim in CLAIMS if COARSE in claim.grids}
+    assert tried.isdisjoint(claim.cases.__name__ for claim in CLAIMS if COARSE not in claim.grids)

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from analysis.exhibits import make_all
-from analysis.figures import robustness
+from analysis.figures import epochs, robustness
 from analysis.figures.style import Plot, drawn, legend_columns, level_text, level_ticks, scale_levels, style
 from analysis.study import Study
 
@@ -75,6 +75,8 @@ def test_midpoints_per_point_are_marked(figures):
     assert trained.loc[["3 relu1", "7 fc3"], "drawn_as"].tolist() == ["above", "hollow"]
     assert trained.loc[["8 bn3", "10 fc4"], "drawn_as"].tolist() == ["hollow", "hollow"]
     assert trained.loc["0 input", "drawn_as"] == "filled"
+    (plot,) = figures[1]["Figures 10 and 11"]
+    assert "other than that for few repetitions" in plot.caption
 
 
 def test_accuracy_over_the_epochs(figures):
@@ -84,6 +86,17 @@ def test_accuracy_over_the_epochs(figures):
     assert table.groupby(["series", "level"])["epoch"].max().eq(20).all()
     rising = table[(table["level"] == 0) & (table["series"] == "with BatchNorm")]["mean"]
     assert rising.is_monotonic_increasing
+
+
+def test_curves_over_the_epochs_may_end_early(fake_study, tmp_path: Path):
+    study = fake_study()
+    for seed, curve in enumerate(([0.2, 0.4, 0.6], [0.4, 0.6], [0.6])):
+        study.complete({"noise.std": 1.0, "seed": seed, "evaluation.curve": True}, 0.5, validation_curve=curve)
+    (plot,) = epochs.draw(study.analyse(), tmp_path)
+    table = pd.read_csv(tmp_path / f"{plot.name}.csv")
+    assert table["n"].tolist() == [3, 2, 1]
+    assert table["mean"].tolist() == pytest.approx([0.4, 0.5, 0.6])
+    assert table["std"].tolist() == pytest.approx([0.2, 0.02**0.5, float("nan")], rel=1e-5, nan_ok=True)
 
 
 def test_settings_at_their_defaults_stay_out_of_file_names(fake_study, tmp_path: Path):
@@ -183,10 +196,16 @@ def test_level_axis_shows_every_level(levels: list[float]):
 def test_small_axes_have_few_ticks_but_more_than_one():
     assert level_ticks(0.2, 2.0, 4) == pytest.approx([0.2, 0.5, 1, 2])
     assert level_ticks(1e-2, 1e10, 4) == pytest.approx([1e-2, 1e2, 1e6, 1e10])
+    assert level_ticks(0.15, 9, 4) == pytest.approx([0.3, 1, 3])
+    assert level_ticks(1.1, 4) == pytest.approx([2, 3, 4])
+    assert level_ticks(900, 1900) == pytest.approx([1000, 1200, 1400, 1600, 1800])
+    for low in np.geomspace(1e-3, 1e3, 200):
+        assert all(len(level_ticks(low, low * factor, most)) >= 2 for factor in (1.8, 5, 9, 20, 80) for most in (4, 8))
 
 
 @pytest.mark.parametrize(
-    ("level", "text"), [(0.01, "0.01"), (100, "100"), (1e10, "$10^{10}$"), (5e4, r"$5\cdot10^{4}$")]
+    ("level", "text"),
+    [(0.01, "0.01"), (100, "100"), (1e10, "$10^{10}$"), (5e4, r"$5\cdot10^{4}$"), (1800, r"$1.8\cdot10^{3}$")],
 )
 def test_level_text(level: float, text: str):
     assert level_text(level) == text

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from analysis import page, report
+from analysis.accounts import make_provenance
 from analysis.exhibits import EXHIBITS
 from analysis.words import slug
 
@@ -214,3 +215,30 @@ def test_runs_with_refused_settings_only(fake_study, tmp_path: Path):
     out = tmp_path / "out"
     assert report.main(["--from", str(study.save(tmp_path / "runs.jsonl.gz")), "--out", str(out)]) == 0
     assert "settings refused: noise.std" in (out / "index.html").read_text()
+
+
+def test_an_only_figure_has_one_heading_and_an_empty_table_has_none(fake_study, tmp_path: Path):
+    study = fake_study()
+    for point in (1, 2):
+        study.series({"noise.point": point}, 2.0, (0.1, 0.5, 1.0, 2.0, 4.0, 10.0, 100.0))
+    out = tmp_path / "out"
+    assert report.main(["--from", str(study.save(tmp_path / "runs.jsonl.gz")), "--out", str(out)]) == 0
+    html = (out / "index.html").read_text()
+    title = "MNIST (5,000 digits), MLP, additive noise: midpoint noise level at each point"
+    assert f"<h2>Figures 10 and 11. {title}</h2>" in html
+    assert f"<h3>{title}" not in html
+    assert "<h2>Figure 7. Curves that fall over a plateau" in html
+    assert "chosen for 0 of 2 series with a fit. The CSV has" in html
+    assert "<th>ΔAICc</th>" not in html
+    assert "No run failed" in html
+    assert "tabular" not in (out / "exhibits" / "plateaus.tex").read_text()
+
+
+def test_a_commit_keeps_the_mark_of_changed_code(fake_study, tmp_path: Path):
+    study = fake_study()
+    made = {"version": "1.0", "data_checksum": "ab" * 32, "torch": "2.11.0", "cuda": None, "device": "A processor"}
+    for seed, commit in enumerate(("0123456789" * 4, "0123456789" * 4 + "+", None)):
+        study.complete({"noise.std": 1.0, "seed": seed}, 0.9, provenance={**made, "commit": commit})
+    (table,) = make_provenance(study.analyse(), tmp_path)
+    assert table.words["commit"].tolist() == ["012345678901", "012345678901+", "none"]
+    assert set(table.words["data checksum"]) == {"abababababab"}

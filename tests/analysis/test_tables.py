@@ -12,7 +12,7 @@ from analysis.flags import Flag, mark
 from analysis.latex import escape, tabular
 from analysis.runs import SEED_SETTINGS, is_kept
 from analysis.study import Study
-from analysis.words import distinguishing, interval, label, number, with_error
+from analysis.words import cell, distinguishing, heading, interval, label, number, with_error
 from walking_noise import RunConfig
 
 
@@ -144,6 +144,14 @@ def test_series_without_a_curve(fake_study):
     table = tables.without_curve(study.analyse().others)
     assert table["accuracy"].tolist() == pytest.approx([0.91])
     assert table["used"].tolist() == [2]
+
+
+def test_settings_of_the_data_in_words():
+    spoken = {"data.validation": "holdout", "data.keywords": ("yes", "no")}
+    assert label(spoken, spoken) == "validated on the hold-out of the training set, keywords yes no"
+    assert label({**spoken, "data.keywords": None}, ["data.keywords"]) == ""
+    assert [cell(name, value) for name, value in spoken.items()] == ["hold-out of the training set", "yes no"]
+    assert [heading(name) for name in spoken] == ["validated on", "keywords"]
 
 
 @pytest.mark.parametrize(
