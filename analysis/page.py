@@ -29,6 +29,8 @@ _SHARED = (
     "training.batch_size",
     "training.learning_rate",
 )
+_OPEN = 6
+"""An exhibit of more figures shows so many; the others are folded away."""
 _WIDE = 40
 """The length of a text from which on it may wrap."""
 
@@ -65,13 +67,15 @@ def shared_settings(study: Study) -> str:
 def _section(exhibit: Exhibit, parts: Sequence[Plot | Table]) -> dict[str, Any]:
     """An exhibit as the template takes it. The title of an only figure takes the place of the exhibit's."""
     title = parts[0].title if len(parts) == 1 and isinstance(parts[0], Plot) else exhibit.title
+    plots = [part for part in parts if isinstance(part, Plot)]
     return {
         "id": slug(exhibit.number),
         "number": exhibit.number,
         "heading": f"{exhibit.number}. {title.removeprefix(f'{exhibit.number}. ')}",
         "titled": len(parts) > 1,
         "lacking": exhibit.lacking,
-        "plots": [part for part in parts if isinstance(part, Plot)],
+        "plots": plots[:_OPEN],
+        "folded": plots[_OPEN:],
         "tables": [(part, _cells(part.words)) for part in parts if isinstance(part, Table)],
     }
 

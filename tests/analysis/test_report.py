@@ -11,7 +11,8 @@ import pytest
 
 from analysis import page, report
 from analysis.accounts import make_provenance
-from analysis.exhibits import EXHIBITS
+from analysis.exhibits import EXHIBITS, Exhibit
+from analysis.figures.style import Plot
 from analysis.words import slug
 
 ROOT = Path(__file__).parents[2]
@@ -242,3 +243,14 @@ def test_a_commit_keeps_the_mark_of_changed_code(fake_study, tmp_path: Path):
     (table,) = make_provenance(study.analyse(), tmp_path)
     assert table.words["commit"].tolist() == ["012345678901", "012345678901+", "none"]
     assert set(table.words["data checksum"]) == {"abababababab"}
+
+
+def test_many_figures_of_an_exhibit_are_folded_away(fake_study):
+    plots = [Plot(f"plot-{number}", f"Plot {number}", "A caption.", 5.0) for number in range(9)]
+    exhibit = Exhibit("Figure 0", "many", "runs", (), lambda study, folder: plots)
+    study = fake_study()
+    study.complete({"noise.std": 0.5}, 0.9)
+    text = page.render(study.analyse(), [(exhibit, plots)])
+    shown, folded = text.split("<summary>3 more figures</summary>")
+    assert [f"exhibits/plot-{number}.png" in shown for number in range(9)] == [True] * 6 + [False] * 3
+    assert all(f"exhibits/plot-{number}.png" in folded for number in (6, 7, 8))
