@@ -150,12 +150,14 @@ def _kept_run(runs: Runs, run: int, folder: Path) -> KeptRun:
 
 def _noise_free(run: int, config: RunConfig, network: Path) -> Trained:
     """The network that was trained as the run's, without noise, and lies beside it."""
-    clean = config.without_noise()
+    clean, unreadable = config.without_noise(), ""
     for file in networks_beside(network, clean):
         try:
             return read_network(file)
-        except NetworkUnreadable:
-            continue
+        except NetworkUnreadable as error:
+            unreadable = str(error)
+    if unreadable:
+        raise UserError(f"run {run}: its noise-free twin cannot be read: {unreadable}; reset the run that kept it")
     flat = clean.to_flat() | {"training.keep_network": True}
     wanted = {name: value for name, value in flat.items() if name.startswith(IN_COMMON) and value is not None}
     settings = ", ".join(f"{name}: {json.dumps(value)}" for name, value in wanted.items()).replace('"', "")

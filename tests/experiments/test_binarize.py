@@ -180,6 +180,18 @@ def test_an_absent_or_damaged_network_is_told(study: Study, content: bytes | Non
         kept_runs(study.runs, [study.noisy], tmp_path / "networks")
 
 
+def test_a_damaged_twin_is_told(study: Study, tmp_path: Path):
+    folder = shutil.copytree(study.networks, tmp_path / "networks")
+    twin = study.runs.find_one({"_id": study.run(noise__kind="none")})
+    assert twin is not None
+    file = folder / twin["result"]["network"]
+    file.write_bytes(b"cut short")
+    with pytest.raises(UserError) as refusal:
+        kept_runs(study.runs, [study.noisy], folder)
+    why = f"its noise-free twin cannot be read: {file}: the file is damaged"
+    assert str(refusal.value) == f"run {study.noisy}: {why}; reset the run that kept it"
+
+
 def test_a_run_that_was_reset_meanwhile_gets_no_findings(study: Study, runs: Runs):
     (kept,) = kept_runs(study.runs, [study.noisy], study.networks)
     runs.insert_one({"_id": kept.id, "status": "PENDING"})
