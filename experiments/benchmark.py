@@ -8,14 +8,12 @@ the studies' runs walk. On a CPU one process for each core does the same at the 
 from __future__ import annotations
 
 import multiprocessing
-import platform
 import statistics
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from multiprocessing.synchronize import Barrier
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -27,6 +25,7 @@ from walking_noise.data.transform import gather
 from walking_noise.determinism import reproducibly
 from walking_noise.evaluation import BLOCK, evaluate
 from walking_noise.pack import Pack, initialised
+from walking_noise.provenance import device_name
 from walking_noise.training import train_pack
 
 STUDIED = (
@@ -70,12 +69,10 @@ def studied(models: Iterable[str] | None = None) -> list[RunConfig]:
     ]
 
 
-def device_name(device: torch.device) -> str:
+def device_in_words(device: torch.device) -> str:
     """As it is called by its maker; of a CPU also how many cores work here."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    named = [line.partition(":")[2].strip() for line in _processor_lines() if line.startswith("model name")]
-    return f"{capacity.lanes(device)} cores of {named[0] if named else platform.machine()}"
+    cores = f"{capacity.lanes(device)} cores of " if device.type == "cpu" else ""
+    return cores + device_name(device)
 
 
 def measure(configs: Iterable[RunConfig], device: torch.device) -> Iterator[Rate]:
@@ -94,7 +91,7 @@ def measure(configs: Iterable[RunConfig], device: torch.device) -> Iterator[Rate
 
 def measured_device(device: torch.device, rates: Iterable[Rate]) -> Device:
     """What was measured of the device that is here."""
-    return Device(device_name(device), capacity.lanes(device), tuple(rates))
+    return Device(device_in_words(device), capacity.lanes(device), tuple(rates))
 
 
 _barrier: Barrier | None = None
@@ -224,10 +221,3 @@ def _random_data(config: RunConfig) -> DataSet:
         validation_labels=labels(validation),
         checksum="",
     )
-
-
-def _processor_lines() -> list[str]:
-    try:
-        return Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return []

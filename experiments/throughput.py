@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.errors import UserError
-from experiments.whole_file import write_whole
+from experiments.user_file import write_whole
 from walking_noise import RunConfig
 
 

@@ -17,6 +17,7 @@ from walking_noise.evaluation import Evaluation
 from walking_noise.provenance import code_digest
 from walking_noise.training import Trained
 from walking_noise.version import __version__
+from walking_noise.whole_file import whole_file
 
 CHECKSUM = 16
 """Bytes of the BLAKE2b checksum at the head of a file."""
@@ -64,15 +65,8 @@ class Networks:
         content = io.BytesIO()
         torch.save(asdict(trained), content)
         checksum = hashlib.blake2b(content.getvalue(), digest_size=CHECKSUM).digest()
-        with tempfile.NamedTemporaryFile(dir=self.folder, suffix=".part", delete=False) as part:
-            try:
-                part.write(checksum + content.getvalue())
-                part.close()
-                Path(part.name).chmod(0o644)
-                Path(part.name).replace(self.folder / self.name(config))
-            except BaseException:
-                Path(part.name).unlink(missing_ok=True)
-                raise
+        with whole_file(self.folder / self.name(config)) as file:
+            file.write(checksum + content.getvalue())
 
 
 def why_unusable(folder: Path | str | None) -> str | None:

@@ -21,9 +21,9 @@ def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
 
 def _run(options: Namespace) -> int:
     from experiments import throughput
-    from experiments.benchmark import STUDIED, device_name, measure, measured_device, studied
+    from experiments.benchmark import STUDIED, device_in_words, measure, measured_device, studied
     from experiments.options import WorkerOptions
-    from experiments.whole_file import check_writable
+    from experiments.user_file import check_writable
     from walking_noise.capacity import default_device, lanes
 
     known = sorted({model for _, model in STUDIED})
@@ -39,7 +39,7 @@ def _run(options: Namespace) -> int:
         throughput.read(file)  # refused now, not after minutes
         check_writable(file)
     device = WorkerOptions.from_environment().device or default_device()
-    print(f"{device_name(device)}: {lanes(device)} packs side by side; per run, in packs of the default size:")
+    print(f"{device_in_words(device)}: {lanes(device)} packs side by side; per run, in packs of the default size:")
     rates = []
     for rate in measure(studied(options.models), device):
         rates.append(rate)

@@ -34,7 +34,7 @@ def _run(options: Namespace) -> int:
     from experiments.planning.table import describe
     from experiments.planning.tally import Tally
     from experiments.progress import ProgressLine
-    from experiments.whole_file import write_whole
+    from experiments.user_file import write_whole
 
     if options.throughput is not None and not options.throughput.exists():
         raise UserError(f"{options.throughput}: there is no such file; `walking-noise bench --save` makes one")

@@ -14,11 +14,9 @@ import torch
 from torch import Tensor
 
 from walking_noise.data.dataset import checksum
+from walking_noise.whole_file import whole_file
 
 Tensors = dict[str, Tensor]
-
-READABLE = 0o644
-"""The mode of the files: all users of a data set share them."""
 
 
 def kept(name: str, folders: Sequence[Path], compute: Callable[[], Tensors]) -> tuple[Tensors, str]:
@@ -69,22 +67,11 @@ def _computed(compute: Callable[[], Tensors]) -> tuple[Tensors, str]:
 def _keep(file: Path, compute: Callable[[], Tensors]) -> tuple[Tensors, str]:
     tensors, digest = _computed(compute)
     try:
-        _write(file, {"tensors": tensors, "checksum": digest})
+        with whole_file(file) as part:
+            torch.save({"tensors": tensors, "checksum": digest}, part)
     except (OSError, RuntimeError) as error:  # torch.save raises the latter where a disk is full
         print(f"{file} could not be written, and is computed anew next time: {error}", file=sys.stderr)
     return _read(file) or (tensors, digest)
-
-
-def _write(file: Path, content: object) -> None:
-    with tempfile.NamedTemporaryFile(dir=file.parent, suffix=".part", delete=False) as part:
-        try:
-            torch.save(content, part)
-            part.close()
-            Path(part.name).chmod(READABLE)
-            Path(part.name).replace(file)
-        except BaseException:
-            Path(part.name).unlink(missing_ok=True)
-            raise
 
 
 def _is_writable(folder: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Files that a user names to be written."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import errno
 import os
 import tempfile
 from pathlib import Path
-from typing import IO
 
 from experiments.errors import UserError
+from walking_noise.whole_file import whole_file
 
 
 def write_whole(file: Path, text: str) -> None:
@@ -20,14 +20,9 @@ def write_whole(file: Path, text: str) -> None:
         It cannot be written there.
     """
     try:
-        with _part_of(file) as part:
-            try:
-                part.write(text)
-                part.close()
-                Path(part.name).replace(file)
-            except BaseException:
-                Path(part.name).unlink(missing_ok=True)
-                raise
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(file) as part:
+            part.write(text.encode())
     except OSError as error:
         raise _not_writable(file, error) from None
 
@@ -37,15 +32,10 @@ def check_writable(file: Path) -> None:
     try:
         if file.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        with _part_of(file) as part:
-            Path(part.name).unlink()
+        file.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=file.parent).close()
     except OSError as error:
         raise _not_writable(file, error) from None
-
-
-def _part_of(file: Path) -> IO[str]:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    return tempfile.NamedTemporaryFile("w", dir=file.parent, suffix=".part", delete=False)
 
 
 def _not_writable(file: Path, error: OSError) -> UserError:
