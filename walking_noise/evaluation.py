@@ -12,7 +12,8 @@ from walking_noise.config import RunConfig
 from walking_noise.data import DataSet, validation_blocks
 from walking_noise.noise.audit import Audit, mismatch
 from walking_noise.noise.injection import Injection
-from walking_noise.pack import Inject, Pack
+from walking_noise.pack import Pack
+from walking_noise.points import Inject
 
 BLOCK = 250
 """Samples evaluated at once. A part of the method: noise at inference is keyed by the block a sample stands in."""
@@ -67,7 +68,7 @@ def evaluate(
     state = pack.chosen_state(members)
     for start, x, y in validation_blocks(data, BLOCK, device):
         inject = noise.at(epoch, start // BLOCK, audit=audit if start == 0 else None)
-        logits = pack.forward_with(state, x.expand(len(configs), *x.shape), around(inject))
+        logits = pack.forward_with(state, x.unsqueeze(0), around(inject))
         finite = logits.isfinite().all(-1)
         answers = torch.where(finite, logits.argmax(-1), data.constant_answer)
         correct += (answers == y).sum(1)

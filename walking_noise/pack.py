@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -12,16 +12,13 @@ from torch.func import functional_call
 from walking_noise import models
 from walking_noise.config import RunConfig
 from walking_noise.layers import flat_name, pack_layer
-from walking_noise.points import NoisePoint
+from walking_noise.points import Inject, NoisePoint
 from walking_noise.seeds import key
 
 _initialising = threading.Lock()
 
 WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 """The layers whose weights are clamped and reported."""
-
-Inject = Callable[[int, Tensor], Tensor]
-"""What happens at a noise point: ``inject(point number, activations (K, B, …))``."""
 
 
 def initialised(config: RunConfig) -> nn.Sequential:
@@ -51,9 +48,24 @@ class Pack(nn.Module):
                 if isinstance(module, WEIGHTED):
                     self._weights[path] = name, flat_name(f"{path}.weight".removeprefix(f"{name}."))
 
-    def forward(self, x: Tensor, inject: Inject) -> Tensor:
-        """Logits ``(K, B, classes)`` for inputs ``(K, B, channels, height, width)``."""
-        for layer in self.layers.values():
+    def forward(self, x: Tensor, inject: Inject, first: int = 0, last: int | None = None) -> Tensor:
+        """From one noise point to another, or through the whole network.
+
+        Parameters
+        ----------
+        x
+            What arrives at noise point ``first``, ``(K, B, …)``; fewer rows where members share their samples.
+        last
+            Where to stop; None: after the last layer.
+
+        Returns
+        -------
+        Tensor
+            What arrives at noise point ``last``, or the logits ``(K, B, classes)``.
+        """
+        layers = list(self.layers.values())
+        places = {layer.point.number: index for index, layer in enumerate(layers) if isinstance(layer, NoisePoint)}
+        for layer in layers[places[first] : None if last is None else places[last]]:
             x = inject(layer.point.number, x) if isinstance(layer, NoisePoint) else layer(x)
         return x
 
@@ -65,10 +77,12 @@ class Pack(nn.Module):
         """The parameters and buffers ``(len(members), …)`` of chosen members, each as often as it is named."""
         return {name: tensor[list(members)] for name, tensor in self.stacked_state().items()}
 
-    def forward_with(self, state: dict[str, Tensor], x: Tensor, inject: Inject) -> Tensor:
+    def forward_with(
+        self, state: dict[str, Tensor], x: Tensor, inject: Inject, first: int = 0, last: int | None = None
+    ) -> Tensor:
         """As the forward pass, with the parameters and buffers that :meth:`chosen_state` gave."""
-        logits: Tensor = functional_call(self, state, (x, inject))
-        return logits
+        y: Tensor = functional_call(self, state, (x, inject, first, last))
+        return y
 
     def weights(self) -> dict[str, nn.Parameter]:
         """The weights ``(K, …)`` of the conv and linear layers, by layer; no biases, no normalisation."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from typing import Protocol
 
 from torch import Tensor, nn
 
@@ -21,6 +22,25 @@ class Point:
     number: int
     name: str
     after_batch_norm: bool
+
+
+class Inject(Protocol):
+    """What happens at the noise points of a pack of K runs."""
+
+    def __call__(self, point: int, x: Tensor, /, member: int | None = None) -> Tensor:
+        """The activations that leave a noise point.
+
+        Parameters
+        ----------
+        x
+            What arrives there: ``(K, B, …)`` of all members, or fewer rows where members share their samples (see
+            :mod:`walking_noise.layers`); ``(B, …)`` of one if ``member`` says which.
+
+        Returns
+        -------
+        Tensor
+            ``x`` itself where nothing is injected, else ``(K, B, …)`` or the member's ``(B, …)``.
+        """
 
 
 class NoisePoint(nn.Module):

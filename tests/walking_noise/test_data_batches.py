@@ -90,10 +90,17 @@ def test_the_runs_of_a_pack_may_be_in_different_epochs() -> None:
         assert torch.equal(y[run], alone_y[0])
 
 
-def test_inputs_of_runs_with_equal_seeds_do_not_share_memory() -> None:
-    x, _ = next(TrainingBatches(digits(), [5, 5], 64).epoch(0))
+@pytest.mark.parametrize(
+    ("seeds", "rows"),
+    [([5], [5]), ([5, 5, 5], [5]), ([5, 5, 2, 2], [5, 2]), ([5, 2, 5, 2], [5, 2, 5, 2]), ([5, 5, 2], [5, 5, 2])],
+)
+def test_runs_of_equal_seed_that_follow_each_other_share_a_row(seeds: list[int], rows: list[int]) -> None:
+    x, y = next(TrainingBatches(digits(), seeds, 64).epoch(0))
+    assert [len(x), len(y)] == [len(rows), len(seeds)]
+    for row, seed in zip(x, rows, strict=True):
+        assert torch.equal(row, next(TrainingBatches(digits(), [seed], 64).epoch(0))[0][0])
     x[0].zero_()
-    assert float(x[1].abs().sum()) > 0
+    assert all(float(row.abs().sum()) > 0 for row in x[1:]), "rows have memory of their own"
 
 
 def test_order_and_augmentation_are_the_streams_of_the_seed_and_epoch() -> None:

@@ -14,9 +14,11 @@ from walking_noise.layers import (
     PackedBatchNorm,
     PackedConv2d,
     PackedLinear,
+    PackedMaxPool2d,
     SampleBySample,
     pack_layer,
 )
+from walking_noise.layers.stacking import for_each, split
 
 
 class Doubled(nn.Linear):
@@ -46,7 +48,10 @@ CASES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], type[nn.Module]
     "batch norm, mean over all": (lambda: nn.BatchNorm2d(4, momentum=None), IMAGE, MemberByMember),
     "batch norm, not affine": (lambda: nn.BatchNorm2d(4, affine=False), IMAGE, MemberByMember),
     "batch norm, no statistics": (lambda: nn.BatchNorm2d(4, track_running_stats=False), IMAGE, MemberByMember),
-    "pool": (lambda: nn.MaxPool2d(2), IMAGE, SampleBySample),
+    "pool": (lambda: nn.MaxPool2d(2), IMAGE, PackedMaxPool2d),
+    "pool, rest left over": (lambda: nn.MaxPool2d((3, 2)), IMAGE, PackedMaxPool2d),
+    "pool, overlapping": (lambda: nn.MaxPool2d(3, stride=2), IMAGE, SampleBySample),
+    "pool, padded": (lambda: nn.MaxPool2d(2, padding=1), IMAGE, SampleBySample),
     "flatten": (nn.Flatten, IMAGE, SampleBySample),
     "flatten in part": (lambda: nn.Flatten(2), IMAGE, SampleBySample),
     "relu": (nn.ReLU, IMAGE, nn.ReLU),
@@ -124,6 +129,22 @@ def test_a_fast_layer_equals_its_reference(name: str) -> None:
 
 
 @pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("rows", [1, 2])
+@pytest.mark.parametrize("name", CASES)
+def test_members_that_share_samples_compute_as_if_each_had_its_own(name: str, rows: int) -> None:
+    make, shape, _ = CASES[name]
+    packed = pack_layer(made(make, 4)).train()
+    x = torch.randn(rows, SAMPLES, *shape)
+    shared, own = for_each(4, packed(x)), packed(for_each(4, x).contiguous())
+    torch.testing.assert_close(shared, own)
+    parameters = list(packed.parameters())
+    if parameters:
+        weights = torch.randn(own.shape)
+        gradients, expected = (torch.autograd.grad((y * weights).sum(), parameters) for y in (shared, own))
+        torch.testing.assert_close(gradients, expected)
+
+
+@pytest.mark.usefixtures("float64")
 def test_packing_leaves_the_plain_layers_as_they_are() -> None:
     layers = made(lambda: nn.BatchNorm1d(3))
     packed = pack_layer(layers).train()
@@ -138,7 +159,7 @@ def test_the_grouped_convolution_of_gpus_equals_the_loop(name: str) -> None:
     layers = made(make)
     packed = PackedConv2d([layer for layer in layers if isinstance(layer, nn.Conv2d)])
     x = torch.randn(RUNS, SAMPLES, *shape)
-    torch.testing.assert_close(packed._grouped(x), packed(x))
+    torch.testing.assert_close(split(packed._grouped(x), RUNS), packed(x))
 
 
 CHAINS: dict[str, tuple[Callable[[], list[nn.Module]], tuple[int, ...]]] = {

@@ -42,7 +42,8 @@ class TrainingBatches:
     def epoch(self, number: int | Sequence[int]) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the mini-batches of an epoch, as (inputs, labels).
 
-        Inputs are float32 (runs, batch, channels, height, width), labels int64 (runs, batch).
+        Inputs are float32 (rows, batch, channels, height, width): one row for each seed if every seed has as many
+        runs, which follow each other; else one for each run. Labels are int64 (runs, batch).
 
         Parameters
         ----------
@@ -51,14 +52,12 @@ class TrainingBatches:
         """
         numbers = [number] * len(self._seeds) if isinstance(number, int) else number
         passes = list(zip(self._seeds, numbers, strict=True))
-        position = {one: index for index, one in enumerate(dict.fromkeys(passes))}
-        batches = self._passes(list(position))
-        if len(position) == len(passes):
-            yield from batches
-            return
+        shared = list(dict.fromkeys(passes))
+        position = {one: index for index, one in enumerate(shared)}
         origin = torch.tensor([position[one] for one in passes], device=self._data.train_labels.device)
-        for x, y in batches:
-            yield x.index_select(0, origin), y.index_select(0, origin)
+        in_turn = [one for one in shared for _ in range(len(passes) // len(shared))] == passes
+        for x, y in self._passes(shared):
+            yield x if in_turn else x.index_select(0, origin), y.index_select(0, origin)
 
     def _passes(self, passes: Sequence[tuple[int, int]]) -> Iterator[tuple[Tensor, Tensor]]:
         """The mini-batches of one pass over the training set for each (seed, epoch)."""

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from walking_noise.layers.stacking import for_each
+from walking_noise.points import Inject
 from walking_noise.seeds import key
 
 if TYPE_CHECKING:
@@ -47,6 +49,7 @@ class Injection:
     def __init__(self, configs: Sequence[RunConfig], stream: str, device: torch.device) -> None:
         self.stream = f"{stream} noise"
         self.generator = torch.Generator(device)
+        self.members = len(configs)
         self.at_point: list[list[MemberNoise]] = [[] for _ in configs[0].points]
         for member, config in enumerate(configs):
             if stream == "training" and not config.noisy_training:
@@ -66,14 +69,16 @@ class Injection:
                         )
                     )
 
-    def at(self, *place: int, audit: Audit | None = None) -> Callable[[int, Tensor], Tensor]:
-        """The injection at one place of the runs: a function of noise point and activations ``(K, B, …)``."""
+    def at(self, *place: int, audit: Audit | None = None) -> Inject:
+        """The injection at one place of the runs."""
 
-        def inject(point: int, x: Tensor) -> Tensor:
+        def inject(point: int, x: Tensor, member: int | None = None) -> Tensor:
+            assert member is None
             if audit is not None:
-                audit.signal(point, x)
+                audit.signal(point, for_each(self.members, x))
             if not self.at_point[point]:
                 return x
+            x = for_each(self.members, x)
             y: Tensor = _Inject.apply(x, self, point, place, audit)  # type: ignore[no-untyped-call]
             return y
 
@@ -103,7 +108,7 @@ class _Inject(torch.autograd.Function):
         ctx: Any, x: Tensor, injection: Injection, point: int, place: tuple[int, ...], audit: Audit | None
     ) -> Tensor:
         noises = injection.at_point[point]
-        y = torch.empty(x.shape, device=x.device)
+        y = torch.empty_like(x)
         quiet = set(range(len(x))) - {noise.member for noise in noises}
         for member in quiet:
             y[member].copy_(x[member])

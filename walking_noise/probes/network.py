@@ -12,7 +12,8 @@ from walking_noise.config import RunConfig
 from walking_noise.data import DataSet
 from walking_noise.errors import WalkingNoiseError
 from walking_noise.evaluation import Around, evaluate, unchanged
-from walking_noise.pack import Inject, Pack, initialised
+from walking_noise.pack import Pack, initialised
+from walking_noise.points import Inject
 from walking_noise.probes.clusters import Array
 from walking_noise.training import Trained
 
@@ -70,8 +71,8 @@ class Recorder:
     def around(self, inject: Inject) -> Inject:
         """The same injection, watched."""
 
-        def recording(point: int, x: Tensor) -> Tensor:
-            y = inject(point, x)
+        def recording(point: int, x: Tensor, member: int | None = None) -> Tensor:
+            y = inject(point, x, member)
             self._keep(self._arriving, point, x)
             if y is not x:
                 self._keep(self._leaving, point, y)
@@ -96,9 +97,24 @@ class Recorder:
 
 def arriving_at(point: int, change: Change) -> Around:
     """Change the values that arrive at a noise point, before noise is injected."""
-    return lambda inject: lambda number, x: inject(number, change(x) if number == point else x)
+
+    def around(inject: Inject) -> Inject:
+        def changed(number: int, x: Tensor, member: int | None = None) -> Tensor:
+            return inject(number, change(x) if number == point else x, member)
+
+        return changed
+
+    return around
 
 
 def leaving_from(point: int, change: Change) -> Around:
     """Change the values that leave a noise point, after noise was injected."""
-    return lambda inject: lambda number, x: change(inject(number, x)) if number == point else inject(number, x)
+
+    def around(inject: Inject) -> Inject:
+        def changed(number: int, x: Tensor, member: int | None = None) -> Tensor:
+            y = inject(number, x, member)
+            return change(y) if number == point else y
+
+        return changed
+
+    return around

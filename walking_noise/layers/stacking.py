@@ -1,0 +1,40 @@
+"""How the tensors of many runs lie in one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+def stacked(tensors: Sequence[Tensor]) -> nn.Parameter:
+    """The runs' parameters as one, ``(K, …)``."""
+    return nn.Parameter(torch.stack([tensor.detach() for tensor in tensors]))
+
+
+def flat_name(name: str) -> str:
+    """A parameter's dotted name as torch allows it on one module."""
+    return name.replace(".", "__")
+
+
+def merged(x: Tensor) -> Tensor:
+    """``(K, B, C, …)`` to ``(B, K·C, …)``; no copy for K = 1, nor of what :func:`split` gave."""
+    return x.transpose(0, 1).flatten(1, 2)
+
+
+def split(x: Tensor, runs: int) -> Tensor:
+    """``(B, K·C, …)`` to ``(K, B, C, …)``, as a view."""
+    apart: Tensor = x.unflatten(1, (runs, -1))
+    return apart.transpose(0, 1)
+
+
+def for_each(members: int, x: Tensor) -> Tensor:
+    """Activations ``(K, B, …)`` of K members, of ``(rows, B, …)``: each row is that of K / rows members in turn.
+
+    A view if there is one row.
+    """
+    rows = len(x)
+    if rows == members:
+        return x
+    return x.unsqueeze(1).expand(rows, members // rows, *x.shape[1:]).flatten(0, 1)
