@@ -47,6 +47,22 @@ def test_sums_are_those_of_all_batches() -> None:
     assert measured["draws"] == [0, 32]
 
 
+@pytest.mark.parametrize("chunk", [1, 50, 2**23])
+def test_signals_are_those_of_each_member(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given for all members, by rows that some share, or alone."""
+    monkeypatch.setattr("walking_noise.noise.audit.CHUNK", chunk)
+    torch.manual_seed(0)
+    x = torch.randn(2, 5, 4) * torch.tensor([1.0, 3.0]).view(2, 1, 1)
+    every, shared, alone = (Audit(points=1, members=4) for _ in range(3))
+    every.signal(0, x.repeat_interleave(2, 0))
+    shared.signal(0, x)
+    for member in range(4):
+        alone.signal(0, x[member // 2 :][:1], member)
+        expected = [pytest.approx(float(x[member // 2].std(correction=0)), rel=1e-5)]
+        for audit in (every, shared, alone):
+            assert audit.of(member)["signal"] == expected
+
+
 def test_a_signal_that_overflowed_has_no_spread() -> None:
     audit = Audit(points=1, members=2)
     audit.signal(0, torch.tensor([[[1.0, float("inf")]], [[1.0, 3.0]]]))

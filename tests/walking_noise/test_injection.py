@@ -16,6 +16,7 @@ from walking_noise.models import build
 from walking_noise.noise import Levels, noise_kinds
 from walking_noise.noise.injection import Injection
 from walking_noise.pack import Pack
+from walking_noise.seeds import generator
 
 CPU = torch.device("cpu")
 POINTS = range(11)
@@ -269,6 +270,85 @@ def test_where_and_when_noise_is_injected(settings: dict[str, Any], training: se
     for stream, expected in (("training", training), ("inference", inference)):
         noisy = {point for point in POINTS if injected(run(settings), zeros, point, stream=stream).any()}
         assert noisy == expected
+
+
+@pytest.mark.parametrize("stream", ["training", "inference"])
+def test_a_cpu_draws_from_a_generator_seeded_with_the_key_of_the_place(stream: str) -> None:
+    """Results stay what they were."""
+    config = run({"noise.std": 0.7, "seed": 3, "noise.seed": 4})
+    drawn = torch.empty(50, 40)
+    seed = {"training": 3, "inference": 4}[stream]
+    drawn.normal_(0, 0.7, generator=generator(seed, f"{stream} noise", 5, 6, 2))
+    assert torch.equal(injected(config, torch.zeros(50, 40), 2, (5, 6), stream), drawn)
+
+
+@pytest.fixture
+def pack() -> tuple[Injection, Tensor]:
+    """Six members of every sort and their activations, as a packed convolution gives them: a view of (B, K·C, …)."""
+    configs = [run(kind, {"seed": seed}) for seed, kind in enumerate([*ORDERS, QUIET])]
+    x = torch.randn(8, 6 * 4, 3, 5).unflatten(1, (6, 4)).transpose(0, 1)
+    return Injection(configs, "training", CPU), x
+
+
+def test_one_member_gets_what_it_gets_in_the_pack(pack: tuple[Injection, Tensor]) -> None:
+    injection, x = pack
+    inject = injection.at(7)
+    packed = inject(2, x)
+    for member in range(6):
+        assert torch.equal(inject(2, x[member], member=member), packed[member])
+    assert inject(2, x[5], member=5).data_ptr() == x[5].data_ptr()
+
+
+def test_one_member_has_the_gradient_it_has_in_the_pack(pack: tuple[Injection, Tensor]) -> None:
+    injection, x = pack
+    x.requires_grad_()
+    inject, cotangent = injection.at(7), torch.randn(x.shape)
+    (packed,) = torch.autograd.grad(inject(2, x), x, cotangent)
+    for member in range(6):
+        alone = x[member].detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(inject(2, alone, member=member), alone, cotangent[member])
+        assert torch.equal(gradient, packed[member])
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3])
+def test_members_that_share_samples_get_noise_of_their_own(rows: int, pack: tuple[Injection, Tensor]) -> None:
+    injection, x = pack
+    shared = torch.randn(rows, *x.shape[1:])
+    y = injection.at(7)(2, shared)
+    assert torch.equal(y, injection.at(7)(2, shared.repeat_interleave(6 // rows, 0)))
+    assert injection.at(7)(2, shared).is_contiguous()
+
+
+def test_a_place_in_a_tensor_is_read_when_noise_is_drawn(pack: tuple[Injection, Tensor]) -> None:
+    injection, x = pack
+    place = torch.tensor([0])
+    inject = injection.at_place(place)
+    for step in (3, 2**33):
+        place.fill_(step)
+        assert torch.equal(inject(2, x), injection.at(step)(2, x))
+    assert torch.equal(injection.at_place(torch.tensor([4, 5]))(2, x), injection.at(4, 5)(2, x))
+
+
+def test_activations_and_gradients_keep_their_layout(pack: tuple[Injection, Tensor]) -> None:
+    injection, x = pack
+    x.requires_grad_()
+    y = injection.at(0)(2, x)
+    assert y.stride() == x.stride()
+    (gradient,) = torch.autograd.grad(y, x, torch.empty_like(x).normal_())
+    assert gradient.stride() == x.stride()
+
+
+def test_where_nothing_is_injected_nothing_is_copied(pack: tuple[Injection, Tensor]) -> None:
+    _, x = pack
+    injection = Injection([run({"noise.std": 1.0, "noise.point": 3})] * 6, "training", CPU)
+    assert injection.at(0)(2, x) is x
+    row = x[:1]
+    assert injection.at(0)(2, row) is row
+
+
+def test_generators_are_not_for_graphs(pack: tuple[Injection, Tensor]) -> None:
+    injection, _ = pack
+    assert not injection.capturable
 
 
 @pytest.mark.parametrize(("name", "batch_norm"), [("mlp", False), ("lenet5", True)])

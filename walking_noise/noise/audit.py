@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from walking_noise.layers.stacking import for_each
 from walking_noise.noise.kind import Levels
 
 TOLERANCE = 7.0
@@ -22,47 +23,65 @@ ROUNDING = 1e-5
 """By which a spread may always differ: float32 and the six digits that are kept."""
 
 
-class Audit:
-    """Sums over the audited draws and activations of a pack, per noise point and member, in float64."""
+CHUNK = 2**23
+"""Activations widened to float64 at once, so that an audit needs little memory beside the pack."""
 
-    def __init__(self, points: int, members: int) -> None:
-        shape = (points, members)
-        self._count = torch.zeros(shape, dtype=torch.float64)
-        self._mul_squares = torch.zeros(shape, dtype=torch.float64)
-        self._add_squares = torch.zeros(shape, dtype=torch.float64)
-        self._signal_count = torch.zeros(points, dtype=torch.float64)
-        self._signal_sum = torch.zeros(shape, dtype=torch.float64)
-        self._signal_squares = torch.zeros(shape, dtype=torch.float64)
+
+class Audit:
+    """Sums over the audited draws and activations of a pack, per noise point and member, in float64.
+
+    They stay on the device, which is not waited for until :meth:`of` reads them.
+    """
+
+    def __init__(self, points: int, members: int, device: torch.device | None = None) -> None:
+        self._members = members
+        self._sums = torch.zeros(6, points, members, dtype=torch.float64, device=device)
 
     def noise(self, point: int, member: int, deviation: Tensor | None, added: Tensor | None) -> None:
         """Count the terms drawn for one member at one point."""
-        for squares, term in ((self._mul_squares, deviation), (self._add_squares, added)):
-            if term is not None:
-                squares[point, member] += term.double().square().sum().cpu()
         drawn = deviation if deviation is not None else added
         assert drawn is not None
-        self._count[point, member] += drawn.numel()
+        none = drawn.new_zeros((), dtype=torch.float64)
+        squares = [none if term is None else term.double().square().sum() for term in (deviation, added)]
+        self.draws(point, member, torch.stack([none + drawn.numel(), *squares]).unsqueeze(1))
 
-    def signal(self, point: int, x: Tensor) -> None:
-        """Count the activations ``(K, B, …)`` that arrive at a point."""
-        values = x.detach().flatten(1).double()
-        self._signal_count[point] += values.shape[1]
-        self._signal_sum[point] += values.sum(1).cpu()
-        self._signal_squares[point] += values.square().sum(1).cpu()
+    def draws(self, point: int, first: int, sums: Tensor) -> None:
+        """Count what was drawn for k members from ``first`` on: ``(3, k)``, float64.
+
+        These are the number of elements that got noise, and the sums of the squares of the factors' deviations from 1
+        and of the added terms.
+        """
+        self._sums[:3, point, first : first + sums.shape[1]] += sums.to(self._sums.device)
+
+    def signal(self, point: int, x: Tensor, member: int | None = None) -> None:
+        """Count what arrives at a point: activations ``(rows, B, …)`` of all members, or ``(1, B, …)`` of one."""
+        at_once = max(1, CHUNK // x[0].numel())
+        sums = torch.cat([_moments(rows) for rows in x.detach().split(at_once)], 1).to(self._sums.device)
+        chosen = slice(None) if member is None else slice(member, member + 1)
+        members = self._members if member is None else 1
+        self._sums[3:, point, chosen] += for_each(members, sums.T).T
+
+    def take_up(self, other: Audit, members: Sequence[int]) -> None:
+        """Go on from what another one counted of chosen members."""
+        self._sums.copy_(other._sums[..., list(members)])
 
     def of(self, member: int) -> dict[str, Any]:
         """What was measured of one member: per point the spread of both terms and of the signal, None if nothing."""
-        count = self._count[:, member]
-        mul = (self._mul_squares[:, member] / count).sqrt()
-        add = (self._add_squares[:, member] / count).sqrt()
-        mean = self._signal_sum[:, member] / self._signal_count
-        signal = (self._signal_squares[:, member] / self._signal_count - mean**2).clamp_min(0).sqrt()
+        count, mul_squares, add_squares, signal_count, signal_sum, signal_squares = self._sums[:, :, member].cpu()
+        signal = (signal_squares / signal_count - (signal_sum / signal_count) ** 2).clamp_min(0).sqrt()
         return {
-            "std_mul": [_rounded(value) if value > 0 else None for value in mul],
-            "std_add": [_rounded(value) if value > 0 else None for value in add],
+            "std_mul": [_rounded(value) if value > 0 else None for value in (mul_squares / count).sqrt()],
+            "std_add": [_rounded(value) if value > 0 else None for value in (add_squares / count).sqrt()],
             "signal": [_rounded(value) for value in signal],
             "draws": [int(value) for value in count],
         }
+
+
+def _moments(x: Tensor) -> Tensor:
+    """The number of values of each row ``(rows, …)``, their sum and that of their squares, ``(3, rows)``."""
+    values = x.flatten(1).double()
+    sums = values.sum(1)
+    return torch.stack([torch.full_like(sums, values.shape[1]), sums, values.square().sum(1)])
 
 
 def mismatch(measured: dict[str, Any], levels: Sequence[Levels], kurtosis: float = 3.0) -> str | None:

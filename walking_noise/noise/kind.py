@@ -38,7 +38,8 @@ class NoiseKind:
         ``levels(**settings)``: the standard deviations for numbers of these settings.
     draw
         ``draw(out, std, generator)`` fills a contiguous tensor with independent draws of mean 0 and that standard
-        deviation.
+        deviation. A GPU draws Gaussian noise for all members at once; what draws in another way works there too, member
+        by member, and keeps its pack from being captured as a CUDA graph.
     kurtosis
         Of the distribution, E[e⁴] / E[e²]²; 3 for a Gaussian, 1.8 for a uniform one. It says how far the spread of
         a sample may by chance be from the configured one.
