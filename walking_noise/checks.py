@@ -34,7 +34,7 @@ def _check_model(config: RunSettings) -> None:
     try:
         _ = config.points
     except ValueError as error:
-        fault = f"it does not fit data.name {config.data.name!r}: {error}"
+        fault = f"it cannot be built for data.name {config.data.name!r}: {error}"
         raise refused("model.name", config.model.name, fault) from None
 
 

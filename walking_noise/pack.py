@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -11,8 +11,8 @@ from torch.func import functional_call
 
 from walking_noise import models
 from walking_noise.config import RunConfig
-from walking_noise.layers import flat_name, pack_layer
-from walking_noise.points import Inject, NoisePoint
+from walking_noise.layers import MemberByMember, flat_name, for_each, pack_layer
+from walking_noise.points import BODY, Inject, NoisePoint, named_layers
 from walking_noise.seeds import key
 
 _initialising = threading.Lock()
@@ -41,12 +41,11 @@ class Pack(nn.Module):
         super().__init__()
         self.layers = nn.ModuleDict()
         self._weights: dict[str, tuple[str, str]] = {}
-        for layers in zip(*(member.named_children() for member in members), strict=True):
+        for layers in zip(*map(named_layers, members), strict=True):
             name, first = layers[0]
             self.layers[name] = pack_layer([layer for _, layer in layers])
-            for path, module in first.named_modules(prefix=name):
-                if isinstance(module, WEIGHTED):
-                    self._weights[path] = name, flat_name(f"{path}.weight".removeprefix(f"{name}."))
+            for path, parameter in _weights(first):
+                self._weights[".".join(part for part in (name, path) if part and part != BODY)] = name, parameter
 
     def forward(self, x: Tensor, inject: Inject, first: int = 0, last: int | None = None) -> Tensor:
         """From one noise point to another, or through the whole network.
@@ -55,19 +54,41 @@ class Pack(nn.Module):
         ----------
         x
             What arrives at noise point ``first``, ``(K, B, …)``; fewer rows where members share their samples.
-        last
-            Where to stop; None: after the last layer.
+        first, last
+            Points at which the network can be split (:meth:`latest_split`); None: to the end.
 
         Returns
         -------
         Tensor
             What arrives at noise point ``last``, or the logits ``(K, B, classes)``.
         """
-        layers = list(self.layers.values())
-        places = {layer.point.number: index for index, layer in enumerate(layers) if isinstance(layer, NoisePoint)}
-        for layer in layers[places[first] : None if last is None else places[last]]:
-            x = inject(layer.point.number, x) if isinstance(layer, NoisePoint) else layer(x)
+        places = self._splits
+        inner = {first, first if last is None else last} - set(places)
+        if inner:
+            raise ValueError(f"the network cannot be split at noise point {min(inner)}, which stands inside a layer")
+        for layer in list(self.layers.values())[places[first] : None if last is None else places[last]]:
+            x = self._through(layer, x, inject)
         return x
+
+    def latest_split(self, point: int) -> int:
+        """The last noise point, up to this one, at which the network can be split: one that stands inside no layer."""
+        return max(split for split in self._splits if split <= point)
+
+    @property
+    def _splits(self) -> dict[int, int]:
+        """The noise points between layers, and where each stands."""
+        layers = enumerate(self.layers.values())
+        return {layer.point.number: place for place, layer in layers if isinstance(layer, NoisePoint)}
+
+    def _through(self, layer: nn.Module, x: Tensor, inject: Inject) -> Tensor:
+        if isinstance(layer, NoisePoint):
+            return inject(layer.point.number, x)
+        if isinstance(layer, MemberByMember) and layer.has_points:
+            x = for_each(len(next(self.parameters())), x)
+            inner: Tensor = layer(x, inject)
+            return inner
+        y: Tensor = layer(x)
+        return y
 
     def stacked_state(self) -> dict[str, Tensor]:
         """Every parameter and buffer, ``(K, …)``, detached, under its dotted name."""
@@ -107,3 +128,12 @@ class Pack(nn.Module):
         """Overwrite one member's parameters and buffers with what :meth:`member_state` gave."""
         for name, tensor in self.stacked_state().items():
             tensor[member].copy_(state[name])
+
+
+def _weights(layer: nn.Module) -> Iterator[tuple[str, str]]:
+    """The conv and linear layers in a layer, and what the weight of each is called in the packed one."""
+    names = {parameter: flat_name(name) for name, parameter in layer.named_parameters()}
+    for path, module in layer.named_modules():
+        weight = dict(module.named_parameters(recurse=False)).get("weight")
+        if isinstance(module, WEIGHTED) and weight is not None:
+            yield path, names[weight]

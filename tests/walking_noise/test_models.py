@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from walking_noise import RunConfig, models
-from walking_noise.points import NoisePoint, points_of, with_noise_points
+from walking_noise.points import NoisePoint, points_in, with_noise_points
 
 MNIST, CIFAR10, GSC = (1, 28, 28), (3, 32, 32), (1, 10, 49)
 CLASSES: dict[tuple[int, ...], int] = {MNIST: 10, CIFAR10: 10, GSC: 12}
@@ -61,7 +61,7 @@ def test_noise_points(name: str, batch_norm: bool, inputs: tuple[int, ...]) -> N
     assert [point.name for point in points] == names
     assert [point.number for point in points] == list(range(len(names)))
     assert [point.after_batch_norm for point in points] == [name.startswith("bn") for name in names]
-    assert points == points_of(models.build(name, inputs, 10, batch_norm))
+    assert points == tuple(place.point for place in points_in(models.build(name, inputs, 10, batch_norm)))
 
 
 @pytest.mark.parametrize(("name", "batch_norm"), POINTS)
@@ -134,7 +134,7 @@ def test_layers_are_the_papers(name: str, batch_norm: bool) -> None:
 
 
 def test_asking_for_points_draws_no_random_numbers() -> None:
-    models.noise_points.cache_clear()
+    models.outline.cache_clear()
     before = torch.random.get_rng_state()
     assert len(RunConfig.from_dict({"model.name": "lenet5"}).points) == 12
     assert torch.equal(torch.random.get_rng_state(), before)

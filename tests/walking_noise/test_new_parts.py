@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 import sys
 import textwrap
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 
+from tests.walking_noise.parts import forget_parts
 from walking_noise import ConfigError, Result, RunConfig, models, train
 from walking_noise.data import DataSet
 from walking_noise.noise import kinds, noise_kinds
@@ -21,13 +21,6 @@ from walking_noise.noise.injection import Injection
 from walking_noise.registry import discover
 
 AddFile = Callable[[ModuleType, str, str], None]
-
-
-def forget_parts() -> None:
-    noise_kinds.cache_clear()
-    models.models.cache_clear()
-    models.noise_points.cache_clear()
-    importlib.invalidate_caches()
 
 
 @pytest.fixture

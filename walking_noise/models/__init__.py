@@ -9,10 +9,11 @@ from torch import nn
 
 import walking_noise.models as this_package
 from walking_noise.models.model import Model
-from walking_noise.points import Point, points_of, with_noise_points
+from walking_noise.models.outline import Outline, outlined
+from walking_noise.points import Point, points_in, with_noise_points
 from walking_noise.registry import discover
 
-__all__ = ["Model", "build", "models", "noise_points"]
+__all__ = ["Model", "Outline", "build", "models", "noise_points", "outline"]
 
 
 @cache
@@ -32,13 +33,22 @@ def build(name: str, inputs: tuple[int, ...], classes: int, batch_norm: bool) ->
     Raises
     ------
     ValueError
-        The model cannot take inputs of that shape.
+        The model cannot take inputs of that shape, or cannot be trained in a pack.
     """
-    return with_noise_points(models()[name].build(inputs, classes, batch_norm))
+    network = with_noise_points(models()[name].build(inputs, classes, batch_norm))
+    numbered = {point.name: point for point in noise_points(name, inputs, classes, batch_norm)}
+    for place in points_in(network):
+        place.point = numbered[place.name]
+    return network
 
 
 @cache
-def noise_points(name: str, inputs: tuple[int, ...], classes: int, batch_norm: bool) -> tuple[Point, ...]:
-    """The noise points of a model, without building its weights."""
+def outline(name: str, inputs: tuple[int, ...], classes: int, batch_norm: bool) -> Outline:
+    """What is known of a model without building its weights: its noise points and its size."""
     with torch.device("meta"):
-        return points_of(build(name, inputs, classes, batch_norm))
+        return outlined(with_noise_points(models()[name].build(inputs, classes, batch_norm)), inputs, classes)
+
+
+def noise_points(name: str, inputs: tuple[int, ...], classes: int, batch_norm: bool) -> tuple[Point, ...]:
+    """The noise points of a model, in the order of their numbers."""
+    return outline(name, inputs, classes, batch_norm).points

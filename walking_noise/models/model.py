@@ -13,10 +13,15 @@ Layers = OrderedDict[str, nn.Module]
 
 @dataclass(frozen=True)
 class Model:
-    """A named network: ``build(inputs, classes, batch_norm)`` gives its layers, without noise points."""
+    """A named network.
+
+    ``build(inputs, classes, batch_norm)`` gives a plain ``nn.Sequential`` without noise points, which then stand after
+    each of its layers, or any module that calls its own (:class:`walking_noise.points.NoisePoint`). It maps samples
+    ``(B, *inputs)`` to logits ``(B, classes)``, and raises ValueError for inputs it cannot take.
+    """
 
     name: str
-    build: Callable[[tuple[int, ...], int, bool], nn.Sequential]
+    build: Callable[[tuple[int, ...], int, bool], nn.Module]
 
 
 def add_block(layers: Layers, name: str, number: int, layer: nn.Module, norm: nn.Module | None) -> None:

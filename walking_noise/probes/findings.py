@@ -12,7 +12,8 @@ from walking_noise.config import RunConfig
 from walking_noise.data import DataSet
 from walking_noise.determinism import reproducibly
 from walking_noise.errors import WalkingNoiseError
-from walking_noise.evaluation import Around, unchanged
+from walking_noise.evaluation import unchanged
+from walking_noise.passage import Around
 from walking_noise.points import Point
 from walking_noise.probes.clusters import Array, Clusters, find_clusters
 from walking_noise.probes.distribution import Distribution, distribution

@@ -11,8 +11,9 @@ from torch import Tensor
 from walking_noise.config import RunConfig
 from walking_noise.data import DataSet
 from walking_noise.errors import WalkingNoiseError
-from walking_noise.evaluation import Around, evaluate, unchanged
+from walking_noise.evaluation import evaluate, unchanged
 from walking_noise.pack import Pack, initialised
+from walking_noise.passage import Around
 from walking_noise.points import Inject
 from walking_noise.probes.clusters import Array
 from walking_noise.training import Trained
@@ -73,9 +74,9 @@ class Recorder:
 
         def recording(point: int, x: Tensor, member: int | None = None) -> Tensor:
             y = inject(point, x, member)
-            self._keep(self._arriving, point, x)
+            self._keep(self._arriving, point, x if member is None else x.unsqueeze(0))
             if y is not x:
-                self._keep(self._leaving, point, y)
+                self._keep(self._leaving, point, y if member is None else y.unsqueeze(0))
             return y
 
         return recording
