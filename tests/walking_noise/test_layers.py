@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import pairwise
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrizations
 
 from walking_noise.layers import (
     MemberByMember,
@@ -28,11 +30,65 @@ class Doubled(nn.Linear):
         return 2 * super().forward(x)
 
 
+class Attention(nn.Module):
+    """Of a sequence to itself."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(width, heads, batch_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.attention(x, x, x)[0]
+        return y
+
+
+class LastState(nn.Module):
+    """What a recurrent layer ends with."""
+
+    def __init__(self, features: int, width: int) -> None:
+        super().__init__()
+        self.recurrent = nn.GRU(features, width, batch_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.recurrent(x)[0]
+        return y[:, -1]
+
+
+class Centred(nn.Module):
+    """Keeps a mean of its inputs, in a new tensor every time."""
+
+    mean: Tensor
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(features))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return x - self.mean
+        self.mean = 0.9 * self.mean + 0.1 * x.detach().mean(0)
+        return x - x.mean(0)
+
+
+class Tied(nn.Module):
+    """Two layers with one weight."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.one, self.other = nn.Linear(features, features), nn.Linear(features, features)
+        self.other.weight = self.one.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.other(self.one(x))
+        return y
+
+
 IMAGE = (4, 8, 8)
 CASES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], type[nn.Module]]] = {
     # how one is made, the shape of a sample, the packed layer that stands for many
     "linear": (lambda: nn.Linear(12, 17), (12,), PackedLinear),
-    "tiny linear": (lambda: nn.Linear(12, 7), (12,), MemberByMember),
+    "tiny linear": (lambda: nn.Linear(12, 7), (12,), PackedLinear),
+    "linear, one output": (lambda: nn.Linear(13, 1), (13,), PackedLinear),
     "linear without bias": (lambda: nn.Linear(12, 7, bias=False), (12,), MemberByMember),
     "linear on rows": (lambda: nn.Linear(8, 7), IMAGE, nn.Module),
     "conv": (lambda: nn.Conv2d(4, 6, 3), IMAGE, PackedConv2d),
@@ -63,6 +119,13 @@ CASES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], type[nn.Module]
     "transposed conv": (lambda: nn.ConvTranspose2d(4, 2, 3), IMAGE, MemberByMember),
     "nested": (lambda: nn.Sequential(nn.Conv2d(4, 3, 3), nn.BatchNorm2d(3), nn.ReLU()), IMAGE, MemberByMember),
     "of the user's own": (lambda: Doubled(12, 7), (12,), MemberByMember),
+    "attention": (lambda: Attention(10, 2), (7, 10), MemberByMember),
+    "encoder": (lambda: nn.TransformerEncoderLayer(10, 2, 15, 0.0, batch_first=True), (7, 10), MemberByMember),
+    "recurrent": (lambda: LastState(5, 4), (7, 5), MemberByMember),
+    "buffer replaced": (lambda: Centred(12), (12,), MemberByMember),
+    "weights tied": (lambda: Tied(12), (12,), MemberByMember),
+    "weights computed": (lambda: parametrizations.weight_norm(nn.Linear(12, 7)), (12,), MemberByMember),
+    "in place": (lambda: nn.Sequential(nn.LeakyReLU(inplace=True), nn.Linear(12, 7)), (12,), MemberByMember),
 }
 RUNS, SAMPLES = 3, 5
 
@@ -99,7 +162,7 @@ def test_a_packed_layer_equals_separate_layers(name: str) -> None:
         for run, layer in enumerate(layers):
             layer.train(training)
             alone_x = x[run].detach().requires_grad_()
-            alone_y = layer(alone_x)
+            alone_y = layer(alone_x.clone())
             torch.testing.assert_close(y[run], alone_y)
             alone = torch.autograd.grad((alone_y * weights[run]).sum(), [alone_x, *layer.parameters()])
             assert names == [parameter.replace(".", "__") for parameter, _ in layer.named_parameters()]
@@ -172,6 +235,14 @@ CHAINS: dict[str, tuple[Callable[[], list[nn.Module]], tuple[int, ...]]] = {
     "lenet5, conv": (lambda: [nn.Conv2d(1, 6, 5), nn.BatchNorm2d(6), nn.ReLU(), nn.MaxPool2d(2)], (1, 28, 28)),
     "lenet5, second conv": (lambda: [nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()], (6, 12, 12)),
     "cnn_s, linear": (lambda: [nn.Linear(1320, 128), nn.BatchNorm1d(128), nn.ReLU(), nn.Linear(128, 12)], (1320,)),
+    # no layers of the models; odd sizes, so that members would not begin at aligned addresses
+    "one output": (lambda: [nn.Linear(33, 1)], (33,)),
+    "spectral norm": (lambda: [parametrizations.spectral_norm(nn.Linear(13, 7))], (13,)),
+    "attention": (lambda: [Attention(21, 3), nn.Flatten(), nn.Linear(231, 3)], (11, 21)),
+    "encoder": (lambda: [nn.TransformerEncoderLayer(18, 3, 29, 0.0, batch_first=True)], (7, 18)),
+    "recurrent": (lambda: [LastState(5, 7), nn.Linear(7, 1)], (11, 5)),
+    "norms": (lambda: [nn.GroupNorm(3, 6), nn.InstanceNorm2d(6, affine=True, track_running_stats=True)], (6, 5, 5)),
+    "other convolutions": (lambda: [nn.Conv2d(6, 6, 3, groups=6), nn.ConvTranspose2d(6, 5, 3)], (6, 7, 7)),
 }
 
 
@@ -183,7 +254,7 @@ def bits(members: Sequence[nn.Sequential], x: Tensor) -> Iterator[bytes]:
     for layer in layers:
         y = layer.train()(y)
     parameters = [parameter for layer in layers for parameter in layer.parameters()]
-    weights = torch.linspace(-1, 1, y[0].numel()).view(y[0].shape)
+    weights = torch.linspace(-1, 1.1, y[0].numel()).view(y[0].shape)  # no zero, whose sign may differ
     gradients = torch.autograd.grad((y * weights).sum(), [x, *parameters])
     buffers = [buffer for layer in layers for buffer in layer.buffers()]
     for member in range(len(members)):
@@ -207,3 +278,21 @@ def test_packed_equals_alone_to_the_last_bit_in_any_pack(chain: str, samples: in
     }
     assert not different
     assert all(one != other for one, other in pairwise(alone))
+
+
+ODD: list[tuple[Callable[[], nn.Module], tuple[int, ...]]] = [
+    *((partial(nn.Linear, inputs, outputs), (inputs,)) for inputs in (5, 50, 257) for outputs in (1, 3, 7, 64)),
+    *((partial(nn.Conv2d, channels, 3, kernel), (channels, 9, 11)) for channels in (1, 2, 6) for kernel in (1, 3)),
+]
+"""Layers whose members would not begin at aligned addresses."""
+
+
+@pytest.mark.parametrize("samples", [1, 3, 5, 23])
+def test_where_a_member_begins_changes_no_bit(samples: int) -> None:
+    torch.manual_seed(0)
+    for make, shape in ODD:
+        members = [nn.Sequential(make()) for _ in range(5)]
+        x = torch.randn(5, samples, *shape)
+        alone = [next(bits([member], x[i : i + 1])) for i, member in enumerate(members)]
+        for first, last in [(0, 2), (1, 4), (0, 5)]:
+            assert list(bits(members[first:last], x[first:last])) == alone[first:last], (members[0], first, last)

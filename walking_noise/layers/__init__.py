@@ -35,9 +35,6 @@ __all__ = [
     "pack_layer",
 ]
 
-RANDOM = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.RReLU)
-"""Layers that draw from torch's global generator, and so depend on what else is drawn."""
-
 
 def pack_layer(members: Sequence[nn.Module]) -> nn.Module:
     """The packed layer for K equal layers.
@@ -45,26 +42,21 @@ def pack_layer(members: Sequence[nn.Module]) -> nn.Module:
     Only plain torch layers have one of their own; a subclass may compute anything, and runs member by member.
     """
     first = members[0]
-    if any(isinstance(module, RANDOM) for module in first.modules()):
-        raise ValueError(f"{type(first).__name__} draws random numbers that are not its run's own")
-    if type(first) in (nn.ReLU, NoisePoint):
+    if type(first) is NoisePoint:
         return first
+    if type(first) is nn.ReLU:
+        return nn.ReLU()  # in place it would change what arrived at the noise point before it
     if type(first) is nn.MaxPool2d and PackedMaxPool2d.fits(first):
         return PackedMaxPool2d(first)
     if type(first) in (nn.MaxPool2d, nn.Flatten):
         return SampleBySample(first)
-    if type(first) is nn.Linear and first.bias is not None and not _is_tiny(first):
+    if type(first) is nn.Linear and first.bias is not None:
         return PackedLinear(cast(Sequence[nn.Linear], members))
     if type(first) is nn.Conv2d and _is_plain_convolution(first):
         return PackedConv2d(cast(Sequence[nn.Conv2d], members))
     if type(first) in (nn.BatchNorm1d, nn.BatchNorm2d) and _is_plain_batch_norm(cast(nn.BatchNorm1d, first)):
         return PackedBatchNorm(cast(Sequence[nn.BatchNorm1d], members))
     return MemberByMember(members)
-
-
-def _is_tiny(layer: nn.Linear) -> bool:
-    """Whether a CPU multiplies such a matrix alone in another way than in a batch, and rounds it otherwise."""
-    return layer.in_features <= 50 and layer.out_features <= 10
 
 
 def _is_plain_convolution(layer: nn.Conv2d) -> bool:

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from walking_noise.layers.stacking import merged, split, stacked
+from walking_noise.layers.stacking import aligned, merged, split, stacked
 
 
 class PackedConv2d(nn.Module):
@@ -33,9 +33,12 @@ class PackedConv2d(nn.Module):
     def _row_by_row(self, x: Tensor) -> Tensor:
         weights, biases = self.weight.unflatten(0, (len(x), -1)), self.bias.unflatten(0, (len(x), -1))
         rows = [
-            F.conv2d(row, weight.flatten(0, 1), bias.flatten(), self.stride, self.padding)
+            F.conv2d(aligned(row), aligned(weight.flatten(0, 1)), aligned(bias.flatten()), self.stride, self.padding)
             for row, weight, bias in zip(x.unbind(0), weights.unbind(0), biases.unbind(0), strict=True)
         ]
+        for row in rows:
+            if row.requires_grad:
+                row.register_hook(aligned)
         return rows[0] if len(rows) == 1 else torch.cat(rows, 1)
 
     def _grouped(self, x: Tensor) -> Tensor:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from walking_noise.layers.stacking import for_each, stacked
+
+ALIGNED = 4
+"""float32 numbers in 16 bytes: a CPU rounds products of matrices by where their rows begin."""
 
 
 class PackedLinear(nn.Module):
@@ -19,9 +24,29 @@ class PackedLinear(nn.Module):
         self.bias = stacked([member.bias for member in members])
 
     def forward(self, x: Tensor) -> Tensor:
-        x = for_each(len(self.weight), x)
-        rows = x.flatten(1, -2)
-        y = torch.baddbmm(self.bias.unsqueeze(1), rows, self.weight.transpose(1, 2))
-        if y.requires_grad:  # the sum over B that is the bias's gradient rounds by the layout of what it sums
-            y.register_hook(torch.Tensor.contiguous)
-        return y.view(*x.shape[:-1], -1)
+        members, outputs, inputs = self.weight.shape
+        x = for_each(members, x)
+        rows: Tensor = x.flatten(1, -2)
+        weight: Tensor = self.weight
+        bias: Tensor = self.bias
+        more, wider = -inputs % ALIGNED, max(0, 2 - outputs)  # a single column is summed up in yet another way
+        if x.device.type == "cpu" and (more or wider):
+            rows, weight, bias = F.pad(rows, (0, more)), F.pad(weight, (0, more, 0, wider)), F.pad(bias, (0, wider))
+        y: Tensor = _Products.apply(rows, weight, bias)  # type: ignore[no-untyped-call]
+        return y[..., :outputs].reshape(*x.shape[:-1], -1)
+
+
+class _Products(torch.autograd.Function):
+    """``rows · weightᵀ + bias`` for rows ``(K, n, in)``; each gradient is made as its parameter lies."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        ctx.save_for_backward(rows, weight)
+        return torch.baddbmm(bias.unsqueeze(1), rows, weight.transpose(1, 2))
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
+        gradient = gradients[0].contiguous()  # sums round by the layout of what they sum
+        rows, weight = ctx.saved_tensors
+        towards_rows = torch.bmm(gradient, weight) if ctx.needs_input_grad[0] else None
+        return towards_rows, torch.bmm(gradient.transpose(1, 2), rows), gradient.sum(1)

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from walking_noise.layers.stacking import merged, split
+
 
 class PackedMaxPool2d(nn.Module):
     """Max-pooling over windows that do not overlap, as the maximum of strided views of the input.
@@ -24,8 +26,8 @@ class PackedMaxPool2d(nn.Module):
         if x.device.type != "cpu":
             pooled: Tensor = self.layer(x.flatten(0, 1)).unflatten(0, x.shape[:2])
             return pooled
-        y: Tensor = _MaxPool.apply(x, self.window)  # type: ignore[no-untyped-call]
-        return y
+        y: Tensor = _MaxPool.apply(merged(x), self.window)  # type: ignore[no-untyped-call]
+        return split(y, len(x))
 
     @staticmethod
     def fits(layer: nn.MaxPool2d) -> bool:
@@ -54,7 +56,7 @@ class _MaxPool(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        (left,) = gradients
+        left = gradients[0].contiguous()
         passed = torch.zeros_like(ctx.like, device=left.device)
         first, *others = _places(passed, ctx.window)
         for place, greater in zip(reversed(others), reversed(ctx.saved_tensors), strict=True):
