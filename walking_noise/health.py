@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
@@ -20,29 +22,29 @@ class Health:
     cause is whichever came first.
     """
 
-    def __init__(self, members: int) -> None:
+    def __init__(self, members: int, device: torch.device) -> None:
         self.overflow_epoch: list[int | None] = [None] * members
         self.diverged_epoch: list[int | None] = [None] * members
+        self._overflowed = torch.zeros(members, dtype=torch.bool, device=device)
 
-    def after_loss(self, pack: Pack, losses: Tensor, epoch: int) -> None:
-        """Look at the losses ``(K,)`` of one step, before the weights are updated."""
-        finite = losses.isfinite()
-        if bool(finite.all()):
-            return
-        weights_finite = pack.finite().tolist()
-        for member, fine in enumerate(finite.tolist()):
-            if not fine and weights_finite[member]:
-                self._overflowed(member, epoch)
+    def after_loss(self, losses: Tensor, optimizer: PackedAdam) -> None:
+        """Look at the losses ``(K,)`` of one step, before the weights are updated; a GPU is not waited for."""
+        sick = ~losses.isfinite()
+        if losses.device.type != "cpu" or bool(sick.any()):  # on a CPU the weights take longer to look at than losses
+            self._overflowed |= sick & optimizer.weights_finite()
 
-    def after_epoch(self, pack: Pack, optimizer: PackedAdam, epoch: int) -> None:
-        """Look at the weights, and at what BatchNorm and Adam keep beside them, at the end of an epoch."""
-        kept = (pack.buffers_finite() & optimizer.finite()).tolist()
-        for member, fine in enumerate(pack.finite().tolist()):
-            if not fine and self.diverged_epoch[member] is None:
-                self.diverged_epoch[member] = epoch
-            elif fine and not kept[member]:
-                self._overflowed(member, epoch)
+    def after_epoch(self, pack: Pack, optimizer: PackedAdam, epochs: Sequence[int]) -> None:
+        """Look at the weights, and at what BatchNorm and Adam keep beside them, as each member's epoch ends."""
+        kept = (pack.buffers_finite() & optimizer.moments_finite()).tolist()
+        weights, overflowed = pack.finite().tolist(), self._overflowed.tolist()
+        for member, epoch in enumerate(epochs):
+            if overflowed[member] or (weights[member] and not kept[member]):
+                self.overflow_epoch[member] = self.overflow_epoch[member] or epoch
+            if not weights[member]:
+                self.diverged_epoch[member] = self.diverged_epoch[member] or epoch
 
-    def _overflowed(self, member: int, epoch: int) -> None:
-        if self.overflow_epoch[member] is None:
-            self.overflow_epoch[member] = epoch
+    def take_up(self, other: Health, members: Sequence[int]) -> None:
+        """Go on with what was seen of chosen members of another pack."""
+        self.overflow_epoch = [other.overflow_epoch[member] for member in members]
+        self.diverged_epoch = [other.diverged_epoch[member] for member in members]
+        self._overflowed.copy_(other._overflowed[list(members)])

@@ -8,10 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-BETAS = (0.9, 0.999)
-EPS = 1e-8
-VECTOR = 16
-"""float32 numbers in the widest vector register of a CPU."""
+from walking_noise.adam import Move, Stack, corrections, plain_move
+from walking_noise.fused_adam import FusedAdam
 
 
 def cosine_rate(learning_rate: float, epoch: int, epochs: int) -> float:
@@ -23,63 +21,77 @@ def cosine_rate(learning_rate: float, epoch: int, epochs: int) -> float:
 
 
 class PackedAdam:
-    """Adam (Kingma and Ba 2015) on stacked parameters ``(K, …)``; torch's fused kernel does the arithmetic.
+    """Adam (Kingma and Ba 2015) on stacked parameters ``(K, …)``.
 
-    Members with equal rate and step are updated together, others each by themselves.
+    On a GPU a step waits for nothing and all that changes stands in tensors that stay, so that it can be captured.
+
+    Parameters
+    ----------
+    bounds
+        For each parameter the members' bounds ``(K,)`` to which it is clamped after every step, infinite where it is
+        free; None if no member's is clamped.
     """
 
-    def __init__(self, parameters: Sequence[nn.Parameter]) -> None:
+    def __init__(self, parameters: Sequence[nn.Parameter], bounds: Sequence[Tensor | None] | None = None) -> None:
         self.parameters = list(parameters)
-        self.means = [torch.zeros_like(parameter) for parameter in self.parameters]
-        self.squares = [torch.zeros_like(parameter) for parameter in self.parameters]
-        self.steps = [0.0] * len(self.parameters[0])
+        bounds = [None] * len(self.parameters) if bounds is None else bounds
+        self._stacks = [Stack.of(*both) for both in zip(self.parameters, bounds, strict=True)]
+        members, device = len(self.parameters[0]), self.parameters[0].device
+        self._rates = torch.zeros(members, dtype=torch.float64, device=device)
+        self._steps = torch.zeros(members, dtype=torch.float64, device=device)
+        self._finite = torch.ones(members, dtype=torch.int32, device=device)
+        self._fused = FusedAdam(self._stacks) if device.type == "cpu" else None
+        self._move = _fastest_move(device)
+
+    def anneal(self, rates: Sequence[float]) -> None:
+        """Set the members' learning rates for the steps to come."""
+        self._rates.copy_(torch.tensor(rates, dtype=torch.float64))
+        self._finite.copy_(self._look_at_weights())
+        if self._fused is not None:
+            self._fused.regroup(self._rates, self._steps)
 
     @torch.no_grad()
-    def step(self, rates: Sequence[float]) -> None:
-        """Update every member with its learning rate, from the gradients of its own loss; clears the gradients."""
-        if len(set(zip(rates, self.steps, strict=True))) == 1:
-            self._update(slice(None), rates[0], self.steps[0])
-        else:
-            for member, (rate, step) in enumerate(zip(rates, self.steps, strict=True)):
-                self._update(slice(member, member + 1), rate, step)
-        self.steps = [step + 1 for step in self.steps]
-        for parameter in self.parameters:
-            parameter.grad = None
+    def step(self, gradients: Sequence[Tensor | None]) -> None:
+        """Update every member from the gradients ``(K, …)`` of its own loss; a parameter without one stays as it is."""
+        gradients = [None if gradient is None else gradient.contiguous() for gradient in gradients]
+        self._steps += 1
+        if self._fused is not None:
+            self._fused.move(gradients)
+            return
+        size, root = (values.to(self.parameters[0].dtype) for values in corrections(self._rates, self._steps))
+        for stack, gradient in zip(self._stacks, gradients, strict=True):
+            if gradient is not None:
+                self._move(stack, gradient, size, root, self._finite)
 
-    def finite(self) -> Tensor:
+    def weights_finite(self) -> Tensor:
+        """For each member whether all of its parameters are finite, ``(K,)``; on a GPU every step notes it."""
+        return self._finite.bool() if self._fused is None else self._look_at_weights()
+
+    def moments_finite(self) -> Tensor:
         """For each member whether the second moments of its gradients are finite, ``(K,)``."""
-        return torch.stack([square.isfinite().flatten(1).all(1) for square in self.squares]).all(0)
+        return _all_finite([stack.square for stack in self._stacks])
 
-    def _update(self, members: slice, rate: float, step: float) -> None:
-        stacks = zip(self.parameters, self.means, self.squares, strict=True)
-        moved = [(p, p.grad, mean, square) for p, mean, square in stacks if p.grad is not None]
-        parameters, gradients, means, squares = (_in_rows(tensors, members) for tensors in zip(*moved, strict=True))
-        torch._fused_adam_(
-            parameters,
-            gradients,
-            means,
-            squares,
-            [],
-            [torch.tensor(step + 1, device=parameters[0].device)] * len(parameters),
-            lr=rate,
-            beta1=BETAS[0],
-            beta2=BETAS[1],
-            weight_decay=0.0,
-            eps=EPS,
-            amsgrad=False,
-            maximize=False,
-        )
+    def take_up(self, other: PackedAdam, members: Sequence[int]) -> None:
+        """Go on as chosen members of another pack, whose parameters these are."""
+        for mine, theirs in zip(self._state(), other._state(), strict=True):
+            mine.copy_(theirs[list(members)])
+
+    def _state(self) -> list[Tensor]:
+        moments = [moment for stack in self._stacks for moment in (stack.mean, stack.square)]
+        return [*moments, self._steps]
+
+    def _look_at_weights(self) -> Tensor:
+        return _all_finite([stack.parameter for stack in self._stacks])
 
 
-def _in_rows(tensors: Sequence[Tensor], members: slice) -> list[Tensor]:
-    """The chosen members' parts, as whole tensors where each member fills whole vectors, else member by member.
+def _fastest_move(device: torch.device) -> Move:
+    if device.type != "cuda":
+        return plain_move
+    from walking_noise.adam_kernel import move
 
-    The kernel for CPUs rounds the elements left over at the end of a tensor in another way than those in full
-    vectors, so a member's elements must stand in the same place of a vector whatever the size of the pack.
-    """
-    rows: list[Tensor] = []
-    for tensor in tensors:
-        chosen = tensor[members]
-        whole = tensor.device.type != "cpu" or tensor[0].numel() % VECTOR == 0
-        rows.extend([chosen] if whole else chosen.unbind(0))
-    return rows
+    return move
+
+
+def _all_finite(stacks: Sequence[Tensor]) -> Tensor:
+    """For each member whether all of its elements are finite, ``(K,)``."""
+    return torch.stack([stack.isfinite().flatten(1).all(1) for stack in stacks]).all(0)

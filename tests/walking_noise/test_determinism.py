@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
 import torch
 
 from walking_noise.determinism import reproducibly
 
+ROOT = Path(__file__).parents[2]
+
 
 def seen() -> tuple[int, bool, bool]:
-    return torch.get_num_threads(), torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic
+    return torch.get_num_threads(), torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic
 
 
 def test_settings_hold_within_and_are_put_back() -> None:
@@ -18,3 +25,56 @@ def test_settings_hold_within_and_are_put_back() -> None:
         assert seen() == (1, False, True)
     assert seen() == before
     torch.set_num_threads(1)
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        "pass",
+        "backends.cuda.matmul.allow_tf32 = True",
+        "torch.set_float32_matmul_precision('medium')",
+        "backends.cudnn.allow_tf32 = False",
+        "backends.fp32_precision = 'tf32'",
+        "backends.cudnn.fp32_precision = 'tf32'",
+        "backends.cuda.matmul.fp32_precision = 'tf32'",
+        "backends.cudnn.conv.fp32_precision = 'ieee'",
+    ],
+)
+def test_float32_is_float32_within_whatever_the_caller_chose(chosen: str) -> None:
+    """In a process of its own, since some of torch's settings cannot be undone."""
+    script = f"""
+import torch
+from torch import backends
+from walking_noise.determinism import reproducibly
+
+def read(setting):
+    try:
+        return setting()
+    except RuntimeError:
+        return "settings that disagree"
+
+def seen():
+    older = [
+        torch.get_float32_matmul_precision,
+        lambda: backends.cuda.matmul.allow_tf32,
+        lambda: backends.cudnn.allow_tf32,
+        lambda: backends.fp32_precision,
+    ]
+    parts = [
+        backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn,
+        backends.mkldnn.matmul, backends.mkldnn.conv, backends.mkldnn.rnn,
+    ]
+    return [read(setting) for setting in older], [part.fp32_precision for part in parts]
+
+{chosen}
+before = seen()
+with reproducibly():
+    with reproducibly():
+        older, parts = seen()
+        assert older[:3] == ["highest", False, False], older
+        assert parts == ["ieee"] * 6, parts
+    assert seen()[1] == ["ieee"] * 6
+assert seen() == before, (seen(), before)
+"""
+    finished = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert finished.returncode == 0, finished.stderr

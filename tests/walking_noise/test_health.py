@@ -10,6 +10,7 @@ import torch
 from walking_noise import Result, RunConfig, train
 from walking_noise.data import DataSet
 from walking_noise.health import Health
+from walking_noise.optimizer import PackedAdam
 from walking_noise.pack import Pack, initialised
 
 NAN, INF = float("nan"), float("inf")
@@ -24,20 +25,38 @@ def pack(*sick: int) -> Pack:
     return Pack(networks)
 
 
+CPU = torch.device("cpu")
+
+
+def looked_at(losses: list[list[float]], networks: Pack) -> Health:
+    """After epochs of one step each."""
+    health, optimizer = Health(3, CPU), PackedAdam(list(networks.parameters()))
+    for epoch, each in enumerate(losses, start=1):
+        health.after_loss(torch.tensor(each), optimizer)
+        health.after_epoch(networks, optimizer, [epoch] * 3)
+    return health
+
+
 @pytest.mark.parametrize("loss", [NAN, INF])
 def test_a_loss_that_finite_weights_give_is_an_overflow(loss: float) -> None:
-    health = Health(3)
-    health.after_loss(pack(), torch.tensor([1.0, 2.0, 3.0]), 1)
-    health.after_loss(pack(), torch.tensor([1.0, loss, 3.0]), 2)
-    health.after_loss(pack(), torch.tensor([loss, loss, 3.0]), 4)
+    health = looked_at([[1, 2, 3], [1, loss, 3], [1, 2, 3], [loss, loss, 3]], pack())
     assert health.overflow_epoch == [4, 2, None]
     assert health.diverged_epoch == [None, None, None]
 
 
 def test_a_loss_that_broken_weights_give_is_none() -> None:
-    health = Health(3)
-    health.after_loss(pack(1), torch.tensor([INF, NAN, 3.0]), 1)
-    assert health.overflow_epoch == [1, None, None]
+    health = looked_at([[1, 2, 3], [INF, NAN, 3]], pack(1))
+    assert health.overflow_epoch == [2, None, None]
+    assert health.diverged_epoch == [None, 1, None]
+
+
+def test_what_was_seen_goes_on_with_chosen_members() -> None:
+    networks = pack(2)
+    before, optimizer = looked_at([[NAN, 2, 3]], networks), PackedAdam(list(networks.parameters()))
+    health = Health(2, CPU)
+    health.take_up(before, [2, 0])
+    health.after_loss(torch.tensor([1.0, 1.0]), optimizer)
+    assert (health.overflow_epoch, health.diverged_epoch) == ([None, 1], [1, None])
 
 
 def result(digits: DataSet, **settings: Any) -> Result:

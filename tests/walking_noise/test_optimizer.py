@@ -31,9 +31,8 @@ def packed(rates: Sequence[Sequence[float]], members: Sequence[int]) -> list[Ten
     chosen = [nn.Parameter(parameter[list(members)].clone()) for parameter in parameters(9)]
     adam = PackedAdam(chosen)
     for step, now in enumerate(rates):
-        for parameter, gradient in zip(chosen, gradients(step), strict=True):
-            parameter.grad = gradient[list(members)].clone()
-        adam.step([now[member] for member in members])
+        adam.anneal([now[member] for member in members])
+        adam.step([gradient[list(members)] for gradient in gradients(step)])
     return [parameter.detach() for parameter in chosen]
 
 
@@ -63,6 +62,17 @@ def test_a_pack_is_updated_as_separate_runs(rates: list[list[float]]) -> None:
             torch.testing.assert_close(parameter[run], alone, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("rates", [EQUAL, DIFFERING], ids=["equal rates", "differing rates"])
+def test_without_a_kernel_of_the_device_the_reference_is_used(
+    rates: list[list[float]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = packed(rates, range(9))
+    monkeypatch.setattr("walking_noise.optimizer.FusedAdam", lambda stacks: None)
+    for parameter, other in zip(expected, packed(rates, range(9)), strict=True):
+        torch.testing.assert_close(parameter, other, rtol=1e-12, atol=1e-14)
+
+
 @pytest.mark.parametrize("rates", [EQUAL, DIFFERING], ids=["equal rates", "differing rates"])
 @pytest.mark.parametrize("members", [(0, 1), (3, 2, 1), (8, 7, 6, 5, 4, 3, 2), range(9)], ids=len)
 def test_packed_equals_alone_to_the_last_bit(rates: list[list[float]], members: Sequence[int]) -> None:
@@ -85,32 +95,85 @@ def test_a_sick_gradient_stays_with_its_run(sick: float) -> None:
     first, second = parameters(2), parameters(2)
     for one, gradient in zip((first, second), (1.0, sick), strict=True):
         adam = PackedAdam(one)
+        adam.anneal([1e-3, 1e-3])
+        both = [torch.ones_like(parameter) for parameter in one]
+        for slope in both:
+            slope[1] *= gradient
         for _ in range(2):
-            for parameter in one:
-                parameter.grad = torch.ones_like(parameter)
-                parameter.grad[1] *= gradient
-            adam.step([1e-3, 1e-3])
+            adam.step(both)
     for healthy, beside_sick in zip(first, second, strict=True):
         assert torch.equal(healthy[0], beside_sick[0])
         assert not torch.equal(healthy[1], beside_sick[1])
 
 
-def test_gradients_are_cleared() -> None:
-    chosen = parameters(2)
-    for parameter in chosen:
-        parameter.grad = torch.ones_like(parameter)
-    PackedAdam(chosen).step([1e-3, 1e-3])
-    assert all(parameter.grad is None for parameter in chosen)
-
-
 def test_a_parameter_without_a_gradient_stays_as_it_is() -> None:
     chosen = parameters(2)
     before = [parameter.detach().clone() for parameter in chosen]
-    for parameter in chosen[1:]:
-        parameter.grad = torch.ones_like(parameter)
-    PackedAdam(chosen).step([1e-3, 1e-3])
+    adam = PackedAdam(chosen)
+    adam.anneal([1e-3, 1e-3])
+    adam.step([None, *(torch.ones_like(parameter) for parameter in chosen[1:])])
     changed = [not torch.equal(parameter, old) for parameter, old in zip(chosen, before, strict=True)]
     assert changed == [False, True, True, True, True, True]
+
+
+def test_how_a_gradient_lies_in_memory_changes_nothing() -> None:
+    first, second = parameters(2), parameters(2)
+    for one, lay in ((first, Tensor.contiguous), (second, lambda gradient: gradient.mT.contiguous().mT)):
+        adam = PackedAdam(one[:2])
+        adam.anneal([1e-3, 1e-2])
+        adam.step([lay(gradient[:2]) for gradient in gradients(0)[:2]])
+    assert all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
+
+
+@pytest.mark.parametrize("members", [(0, 1, 2, 3, 4), (1, 4), (3, 0)], ids=str)
+def test_some_members_go_on_by_themselves(members: Sequence[int]) -> None:
+    expected = packed(DIFFERING, range(9))
+    chosen = [nn.Parameter(parameter[list(range(5))].clone()) for parameter in parameters(9)]
+    adam = PackedAdam(chosen)
+    for step, now in enumerate(DIFFERING):
+        if step == 3:
+            chosen = [nn.Parameter(parameter.detach()[list(members)]) for parameter in chosen]
+            fewer = PackedAdam(chosen)
+            fewer.take_up(adam, members)
+            adam = fewer
+        present = range(5) if step < 3 else members
+        adam.anneal([now[member] for member in present])
+        adam.step([gradient[list(present)] for gradient in gradients(step)])
+    for parameter, whole in zip(chosen, expected, strict=True):
+        assert torch.equal(parameter, whole[list(members)])
+
+
+@pytest.mark.parametrize("rates", [[1e-2] * 4, [1e-2, 1e-3, 1e-2, 0.1]], ids=["equal rates", "differing rates"])
+def test_weights_are_clamped_where_they_have_a_bound(rates: list[float]) -> None:
+    bounds = torch.tensor([0.3, float("inf"), 0.1, 0.3])
+    free, clamped = parameters(4), parameters(4)
+    slopes = [gradient[:4].clone() for gradient in gradients(0)]
+    slopes[0][0, 0, 0] = float("nan")
+    for chosen, of_each in ((free, None), (clamped, [bounds, *[None] * 5])):
+        adam = PackedAdam(chosen, of_each)
+        adam.anneal(rates)
+        adam.step(slopes)
+    for member, bound in enumerate(bounds.tolist()):
+        expected = free[0][member].detach().clamp(-bound, bound)
+        torch.testing.assert_close(clamped[0][member].detach(), expected, rtol=0, atol=0, equal_nan=True)
+        assert torch.equal(free[0][member], expected) == (bound > 1)
+    assert torch.isnan(clamped[0][0, 0, 0])
+    assert all(torch.equal(one, other) for one, other in zip(free[1:], clamped[1:], strict=True))
+
+
+@pytest.mark.parametrize("noted", [False, True], ids=["looked at", "noted by each step"])
+def test_what_is_no_longer_finite_is_found(noted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if noted:
+        monkeypatch.setattr("walking_noise.optimizer.FusedAdam", lambda stacks: None)
+    chosen = parameters(4)
+    adam = PackedAdam(chosen)
+    adam.anneal([1e-3, float("inf"), 1e-3, 1e-3])
+    slopes = [torch.ones_like(parameter) for parameter in chosen]
+    slopes[4][2] = 1e30
+    slopes[5][3] = float("nan")
+    adam.step(slopes)
+    assert adam.weights_finite().tolist() == [True, False, True, False]
+    assert adam.moments_finite().tolist() == [True, True, False, False]
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 5, 20, 100])

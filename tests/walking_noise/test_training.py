@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from walking_noise import RunConfig, training
+from walking_noise import RunConfig, trainees
 from walking_noise.data import DataSet, ImageTransform, TrainingBatches
 from walking_noise.noise.injection import Injection
 from walking_noise.optimizer import cosine_rate
@@ -220,7 +220,7 @@ def test_weights_that_are_no_longer_numbers_stay_with_their_run(
         sick = learning_rate == 2e-3 and epoch == 1
         return float("nan") if sick else cosine_rate(learning_rate, epoch, epochs)
 
-    monkeypatch.setattr(training, "cosine_rate", broken)
+    monkeypatch.setattr(trainees, "cosine_rate", broken)
     trained = train_pack(configs, digits, CPU)
     assert [one.diverged_epoch for one in trained] == [None, 2, None]
     assert [one.overflow_epoch for one in trained] == [None, None, None]
