@@ -1,4 +1,4 @@
-"""Progress in one line: rewritten on a terminal, a line now and then elsewhere."""
+"""Progress in one line: rewritten on a terminal, a line a minute elsewhere."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 class ProgressLine:
     """Shows texts on ``stream``: each in place of the one before on a terminal, else one every ``seconds``."""
 
-    def __init__(self, stream: TextIO | None = None, seconds: float = 30.0) -> None:
+    def __init__(self, stream: TextIO | None = None, seconds: float = 60.0) -> None:
         self.stream = stream or sys.stderr
         self.seconds = seconds
         self._shown_at = float("-inf")
@@ -37,14 +37,23 @@ class ProgressLine:
 
 
 def training_progress(progress: Progress) -> str:
-    """How far training is, in a line; of several runs, how many have ended, with a result or without."""
-    share = progress.epochs_done / max(1, progress.epochs_total)
-    text = f"{share:.0%} trained"
-    if progress.runs_done and progress.runs_total > 1:
-        text += f", {progress.runs_done} of {progress.runs_total} runs have ended"
-    if 0 < share < 1:
-        text += f", {clock(progress.seconds * (1 - share) / share)} left"
-    return text
+    """How far training is, in a line: runs that ended, epochs, and from these runs per hour and the time left.
+
+    A pack's runs end together, so runs per hour count each epoch as its share of a run.
+    """
+    done, total = progress.epochs_done, progress.epochs_total
+    parts = [f"{done:,} of {total:,} epochs"] if total else []
+    if progress.runs_total > 1:
+        parts.insert(0, f"{progress.runs_done:,} of {progress.runs_total:,} runs ended")
+    if 0 < done < total and progress.seconds > 0:
+        share = done / total
+        per_hour = 3600 * progress.runs_total * share / progress.seconds
+        parts += [f"{_rate(per_hour)} runs/h", f"{clock(progress.seconds * (1 - share) / share)} left"]
+    return ", ".join(parts)
+
+
+def _rate(per_hour: float) -> str:
+    return f"{per_hour:,.0f}" if per_hour >= 10 else f"{per_hour:.2g}"
 
 
 def clock(seconds: float) -> str:

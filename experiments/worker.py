@@ -19,7 +19,7 @@ from experiments.database import Document, connect
 from experiments.errors import UserError
 from experiments.logs import RunLogs
 from experiments.options import WorkerOptions
-from experiments.progress import clock, training_progress
+from experiments.progress import ProgressLine, clock, training_progress
 from experiments.records import Records
 from experiments.sources import commit_of
 from experiments.supervisor import LEADER_FAILED, Stop
@@ -28,8 +28,8 @@ from walking_noise import Failure, Progress, Result, Stopped, default_pack_size,
 LEADER_FIELDS = (
     "batch_id", "config", "execution", "git", "slurm", "seml.output_file", "seml.source_files", "seml.working_dir",
 )  # fmt: skip
-TELL_SECONDS, TELL_SHARE = 30.0, 0.05
-"""Two lines of progress in the logs are at least so much time and such a share of the training apart."""
+TELL_SECONDS, TELL_SHARE = 60.0, 0.05
+"""Two lines of progress in the runs' own logs are at least so much time and such a share of the training apart."""
 
 log = logging.getLogger(__name__)
 
@@ -100,6 +100,7 @@ class Worker:
         self.records = Records(claims, self.logs, {candidate.id for candidate in chosen}, commit_of(leader))
         self.logs.open(self.records.unfinished)
         self._in_slurm = "array_id" in leader.get("execution", {})
+        self._line = ProgressLine()
         self._told_at, self._told = time.monotonic(), 0.0
         self._exit_code = 0
 
@@ -123,6 +124,7 @@ class Worker:
         except Stopped:
             self._give_back()
         finally:
+            self._line.end()
             self.records.flush()
         log.info(
             "%d of %d runs finished in %s, of which the records took %.1f s",
@@ -139,14 +141,15 @@ class Worker:
         text = _in_words(outcome)
         self.logs.write([run], text)
         if run == self.leader:
+            self._line.end()
             log.log(logging.ERROR if failed else logging.INFO, "run %d %s", run, text)
             self._exit_code = LEADER_FAILED if failed else 0
 
     def _show(self, progress: Progress) -> None:
         self.records.trained = share = progress.epochs_done / progress.epochs_total
+        self._line.show(training_progress(progress))
         if time.monotonic() > self._told_at + TELL_SECONDS and share >= self._told + TELL_SHARE:
             self._told_at, self._told = time.monotonic(), share
-            log.info(training_progress(progress))
             self.logs.write(self.records.unfinished, training_progress(progress))
 
     def _must_stop(self) -> bool:

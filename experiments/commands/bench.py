@@ -1,4 +1,4 @@
-"""``walking-noise bench``: how fast this device trains."""
+"""``walking-noise bench``: packs against the usual ways of training, and how fast this device trains."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from experiments.errors import UserError
 
 def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
     """Add ``bench``."""
-    text = "measure how fast this device trains and evaluates each kind of pack that the studies have"
+    text = (
+        "measure how much faster this device trains packs than one run at a time, and how fast it trains and "
+        "evaluates each kind of pack that the studies have"
+    )
     bench = commands.add_parser("bench", help=text, description=text)
     bench.add_argument("--models", metavar="MODEL", nargs="+", help="only these, as in model.name; default: all")
     kept = "keep the measurements for `walking-noise plan`, beside those of other devices and models"
@@ -21,17 +24,17 @@ def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
 
 def _run(options: Namespace) -> int:
     from experiments import throughput
-    from experiments.benchmark import STUDIED, device_in_words, measure, measured_device, studied
+    from experiments.benchmarking import benchmark
+    from experiments.benchmarking.rates import STUDIED, measured_device
+    from experiments.benchmarking.record import rounds_file
     from experiments.options import WorkerOptions
     from experiments.user_file import check_writable
-    from walking_noise.capacity import default_device, lanes
+    from walking_noise.capacity import default_device
 
     known = sorted({model for _, model in STUDIED})
     for model in options.models or ():
         if model not in known:
-            raise UserError(
-                f"--models: {model!r} is refused; allowed, as in experiments/benchmark.py: {', '.join(known)}"
-            )
+            raise UserError(f"--models: {model!r} is refused; allowed: {', '.join(known)}")
     if options.file is not None and not options.save:
         raise UserError("--file has no effect without --save")
     file = options.file or throughput.default_file()
@@ -39,15 +42,11 @@ def _run(options: Namespace) -> int:
         throughput.read(file)  # refused now, not after minutes
         check_writable(file)
     device = WorkerOptions.from_environment().device or default_device()
-    print(f"{device_in_words(device)}: {lanes(device)} packs side by side; per run, in packs of the default size:")
-    rates = []
-    for rate in measure(studied(options.models), device):
-        rates.append(rate)
-        step = f"step {rate.step_seconds * 1e6:9,.1f} µs ± {rate.spread / 2:3.0%}"
-        steps = f"{lanes(device) / rate.step_seconds:9,.0f} run steps/s"
-        sample = f"evaluation {rate.sample_seconds * 1e6:7,.2f} µs a sample"
-        print(f"{rate.kind!s:50}  pack of {rate.pack_size:3}  {step}  {steps}  {sample}", flush=True)
+    models = options.models or known
+    record = benchmark.against_peers(device, models)
+    rates = benchmark.rates_by_kind(device, models)
     if options.save:
         throughput.save(file, measured_device(device, rates))
-        print(f"kept in {file}")
+        record.save(rounds_file(file))
+        print(f"kept in {file} and {rounds_file(file)}")
     return 0

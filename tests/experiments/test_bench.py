@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from experiments import benchmark
+from experiments.benchmarking import benchmark, rates, samples
+from experiments.benchmarking.window import Timing
 from experiments.cli import main
 from experiments.errors import UserError
 from experiments.throughput import Device, Kind, Rate, default_file, read, save
@@ -25,9 +26,11 @@ def rate(model: str, seconds: float) -> Rate:
 def test_one_model_is_measured_and_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    monkeypatch.setattr(benchmark, "SECONDS", 0.01)
-    monkeypatch.setattr(benchmark, "ROUNDS", 1)
-    monkeypatch.setattr(benchmark, "STUDIED", (("mnist", "mlp"), ("cifar10", "lenet5")))
+    monkeypatch.setattr(rates, "SECONDS", 0.01)
+    monkeypatch.setattr(rates, "ROUNDS", 1)
+    monkeypatch.setattr(rates, "STUDIED", (("mnist", "mlp"), ("cifar10", "lenet5")))
+    monkeypatch.setattr(benchmark, "TIMING", Timing(rounds=2, seconds=0.01, warm_up=0.0))
+    monkeypatch.setattr(samples, "SAMPLES", {"mnist": (512, 256)})
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("WALKING_NOISE_DEVICE", "cpu")
     with on_cores(1):
@@ -39,21 +42,27 @@ def test_one_model_is_measured_and_kept(
     for measured in device.rates:
         assert measured.pack_size == capacity.CPU_PACK
         assert 1e-6 < measured.sample_seconds < measured.step_seconds < 1
-    assert "mlp with BatchNorm on 1×28×28, batches of 128" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "MLP with BatchNorm on MNIST, noise at point 5, bn2; 100 epochs; random images" in said
+    assert "mlp with BatchNorm on 1×28×28, batches of 128" in said
+    kept = json.loads((default_file().parent / "throughput-rounds.json").read_text())
+    ((compared,), (table,)) = kept["comparisons"], kept["tables"]
+    assert {peer: len(rounds) for peer, rounds in compared["rounds"].items()} == {"a": 2, "b": 2, "c": 2}
+    assert [row["what"] for row in table["rows"][-2:]] == ["(c) against (a)", "(c) against (b)"]
 
 
 @pytest.mark.slow
 def test_the_cores_of_a_cpu_work_at_the_same_time():
-    (config, _) = benchmark.studied(["cnn_s"])
+    (config, _) = rates.studied(["cnn_s"])
     with on_cores(2):
-        (measured,) = benchmark.measure([config], CPU)
-        assert benchmark.measured_device(CPU, [measured]).lanes == 2
+        (measured,) = rates.measure([config], CPU)
+        assert rates.measured_device(CPU, [measured]).lanes == 2
     assert measured.kind == Kind((1, 10, 49), 12, "cnn_s", False, 512)
-    assert measured.pack_size == 1
+    assert measured.pack_size == capacity.trained_together(config, CPU)
 
 
 def test_every_kind_of_the_studies_is_measured():
-    assert len({Kind.of(config) for config in benchmark.studied()}) == 12
+    assert len({Kind.of(config) for config in rates.studied()}) == 12
 
 
 def test_devices_and_kinds_are_kept_beside_each_other(tmp_path: Path):
@@ -91,7 +100,7 @@ def test_where_nothing_can_be_kept_nothing_is_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     (tmp_path / "file").touch()
-    monkeypatch.setattr(benchmark, "measure", None)
+    monkeypatch.setattr(benchmark, "against_peers", None)
     for file in (tmp_path / "file" / "below.json", tmp_path):
         assert main(["bench", "--save", "--file", str(file)]) == 1
         (line,) = capsys.readouterr().err.splitlines()
@@ -101,10 +110,7 @@ def test_where_nothing_can_be_kept_nothing_is_measured(
 
 def test_wrong_use(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["bench", "--models", "resnet"]) == 1
-    assert (
-        capsys.readouterr().err
-        == "walking-noise: --models: 'resnet' is refused; allowed, as in experiments/benchmark.py: cnn_s, lenet5, mlp\n"
-    )
+    assert capsys.readouterr().err == "walking-noise: --models: 'resnet' is refused; allowed: cnn_s, lenet5, mlp\n"
     assert main(["bench", "--file", str(tmp_path / "f.json")]) == 1
     assert capsys.readouterr().err == "walking-noise: --file has no effect without --save\n"
 

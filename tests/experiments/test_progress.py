@@ -39,7 +39,26 @@ def test_clock(seconds: float, text: str):
 
 
 def test_training_progress():
-    assert training_progress(Progress(3, 12, 25, 100, 60.0)) == "25% trained, 3 of 12 runs have ended, 3:00 left"
-    assert training_progress(Progress(0, 12, 0, 100, 1.0)) == "0% trained"
-    assert training_progress(Progress(0, 12, 100, 100, 1.0)) == "100% trained"
-    assert training_progress(Progress(1, 1, 100, 100, 1.0)) == "100% trained"
+    assert (
+        training_progress(Progress(3, 12, 25, 100, 60.0))
+        == "3 of 12 runs ended, 25 of 100 epochs, 180 runs/h, 3:00 left"
+    )
+    assert training_progress(Progress(0, 1, 50, 100, 7200.0)) == "50 of 100 epochs, 0.25 runs/h, 2:00:00 left"
+    assert training_progress(Progress(0, 12, 0, 100, 1.0)) == "0 of 12 runs ended, 0 of 100 epochs"
+    assert training_progress(Progress(0, 12, 100, 100, 1.0)) == "0 of 12 runs ended, 100 of 100 epochs"
+    assert training_progress(Progress(1, 1, 100, 100, 1.0)) == "100 of 100 epochs"
+
+
+def test_training_progress_fits_a_line():
+    largest = Progress(99_999, 635_120, 63_511_999, 190_536_000, 3.6e6)
+    assert len(training_progress(largest)) < 100
+
+
+def test_a_line_a_minute_where_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch):
+    stream, now = io.StringIO(), [0.0]
+    line = ProgressLine(stream)
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    for second in range(0, 180, 10):
+        now[0] = float(second)
+        line.show(f"{second} s")
+    assert stream.getvalue() == "0 s\n60 s\n120 s\n"

@@ -27,7 +27,7 @@ def test_a_run_by_hand_needs_no_database(shell: Shell, tmp_path: Path):
     assert result["epochs"] == 2
     assert "Warning" not in finished.stderr
     assert result["audit"]["inference"]["std_add"][2] == pytest.approx(0.5, rel=0.1)
-    assert "50% trained, 0:0" in finished.stderr
+    assert "1 of 2 epochs, " in finished.stderr
     assert finished.stderr.splitlines()[-1] == f"accuracy {result['accuracy']:.3f} (trained)"
 
 
@@ -36,7 +36,7 @@ def test_a_run_by_hand_that_fails_says_why_in_its_last_line(shell: Shell):
     finished = subprocess.run(command, env=shell.environment, capture_output=True, text=True, timeout=120)
     assert (finished.returncode, finished.stdout) == (1, "")
     assert finished.stderr.splitlines()[-1].startswith("the run failed: data set cifar10")
-    assert "trained" not in finished.stderr
+    assert "epochs" not in finished.stderr
 
 
 @pytest.mark.parametrize(

@@ -7,17 +7,16 @@ the studies' runs walk. On a CPU one process for each core does the same at the 
 
 from __future__ import annotations
 
-import multiprocessing
 import statistics
 import time
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
-from multiprocessing.synchronize import Barrier
 
 import torch
 from torch import Tensor
 
+from experiments.benchmarking.crew import Crew, meet
+from experiments.benchmarking.window import settle
 from experiments.throughput import Device, Kind, Rate
 from walking_noise import RunConfig, Stopped, capacity
 from walking_noise.data import DataSet
@@ -77,16 +76,9 @@ def device_in_words(device: torch.device) -> str:
 
 def measure(configs: Iterable[RunConfig], device: torch.device) -> Iterator[Rate]:
     """The speed of each kind of pack, in turn."""
-    lanes = capacity.lanes(device)
-    if lanes == 1:
-        yield from (_combined(config, device, [_rounds(config, device)]) for config in configs)
-        return
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
-    with ProcessPoolExecutor(lanes, context, initializer=_meet, initargs=(context.Barrier(lanes),)) as executor:
+    with Crew(capacity.lanes(device)) as crew:
         for config in configs:
-            futures = [executor.submit(_rounds, config, device) for _ in range(lanes)]
-            yield _combined(config, device, [future.result() for future in futures])
+            yield _combined(config, device, crew.run(_rounds, config, device))
 
 
 def measured_device(device: torch.device, rates: Iterable[Rate]) -> Device:
@@ -94,19 +86,9 @@ def measured_device(device: torch.device, rates: Iterable[Rate]) -> Device:
     return Device(device_in_words(device), capacity.lanes(device), tuple(rates))
 
 
-_barrier: Barrier | None = None
-
-
-def _meet(barrier: Barrier) -> None:
-    """Let the processes wait for each other, so that each of them takes one of the measurements."""
-    global _barrier
-    _barrier = barrier
-
-
-def _rounds(config: RunConfig, device: torch.device) -> list[tuple[float, float]]:
+def _rounds(place: int, config: RunConfig, device: torch.device) -> list[tuple[float, float]]:
     """Seconds of a step and of an evaluated sample, per run, in each round; the first round warms up."""
-    if _barrier is not None:
-        _barrier.wait()
+    meet()
     size, points = capacity.trained_together(config, device), len(config.points)
     configs = [
         replace(config, seed=run, noise=replace(config.noise, point=(points // 2 + run) % points))
@@ -157,18 +139,14 @@ class _Clock:
         self._started = 0.0
 
     def start(self) -> None:
-        self._settle()
+        settle(self.device)
         self._started = time.perf_counter()
 
     def stop(self) -> float:
-        self._settle()
+        settle(self.device)
         self.seconds += time.perf_counter() - self._started
         self._started = time.perf_counter()
         return self.seconds
-
-    def _settle(self) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
 
 
 def _combined(config: RunConfig, device: torch.device, lanes: list[list[tuple[float, float]]]) -> Rate:
