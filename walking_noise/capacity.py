@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import os
-from functools import cache
-from math import prod
 
 import torch
-from torch import nn
 
 from walking_noise import models
 from walking_noise.config import RunConfig
-from walking_noise.evaluation import BLOCK
+from walking_noise.memory import need
+from walking_noise.passage import BLOCK
 
 CPU_PACK = 16
-"""Networks in a pack on one core: enough to amortise torch's calls, few enough for the caches."""
+"""The most networks in a pack on one core: enough to amortise torch's calls."""
+CPU_ACTIVATIONS = 230e6
+"""Bytes of activations of a mini-batch, over all layers and networks, beyond which a pack on one core gets slower."""
+CPU_EVALUATED = 50e6
+"""As :data:`CPU_ACTIVATIONS`, of a block of samples at inference, where all of it should stay in the caches."""
 CPU_ROUNDS = 4
 """Packs per core that a worker claims on a CPU, so that starting a process is paid by many runs."""
 GPU_PACK_LIMIT = 512
 MEMORY_SHARE = 0.8
 """Share of a GPU's free memory that a pack may plan with."""
-COPIES = 4
-"""Times that activations and parameters are held: value, gradient, noise and work space; Adam's two moments."""
+SET_ASIDE = 2**30
+"""Bytes of it for the data set, for audits and for the work space of libraries."""
 
 
 def default_device() -> torch.device:
@@ -38,16 +40,18 @@ def lanes(device: torch.device) -> int:
 
 
 def trained_together(config: RunConfig, device: torch.device) -> int:
-    """The most networks like this run's that train as one.
-
-    On a CPU a convolution is no faster for many runs than for one, so networks with convolutions train one by one
-    there, each on its core.
-    """
+    """The most networks like this run's that train as one."""
     if device.type == "cpu":
-        return 1 if _has_convolutions(config.model.name, config.data.shape, config.data.classes) else CPU_PACK
-    free, _ = torch.cuda.mem_get_info(device)
-    fitting = int(MEMORY_SHARE * free / bytes_per_run(config))
-    return max(1, min(GPU_PACK_LIMIT, fitting))
+        return _at_once(CPU_PACK, CPU_ACTIVATIONS, config.training.batch_size * _bytes_per_sample(config))
+    return _at_once(GPU_PACK_LIMIT, usable_memory(device), bytes_per_run(config))
+
+
+def evaluated_together(config: RunConfig, device: torch.device) -> int:
+    """The most runs like this one, on networks that are trained, that go through the layers as one."""
+    if device.type == "cpu":
+        return _at_once(CPU_PACK, CPU_EVALUATED, BLOCK * _bytes_per_sample(config))
+    needed = need(config)
+    return _at_once(GPU_PACK_LIMIT, usable_memory(device), needed.network + needed.block)
 
 
 def default_pack_size(config: RunConfig, device: torch.device | None = None) -> int:
@@ -58,27 +62,25 @@ def default_pack_size(config: RunConfig, device: torch.device | None = None) -> 
 
 
 def bytes_per_run(config: RunConfig) -> int:
-    """An estimate of the memory one run of a pack takes on the device, in bytes."""
+    """The memory that one run of a pack takes on a GPU, in bytes.
+
+    The step that is recorded keeps its memory, beside which others, and evaluations, are done.
+    """
+    needed = need(config)
+    return needed.kept + needed.step + max(needed.step, needed.block)
+
+
+def usable_memory(device: torch.device) -> float:
+    """Bytes of a GPU's memory that runs may fill: of what is free, or kept by torch for later, less a margin."""
+    free, _ = torch.cuda.mem_get_info(device)
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return MEMORY_SHARE * (free + kept) - SET_ASIDE
+
+
+def _at_once(most: int, available: float, each: float) -> int:
+    return max(1, min(most, int(available / each)))
+
+
+def _bytes_per_sample(config: RunConfig) -> int:
     model, data = config.model, config.data
-    activations, parameters = _elements(model.name, data.shape, data.classes, model.batch_norm)
-    samples = max(config.training.batch_size, BLOCK)
-    return 4 * COPIES * (samples * activations + parameters)
-
-
-@cache
-def _has_convolutions(model: str, inputs: tuple[int, ...], classes: int) -> bool:
-    with torch.device("meta"):
-        network = models.build(model, inputs, classes, False)
-    return any(isinstance(module, nn.Conv2d) for module in network.modules())
-
-
-@cache
-def _elements(model: str, inputs: tuple[int, ...], classes: int, batch_norm: bool) -> tuple[int, int]:
-    """Activations of one sample, over all layers, and parameters of one network."""
-    activations, x = prod(inputs), torch.zeros(1, *inputs)
-    with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        network = models.build(model, inputs, classes, batch_norm).eval()
-        for layer in network:
-            x = layer(x)
-            activations += x.numel()
-    return activations, sum(parameter.numel() for parameter in network.parameters())
+    return 4 * models.outline(model.name, data.shape, data.classes, model.batch_norm).activations

@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
+from walking_noise import capacity
 from walking_noise.config import RunConfig
 from walking_noise.data import DataSet, validation_blocks
-from walking_noise.noise.audit import Audit, mismatch
-from walking_noise.noise.injection import Injection
+from walking_noise.noise.audit import mismatch
 from walking_noise.pack import Pack
+from walking_noise.passage import BLOCK, Around, Passage
 from walking_noise.points import Inject
 
-BLOCK = 250
-"""Samples evaluated at once. A part of the method: noise at inference is keyed by the block a sample stands in."""
+__all__ = ["BLOCK", "Around", "Evaluation", "audit_failure", "evaluate", "unchanged"]
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,6 @@ class Evaluation:
     audit: dict[str, Any] | None = None
 
 
-Around = Callable[[Inject], Inject]
-"""Given the injection into a block of samples, what happens at the noise points instead."""
-
-
 def unchanged(inject: Inject) -> Inject:
     """The injection and nothing else."""
     return inject
@@ -57,27 +54,48 @@ def evaluate(
     *,
     audited: bool = False,
     around: Around = unchanged,
+    together: int | None = None,
+    check: Callable[[], None] = lambda: None,
 ) -> list[Evaluation]:
-    """Score runs on members of a pack, after ``epoch`` epochs: run i with the weights of ``members[i]``."""
+    """Score runs on members of a pack, after ``epoch`` epochs: run i with the weights of ``members[i]``.
+
+    Up to the noise point where their noise begins, runs on the same member share its activations, and ``around`` sees
+    these once.
+
+    Parameters
+    ----------
+    together
+        The most runs that go through the layers as one; None: as many as suit the device.
+    check
+        Called between batches; may raise to stop.
+    """
     device = data.validation_labels.device
-    noise = Injection(configs, "inference", device)
-    audit = Audit(len(configs[0].points), len(configs)) if audited else None
-    correct = torch.zeros(len(configs), dtype=torch.int64, device=device)
-    nonfinite = torch.zeros(len(configs), dtype=torch.int64, device=device)
+    together = together or capacity.evaluated_together(configs[0], device)
+    counts = torch.zeros(2, len(configs), dtype=torch.int64, device=device)
     pack.eval()
-    state = pack.chosen_state(members)
+    passage = Passage(pack, members, configs, epoch, around=around, audited=audited, together=together)
     for start, x, y in validation_blocks(data, BLOCK, device):
-        inject = noise.at(epoch, start // BLOCK, audit=audit if start == 0 else None)
-        logits = pack.forward_with(state, x.unsqueeze(0), around(inject))
-        finite = logits.isfinite().all(-1)
-        answers = torch.where(finite, logits.argmax(-1), data.constant_answer)
-        correct += (answers == y).sum(1)
-        nonfinite += (~finite).sum(1)
-    samples = len(data.validation_labels)
-    return [
-        Evaluation(right / samples, lost / samples, audit.of(i) if audit else None)
-        for i, (right, lost) in enumerate(zip(correct.tolist(), nonfinite.tolist(), strict=True))
-    ]
+        counted = []
+        for logits in passage.logits(x.unsqueeze(0), start // BLOCK):
+            counted.append(_right_and_lost(logits, y, data.constant_answer))
+            check()
+        counts += torch.cat(counted, 1)
+    samples, audits = len(data.validation_labels), passage.audits() if audited else {}
+    found = {
+        run: Evaluation(right / samples, lost / samples, audits.get(run))
+        for run, right, lost in zip(passage.runs, *counts.tolist(), strict=True)
+    }
+    return [found[run] for run in range(len(configs))]
+
+
+def _right_and_lost(logits: Tensor, labels: Tensor, constant_answer: int) -> Tensor:
+    """The numbers, ``(2, R)``, of samples answered correctly, and of those with logits that are not finite.
+
+    ``logits`` are (R, B, classes), ``labels`` (B,).
+    """
+    lost = (logits * 0).sum(-1) != 0
+    answers = torch.where(lost, constant_answer, logits.argmax(-1))
+    return torch.stack([answers == labels, lost]).sum(-1)
 
 
 def audit_failure(evaluation: Evaluation, config: RunConfig) -> str | None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from walking_noise.config import RunConfig
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -44,14 +47,41 @@ def trainings(configs: Sequence[RunConfig]) -> list[Training]:
 
 
 def packs(configs: Sequence[RunConfig], together: dict[str, int], lanes: int) -> Iterator[list[Training]]:
-    """Split runs into packs of at most ``together[pack key]`` trainings, spread over the lanes."""
+    """Split runs into packs of at most ``together[pack key]`` trainings, spread over the lanes.
+
+    Trainings of one seed see the same mini-batches: a pack holds as many of each of its seeds, one seed after the
+    other, so that they share them. Those with noise at the same point stand together.
+    """
     by_key: dict[str, list[Training]] = {}
     for training in trainings(configs):
         by_key.setdefault(training.config.pack_key, []).append(training)
     for key, members in by_key.items():
         size = min(together[key], -(-len(members) // lanes))
-        for start in range(0, len(members), size):
-            yield members[start : start + size]
+        by_length: dict[int, list[list[Training]]] = {}
+        for part in _parts_of_one_seed(members, size):
+            by_length.setdefault(len(part), []).append(part)
+        for length, parts in sorted(by_length.items(), reverse=True):
+            for several in _evenly(parts, size // length):
+                yield [training for part in several for training in part]
+
+
+def _parts_of_one_seed(members: Sequence[Training], size: int) -> Iterator[list[Training]]:
+    by_seed: dict[int, list[Training]] = {}
+    for training in members:
+        by_seed.setdefault(training.config.seed, []).append(training)
+    for of_seed in by_seed.values():
+        yield from _evenly(sorted(of_seed, key=_first_noisy_point), size)
+
+
+def _first_noisy_point(training: Training) -> int:
+    return next((point for point, level in enumerate(training.config.levels) if max(level) > 0), -1)
+
+
+def _evenly(things: Sequence[T], size: int) -> Iterator[list[T]]:
+    """Split into as few parts of at most ``size`` as there must be, which differ in length by one at most."""
+    parts = -(-len(things) // size)
+    for part in range(parts):
+        yield list(things[len(things) * part // parts : len(things) * (part + 1) // parts])
 
 
 def _keeping(training: RunConfig, run: RunConfig) -> RunConfig:

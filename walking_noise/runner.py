@@ -13,9 +13,10 @@ import torch
 from walking_noise import capacity
 from walking_noise.config import RunConfig
 from walking_noise.errors import RunsFailed, Stopped, refused
-from walking_noise.job import Event, Job, Outcome, RunEnded
+from walking_noise.job import Event, Job, RunEnded
 from walking_noise.lanes import run_in_lanes
 from walking_noise.networks import why_unusable
+from walking_noise.pack_run import Outcome
 from walking_noise.packing import Training, packs
 from walking_noise.results import Failure, Result
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tests.walking_noise.running import HERE, numbers, outcomes, run
-from walking_noise import Failure, Result, RunConfig, RunsFailed, job, train
+from walking_noise import Failure, Result, RunConfig, RunsFailed, pack_run, train
 from walking_noise.data import DataSet
 from walking_noise.networks import Networks, read_network
 from walking_noise.training import Trained, train_pack
@@ -68,7 +68,7 @@ def test_a_run_without_a_wish_keeps_no_noisy_network(tmp_path: Path) -> None:
 
 def test_a_kept_network_is_not_trained_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (first,) = train([kept(**NOISE)], networks=tmp_path, **HERE)
-    monkeypatch.setattr(job, "train_pack", pytest.fail)
+    monkeypatch.setattr(pack_run, "train_pack", pytest.fail)
     (again,) = train([kept(**NOISE)], networks=tmp_path, **HERE)
     assert numbers(again) == numbers(first)
 
@@ -88,7 +88,7 @@ def test_a_pack_that_is_split_keeps_each_network_once(tmp_path: Path, monkeypatc
             raise ValueError("too much")
         return train_pack(configs, *more, **how)
 
-    monkeypatch.setattr(job, "train_pack", only_alone)
+    monkeypatch.setattr(pack_run, "train_pack", only_alone)
     *ended, failed = outcomes([kept(seed=seed, **NOISE) for seed in range(3)], networks=tmp_path)
     assert isinstance(failed, Failure)
     assert names(tmp_path) == {result.network for result in ended if isinstance(result, Result)}
@@ -96,7 +96,7 @@ def test_a_pack_that_is_split_keeps_each_network_once(tmp_path: Path, monkeypatc
 
 
 def test_without_a_folder_it_is_refused_before_any_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(job, "train_pack", pytest.fail)
+    monkeypatch.setattr(pack_run, "train_pack", pytest.fail)
     with pytest.raises(RunsFailed, match=r"the first: training\.keep_network: no folder of networks is given"):
         train([kept(), kept(**NOISE)], **HERE)
 

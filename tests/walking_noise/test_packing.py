@@ -98,5 +98,36 @@ def test_packs_are_spread_over_the_lanes() -> None:
     runs = [run(noise__std=0.1, seed=seed) for seed in range(10)]
     assert [len(members) for members in split(runs, 16, 1)] == [10]
     assert [len(members) for members in split(runs, 16, 2)] == [5, 5]
-    assert [len(members) for members in split(runs, 16, 4)] == [3, 3, 3, 1]
+    assert [len(members) for members in split(runs, 16, 4)] == [2, 3, 2, 3]
     assert split([], 16, 2) == []
+
+
+def seeds_of(members: list[list[int]], runs: list[RunConfig]) -> list[int]:
+    return [runs[training[0]].seed for training in members]
+
+
+def test_a_pack_holds_as_many_of_each_seed_one_seed_after_the_other() -> None:
+    runs = [run(noise__std=0.1 * level, seed=seed) for level in range(1, 8) for seed in range(4)]
+    planned = split(runs, 16, 1)
+    assert [seeds_of(members, runs) for members in planned] == [[0] * 7 + [1] * 7, [2] * 7 + [3] * 7]
+    assert [seeds_of(members, runs) for members in split(runs, 4, 1)] == [
+        [seed] * length for length in (4, 3) for seed in range(4)
+    ]
+
+
+def test_where_a_seed_has_more_runs_than_a_pack_they_stand_by_noise_point() -> None:
+    runs = [
+        run(noise__std=0.1 * level, noise__point=point, seed=seed)
+        for level in (1, 2)
+        for point in (3, 0, 5)
+        for seed in (0, 1)
+    ]
+    planned = split(runs, 2, 1)
+    assert [{(runs[i].seed, runs[i].noise.point) for (i,) in members} for members in planned] == [
+        {(seed, point)} for seed in (0, 1) for point in (0, 3, 5)
+    ]
+
+
+def test_seeds_with_more_runs_than_others_stand_apart() -> None:
+    runs = [run(noise__std=0.1 * level, seed=seed) for seed in range(3) for level in range(1, 3 + (seed == 1))]
+    assert [seeds_of(members, runs) for members in split(runs, 16, 1)] == [[1, 1, 1], [0, 0, 2, 2]]

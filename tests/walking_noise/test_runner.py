@@ -20,7 +20,7 @@ from walking_noise import (
     RunsFailed,
     Stopped,
     WalkingNoiseError,
-    job,
+    pack_run,
     train,
     train_each,
 )
@@ -59,7 +59,7 @@ def test_results_come_in_the_order_asked_and_are_those_of_each_run_alone(pack_si
 def test_what_a_result_tells(few: DataSet) -> None:
     results = train(VARIED, **HERE)
     assert [result.epochs for result in results] == [2] * 7 + [3]
-    assert [result.pack_size for result in results] == [3, 2, 3, 3, 3, 3, 2, 1]
+    assert [result.pack_size for result in results] == [2, 2, 1, 2, 2, 1, 2, 1]
     for result, config in zip(results, VARIED, strict=True):
         assert result.outcome == "trained"
         assert result.points == [point.name for point in config.points]
@@ -113,7 +113,7 @@ def faulty(monkeypatch: pytest.MonkeyPatch) -> dict[int, Exception]:
                 raise faults[config.seed]
         return trained
 
-    monkeypatch.setattr(job, "train_pack", with_faults)
+    monkeypatch.setattr(pack_run, "train_pack", with_faults)
     return faults
 
 
@@ -160,7 +160,7 @@ def test_a_pack_that_does_not_fit_is_halved(fitting: int, monkeypatch: pytest.Mo
 
     configs = [run(noise__std=0.5, seed=seed) for seed in range(8)]
     alone = [numbers(result) for result in train(configs, pack_size=1, **HERE)]
-    monkeypatch.setattr(job, "train_pack", of_little_memory)
+    monkeypatch.setattr(pack_run, "train_pack", of_little_memory)
     found = outcomes(configs)
     assert [numbers(outcome) for outcome in found] == alone
     assert sizes[:2] == [8, 4]
@@ -177,7 +177,7 @@ def test_a_shared_training_that_fails_is_tried_again(monkeypatch: pytest.MonkeyP
             raise RuntimeError("a passing fault")
         return train_pack(configs, *more, **how)
 
-    monkeypatch.setattr(job, "train_pack", fails_once)
+    monkeypatch.setattr(pack_run, "train_pack", fails_once)
     assert {type(outcome) for outcome in outcomes(GRID[:6])} == {Result}
 
 
@@ -185,7 +185,7 @@ def test_a_shared_training_that_keeps_failing_is_named_by_all_who_need_it(monkey
     def fails(*more: Any, **how: Any) -> list[Trained]:
         raise RuntimeError("a lasting fault")
 
-    monkeypatch.setattr(job, "train_pack", fails)
+    monkeypatch.setattr(pack_run, "train_pack", fails)
     shared = [run(), run(noise__std=0.5, noise__in_training=False)]
     network = f"the network that 2 runs share (training key {shared[0].training_key})"
     assert [cast(Failure, outcome).error for outcome in outcomes(shared)] == [

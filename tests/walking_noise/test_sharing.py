@@ -13,7 +13,7 @@ from tests.walking_noise.running import GRID, HERE, numbers, run
 from walking_noise import (
     Progress,
     RunConfig,
-    job,
+    pack_run,
     train,
 )
 from walking_noise.data import DataSet
@@ -35,7 +35,7 @@ def trained_packs(monkeypatch: pytest.MonkeyPatch) -> list[list[RunConfig]]:
         packs.append(list(configs))
         return train_pack(configs, *more, **how)
 
-    monkeypatch.setattr(job, "train_pack", counted)
+    monkeypatch.setattr(pack_run, "train_pack", counted)
     return packs
 
 

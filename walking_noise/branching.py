@@ -1,0 +1,86 @@
+"""Which runs go which part of their way through the networks together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from walking_noise.config import RunConfig
+
+
+@dataclass(frozen=True)
+class Branch:
+    """Runs that go from a noise point to the end of their networks together.
+
+    Attributes
+    ----------
+    point
+        Up to there their activations are those of their members without noise.
+    runs
+        By their index.
+    """
+
+    point: int
+    runs: tuple[int, ...]
+
+
+def branches(
+    members: Sequence[int],
+    configs: Sequence[RunConfig],
+    together: int | None = None,
+    start: Callable[[int], int] = lambda point: point,
+) -> list[Branch]:
+    """Where runs leave the way that they share with others on their member, in the order of the points.
+
+    A run leaves where its noise begins, or where no other run is left on its member.
+
+    Parameters
+    ----------
+    members
+        The member each run stands on.
+    together
+        The most runs that go on as one; None: all that leave at one point.
+    start
+        The latest noise point at or before a given one from which a network can be resumed.
+    """
+    on_member: dict[int, list[int]] = {}
+    for run, member in enumerate(members):
+        on_member.setdefault(member, []).append(run)
+    leaving: dict[int, list[list[int]]] = {}
+    for runs in on_member.values():
+        begins = {run: start(_first_noisy(configs[run])) for run in runs}
+        last_shared = sorted(begins.values())[-2] if len(runs) > 1 else 0
+        at_point: dict[int, list[int]] = {}
+        for run in runs:
+            at_point.setdefault(min(begins[run], last_shared), []).append(run)
+        for point, of_member in at_point.items():
+            leaving.setdefault(point, []).append(of_member)
+    return [
+        Branch(point, tuple(runs))
+        for point in sorted(leaving)
+        for runs in _grouped(leaving[point], together or len(members))
+    ]
+
+
+def _first_noisy(config: RunConfig) -> int:
+    """The first noise point where something is injected; the last point if nothing is."""
+    levels = config.levels
+    return next((point for point, level in enumerate(levels) if max(level) > 0), len(levels) - 1)
+
+
+def _grouped(of_members: Iterable[list[int]], together: int) -> Iterator[list[int]]:
+    """Groups of one member where its runs fill half of one, so that its weights are at hand once; else mixed ones."""
+    few: list[int] = []
+    for runs in of_members:
+        if 2 * len(runs) < together:
+            few += runs
+        else:
+            yield from _cut(runs, together)
+    yield from _cut(few, together)
+
+
+def _cut(runs: list[int], most: int) -> Iterator[list[int]]:
+    """As few parts of at most that many as there can be, of about the same size."""
+    parts = -(-len(runs) // most)
+    for part in range(parts):
+        yield runs[part * len(runs) // parts : (part + 1) * len(runs) // parts]
