@@ -1,8 +1,9 @@
 """Measuring how fast this device trains and evaluates a kind of pack.
 
 The inputs are random and of the right shape; of the data sets only the shapes count, so that none has to be there, and
-augmentation is not measured. Every run has both terms of noise at one point, the next run at the next point: most of
-the studies' runs walk. On a CPU one process for each core does the same at the same time, as workers do.
+augmentation is not measured. A pack is as most of the studies make them: runs of one seed with noise at one point, as
+many as there are levels, then at the next; here both terms of noise. On a CPU one process for each core does the same at
+the same time, as workers do.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ STUDIED = (
 """Models and data sets whose packs differ; Fashion-MNIST is as MNIST, SVHN as CIFAR-10."""
 BATCH_SIZES = {"gsc": 512}
 """Of training, where it is not the default."""
+LEVELS = 41
+"""Of a walking study, at each point."""
 ROUNDS = 3
 STEPS = 16
 """Training steps of an epoch here."""
@@ -91,7 +94,7 @@ def _rounds(place: int, config: RunConfig, device: torch.device) -> list[tuple[f
     meet()
     size, points = capacity.trained_together(config, device), len(config.points)
     configs = [
-        replace(config, seed=run, noise=replace(config.noise, point=(points // 2 + run) % points))
+        replace(config, noise=replace(config.noise, point=(points // 2 + run // LEVELS) % points))
         for run in range(size)
     ]
     data = _random_data(config).to(device)
