@@ -34,7 +34,8 @@ lint: install  ## check style, format and types
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-bench: install  ## measure what tests/benchmarks measures
+bench: install  ## packs against their peers, then what tests/benchmarks measures
+	$(BIN)/walking-noise bench
 	$(BIN)/pytest tests/benchmarks --override-ini python_files='bench_*.py' --override-ini timeout=0 --capture=no $(ARGS)
 
 lock: | $(UV)  ## pin the newest versions pyproject.toml allows

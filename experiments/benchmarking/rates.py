@@ -2,8 +2,8 @@
 
 The inputs are random and of the right shape; of the data sets only the shapes count, so that none has to be there, and
 augmentation is not measured. A pack is as most of the studies make them: runs of one seed with noise at one point, as
-many as there are levels, then at the next; here both terms of noise. On a CPU one process for each core does the same at
-the same time, as workers do.
+many as there are levels, then at the next; here both terms of noise. On a CPU one process for each core does the same
+at the same time, as workers do.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ def do(what: str, configs: Sequence[RunConfig]) -> None:
     if what == "train":
         training.step(torch.rand(runs, batch, *shape), torch.zeros(runs, batch, dtype=torch.int64))
     else:
-        evaluate(training.pack, range(runs), configs, data, 1)
+        evaluate(training.pack, range(runs), configs, data, 1, together=runs)
 
 
 def most_held() -> int:

@@ -46,14 +46,15 @@ def test_a_linear_layer_is_counted_by_hand() -> None:
     assert counted.block >= 4 * BLOCK * 3 * 784  # an input, its noise, and their sum
 
 
-@pytest.mark.parametrize("name", ["residual", "patch_transformer"])
-def test_a_model_never_seen_is_counted_too(name: str) -> None:
+@pytest.mark.parametrize(("name", "batch_norm"), [("residual", True), ("patch_transformer", False)])
+def test_a_model_never_seen_is_counted_too(name: str, batch_norm: bool) -> None:
     with new_models():
-        config = run(**{"model.name": name})
+        config = run(**{"model.name": name, "model.batch_norm": batch_norm})
         parameters = sum(parameter.numel() for parameter in initialised(config).parameters())
-        counted = need(config)
+        counted, points = need(config), len(config.points)
     assert counted.kept >= 3 * 4 * parameters
-    assert min(counted.step, counted.block) > 4 * 128 * len(config.points) * 10
+    assert counted.step > 4 * 128 * (784 + 10 * points)
+    assert counted.block > 4 * BLOCK * 3 * 784
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: "-".join(map(str, model.values())))

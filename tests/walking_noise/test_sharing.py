@@ -14,6 +14,7 @@ from walking_noise import (
     Progress,
     RunConfig,
     pack_run,
+    packing,
     train,
 )
 from walking_noise.data import DataSet
@@ -50,6 +51,17 @@ def test_a_grid_of_noise_at_inference_trains_once(trained_packs: list[list[RunCo
     clean = [numbers(results[index]) for index in range(0, 33, 3)]
     assert clean == [clean[0]] * 11
     assert len({result.accuracy for result in results}) > 10
+
+
+@pytest.mark.parametrize("model", ["mlp", "lenet5"])
+def test_a_whole_walking_study_at_inference_is_one_training(model: str) -> None:
+    """All points × 41 levels."""
+    settings: dict[str, Any] = {"model__name": model, "model__batch_norm": True, "noise__in_training": False}
+    points = range(len(run(model__name=model, model__batch_norm=True).points))
+    levels = [10 ** (level / 10) for level in range(-20, 21)]
+    study = [run(noise__point=point, noise__std=std, **settings) for point in points for std in levels]
+    (training,) = packing.trainings(study)
+    assert training.runs == training.inference_only == list(range(len(points) * 41))
 
 
 def test_noise_at_inference_meets_the_trained_network() -> None:
