@@ -54,6 +54,13 @@ def test_packs_of_few_seeds_equal_runs_alone(
                 assert_same(trained, alone[config])
 
 
+def test_a_pack_of_512_equals_runs_alone(fewer_digits: DataSet) -> None:
+    pack = [config for seed in range(4) for config in levels(seed, 3, 128, training__epochs=1)]
+    together = train_pack(pack, fewer_digits, CPU)
+    for member in (0, 1, 127, 128, 300, 511):
+        assert_same(together[member], train_pack([pack[member]], fewer_digits, CPU)[0])
+
+
 @pytest.mark.parametrize(
     ("channels", "filters", "kernel", "stride", "size"),
     [(1, 6, 5, 1, 28), (3, 6, 5, 1, 32), (1, 28, (4, 10), (1, 2), (10, 49)), (3, 7, 3, 2, 17)],
