@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from walking_noise.layers.stacking import for_each, merged, split, stacked
+from walking_noise.layers.stacking import few_at_a_time, for_each, merged, split, stacked
 
 
 class PackedBatchNorm(nn.Module):
@@ -66,10 +66,15 @@ class _Normalise(torch.autograd.Function):
         rows = x.flatten(2)
         values = len(rows) * rows.shape[2]
         mean = _over_images(rows.sum(-1)) / values
-        centred = rows - mean.unsqueeze(1)
-        var = _over_images((torch.linalg.vector_norm(centred, dim=-1) / math.sqrt(values)).square())
+        centred, y, norms = torch.empty_like(rows), torch.empty_like(rows), rows.new_empty(rows.shape[:2])
+        for images in few_at_a_time(rows):
+            torch.sub(rows[images], mean.unsqueeze(1), out=centred[images])
+            torch.linalg.vector_norm(centred[images], dim=-1, out=norms[images])
+        var = _over_images((norms / math.sqrt(values)).square())
         inverse = (var + eps).rsqrt()
-        y = (centred * (weight * inverse).unsqueeze(1)).add_(bias.unsqueeze(1))
+        scale = (weight * inverse).unsqueeze(1)
+        for images in few_at_a_time(rows):
+            torch.mul(centred[images], scale, out=y[images]).add_(bias.unsqueeze(1))
         ctx.save_for_backward(centred, weight, inverse)
         ctx.mark_non_differentiable(mean, var)
         return y.view_as(x), mean, var
@@ -81,11 +86,17 @@ class _Normalise(torch.autograd.Function):
         centred, weight, inverse = ctx.saved_tensors
         rows = gradient.flatten(2)
         values = len(rows) * rows.shape[2]
-        product = rows * centred
-        along_bias, along_centred = _over_images(rows.sum(-1)), _over_images(product.sum(-1))
-        torch.addcmul(rows, centred, (-along_centred * inverse.square() / values).unsqueeze(1), out=product)
-        product.sub_((along_bias / values).unsqueeze(1)).mul_((weight * inverse).unsqueeze(1))
-        return product.view_as(gradient), along_centred * inverse, along_bias, None
+        sums, products = torch.empty(2, *rows.shape[:2], dtype=rows.dtype).unbind(0)
+        for images in few_at_a_time(rows):
+            torch.sum(rows[images], -1, out=sums[images])
+            torch.sum(rows[images] * centred[images], -1, out=products[images])
+        along_bias, along_centred = _over_images(sums), _over_images(products)
+        slope, shift = -along_centred * inverse.square() / values, along_bias / values
+        passed = torch.empty_like(rows)
+        for images in few_at_a_time(rows):
+            part = torch.addcmul(rows[images], centred[images], slope.unsqueeze(1), out=passed[images])
+            part.sub_(shift.unsqueeze(1)).mul_((weight * inverse).unsqueeze(1))
+        return passed.view_as(gradient), along_centred * inverse, along_bias, None
 
 
 def _over_images(sums: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from walking_noise.layers.stacking import merged, split
+from walking_noise.layers.stacking import few_at_a_time, merged, split
 
 
 class PackedMaxPool2d(nn.Module):
@@ -23,10 +23,8 @@ class PackedMaxPool2d(nn.Module):
         self.window = _pair(layer.kernel_size)
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.device.type != "cpu":
-            pooled: Tensor = self.layer(x.flatten(0, 1)).unflatten(0, x.shape[:2])
-            return pooled
-        y: Tensor = _MaxPool.apply(merged(x), self.window)  # type: ignore[no-untyped-call]
+        y = merged(x)
+        y = _MaxPool.apply(y, self.window) if x.device.type == "cpu" else self.layer(y)  # type: ignore[no-untyped-call]
         return split(y, len(x))
 
     @staticmethod
@@ -45,25 +43,33 @@ class _MaxPool(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, window: tuple[int, int]) -> Tensor:
-        first, *others = (place.contiguous() for place in _places(x, window))
-        y, greater = first, []
-        for place in others:
-            greater.append(torch.gt(place, y, out=torch.empty_like(y)))
-            y = torch.maximum(y, place)
+        y = torch.empty_like(next(_places(x, window)), memory_format=torch.contiguous_format)
+        greater = [torch.empty_like(y) for _ in range(window[0] * window[1] - 1)]
+        for images in few_at_a_time(x):
+            first, *others = _places(x[images], window)
+            largest = y[images].copy_(first)
+            for place, is_greater in zip(others, greater, strict=True):
+                contiguous = place.contiguous()
+                torch.gt(contiguous, largest, out=is_greater[images])
+                torch.maximum(largest, contiguous, out=largest)
         ctx.save_for_backward(*greater)
         ctx.window, ctx.like = window, torch.empty_like(x, device="meta")
         return y
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        left = gradients[0].contiguous()
-        passed = torch.zeros_like(ctx.like, device=left.device)
-        first, *others = _places(passed, ctx.window)
-        for place, greater in zip(reversed(others), reversed(ctx.saved_tensors), strict=True):
-            taken = left * greater
-            left = left - taken
-            place.copy_(taken)
-        first.copy_(left)
+        gradient = gradients[0].contiguous()
+        passed = torch.empty_like(ctx.like, device=gradient.device)
+        for images in few_at_a_time(passed):
+            left, part = gradient[images], passed[images]
+            first, *others = _places(part, ctx.window)
+            if first.numel() * (len(others) + 1) < part.numel():
+                part.zero_()
+            for place, is_greater in zip(reversed(others), reversed(ctx.saved_tensors), strict=True):
+                taken = left * is_greater[images]
+                left = left - taken
+                place.copy_(taken)
+            first.copy_(left)
         return passed, None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -43,3 +43,14 @@ def for_each(members: int, x: Tensor) -> Tensor:
 def aligned(tensor: Tensor) -> Tensor:
     """The same at an address that it could have alone: many operations of a CPU round by where a tensor begins."""
     return tensor if tensor.data_ptr() % 64 == 0 else tensor.clone()
+
+
+CACHED = 2**22
+"""Bytes that stay in the caches of a core from one operation to the next."""
+
+
+def few_at_a_time(images: Tensor) -> Iterator[slice]:
+    """Parts of a tensor ``(B, …)`` along its first dimension, so small that a core computes on each in its cache."""
+    each = max(1, CACHED // (images[0].numel() * images.element_size()))
+    for first in range(0, len(images), each):
+        yield slice(first, first + each)
