@@ -50,12 +50,14 @@ def packs(configs: Sequence[RunConfig], together: dict[str, int], lanes: int) ->
     """Split runs into packs of at most ``together[pack key]`` trainings, spread over the lanes.
 
     Trainings of one seed see the same mini-batches: a pack holds as many of each of its seeds, one seed after the
-    other, so that they share them. Those with noise at the same point stand together.
+    other, so that they share them; those with noise on their input, which share none, train apart. Those with noise at
+    the same point stand together.
     """
-    by_key: dict[str, list[Training]] = {}
+    companies: dict[tuple[str, bool], list[Training]] = {}
     for training in trainings(configs):
-        by_key.setdefault(training.config.pack_key, []).append(training)
-    for key, members in by_key.items():
+        config = training.config
+        companies.setdefault((config.pack_key, _first_noisy_point(config) == 0), []).append(training)
+    for (key, _), members in companies.items():
         size = min(together[key], -(-len(members) // lanes))
         by_length: dict[int, list[list[Training]]] = {}
         for part in _parts_of_one_seed(members, size):
@@ -70,11 +72,12 @@ def _parts_of_one_seed(members: Sequence[Training], size: int) -> Iterator[list[
     for training in members:
         by_seed.setdefault(training.config.seed, []).append(training)
     for of_seed in by_seed.values():
-        yield from _evenly(sorted(of_seed, key=_first_noisy_point), size)
+        yield from _evenly(sorted(of_seed, key=lambda training: _first_noisy_point(training.config)), size)
 
 
-def _first_noisy_point(training: Training) -> int:
-    return next((point for point, level in enumerate(training.config.levels) if max(level) > 0), -1)
+def _first_noisy_point(config: RunConfig) -> int:
+    """Where noise begins in training; -1 if there is none."""
+    return next((point for point, level in enumerate(config.levels) if max(level) > 0), -1)
 
 
 def _evenly(things: Sequence[T], size: int) -> Iterator[list[T]]:

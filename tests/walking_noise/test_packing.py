@@ -119,13 +119,19 @@ def test_where_a_seed_has_more_runs_than_a_pack_they_stand_by_noise_point() -> N
     runs = [
         run(noise__std=0.1 * level, noise__point=point, seed=seed)
         for level in (1, 2)
-        for point in (3, 0, 5)
+        for point in (3, 1, 5)
         for seed in (0, 1)
     ]
     planned = split(runs, 2, 1)
     assert [{(runs[i].seed, runs[i].noise.point) for (i,) in members} for members in planned] == [
-        {(seed, point)} for seed in (0, 1) for point in (0, 3, 5)
+        {(seed, point)} for seed in (0, 1) for point in (1, 3, 5)
     ]
+
+
+def test_runs_with_noise_on_their_input_train_apart() -> None:
+    runs = [run(noise__std=0.1 * level, noise__point=point) for level in (1, 2, 3) for point in (0, 4, "global")]
+    planned = [[runs[training[0]].noise.point for training in members] for members in split(runs, 16, 1)]
+    assert planned == [[0, "global"] * 3, [4, 4, 4]]
 
 
 def test_seeds_with_more_runs_than_others_stand_apart() -> None:
