@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
+from walking_noise.fitting import ran_out_of_memory
 from walking_noise.noise.audit import Audit
 from walking_noise.step import Step
 
@@ -43,8 +45,8 @@ class CudaGraphs:
         current.wait_stream(self.stream)
 
     def record(self, work: Work) -> Work:
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.stream(self.stream), torch.cuda.graph(graph, stream=self.stream):
+        pooled = _graph_in_a_pool()
+        with torch.cuda.stream(self.stream), pooled as (graph, pool), torch.cuda.graph(graph, pool, self.stream):
             work()
         return graph.replay
 
@@ -111,9 +113,35 @@ def replayed(step: Step, batch_size: int, device: torch.device) -> Step | Replay
 def _raise_lack_of_memory(error: BaseException | None) -> None:
     """Ending a recording that failed is an error of its own, behind which the first one is found."""
     while error is not None:
-        if isinstance(error, torch.OutOfMemoryError):
+        if isinstance(error, Exception) and ran_out_of_memory(error):
             raise error from None
         error = error.__context__
+
+
+@contextmanager
+def _graph_in_a_pool() -> Iterator[tuple[torch.cuda.CUDAGraph, Any]]:
+    """A graph to be captured, and the pool for its memory.
+
+    torch leaves the pool of a capture that could not even be ended as one in use, and gives no memory back any more.
+    """
+    graph, pool = torch.cuda.CUDAGraph(), torch.cuda.graph_pool_handle()
+    try:
+        yield graph, pool
+    except Exception:
+        if not _was_ended(graph):
+            for leave in (torch._C._cuda_endAllocateToPool, torch._C._cuda_releasePool):
+                with suppress(RuntimeError):  # it had not begun
+                    leave(torch.cuda.current_device(), pool)
+        raise
+
+
+def _was_ended(graph: torch.cuda.CUDAGraph) -> bool:
+    """Whether the graph releases its pool by itself; before, it does not tell it."""
+    try:
+        graph.pool()
+    except RuntimeError:
+        return False
+    return True
 
 
 @cache

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from walking_noise.capture import replayed
 from walking_noise.config import RunConfig
@@ -57,6 +57,11 @@ class Trained:
 class Trainees:
     """Runs of one pack key that train together, each at an epoch of its own.
 
+    Parameters
+    ----------
+    networks
+        What they start from; None: their own initialisations.
+
     Attributes
     ----------
     places
@@ -65,9 +70,15 @@ class Trainees:
         How many each has done.
     """
 
-    def __init__(self, configs: Sequence[RunConfig], data: DataSet, device: torch.device) -> None:
+    def __init__(
+        self,
+        configs: Sequence[RunConfig],
+        data: DataSet,
+        device: torch.device,
+        networks: Sequence[nn.Sequential] | None = None,
+    ) -> None:
         self.configs, self.data, self.device = list(configs), data, device
-        self.pack = Pack([initialised(config) for config in configs]).to(device)
+        self.pack = Pack(networks or [initialised(config) for config in configs]).to(device)
         self.optimizer = PackedAdam(list(self.pack.parameters()), _weight_bounds(configs, self.pack))
         self.health = Health(len(configs), device)
         self.audit = Audit(len(configs[0].points), len(configs), device)
@@ -145,7 +156,8 @@ class Trainees:
 
     def _chosen(self, members: Sequence[int]) -> Trainees:
         """Some of the members, by themselves, as they are now."""
-        chosen = Trainees([self.configs[member] for member in members], self.data, self.device)
+        alike = [initialised(self.configs[0])] * len(members)
+        chosen = Trainees([self.configs[member] for member in members], self.data, self.device, alike)
         state = self.pack.chosen_state(members)
         for name, tensor in chosen.pack.stacked_state().items():
             tensor.copy_(state[name])

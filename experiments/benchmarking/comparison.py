@@ -15,6 +15,7 @@ from experiments.benchmarking.peers import Peer, run_steps_per_second, usual
 from experiments.benchmarking.samples import RANDOM, samples
 from experiments.benchmarking.window import Timing
 from walking_noise import capacity
+from walking_noise.fitting import ran_out_of_memory
 
 GPU_PACKS = (32, 64, 128, 256, 512)
 Tell = Callable[[str], None]
@@ -88,7 +89,9 @@ def _best_sharing(case: Case, device: torch.device, timing: Timing, tell: Tell) 
         peer = usual("a'", processes, device, cores)
         try:
             rate = _tried(peer, case, device, timing, tell)
-        except torch.OutOfMemoryError:
+        except Exception as error:
+            if not ran_out_of_memory(error):
+                raise
             break
         if rate < fastest:
             break
@@ -104,7 +107,9 @@ def _best_pack(case: Case, device: torch.device, timing: Timing, tell: Tell, siz
     for size in sizes:
         try:
             rates[size] = _tried(Peer("c", 1, size), case, device, timing, tell)
-        except torch.OutOfMemoryError:
+        except Exception as error:
+            if not ran_out_of_memory(error):
+                raise
             break
     if not rates:
         raise torch.OutOfMemoryError(f"no pack of {sizes[0]} runs fits into the memory of {device}")

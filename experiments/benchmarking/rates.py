@@ -104,11 +104,16 @@ def _rounds(place: int, config: RunConfig, device: torch.device) -> list[tuple[f
 
 
 def _step(configs: list[RunConfig], data: DataSet, device: torch.device) -> float:
-    """Seconds of a training step: of those between the first and the last of an epoch."""
-    clock = _Clock(device)
+    """Seconds of a training step: of those between the first and the last of an epoch.
+
+    Not of the first epoch on a GPU, in which the step is recorded.
+    """
+    clock, passed = _Clock(device), 0 if device.type == "cpu" else STEPS
 
     def after_batch() -> None:
         clock.steps += 1
+        if clock.steps <= passed:
+            return
         if clock.steps % STEPS == 1:
             clock.start()
         elif clock.steps % STEPS == 0 and clock.stop() > SECONDS:
@@ -117,7 +122,7 @@ def _step(configs: list[RunConfig], data: DataSet, device: torch.device) -> floa
     try:
         train_pack(configs, data, device, after_batch=after_batch)
     except Stopped:
-        epochs = clock.steps // STEPS
+        epochs = (clock.steps - passed) // STEPS
         return clock.seconds / (epochs * (STEPS - 1))
     raise AssertionError("a million epochs have passed")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from experiments.benchmarking.crew import meet
-from walking_noise import Stopped
+from walking_noise import Stopped, capture
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,8 @@ class Timing:
     warm_up: float = 0.5
 
 
-WARM_UP_STEPS = 3
+WARM_UP_STEPS = 3 + capture.WARM_UP
+"""Enough for a step to be audited, warmed up and recorded, and for some to be replayed."""
 
 
 class Window:

@@ -28,7 +28,7 @@ from experiments.benchmarking.inference import Inference, measure_inference, stu
 from experiments.benchmarking.peers import Peer, run_steps_per_second, usual
 from experiments.benchmarking.table import Goal, Row, Table, comparison_table, inference_table
 from experiments.benchmarking.usual import Noise, plain_network
-from experiments.benchmarking.window import Timing, Window
+from experiments.benchmarking.window import WARM_UP_STEPS, Timing, Window
 from experiments.errors import UserError
 from tests.experiments import crewing
 from tests.experiments.shell import on_cores
@@ -116,7 +116,7 @@ def test_processes_share_a_gpu_until_that_is_slower(told_rates: dict[tuple[str, 
     assert best() == 2
     told_rates.update({("a'", 4): 2.0, ("a'", 8): 3.0})
     assert best() == 8
-    told_rates["a'", 8] = torch.OutOfMemoryError()
+    told_rates["a'", 8] = torch.AcceleratorError("CUDA error: out of memory")
     assert best() == 4
 
 
@@ -225,7 +225,7 @@ def test_it_gives_what_torchvision_reads(name: str, kind: str, data_root: Path, 
 def test_a_window_counts_what_is_warm():
     window = Window(CPU, Timing(seconds=0.0))
     window.timing = Timing(seconds=0.0, warm_up=0.0)
-    for _ in range(3):
+    for _ in range(WARM_UP_STEPS):
         window.step()
     assert window.rate == 0.0
     with pytest.raises(Stopped):
@@ -371,6 +371,7 @@ def test_differing_peers_are_not_timed(monkeypatch: pytest.MonkeyPatch):
 
 @pytest.mark.gpu
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")  # a DataLoader's workers
 def test_the_table_of_a_gpu(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(benchmark, "TIMING", QUICK)
     monkeypatch.setattr(comparison, "GPU_PACKS", (8, 16))

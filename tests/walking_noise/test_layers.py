@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
+from torch.profiler import profile
 
 from walking_noise.layers import (
     MemberByMember,
@@ -223,6 +224,19 @@ def test_the_grouped_convolution_of_gpus_equals_the_loop(name: str) -> None:
     packed = PackedConv2d([layer for layer in layers if isinstance(layer, nn.Conv2d)])
     x = torch.randn(RUNS, SAMPLES, *shape)
     torch.testing.assert_close(split(packed._grouped(x), RUNS), packed(x))
+
+
+def test_on_a_gpu_pooling_copies_nothing_of_what_a_convolution_gave() -> None:
+    """On the meta device the layers are those of a GPU."""
+    with torch.device("meta"):
+        conv, pool = pack_layer(made(lambda: nn.Conv2d(4, 6, 3))), pack_layer(made(lambda: nn.MaxPool2d(2)))
+        x = conv(torch.empty(RUNS, SAMPLES, *IMAGE))
+        with profile(acc_events=True) as done:
+            y = pool(x)
+    assert y.shape == (RUNS, SAMPLES, 6, 3, 3)
+    names = {event.name for event in done.events()}
+    assert "aten::max_pool2d_with_indices" in names
+    assert not names & {"aten::clone", "aten::copy_", "aten::contiguous"}
 
 
 CHAINS: dict[str, tuple[Callable[[], list[nn.Module]], tuple[int, ...]]] = {

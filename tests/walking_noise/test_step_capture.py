@@ -124,9 +124,12 @@ def test_a_step_that_cannot_be_recorded_is_done_as_ever(
     assert line.endswith("could not be recorded: operation not permitted when stream is capturing")
 
 
+@pytest.mark.parametrize("lack", [torch.OutOfMemoryError, torch.AcceleratorError], ids=["torch's", "CUDA's"])
 @pytest.mark.parametrize("hidden", [False, True], ids=["as it is", "behind the error of ending the recording"])
-def test_lack_of_memory_is_an_error(hidden: bool, fewer_digits: DataSet, monkeypatch: pytest.MonkeyPatch) -> None:
-    fault: Exception = torch.OutOfMemoryError("CUDA out of memory")
+def test_lack_of_memory_is_an_error(
+    hidden: bool, lack: type[Exception], fewer_digits: DataSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fault = lack("CUDA out of memory")
     if hidden:
         ending = RuntimeError("capture was invalidated")
         ending.__context__, fault = fault, ending
@@ -134,7 +137,7 @@ def test_lack_of_memory_is_an_error(hidden: bool, fewer_digits: DataSet, monkeyp
         "walking_noise.trainees.replayed",
         lambda step, batch_size, device: Replayed(step, batch_size, Remembered(fault)),
     )
-    with pytest.raises(torch.OutOfMemoryError, match="CUDA out of memory"):
+    with pytest.raises(lack, match="CUDA out of memory"):
         train_pack(runs()[:3], fewer_digits, CPU)
 
 
@@ -208,6 +211,28 @@ def test_recording_moves_nothing(fewer_digits: DataSet) -> None:
 
 
 @pytest.mark.gpu
+def test_after_work_that_cannot_be_recorded_all_is_as_before() -> None:
+    x, graphs = torch.zeros(2**20, device=GPU), CudaGraphs(GPU)
+
+    def work() -> None:
+        x.add_(torch.ones_like(x)).fill_(2)
+
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="captur"):
+            graphs.record(lambda: print(float((x + 1).sum())))
+        torch.cuda.empty_cache()
+    reserved = torch.cuda.memory_reserved()
+    replay = graphs.record(work)
+    assert float(x.sum()) == 0
+    replay()
+    assert float(x.sum()) == 2**21
+    del replay
+    torch.cuda.empty_cache()
+    assert torch.cuda.memory_reserved() <= reserved
+
+
+@pytest.mark.gpu
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode:UserWarning")
 def test_between_its_first_and_its_last_batch_an_epoch_never_waits_for_the_gpu(fewer_digits: DataSet) -> None:
     batches = 0
 
