@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from walking_noise.config import RunConfig
+from walking_noise.packing import evenly
 
 
 @dataclass(frozen=True)
@@ -75,12 +76,5 @@ def _grouped(of_members: Iterable[list[int]], together: int) -> Iterator[list[in
         if 2 * len(runs) < together:
             few += runs
         else:
-            yield from _cut(runs, together)
-    yield from _cut(few, together)
-
-
-def _cut(runs: list[int], most: int) -> Iterator[list[int]]:
-    """As few parts of at most that many as there can be, of about the same size."""
-    parts = -(-len(runs) // most)
-    for part in range(parts):
-        yield runs[part * len(runs) // parts : (part + 1) * len(runs) // parts]
+            yield from evenly(runs, together)
+    yield from evenly(few, together)

@@ -9,6 +9,7 @@ from multiprocessing.connection import Connection
 
 import torch
 
+from walking_noise.attempts import run_pack
 from walking_noise.errors import Stopped
 from walking_noise.job import Job
 from walking_noise.lanes import IDLE
@@ -30,7 +31,7 @@ def main(descriptor: int) -> None:
         while True:
             connection.send(IDLE)
             members, configs = connection.recv()
-            dataclasses.replace(job, configs=configs).run(members, connection.send, check)
+            run_pack(dataclasses.replace(job, configs=configs), members, connection.send, check)
     except (EOFError, ConnectionError, Stopped):
         return
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from walking_noise import models
 from walking_noise.config import RunConfig
@@ -97,13 +96,6 @@ class Pack(nn.Module):
     def chosen_state(self, members: Sequence[int]) -> dict[str, Tensor]:
         """The parameters and buffers ``(len(members), …)`` of chosen members, each as often as it is named."""
         return {name: tensor[list(members)] for name, tensor in self.stacked_state().items()}
-
-    def forward_with(
-        self, state: dict[str, Tensor], x: Tensor, inject: Inject, first: int = 0, last: int | None = None
-    ) -> Tensor:
-        """As the forward pass, with the parameters and buffers that :meth:`chosen_state` gave."""
-        y: Tensor = functional_call(self, state, (x, inject, first, last))
-        return y
 
     def weights(self) -> dict[str, nn.Parameter]:
         """The weights ``(K, …)`` of the conv and linear layers, by layer; no biases, no normalisation."""

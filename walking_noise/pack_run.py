@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import torch
 
@@ -14,18 +13,14 @@ from walking_noise.config import RunConfig
 from walking_noise.errors import Stopped, WalkingNoiseError
 from walking_noise.evaluation import Evaluation, audit_failure, evaluate
 from walking_noise.fitting import ran_out_of_memory
+from walking_noise.job import Job
 from walking_noise.networks import Networks
 from walking_noise.noise.audit import mismatch
 from walking_noise.pack import Pack, initialised
 from walking_noise.packing import Training
 from walking_noise.provenance import provenance
-from walking_noise.results import Failure, Result, result_of
+from walking_noise.results import Failure, Outcome, result_of
 from walking_noise.training import Trained, train_pack
-
-if TYPE_CHECKING:
-    from walking_noise.job import Job
-
-Outcome = Result | Failure
 
 
 def failure_of(error: Exception) -> Failure:

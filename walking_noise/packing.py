@@ -63,7 +63,7 @@ def packs(configs: Sequence[RunConfig], together: dict[str, int], lanes: int) ->
         for part in _parts_of_one_seed(members, size):
             by_length.setdefault(len(part), []).append(part)
         for length, parts in sorted(by_length.items(), reverse=True):
-            for several in _evenly(parts, size // length):
+            for several in evenly(parts, size // length):
                 yield [training for part in several for training in part]
 
 
@@ -72,7 +72,7 @@ def _parts_of_one_seed(members: Sequence[Training], size: int) -> Iterator[list[
     for training in members:
         by_seed.setdefault(training.config.seed, []).append(training)
     for of_seed in by_seed.values():
-        yield from _evenly(sorted(of_seed, key=lambda training: _first_noisy_point(training.config)), size)
+        yield from evenly(sorted(of_seed, key=lambda training: _first_noisy_point(training.config)), size)
 
 
 def _first_noisy_point(config: RunConfig) -> int:
@@ -80,7 +80,7 @@ def _first_noisy_point(config: RunConfig) -> int:
     return next((point for point, level in enumerate(config.levels) if max(level) > 0), -1)
 
 
-def _evenly(things: Sequence[T], size: int) -> Iterator[list[T]]:
+def evenly(things: Sequence[T], size: int) -> Iterator[list[T]]:
     """Split into as few parts of at most ``size`` as there must be, which differ in length by one at most."""
     parts = -(-len(things) // size)
     for part in range(parts):

@@ -86,6 +86,9 @@ class Failure:
     trace: str = ""
 
 
+Outcome = Result | Failure
+
+
 def result_of(
     config: RunConfig,
     trained: Trained,

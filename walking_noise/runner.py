@@ -11,14 +11,14 @@ from typing import TypedDict, Unpack
 import torch
 
 from walking_noise import capacity
+from walking_noise.attempts import run_pack
 from walking_noise.config import RunConfig
 from walking_noise.errors import RunsFailed, Stopped, refused
 from walking_noise.job import Event, Job, RunEnded
 from walking_noise.lanes import run_in_lanes
 from walking_noise.networks import why_unusable
-from walking_noise.pack_run import Outcome
 from walking_noise.packing import Training, packs
-from walking_noise.results import Failure, Result
+from walking_noise.results import Failure, Outcome, Result
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,8 @@ def train(configs: Sequence[RunConfig], **options: Unpack[Options]) -> list[Resu
 
 def train_each(configs: Sequence[RunConfig], **options: Unpack[Options]) -> Iterator[tuple[int, Outcome]]:
     """As :func:`train`, but yield ``(index into configs, outcome)`` as runs end; a failed run is a Failure."""
+    if unknown := options.keys() - Options.__annotations__:
+        raise TypeError(f"unknown option {min(unknown)!r}; options are {', '.join(Options.__annotations__)}")
     keeping = {index for index, config in enumerate(configs) if config.training.keep_network}
     fault = why_unusable(options.get("networks")) if keeping else None
     if fault is not None:
@@ -139,7 +141,7 @@ def _one_after_the_other(
             caller.call(check)
 
         try:
-            job.run(members, emit, check_caller)
+            run_pack(job, members, emit, check_caller)
         except Stopped:
             yield from ended
             raise caller.error or Stopped("training was asked to stop") from None

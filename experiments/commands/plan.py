@@ -30,7 +30,7 @@ def _run(options: Namespace) -> int:
     from experiments.database import DatabaseError
     from experiments.planning import site
     from experiments.planning.grids import find
-    from experiments.planning.plan import count, default_pack_size, numbers, plan
+    from experiments.planning.plan import count, numbers, plan, together_on
     from experiments.planning.table import describe
     from experiments.planning.tally import Tally
     from experiments.progress import ProgressLine
@@ -57,7 +57,7 @@ def _run(options: Namespace) -> int:
     rows = plan([outcome for outcome in outcomes if isinstance(outcome, Tally)], present)
     known = options.max_array_size or site.max_array_size()
     array_size = known or site.USUAL_ARRAY_SIZE
-    pack_size = default_pack_size(devices[0] if devices else None)
+    pack_size = together_on(devices[0] if devices else None)
     if options.json is not None:
         write_whole(options.json, json.dumps(numbers(rows, devices, pack_size), indent=1))
     for text in describe(rows, options.collection, array_size, known is not None, devices, pack_size):

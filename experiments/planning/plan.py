@@ -121,7 +121,7 @@ def count(paths: Sequence[Path], show: Callable[[str], None]) -> Iterator[Tally 
         executor.shutdown(cancel_futures=True)
 
 
-def default_pack_size(device: Device | None) -> Callable[[RunConfig], int]:
+def together_on(device: Device | None) -> Callable[[RunConfig], int]:
     """The networks that train as one: on a measured device, or else on the one that is here."""
     here = torch.device(capacity.default_device())
 

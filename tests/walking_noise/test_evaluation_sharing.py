@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.func import functional_call
 
 from tests.walking_noise.parts import new_models
 from walking_noise import RunConfig
@@ -74,7 +75,7 @@ def whole_way(pack: Pack, member: int, config: RunConfig, data: DataSet) -> tupl
     state, logits = pack.eval().chosen_state([member]), []
     for start, x, _ in validation_blocks(data, BLOCK):
         inject = noise.at(1, start // BLOCK, audit=None if start else audit)
-        logits.append(pack.forward_with(state, x.unsqueeze(0), inject))
+        logits.append(functional_call(pack, state, (x.unsqueeze(0), inject)))
     return torch.cat(logits, 1), audit.of(0)
 
 

@@ -76,6 +76,11 @@ def test_no_runs_have_no_results() -> None:
     assert train([], **HERE) == []
 
 
+def test_an_option_that_is_unknown_is_refused() -> None:
+    with pytest.raises(TypeError, match="unknown option 'pack_sise'; options are device, data_root, pack_size"):
+        train([RunConfig()], pack_sise=3, **HERE)  # type: ignore[call-arg]
+
+
 @pytest.mark.parametrize("how", [{"pack_size": -1}, {"pack_size": 0}, {"lanes": -1}, {"lanes": 0}])
 def test_sizes_that_make_no_sense_are_refused(how: dict[str, int]) -> None:
     ((name, value),) = how.items()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import Tensor
+from torch.func import functional_call
 
 from walking_noise import RunConfig
 from walking_noise.pack import Pack, initialised
@@ -34,7 +35,7 @@ def test_it_is_the_pack_of_the_members_named(pack: Pack, members: list[int], cop
     assert all(torch.equal(tensor, state[name]) for name, tensor in standing.stacked_state().items())
     x = torch.rand(len(members), 5, 1, 28, 28)
     with torch.no_grad():
-        assert torch.equal(standing(x, nothing), pack.forward_with(state, x, nothing))
+        assert torch.equal(standing(x, nothing), functional_call(pack, state, (x, nothing)))
     assert copies_weights(members) == copied
     for seen, weight in zip(standing.parameters(), pack.parameters(), strict=True):
         assert (seen.untyped_storage().data_ptr() == weight.untyped_storage().data_ptr()) != copied
