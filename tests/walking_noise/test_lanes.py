@@ -320,7 +320,7 @@ def test_a_stop_ends_a_process_at_once(processes: list[lanes._Lane]) -> None:
     begun.append(time.monotonic())
     with pytest.raises(Stopped):
         list(events)
-    assert time.monotonic() - begun[0] < 2
+    assert time.monotonic() - begun[0] < 10
     assert list(map(is_over, processes)) == [True]
 
 

@@ -253,7 +253,7 @@ def test_a_stop_is_heeded_between_batches(few: DataSet) -> None:
     with pytest.raises(Stopped):
         next(finished)
     assert polls == 8
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 10
 
 
 def test_a_stop_before_the_first_batch() -> None:
