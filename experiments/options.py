@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import torch
 
 from experiments.errors import UserError
+from walking_noise import ConfigError
+from walking_noise.capacity import device_called
 
 PREFIX = "WALKING_NOISE_"
 
@@ -50,8 +52,6 @@ class WorkerOptions:
 
 def _device(name: str) -> torch.device:
     try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError):
+        return device_called(name)
+    except ConfigError:
         raise UserError(f"{PREFIX}DEVICE: {name!r} is refused; there is no such device here") from None
-    return device

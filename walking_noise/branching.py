@@ -49,7 +49,7 @@ def branches(
         on_member.setdefault(member, []).append(run)
     leaving: dict[int, list[list[int]]] = {}
     for runs in on_member.values():
-        begins = {run: start(_first_noisy(configs[run])) for run in runs}
+        begins = {run: start(_leaves(configs[run])) for run in runs}
         last_shared = sorted(begins.values())[-2] if len(runs) > 1 else 0
         at_point: dict[int, list[int]] = {}
         for run in runs:
@@ -63,10 +63,10 @@ def branches(
     ]
 
 
-def _first_noisy(config: RunConfig) -> int:
-    """The first noise point where something is injected; the last point if nothing is."""
-    levels = config.levels
-    return next((point for point, level in enumerate(levels) if max(level) > 0), len(levels) - 1)
+def _leaves(config: RunConfig) -> int:
+    """Where its noise begins; the last point if nothing is injected."""
+    point = config.first_noisy_point
+    return len(config.points) - 1 if point is None else point
 
 
 def _grouped(of_members: Iterable[list[int]], together: int) -> Iterator[list[int]]:

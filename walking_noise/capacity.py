@@ -8,6 +8,7 @@ import torch
 
 from walking_noise import models
 from walking_noise.config import RunConfig
+from walking_noise.errors import refused
 from walking_noise.memory import need
 from walking_noise.passage import BLOCK
 
@@ -29,6 +30,22 @@ SET_ASIDE = 2**30
 def default_device() -> torch.device:
     """A GPU if torch sees one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def device_called(name: torch.device | str) -> torch.device:
+    """The device of that name.
+
+    Raises
+    ------
+    ConfigError
+        There is none here.
+    """
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError):
+        raise refused("device", name, "there is no such device here") from None
+    return device
 
 
 def lanes(device: torch.device) -> int:

@@ -53,31 +53,34 @@ def packs(configs: Sequence[RunConfig], together: dict[str, int], lanes: int) ->
     other, so that they share them; those with noise on their input, which share none, train apart. Those with noise at
     the same point stand together.
     """
-    companies: dict[tuple[str, bool], list[Training]] = {}
+    companies: dict[tuple[str, bool], dict[int, list[Training]]] = {}
     for training in trainings(configs):
-        config = training.config
-        companies.setdefault((config.pack_key, _first_noisy_point(config) == 0), []).append(training)
-    for (key, _), members in companies.items():
-        size = min(together[key], -(-len(members) // lanes))
-        by_length: dict[int, list[list[Training]]] = {}
-        for part in _parts_of_one_seed(members, size):
+        company = companies.setdefault(company_of(training.config), {})
+        company.setdefault(training.config.seed, []).append(training)
+    for (key, _), of_seeds in companies.items():
+        size = min(together[key], -(-sum(map(len, of_seeds.values())) // lanes))
+        yield from in_packs([sorted(of_seed, key=_first_noisy) for of_seed in of_seeds.values()], size)
+
+
+def company_of(config: RunConfig) -> tuple[str, bool]:
+    """Equal for runs that may train in one pack: their pack key, and whether their input is noisy in training."""
+    return config.pack_key, config.noisy_training and config.first_noisy_point == 0
+
+
+def in_packs(of_seeds: Sequence[Sequence[T]], size: int) -> Iterator[list[T]]:
+    """Packs of at most ``size`` of one company: parts of one seed, and where they are short several of equal length."""
+    by_length: dict[int, list[list[T]]] = {}
+    for of_seed in of_seeds:
+        for part in evenly(of_seed, size):
             by_length.setdefault(len(part), []).append(part)
-        for length, parts in sorted(by_length.items(), reverse=True):
-            for several in evenly(parts, size // length):
-                yield [training for part in several for training in part]
+    for length, parts in sorted(by_length.items(), reverse=True):
+        for several in evenly(parts, size // length):
+            yield [member for part in several for member in part]
 
 
-def _parts_of_one_seed(members: Sequence[Training], size: int) -> Iterator[list[Training]]:
-    by_seed: dict[int, list[Training]] = {}
-    for training in members:
-        by_seed.setdefault(training.config.seed, []).append(training)
-    for of_seed in by_seed.values():
-        yield from evenly(sorted(of_seed, key=lambda training: _first_noisy_point(training.config)), size)
-
-
-def _first_noisy_point(config: RunConfig) -> int:
-    """Where noise begins in training; -1 if there is none."""
-    return next((point for point, level in enumerate(config.levels) if max(level) > 0), -1)
+def _first_noisy(training: Training) -> int:
+    point = training.config.first_noisy_point
+    return -1 if point is None else point
 
 
 def evenly(things: Sequence[T], size: int) -> Iterator[list[T]]:

@@ -94,7 +94,7 @@ def train_each(configs: Sequence[RunConfig], **options: Unpack[Options]) -> Iter
 
 
 def _train_each(configs: Sequence[RunConfig], options: Options) -> Iterator[tuple[int, Outcome]]:
-    device = torch.device(options.get("device") or capacity.default_device())
+    device = capacity.device_called(options.get("device") or capacity.default_device())
     lanes = _at_least_one("lanes", options.get("lanes")) or capacity.lanes(device)
     pack_size, stop = _at_least_one("pack_size", options.get("pack_size")), options.get("stop")
     kinds = {config.pack_key: config for config in configs}

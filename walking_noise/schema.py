@@ -162,6 +162,11 @@ class RunSettings:
         return tuple(at(point) for point in self.points)
 
     @property
+    def first_noisy_point(self) -> int | None:
+        """Where noise begins; None without noise."""
+        return next((point for point, pair in enumerate(self.levels) if max(pair) > 0), None)
+
+    @property
     def noisy(self) -> bool:
         """Whether any level is above zero."""
         return any(level > 0 for pair in self.levels for level in pair)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from experiments.planning.tally import Planned
 from experiments.throughput import Device, Kind
 from walking_noise import RunConfig
+from walking_noise.packing import in_packs
 from walking_noise.training import LAST_EPOCHS
 
 SAMPLES = {
@@ -36,12 +37,19 @@ class Demand:
         Those of them that are evaluated after every epoch.
     passes
         Different runs with noise at inference only, one pass over the validation set each.
+    companies
+        Of the networks that may train beside each other, how many each seed has.
     """
 
     config: RunConfig
     trainings: int
     curves: int
     passes: int
+    companies: tuple[tuple[int, ...], ...] = ()
+
+    def packs(self, size: int) -> int:
+        """Packs of at most so many networks."""
+        return sum(len(list(in_packs([range(count) for count in seeds], size))) for seeds in self.companies)
 
     def seconds(self, device: Device) -> float | None:
         """The time that all of it takes a device; None if it was not measured, or the data set's size is not known."""
@@ -59,12 +67,21 @@ def demands(documents: Iterable[Planned], kinds: Mapping[str, RunConfig]) -> lis
     """What runs take, equal ones once and shared networks once, by pack key in the order of their first run."""
     networks: dict[str, dict[str, bool]] = {}
     passes: dict[str, set[str]] = {}
+    companies: dict[str, dict[tuple[str, bool], dict[int, set[str]]]] = {}
     for planned in documents:
+        of_seeds = companies.setdefault(planned.pack, {}).setdefault(planned.company, {})
+        of_seeds.setdefault(planned.seed, set()).add(planned.network)
         curve = networks.setdefault(planned.pack, {})
         curve[planned.network] = curve.get(planned.network, False) or planned.curve
         if planned.inference_only:
             passes.setdefault(planned.pack, set()).add(planned.run)
     return [
-        Demand(kinds[pack], len(curve), sum(curve.values()), len(passes.get(pack, ())))
+        Demand(
+            kinds[pack],
+            len(curve),
+            sum(curve.values()),
+            len(passes.get(pack, ())),
+            tuple(tuple(map(len, of_seeds.values())) for of_seeds in companies[pack].values()),
+        )
         for pack, curve in networks.items()
     ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import multiprocessing
 import os
 import signal
@@ -75,7 +74,7 @@ class Row:
 
     def packs(self, pack_size: Callable[[RunConfig], int]) -> int:
         """Packs of the default size."""
-        return sum(math.ceil(demand.trainings / pack_size(demand.config)) for demand in self.demands)
+        return sum(demand.packs(pack_size(demand.config)) for demand in self.demands)
 
     def hours(self, device: Device) -> float | None:
         """What a device needs for all of it; None if a part was not measured."""

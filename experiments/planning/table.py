@@ -69,7 +69,7 @@ def _packs(total: Row, devices: Sequence[Device], pack_size: PackSize) -> list[s
                 f"{config.training.batch_size}",
                 f"{demand.trainings:,}",
                 f"{size}",
-                f"{math.ceil(demand.trainings / size):,}",
+                f"{demand.packs(size):,}",
                 f"{demand.passes:,}",
                 *(_short(None if one is None else one / 3600) for one in seconds),
             ]

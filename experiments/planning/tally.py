@@ -10,14 +10,20 @@ from typing import NamedTuple
 from experiments.planning.grids import GridError, Settings, expand
 from walking_noise import ConfigError, RunConfig
 from walking_noise.canonical import digest
+from walking_noise.packing import company_of
 
 
 class Planned(NamedTuple):
-    """A run as a document would hold it: its keys (:class:`walking_noise.RunConfig`), and what it takes."""
+    """A run as a document would hold it: its keys (:class:`walking_noise.RunConfig`), and what it takes.
+
+    ``company`` is that of its training (:func:`walking_noise.packing.company_of`).
+    """
 
     run: str
     network: str
     pack: str
+    company: tuple[str, bool]
+    seed: int
     inference_only: bool
     curve: bool
 
@@ -66,6 +72,8 @@ def tally(path: Path) -> Tally:
                 config.run_key,
                 config.network_key,
                 config.pack_key,
+                company_of(config),
+                config.seed,
                 config.noisy and not config.noisy_training,
                 config.evaluation.curve,
             )

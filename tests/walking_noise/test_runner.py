@@ -12,6 +12,7 @@ import torch
 
 from tests.walking_noise.running import GRID, HERE, numbers, outcomes, run
 from walking_noise import (
+    ConfigError,
     DataMissing,
     Failure,
     Progress,
@@ -79,6 +80,12 @@ def test_no_runs_have_no_results() -> None:
 def test_an_option_that_is_unknown_is_refused() -> None:
     with pytest.raises(TypeError, match="unknown option 'pack_sise'; options are device, data_root, pack_size"):
         train([RunConfig()], pack_sise=3, **HERE)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99"])
+def test_a_device_that_is_not_here_is_refused(device: str) -> None:
+    with pytest.raises(ConfigError, match=f"device: '{device}' is refused; there is no such device here"):
+        train([RunConfig()], device=device)
 
 
 @pytest.mark.parametrize("how", [{"pack_size": -1}, {"pack_size": 0}, {"lanes": -1}, {"lanes": 0}])

@@ -90,7 +90,7 @@ def test_a_curve_for_one_of_two_equal_runs() -> None:
 
 
 def test_networks_are_trained_once_for_all_calls(tmp_path: Path, trained_packs: list[list[RunConfig]]) -> None:
-    grid = [*GRID[:6], run(noise__std=0.5, model__batch_norm=True)]
+    grid = [*GRID[:6], run(noise__std=0.5, noise__point=3, model__batch_norm=True)]
     first = train(grid, networks=tmp_path, **HERE)
     assert [len(pack) for pack in trained_packs] == [2]
     seen: list[Progress] = []
