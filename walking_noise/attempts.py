@@ -9,8 +9,8 @@ import torch
 
 from walking_noise.determinism import reproducibly
 from walking_noise.errors import ConfigError, DataMissing, Stopped
-from walking_noise.fitting import ran_out_of_memory
 from walking_noise.job import EpochsDone, Event, Job, RunEnded
+from walking_noise.memory_limits import ran_out_of_memory
 from walking_noise.pack_run import PackRun, failure_of
 from walking_noise.packing import Training
 from walking_noise.results import Failure
@@ -27,7 +27,7 @@ def run_pack(job: Job, members: Sequence[Training], emit: Emit, check: Check) ->
     for the memory, those of its kind are no larger than its half.
     ``check`` is called between batches and may raise :class:`Stopped`.
     """
-    if len(members) > job.fitting.most(*_kind(members), len(members)):
+    if len(members) > job.memory_limits.most(*_kind(members), len(members)):
         return _run_halves(job, members, emit, check)
     outcomes = _attempt(job, members, emit, check)
     if isinstance(outcomes, Failure) and len(members) > 1:
@@ -73,7 +73,7 @@ def _attempt(job: Job, members: Sequence[Training], emit: Emit, check: Check) ->
             emit(EpochsDone(-epochs))
         failure = failure_of(error)
     if too_large:
-        job.fitting.halve(*_kind(members), len(members))
+        job.memory_limits.halve(*_kind(members), len(members))
     return failure
 
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from walking_noise.fitting import ran_out_of_memory
+from walking_noise.memory_limits import ran_out_of_memory
 from walking_noise.noise.audit import Audit
 from walking_noise.step import Step
 
@@ -21,7 +21,7 @@ WARM_UP = 3
 Work = Callable[[], None]
 
 
-class Recorder(Protocol):
+class WorkRecorder(Protocol):
     """Records work on tensors that stay where they are."""
 
     def warm_up(self, work: Work) -> None:
@@ -63,7 +63,7 @@ class Replayed:
         Samples in a whole batch.
     """
 
-    def __init__(self, step: Step, batch_size: int, recorder: Recorder) -> None:
+    def __init__(self, step: Step, batch_size: int, recorder: WorkRecorder) -> None:
         self.step, self.batch_size, self.recorder = step, batch_size, recorder
         self._warm_up = WARM_UP
         self._replay: Work | None = None

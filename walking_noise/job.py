@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from walking_noise.config import RunConfig
-from walking_noise.fitting import Fitting
+from walking_noise.memory_limits import MemoryLimits
 from walking_noise.results import Outcome
 
 
@@ -41,7 +41,7 @@ class Job:
         The runs, by their index.
     networks
         The folder of networks, if any: processes share those trained without noise, and runs may keep theirs in it.
-    fitting
+    memory_limits
         What was found to fit in memory so far.
     """
 
@@ -49,4 +49,4 @@ class Job:
     device: torch.device
     data_root: Path | str | None
     networks: Path | str | None
-    fitting: Fitting = field(default_factory=Fitting, compare=False)
+    memory_limits: MemoryLimits = field(default_factory=MemoryLimits, compare=False)

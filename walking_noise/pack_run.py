@@ -12,8 +12,8 @@ from walking_noise import capacity, data
 from walking_noise.config import RunConfig
 from walking_noise.errors import Stopped, WalkingNoiseError
 from walking_noise.evaluation import Evaluation, audit_failure, evaluate
-from walking_noise.fitting import ran_out_of_memory
 from walking_noise.job import Job
+from walking_noise.memory_limits import ran_out_of_memory
 from walking_noise.networks import Networks
 from walking_noise.noise.audit import mismatch
 from walking_noise.pack import Pack, initialised
@@ -45,7 +45,12 @@ class PackRun:
     def __init__(
         self, job: Job, members: Sequence[Training], count: Callable[[int], None], check: Callable[[], None]
     ) -> None:
-        self.configs, self.device, self.fitting, self.members = job.configs, job.device, job.fitting, members
+        self.configs, self.device, self.memory_limits, self.members = (
+            job.configs,
+            job.device,
+            job.memory_limits,
+            members,
+        )
         self.count, self.check = count, check
         self.unsaved: dict[str, Failure] = {}
         self.data = data.load(**vars(members[0].config.data), root=job.data_root).to(job.device)
@@ -120,7 +125,9 @@ class PackRun:
         """One pass of each run, with as many of them in the layers at once as fit in memory."""
         configs = [self.configs[index] for index in indices]
         what, epochs = ("runs evaluated", configs[0].pack_key), configs[0].training.epochs
-        together = self.fitting.most(*what, min(len(configs), capacity.evaluated_together(configs[0], self.device)))
+        together = self.memory_limits.most(
+            *what, min(len(configs), capacity.evaluated_together(configs[0], self.device))
+        )
         try:
             return evaluate(
                 pack, members, configs, self.data, epochs, audited=True, together=together, check=self.check
@@ -128,7 +135,7 @@ class PackRun:
         except Exception as error:
             if together == 1 or not ran_out_of_memory(error):
                 raise
-        self.fitting.halve(*what, together)
+        self.memory_limits.halve(*what, together)
         return self._evaluated(pack, members, indices)
 
     def _outcome(

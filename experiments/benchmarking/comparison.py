@@ -15,7 +15,7 @@ from experiments.benchmarking.peers import Peer, run_steps_per_second, usual
 from experiments.benchmarking.samples import RANDOM, samples
 from experiments.benchmarking.window import Timing
 from walking_noise import capacity
-from walking_noise.fitting import ran_out_of_memory
+from walking_noise.memory_limits import ran_out_of_memory
 
 GPU_PACKS = (32, 64, 128, 256, 512)
 Tell = Callable[[str], None]

@@ -20,7 +20,7 @@ def ran_out_of_memory(error: Exception) -> bool:
     return isinstance(error, RuntimeError) and any(words in str(error) for words in _SAID)
 
 
-class Fitting:
+class MemoryLimits:
     """How many fit into the memory at once, of those of which once too many were tried; by what they are."""
 
     def __init__(self) -> None:
