@@ -17,8 +17,6 @@ from walking_noise.pack import Pack
 from walking_noise.passage import BLOCK, Around, Passage
 from walking_noise.points import Inject
 
-__all__ = ["BLOCK", "Around", "Evaluation", "audit_failure", "evaluate", "unchanged"]
-
 
 @dataclass(frozen=True)
 class Evaluation:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from walking_noise.adam import Move, Stack, corrections, plain_move
 from walking_noise.fused_adam import FusedAdam
+from walking_noise.layers.stacking import all_finite
 
 
 def cosine_rate(learning_rate: float, epoch: int, epochs: int) -> float:
@@ -69,7 +70,7 @@ class PackedAdam:
 
     def moments_finite(self) -> Tensor:
         """For each member whether the second moments of its gradients are finite, ``(K,)``."""
-        return _all_finite([stack.square for stack in self._stacks])
+        return all_finite([stack.square for stack in self._stacks])
 
     def take_up(self, other: PackedAdam, members: Sequence[int]) -> None:
         """Go on as chosen members of another pack, whose parameters these are."""
@@ -81,7 +82,7 @@ class PackedAdam:
         return [*moments, self._steps]
 
     def _look_at_weights(self) -> Tensor:
-        return _all_finite([stack.parameter for stack in self._stacks])
+        return all_finite([stack.parameter for stack in self._stacks])
 
 
 def _fastest_move(device: torch.device) -> Move:
@@ -90,8 +91,3 @@ def _fastest_move(device: torch.device) -> Move:
     from walking_noise.adam_kernel import move
 
     return move
-
-
-def _all_finite(stacks: Sequence[Tensor]) -> Tensor:
-    """For each member whether all of its elements are finite, ``(K,)``."""
-    return torch.stack([stack.isfinite().flatten(1).all(1) for stack in stacks]).all(0)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from walking_noise import models
 from walking_noise.config import RunConfig
 from walking_noise.layers import MemberByMember, flat_name, for_each, pack_layer
+from walking_noise.layers.stacking import all_finite
 from walking_noise.points import BODY, Inject, NoisePoint, named_layers
 from walking_noise.seeds import key
 
@@ -103,13 +104,12 @@ class Pack(nn.Module):
 
     def finite(self) -> Tensor:
         """For each member whether all of its parameters are finite, ``(K,)``."""
-        finite = [parameter.detach().isfinite().flatten(1).all(1) for parameter in self.parameters()]
-        return torch.stack(finite).all(0)
+        return all_finite([parameter.detach() for parameter in self.parameters()])
 
     def buffers_finite(self) -> Tensor:
         """For each member whether all of its buffers, such as BatchNorm's statistics, are finite, ``(K,)``."""
-        finite = [buffer.isfinite().flatten(1).all(1) for buffer in self.buffers() if buffer.is_floating_point()]
-        return torch.stack(finite).all(0) if finite else torch.ones_like(self.finite())
+        buffers = [buffer for buffer in self.buffers() if buffer.is_floating_point()]
+        return all_finite(buffers) if buffers else torch.ones_like(self.finite())
 
     def member_state(self, member: int) -> dict[str, Tensor]:
         """A copy of one member's parameters and buffers."""

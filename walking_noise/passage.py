@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -51,9 +52,7 @@ class Passage:
         audited: bool,
         together: int | None,
     ) -> None:
-        def walkers(members: Sequence[int], configs: Sequence[RunConfig]) -> _Walkers:
-            return _Walkers(pack, members, configs, epoch, around, audited)
-
+        walkers = partial(_Walkers, pack, epoch, around, audited)
         self._members = members
         self._branches = {
             branch: walkers([members[run] for run in branch.runs], [configs[run] for run in branch.runs])
@@ -94,11 +93,11 @@ class _Walkers:
     def __init__(
         self,
         pack: Pack,
-        members: Sequence[int],
-        configs: Sequence[RunConfig],
         epoch: int,
         around: Around,
         audited: bool,
+        members: Sequence[int],
+        configs: Sequence[RunConfig],
     ) -> None:
         self.members, self.epoch, self.around, self.audited = members, epoch, around, audited
         device = next(pack.parameters()).device

@@ -16,8 +16,8 @@ from experiments.errors import UserError
 from walking_noise import RunConfig
 from walking_noise.data import DataSet
 from walking_noise.determinism import reproducibly
-from walking_noise.evaluation import BLOCK
 from walking_noise.pack import Pack, initialised
+from walking_noise.passage import BLOCK
 from walking_noise.training import train_pack
 
 MEMBERS = 8

@@ -23,8 +23,9 @@ from walking_noise import RunConfig, Stopped, capacity
 from walking_noise.data import DataSet
 from walking_noise.data.transform import gather
 from walking_noise.determinism import reproducibly
-from walking_noise.evaluation import BLOCK, evaluate
+from walking_noise.evaluation import evaluate
 from walking_noise.pack import Pack, initialised
+from walking_noise.passage import BLOCK
 from walking_noise.provenance import device_name
 from walking_noise.training import train_pack
 

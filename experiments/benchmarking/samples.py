@@ -9,13 +9,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from experiments.planning.demand import SAMPLES
 from walking_noise import data
 from walking_noise.data import DataSet, ImageTransform, PublishedImages
 
 Loader = DataLoader[Any]
 RANDOM = "random"
-SAMPLES = {"mnist": (60_000, 10_000), "cifar10": (50_000, 10_000)}
-"""To train and to validate."""
 
 
 @cache

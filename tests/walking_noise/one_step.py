@@ -17,7 +17,8 @@ from walking_noise import RunConfig
 from walking_noise.data import DataSet
 from walking_noise.data.images import ImageTransform
 from walking_noise.determinism import reproducibly
-from walking_noise.evaluation import BLOCK, evaluate
+from walking_noise.evaluation import evaluate
+from walking_noise.passage import BLOCK
 from walking_noise.trainees import Trainees
 
 CPU = torch.device("cpu")

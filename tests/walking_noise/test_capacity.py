@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from walking_noise import RunConfig, capacity, default_pack_size
-from walking_noise.evaluation import BLOCK
 from walking_noise.memory import need
+from walking_noise.passage import BLOCK
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 

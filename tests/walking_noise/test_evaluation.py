@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from walking_noise import RunConfig
 from walking_noise.data import DataSet
-from walking_noise.evaluation import BLOCK, evaluate
+from walking_noise.evaluation import evaluate
 from walking_noise.noise.audit import Audit
 from walking_noise.noise.injection import Injection
 from walking_noise.pack import Pack, initialised
+from walking_noise.passage import BLOCK
 
 CONFIGS = [RunConfig.from_dict({"model.batch_norm": True, "seed": seed}) for seed in range(3)]
 NOISY = [RunConfig.from_dict({"model.batch_norm": True, "noise.std": 2.0, "seed": seed}) for seed in range(3)]

@@ -14,11 +14,11 @@ from torch.func import functional_call
 from tests.walking_noise.parts import new_models
 from walking_noise import RunConfig
 from walking_noise.data import DataSet, validation_blocks
-from walking_noise.evaluation import BLOCK, evaluate, unchanged
+from walking_noise.evaluation import evaluate, unchanged
 from walking_noise.noise.audit import Audit
 from walking_noise.noise.injection import Injection
 from walking_noise.pack import Pack, initialised
-from walking_noise.passage import Passage
+from walking_noise.passage import BLOCK, Passage
 from walking_noise.points import Inject
 from walking_noise.training import train_pack
 

@@ -15,9 +15,9 @@ from tests.walking_noise.conftest import part
 from tests.walking_noise.parts import new_models
 from walking_noise import RunConfig, data
 from walking_noise.capacity import bytes_per_run
-from walking_noise.evaluation import BLOCK
 from walking_noise.memory import need
 from walking_noise.pack import initialised
+from walking_noise.passage import BLOCK
 from walking_noise.training import train_pack
 
 ROOT = Path(__file__).parents[2]

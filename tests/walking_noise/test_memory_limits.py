@@ -12,7 +12,7 @@ import torch
 from tests.walking_noise.running import HERE, numbers, outcomes, run
 from walking_noise import Failure, Progress, RunConfig, pack_run, train
 from walking_noise.data import DataSet
-from walking_noise.fitting import Fitting, ran_out_of_memory
+from walking_noise.memory_limits import MemoryLimits, ran_out_of_memory
 from walking_noise.pack import Pack
 from walking_noise.training import Trained, train_pack
 
@@ -88,11 +88,11 @@ def test_sizes_are_halved_until_they_fit(
 
 def test_packs_of_another_kind_are_not_made_smaller(memory: Memory) -> None:
     others = [run(noise__std=std / 10, training__epochs=3) for std in range(1, 7)]
-    fitting = Fitting()
-    fitting.halve("networks trained", NOISY[0].pack_key, 6)
-    assert fitting.most("networks trained", NOISY[0].pack_key, 6) == 3
-    assert fitting.most("networks trained", others[0].pack_key, 6) == 6
-    assert fitting.most("runs evaluated", NOISY[0].pack_key, 6) == 6
+    limits = MemoryLimits()
+    limits.halve("networks trained", NOISY[0].pack_key, 6)
+    assert limits.most("networks trained", NOISY[0].pack_key, 6) == 3
+    assert limits.most("networks trained", others[0].pack_key, 6) == 6
+    assert limits.most("runs evaluated", NOISY[0].pack_key, 6) == 6
     memory.in_training = 100
     outcomes([*NOISY[:6], *others], pack_size=6)
     assert memory.tried == [6, 6]

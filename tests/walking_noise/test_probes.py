@@ -10,8 +10,8 @@ import torch
 
 from walking_noise import RunConfig, WalkingNoiseError, data
 from walking_noise.data import DataSet, validation_blocks
-from walking_noise.evaluation import BLOCK
 from walking_noise.noise.injection import Injection
+from walking_noise.passage import BLOCK
 from walking_noise.probes import Findings, distribution, find_clusters, probe
 from walking_noise.probes.network import OpenNetwork, Recorder, arriving_at, leaving_from
 from walking_noise.training import Trained, train_pack

@@ -7,6 +7,9 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
+CACHED = 2**22
+"""Bytes that stay in the caches of a core from one operation to the next."""
+
 
 def stacked(tensors: Sequence[Tensor]) -> nn.Parameter:
     """The runs' parameters as one, ``(K, …)``."""
@@ -45,8 +48,9 @@ def aligned(tensor: Tensor) -> Tensor:
     return tensor if tensor.data_ptr() % 64 == 0 else tensor.clone()
 
 
-CACHED = 2**22
-"""Bytes that stay in the caches of a core from one operation to the next."""
+def all_finite(stacks: Sequence[Tensor]) -> Tensor:
+    """For each member whether all of its elements of tensors ``(K, …)`` are finite, ``(K,)``."""
+    return torch.stack([stack.isfinite().flatten(1).all(1) for stack in stacks]).all(0)
 
 
 def few_at_a_time(images: Tensor) -> Iterator[slice]:
