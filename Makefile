@@ -16,10 +16,10 @@ PYTHON ?= $(firstword $(foreach python,python3.11 python3.12 python3,\
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test lint bench lock clean
+.PHONY: help install demo test test-cluster chaos test-image lint bench lock clean
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(INSTALLED)  ## install walking_noise and the pinned versions of all it needs into .venv (about 5 GB)
 
@@ -27,12 +27,24 @@ demo: install  ## from a SEML grid to the midpoint table and the report, on real
 	$(BIN)/walking-noise demo
 
 test: install  ## pass the tests; choose some with ARGS="-k noise" or ARGS="-m 'not slow'"
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest --ignore tests/cluster $(ARGS)
+
+test-cluster: install  ## pass the tests on a private Slurm: Debian's slurmctld, slurmd, slurm-client and munge
+	$(BIN)/pytest tests/cluster $(ARGS)
+
+chaos: install  ## 500 runs on a private Slurm while 50 processes are killed: what is lost, in figures, in 20 minutes
+	$(BIN)/python -m tests.cluster.chaos $(ARGS)
+
+test-image: install  ## build the worker's image and train in it: as root on Debian or Ubuntu, 5 minutes, 26 GiB of disk
+	tests/docker/image.sh
 
 lint: install  ## check style, format and types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/hadolint docker/Dockerfile docker/omniboard/Dockerfile
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker/compose.yaml docker/compose.tls.yaml
+	$(BIN)/shellcheck .ci/run docker/install.sh docker/apptainer/python tests/docker/image.sh experiments/workers/*.sh
 
 bench: install  ## packs against their peers, then what tests/benchmarks measures
 	$(BIN)/walking-noise bench
@@ -40,6 +52,7 @@ bench: install  ## packs against their peers, then what tests/benchmarks measure
 
 lock: | $(UV)  ## pin the newest versions pyproject.toml allows
 	$(COMPILE) pyproject.toml --all-extras --output-file requirements/lock.txt
+	$(COMPILE) pyproject.toml --extra worker --constraint requirements/lock.txt --output-file requirements/worker.txt
 	echo uv | $(COMPILE) - --output-file requirements/uv.txt
 
 clean:  ## remove the environment, the caches and what the demo wrote

@@ -135,8 +135,14 @@ def _database() -> Iterator[Any]:
             f"no database: {reason} Run `seml configure`, or `walking-noise db start` and "
             '`eval "$(walking-noise db env)"`'
         ) from None
-    place = f"{config['host']}:{config['port']}"
-    database = get_database(**config, serverSelectionTimeoutMS=PATIENCE_MS)
+    try:
+        database = get_database(**config, serverSelectionTimeoutMS=PATIENCE_MS)
+    except (PyMongoError, ValueError, OSError) as error:
+        raise AnalysisError(
+            f"SEML's configuration cannot be used ({type(error).__name__}); `walking-noise doctor` says what is wrong"
+        ) from None
+    servers = database.client.topology_description.server_descriptions()
+    place = ", ".join(f"{host}:{port}" for host, port in sorted(servers))
     try:
         with database.client:
             yield database

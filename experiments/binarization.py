@@ -10,10 +10,10 @@ from pathlib import Path
 
 import torch
 
-from experiments.claims import COMPLETED
-from experiments.database import Document, Runs
 from experiments.errors import UserError
+from experiments.mongodb.database import Document, Runs
 from experiments.settings import run_config
+from experiments.workers.claims import COMPLETED
 from walking_noise import ConfigError, RunConfig, WalkingNoiseError, data
 from walking_noise.capacity import default_device
 from walking_noise.networks import NetworkUnreadable, networks_beside, read_network

@@ -7,8 +7,8 @@ import sys
 from typing import Any
 
 from experiments.errors import UserError
-from experiments.options import WorkerOptions
 from experiments.progress import ProgressLine, training_progress
+from experiments.workers.options import WorkerOptions
 from walking_noise import Failure, Progress, RunConfig, train_each
 
 

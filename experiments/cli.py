@@ -7,7 +7,24 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from experiments.commands import bench, binarize, data, db, demo, plan
+from experiments.commands import (
+    add,
+    bench,
+    binarize,
+    checkpoints,
+    data,
+    db,
+    deliver,
+    demo,
+    doctor,
+    failures,
+    hours,
+    plan,
+    rescue,
+    scrub,
+    start,
+    watch,
+)
 from experiments.errors import UserError
 
 
@@ -30,7 +47,24 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action=_Version, nargs=0, help="print the version")
     commands = top.add_subparsers(metavar="COMMAND", required=True)
-    for command in (demo, db, data, plan, bench, binarize):
+    for command in (
+        demo,
+        db,
+        data,
+        doctor,
+        plan,
+        add,
+        start,
+        watch,
+        failures,
+        hours,
+        checkpoints,
+        rescue,
+        deliver,
+        scrub,
+        bench,
+        binarize,
+    ):
         command.add_parser(commands)
     return top
 

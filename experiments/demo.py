@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import os
 import shlex
 import shutil
 import signal
@@ -19,14 +18,15 @@ from pathlib import Path
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-from experiments.claims import COMPLETED
-from experiments.database import Document
-from experiments.embedded import DATABASE, EmbeddedDatabase
 from experiments.errors import UserError
-from experiments.processes import Group, allowed_environment
+from experiments.mongodb.database import Document
+from experiments.mongodb.embedded import DATABASE, EmbeddedDatabase
+from experiments.overview.watch import Watch
+from experiments.processes import Group
 from experiments.progress import ProgressLine, clock
-from experiments.supervisor import STOP_SIGNALS, Stop
-from experiments.watch import Watch
+from experiments.submitting.environment import allowed_environment
+from experiments.workers.claims import COMPLETED
+from experiments.workers.supervisor import STOP_SIGNALS, Stop
 
 CHECKOUT = Path(__file__).parents[1]
 COLLECTION = "demo"
@@ -77,7 +77,6 @@ class _Steps:
         self.line = ProgressLine(sys.stdout, seconds=5.0)
         self.bin = Path(sys.executable).parent
         self.environment = allowed_environment(
-            PATH=f"{self.bin}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
             PYTHONWARNINGS="ignore",
             XDG_CONFIG_HOME=str(folder),
             WALKING_NOISE_PACK_SIZE=str(TRAININGS_AT_ONCE),

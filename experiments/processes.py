@@ -11,15 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
-PASSED_ON = ("HOME", "LANG", "PATH", "PYTHONPATH", "SLURM_CONF", "TMPDIR", "USER", "VIRTUAL_ENV", "XDG_CACHE_HOME")
-PASSED_ON_PREFIXES = ("LC_", "WALKING_NOISE_")
 GIVE_BACK_SECONDS = 60.0
-
-
-def allowed_environment(**more: str) -> dict[str, str]:
-    """What of this process's environment SEML may see: it stores all it sees in every document."""
-    names = [name for name in os.environ if name in PASSED_ON or name.startswith(PASSED_ON_PREFIXES)]
-    return {name: os.environ[name] for name in names} | more
 
 
 class Group:

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 import walking_noise
-from experiments.database import Document
+from experiments.mongodb.database import Document
 
 ROOT = Path(__file__).parents[1]
 """The folder of the code that runs: the checkout, or a copy of the sources that SEML keeps."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -40,11 +39,17 @@ def _has_cuda() -> bool:
     return torch.cuda.is_available()
 
 
+def _has_slurm() -> bool:
+    from tests.cluster.private_slurm import is_installed
+
+    return is_installed()
+
+
 REQUIREMENTS: dict[str, tuple[Callable[[], bool], str]] = {
     "data": (lambda: DATA_ROOT is not None, "no data sets: WALKING_NOISE_DATA is not set"),
     "gpu": (_has_cuda, "no CUDA device"),
     "mongo": (lambda: MONGODB is not None, "no MongoDB server: WALKING_NOISE_MONGODB is not set"),
-    "slurm": (lambda: shutil.which("slurmctld") is not None, "no Slurm: slurmctld is not installed"),
+    "slurm": (_has_slurm, "no Slurm: slurmctld, slurmd, slurm-client or munge is not installed"),
 }
 
 

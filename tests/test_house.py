@@ -159,3 +159,9 @@ def test_lock_pins_what_is_declared(project: Any):
     }
     assert not stale, "run `make lock`"
     assert "://" not in lock, "a lock names versions and hashes, no registry"
+
+
+def test_no_module_beside_the_executable_hides_one_of_pythons():
+    """``python experiments/train.py`` looks for modules in ``experiments/`` first."""
+    beside = {path.stem for path in (ROOT / "experiments").iterdir()}
+    assert beside.isdisjoint(sys.stdlib_module_names)

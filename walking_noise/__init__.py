@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from walking_noise.capacity import default_pack_size
+from walking_noise.checkpoints import Checkpoints
 from walking_noise.config import RunConfig
 from walking_noise.errors import ConfigError, DataMissing, RunsFailed, Stopped, WalkingNoiseError
 from walking_noise.results import Failure, Result
@@ -15,6 +16,7 @@ from walking_noise.runner import Progress, train, train_each
 from walking_noise.version import __version__
 
 __all__ = [
+    "Checkpoints",
     "ConfigError",
     "DataMissing",
     "Failure",

@@ -3,78 +3,80 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 
-from walking_noise.determinism import reproducibly
 from walking_noise.errors import ConfigError, DataMissing, Stopped
-from walking_noise.job import EpochsDone, Event, Job, RunEnded
+from walking_noise.job import Epochs, EpochsDone, Job, RunEnded
 from walking_noise.memory_limits import ran_out_of_memory
-from walking_noise.pack_run import PackRun, failure_of
-from walking_noise.packing import Training
-from walking_noise.results import Failure
+from walking_noise.pack_run import PackRun
+from walking_noise.packing import Training, unfinished
+from walking_noise.results import Failure, failure_of
 
-Emit = Callable[[Event], None]
+Tell = Callable[[EpochsDone], None]
 Check = Callable[[], None]
 
 
-def run_pack(job: Job, members: Sequence[Training], emit: Emit, check: Check) -> None:
-    """Train a pack and emit the outcome of every run.
+def run_pack(job: Job, members: Sequence[Training], tell: Tell, check: Check) -> Iterator[RunEnded]:
+    """Train a pack and yield the outcome of every run, once.
 
     A pack that fails is split until the fault stands alone; a network that fails alone is tried once more. Data
     that cannot be read, and settings they do not fit, fail the whole pack at once. After a pack that was too large
     for the memory, those of its kind are no larger than its half.
-    ``check`` is called between batches and may raise :class:`Stopped`.
+    ``tell`` hears of epochs; ``check`` is called between batches and may raise :class:`Stopped`.
     """
     if len(members) > job.memory_limits.most(*_kind(members), len(members)):
-        return _run_halves(job, members, emit, check)
-    outcomes = _attempt(job, members, emit, check)
-    if isinstance(outcomes, Failure) and len(members) > 1:
-        return _run_halves(job, members, emit, check)
-    if isinstance(outcomes, Failure):
-        outcomes = _attempt(job, members, emit, check)
-    if isinstance(outcomes, Failure):
-        emit(EpochsDone(sum(training.config.training.epochs for training in members)))
-        outcomes = _all_failed(members[0], outcomes)
-    for event in outcomes:
-        emit(event)
+        yield from _run_halves(job, members, tell, check)
+        return
+    fault = yield from _attempt(job, members, tell, check)
+    if fault and not fault.of_all and len(members) > 1:
+        yield from _run_halves(job, fault.left, tell, check)
+        return
+    if fault and not fault.of_all:
+        fault = yield from _attempt(job, fault.left, tell, check)
+    if fault:
+        tell(EpochsDone({one.config.network_key: Epochs(done=one.config.training.epochs) for one in fault.left}))
+        for training in fault.left:
+            yield from _all_failed(training, fault.failure)
 
 
-def _run_halves(job: Job, members: Sequence[Training], emit: Emit, check: Check) -> None:
+def _run_halves(job: Job, members: Sequence[Training], tell: Tell, check: Check) -> Iterator[RunEnded]:
     middle = len(members) // 2
-    run_pack(job, members[:middle], emit, check)
-    run_pack(job, members[middle:], emit, check)
+    for half in (members[:middle], members[middle:]):
+        if half:
+            yield from run_pack(job, half, tell, check)
 
 
-def _attempt(job: Job, members: Sequence[Training], emit: Emit, check: Check) -> list[RunEnded] | Failure:
-    """What came of the pack's runs, or why it failed; the epochs of a pack that failed are taken back."""
-    epochs = 0
+@dataclass(frozen=True)
+class _Fault:
+    """What is left of a pack that failed, and why; ``of_all``: halves of it would fail alike."""
 
-    def count(done: int) -> None:
-        nonlocal epochs
-        epochs += done
-        emit(EpochsDone(done))
+    left: list[Training]
+    failure: Failure
+    of_all: bool
 
+
+def _attempt(
+    job: Job, members: Sequence[Training], tell: Tell, check: Check
+) -> Generator[RunEnded, None, _Fault | None]:
+    ended: set[int] = set()
     try:
-        with reproducibly():
-            ended = PackRun(job, members, count, check).outcomes()
-            return [RunEnded(index, outcome) for index, outcome in ended.items()]
+        for event in PackRun(job, members, tell, check).ended():
+            ended.add(event.index)
+            yield event
+        return None
     except Stopped:
         raise
-    except (ConfigError, DataMissing) as refusal:  # of what all have in common: halves would fail alike
-        count(sum(training.config.training.epochs for training in members) - epochs)
-        return [RunEnded(index, failure_of(refusal)) for training in members for index in training.runs]
     except Exception as error:
         too_large = ran_out_of_memory(error)
         if isinstance(error, torch.AcceleratorError) and not too_large:
             raise  # the device is of no use to any run
-        if epochs:
-            emit(EpochsDone(-epochs))
-        failure = failure_of(error)
+        failure, of_all = failure_of(error), isinstance(error, ConfigError | DataMissing)
     if too_large:
         job.memory_limits.halve(*_kind(members), len(members))
-    return failure
+    return _Fault(unfinished(members, ended), failure, of_all)
 
 
 def _kind(members: Sequence[Training]) -> tuple[str, str]:
@@ -82,11 +84,12 @@ def _kind(members: Sequence[Training]) -> tuple[str, str]:
     return "networks trained", members[0].config.pack_key
 
 
-def _all_failed(training: Training, failure: Failure) -> list[RunEnded]:
+def _all_failed(training: Training, failure: Failure) -> Iterator[RunEnded]:
     """The failure of a network is that of all runs that share it; each says so."""
     if failure.trace and len(training.runs) > 1:
         shared = (
             f"the network that {len(training.runs)} runs share (training key {training.config.training_key}) failed"
         )
         failure = dataclasses.replace(failure, error=f"{shared}: {failure.error}")
-    return [RunEnded(index, failure) for index in training.runs]
+    for index in training.runs:
+        yield RunEnded(index, failure)

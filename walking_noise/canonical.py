@@ -47,6 +47,15 @@ def training(config: RunSettings) -> dict[str, Any]:
     return content
 
 
+def network(config: RunSettings) -> dict[str, Any]:
+    """What determines the trained network and what is seen of it on the way.
+
+    Runs trained with noise are evaluated while they train, with their own noise at inference.
+    """
+    content = training(config)
+    return content | {"noise.seed": config.noise_seed} if config.noisy_training else content
+
+
 def run(config: RunSettings) -> dict[str, Any]:
     """What determines the result."""
     content = training(config) | {

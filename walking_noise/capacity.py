@@ -81,10 +81,11 @@ def default_pack_size(config: RunConfig, device: torch.device | None = None) -> 
 def bytes_per_run(config: RunConfig) -> int:
     """The memory that one run of a pack takes on a GPU, in bytes.
 
-    The step that is recorded keeps its memory, beside which others, and evaluations, are done.
+    The step that is recorded keeps its memory, beside which others, and evaluations, are done. For checkpoints the run
+    is also held as it was when its last epoch ended.
     """
     needed = need(config)
-    return needed.kept + needed.step + max(needed.step, needed.block)
+    return 2 * needed.kept + needed.step + max(needed.step, needed.block)
 
 
 def usable_memory(device: torch.device) -> float:

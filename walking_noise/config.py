@@ -66,8 +66,7 @@ class RunConfig(RunSettings):
         Runs trained with noise are evaluated while they train, with their own noise at inference, and share with none
         that differs in it.
         """
-        content = canonical.training(self)
-        return canonical.digest(content | {"noise.seed": self.noise_seed} if self.noisy_training else content)
+        return canonical.digest(canonical.network(self))
 
     @property
     def pack_key(self) -> str:

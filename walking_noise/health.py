@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+
+from walking_noise.stacks import Stacks
 
 if TYPE_CHECKING:
     from walking_noise.optimizer import PackedAdam
@@ -23,9 +24,18 @@ class Health:
     """
 
     def __init__(self, members: int, device: torch.device) -> None:
-        self.overflow_epoch: list[int | None] = [None] * members
-        self.diverged_epoch: list[int | None] = [None] * members
         self._overflowed = torch.zeros(members, dtype=torch.bool, device=device)
+        self._overflow_epoch, self._diverged_epoch = torch.zeros(2, members, dtype=torch.int64, device=device)
+
+    @property
+    def overflow_epoch(self) -> list[int | None]:
+        """Of each member; None: it never did."""
+        return [epoch or None for epoch in self._overflow_epoch.tolist()]
+
+    @property
+    def diverged_epoch(self) -> list[int | None]:
+        """Of each member; None: it never did."""
+        return [epoch or None for epoch in self._diverged_epoch.tolist()]
 
     def after_loss(self, losses: Tensor, optimizer: PackedAdam) -> None:
         """Look at the losses ``(K,)`` of one step, before the weights are updated; a GPU is not waited for."""
@@ -33,18 +43,13 @@ class Health:
         if losses.device.type != "cpu" or bool(sick.any()):  # on a CPU the weights take longer to look at than losses
             self._overflowed |= sick & optimizer.weights_finite()
 
-    def after_epoch(self, pack: Pack, optimizer: PackedAdam, epochs: Sequence[int]) -> None:
-        """Look at the weights, and at what BatchNorm and Adam keep beside them, as each member's epoch ends."""
-        kept = (pack.buffers_finite() & optimizer.moments_finite()).tolist()
-        weights, overflowed = pack.finite().tolist(), self._overflowed.tolist()
-        for member, epoch in enumerate(epochs):
-            if overflowed[member] or (weights[member] and not kept[member]):
-                self.overflow_epoch[member] = self.overflow_epoch[member] or epoch
-            if not weights[member]:
-                self.diverged_epoch[member] = self.diverged_epoch[member] or epoch
+    def after_epoch(self, pack: Pack, optimizer: PackedAdam, epoch: int) -> None:
+        """Look at the weights, and at what BatchNorm and Adam keep beside them, as an epoch ends."""
+        weights = pack.finite()
+        overflowed = self._overflowed | (weights & ~(pack.buffers_finite() & optimizer.moments_finite()))
+        for first, seen in ((self._overflow_epoch, overflowed), (self._diverged_epoch, ~weights)):
+            first.masked_fill_(seen & (first == 0), epoch)
 
-    def take_up(self, other: Health, members: Sequence[int]) -> None:
-        """Go on with what was seen of chosen members of another pack."""
-        self.overflow_epoch = [other.overflow_epoch[member] for member in members]
-        self.diverged_epoch = [other.diverged_epoch[member] for member in members]
-        self._overflowed.copy_(other._overflowed[list(members)])
+    def stacked_state(self) -> Stacks:
+        """What was seen of every member, as an epoch ends."""
+        return {"overflow_epoch": self._overflow_epoch, "diverged_epoch": self._diverged_epoch}

@@ -1,17 +1,20 @@
 """Packs side by side on a CPU: one process per core, one thread each.
 
 A lane is a fresh interpreter that runs :mod:`walking_noise.lane` and talks over a pipe. It neither re-imports the
-caller's main module nor inherits its threads, so it can be started from a script, a notebook or a worker. A lane ends
-with its parent.
+caller's main module nor inherits its threads, so it can be started from a script, a notebook or a worker. A lane stops
+when the pipe is closed, be it that its parent wants it to or that its parent has died.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import logging
 import os
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, Pipe, wait
@@ -19,12 +22,14 @@ from pathlib import Path
 
 from walking_noise.config import RunConfig
 from walking_noise.errors import WalkingNoiseError
-from walking_noise.job import EpochsDone, Event, Job, RunEnded
-from walking_noise.packing import Training
+from walking_noise.job import Epochs, EpochsDone, Event, Job, Logged, RunEnded
+from walking_noise.packing import Training, unfinished
 from walking_noise.results import Failure
 
 POLL_SECONDS = 0.2
 END_SECONDS = 10.0
+STOP_SECONDS = 20.0
+"""How long lanes are given to write checkpoints once they are to stop; batch systems give a job 30 s or more."""
 IDLE = None
 """What a lane sends when it is ready for a pack."""
 
@@ -34,17 +39,15 @@ def run_in_lanes(job: Job, packs: Sequence[list[Training]], count: int, check: C
 
     What a lane leaves behind that dies is tried again, in halves; a network whose lane dies twice has failed.
     """
-    crew = _Crew(job, packs, count)
-    try:
-        while crew.waiting or crew.busy:
-            check()
-            crew.assign()
-            for connection in wait(list(crew.lanes), timeout=POLL_SECONDS):
-                assert isinstance(connection, Connection)
-                yield from crew.hear(connection)
-    finally:
-        for lane in crew.lanes.values():
-            lane.close()
+    with contextlib.closing(_Crew(job, packs, count)) as crew:
+        try:
+            while crew.waiting or crew.busy:
+                check()
+                crew.assign()
+                yield from crew.listen(list(crew.lanes), POLL_SECONDS)
+        except Exception:
+            yield from crew.last_words()
+            raise
 
 
 @dataclass
@@ -54,7 +57,6 @@ class _Lane:
     process: subprocess.Popen[bytes]
     connection: Connection
     pack: list[Training] = field(default_factory=list)
-    epochs: int = 0
     started: bool = False
     idle: bool = False
 
@@ -64,7 +66,12 @@ class _Lane:
             self.connection.send((pack, configs))
 
     def rest(self) -> None:
-        self.pack, self.epochs, self.started, self.idle = [], 0, True, True
+        self.pack, self.started, self.idle = [], True, True
+
+    def hang_up(self) -> None:
+        """Say no more, which lets the lane stop; what it still says can be heard."""
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(self.connection.fileno())) as ours:
+            ours.shutdown(socket.SHUT_WR)
 
     def wait(self) -> None:
         """See a process off that has closed its end of the pipe, so that its own exit status is known."""
@@ -86,7 +93,8 @@ class _Crew:
         self.waiting = list(packs)
         self.lanes: dict[Connection, _Lane] = {}
         self.ended: set[int] = set()
-        self._died_with: set[tuple[int, ...]] = set()
+        self._died_with: set[str] = set()
+        self._leaving: float | None = None
 
     @property
     def busy(self) -> bool:
@@ -103,24 +111,49 @@ class _Crew:
             lane = _start(self.job)
             self.lanes[lane.connection] = lane
 
-    def hear(self, connection: Connection) -> Iterator[Event]:
+    def listen(self, lanes: Sequence[Connection], seconds: float) -> Iterator[Event]:
+        """Wait until some of these lanes say something, and take it in."""
+        for connection in wait(lanes, timeout=seconds):
+            assert isinstance(connection, Connection)
+            yield from self._hear(connection)
+
+    def _hear(self, connection: Connection) -> Iterator[Event]:
         """Take in what a lane says, or that it has died."""
         lane = self.lanes[connection]
         try:
-            event: Event | None = connection.recv()
+            said: Event | Logged | None = connection.recv()
         except (EOFError, OSError):
             del self.lanes[connection]
             lane.wait()
-            yield from self._after_death(lane)
+            if self._leaving is None:
+                yield from self._after_death(lane)
             return
-        if event is IDLE:
+        if said is IDLE:
             lane.rest()
-        elif isinstance(event, EpochsDone):
-            lane.epochs += event.count
-            yield event
-        elif event.index not in self.ended:
-            self.ended.add(event.index)
-            yield event
+        elif isinstance(said, Logged):
+            logging.getLogger(said.logger).log(said.level, said.text)
+        else:
+            if isinstance(said, RunEnded):
+                self.ended.add(said.index)
+            yield said
+
+    def last_words(self) -> Iterator[Event]:
+        """Let busy lanes stop, and hear what they say until they have, or until their time is over."""
+        if self._leaving is None:
+            self._leaving = time.monotonic() + STOP_SECONDS
+            for lane in self.lanes.values():
+                lane.hang_up()
+        while self.busy and (left := self._leaving - time.monotonic()) > 0:
+            yield from self.listen([connection for connection, lane in self.lanes.items() if lane.pack], left)
+
+    def close(self) -> None:
+        """End all lanes; those that are still busy, since the caller lost interest, are given time."""
+        try:
+            for _ in self.last_words():
+                pass
+        finally:
+            for lane in self.lanes.values():
+                lane.close()
 
     def _after_death(self, lane: _Lane) -> Iterator[Event]:
         how = f"(exit status {lane.process.returncode})"
@@ -129,22 +162,17 @@ class _Crew:
             return
         if not lane.started:
             raise WalkingNoiseError(f"a training process could not start {how}; what it said stands above")
-        left = [training for training in lane.pack if not self.ended.issuperset(training.runs)]
-        yield EpochsDone(_epochs(lane.pack) - _epochs(left) - lane.epochs)
+        left = unfinished(lane.pack, self.ended)
         if len(left) > 1:
             self.waiting[:0] = [left[: len(left) // 2], left[len(left) // 2 :]]
-        elif left and tuple(left[0].runs) not in self._died_with:
-            self._died_with.add(tuple(left[0].runs))
+        elif left and (key := left[0].config.network_key) not in self._died_with:
+            self._died_with.add(key)
             self.waiting[:0] = [left]
         elif left:
-            yield EpochsDone(_epochs(left))
-            for index in set(left[0].runs) - self.ended:
+            yield EpochsDone({key: Epochs(done=left[0].config.training.epochs)})
+            for index in left[0].runs:
                 self.ended.add(index)
                 yield RunEnded(index, Failure(f"its training process died {how}"))
-
-
-def _epochs(pack: Sequence[Training]) -> int:
-    return sum(training.config.training.epochs for training in pack)
 
 
 def _start(job: Job) -> _Lane:

@@ -15,7 +15,7 @@ from walking_noise.config import RunConfig
 from walking_noise.errors import WalkingNoiseError
 from walking_noise.evaluation import Evaluation
 from walking_noise.provenance import code_digest
-from walking_noise.training import Trained
+from walking_noise.trainee import Trained
 from walking_noise.version import __version__
 from walking_noise.whole_file import whole_file
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from walking_noise.adam import Move, Stack, corrections, plain_move
 from walking_noise.fused_adam import FusedAdam
 from walking_noise.layers.stacking import all_finite
+from walking_noise.stacks import Stacks
 
 
 def cosine_rate(learning_rate: float, epoch: int, epochs: int) -> float:
@@ -72,14 +73,12 @@ class PackedAdam:
         """For each member whether the second moments of its gradients are finite, ``(K,)``."""
         return all_finite([stack.square for stack in self._stacks])
 
-    def take_up(self, other: PackedAdam, members: Sequence[int]) -> None:
-        """Go on as chosen members of another pack, whose parameters these are."""
-        for mine, theirs in zip(self._state(), other._state(), strict=True):
-            mine.copy_(theirs[list(members)])
-
-    def _state(self) -> list[Tensor]:
-        moments = [moment for stack in self._stacks for moment in (stack.mean, stack.square)]
-        return [*moments, self._steps]
+    def stacked_state(self) -> Stacks:
+        """The moments of every parameter and the steps done, ``(K, …)``; the parameters themselves are the pack's."""
+        moments: Stacks = {"steps": self._steps}
+        for place, stack in enumerate(self._stacks):
+            moments |= {f"mean.{place}": stack.mean, f"square.{place}": stack.square}
+        return moments
 
     def _look_at_weights(self) -> Tensor:
         return all_finite([stack.parameter for stack in self._stacks])

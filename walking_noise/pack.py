@@ -14,6 +14,7 @@ from walking_noise.layers import MemberByMember, flat_name, for_each, pack_layer
 from walking_noise.layers.stacking import all_finite
 from walking_noise.points import BODY, Inject, NoisePoint, named_layers
 from walking_noise.seeds import key
+from walking_noise.stacks import Stacks
 
 _initialising = threading.Lock()
 
@@ -90,13 +91,9 @@ class Pack(nn.Module):
         y: Tensor = layer(x)
         return y
 
-    def stacked_state(self) -> dict[str, Tensor]:
+    def stacked_state(self) -> Stacks:
         """Every parameter and buffer, ``(K, …)``, detached, under its dotted name."""
         return dict(self.state_dict())
-
-    def chosen_state(self, members: Sequence[int]) -> dict[str, Tensor]:
-        """The parameters and buffers ``(len(members), …)`` of chosen members, each as often as it is named."""
-        return {name: tensor[list(members)] for name, tensor in self.stacked_state().items()}
 
     def weights(self) -> dict[str, nn.Parameter]:
         """The weights ``(K, …)`` of the conv and linear layers, by layer; no biases, no normalisation."""

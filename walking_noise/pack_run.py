@@ -3,32 +3,26 @@
 from __future__ import annotations
 
 import time
-import traceback
-from collections.abc import Callable, Sequence
-
-import torch
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from walking_noise import capacity, data
+from walking_noise.account import Account
 from walking_noise.config import RunConfig
-from walking_noise.errors import Stopped, WalkingNoiseError
-from walking_noise.evaluation import Evaluation, audit_failure, evaluate
-from walking_noise.job import Job
-from walking_noise.memory_limits import ran_out_of_memory
+from walking_noise.determinism import reproducibly
+from walking_noise.errors import Stopped
+from walking_noise.evaluation import Evaluation, audit_failure
+from walking_noise.job import EpochsDone, Job, RunEnded
+from walking_noise.keeping import Keeping, KeepingCheckpoints
 from walking_noise.networks import Networks
 from walking_noise.noise.audit import mismatch
-from walking_noise.pack import Pack, initialised
-from walking_noise.packing import Training
+from walking_noise.packing import Training, evenly
+from walking_noise.passes import Passes
 from walking_noise.provenance import provenance
 from walking_noise.results import Failure, Outcome, result_of
 from walking_noise.training import Trained, train_pack
 
-
-def failure_of(error: Exception) -> Failure:
-    """An error in one line, with its traceback if its text is not meant for the user."""
-    if isinstance(error, WalkingNoiseError):
-        return Failure(str(error))
-    first, *_ = str(error).splitlines() or [""]
-    return Failure(f"{type(error).__name__}: {first}", traceback.format_exc())
+ROUNDS = 16
+"""Runs evaluated between one time that results are passed on and the next, over those that a device takes at once."""
 
 
 class PackRun:
@@ -36,107 +30,119 @@ class PackRun:
 
     Parameters
     ----------
-    count
-        Called with the number of epochs done, over all networks.
+    tell
+        Called when epochs were done or kept.
     check
         Called between batches; may raise :class:`Stopped`.
     """
 
     def __init__(
-        self, job: Job, members: Sequence[Training], count: Callable[[int], None], check: Callable[[], None]
+        self, job: Job, members: Sequence[Training], tell: Callable[[EpochsDone], None], check: Callable[[], None]
     ) -> None:
-        self.configs, self.device, self.memory_limits, self.members = (
-            job.configs,
-            job.device,
-            job.memory_limits,
-            members,
-        )
-        self.count, self.check = count, check
+        self.job, self.members, self.check = job, members, check
+        self.configs, self.device = job.configs, job.device
+        self.account = Account((training.config.network_key for training in members), tell)
         self.unsaved: dict[str, Failure] = {}
         self.data = data.load(**vars(members[0].config.data), root=job.data_root).to(job.device)
         self.networks = Networks(job.networks, job.device, self.data.checksum) if job.networks else None
 
-    def outcomes(self) -> dict[int, Outcome]:
-        """What every run of the pack ended with, by its index."""
+    def ended(self) -> Iterator[RunEnded]:
+        """What every run of the pack ends with, as soon as it is known."""
         started = time.monotonic()
-        trained = self._trained()
-        passes = self._inference_only(trained)
-        runs = [(member, index) for member, training in enumerate(self.members) for index in training.runs]
-        share = (time.monotonic() - started) / len(runs)
-        return {index: self._outcome(index, trained[member], passes.get(index), share) for member, index in runs}
+        with reproducibly():
+            trained = self._trained()
+        share = (time.monotonic() - started) / sum(len(training.runs) for training in self.members)
+        for training, network in zip(self.members, trained, strict=True):
+            for index in training.own:
+                yield RunEnded(index, self._outcome(index, network, None, share))
+        self._all_ended(training for training in self.members if not training.inference_only)
+        yield from self._inference_only(trained, share)
 
     def _trained(self) -> list[Trained]:
-        kept: dict[int, Trained] = {}
-        for member, training in enumerate(self.members):
-            found = self._kept(training.config)
-            if found is not None:
-                kept[member] = found
-                self.count(training.config.training.epochs)
-        missing = [training.config for member, training in enumerate(self.members) if member not in kept]
-        fresh = iter(self._train(missing))
-        return [kept[member] if member in kept else next(fresh) for member in range(len(self.members))]
+        kept: dict[str, Trained] = {}
+        missing: list[Training] = []
+        for training in self.members:
+            key, epochs = training.config.network_key, training.config.training.epochs
+            found = self.networks.load(training.config) if self.networks else None
+            if found is None:
+                missing.append(training)
+            else:
+                kept[key] = found
+                self.account.note(key, done=epochs, resumed=epochs, kept=epochs)
+        self.account.tell()
+        if missing:
+            kept |= self._train(missing)
+        return [kept[training.config.network_key] for training in self.members]
 
-    def _kept(self, config: RunConfig) -> Trained | None:
-        return None if self.networks is None else self.networks.load(config)
+    def _train(self, trainings: Sequence[Training]) -> dict[str, Trained]:
+        """The networks of these trainings, by network key."""
+        keys = [training.config.network_key for training in trainings]
+        keeping = self._keeping()
 
-    def _train(self, configs: Sequence[RunConfig]) -> list[Trained]:
-        if not configs:
-            return []
-        trained = train_pack(
-            configs,
-            self.data,
-            self.device,
-            after_batch=self.check,
-            after_epoch=lambda: self.count(len(configs)),
-        )
-        for config, network in zip(configs, trained, strict=True):
-            if self.networks is not None and (config.training.keep_network or not config.noisy):
-                try:
-                    self.networks.save(config, network)
-                except OSError as error:  # fails the runs that asked for it; to the others it only cost time
-                    fault = f"training.keep_network: the network could not be stored: {error}"
-                    self.unsaved[config.network_key] = Failure(fault)
-        return trained
+        def after_epoch(epochs: list[int]) -> None:
+            for key, done in zip(keys, epochs, strict=True):
+                self.account.note(key, done=done)
+            self.account.tell()
 
-    def _inference_only(self, trained: Sequence[Trained]) -> dict[int, Evaluation | Failure]:
-        """One pass for each run with noise at inference only, by the run's index."""
+        try:
+            trained = train_pack(
+                [training.config for training in trainings],
+                self.data,
+                self.device,
+                after_batch=self.check,
+                after_epoch=after_epoch,
+                keeping=keeping,
+            )
+        except Stopped:
+            self.account.tell()
+            raise
+        networks, needed = dict(zip(keys, trained, strict=True)), set[str]()
+        for training, key in zip(trainings, keys, strict=True):
+            if not self._save(training.config, key, networks[key]) and training.inference_only:
+                needed.add(key)
+        if needed:
+            keeping.write(needed)
+        self.account.tell()
+        return networks
+
+    def _keeping(self) -> Keeping:
+        if self.job.checkpoints is None:
+            return Keeping()
+        return KeepingCheckpoints(self.job.checkpoints, self.device, self.data.checksum, self.account)
+
+    def _save(self, config: RunConfig, key: str, network: Trained) -> bool:
+        """Keep a network in the folder of networks, where it is one for it; return whether it is there now."""
+        if self.networks is None or (config.noisy and not config.training.keep_network):
+            return False
+        try:
+            self.networks.save(config, network)
+        except OSError as error:  # fails the runs that asked for it; to the others it only cost time
+            fault = f"training.keep_network: the network could not be stored: {error}"
+            self.unsaved[key] = Failure(fault)
+            return False
+        self.account.note(key, kept=config.training.epochs)
+        return True
+
+    def _all_ended(self, trainings: Iterable[Training]) -> None:
+        for training in trainings:
+            self.account.note(training.config.network_key, kept=training.config.training.epochs)
+        self.account.tell()
+
+    def _inference_only(self, trained: Sequence[Trained], share: float) -> Iterator[RunEnded]:
+        """One pass for each run with noise at inference only, some of them at a time."""
         runs = [(member, index) for member, training in enumerate(self.members) for index in training.inference_only]
         if not runs:
-            return {}
-        pack = Pack([initialised(self.members[0].config)] * len(trained)).to(self.device)
-        pack.load_state_dict({name: torch.stack([one.state[name] for one in trained]) for name in trained[0].state})
-        return self._passes(pack, runs)
-
-    def _passes(self, pack: Pack, runs: Sequence[tuple[int, int]]) -> dict[int, Evaluation | Failure]:
-        """Evaluate runs, given by member and index, at once; in halves if that fails, until the fault stands alone."""
-        members, indices = zip(*runs, strict=True)
-        try:
-            return dict(zip(indices, self._evaluated(pack, members, indices), strict=True))
-        except (Stopped, torch.AcceleratorError):  # after the latter the device is of no use to any run
-            raise
-        except Exception as error:
-            failure = failure_of(error)
-        if len(runs) == 1:
-            return {indices[0]: failure}
-        middle = len(runs) // 2
-        return self._passes(pack, runs[:middle]) | self._passes(pack, runs[middle:])
-
-    def _evaluated(self, pack: Pack, members: Sequence[int], indices: Sequence[int]) -> list[Evaluation]:
-        """One pass of each run, with as many of them in the layers at once as fit in memory."""
-        configs = [self.configs[index] for index in indices]
-        what, epochs = ("runs evaluated", configs[0].pack_key), configs[0].training.epochs
-        together = self.memory_limits.most(
-            *what, min(len(configs), capacity.evaluated_together(configs[0], self.device))
-        )
-        try:
-            return evaluate(
-                pack, members, configs, self.data, epochs, audited=True, together=together, check=self.check
-            )
-        except Exception as error:
-            if together == 1 or not ran_out_of_memory(error):
-                raise
-        self.memory_limits.halve(*what, together)
-        return self._evaluated(pack, members, indices)
+            return
+        passes = Passes(self.members, trained, self.job, self.data, self.check)
+        last = {training.inference_only[-1]: training for training in self.members if training.inference_only}
+        for part in evenly(runs, ROUNDS * capacity.evaluated_together(self.members[0].config, self.device)):
+            started = time.monotonic()
+            with reproducibly():
+                found = passes.of(part)
+            seconds = share + (time.monotonic() - started) / len(part)
+            for member, index in part:
+                yield RunEnded(index, self._outcome(index, trained[member], found[index], seconds))
+            self._all_ended(last[index] for _, index in part if index in last)
 
     def _outcome(
         self, index: int, trained: Trained, inference_only: Evaluation | Failure | None, seconds: float

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -44,6 +44,19 @@ def trainings(configs: Sequence[RunConfig]) -> list[Training]:
         training.config = _keeping(training.config, config)
         (training.inference_only if clean and config.noisy else training.own).append(index)
     return list(found.values())
+
+
+def unfinished(trainings: Iterable[Training], ended: Container[int]) -> list[Training]:
+    """What is left of trainings some of whose runs have ended."""
+    left = [
+        dataclasses.replace(
+            training,
+            own=[index for index in training.own if index not in ended],
+            inference_only=[index for index in training.inference_only if index not in ended],
+        )
+        for training in trainings
+    ]
+    return [training for training in left if training.runs]
 
 
 def packs(configs: Sequence[RunConfig], together: dict[str, int], lanes: int) -> Iterator[list[Training]]:

@@ -44,6 +44,11 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
 
 
+def device_kind(device: torch.device) -> str:
+    """What gives the same numbers to the last bit: ``cpu``, or the model of a GPU."""
+    return device_name(device) if device.type == "cuda" else device.type
+
+
 def provenance(data: DataSet, device: torch.device) -> dict[str, str | None]:
     """Names and versions of all that determines a result besides its settings."""
     return {

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+import traceback
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from walking_noise.config import RunConfig
 from walking_noise.data import DataSet
+from walking_noise.errors import WalkingNoiseError
 from walking_noise.evaluation import Evaluation
-from walking_noise.training import LAST_EPOCHS, Trained
+from walking_noise.trainee import LAST_EPOCHS, Trained
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,14 @@ class Failure:
 
 
 Outcome = Result | Failure
+
+
+def failure_of(error: Exception) -> Failure:
+    """An error in one line, with its traceback if its text is not meant for the user."""
+    if isinstance(error, WalkingNoiseError):
+        return Failure(str(error))
+    first, *_ = str(error).splitlines() or [""]
+    return Failure(f"{type(error).__name__}: {first}", traceback.format_exc())
 
 
 def result_of(

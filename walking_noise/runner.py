@@ -6,30 +6,43 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict, Unpack
+from typing import ParamSpec, TypedDict, Unpack
 
 import torch
 
 from walking_noise import capacity
 from walking_noise.attempts import run_pack
+from walking_noise.checkpoints import SECONDS, Checkpoints
 from walking_noise.config import RunConfig
 from walking_noise.errors import RunsFailed, Stopped, refused
-from walking_noise.job import Event, Job, RunEnded
+from walking_noise.job import Epochs, Event, Job, RunEnded
 from walking_noise.lanes import run_in_lanes
 from walking_noise.networks import why_unusable
 from walking_noise.packing import Training, packs
 from walking_noise.results import Failure, Outcome, Result
 
+P = ParamSpec("P")
+
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a call of :func:`train` is. Epochs are counted over all trainings."""
+    """How far a call of :func:`train` is. Epochs are counted over all trainings.
+
+    Attributes
+    ----------
+    epochs_resumed
+        Of those done, the ones taken up from checkpoints or from a folder of networks.
+    epochs_kept
+        Of those done, the ones that stand in checkpoints, in a folder of networks, or in results.
+    """
 
     runs_done: int
     runs_total: int
     epochs_done: int
     epochs_total: int
     seconds: float
+    epochs_resumed: int = 0
+    epochs_kept: int = 0
 
 
 class Options(TypedDict, total=False):
@@ -48,10 +61,17 @@ class Options(TypedDict, total=False):
     networks
         A folder through which processes share networks trained without noise, and in which runs with
         ``training.keep_network`` keep theirs; without it these fail before any training.
+    checkpoints
+        A folder in which trainings are kept while they last, to be taken up by whoever trains the same network next on
+        the same type of device, with the same code and data; default: they are not kept.
+    checkpoint_seconds
+        The most time of work that is lost when a process is killed, 600 by default, or an epoch where that is longer.
+    checkpoint_quota
+        Bytes in the folder of checkpoints beyond which nothing more is written to it; default: no limit.
     progress
         Called, in this thread, whenever an epoch or a run is done.
     stop
-        Polled while training; once it answers True, :class:`Stopped` is raised.
+        Polled while training; once it answers True, checkpoints are written and :class:`Stopped` is raised.
     """
 
     device: torch.device | str | None
@@ -59,12 +79,17 @@ class Options(TypedDict, total=False):
     pack_size: int | None
     lanes: int | None
     networks: Path | str | None
+    checkpoints: Path | str | None
+    checkpoint_seconds: float
+    checkpoint_quota: int | None
     progress: Callable[[Progress], None] | None
     stop: Callable[[], bool] | None
 
 
 def train(configs: Sequence[RunConfig], **options: Unpack[Options]) -> list[Result]:
     """Train runs, packed where their pack keys agree, and return their results in the order of ``configs``.
+
+    Their checkpoints, which nothing needs once they are returned, are removed.
 
     Raises
     ------
@@ -77,6 +102,8 @@ def train(configs: Sequence[RunConfig], **options: Unpack[Options]) -> list[Resu
     if failures:
         message = f"{len(failures)} of {len(configs)} runs failed; the first: {failures[0].error}"
         raise RunsFailed(message, list(outcomes))
+    if checkpoints := _checkpoints(options):
+        checkpoints.discard(configs)
     return [outcome for outcome in outcomes if isinstance(outcome, Result)]
 
 
@@ -100,7 +127,9 @@ def _train_each(configs: Sequence[RunConfig], options: Options) -> Iterator[tupl
     kinds = {config.pack_key: config for config in configs}
     together = {key: pack_size or capacity.trained_together(config, device) for key, config in kinds.items()}
     planned = list(packs(configs, together, lanes))
-    job = Job(dict(enumerate(configs)), device, options.get("data_root"), options.get("networks"))
+    job = Job(
+        dict(enumerate(configs)), device, options.get("data_root"), options.get("networks"), _checkpoints(options)
+    )
     tally = _Tally(len(configs), planned, options.get("progress"))
 
     def check() -> None:
@@ -117,6 +146,11 @@ def _train_each(configs: Sequence[RunConfig], options: Options) -> Iterator[tupl
             yield event.index, event.outcome
 
 
+def _checkpoints(options: Options) -> Checkpoints | None:
+    folder, seconds = options.get("checkpoints"), options.get("checkpoint_seconds", SECONDS)
+    return Checkpoints(folder, seconds=seconds, quota=options.get("checkpoint_quota")) if folder else None
+
+
 def _at_least_one(name: str, value: int | None) -> int | None:
     if value is not None and value < 1:
         raise refused(name, value, "allowed is a whole number >= 1")
@@ -128,24 +162,11 @@ def _one_after_the_other(
 ) -> Iterator[Event]:
     """Run packs in this process. Epochs are counted at once, as nothing can be yielded while a pack trains."""
     for members in planned:
-        ended: list[RunEnded] = []
         caller = _Caller()
-
-        def emit(event: Event, ended: list[RunEnded] = ended, caller: _Caller = caller) -> None:
-            if isinstance(event, RunEnded):
-                ended.append(event)
-            else:
-                caller.call(lambda: tally.count(event))
-
-        def check_caller(caller: _Caller = caller) -> None:
-            caller.call(check)
-
         try:
-            run_pack(job, members, emit, check_caller)
+            yield from run_pack(job, members, caller.guarding(tally.count), caller.guarding(check))
         except Stopped:
-            yield from ended
             raise caller.error or Stopped("training was asked to stop") from None
-        yield from ended
 
 
 class _Caller:
@@ -153,12 +174,17 @@ class _Caller:
 
     error: Exception | None = None
 
-    def call(self, function: Callable[[], None]) -> None:
-        try:
-            function()
-        except Exception as error:
-            self.error = error
-            raise Stopped("the caller's own function failed") from error
+    def guarding(self, function: Callable[P, None]) -> Callable[P, None]:
+        """The same function, whose errors stop the pack."""
+
+        def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
+            try:
+                function(*args, **kwargs)
+            except Exception as error:
+                self.error = self.error or error
+                raise Stopped("the caller's own function failed") from error
+
+        return guarded
 
 
 class _Tally:
@@ -168,15 +194,20 @@ class _Tally:
         self, runs: int, planned: Sequence[list[Training]], progress: Callable[[Progress], None] | None
     ) -> None:
         self.runs, self.progress = runs, progress
-        self.epochs = sum(training.config.training.epochs for members in planned for training in members)
-        self.runs_done, self.epochs_done = 0, 0
-        self.started = time.monotonic()
+        self.runs_done, self.started = 0, time.monotonic()
+        self.total = sum(training.config.training.epochs for members in planned for training in members)
+        self._each: dict[str, Epochs] = {}
+        self._epochs = Epochs()
 
     def count(self, event: Event) -> None:
         if isinstance(event, RunEnded):
             self.runs_done += 1
         else:
-            self.epochs_done += event.count
+            for key, now in event.of.items():
+                before = self._each.get(key, Epochs())
+                self._epochs = Epochs(*(a + b - c for a, b, c in zip(self._epochs, now, before, strict=True)))
+                self._each[key] = now
         if self.progress is not None:
             seconds = time.monotonic() - self.started
-            self.progress(Progress(self.runs_done, self.runs, self.epochs_done, self.epochs, seconds))
+            done, resumed, kept = self._epochs
+            self.progress(Progress(self.runs_done, self.runs, done, self.total, seconds, resumed, kept))

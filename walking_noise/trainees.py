@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from walking_noise.capture import replayed
 from walking_noise.config import RunConfig
@@ -18,67 +17,34 @@ from walking_noise.noise.audit import Audit
 from walking_noise.noise.injection import Injection
 from walking_noise.optimizer import PackedAdam, cosine_rate
 from walking_noise.pack import Pack, initialised
+from walking_noise.stacks import Stacks, cut, put_together, stacks_of
 from walking_noise.step import Step
+from walking_noise.trainee import Trained, Trainee
 
-LAST_EPOCHS = 5
-"""A run's accuracy is the mean over this many last epochs (method of the released configurations)."""
-
-
-@dataclass(frozen=True)
-class Trained:
-    """One trained network and what was seen on the way.
-
-    Attributes
-    ----------
-    state
-        Its parameters and buffers, by name, on the CPU. Of a run that was lost on the way, those it was lost with.
-    training_loss
-        Mean cross-entropy of each epoch.
-    evaluations
-        With the run's own noise, after each of the last :data:`LAST_EPOCHS` epochs, or after every epoch if the run
-        asks for its curve.
-    mean_abs_weight
-        Of each conv and linear layer, after training.
-    training_audit
-        The spread of noise and signal in the first batch of every epoch; None without noise in training.
-    overflow_epoch, diverged_epoch
-        See :class:`walking_noise.health.Health`.
-    """
-
-    state: dict[str, Tensor]
-    training_loss: list[float]
-    evaluations: list[Evaluation]
-    mean_abs_weight: dict[str, float]
-    training_audit: dict[str, Any] | None
-    overflow_epoch: int | None
-    diverged_epoch: int | None
+Held = Callable[[], list[Trainee]]
+"""Members as they were when they were held, on the CPU: cut apart when they are asked for."""
 
 
 class Trainees:
-    """Runs of one pack key that train together, each at an epoch of its own.
+    """Runs of one pack key that train together, all at the same epoch.
 
     Parameters
     ----------
-    networks
-        What they start from; None: their own initialisations.
+    members
+        Fresh ones, or ones that all have done as many epochs; from now on their state is here, until they :meth:`part`.
 
     Attributes
     ----------
-    places
-        Where each stood among the runs at the start.
-    epochs
-        How many each has done.
+    epoch
+        How many they have done.
     """
 
-    def __init__(
-        self,
-        configs: Sequence[RunConfig],
-        data: DataSet,
-        device: torch.device,
-        networks: Sequence[nn.Sequential] | None = None,
-    ) -> None:
-        self.configs, self.data, self.device = list(configs), data, device
-        self.pack = Pack(networks or [initialised(config) for config in configs]).to(device)
+    def __init__(self, members: Sequence[Trainee], data: DataSet, device: torch.device) -> None:
+        (self.epoch,) = {one.epoch for one in members}  # the place of the noise is one for all
+        self.members, self.data = list(members), data
+        self.configs = configs = [one.config for one in members]
+        some = [initialised(configs[0])] * len(configs) if self.epoch else [initialised(config) for config in configs]
+        self.pack = Pack(some).to(device)
         self.optimizer = PackedAdam(list(self.pack.parameters()), _weight_bounds(configs, self.pack))
         self.health = Health(len(configs), device)
         self.audit = Audit(len(configs[0].points), len(configs), device)
@@ -87,52 +53,44 @@ class Trainees:
         batch_size = configs[0].training.batch_size
         self.do_step = replayed(self.step, batch_size, device)
         self.batches = TrainingBatches(data, [config.seed for config in configs], batch_size, device)
-        self.places = list(range(len(configs)))
-        self.epochs = [0] * len(configs)
-        self.losses: list[list[float]] = [[] for _ in configs]
-        self.evaluations: list[list[Evaluation]] = [[] for _ in configs]
+        if self.epoch:
+            put_together(self._stacks(), [one.state for one in members])
+            for one in members:
+                one.state = {}
 
     def train_epoch(self, after_batch: Callable[[], None]) -> None:
         """Train every member through its next epoch; on a GPU it is waited for at the end only."""
         self._start_epoch()
-        rates = [
-            cosine_rate(config.training.learning_rate, epoch, config.training.epochs)
-            for config, epoch in zip(self.configs, self.epochs, strict=True)
-        ]
-        self.optimizer.anneal(rates)
+        self.optimizer.anneal(
+            [cosine_rate(config.training.learning_rate, self.epoch, config.training.epochs) for config in self.configs]
+        )
         audit: Audit | None = self.audit
-        for x, y in self.batches.epoch(self.epochs):
+        for x, y in self.batches.epoch(self.epoch):
             self.do_step(x, y, audit)
             audit = None
             after_batch()
         self._end_epoch((self.step.total / len(self.data.train_labels)).tolist())
-        self.health.after_epoch(self.pack, self.optimizer, self.epochs)
+        self.health.after_epoch(self.pack, self.optimizer, self.epoch)
 
-    def evaluate(self) -> None:
+    def evaluate(self, after_batch: Callable[[], None]) -> None:
         """Score every member whose accuracy after this epoch is asked for."""
-        for epoch in sorted(set(self.epochs)):
-            due = [member for member in self._due() if self.epochs[member] == epoch]
-            configs = [self.configs[member] for member in due]
-            last = epoch == self.configs[0].training.epochs
-            if due:
-                scores = evaluate(self.pack, due, configs, self.data, epoch, audited=last)
-                for member, score in zip(due, scores, strict=True):
-                    self.evaluations[member].append(score)
+        scored = [member for member, one in enumerate(self.members) if one.is_scored]
+        if scored:
+            configs, last = [self.configs[member] for member in scored], self.epoch == self.members[0].epochs
+            scores = evaluate(self.pack, scored, configs, self.data, self.epoch, audited=last, check=after_batch)
+            for member, score in zip(scored, scores, strict=True):
+                self.members[member].evaluations.append(score)
 
-    def without_lost(self) -> tuple[Trainees | None, Trainees | None]:
-        """The members that can still learn, and those with epochs to go that no training can change any more.
+    def lost(self) -> list[Trainee]:
+        """The members with epochs to go that no training can change any more.
 
-        The latter have a NaN in each of their parameters, and so in all of their logits, losses and gradients from now
-        on. None: there are none.
+        They have a NaN in each of their parameters, and so in all of their logits, losses and gradients from now on.
         """
-        if not any(self.health.diverged_epoch) or self.epochs[0] == self.configs[0].training.epochs:
-            return self, None
+        if not any(self.health.diverged_epoch) or self.epoch == self.members[0].epochs:
+            return []
         broken = [parameter.detach().isnan().flatten(1).any(1) for parameter in self.pack.parameters()]
         fates = torch.stack(broken).all(0).tolist()
-        if not any(fates):
-            return self, None
-        kept, lost = ([member for member, fate in enumerate(fates) if fate == wanted] for wanted in (False, True))
-        return self._chosen(kept) if kept else None, self._chosen(lost)
+        return [one for one, fate in zip(self.members, fates, strict=True) if fate]
 
     @torch.no_grad()
     def foresee(self, after_batch: Callable[[], None]) -> None:
@@ -141,71 +99,67 @@ class Trainees:
         Losses and accuracies are known. The audits are not: for them the first batch of every epoch passes through,
         and the validation set after the last.
         """
-        constant = Evaluation(self.data.floor, nonfinite=1.0)
-        for epoch in range(self.epochs[0] + 1, self.configs[0].training.epochs + 1):
+        constant, epochs = Evaluation(self.data.floor, nonfinite=1.0), self.members[0].epochs
+        while self.epoch < epochs:
             self._start_epoch()
-            x, _ = next(self.batches.epoch(self.epochs))
+            x, _ = next(self.batches.epoch(self.epoch))
             self.pack(x, self.step.noise.at_place(self.step.place, self.audit))
             after_batch()
-            self._end_epoch([float("nan")] * len(self.configs))
-            if epoch == self.configs[0].training.epochs:
-                self.evaluate()
+            self._end_epoch([float("nan")] * len(self.members))
+            if self.epoch == epochs:
+                self.evaluate(after_batch)
             else:
-                for member in self._due():
-                    self.evaluations[member].append(constant)
+                for one in self.members:
+                    if one.is_scored:
+                        one.evaluations.append(constant)
 
-    def _chosen(self, members: Sequence[int]) -> Trainees:
-        """Some of the members, by themselves, as they are now."""
-        alike = [initialised(self.configs[0])] * len(members)
-        chosen = Trainees([self.configs[member] for member in members], self.data, self.device, alike)
-        state = self.pack.chosen_state(members)
-        for name, tensor in chosen.pack.stacked_state().items():
-            tensor.copy_(state[name])
-        chosen.optimizer.take_up(self.optimizer, members)
-        chosen.health.take_up(self.health, members)
-        chosen.audit.take_up(self.audit, members)
-        chosen.places = [self.places[member] for member in members]
-        chosen.epochs = [self.epochs[member] for member in members]
-        chosen.losses = [self.losses[member] for member in members]
-        chosen.evaluations = [self.evaluations[member] for member in members]
-        return chosen
+    def part(self) -> None:
+        """Give the members their state back. They are in no pack from now on."""
+        for one, state in zip(self.members, cut(self._stacks()), strict=True):
+            one.state = state
 
-    def trained(self) -> dict[int, Trained]:
-        """What became of every member, by its place."""
+    def held(self) -> Held:
+        """The members as they stand; a GPU is not waited for until they are asked for."""
+        stacks = {name: stack.clone() for name, stack in self._stacks().items()}
+        members = [one.as_it_stands() for one in self.members]
+
+        def cut_apart() -> list[Trainee]:
+            states = cut({name: stack.cpu() for name, stack in stacks.items()})
+            return [replace(one, state=state) for one, state in zip(members, states, strict=True)]
+
+        return cut_apart
+
+    def trained(self) -> dict[Trainee, Trained]:
+        """What became of every member."""
         weights = {
             name: weight.detach().abs().flatten(1).mean(1).tolist() for name, weight in self.pack.weights().items()
         }
+        overflow, diverged = self.health.overflow_epoch, self.health.diverged_epoch
         return {
-            self.places[member]: Trained(
+            one: Trained(
                 state={name: tensor.cpu() for name, tensor in self.pack.member_state(member).items()},
-                training_loss=self.losses[member],
-                evaluations=self.evaluations[member],
+                training_loss=one.training_loss,
+                evaluations=one.evaluations,
                 mean_abs_weight={name: values[member] for name, values in weights.items()},
-                training_audit=self.audit.of(member) if config.noisy_training else None,
-                overflow_epoch=self.health.overflow_epoch[member],
-                diverged_epoch=self.health.diverged_epoch[member],
+                training_audit=self.audit.of(member) if one.config.noisy_training else None,
+                overflow_epoch=overflow[member],
+                diverged_epoch=diverged[member],
             )
-            for member, config in enumerate(self.configs)
+            for member, one in enumerate(self.members)
         }
+
+    def _stacks(self) -> Stacks:
+        return stacks_of(network=self.pack, adam=self.optimizer, health=self.health, audit=self.audit)
 
     def _start_epoch(self) -> None:
         self.pack.train()
-        (epoch,) = set(self.epochs)  # the place of the noise is one for all members
-        self.step.place.fill_(epoch * self.batches.steps)
+        self.step.place.fill_(self.epoch * self.batches.steps)
         self.step.total.zero_()
 
     def _end_epoch(self, losses: Sequence[float]) -> None:
-        self.epochs = [epoch + 1 for epoch in self.epochs]
-        for seen, loss in zip(self.losses, losses, strict=True):
-            seen.append(loss)
-
-    def _due(self) -> list[int]:
-        """The members whose accuracy after the epoch just done is asked for."""
-        return [
-            member
-            for member, (config, epoch) in enumerate(zip(self.configs, self.epochs, strict=True))
-            if config.evaluation.curve or epoch > config.training.epochs - LAST_EPOCHS
-        ]
+        self.epoch += 1
+        for one, loss in zip(self.members, losses, strict=True):
+            one.ended_epoch(loss)
 
 
 def _weight_bounds(configs: Sequence[RunConfig], pack: Pack) -> list[Tensor | None]:

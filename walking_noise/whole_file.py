@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,8 @@ def whole_file(file: Path) -> Iterator[IO[bytes]]:
     with tempfile.NamedTemporaryFile(dir=file.parent, suffix=".part", delete=False) as part:
         try:
             yield part
+            part.flush()
+            os.fsync(part.fileno())
             part.close()
             Path(part.name).chmod(READABLE)
             Path(part.name).replace(file)

@@ -27,8 +27,8 @@ def _run(options: Namespace) -> int:
     from experiments.benchmarking import benchmark
     from experiments.benchmarking.rates import STUDIED, measured_device
     from experiments.benchmarking.record import rounds_file
-    from experiments.options import WorkerOptions
     from experiments.user_file import check_writable
+    from experiments.workers.options import WorkerOptions
     from walking_noise.capacity import default_device
 
     known = sorted({model for _, model in STUDIED})

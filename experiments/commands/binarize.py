@@ -36,9 +36,9 @@ def _positive(text: str) -> int:
 
 def _run(options: Namespace) -> int:
     from experiments.binarization import binarize, in_words, kept_runs, not_looked_into, store
-    from experiments.database import runs_in
-    from experiments.options import WorkerOptions
+    from experiments.mongodb.database import runs_in
     from experiments.progress import ProgressLine
+    from experiments.workers.options import WorkerOptions
 
     worker, line = WorkerOptions.from_environment(), ProgressLine()
     folder = options.networks or worker.networks

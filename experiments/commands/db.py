@@ -7,8 +7,10 @@ import sys
 from argparse import ArgumentParser, Namespace, _SubParsersAction
 from pathlib import Path
 
-from experiments.embedded import DEFAULT_FOLDER, FOLDER_VARIABLE, EmbeddedDatabase
 from experiments.errors import UserError
+from experiments.mongodb.embedded import DEFAULT_FOLDER, FOLDER_VARIABLE, EmbeddedDatabase
+
+ONE_HOST = "it serves this host only; runs on a cluster's nodes need a MongoDB that these reach: see CLUSTER.md"
 
 
 def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
@@ -32,6 +34,7 @@ def _start(options: Namespace) -> int:
     started = database.start()
     print(f"{'started' if started else 'runs already'}: {_description(database)}")
     print(f'in every shell that uses it: eval "$(walking-noise db env --folder {shlex.quote(str(database.folder))})"')
+    print(ONE_HOST)
     return 0
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from argparse import ArgumentParser, ArgumentTypeError, Namespace, _SubParsersAction
+from argparse import ArgumentParser, Namespace, _SubParsersAction
 from pathlib import Path
 
+from experiments.commands.arguments import positive
 from experiments.errors import UserError
 
 
@@ -17,7 +18,7 @@ def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
     plan.add_argument("files", metavar="FILE", nargs="+", help="SEML files, folders of them, or patterns as **/*.yaml")
     plan.add_argument("--collection", metavar="NAME", help="count the runs that this collection has already")
     plan.add_argument(
-        "--max-array-size", metavar="N", type=_positive, help="tasks of a Slurm array; default: what Slurm says"
+        "--max-array-size", metavar="N", type=positive, help="tasks of a Slurm array; default: what Slurm says"
     )
     measured = "speeds as `walking-noise bench --save` keeps them; default: its own file, if there is one"
     plan.add_argument("--throughput", metavar="FILE", type=Path, help=measured)
@@ -26,8 +27,8 @@ def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
 
 
 def _run(options: Namespace) -> int:
-    from experiments import throughput
-    from experiments.database import DatabaseError
+    from experiments import slurm, throughput
+    from experiments.mongodb.database import DatabaseError
     from experiments.planning import site
     from experiments.planning.grids import find
     from experiments.planning.plan import count, numbers, plan, together_on
@@ -55,17 +56,11 @@ def _run(options: Namespace) -> int:
             print(f"walking-noise: {refusal}", file=sys.stderr)
         return 1
     rows = plan([outcome for outcome in outcomes if isinstance(outcome, Tally)], present)
-    known = options.max_array_size or site.max_array_size()
-    array_size = known or site.USUAL_ARRAY_SIZE
+    known = options.max_array_size or slurm.max_array_size()
+    array_size = known or slurm.USUAL_ARRAY_SIZE
     pack_size = together_on(devices[0] if devices else None)
     if options.json is not None:
         write_whole(options.json, json.dumps(numbers(rows, devices, pack_size), indent=1))
     for text in describe(rows, options.collection, array_size, known is not None, devices, pack_size):
         print(text)
     return 0
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise ArgumentTypeError(f"{text!r} is no whole number >= 1")
-    return int(text)

@@ -58,8 +58,10 @@ def _matching(pattern: Path) -> list[Path]:
         return []
 
 
-def expand(path: Path) -> list[Settings]:
+def expand(path: Path, overwrite: Settings | None = None) -> list[Settings]:
     """The settings of every run that ``seml add`` makes of a file, as SEML's own functions give them.
+
+    ``overwrite`` replaces settings of all runs, as ``seml add --overwrite-params`` does.
 
     Raises
     ------
@@ -72,7 +74,7 @@ def expand(path: Path) -> list[Settings]:
         _, _, experiment = read_config(path)
         for place, name in _empty(experiment):
             raise GridError(f"{path}: {place}{name}: the grid has no values, so it gives no run")
-        runs: list[Settings] = generate_configs(experiment)
+        runs: list[Settings] = generate_configs(experiment, overwrite_params=overwrite)
     except InputError as refusal:
         raise GridError(f"{path}: {_one_line(str(refusal).removeprefix('CONFIG ERROR: '))}") from None
     except yaml.MarkedYAMLError as error:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from experiments.planning.demand import Demand, demands
-from experiments.planning.grids import GridError
+from experiments.planning.grids import GridError, Settings
 from experiments.planning.tally import Planned, Tally, tally
 from experiments.throughput import Device, Kind
 from walking_noise import RunConfig, capacity
@@ -100,19 +100,24 @@ def plan(tallies: Sequence[Tally], present: set[str] | None) -> list[Row]:
     return rows if len(rows) == 1 else [*rows, _row(f"all {len(rows)} files", tallies, present)]
 
 
-def count(paths: Sequence[Path], show: Callable[[str], None]) -> Iterator[Tally | GridError]:
-    """Count the runs of files, in their order, on all cores; a file that is refused gives the reason."""
+def count(
+    paths: Sequence[Path], show: Callable[[str], None], overwrite: Settings | None = None
+) -> Iterator[Tally | GridError]:
+    """Count the runs of files, in their order, on all cores; a file that is refused gives the reason.
+
+    ``overwrite``: settings that all runs are given.
+    """
     cores = min(len(os.sched_getaffinity(0)), len(paths))
     if cores == 1:
         for number, path in enumerate(paths, start=1):
             show(f"{number} of {len(paths)} files: {path}")
-            yield _tally(path)
+            yield _tally(path, overwrite)
         return
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["experiments.planning.tally"])
     executor = ProcessPoolExecutor(cores, context, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN))
     try:
-        futures = [executor.submit(_tally, path) for path in paths]
+        futures = [executor.submit(_tally, path, overwrite) for path in paths]
         for done, _ in enumerate(as_completed(futures), start=1):
             show(f"{done} of {len(paths)} files")
         yield from (future.result() for future in futures)
@@ -131,9 +136,9 @@ def together_on(device: Device | None) -> Callable[[RunConfig], int]:
     return size
 
 
-def _tally(path: Path) -> Tally | GridError:
+def _tally(path: Path, overwrite: Settings | None) -> Tally | GridError:
     try:
-        return tally(path)
+        return tally(path, overwrite)
     except GridError as refusal:
         return refusal
 

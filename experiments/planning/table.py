@@ -33,7 +33,7 @@ def describe(
 def _files(rows: Sequence[Row], array_size: int, devices: Sequence[Device], pack_size: PackSize) -> list[str]:
     looked = rows[-1].present is not None
     head = ["file", "runs", "distinct", *(["present"] if looked else []), "with noise", "trainings", "packs", "tasks"]
-    head += ["starts", *(f"hours, {device.name}" for device in devices), "MB"]
+    head += ["arrays", *(f"hours, {device.name}" for device in devices), "MB"]
     lines = [
         [
             row.name,
@@ -44,13 +44,19 @@ def _files(rows: Sequence[Row], array_size: int, devices: Sequence[Device], pack
             f"{row.trainings:,}",
             f"{row.packs(pack_size):,}",
             f"{row.tasks:,}",
-            f"{math.ceil(row.tasks / array_size):,}",
+            f"{count:,}",
             *(_short(row.hours(device)) for device in devices),
             _short(row.bytes / 1e6),
         ]
-        for row in rows
+        for row, count in zip(rows, _arrays(rows, array_size), strict=True)
     ]
     return _aligned(head, lines, left=1)
+
+
+def _arrays(rows: Sequence[Row], array_size: int) -> list[int]:
+    """The Slurm arrays of each row: SEML makes arrays of one file's runs, so the last row, of all files, is a sum."""
+    *files, total = [math.ceil(row.tasks / array_size) for row in rows]
+    return [*files, sum(files) or total]
 
 
 def _packs(total: Row, devices: Sequence[Device], pack_size: PackSize) -> list[str]:
@@ -97,8 +103,8 @@ def _remarks(
     source = "" if array_size_is_known else " (assumed: no Slurm answers here; --max-array-size changes it)"
     yield f"tasks: of Slurm arrays, one for each run that `seml add` makes; an array may have {array_size}{source}."
     if total.tasks > array_size:
-        command = f"seml {collection or 'COLLECTION'} start -n {array_size}"
-        yield f"starts: a larger study is started in so many parts, each with `{command}`."
+        command = f"walking-noise start {collection or 'COLLECTION'}"
+        yield f"arrays: of each file, as `{command}` submits them; `seml start` submits one, which may be too large."
     if total.kept:
         yield f"networks: {total.kept:,} of the runs keep theirs; set WALKING_NOISE_NETWORKS to a folder for them."
     if not devices:

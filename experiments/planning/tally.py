@@ -27,6 +27,18 @@ class Planned(NamedTuple):
     inference_only: bool
     curve: bool
 
+    @classmethod
+    def of(cls, config: RunConfig) -> Planned:
+        return cls(
+            config.run_key,
+            config.network_key,
+            config.pack_key,
+            company_of(config),
+            config.seed,
+            config.noisy and not config.noisy_training,
+            config.evaluation.curve,
+        )
+
 
 @dataclass
 class Tally:
@@ -55,8 +67,8 @@ class Tally:
     kept: int = 0
 
 
-def tally(path: Path) -> Tally:
-    """Count the runs of a file.
+def tally(path: Path, overwrite: Settings | None = None) -> Tally:
+    """Count the runs of a file, as :func:`experiments.planning.grids.expand` gives them.
 
     Raises
     ------
@@ -64,19 +76,11 @@ def tally(path: Path) -> Tally:
         It cannot be read, or a run of it is refused.
     """
     counted = Tally(path)
-    settings = expand(path)
+    settings = expand(path, overwrite)
     for given in settings:
         try:
             config = RunConfig.from_dict(given)
-            planned = Planned(
-                config.run_key,
-                config.network_key,
-                config.pack_key,
-                company_of(config),
-                config.seed,
-                config.noisy and not config.noisy_training,
-                config.evaluation.curve,
-            )
+            planned = Planned.of(config)
         except ConfigError as refusal:
             raise GridError(f"{path}: {refusal} (of a run with {_words(given)})") from None
         counted.runs += 1

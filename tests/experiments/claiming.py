@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from experiments.assignment import Assignment
-from experiments.claims import Claims
-from experiments.database import Document, Runs
+from experiments.mongodb.database import Document, Runs
+from experiments.workers.assignment import Assignment
+from experiments.workers.claims import Claims
 
 Fill = Callable[[Sequence[Document]], None]
 ANY: Document = {"status": "PENDING"}

@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 from pymongo import MongoClient
+from seml.settings import SETTINGS
 
-from experiments.database import Document, Runs
-from experiments.embedded import DATABASE, EmbeddedDatabase
+from experiments.mongodb import run_collections
+from experiments.mongodb.database import Document, Runs, configuration
+from experiments.mongodb.embedded import DATABASE, EmbeddedDatabase
 from tests.experiments.shell import Shell, write_grid
+from walking_noise import Result, RunConfig, train
 
 names = (f"runs{number}" for number in itertools.count())
 
@@ -35,6 +38,14 @@ def client(embedded: EmbeddedDatabase) -> Iterator[MongoClient[Document]]:
 @pytest.fixture(scope="session")
 def shell(embedded: EmbeddedDatabase) -> Shell:
     return Shell(embedded.folder)
+
+
+@pytest.fixture
+def configured(embedded: EmbeddedDatabase, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let this process, and what it starts, find the embedded database where SEML does."""
+    monkeypatch.setattr(SETTINGS.DATABASE, "MONGODB_CONFIG_PATH", embedded.folder / "seml" / "mongodb.config")
+    for name, value in shell.environment.items():
+        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture
@@ -70,3 +81,15 @@ def pending_runs(runs: Runs, staged: Document, tmp_path: Path) -> Callable[[Sequ
             runs.insert_one(document)
 
     return fill
+
+
+@pytest.fixture(scope="session")
+def result() -> Result:
+    (result,) = train([RunConfig.from_dict({"noise.std": 0.5, "training.epochs": 1, "evaluation.curve": True})])
+    return result
+
+
+@pytest.fixture
+def found_by_commands(embedded: EmbeddedDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands that look at collections find the embedded database, in this process."""
+    monkeypatch.setattr(run_collections, "configuration", lambda: configuration(embedded.configuration))

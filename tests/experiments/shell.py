@@ -6,8 +6,8 @@ import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,11 @@ class Shell:
     """A shell with ``XDG_CONFIG_HOME`` set, as ``walking-noise db env`` says."""
 
     folder: Path
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+    def having(self, variables: Mapping[str, str]) -> Shell:
+        """A shell in which these variables are set, too."""
+        return Shell(self.folder, {**self.variables, **variables})
 
     @property
     def environment(self) -> dict[str, str]:
@@ -41,6 +46,7 @@ class Shell:
             "PYTHONPATH": str(ROOT),
             "PYTHONWARNINGS": "ignore",
             "XDG_CONFIG_HOME": str(self.folder),
+            **self.variables,
         }
 
     def start(self, *command: str, cores: int = 1, **environment: str) -> subprocess.Popen[str]:

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from experiments.aftermath import put_in_order, settle
-from experiments.assignment import Assignment
-from experiments.claims import Claims
-from experiments.database import DatabaseError, Runs
+from experiments.mongodb.database import DatabaseError, Runs
+from experiments.workers import aftermath
+from experiments.workers.aftermath import put_in_order, settle
+from experiments.workers.assignment import Assignment
+from experiments.workers.claims import Claims
+from experiments.workers.history import ATTEMPTS, WorkerHistory
 from tests.experiments.claiming import Fill, claim, start_by_seml, statuses
 
 
@@ -17,18 +19,40 @@ def test_what_a_dead_worker_leaves_behind_is_settled(runs: Runs, pending_runs: F
     pending_runs([{}] * 4)
     claims, _ = claim(runs, 1, [2, 3])
     runs.update_one({"_id": 3}, {"$set": {"status": "COMPLETED"}})
-    (tmp_path / "runs_1.out").write_text("epoch 1\nTraceback\nMemoryError\n")
-    said = put_in_order(claims, -9, stopped=False)
+    (tmp_path / "runs_1.out").write_text("epoch 1\nTraceback\nValueError\n")
+    said = put_in_order(claims, -11, stopped=False)
     leader = runs.find_one({"_id": 1})
-    assert said == "the worker ended by signal 9; 1 of its runs are PENDING again"
+    assert said == "the worker ended by signal 11; 1 of its runs are PENDING again"
     assert statuses(runs) == {1: "FAILED", 2: "PENDING", 3: "COMPLETED", 4: "PENDING"}
     assert leader is not None
     assert leader["fail_trace"] == [
-        "the worker ended by signal 9; the end of its log:\n",
+        "the worker ended by signal 11; the end of its log:\n",
         "epoch 1\n",
         "Traceback\n",
-        "MemoryError\n",
+        "ValueError\n",
     ]
+    ends = {attempt["run"]: attempt["end"] for attempt in runs.database[ATTEMPTS].find({"collection": runs.name})}
+    assert ends == {1: "FAILED", 2: "LOST"}
+
+
+def test_a_leader_is_not_to_blame_for_a_worker_that_was_killed(runs: Runs, pending_runs: Fill):
+    pending_runs([{}] * 2)
+    claims, _ = claim(runs, 1, [2])
+    assert put_in_order(claims, -9, stopped=False).endswith("2 of its runs are PENDING again")
+    assert set(statuses(runs).values()) == {"PENDING"}
+
+
+def test_a_leader_whose_workers_are_killed_again_and_again_has_failed(
+    runs: Runs, pending_runs: Fill, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(aftermath, "MOST_KILLED", 2)
+    pending_runs([{}] * 2)
+    for ended in ("PENDING", "PENDING", "FAILED"):
+        claims, _ = claim(runs, 1, [2])
+        leader = start_by_seml(runs, 1)
+        WorkerHistory(runs, claims.assignment.token).begin(leader, 2, host="n", device="cpu", gpu=False, version="1")
+        put_in_order(claims, -9, stopped=False)
+        assert statuses(runs) == {1: ended, 2: "PENDING"}
 
 
 def test_a_worker_that_dies_before_its_claim_is_settled(runs: Runs, pending_runs: Fill):
@@ -60,6 +84,8 @@ def test_runs_that_cannot_be_given_back_are_told_of(
     def connect() -> None:
         raise DatabaseError("no database answers")
 
-    monkeypatch.setattr("experiments.aftermath.connect", connect)
+    monkeypatch.setattr("experiments.workers.aftermath.connect", connect)
     settle(Assignment("study", 1), -9, stopped=False)
-    assert capsys.readouterr().out.endswith("stays RUNNING: no database answers\n")
+    said = capsys.readouterr().out
+    assert "stays RUNNING until `walking-noise rescue study`" in said
+    assert said.endswith(": no database answers\n")

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from experiments.assignment import Assignment
+from experiments.workers.assignment import Assignment
 
 
 def test_an_assignment_as_seml_writes_it():

@@ -14,9 +14,9 @@ from pymongo import MongoClient
 
 from experiments.binarization import kept_runs, not_looked_into, store
 from experiments.cli import main
-from experiments.database import Document, Runs
-from experiments.embedded import DATABASE
 from experiments.errors import UserError
+from experiments.mongodb.database import Document, Runs
+from experiments.mongodb.embedded import DATABASE
 from tests.experiments.shell import ROOT, Shell, choice, write_grid
 
 NOISE = {"noise.kind": "multiplicative", "noise.std": 1e10}

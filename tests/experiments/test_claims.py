@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 
-from experiments.assignment import Assignment
-from experiments.claims import OF_AN_ATTEMPT, Claims
-from experiments.database import Document, Runs
-from experiments.embedded import DATABASE, EmbeddedDatabase
+from experiments.mongodb.database import Document, Runs, server_time
+from experiments.mongodb.embedded import DATABASE, EmbeddedDatabase
+from experiments.workers.assignment import Assignment
+from experiments.workers.claims import LEASE_SECONDS, OF_AN_ATTEMPT, Claims
 from tests.experiments.claiming import ANY, Fill, claim, start_by_seml, statuses
 
 
@@ -83,5 +83,28 @@ def test_given_back_as_it_was(runs: Runs, pending_runs: Fill):
     runs.update_one({"_id": 3}, {"$set": {"status": "COMPLETED"}})
     assert claims.give_back([1, 2, 3, 4]) == 2
     assert statuses(runs) == {1: "PENDING", 2: "INTERRUPTED", 3: "COMPLETED", 4: "PENDING"}
-    assert runs.find_one({"_id": 1}) == before[1]
-    assert runs.find_one({"_id": 4}) == before[4]
+    returned_by = {"returned_by": claims.assignment.token}
+    assert runs.find_one({"_id": 1}) == before[1] | returned_by
+    assert runs.find_one({"_id": 4}) == before[4] | returned_by
+
+
+def test_a_leader_that_another_worker_has_is_not_taken(runs: Runs, pending_runs: Fill):
+    pending_runs([{}] * 2)
+    claim(runs, 1, [2])
+    leader = runs.find_one({"_id": 1})
+    assert leader is not None
+    assert Claims(runs, Assignment(runs.name, 1)).take(leader, ANY, [2]) == set()
+
+
+def test_a_lease_is_by_the_databases_clock_and_renewed(runs: Runs, pending_runs: Fill):
+    pending_runs([{}] * 2)
+    claims, _ = claim(runs, 1, [2])
+    before, now = by_id(runs), server_time(runs.database)
+    left = (before[2]["claim"]["lease"] - now).total_seconds()
+    assert LEASE_SECONDS - 5 < left <= LEASE_SECONDS
+    runs.update_one({"_id": 1}, {"$set": {"status": "COMPLETED"}})
+    assert claims.renew([1, 2], trained=0.5) == 1
+    after = by_id(runs)
+    assert after[2]["claim"]["lease"] > before[2]["claim"]["lease"]
+    assert after[2]["info"]["trained"] == 0.5
+    assert after[1]["claim"] == before[1]["claim"]

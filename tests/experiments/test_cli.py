@@ -10,7 +10,7 @@ import pytest
 
 import walking_noise
 from experiments.cli import main
-from experiments.embedded import EmbeddedDatabase
+from experiments.mongodb.embedded import EmbeddedDatabase
 from tests.experiments.shell import ROOT, Shell
 
 
@@ -84,7 +84,7 @@ def test_data_sets(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
 
 def test_no_database(shell: Shell, embedded: EmbeddedDatabase, tmp_path: Path):
     """What a worker says where SEML is not configured, or its database does not answer."""
-    script = "from experiments.database import connect\ntry: connect()\nexcept Exception as error: print(error)"
+    script = "from experiments.mongodb.database import connect\ntry: connect()\nexcept Exception as error: print(error)"
 
     def said() -> str:
         (line,) = shell.run("python", "-c", script, XDG_CONFIG_HOME=str(tmp_path)).splitlines()

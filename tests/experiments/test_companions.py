@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from experiments.companions import Candidate, choose, companions, pending
-from experiments.database import Document, Runs
+from experiments.mongodb.database import Document, Runs
+from experiments.workers.companions import Candidate, choose, companions, pending
 from walking_noise import RunConfig
 
 
@@ -46,7 +46,7 @@ def test_runs_trained_with_noise_that_differ_in_its_seed_at_inference_are_traine
 
 
 def test_no_more_runs_than_a_heartbeat_can_hold(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("experiments.companions.MOST_RUNS", 3)
+    monkeypatch.setattr("experiments.workers.companions.MOST_RUNS", 3)
     given = candidates(*({"noise.std": std, "noise.in_training": False} for std in (1.0, 2.0, 3.0, 4.0)))
     assert ids(choose(given, 1)) == [1, 2, 3]
 

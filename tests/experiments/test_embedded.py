@@ -15,8 +15,9 @@ import pytest
 import yaml
 from pymongo.errors import OperationFailure
 
-from experiments.embedded import DATABASE, HOST, Account, EmbeddedDatabase, default_folder
-from experiments.server import ServerError, ServerFolder, ServerRuns
+from experiments.cli import main
+from experiments.mongodb.embedded import DATABASE, HOST, Account, EmbeddedDatabase, default_folder
+from experiments.mongodb.server import ServerError, ServerFolder, ServerRuns
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +42,13 @@ def test_started_once(database: EmbeddedDatabase):
     assert not database.start()
     assert database.server.pid == pid
     assert database.answers
+
+
+def test_its_start_says_whom_it_serves(database: EmbeddedDatabase, capsys: pytest.CaptureFixture[str]):
+    assert main(["db", "start", "--folder", str(database.folder)]) == 0
+    said = capsys.readouterr().out
+    assert "it serves this host only; runs on a cluster's nodes need a MongoDB that these reach: see CLUSTER.md" in said
+    assert account(database).password not in said
 
 
 def test_only_the_owner_can_read_it(database: EmbeddedDatabase):

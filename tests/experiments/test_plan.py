@@ -11,9 +11,9 @@ import pytest
 import torch
 import yaml
 
-from experiments import database
+from experiments import slurm
 from experiments.cli import main
-from experiments.planning import site
+from experiments.mongodb import database
 from experiments.planning.demand import Demand
 from experiments.planning.grids import GridError, expand, find
 from experiments.planning.plan import plan
@@ -41,7 +41,7 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(capacity, "default_device", lambda: torch.device("cpu"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(site, "max_array_size", lambda: None)
+    monkeypatch.setattr(slurm, "max_array_size", lambda: None)
 
 
 def grid(name: str, **sections: Any) -> Path:
@@ -229,19 +229,6 @@ def test_array_sizes_that_are_none(size: str, capsys: pytest.CaptureFixture[str]
     with pytest.raises(SystemExit):
         main(["plan", "grid.yaml", f"--max-array-size={size}"])
     assert f"{size!r} is no whole number >= 1" in capsys.readouterr().err
-
-
-def test_slurm_says_its_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.undo()
-    scontrol = tmp_path / "scontrol"
-    scontrol.write_text(
-        "#!/bin/sh\nprintf 'LogTimeFormat = iso8601_ms\\nMaxArraySize            = 4001\\nMaxJobCount = 1\\n'\n"
-    )
-    scontrol.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    assert site.max_array_size() == 4001
-    scontrol.write_text("#!/bin/sh\nexit 1\n")
-    assert site.max_array_size() is None
 
 
 def test_what_a_collection_has(shell: Shell):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.database import Document
+from experiments.mongodb.database import Document
 from experiments.sources import commit_of
 
 

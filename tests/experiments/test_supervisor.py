@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 
-from experiments.supervisor import Stop
+from experiments.workers.supervisor import Stop
 from tests.experiments.shell import ROOT
 
 
@@ -26,7 +26,7 @@ def test_before_the_child_starts_only_the_standard_library_is_loaded():
     script = """
 import sys
 before = set(sys.modules)
-import experiments.supervisor
+import experiments.workers.supervisor
 loaded = {name.partition(".")[0] for name in set(sys.modules) - before}
 print(*sorted(loaded - sys.stdlib_module_names))
 """

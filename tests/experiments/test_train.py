@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.database import Runs
+from experiments.mongodb.database import Runs
 from tests.experiments.shell import ROOT, Shell, write_grid
 
 TRAIN = str(ROOT / "experiments" / "train.py")

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from experiments.database import Document, Runs
-from experiments.watch import Watch
+from experiments.mongodb.database import Document, Runs
+from experiments.overview.watch import Watch
 
 
 def run(number: int, status: str, pack: str | None = None, trained: float | None = None) -> Document:

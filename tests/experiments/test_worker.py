@@ -15,18 +15,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import torch
 from pymongo import MongoClient
 
-from experiments import records
-from experiments.assignment import Assignment
-from experiments.claims import Claims
-from experiments.companions import Candidate
-from experiments.database import Document, Runs
-from experiments.embedded import DATABASE
-from experiments.options import WorkerOptions
+from experiments.mongodb.database import Document, Runs
+from experiments.mongodb.embedded import DATABASE
 from experiments.sources import commit_of
-from experiments.supervisor import Stop
-from experiments.worker import Worker
+from experiments.workers import delivery
+from experiments.workers.assignment import Assignment
+from experiments.workers.claims import Claims
+from experiments.workers.companions import Candidate
+from experiments.workers.history import ATTEMPTS
+from experiments.workers.options import WorkerOptions
+from experiments.workers.supervisor import Stop
+from experiments.workers.worker import Worker
 from tests.experiments.shell import ROOT, Shell, choice, on_cores, write_grid
 
 PENDING_TOO = ("-fd", '{"status": "PENDING"}')
@@ -171,7 +173,7 @@ print(json.dumps(sorted(results["result.accuracy"].tolist())))
 def test_seml_keeps_the_source_of_every_module(ran: Study):
     kept = {name for name, _ in damaged(ran)["seml"]["source_files"]}
     assert {str(path.relative_to(ROOT)) for path in (ROOT / "walking_noise").rglob("*.py")} <= kept
-    assert {"experiments/train.py", "experiments/worker.py", "experiments/__init__.py"} <= kept
+    assert {"experiments/train.py", "experiments/workers/worker.py", "experiments/__init__.py"} <= kept
     assert all(identity is not None for _, identity in damaged(ran)["seml"]["source_files"])
 
 
@@ -253,7 +255,8 @@ def test_sigterm_gives_everything_back_and_a_later_worker_completes_it(study: St
         output, _ = worker.communicate(timeout=60)
     assert worker.returncode == 143, output
     assert "SIGTERM: 4 unfinished runs are PENDING again" in output
-    assert [{**run, "execution": None} for run in study.runs.find()] == [{**run, "execution": None} for run in before]
+    ignored = {"execution": None, "returned_by": None}
+    assert [run | ignored for run in study.runs.find()] == [run | ignored for run in before]
     assert all(run["execution"] == {"cluster": "local"} for run in study.runs.find())
     study.runs.update_many({}, {"$set": {"config.training.epochs": 1}})
     study.shell.run(*by_seml(study))
@@ -275,16 +278,15 @@ def test_a_worker_outlives_the_process_that_waits_for_it_to_give_back(study: Stu
         study.wait_for(lambda: study.statuses() == {"PENDING": 3})
 
 
-def test_a_worker_that_is_killed_fails_its_leader_alone(study: Study, pending_runs: Fill):
+def test_a_worker_that_is_killed_is_settled_by_the_process_that_waits_for_it(study: Study, pending_runs: Fill):
     pending_runs(alike(3, epochs=200))
     with training(study, *by_seml(study)) as worker:
         (child,) = Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().split()
         os.kill(int(child), signal.SIGKILL)
         output, _ = worker.communicate(timeout=60)
     assert worker.returncode == 137
-    assert study.statuses() == {"FAILED": 1, "PENDING": 2}
-    assert "2 of its runs are PENDING again" in output
-    assert study.document(1)["fail_trace"][0].startswith("the worker ended by signal 9")
+    assert study.statuses() == {"PENDING": 3}
+    assert "3 of its runs are PENDING again" in output
 
 
 def test_a_bad_option_of_the_worker_fails_the_leader_alone(study: Study, pending_runs: Fill):
@@ -306,9 +308,9 @@ def test_when_all_its_runs_are_cancelled_a_worker_ends(
     claims, leader = Claims(study.runs, Assignment(study.runs.name, 1)), study.document(1)
     assert claims.take(leader, {"status": "PENDING"}, [2, 3]) == {1, 2, 3}
     chosen = [Candidate.of(document) for document in study.runs.find()]
-    monkeypatch.setattr(records, "BEAT_SECONDS", 0.2)
+    monkeypatch.setattr(delivery, "BEAT_SECONDS", 0.2)
     with on_cores(1):
-        worker = Worker(claims, leader, chosen, WorkerOptions(), Stop())
+        worker = Worker(claims, leader, chosen, WorkerOptions(), None, Stop())
         study.runs.update_many({}, {"$set": {"status": "INTERRUPTED"}})
         assert worker.run() == 0
     assert "nothing left to train: all 3 runs were cancelled" in caplog.text
@@ -324,3 +326,23 @@ def test_several_workers_on_one_device_are_refused(study: Study, pending_runs: F
     (line,) = study.document(1)["fail_trace"]
     assert line.startswith("slurm.experiments_per_job: above 1 is refused")
     assert study.statuses() == {"FAILED": 1, "PENDING": 1}
+
+
+def test_a_gpu_that_fails_is_no_runs_fault(
+    study: Study, pending_runs: Fill, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    pending_runs(alike(2, epochs=1))
+    by_seml(study)
+    claims, leader = Claims(study.runs, Assignment(study.runs.name, 1)), study.document(1)
+    claims.take(leader, {"status": "PENDING"}, [2])
+    chosen = [Candidate.of(document) for document in study.runs.find()]
+
+    def fail(*arguments: object, **options: object) -> object:
+        raise torch.AcceleratorError("CUDA error: unspecified launch failure\nmore")
+
+    monkeypatch.setattr("experiments.workers.worker.train_each", fail)
+    assert Worker(claims, leader, chosen, WorkerOptions(), None, Stop()).run() == os.EX_UNAVAILABLE
+    assert study.statuses() == {"PENDING": 2}
+    attempts = list(study.runs.database[ATTEMPTS].find({"collection": study.runs.name}))
+    assert {attempt["reason"] for attempt in attempts} == {"the GPU failed: CUDA error: unspecified launch failure"}
+    assert "the GPU failed: CUDA error: unspecified launch failure: 2 unfinished runs are PENDING again" in caplog.text

@@ -19,6 +19,7 @@ from walking_noise.data.images import ImageTransform
 from walking_noise.determinism import reproducibly
 from walking_noise.evaluation import evaluate
 from walking_noise.passage import BLOCK
+from walking_noise.trainee import Trainee
 from walking_noise.trainees import Trainees
 
 CPU = torch.device("cpu")
@@ -28,7 +29,7 @@ def do(what: str, configs: Sequence[RunConfig]) -> None:
     runs, batch, shape = len(configs), configs[0].training.batch_size, configs[0].data.shape
     samples, labels = torch.zeros(BLOCK, *shape, dtype=torch.uint8), torch.zeros(BLOCK, dtype=torch.int64)
     data = DataSet("none", configs[0].data.classes, ImageTransform(), samples, labels, samples, labels, checksum="")
-    training = Trainees(configs, data, CPU)
+    training = Trainees([Trainee(config) for config in configs], data, CPU)
     training.optimizer.anneal([1e-3] * runs)
     if what == "train":
         training.step(torch.rand(runs, batch, *shape), torch.zeros(runs, batch, dtype=torch.int64))

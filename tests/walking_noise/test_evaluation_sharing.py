@@ -72,7 +72,8 @@ def study(model: dict[str, Any]) -> tuple[list[int], list[RunConfig]]:
 def whole_way(pack: Pack, member: int, config: RunConfig, data: DataSet) -> tuple[Tensor, dict[str, Any]]:
     """The logits and the audit of a run that goes through its network alone, from the input on."""
     audit, noise = Audit(len(config.points), 1), Injection([config], "inference", CPU)
-    state, logits = pack.eval().chosen_state([member]), []
+    logits: list[Tensor] = []
+    state = {name: stack[[member]] for name, stack in pack.eval().stacked_state().items()}
     for start, x, _ in validation_blocks(data, BLOCK):
         inject = noise.at(1, start // BLOCK, audit=None if start else audit)
         logits.append(functional_call(pack, state, (x.unsqueeze(0), inject)))

@@ -12,6 +12,7 @@ from walking_noise.data import DataSet
 from walking_noise.health import Health
 from walking_noise.optimizer import PackedAdam
 from walking_noise.pack import Pack, initialised
+from walking_noise.stacks import cut, put_together
 
 NAN, INF = float("nan"), float("inf")
 
@@ -33,7 +34,7 @@ def looked_at(losses: list[list[float]], networks: Pack) -> Health:
     health, optimizer = Health(3, CPU), PackedAdam(list(networks.parameters()))
     for epoch, each in enumerate(losses, start=1):
         health.after_loss(torch.tensor(each), optimizer)
-        health.after_epoch(networks, optimizer, [epoch] * 3)
+        health.after_epoch(networks, optimizer, epoch)
     return health
 
 
@@ -53,8 +54,8 @@ def test_a_loss_that_broken_weights_give_is_none() -> None:
 def test_what_was_seen_goes_on_with_chosen_members() -> None:
     networks = pack(2)
     before, optimizer = looked_at([[NAN, 2, 3]], networks), PackedAdam(list(networks.parameters()))
-    health = Health(2, CPU)
-    health.take_up(before, [2, 0])
+    health, seen = Health(2, CPU), cut(before.stacked_state())
+    put_together(health.stacked_state(), [seen[2], seen[0]])
     health.after_loss(torch.tensor([1.0, 1.0]), optimizer)
     assert (health.overflow_epoch, health.diverged_epoch) == ([None, 1], [1, None])
 

@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from itertools import islice
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from typing import Any, cast
@@ -17,11 +18,11 @@ import pytest
 import torch
 
 from walking_noise import Failure, Progress, RunConfig, Stopped, lanes, train
-from walking_noise.job import EpochsDone, Event, Job, RunEnded
+from walking_noise.job import Epochs, EpochsDone, Event, Job, RunEnded
 from walking_noise.lanes import IDLE, run_in_lanes
 from walking_noise.packing import Training
 
-JOB = Job(dict.fromkeys(range(500), RunConfig()), torch.device("cpu"), None, None)
+JOB = Job({seed: RunConfig.from_dict({"seed": seed}) for seed in range(500)}, torch.device("cpu"), None, None)
 Behaviour = Callable[[Connection], None]
 
 
@@ -82,9 +83,13 @@ class Fakes:
 
 def finish(members: list[Training], connection: Connection) -> None:
     for training in members:
-        connection.send(EpochsDone(training.config.training.epochs))
+        connection.send(all_done(training))
         for index in training.runs:
             connection.send(RunEnded(index, Failure("done")))
+
+
+def all_done(training: Training) -> EpochsDone:
+    return EpochsDone({training.config.network_key: Epochs(done=training.config.training.epochs)})
 
 
 @pytest.fixture
@@ -98,7 +103,7 @@ def fakes(monkeypatch: pytest.MonkeyPatch) -> Fakes:
 def packs(*sizes: int) -> list[list[Training]]:
     """Packs of trainings with one run each, numbered in order."""
     numbers = iter(range(sum(sizes)))
-    return [[Training(RunConfig(), own=[next(numbers)]) for _ in range(size)] for size in sizes]
+    return [[Training(JOB.configs[index], own=[index]) for index in islice(numbers, size)] for size in sizes]
 
 
 def within(seconds: float) -> Callable[[], None]:
@@ -115,8 +120,9 @@ def within(seconds: float) -> Callable[[], None]:
 def ended(planned: list[list[Training]], count: int) -> dict[int, str]:
     """How every run ended, each once; every epoch is counted once, whoever did it."""
     events: list[Event] = list(run_in_lanes(JOB, planned, count, within(3)))
-    epochs = sum(event.count for event in events if isinstance(event, EpochsDone))
-    assert epochs == sum(training.config.training.epochs for members in planned for training in members)
+    last = {key: epochs for event in events if isinstance(event, EpochsDone) for key, epochs in event.of.items()}
+    trainings = [training for members in planned for training in members]
+    assert last == {key: epochs for training in trainings for key, epochs in all_done(training).of.items()}
     finished = [event for event in events if isinstance(event, RunEnded)]
     assert len({event.index for event in finished}) == len(finished)
     return {event.index: cast(Failure, event.outcome).error for event in finished}
@@ -249,6 +255,11 @@ def test_nothing_is_left_behind_when_the_caller_loses_interest(fakes: Fakes) -> 
     assert not fakes.left_alive()
 
 
+def epochs_in(event: Event) -> int:
+    assert isinstance(event, EpochsDone)
+    return sum(epochs.done for epochs in event.of.values())
+
+
 @pytest.fixture
 def processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[lanes._Lane]]:
     """The real lanes that are started from now on."""
@@ -316,7 +327,7 @@ def test_a_stop_ends_a_process_at_once(processes: list[lanes._Lane]) -> None:
     job = Job(dict.fromkeys(range(2), RunConfig()), torch.device("cpu"), None, None)
     long = [Training(run(noise__std=0.5, seed=seed, training__epochs=100_000), own=[seed]) for seed in range(2)]
     events = run_in_lanes(job, [long], 1, check)
-    assert next(events) == EpochsDone(2)
+    next(event for event in events if epochs_in(event) == 2)
     begun.append(time.monotonic())
     with pytest.raises(Stopped):
         list(events)
@@ -331,10 +342,10 @@ def test_a_process_ends_with_its_parent_and_not_before() -> None:
     try:
         assert lane.connection.recv() is IDLE
         lane.connection.send(([Training(config, own=[0])], {0: config}))
-        assert lane.connection.recv() == EpochsDone(1)
+        assert [epochs_in(lane.connection.recv()) for _ in range(2)] == [0, 1]
         os.kill(lane.process.pid, signal.SIGINT)
         os.kill(lane.process.pid, signal.SIGTERM)
-        assert [lane.connection.recv() for _ in range(5)] == [EpochsDone(1)] * 5
+        assert [epochs_in(lane.connection.recv()) for _ in range(5)] == [2, 3, 4, 5, 6]
         assert lane.process.poll() is None
         lane.connection.close()
         assert lane.process.wait(10) == 0

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from walking_noise.optimizer import PackedAdam, cosine_rate
+from walking_noise.stacks import cut, put_together
 
 SHAPES = [(64, 5), (10, 7), (10,), (84,), (3, 2, 3, 3), (1,)]
 STEPS = 6
@@ -134,7 +135,8 @@ def test_some_members_go_on_by_themselves(members: Sequence[int]) -> None:
         if step == 3:
             chosen = [nn.Parameter(parameter.detach()[list(members)]) for parameter in chosen]
             fewer = PackedAdam(chosen)
-            fewer.take_up(adam, members)
+            kept = cut(adam.stacked_state())
+            put_together(fewer.stacked_state(), [kept[member] for member in members])
             adam = fewer
         present = range(5) if step < 3 else members
         adam.anneal([now[member] for member in present])

@@ -27,6 +27,7 @@ from walking_noise import (
 )
 from walking_noise.data import DataSet
 from walking_noise.noise import noise_kinds
+from walking_noise.passes import Passes
 from walking_noise.training import Trained, train_pack
 
 
@@ -219,6 +220,38 @@ def test_runs_that_share_a_network_fail_alone(monkeypatch: pytest.MonkeyPatch) -
     assert [type(outcome) for outcome in outcomes([*shared, sick])] == [Result, Result, Failure]
 
 
+@pytest.mark.parametrize("pack_size", [None, 1])
+def test_what_was_passed_on_before_a_pack_failed_is_not_passed_on_again(
+    pack_size: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fault among runs with noise at inference only; some of them had ended, and those trained with noise."""
+    study = [*GRID[:9], run(noise__std=0.5, noise__point=3, model__batch_norm=True)]
+    expected = [numbers(result) for result in train(study, **HERE)]
+    monkeypatch.setattr(pack_run, "ROUNDS", 1)
+    monkeypatch.setattr("walking_noise.capacity.evaluated_together", lambda config, device: 2)
+    passes, calls = Passes.of, iter([None, None, RuntimeError("a passing fault")])
+
+    def faulty(*args: Any) -> Any:
+        fault = next(calls, None)
+        if fault is not None:
+            raise fault
+        return passes(*args)
+
+    monkeypatch.setattr(Passes, "of", faulty)
+    seen: list[Progress] = []
+    assert [numbers(outcome) for outcome in outcomes(study, pack_size=pack_size, progress=seen.append)] == expected
+    assert (seen[-1].runs_done, seen[-1].epochs_done, seen[-1].epochs_kept) == (10, 4, 4)
+    assert next(calls, None) is None
+
+
+def test_the_time_of_a_pack_is_shared_by_its_runs() -> None:
+    began = time.monotonic()
+    results = train(GRID[:9], **HERE)
+    took = time.monotonic() - began
+    assert 0.5 * took < sum(result.seconds for result in results) <= took
+    assert [result.seconds > results[0].seconds for result in results] == [config.noisy for config in GRID[:9]]
+
+
 def test_progress_is_told_epoch_by_epoch_and_run_by_run() -> None:
     seen: list[Progress] = []
     train(VARIED, progress=seen.append, pack_size=2, **HERE)
@@ -251,7 +284,7 @@ def test_a_stop_is_heeded_between_batches(few: DataSet) -> None:
     def stop() -> bool:
         nonlocal polls
         polls += 1
-        return polls == 8
+        return polls == 12
 
     finished = train_each([run(noise__std=0.5), run(noise__std=0.5, training__epochs=500)], stop=stop, **HERE)
     index, _ = next(finished)
@@ -259,7 +292,7 @@ def test_a_stop_is_heeded_between_batches(few: DataSet) -> None:
     started = time.monotonic()
     with pytest.raises(Stopped):
         next(finished)
-    assert polls == 8
+    assert polls == 12
     assert time.monotonic() - started < 10
 
 

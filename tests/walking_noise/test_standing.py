@@ -30,7 +30,8 @@ def nothing(point: int, x: Tensor, member: int | None = None) -> Tensor:
     [([2], False), ([1, 1, 1], False), ([0, 1, 2, 3], False), ([1, 2], False), ([2, 1], True), ([0, 3, 0], True)],
 )
 def test_it_is_the_pack_of_the_members_named(pack: Pack, members: list[int], copied: bool) -> None:
-    standing, state = standing_on(pack, members), pack.chosen_state(members)
+    standing = standing_on(pack, members)
+    state = {name: stack[members] for name, stack in pack.stacked_state().items()}
     assert standing.stacked_state().keys() == state.keys()
     assert all(torch.equal(tensor, state[name]) for name, tensor in standing.stacked_state().items())
     x = torch.rand(len(members), 5, 1, 28, 28)

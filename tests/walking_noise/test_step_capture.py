@@ -13,7 +13,8 @@ from walking_noise import RunConfig
 from walking_noise.capture import WARM_UP, CudaGraphs, Replayed, Work
 from walking_noise.data import DataSet
 from walking_noise.determinism import reproducibly
-from walking_noise.trainees import Trained, Trainees
+from walking_noise.trainee import Trained, Trainee
+from walking_noise.trainees import Trainees
 from walking_noise.training import train_pack
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
@@ -88,11 +89,11 @@ def test_replayed_equals_done_each_time(model: str, fewer_digits: DataSet, reque
     whole = len(fewer_digits.train_labels) // BATCH
     each_epoch = (WARM_UP, 1, whole - 1 - WARM_UP)  # the run that is lost in the first leaves the others to themselves
     counts = [(one.warm_ups, one.recordings, one.replays) for one in recorders]
-    assert counts == [each_epoch, each_epoch, (0, 0, 0)]
+    assert counts == [each_epoch, (0, 0, 0), each_epoch]
 
 
 def test_batches_are_copied_to_where_the_recorded_step_reads_them(fewer_digits: DataSet) -> None:
-    trainees = Trainees(runs()[:2], fewer_digits, CPU)
+    trainees = Trainees([Trainee(config) for config in runs()[:2]], fewer_digits, CPU)
     recorder = Remembered()
     trainees.do_step = Replayed(trainees.step, BATCH, recorder)
     seen: list[tuple[int, int]] = []
@@ -142,7 +143,7 @@ def test_lack_of_memory_is_an_error(
 
 
 def test_on_a_cpu_nothing_is_recorded(fewer_digits: DataSet) -> None:
-    trainees = Trainees(runs()[:1], fewer_digits, CPU)
+    trainees = Trainees([Trainee(config) for config in runs()[:1]], fewer_digits, CPU)
     assert trainees.do_step is trainees.step
 
 
@@ -195,7 +196,7 @@ def test_a_captured_pack_of_seven_is_each_alone(model: str, fewer_digits: DataSe
 @pytest.mark.gpu
 def test_recording_moves_nothing(fewer_digits: DataSet) -> None:
     with reproducibly():
-        trainees = Trainees(runs()[:3], fewer_digits.to(GPU), GPU)
+        trainees = Trainees([Trainee(config) for config in runs()[:3]], fewer_digits.to(GPU), GPU)
         assert isinstance(trainees.do_step, Replayed)
         trainees.train_epoch(lambda: None)
         x, y = next(trainees.batches.epoch(1))
@@ -242,7 +243,7 @@ def test_between_its_first_and_its_last_batch_an_epoch_never_waits_for_the_gpu(f
         torch.cuda.set_sync_debug_mode("error" if 0 < batches < len(fewer_digits.train_labels) // BATCH else "default")
 
     with reproducibly():
-        trainees = Trainees(runs()[:3], fewer_digits.to(GPU), GPU)
+        trainees = Trainees([Trainee(config) for config in runs()[:3]], fewer_digits.to(GPU), GPU)
         trainees.do_step = trainees.step
         try:
             trainees.train_epoch(watched)

@@ -181,9 +181,10 @@ def test_what_is_called_between_batches_and_epochs(digits: DataSet) -> None:
         digits,
         CPU,
         after_batch=lambda: calls.append("batch"),
-        after_epoch=lambda: calls.append("epoch"),
+        after_epoch=lambda epochs: calls.append(f"epoch {epochs}"),
     )
-    assert calls == ["batch", "batch", "epoch"] * EPOCHS
+    scored = ["batch"] * 2  # blocks of the validation set
+    assert calls == [call for epoch in (1, 2, 3) for call in (*["batch"] * 2, *scored, f"epoch {[epoch] * 2}")]
 
 
 def test_what_is_raised_between_batches_ends_the_training(digits: DataSet) -> None:

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from walking_noise import RunConfig
 from walking_noise.data import DataSet
-from walking_noise.trainees import Trained, Trainees
+from walking_noise.trainee import Trained, Trainee
+from walking_noise.trainees import Trainees
 from walking_noise.training import train_pack
 
 CPU = torch.device("cpu")
@@ -51,7 +52,7 @@ def sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def to_the_end(configs: Sequence[RunConfig], data: DataSet) -> list[Trained]:
     """Every run trained through all of its epochs."""
     with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr(Trainees, "without_lost", lambda self: (self, None))
+        monkeypatch.setattr(Trainees, "lost", lambda self: [])
         return train_pack(configs, data, CPU)
 
 
@@ -79,10 +80,10 @@ def test_results_are_those_of_full_training(configs: list[RunConfig], fewer_digi
 
 def test_a_lost_run_alone_ends_the_training(fewer_digits: DataSet, sizes: list[int]) -> None:
     config = RunConfig.from_dict({"training.epochs": EPOCHS, **RUNS[1]})
-    calls: list[str] = []
-    (trained,) = train_pack([config], fewer_digits, CPU, after_epoch=lambda: calls.append("epoch"))
+    calls: list[list[int]] = []
+    (trained,) = train_pack([config], fewer_digits, CPU, after_epoch=calls.append)
     assert sizes == [1]
-    assert len(calls) == EPOCHS
+    assert calls == [[EPOCHS]]
     assert told(trained) == told(to_the_end([config], fewer_digits)[0])
     assert len(trained.training_loss) == len(trained.evaluations) == EPOCHS
 
@@ -90,15 +91,13 @@ def test_a_lost_run_alone_ends_the_training(fewer_digits: DataSet, sizes: list[i
 def test_weights_that_are_infinite_without_a_nan_may_still_learn(fewer_digits: DataSet, sizes: list[int]) -> None:
     """A bias of -inf is a dead neuron, no dead network."""
     configs = [RunConfig.from_dict({"training.epochs": 2, "noise.kind": "none", "seed": seed}) for seed in range(2)]
-    trainees = Trainees(configs, fewer_digits, CPU)
+    trainees = Trainees([Trainee(config) for config in configs], fewer_digits, CPU)
     bias = dict(trainees.pack.named_parameters())["layers.fc2.bias"]
     bias.data[1, 0] = -float("inf")
     trainees.train_epoch(lambda: None)
-    kept, lost = trainees.without_lost()
+    assert trainees.lost() == []
     assert trainees.health.diverged_epoch == [None, 1]
-    assert kept is trainees
-    assert lost is None
-    assert trainees.losses[1][0] < 3
+    assert trainees.members[1].training_loss[0] < 3
 
 
 def test_stopping_is_possible_while_a_lost_runs_audit_is_completed(fewer_digits: DataSet) -> None:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from walking_noise.layers.stacking import for_each
 from walking_noise.noise.kind import Levels
+from walking_noise.stacks import Stacks
 
 TOLERANCE = 7.0
 """Standard errors by which a measured spread may differ from the configured one: by chance once in 4e11."""
@@ -61,9 +62,9 @@ class Audit:
         members = self._members if member is None else 1
         self._sums[3:, point, chosen] += for_each(members, sums.T).T
 
-    def take_up(self, other: Audit, members: Sequence[int]) -> None:
-        """Go on from what another one counted of chosen members."""
-        self._sums.copy_(other._sums[..., list(members)])
+    def stacked_state(self) -> Stacks:
+        """The sums of every member."""
+        return {"sums": self._sums.movedim(-1, 0)}
 
     def of(self, member: int) -> dict[str, Any]:
         """What was measured of one member: per point the spread of both terms and of the signal, None if nothing."""

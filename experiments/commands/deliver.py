@@ -1,0 +1,31 @@
+"""``walking-noise deliver``: results that were kept on disk while the database was away."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser, Namespace, _SubParsersAction
+from pathlib import Path
+
+
+def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
+    """Add ``deliver``."""
+    text = "bring the results that workers kept on disk, while the database was away, into their runs"
+    deliver = commands.add_parser("deliver", help=text, description=text)
+    deliver.add_argument("folder", metavar="FOLDER", type=Path, help="that the worker named, STATE/undelivered")
+    deliver.set_defaults(run=_run)
+
+
+def _run(options: Namespace) -> int:
+    from experiments.errors import UserError
+    from experiments.mongodb.database import connect
+    from experiments.workers.undelivered import Undelivered
+
+    if not options.folder.is_dir():
+        raise UserError(f"{options.folder}: there is no such folder")
+    brought = Undelivered(options.folder).deliver(connect())
+    print(f"{brought.delivered} results are in the database")
+    if brought.outdated:
+        print(f"{brought.outdated} were not needed: their runs were completed, reset or deleted meanwhile")
+    for fault in brought.unreadable:
+        print(f"walking-noise: {fault}", file=sys.stderr)
+    return 1 if brought.unreadable else 0

@@ -1,0 +1,40 @@
+"""``walking-noise hours``: what studies spend."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser, Namespace, _SubParsersAction
+from pathlib import Path
+
+from experiments.errors import UserError
+
+
+def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
+    """Add ``hours``."""
+    text = "hours of GPUs and processors that collections have used, of these wasted, and still planned"
+    hours = commands.add_parser("hours", help=text, description=text)
+    hours.add_argument("collections", metavar="COLLECTION", nargs="+", help="of SEML")
+    measured = "speeds as `walking-noise bench --save` keeps them, for runs of which none like them has a result yet"
+    hours.add_argument("--throughput", metavar="FILE", type=Path, help=measured)
+    hours.add_argument("--json", metavar="FILE", type=Path, help="write the numbers to a file, too")
+    hours.set_defaults(run=_run)
+
+
+def _run(options: Namespace) -> int:
+    from experiments import throughput
+    from experiments.mongodb.run_collections import database_with
+    from experiments.overview.accounts import accounts, describe
+    from experiments.user_file import check_writable, write_whole
+
+    if options.throughput is not None and not options.throughput.exists():
+        raise UserError(f"{options.throughput}: there is no such file; `walking-noise bench --save` makes one")
+    if options.json is not None:
+        check_writable(options.json)
+    devices = throughput.read(options.throughput or throughput.default_file())
+    names = list(dict.fromkeys(options.collections))
+    with database_with(names) as database:
+        found = accounts(database, names, next(iter(devices.values()), None))
+    if options.json is not None:
+        write_whole(options.json, json.dumps([account.numbers() for account in found], indent=1))
+    print("\n".join(describe(found)))
+    return 0

@@ -1,0 +1,31 @@
+"""Tables of plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def aligned(head: Sequence[str], lines: Sequence[Sequence[str]], left: int) -> list[str]:
+    """Columns of equal width, the first ``left`` of them flush left."""
+    widths = [max(map(len, column)) for column in zip(head, *lines, strict=True)]
+
+    def line(cells: Sequence[str]) -> str:
+        padded = (
+            cell.ljust(width) if number < left else cell.rjust(width)
+            for number, (cell, width) in enumerate(zip(cells, widths, strict=True))
+        )
+        return "  ".join(padded).rstrip()
+
+    return [line(head), *map(line, lines)]
+
+
+def short(number: float | None) -> str:
+    """A number with two digits or more; ``?`` if it is not known."""
+    if number is None:
+        return "?"
+    return f"{number:,.0f}" if number >= 10 else f"{number:.2g}"
+
+
+def runs_in_words(count: int) -> str:
+    """``1 run``, ``12,100 runs``."""
+    return f"{count:,} run{'s' * (count != 1)}"

@@ -1,0 +1,95 @@
+"""What the indexes of the runs gain on the embedded database, at 20,000 runs: ``make bench``."""
+
+from __future__ import annotations
+
+import copy
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from experiments.mongodb.database import Document, Runs
+from experiments.mongodb.embedded import DATABASE, EmbeddedDatabase
+from experiments.mongodb.indexes import ensure_indexes
+from experiments.settings import run_config
+from experiments.workers.companions import companions
+from tests.experiments.shell import Shell, write_grid
+
+RUNS, BATCHES, COMPLETED, CLAIMED, PACK = 20_000, 2, 15_000, 500, 256
+ARRAY = 1001
+ROUNDS = 3
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Iterator[Runs]:
+    """Runs as SEML adds them: most completed, two packs of them running, the rest pending."""
+    database = EmbeddedDatabase(tmp_path / "database")
+    database.start()
+    assert database.account is not None
+    Shell(database.folder).run("seml", "one", "add", str(write_grid(tmp_path, fixed={"noise.std": 0.5})))
+    with database.account.client() as client:
+        staged = client[DATABASE]["one"].find_one()
+        assert staged is not None
+        many = client[DATABASE]["many"]
+        for first in range(1, RUNS + 1, 1000):
+            many.insert_many([run_like(staged, number) for number in range(first, first + 1000)])
+        many.create_index("config_hash")  # as SEML does
+        yield many
+    database.stop()
+
+
+def run_like(staged: Document, number: int) -> Document:
+    run = copy.deepcopy(staged) | {"_id": number, "batch_id": 1 + number * BATCHES // (RUNS + 1)}
+    run["config_hash"] = f"{number:032x}"
+    run["status"] = "COMPLETED" if number <= COMPLETED else "RUNNING" if number <= COMPLETED + CLAIMED else "PENDING"
+    if run["status"] != "PENDING":
+        run["claim"] = {"token": f"token {number // PACK}", "leader": number // PACK * PACK}
+    return run
+
+
+def median_seconds(work: Callable[[], object]) -> float:
+    seconds = []
+    for _ in range(ROUNDS):
+        started = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - started)
+    return statistics.median(seconds)
+
+
+def questions(runs: Runs) -> dict[str, Callable[[], object]]:
+    """What SEML and workers ask, by name."""
+    leader = runs.find_one({"_id": RUNS})
+    assert leader is not None
+    alike = companions(leader, run_config(leader["config"]))
+    ids = list(range(COMPLETED - ARRAY // 2, COMPLETED + CLAIMED + ARRAY // 2))
+    mine = {"status": "RUNNING", "claim.token": f"token {(COMPLETED + PACK) // PACK}"}
+    span = {"_id": {"$gte": COMPLETED, "$lte": COMPLETED + CLAIMED}}
+
+    def claim() -> None:
+        query = {"_id": {"$in": ids}, "status": {"$in": ["PENDING"]}}
+        run = runs.find_one_and_update(query, {"$set": {"status": "RUNNING"}}, {"_id": 1})
+        assert run is not None
+        runs.update_one(run, {"$set": {"status": "PENDING"}})
+
+    return {
+        "SEML's claim of one of an array's runs": claim,
+        "a worker's companions": lambda: list(runs.find(alike, {"config": 1}).sort("_id", 1)),
+        "a heartbeat": lambda: runs.update_many({**span, **mine}, {"$set": {"heartbeat": 0}}),
+        "the runs of a worker": lambda: list(runs.find(mine, {"_id": 1})),
+        "all running runs": lambda: list(runs.find({"status": "RUNNING"}, {"claim": 1})),
+        "the number of pending runs": lambda: runs.count_documents({"status": "PENDING"}),
+        "all counted by status": lambda: list(runs.aggregate([{"$group": {"_id": "$status", "n": {"$sum": 1}}}])),
+    }
+
+
+def test_questions_with_and_without(runs: Runs):
+    asked = questions(runs)
+    without = {name: median_seconds(ask) for name, ask in asked.items()}
+    started = time.perf_counter()
+    ensure_indexes(runs.database, runs.name)
+    print(f"\n{RUNS:,} runs; indexes made in {time.perf_counter() - started:.1f} s")
+    for name, ask in asked.items():
+        after = median_seconds(ask)
+        print(f"{name:40} {without[name]:7.3f} s -> {after:7.3f} s, {without[name] / after:6.1f} times")

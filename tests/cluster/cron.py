@@ -1,0 +1,44 @@
+"""What a user who does not look would let a cron job do."""
+
+from __future__ import annotations
+
+import threading
+from types import TracebackType
+
+from tests.cluster.study import Study
+
+PAUSE_SECONDS = 10.0
+
+
+class Cron:
+    """A context in which a thread rescues and starts a study now and then, whether or not anything answers just then.
+
+    Attributes
+    ----------
+    said
+        What the commands said, the last ones last.
+    """
+
+    def __init__(self, study: Study, pause: float = PAUSE_SECONDS) -> None:
+        self.study, self.pause = study, pause
+        self.said: list[str] = []
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="cron", daemon=True)
+
+    def __enter__(self) -> Cron:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ending.set()
+        self._thread.join()
+
+    def _work(self) -> None:
+        while not self._ending.wait(self.pause):
+            for act in (self.study.rescue, self.study.start):
+                try:
+                    self.said.append(act(check=False))
+                except AssertionError as error:  # it took too long
+                    self.said.append(str(error))

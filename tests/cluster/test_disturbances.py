@@ -1,0 +1,189 @@
+"""What happens to tasks on a cluster, one thing at a time: nothing is lost, and the results are what they would be."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from experiments.mongodb.database import Document
+from experiments.workers.history import DONE, GIVEN_BACK, LOST
+from tests.cluster.login_node import LoginNode, choice
+from tests.cluster.private_slurm import PrivateSlurm
+from tests.cluster.study import Study
+
+pytestmark = [pytest.mark.slurm, pytest.mark.slow]
+
+PACK = {"noise.std": choice(0.3, 1.0), "seed": choice(1, 2)}
+EPOCHS = 30
+"""So many epochs keep a worker busy until something happens to it."""
+FAULT_SECONDS = 5.0
+
+
+def cancelled(study: Study) -> None:
+    """scancel of a task."""
+    study.start()
+    study.slurm.run("scancel", study.in_training().task)
+    study.finish()
+    assert_given_back(study, "SIGTERM")
+
+
+def requeued(study: Study) -> None:
+    """scontrol requeue: a task of the array goes on, and nobody has to do anything."""
+    study.start()
+    study.slurm.run("scontrol", "requeue", study.in_training().task)
+    study.finish(start=False)
+    assert_given_back(study, "SIGTERM")
+
+
+def out_of_time(study: Study) -> None:
+    """The time limit of a task, without a warning ahead."""
+    study.start()
+    slow_down_until(study, lambda task: bool(study.queue(f"--jobs={task}", "--states=COMPLETING,TIMEOUT")))
+    study.finish()
+    assert_given_back(study, "SIGTERM")
+
+
+def rescheduled(study: Study) -> None:
+    """The time limit of a task, told ahead (reschedule_timeout): the task puts itself into the queue again."""
+    study.start()
+    slow_down_until(study, lambda task: (study.logs / f"{study.name}_{task}.reschedule").exists())
+    study.finish(start=False)
+    assert_given_back(study, "SIGUSR1")
+
+
+def killed(study: Study) -> None:
+    """kill -9 of all processes of a worker."""
+    study.start()
+    study.in_training().kill()
+    study.finish()
+    assert Counter(attempt["end"] for attempt in study.attempts()) == {LOST: study.size}
+    assert_resumed(study)
+
+
+AT_ONCE: dict[Callable[[Study], None], dict[str, Any]] = {
+    cancelled: {},
+    requeued: {},
+    killed: {},
+    out_of_time: {"time": "0-00:01"},
+    rescheduled: {"time": "0-00:02", "seml": {"reschedule_timeout": 70}},
+}
+"""These happen to one task each, and so to several studies at once; beside each, what its grid says."""
+
+
+@pytest.fixture(scope="module")
+def outcomes(login: LoginNode) -> Iterator[dict[str, Future[Study]]]:
+    def happen(disturbance: Callable[[Study], None]) -> Study:
+        study = study_of(login, disturbance.__name__, **AT_ONCE[disturbance])
+        disturbance(study)
+        return study
+
+    with ThreadPoolExecutor(len(AT_ONCE)) as pool:
+        yield {disturbance.__name__: pool.submit(happen, disturbance) for disturbance in AT_ONCE}
+
+
+@pytest.mark.parametrize("name", [disturbance.__name__ for disturbance in AT_ONCE])
+def test_a_study_ends_as_if_nothing_had_happened_to_its_task(
+    outcomes: dict[str, Future[Study]], undisturbed: dict[int, Document], slurm: PrivateSlurm, name: str
+):
+    assert outcomes[name].result().results() == undisturbed
+
+
+def test_a_study_makes_way_for_more_urgent_work(
+    login: LoginNode, slurm: PrivateSlurm, undisturbed: dict[int, Document]
+):
+    study = study_of(login, "preempted")
+    study.start()
+    node = study.in_training().node
+    slurm.run("sbatch", "--partition=urgent", f"--nodelist={node}", "--exclusive", "--wrap=sleep 1")
+    study.finish(start=False)
+    assert_given_back(study, "SIGTERM")
+    assert study.results() == undisturbed
+
+
+def test_a_study_survives_a_node_that_dies(login: LoginNode, slurm: PrivateSlurm, undisturbed: dict[int, Document]):
+    study = study_of(login, "without_node")
+    study.start()
+    worker = study.in_training()
+    worker.kill()
+    with slurm.without_node(worker.node):
+        study.finish()
+    assert_resumed(study)
+    assert study.results() == undisturbed
+
+
+def test_a_worker_that_was_given_up_writes_nothing_more(
+    login: LoginNode, slurm: PrivateSlurm, undisturbed: dict[int, Document]
+):
+    study = study_of(login, "cut_off")
+    study.start()
+    worker = study.in_training()
+    worker.kill(signal.SIGSTOP)
+    with slurm.without_node(worker.node):
+        slurm.wait(lambda: restarted(study), "another worker takes over", 120)
+        worker.kill(signal.SIGCONT)
+        study.finish()
+        slurm.wait(lambda: not study.workers(), "the first worker ends: it has nothing left to do")
+    first, second = study.history()
+    assert (first["completed"], second["completed"]) == (0, study.size)
+    assert {run["claim"]["token"] for run in study.runs.find({}, {"claim": 1})} == {second["_id"]}
+    assert study.results() == undisturbed
+
+
+def test_workers_outlive_the_database(login: LoginNode, slurm: PrivateSlurm, undisturbed: dict[int, Document]):
+    study = study_of(login, "without_database")
+    study.start()
+    study.in_training()
+    login.kill_database()
+    time.sleep(FAULT_SECONDS)
+    login.start_database()
+    study.finish(start=False)
+    assert [worker["end"] for worker in study.history()] == [DONE]
+    assert study.results() == undisturbed
+
+
+def study_of(login: LoginNode, name: str, time: str = "0-01:00", **sections: Any) -> Study:
+    """A grid whose runs one worker trains together, in one task at a time."""
+    slurm = {"max_simultaneous_jobs": 1, "sbatch_options": {"gres": "gpu:1", "mem": "4G", "time": time}}
+    return login.study(name, slurm=slurm, fixed={"training.epochs": EPOCHS}, grid=PACK, **sections)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(login: LoginNode) -> dict[int, Document]:
+    """The results of the grid that all tests here have, trained without a cluster."""
+    return study_of(login, "undisturbed").undisturbed()
+
+
+def restarted(study: Study) -> bool:
+    """Whether a second worker has begun; until then, what a user does about a lost one."""
+    if not study.queue():
+        study.rescue()
+        study.start(check=False)
+    return len(study.history()) > 1
+
+
+def slow_down_until(study: Study, reached: Callable[[str], bool]) -> None:
+    """Keep a worker from coming to its end before something has happened to its task."""
+    worker = study.in_training()
+    worker.kill(signal.SIGSTOP)
+    study.slurm.wait(lambda: reached(worker.task), f"{study.name}: the end of the time of {worker.task}", 180)
+    worker.kill(signal.SIGCONT)
+
+
+def assert_given_back(study: Study, reason: str) -> None:
+    attempts, (first, *others) = study.attempts(), study.history()
+    assert {(attempt["end"], attempt["reason"]) for attempt in attempts} == {(GIVEN_BACK, reason)}
+    assert (first["end"], first["returned"], others[-1]["end"]) == (reason, study.size, DONE)
+    assert_resumed(study)
+
+
+def assert_resumed(study: Study) -> None:
+    """The last worker has gone on where checkpoints were, and all have completed every run once."""
+    workers = study.history()
+    assert workers[-1]["resumed"] > 0
+    assert sum(worker["completed"] for worker in workers) == study.size

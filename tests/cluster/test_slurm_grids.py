@@ -1,0 +1,47 @@
+"""Grids on a real Slurm, to which nothing happens."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from tests.cluster.login_node import LoginNode, choice
+from tests.cluster.private_slurm import PrivateSlurm
+
+pytestmark = pytest.mark.slurm
+
+
+def test_a_grid_larger_than_an_array_is_trained_in_packs_by_a_few_tasks(login: LoginNode, slurm: PrivateSlurm):
+    study = login.study(
+        "plain",
+        slurm={"max_simultaneous_jobs": 2},
+        grid={"noise.std": choice(0.1, 0.3, 1.0, 3.0), "seed": {"type": "range", "min": 0, "max": 6, "step": 1}},
+    )
+    assert study.size == 24
+    study.start()
+    tasks = study.arrays()
+    assert sum(tasks.values()) == study.size
+    assert max(tasks.values()) <= slurm.settings.max_array_size
+
+    slurm.wait(lambda: len(study.workers()) >= 2, "two workers at once")
+    gpus = [worker.supervisor.environment["CUDA_VISIBLE_DEVICES"] for worker in study.workers()]
+    assert all(gpu in {"0", "1", "2", "3"} for gpu in gpus)
+    running = Counter(line.split("_")[0] for line in study.queue("--states=RUNNING"))
+    assert max(running.values()) <= 2
+
+    study.finish(start=False)
+    slurm.wait(lambda: not study.queue(), "tasks with nothing to do end", seconds=30)
+    assert study.results() == study.undisturbed()
+    workers = study.history()
+    assert Counter(worker["end"] for worker in workers) == {"done": len(workers)}
+    assert sum(worker["completed"] for worker in workers) == study.size
+    assert max(worker["runs"] for worker in workers) == 8, "a pack for each task"
+    assert f"COMPLETED {study.size}" in " ".join(login.run("seml", study.name, "status").split())
+
+
+def test_several_experiments_per_job_are_refused_in_one_line(login: LoginNode):
+    study = login.study("several", slurm={"experiments_per_job": 2}, grid={"seed": choice(1, 2)})
+    (line,) = login.run("walking-noise", "start", study.name, check=False).splitlines()
+    assert line.startswith("walking-noise: 2 runs of several have experiments_per_job above 1")
+    assert study.statuses() == {"STAGED": 2}

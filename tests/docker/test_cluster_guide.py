@@ -1,0 +1,49 @@
+"""The commands that CLUSTER.md tells a user to type exist, with the options it gives them."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+import pytest
+
+from experiments.cli import parser
+from tests.experiments.shell import ROOT
+
+GUIDE = (ROOT / "CLUSTER.md").read_text()
+COMMANDS = re.findall(r"walking-noise(?: (?!&&|\|)[\w./\"$=:-]+)+", GUIDE)
+"""Typed ones and those named in the text, without what a comment adds."""
+
+
+def arguments(command: str) -> list[str]:
+    return shlex.split(command)[1:]
+
+
+def test_guide_names_commands():
+    assert {arguments(command)[0] for command in COMMANDS} >= {
+        *("data", "db", "doctor", "plan", "add", "start", "watch", "failures", "rescue", "hours", "deliver"),
+    }
+
+
+@pytest.mark.parametrize("command", dict.fromkeys(COMMANDS))
+def test_command_is_understood(command: str, capsys: pytest.CaptureFixture[str]):
+    try:
+        parser().parse_args(arguments(command))
+    except SystemExit:
+        pytest.fail(f"{command}: {capsys.readouterr().err}")
+
+
+@pytest.mark.parametrize("name", sorted({*re.findall(r"WALKING_NOISE_\w+", GUIDE)}))
+def test_variable_is_one_that_the_code_reads(name: str):
+    short = name.removeprefix("WALKING_NOISE_").lower()
+    readers = [path for folder in ("experiments", "walking_noise", "docker") for path in (ROOT / folder).rglob("*")]
+    texts = (path.read_text() for path in readers if path.suffix in (".py", "") and path.is_file())
+    assert any(name in text or f'"{short}": _' in text for text in texts)
+
+
+def test_paths_in_the_guide_exist():
+    linked = re.findall(r"\]\((?!http|#)([\w./]+)\)", GUIDE)
+    named = re.findall(r"\b(?:docker|seml_configs)/[\w./-]+\w", GUIDE)
+    assert linked
+    missing = {path for path in {*linked, *named} if not (ROOT / path).exists()}
+    assert missing <= {"docker/.env"}, missing

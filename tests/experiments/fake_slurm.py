@@ -1,0 +1,71 @@
+"""Programs by Slurm's names that record what they are given, in a folder for the PATH."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+SBATCH = r"""#!/bin/bash
+[ -e refuse ] && { cat refuse >&2; exit 1; }
+job=$(( 10 + $(ls scripts | wc -l) ))
+cp "$1" scripts/$job
+env -0 > environments/$job
+tasks=$(sed -n 's/^#SBATCH --array=0-\([0-9]*\).*/\1/p' "$1")
+for task in $(seq 0 "$tasks"); do echo "$job|$task|$job|PENDING"; done >> queue
+echo "Submitted batch job $job"
+while [ -e hold ]; do sleep 0.1; done
+"""
+
+
+class FakeSlurm:
+    """A cluster ``attic`` that takes arrays of ``size`` tasks and never runs them."""
+
+    def __init__(self, folder: Path, size: int) -> None:
+        self.folder = folder
+        for name in ("scripts", "environments"):
+            (folder / name).mkdir(parents=True)
+        (folder / "queue").touch()
+        self.configure(size)
+        for name, script in (
+            ("sbatch", SBATCH),
+            ("squeue", '#!/bin/bash\n[ -n "$SQUEUE_USERS" ] && exit\nexec cat queue\n'),
+            ("scontrol", "#!/bin/bash\nexec cat config\n"),
+        ):
+            (folder / name).write_text(script.replace("\n", f"\ncd {folder}\n", 1).replace('"$1"', '"$1"'))
+            (folder / name).chmod(0o755)
+
+    def configure(self, size: int, private: str = "none") -> None:
+        """Let ``scontrol show config`` print so."""
+        config = {"ClusterName": "attic", "MaxArraySize": size, "MaxJobCount": 10000, "PrivateData": private}
+        (self.folder / "config").write_text("".join(f"{name:<23} = {value}\n" for name, value in config.items()))
+
+    def goes_down(self) -> None:
+        """Let no program answer any more."""
+        (self.folder / "queue").unlink()
+        (self.folder / "config").unlink()
+
+    def loses(self, array: int) -> None:
+        """Forget an array."""
+        lines = (self.folder / "queue").read_text().splitlines(keepends=True)
+        (self.folder / "queue").write_text("".join(line for line in lines if not line.startswith(f"{array}|")))
+
+    def holds(self, *, on: bool) -> None:
+        """Let ``sbatch`` take arrays, but not end."""
+        (self.folder / "hold").touch() if on else (self.folder / "hold").unlink()
+
+    def refuses(self, reason: str) -> None:
+        """Take no more arrays."""
+        (self.folder / "refuse").write_text(reason)
+
+    def takes(self) -> None:
+        """Take arrays again."""
+        (self.folder / "refuse").unlink()
+
+    @property
+    def scripts(self) -> dict[int, str]:
+        """Job id -> what ``sbatch`` was given."""
+        return {int(script.name): script.read_text() for script in sorted((self.folder / "scripts").iterdir())}
+
+    def environment(self, job: int) -> dict[str, str]:
+        """The variables that ``sbatch`` had."""
+        recorded = (self.folder / "environments" / str(job)).read_text()
+        return dict(line.split("=", 1) for line in recorded.split("\0") if line)

@@ -1,0 +1,96 @@
+"""A place where all is as it should be, for ``walking-noise doctor`` to find nothing, until a fault is planted."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from seml.settings import SETTINGS
+
+from experiments.doctor import folders, gpu
+from experiments.doctor.finding import OK, UNCHECKED, Finding
+from experiments.doctor.report import examine
+from experiments.doctor.site import Site
+from experiments.mongodb.database import Runs
+from experiments.mongodb.indexes import ensure_indexes
+
+HERE = os.uname().nodename.split(".")[0]
+STATES = ",".join(SETTINGS.SLURM_STATES.ACTIVE)
+
+
+def configured(cluster: str) -> str:
+    """A ``scontrol`` that shows the configuration of a cluster."""
+    settings = {"ClusterName": cluster, "MaxArraySize": 1001, "PrivateData": "none"}
+    return "\n".join(f'echo "{name} = {value}"' for name, value in settings.items())
+
+
+SLURM = {
+    "scontrol": configured("cluster"),
+    "squeue": f'case "$*" in *=\\?) echo "Valid job states include: {STATES}" >&2; exit 1;; esac',
+    "sinfo": f'echo "{HERE}|idle|none|gpu:a100:4(S:0-1),tmpdisk:1"',
+}
+GIB = 2**30
+
+
+@dataclass
+class Sandbox:
+    """A collection with a run of its own, SEML's configuration, a Slurm of one node, folders: all below ``folder``."""
+
+    folder: Path
+    runs: Runs
+    patch: pytest.MonkeyPatch
+
+    def __post_init__(self) -> None:
+        self.configuration.parent.mkdir(mode=0o700)
+        ensure_indexes(self.runs.database, self.runs.name)
+        (self.folder / "bin").mkdir()
+        self.patch.setenv("PATH", f"{self.folder / 'bin'}{os.pathsep}{os.environ['PATH']}")
+        for program, script in SLURM.items():
+            self.slurm(program, script)
+        self.patch.setenv("WALKING_NOISE_STATE", str(self.folder / "state"))
+        self.patch.setattr(folders, "MOUNTS", self.write("mounts", "disk / ext4 rw 0 0\n"))
+        self.patch.setattr(folders, "OF_A_NODE", ())
+        self.disk(free=200 * GIB)
+        self.patch.setattr(gpu, "DRIVER", self.folder / "no driver")
+        self.patch.setattr(torch.cuda, "is_available", lambda: False)
+
+    @property
+    def configuration(self) -> Path:
+        return self.folder / "seml" / "mongodb.config"
+
+    def configure(self, content: Mapping[str, Any], **changes: Any) -> None:
+        """Write SEML's configuration."""
+        self.configuration.write_text(yaml.safe_dump({**content, **changes}))
+        self.configuration.chmod(0o600)
+
+    def reconfigure(self, **changes: Any) -> None:
+        self.configure(yaml.safe_load(self.configuration.read_text()), **changes)
+
+    def slurm(self, program: str, script: str) -> None:
+        """What a program of Slurm does."""
+        self.write(f"bin/{program}", f"#!/bin/sh\n{script}\n").chmod(0o755)
+
+    def disk(self, free: int) -> None:
+        usage = shutil.disk_usage("/")._replace(free=free)
+        self.patch.setattr(shutil, "disk_usage", lambda path: usage)
+
+    def write(self, name: str, text: str) -> Path:
+        file = self.folder / name
+        file.write_text(text)
+        return file
+
+    def examine(self, *names: str, mend: bool = False, node: bool = False) -> list[tuple[str, Finding]]:
+        with contextlib.closing(Site(names or (self.runs.name,), mend, self.configuration)) as site:
+            return list(examine(site, node=node))
+
+    def faults(self, *names: str) -> list[tuple[str, Finding]]:
+        """All that is not as it should be."""
+        return [(what, found) for what, found in self.examine(*names) if found.level not in (OK, UNCHECKED)]

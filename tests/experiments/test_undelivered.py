@@ -1,0 +1,87 @@
+"""Results on disk: delivered to the runs they belong to, and to no others."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from experiments.errors import UserError
+from experiments.mongodb.database import Runs
+from experiments.workers.records import begun, ended
+from experiments.workers.undelivered import Parcel, Undelivered
+from tests.experiments.claiming import Fill, claim, statuses
+from tests.experiments.delivering import EXPERIMENT, HOST
+from walking_noise import Failure, Result
+
+
+@pytest.fixture
+def parcel(runs: Runs, pending_runs: Fill, result: Result) -> Parcel:
+    """Results for runs 1, 2 and 3 of a worker that has claimed them."""
+    pending_runs([{}] * 3)
+    claims, _ = claim(runs, 1, [2, 3])
+    outcomes = {1: ended(result, None), 2: ended(result, None), 3: ended(Failure("it failed"), None)}
+    return Parcel(runs.name, claims.assignment.token, begun(EXPERIMENT, HOST, "main"), outcomes)
+
+
+def test_what_is_written_is_read_again(parcel: Parcel, runs: Runs, tmp_path: Path):
+    file = Undelivered(tmp_path / "undelivered").keep(parcel)
+    Parcel.read(file).deliver(runs.database)
+    assert statuses(runs) == {1: "COMPLETED", 2: "COMPLETED", 3: "FAILED"}
+    delivered = runs.find_one({"_id": 1})
+    assert delivered is not None
+    assert delivered["result"] == parcel.outcomes[1]["result"]
+    assert abs(delivered["stop_time"] - parcel.outcomes[1]["stop_time"].replace(tzinfo=None)).total_seconds() < 0.01
+
+
+def test_results_of_a_worker_that_was_taken_for_dead_are_delivered(parcel: Parcel, runs: Runs, tmp_path: Path):
+    folder = Undelivered(tmp_path)
+    folder.keep(parcel)
+    runs.update_one({"_id": 2}, {"$set": {"status": "KILLED"}})
+    token = {"claim.token": parcel.token, "status": "RUNNING"}
+    runs.update_many(token, {"$set": {"status": "PENDING", "returned_by": parcel.token}, "$unset": {"claim": 1}})
+    brought = folder.deliver(runs.database, runs.name)
+    assert (brought.delivered, brought.outdated, folder.files()) == (3, 0, [])
+    assert statuses(runs) == {1: "COMPLETED", 2: "COMPLETED", 3: "FAILED"}
+    returned = runs.find_one({"_id": 1})
+    assert returned is not None
+    assert returned["experiment"]["name"] == "walking_noise"
+    assert returned["claim"]["token"] == parcel.token
+
+
+def test_runs_that_others_have_now_are_left_to_them(parcel: Parcel, runs: Runs, tmp_path: Path):
+    folder = Undelivered(tmp_path)
+    folder.keep(parcel)
+    runs.update_one({"_id": 1}, {"$set": {"claim.token": "another worker's", "returned_by": parcel.token}})
+    runs.update_one({"_id": 2}, {"$set": {"status": "STAGED"}, "$unset": {"claim": 1}})  # `seml reset`
+    runs.delete_one({"_id": 3})
+    before = list(runs.find())
+    brought = folder.deliver(runs.database)
+    assert (brought.delivered, brought.outdated) == (0, 3)
+    assert list(runs.find()) == before
+
+
+def test_results_are_delivered_once(parcel: Parcel, runs: Runs):
+    assert parcel.deliver(runs.database) == {1, 2, 3}
+    before = list(runs.find())
+    assert parcel.deliver(runs.database) == {1, 2, 3}
+    assert list(runs.find()) == before
+
+
+def test_only_those_of_the_collection_are_delivered(parcel: Parcel, runs: Runs, tmp_path: Path):
+    folder = Undelivered(tmp_path)
+    folder.keep(parcel)
+    assert folder.deliver(runs.database, "another").delivered == 0
+    assert len(folder.files()) == 1
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", json.dumps({"collection": "x"})])
+def test_what_is_no_parcel_is_told_of_and_left(content: str, runs: Runs, tmp_path: Path):
+    file = tmp_path / "damaged.json"
+    file.write_text(content)
+    with pytest.raises(UserError, match="holds no results"):
+        Parcel.read(file)
+    (fault,) = Undelivered(tmp_path).deliver(runs.database).unreadable
+    assert "damaged.json" in fault
+    assert file.exists()
