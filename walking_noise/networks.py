@@ -14,7 +14,7 @@ import torch
 from walking_noise.config import RunConfig
 from walking_noise.errors import WalkingNoiseError
 from walking_noise.evaluation import Evaluation
-from walking_noise.provenance import code_digest
+from walking_noise.provenance import code_digest, device_kind
 from walking_noise.trainee import Trained
 from walking_noise.version import __version__
 from walking_noise.whole_file import whole_file
@@ -35,14 +35,14 @@ class Networks:
     Parameters
     ----------
     device
-        Its kind counts.
+        Its type counts: numbers are the same to the last bit on GPUs of one model only.
     data_checksum
         Of the data set as it is here: of recordings there may be a part only.
     """
 
     def __init__(self, folder: Path | str, device: torch.device, data_checksum: str) -> None:
         self.folder = Path(folder)
-        made_by = f"{__version__} {code_digest()} {torch.__version__} {device.type} {data_checksum}"
+        made_by = f"{__version__} {code_digest()} {torch.__version__} {device_kind(device)} {data_checksum}"
         self._maker = hashlib.blake2b(made_by.encode(), digest_size=8).hexdigest()
 
     def name(self, config: RunConfig) -> str:

@@ -122,7 +122,7 @@ def companions_of_a_leader(runs: Runs) -> float:
     assert leader is not None
     started = time.monotonic()
     config = RunConfig.from_dict({"training.epochs": 20, "model.batch_norm": True, "noise.std": 0.1})
-    assert sum(1 for _ in pending(runs, companions(leader, config))) > 1000
+    assert sum(1 for _ in pending(runs, companions(leader, config))) > 0
     return time.monotonic() - started
 
 
@@ -147,7 +147,9 @@ def test_commands_on_many_documents(database: EmbeddedDatabase, tmp_path: Path):
             database.start()
             for name, command in COMMANDS.items():
                 said = measured(shell, *(part.format(state=tmp_path) for part in command))
-                print(f"{name}, {'' if indexed else 'not '}indexed: {said}; server {peak_of_server(database)} MB")
+                print(
+                    f"{name}, {'' if indexed else 'not '}indexed: {said}; server so far {peak_of_server(database)} MB"
+                )
             seconds = companions_of_a_leader(runs)
             print(f"companions.pending, {'' if indexed else 'not '}indexed: {seconds:.1f} s")
 

@@ -141,11 +141,14 @@ def _figures(study: Study, monkey: Monkey, witness: Witness, seconds: float) -> 
     told = sum(worker["completed"] for worker in workers)
     trained = sum(worker["runs"] * worker["trained"] for worker in workers)
     resumed = sum(worker["runs"] * worker["resumed"] for worker in workers)
-    timeouts = len(study.queue("--states=TIMEOUT"))
+    of_time = {
+        "time limit, told ahead": sum(worker.get("end") == "SIGUSR1" for worker in workers),
+        "time limit reached": len(study.queue("--states=TIMEOUT")),
+    }
     return Figures(
         runs=study.size,
         seconds=seconds,
-        struck=monkey.struck + Counter({"time limit reached": timeouts}),
+        struck=monkey.struck + Counter(of_time),
         kills=monkey.kills,
         lost=study.size - study.statuses()[COMPLETED],
         twice=len(witness.changed) + max(0, told - study.size),

@@ -257,6 +257,7 @@ PropagateResourceLimits=NONE
 MailProg=/bin/true
 ReturnToService=2
 KillWait={self.settings.kill_wait}
+MinJobAge=7200
 MaxArraySize={self.settings.max_array_size}
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory,CR_LLN
