@@ -48,12 +48,12 @@ def _list(options: Namespace) -> int:
     from experiments.workers.options import WorkerOptions
 
     state = _state(options)
-    try:
-        needed = _needs()
-    except DatabaseError as error:
-        print(f"walking-noise: whether they are needed is not known: {error}", file=sys.stderr)
-        needed = None
-    there = kept(state / "checkpoints", needed)
+    there = kept(state / "checkpoints", None)
+    if there:
+        try:
+            there = kept(state / "checkpoints", _needs())
+        except DatabaseError as error:
+            print(f"walking-noise: whether they are needed is not known: {error}", file=sys.stderr)
     quota = WorkerOptions.from_environment().state_quota
     allowed = f" of {_size(quota)} (WALKING_NOISE_STATE_QUOTA)" if quota else ""
     print(f"{state / 'checkpoints'}: {len(there):,} files, {_size(sum(one.bytes for one in there))}{allowed}")
@@ -66,7 +66,9 @@ def _clean(options: Namespace) -> int:
     from experiments.overview.kept_checkpoints import DAY, REMOVED, kept, remove
 
     state = _state(options)
-    there = kept(state / "checkpoints", _needs())
+    there = kept(state / "checkpoints", None)
+    if there:
+        there = kept(state / "checkpoints", _needs())
     gone = [one for one in there if one.need in REMOVED and one.age >= options.older_than * DAY]
     if not options.dry_run:
         remove(gone)

@@ -125,7 +125,7 @@ def test_another_versions_checkpoints_stay_while_its_runs_cannot_be_read(
     assert names(state) == {"seed 3", "new.part", "notes.txt"}
 
 
-def test_no_folder(capsys: pytest.CaptureFixture[str], tmp_path: Path, found_by_commands: None):
+def test_no_folder(capsys: pytest.CaptureFixture[str], tmp_path: Path):
     assert main(["checkpoints", "list"]) == 1
     assert "use --folder DIR or set WALKING_NOISE_STATE" in capsys.readouterr().err
     assert main(["checkpoints", "clean", "--folder", str(tmp_path / "none")]) == 0

@@ -61,6 +61,7 @@ def test_another_training_version_device_or_data_set_does_not_find_it(
     Networks(tmp_path, CPU, DATA).save(CONFIG, trained)
     other = RunConfig.from_dict(CONFIG.to_dict() | {"seed": 1})
     assert Networks(tmp_path, CPU, DATA).load(other) is None
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "a GPU")
     assert Networks(tmp_path, torch.device("cuda"), DATA).load(CONFIG) is None
     assert Networks(tmp_path, CPU, "of a part of the recordings").load(CONFIG) is None
     monkeypatch.setattr(networks, "__version__", "0.0.0")
