@@ -36,6 +36,9 @@ PROJECTION: dict[str, Any] = {
 
 BATCH = 1000
 PATIENCE_MS = 5000
+"""A database that does not answer for so long is away."""
+BUSY_MS = 600_000
+"""A database that does answer may be busy with one question for so long: the embedded one is, with many runs."""
 
 _FORMAT = {"format": "walking_noise runs", "version": 1}
 
@@ -136,7 +139,7 @@ def _database() -> Iterator[Any]:
             '`eval "$(walking-noise db env)"`'
         ) from None
     try:
-        database = get_database(**config, serverSelectionTimeoutMS=PATIENCE_MS)
+        database = get_database(**config, serverSelectionTimeoutMS=PATIENCE_MS, connectTimeoutMS=BUSY_MS)
     except (PyMongoError, ValueError, OSError) as error:
         raise AnalysisError(
             f"SEML's configuration cannot be used ({type(error).__name__}); `walking-noise doctor` says what is wrong"

@@ -167,7 +167,7 @@ def _stop_signals() -> Iterator[Callable[[], None]]:
             print("\nstopping; `make demo` goes on from here", flush=True)
             raise SystemExit(stop.exit_code)
 
-    before = {signum: signal.signal(signum, stop.note) for signum in (*STOP_SIGNALS, signal.SIGHUP)}
+    before = {signum: signal.signal(signum, stop.note) for signum in STOP_SIGNALS}
     try:
         yield check
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from typing import TYPE_CHECKING, TextIO
@@ -25,15 +26,18 @@ class ProgressLine:
             return
         self._shown_at = time.monotonic()
         self._rewritten = terminal
-        self.stream.write(f"\r\033[K{text}" if terminal else f"{text}\n")
-        self.stream.flush()
+        self._write(f"\r\033[K{text}" if terminal else f"{text}\n")
 
     def end(self) -> None:
         """Clear the line, so that something else may be printed."""
         if self._rewritten:
-            self.stream.write("\r\033[K")
-            self.stream.flush()
+            self._write("\r\033[K")
         self._rewritten, self._shown_at = False, float("-inf")
+
+    def _write(self, text: str) -> None:
+        with contextlib.suppress(OSError):  # a full disk, or a terminal that was closed, is no reason to stop
+            self.stream.write(text)
+            self.stream.flush()
 
 
 def training_progress(progress: Progress) -> str:

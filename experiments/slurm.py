@@ -65,7 +65,10 @@ def nodes() -> list[Node] | None:
     said = _answer("sinfo", "--Node", "--all", "--noheader", "--format=%N|%T|%E|%G")
     if said is None:
         return None
-    by_name = {node.name: node for node in (Node(*line.split("|")) for line in said.splitlines())}
+    by_name = {}
+    for line in said.splitlines():
+        name, state, *reason, gres = line.split("|")  # a reason may be any text
+        by_name[name] = Node(name, state, "|".join(reason), gres)
     return list(by_name.values())
 
 
@@ -131,7 +134,13 @@ def _answer(*command: str) -> str | None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SQUEUE_")}
     try:
         return subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=SECONDS_TO_ANSWER, check=True
+            command,
+            env=environment,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=SECONDS_TO_ANSWER,
+            check=True,
         ).stdout
     except (OSError, subprocess.SubprocessError):
         return None

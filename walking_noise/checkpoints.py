@@ -67,7 +67,10 @@ class Checkpoints:
         return trainee
 
     def save(self, trainees: Iterable[Trainee], device: torch.device, data_checksum: str) -> list[Trainee]:
-        """Keep trainings as they stand; return those that are kept now. What cannot be written is said in one line."""
+        """Keep trainings as they stand; return those that are kept now. What cannot be written is said in one line.
+
+        One that another process has kept at a later epoch is left to that one.
+        """
         written: list[Trainee] = []
         total = beyond_quota = 0
         try:
@@ -75,6 +78,9 @@ class Checkpoints:
             sizes = {} if self.quota is None else self._sizes()
             total = sum(sizes.values())
             for one in trainees:
+                if self._holds_later(one, device, data_checksum):
+                    written.append(one)
+                    continue
                 file, content = self.file(one.config), file_content(one, device, data_checksum)
                 growth = len(content) - sizes.get(file.name, 0)
                 if self.quota is not None and total + growth > self.quota:
@@ -95,6 +101,10 @@ class Checkpoints:
             )  # fmt: skip
         return written
 
+    def lack(self, configs: Iterable[RunConfig]) -> bool:
+        """Whether the checkpoint of any of these runs is not there."""
+        return not all(os.path.exists(self.file(config)) for config in configs)  # noqa: PTH110 - False if it fails
+
     def discard(self, configs: Iterable[RunConfig]) -> None:
         """Remove the checkpoints of trainings that are not needed any more: all results of theirs are safe."""
         for file in {self.file(config) for config in configs}:
@@ -102,6 +112,14 @@ class Checkpoints:
                 file.unlink(missing_ok=True)
             except OSError as error:
                 log.warning("the checkpoint %s is not needed and cannot be removed: %s", file, error.strerror or error)
+
+    def _holds_later(self, trainee: Trainee, device: torch.device, data_checksum: str) -> bool:
+        try:
+            if read_header(self.file(trainee.config)).epoch <= trainee.epoch:
+                return False
+            return self.load(trainee.config, device, data_checksum) is not None
+        except CheckpointUnusable:
+            return False
 
     def _sizes(self) -> dict[str, int]:
         sizes: dict[str, int] = {}

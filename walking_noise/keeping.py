@@ -39,6 +39,8 @@ class KeepingCheckpoints(Keeping):
     """The members of a pack are written to checkpoints at ends of epochs, at most an interval apart.
 
     Between these the members are held as they were when their last epoch ended, to be written when the pack is stopped.
+    Networks trained without noise may be trained by other processes, too, the first of which to end removes their
+    checkpoints; these are written again.
 
     Parameters
     ----------
@@ -61,6 +63,7 @@ class KeepingCheckpoints(Keeping):
         self._tried = self._epoch_ended = clock()
         self._latest: list[Held] = []
         self._foreseen: list[Held] = []
+        self._shared: list[RunConfig] = []
 
     def take_up(self, configs: Sequence[RunConfig]) -> list[Trainee]:
         """The trainings as their checkpoints have them; those that are of no use are named, with the reasons."""
@@ -81,6 +84,7 @@ class KeepingCheckpoints(Keeping):
         for one in trainees:
             self._account.note(one.config.network_key, done=one.epoch, resumed=one.epoch, kept=one.epoch)
         self._account.tell()
+        self._note_shared([one for one in trainees if one.epoch])
         return trainees
 
     def epoch_ended(self, training: Trainees) -> None:
@@ -91,7 +95,8 @@ class KeepingCheckpoints(Keeping):
         if training.epoch == training.members[0].epochs:
             return
         took = self._epoch_ended - began
-        if self._epoch_ended + took > self._tried + self._checkpoints.seconds:
+        due = self._epoch_ended + took > self._tried + self._checkpoints.seconds
+        if due or self._checkpoints.lack(self._shared):
             self._tried = self._epoch_ended
             self.write()
 
@@ -106,5 +111,9 @@ class KeepingCheckpoints(Keeping):
         written = self._checkpoints.save(wanted, *self._origin) if wanted else []
         for one in written:
             self._account.note(one.config.network_key, kept=one.epoch)
+        self._note_shared(written)
         if len(written) == len(wanted):
             self._latest, self._foreseen = [], []
+
+    def _note_shared(self, kept: Sequence[Trainee]) -> None:
+        self._shared = [one.config for one in kept if not one.config.noisy_training]

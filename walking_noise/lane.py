@@ -19,8 +19,8 @@ from walking_noise.lanes import IDLE
 
 def main(descriptor: int) -> None:
     """Run the packs that come over the pipe, until it is closed."""
-    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):  # what they mean is the parent's to decide
-        signal.signal(signum, signal.SIG_IGN)
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP):
+        signal.signal(signum, signal.SIG_IGN)  # what they mean is the parent's to decide
     torch.set_num_threads(1)
     connection = Connection(descriptor)
     logging.getLogger().addHandler(_ToParent(connection))

@@ -26,6 +26,8 @@ def _run(options: Namespace) -> int:
     print(f"{brought.delivered} results are in the database")
     if brought.outdated:
         print(f"{brought.outdated} were not needed: their runs were completed, reset or deleted meanwhile")
-    for fault in brought.unreadable:
+    if brought.foreign:
+        print(f"{brought.foreign} stay on disk: this database does not know their workers; is it the right one?")
+    for fault in brought.faults:
         print(f"walking-noise: {fault}", file=sys.stderr)
-    return 1 if brought.unreadable else 0
+    return 1 if brought.faults else 0

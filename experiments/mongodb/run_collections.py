@@ -16,8 +16,8 @@ from experiments.workers.claims import COMPLETED
 NOT_OF_RUNS = ("fs.", "system.", "walking_noise.")
 """So begin the names of the collections in which SEML keeps sources, MongoDB itself, and we our history."""
 
-PATIENCE_MS = 600_000
-"""A database may be busy with one question for so long before it counts as gone: the embedded one, with many runs."""
+BUSY_MS = 600_000
+"""A database that answers may be busy with one question for so long: the embedded one is, with many runs."""
 
 
 @contextlib.contextmanager
@@ -29,7 +29,7 @@ def database_with(names: Sequence[str]) -> Iterator[Database[Document]]:
     UserError
         There is no such collection, or no database, or it fails before the block ends.
     """
-    database = reached(configuration(), connectTimeoutMS=PATIENCE_MS)
+    database = reached(configuration(), connectTimeoutMS=BUSY_MS)
     try:
         there = sorted(name for name in database.list_collection_names() if not name.startswith(NOT_OF_RUNS))
         for name in names:

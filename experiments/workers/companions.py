@@ -1,14 +1,17 @@
-"""Which pending runs train together with the one that SEML started."""
+"""Which pending runs train together with the one that SEML started, and the claim on all of them."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import torch
+
 from experiments.mongodb.database import Document, Runs
 from experiments.settings import run_config
-from experiments.workers.claims import PENDING
-from walking_noise import ConfigError, RunConfig
+from experiments.workers.claims import PENDING, Claims
+from walking_noise import ConfigError, RunConfig, default_pack_size
 from walking_noise.canonical import pack
 
 MOST_RUNS = 4096
@@ -70,3 +73,33 @@ def choose(candidates: Iterable[Candidate], trainings: int) -> list[Candidate]:
         if len(chosen) == MOST_RUNS:
             break
     return chosen
+
+
+def claim_with_companions(
+    claims: Claims, leader: Document, pack_size: int | None, device: torch.device | None, fault: str = ""
+) -> list[Candidate]:
+    """Claim the leader and what fits; what cannot be trained is claimed too, to be recorded as failed.
+
+    ``fault``: why the leader cannot be trained here, if that is known.
+    """
+    fault = fault or _several_workers(leader)
+    chosen = [Candidate(leader["_id"], None, fault) if fault else Candidate.of(leader)]
+    config = chosen[0].config
+    if config is not None:
+        matching = companions(leader, config)
+        size = pack_size or default_pack_size(config, device)
+        while True:
+            wanted = choose(itertools.chain(chosen, pending(claims.runs, matching)), size)
+            claimed = claims.take(leader, matching, [candidate.id for candidate in wanted])
+            chosen = [candidate for candidate in wanted if candidate.id in claimed]
+            if len(chosen) == len(wanted):  # else others were faster: choose again from what they left
+                return chosen
+    return [candidate for candidate in chosen if candidate.id in claims.take(leader, {}, [])]
+
+
+def _several_workers(leader: Document) -> str:
+    """Why ``experiments_per_job`` above 1 is refused, if it is: it would put several packs on one device."""
+    for options in leader["slurm"]:
+        if options.get("array_id") is not None and options.get("experiments_per_job", 1) > 1:
+            return "slurm.experiments_per_job: above 1 is refused; a worker packs runs itself, leave it out"
+    return ""

@@ -24,13 +24,16 @@ from experiments.workers import history
 from experiments.workers.claims import FAILED, Claims
 from experiments.workers.history import FIELDS, Attempt, WorkerHistory, note_attempts
 from experiments.workers.logs import RunLogs
+from experiments.workers.rescue import GRACE
 from experiments.workers.undelivered import Parcel, Undelivered, written
 
 BEAT_SECONDS = 10.0
 """Two heartbeats are at least so far apart, if the lease is long enough for that."""
 BEATS_PER_LEASE = 4
 BEAT_SHARE = 0.02
-"""Heartbeats take no more than this share of the time."""
+"""Heartbeats take no more than this share of the time, as long as the lease allows that."""
+LONGEST_BEAT = 0.5
+"""Two heartbeats are at most this share of a lease apart."""
 HOLD_SECONDS = 1.0
 """A finished run waits no longer than this for others, to be written with them."""
 HOLD_RUNS = 256
@@ -40,7 +43,12 @@ CALL_SECONDS = 20.0
 END_SECONDS = 2.0
 """At the end a call that hangs is waited for so long."""
 LONGEST_PAUSE = 15.0
-"""While the database is away, it is tried again after pauses of up to this."""
+"""While the database is away, it is tried again after pauses of up to this, …"""
+LONGEST_PAUSE_PER_LEASE = GRACE / 2
+"""… and up to this share of a lease: once it is back, who is silent for the time of grace loses the runs."""
+
+GONE = "cancelled, reset, deleted or taken over"
+"""What may have become of a run that is not the worker's any more."""
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +63,7 @@ class Delivery:
     patience
         Seconds that the database may be away.
     recorded
-        Called, in the thread, with the runs whose outcomes are in the database for good.
+        Called, in the thread, with the runs whose results are in the database for good.
 
     Attributes
     ----------
@@ -98,6 +106,7 @@ class Delivery:
         self._beat_seconds = min(BEAT_SECONDS, claims.lease_seconds / BEATS_PER_LEASE)
         self._next_beat = self.clock() + self._beat_seconds
         self._away_since: float | None = None
+        self._longest_pause = min(LONGEST_PAUSE, claims.lease_seconds * LONGEST_PAUSE_PER_LEASE)
         self._pause, self._next_attempt = 0.0, 0.0
         self._lock = threading.Lock()
         self._ending = threading.Event()
@@ -128,6 +137,7 @@ class Delivery:
     ) -> None:
         self._ending.set()
         self._thread.join(END_SECONDS)
+        self._keep_on_disk()
 
     @property
     def needed(self) -> bool:
@@ -143,6 +153,12 @@ class Delivery:
     def waiting(self) -> int:
         """The number of outcomes that are not in the database yet."""
         return len(self._held)
+
+    @property
+    def unrecorded(self) -> set[int]:
+        """Ids of the runs without an outcome in the database, as far as is known."""
+        with self._lock:
+            return self.unfinished | self._held.keys()
 
     def finish(self, run: int, fields: Document) -> None:
         """Record a run's outcome, soon."""
@@ -160,7 +176,7 @@ class Delivery:
 
     def end(self, why: str, returned: int = 0) -> None:
         """Note how the worker ended."""
-        with contextlib.suppress(PyMongoError):
+        with contextlib.suppress(PyMongoError), pymongo.timeout(CALL_SECONDS):
             self._worker.note({**self.numbers, **self._counts, "returned": returned}, end=why)
 
     def step(self) -> None:
@@ -192,12 +208,12 @@ class Delivery:
 
     def _beat(self) -> None:
         started = self.clock()
-        with self._lock:
-            unfinished, held = set(self.unfinished), set(self._held)
-        alive = self.claims.renew(unfinished | held, trained=self.numbers["trained"]) if unfinished or held else 0
-        self._any_left = alive > 0 or not unfinished
+        unrecorded = self.unrecorded
+        alive = self.claims.renew(unrecorded, trained=self.numbers["trained"]) if unrecorded else 0
+        self._any_left = alive > 0 or not self.unfinished
         self._worker.note({**self.numbers, **self._counts})
-        self._next_beat = started + max(self._beat_seconds, (self.clock() - started) / BEAT_SHARE)
+        rest = min((self.clock() - started) / BEAT_SHARE, self.claims.lease_seconds * LONGEST_BEAT)
+        self._next_beat = started + max(self._beat_seconds, rest)
 
     def _flush(self) -> None:
         with self._lock:
@@ -217,21 +233,21 @@ class Delivery:
         self._counts["completed"] += len(recorded - failed)
         self._counts["failed"] += len(recorded & failed)
         self._forget_on_disk(set(held))
-        self.recorded(recorded)
+        self.recorded(recorded - failed)
         if recorded < set(held):
             self._note_lost(set(held) - recorded)
 
     def _note_lost(self, lost: set[int]) -> None:
         self.lost |= lost
-        self.logs.write(lost, "not recorded: the run was cancelled, reset, deleted or taken over meanwhile")
-        log.warning("not recorded, as they were cancelled, reset, deleted or taken over: runs %s", sorted(lost))
+        self.logs.write(lost, f"not recorded: the run was {GONE} meanwhile")
+        log.warning("not recorded, as they were %s: runs %s", GONE, sorted(lost))
 
     def _note_away(self, error: PyMongoError) -> None:
         if self._away_since is None:
             self._away_since, self._pause = self.clock(), 0.5
             log.warning("the database is away, training goes on: %s", str(error).split(",")[0])
         self._keep_on_disk()
-        self._pause = min(2 * self._pause, LONGEST_PAUSE)
+        self._pause = min(2 * self._pause, self._longest_pause)
         self._next_attempt = self.clock() + self._pause
         if self.clock() - self._away_since > self.patience:
             self.gave_up = True

@@ -18,7 +18,7 @@ def put_in_order(runs: Runs, leader: Document, token: str, state: StateFolder | 
         brought = state.undelivered.deliver(runs.database, runs.name)
         if brought.delivered:
             log.info("%d results of other workers were delivered", brought.delivered)
-        for fault in brought.unreadable:
+        for fault in brought.faults:
             log.warning(fault)
     rescue = Rescue(runs, slurm.cluster_name(), slurm.active_tasks, lease_seconds)
     for text in in_words(rescue.earlier_turns(leader, token) + rescue.lost()):

@@ -35,25 +35,22 @@ class RunLogs:
 
     def open(self, runs: Iterable[int]) -> None:
         """Say in the logs of ``runs`` where they train now."""
-        runs = [run for run in runs if run != self.leader]
+        runs = set(runs) - {self.leader}
         text = (
             f"trained together with {len(runs)} others by the worker of run {self.leader} "
             f"(process {os.getpid()} on {socket.gethostname()}); its log: {self._output_file}"
         )
-        for run in runs:
-            self._write(run, text)
+        self.write(runs, text)
 
     def write(self, runs: Iterable[int], text: str) -> None:
         """Add a line, or a few, to the logs of ``runs``; the leader's is written by whoever prints."""
-        for run in runs:
-            if run != self.leader:
-                self._write(run, text)
-
-    def _write(self, run: int, text: str) -> None:
-        path = self.path(run)
-        if path is not None:
-            try:
-                with path.open("a") as file:
-                    file.write(f"{datetime.datetime.now():%Y-%m-%d %H:%M:%S} {text.rstrip()}\n")
-            except OSError as error:
-                log.warning("the log of run %d is not complete: %s", run, error)
+        line, faults = f"{datetime.datetime.now():%Y-%m-%d %H:%M:%S} {text.rstrip()}\n", []
+        for path in (self.path(run) for run in runs if run != self.leader):
+            if path is not None:
+                try:
+                    with path.open("a") as file:
+                        file.write(line)
+                except OSError as error:
+                    faults.append(f"{path}: {error.strerror}")
+        if faults:
+            log.warning("%d logs of runs are not complete; the first: %s", len(faults), faults[0])

@@ -9,6 +9,7 @@ At the start only the standard library is imported: a signal may come while ever
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -17,8 +18,8 @@ from types import FrameType
 
 from experiments.workers.assignment import Assignment
 
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
-"""These signals ask a worker to give its runs back and to end."""
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
+"""These signals ask a worker to give its runs back and to end; the last one says that its terminal was closed."""
 LEADER_FAILED = 3
 """A worker ends with this exit code if the run that SEML started failed, …"""
 DEVICE_GONE = os.EX_UNAVAILABLE
@@ -72,10 +73,12 @@ def continue_in_child(assignment: Assignment | None) -> None:
     def receive(signum: int, frame: FrameType | None) -> None:
         stop.note(signum)
         if child:
-            os.kill(child, signum)
+            with contextlib.suppress(ProcessLookupError):  # it has just ended
+                os.kill(child, signum)
 
     for signum in STOP_SIGNALS:
-        signal.signal(signum, receive)
+        if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN:  # else it is to outlive its terminal
+            signal.signal(signum, receive)
     child = os.fork()
     if child == 0:
         stop.parent = parent

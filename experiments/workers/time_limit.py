@@ -7,6 +7,8 @@ ended, the script puts the task into the queue again.
 
 from __future__ import annotations
 
+import logging
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +16,8 @@ from pathlib import Path
 from experiments.mongodb.database import Document
 
 LOOK_SECONDS = 1.0
+
+log = logging.getLogger(__name__)
 
 
 class TimeLimit:
@@ -30,10 +34,13 @@ class TimeLimit:
         """Whether the limit is near; looked at once a second."""
         if self._notice is not None and not self._ahead and self._clock() >= self._look_again:
             self._look_again = self._clock() + LOOK_SECONDS
-            self._ahead = self._notice.exists()
+            self._ahead = os.path.exists(self._notice)  # noqa: PTH110 - any failure means no
         return self._ahead
 
     def ask_for_another_turn(self) -> None:
         """Let the task be queued again when it has ended."""
         if self._notice is not None and self._ahead:
-            Path(f"{self._notice}.request").touch()
+            try:
+                Path(f"{self._notice}.request").touch()
+            except OSError as error:
+                log.error("the task is not queued again: %s: %s", error.filename, error.strerror)

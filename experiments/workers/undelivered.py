@@ -1,8 +1,9 @@
 """Results that could not be delivered, on disk until the database is back.
 
 A file holds some results of one worker; it appears whole or not at all, and goes when they are in the database. A
-result belongs to a run that still carries its worker's token, or that was taken from that worker and is PENDING
-again; any other has gone its own way meanwhile, and keeps what it has.
+result belongs to a run that still carries its worker's token, or that was taken from that worker and has no other
+since; any other has gone its own way meanwhile, and keeps what it has. A worker is known in its own database only, and
+its results wait for that.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from pymongo.database import Database
 
 from experiments.errors import UserError
 from experiments.mongodb.database import Document
-from experiments.workers.claims import COMPLETED, FAILED, KILLED, PENDING, RUNNING
+from experiments.workers.claims import COMPLETED, FAILED, KILLED, PENDING, RUNNING, UNCLAIMED
+from experiments.workers.history import WORKERS
 from walking_noise.whole_file import whole_file
 
 READ = json_util.JSONOptions(tz_aware=False)
@@ -73,7 +75,7 @@ class Parcel:
         updates = []
         for run, fields in self.outcomes.items():
             own = {"_id": run, "claim.token": self.token, "status": {"$in": [RUNNING, KILLED]}}
-            taken = {"_id": run, "returned_by": self.token, "status": PENDING}
+            taken = {"_id": run, "returned_by": self.token, "status": {"$in": [PENDING, RUNNING]}, **UNCLAIMED}
             updates.append(UpdateOne(own, {"$set": fields}))
             updates.append(UpdateOne(taken, {"$set": {**self.begun, "claim": claim, **fields}}))
         if updates:
@@ -89,11 +91,20 @@ def written(database: Database[Document], collection: str, token: str, runs: Ite
 
 @dataclass
 class Delivered:
-    """What became of parcels: results in the database, results whose runs have gone another way, faults in words."""
+    """What became of parcels: results by where they are or belong, and faults in words.
+
+    Attributes
+    ----------
+    outdated
+        Results whose runs have gone another way.
+    foreign
+        Results of workers that this database does not know.
+    """
 
     delivered: int = 0
     outdated: int = 0
-    unreadable: list[str] = field(default_factory=list)
+    foreign: int = 0
+    faults: list[str] = field(default_factory=list)
 
 
 class Undelivered:
@@ -127,11 +138,18 @@ class Undelivered:
                 parcel = Parcel.read(file)
             except UserError as error:
                 if file.exists():  # else another worker was faster
-                    count.unreadable.append(str(error))
+                    count.faults.append(str(error))
                 continue
-            if collection in (None, parcel.collection):
-                has = parcel.deliver(database)
+            if collection not in (None, parcel.collection):
+                continue
+            if database[WORKERS].find_one({"_id": parcel.token}, {"_id": 1}) is None:
+                count.foreign += len(parcel.outcomes)
+                continue
+            has = parcel.deliver(database)
+            count.delivered += len(has)
+            count.outdated += len(parcel.outcomes) - len(has)
+            try:
                 file.unlink(missing_ok=True)
-                count.delivered += len(has)
-                count.outdated += len(parcel.outcomes) - len(has)
+            except OSError as error:
+                count.faults.append(f"{file}: was delivered, and cannot be removed: {error.strerror}")
         return count

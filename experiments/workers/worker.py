@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 import os
 import signal
@@ -11,6 +10,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+import pymongo
 import torch
 from pymongo.errors import PyMongoError
 from seml.utils.multi_process import is_main_process
@@ -22,8 +22,8 @@ from experiments.sources import commit_of
 from experiments.workers import history
 from experiments.workers.assignment import Assignment
 from experiments.workers.claims import Claims
-from experiments.workers.companions import Candidate, choose, companions, pending
-from experiments.workers.delivery import Delivery
+from experiments.workers.companions import Candidate, claim_with_companions
+from experiments.workers.delivery import CALL_SECONDS, GONE, Delivery
 from experiments.workers.history import FIELDS, Attempt, note_attempts
 from experiments.workers.leftovers import put_in_order
 from experiments.workers.logs import RunLogs
@@ -32,7 +32,7 @@ from experiments.workers.records import begun, ended
 from experiments.workers.state import StateFolder
 from experiments.workers.supervisor import DATABASE_GONE, DEVICE_GONE, LEADER_FAILED, Stop
 from experiments.workers.time_limit import TimeLimit
-from walking_noise import Checkpoints, Failure, Progress, Result, Stopped, __version__, default_pack_size, train_each
+from walking_noise import Checkpoints, Failure, Progress, Result, Stopped, __version__, train_each
 from walking_noise.capacity import default_device
 from walking_noise.provenance import device_name
 
@@ -69,7 +69,11 @@ def work(
         state = StateFolder.of(options, leader)
         put_in_order(runs, leader, assignment.token, state, options.lease_seconds)
         claims = Claims(runs, assignment, options.lease_seconds)
-        worker = Worker(claims, leader, _claim(claims, leader, options, fault), options, state, stop)
+        chosen = claim_with_companions(claims, leader, options.pack_size, options.device, fault)
+        if not chosen:
+            log.warning("run %d was cancelled or taken over; nothing to do", assignment.leader)
+            return 0
+        worker = Worker(claims, leader, chosen, options, state, stop)
         worker.begin(experiment, host, command)
     except (PyMongoError, UserError) as error:
         log.error("the database is gone: %s", error)
@@ -86,31 +90,6 @@ def _started_here(leader: Document, environment: Mapping[str, str] = os.environ)
         for name, variable in names.items()
         if name in execution and variable in environment
     )
-
-
-def _claim(claims: Claims, leader: Document, options: WorkerOptions, fault: str) -> list[Candidate]:
-    """Claim the leader and what fits; what cannot be trained is claimed too, to be recorded as failed."""
-    fault = fault or _several_workers(leader)
-    chosen = [Candidate(leader["_id"], None, fault) if fault else Candidate.of(leader)]
-    config = chosen[0].config
-    if config is not None:
-        matching = companions(leader, config)
-        size = options.pack_size or default_pack_size(config, options.device)
-        while True:
-            wanted = choose(itertools.chain(chosen, pending(claims.runs, matching)), size)
-            claimed = claims.take(leader, matching, [candidate.id for candidate in wanted])
-            chosen = [candidate for candidate in wanted if candidate.id in claimed]
-            if len(chosen) == len(wanted):  # else others were faster: choose again from what they left
-                return chosen
-    return [candidate for candidate in chosen if candidate.id in claims.take(leader, {}, [])]
-
-
-def _several_workers(leader: Document) -> str:
-    """Why ``experiments_per_job`` above 1 is refused, if it is: it would put several packs on one device."""
-    for options in leader["slurm"]:
-        if options.get("array_id") is not None and options.get("experiments_per_job", 1) > 1:
-            return "slurm.experiments_per_job: above 1 is refused; a worker packs runs itself, leave it out"
-    return ""
 
 
 class Worker:
@@ -161,7 +140,7 @@ class Worker:
                     self._finish(candidate.id, Failure(candidate.error))
             try:
                 self._train()
-                self.delivery.drain(lambda: self.stop.requested)
+                self.delivery.drain(lambda: self.delivery.away and self.stop.requested)
             except Stopped:
                 self.delivery.drain(lambda: self.delivery.away)
             except torch.AcceleratorError as error:
@@ -210,7 +189,7 @@ class Worker:
     def _recorded(self, runs: set[int]) -> None:
         """Let go of the checkpoints that no unfinished run needs."""
         if self.state is not None:
-            needed = {self.configs[run].network_key for run in set(self.delivery.unfinished) & self.configs.keys()}
+            needed = {self.configs[run].network_key for run in self.delivery.unrecorded & self.configs.keys()}
             ended = (self.configs[run] for run in runs & self.configs.keys())
             Checkpoints(self.state.checkpoints).discard([one for one in ended if one.network_key not in needed])
 
@@ -245,25 +224,28 @@ class Worker:
                 name,
                 len(self.delivery.unfinished),
             )
+            self._time_limit.ask_for_another_turn()
             return
         unfinished = sorted(self.delivery.unfinished)
         reason = self._broken or self.stop.reason
         if not reason:
-            log.warning("nothing left to train: all %d runs were cancelled, reset or deleted", len(unfinished))
-            self.delivery.end("all its runs were cancelled, reset or deleted")
+            log.warning("nothing left to train: all %d runs were %s", len(unfinished), GONE)
+            self.delivery.end(f"all its runs were {GONE}")
             return
         self._exit_code = DEVICE_GONE if self._broken else self.stop.exit_code
         try:
-            claimed = list(self.claims.runs.find(self.claims.held(unfinished), FIELDS))
-            count = self.claims.give_back(unfinished)
-            attempts = (Attempt(run, history.GIVEN_BACK, reason) for run in unfinished)
-            note_attempts(self.claims.runs, attempts, claimed)
+            with pymongo.timeout(CALL_SECONDS):
+                claimed = list(self.claims.runs.find(self.claims.held(unfinished), FIELDS))
+                count = self.claims.give_back(unfinished)
+                attempts = (Attempt(run, history.GIVEN_BACK, reason) for run in unfinished)
+                note_attempts(self.claims.runs, attempts, claimed)
         except PyMongoError as error:
             log.error("%d runs stay RUNNING until `walking-noise rescue %s`: %s", len(unfinished), name, error)
+            self._time_limit.ask_for_another_turn()
             return
         self.delivery.end(reason, count)
         self._time_limit.ask_for_another_turn()
-        self.logs.write(unfinished, f"given back after {reason}: the run is PENDING again")
+        self.logs.write((run["_id"] for run in claimed), f"given back after {reason}: the run is PENDING again")
         log.warning(
             "%s: %d unfinished runs are PENDING again. The next task of their array takes them; where there is none, "
             "`walking-noise start %s` does",

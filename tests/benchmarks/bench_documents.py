@@ -1,8 +1,8 @@
 """What the commands that look at a study take with 100,000 documents in the embedded database: ``make bench``.
 
-Real runs, one completed, one failed, one pending, are copied: 60,000 completed in 200 workers, 2,000 failed of three
-causes, 2,000 running, 36,000 pending. Each command is timed in a process of its own, without the indexes and with them;
-the memory is the most that the command, and the most that the server, has held.
+A run that a worker has completed is copied: 60,000 completed, 2,000 failed, 2,000 running and 36,000 pending ones,
+by 214 workers. Each command is timed in a process of its own, with the indexes and without; memory is the most that the
+command has held, and the most that the server has held since it was started.
 """
 
 from __future__ import annotations

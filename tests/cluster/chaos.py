@@ -16,6 +16,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+from experiments.mongodb.database import Document
 from experiments.progress import ProgressLine, clock
 from experiments.workers.claims import COMPLETED
 from tests.cluster.cron import Cron
@@ -31,8 +32,7 @@ OPTIONS = {
     "WALKING_NOISE_PACK_SIZE": "12",
 }
 RUNS_PER_SEED = 15
-EPOCHS, MANY_EPOCHS = 5, 150
-"""The runs are short, but for some that outlast the least time limit there is."""
+EPOCHS = 5
 POLL_SECONDS = 1.0
 
 
@@ -50,7 +50,7 @@ class Figures:
         Runs that were completed, and later were not or were completed anew, as seen by a witness or told by the
         workers.
     changed
-        Runs with another result than they have when nothing happens to them.
+        Runs with another result than they have when nothing happens to them, and in what it differs.
     resumed
         Share of the work of all workers that they took up from checkpoints.
     """
@@ -61,7 +61,7 @@ class Figures:
     kills: int
     lost: int
     twice: int
-    changed: int
+    changed: dict[int, list[str]]
     workers: int
     attempts: Counter[str]
     resumed: float
@@ -75,18 +75,22 @@ class Figures:
                 f"{self.runs} runs in {clock(self.seconds)} by {self.workers} workers, to which this has happened:",
                 *happened,
                 f"processes killed {self.kills}, runs lost {self.lost}, done twice {self.twice}, "
-                f"results changed {self.changed}",
+                f"results changed {len(self.changed)}",
                 f"attempts that ended without a result: {ends}; {self.resumed:.0%} of the work was taken up from "
                 f"checkpoints; a witness looked {self.looks} times",
             ]
         )
 
 
-def chaos(login: LoginNode, name: str, *, runs: int, kills: int, seed: int, pause: float, seconds: float) -> Figures:
+def chaos(
+    login: LoginNode, name: str, *, runs: int, epochs: int, kills: int, seed: int, pause: float, seconds: float
+) -> Figures:
     """Run a grid of at least ``runs`` runs, kill ``kills`` processes meanwhile, and tell what has come of it.
 
     Parameters
     ----------
+    epochs
+        Of the long ones among the runs, to meet a time limit.
     seed
         Of what happens when; what else happens on the machine decides, too.
     pause
@@ -94,7 +98,7 @@ def chaos(login: LoginNode, name: str, *, runs: int, kills: int, seed: int, paus
     seconds
         After this time the study is taken as it is.
     """
-    study = login.study(name, **_grid(math.ceil(runs / RUNS_PER_SEED)))
+    study = login.study(name, **_grid(math.ceil(runs / RUNS_PER_SEED), epochs))
     study.start()
     monkey, line = Monkey(study, login, seed), ProgressLine()
     started = time.monotonic()
@@ -115,7 +119,7 @@ def chaos(login: LoginNode, name: str, *, runs: int, kills: int, seed: int, paus
     return _figures(study, monkey, witness, took)
 
 
-def _grid(seeds: int) -> dict[str, Any]:
+def _grid(seeds: int, epochs: int) -> dict[str, Any]:
     """15 runs for each seed: of all kinds, some with noise at inference only, and one that takes long."""
     levels, seed = choice(0.1, 0.3, 1.0, 3.0), {"type": "range", "min": 0, "max": seeds, "step": 1}
     return {
@@ -132,7 +136,7 @@ def _grid(seeds: int) -> dict[str, Any]:
             "grid": {"noise.amplitude": choice(0.3, 1.0), "seed": seed},
         },
         "at_inference": {"fixed": {"noise.in_training": False}, "grid": {"noise.std": levels, "seed": seed}},
-        "long": {"fixed": {"training.epochs": MANY_EPOCHS, "noise.std": 0.5}, "grid": {"seed": seed}},
+        "long": {"fixed": {"training.epochs": epochs, "noise.std": 0.5}, "grid": {"seed": seed}},
     }
 
 
@@ -152,7 +156,7 @@ def _figures(study: Study, monkey: Monkey, witness: Witness, seconds: float) -> 
         kills=monkey.kills,
         lost=study.size - study.statuses()[COMPLETED],
         twice=len(witness.changed) + max(0, told - study.size),
-        changed=sum(results[run] != undisturbed[run] for run in results),
+        changed={run: fields for run in results if (fields := _differences(results[run], undisturbed[run]))},
         workers=len(workers),
         attempts=Counter(attempt["end"] for attempt in study.attempts()),
         resumed=resumed / trained if trained else 0.0,
@@ -160,10 +164,15 @@ def _figures(study: Study, monkey: Monkey, witness: Witness, seconds: float) -> 
     )
 
 
+def _differences(one: Document, other: Document) -> list[str]:
+    return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the study and print its figures; 1 if anything was lost, done twice or changed, or too little happened."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=500)
+    parser.add_argument("--epochs", type=int, default=150, help="of the long ones among the runs")
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--pause", type=float, default=6.0, metavar="SECONDS", help="mean time between disturbances")

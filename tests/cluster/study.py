@@ -12,6 +12,7 @@ from pathlib import Path
 from experiments.mongodb.database import Document, Runs
 from experiments.settings import run_config
 from experiments.workers.claims import COMPLETED, FAILED
+from experiments.workers.compact import compact
 from experiments.workers.history import ATTEMPTS, WORKERS
 from tests.cluster.live_workers import LiveWorker, live_workers
 from tests.cluster.private_slurm import PrivateSlurm
@@ -100,7 +101,8 @@ class Study:
         """What comes out of the same runs if they are trained here and now, without a cluster."""
         documents = list(self.runs.find({}, {"config": 1}))
         results = train([run_config(document["config"]) for document in documents], device="cpu")
-        return {run["_id"]: _outcome(result.to_document()) for run, result in zip(documents, results, strict=True)}
+        outcomes = (_outcome(compact(result.to_document())) for result in results)
+        return {document["_id"]: outcome for document, outcome in zip(documents, outcomes, strict=True)}
 
     def history(self) -> list[Document]:
         """Its workers, dead and alive, from the first to the last."""

@@ -106,18 +106,7 @@ def test_a_study_makes_way_for_more_urgent_work(
     assert study.results() == undisturbed
 
 
-def test_a_study_survives_a_node_that_dies(login: LoginNode, slurm: PrivateSlurm, undisturbed: dict[int, Document]):
-    study = study_of(login, "without_node")
-    study.start()
-    worker = study.in_training()
-    worker.kill()
-    with slurm.without_node(worker.node):
-        study.finish()
-    assert_resumed(study)
-    assert study.results() == undisturbed
-
-
-def test_a_worker_that_was_given_up_writes_nothing_more(
+def test_a_worker_on_a_lost_node_that_comes_back_writes_nothing_more(
     login: LoginNode, slurm: PrivateSlurm, undisturbed: dict[int, Document]
 ):
     study = study_of(login, "cut_off")
@@ -131,6 +120,7 @@ def test_a_worker_that_was_given_up_writes_nothing_more(
         slurm.wait(lambda: not study.workers(), "the first worker ends: it has nothing left to do")
     first, second = study.history()
     assert (first["completed"], second["completed"]) == (0, study.size)
+    assert second["resumed"] > 0
     assert {run["claim"]["token"] for run in study.runs.find({}, {"claim": 1})} == {second["_id"]}
     assert study.results() == undisturbed
 

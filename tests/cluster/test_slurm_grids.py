@@ -38,10 +38,3 @@ def test_a_grid_larger_than_an_array_is_trained_in_packs_by_a_few_tasks(login: L
     assert sum(worker["completed"] for worker in workers) == study.size
     assert max(worker["runs"] for worker in workers) == 8, "a pack for each task"
     assert f"COMPLETED {study.size}" in " ".join(login.run("seml", study.name, "status").split())
-
-
-def test_several_experiments_per_job_are_refused_in_one_line(login: LoginNode):
-    study = login.study("several", slurm={"experiments_per_job": 2}, grid={"seed": choice(1, 2)})
-    (line,) = login.run("walking-noise", "start", study.name, check=False).splitlines()
-    assert line.startswith("walking-noise: 2 runs of several have experiments_per_job above 1")
-    assert study.statuses() == {"STAGED": 2}

@@ -9,7 +9,7 @@ from pymongo.errors import AutoReconnect
 
 from experiments.mongodb.database import Document, Runs
 from experiments.workers.assignment import Assignment
-from experiments.workers.claims import Claims
+from experiments.workers.claims import LEASE_SECONDS, Claims
 from experiments.workers.delivery import Delivery
 from experiments.workers.logs import RunLogs
 from experiments.workers.records import begun
@@ -39,13 +39,14 @@ class Line:
     runs: Runs
     folder: Path
     seconds: float = 0.0
+    lease_seconds: float = LEASE_SECONDS
     recorded: list[set[int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.runs.update_one({"_id": 1}, {"$set": {"status": "RUNNING", "execution": {"cluster": "local"}}})
         leader = self.document(1)
         self.reach = Away(self.runs)
-        claims = Claims(self.reach, Assignment(self.runs.name, 1))  # type: ignore[arg-type]
+        claims = Claims(self.reach, Assignment(self.runs.name, 1), self.lease_seconds)  # type: ignore[arg-type]
         claims.take(leader, {"status": "PENDING"}, [2, 3])
         self.undelivered = Undelivered(self.folder / "undelivered")
         self.delivery = Delivery(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -200,6 +201,70 @@ def test_draining_ends_where_it_must(line: Line, result: Result):
         delivery.finish(2, ended(result, None))
         delivery.drain(lambda: delivery.away)
     assert delivery.waiting == delivery.kept_on_disk == 1
+
+
+def test_what_waits_at_the_end_is_on_disk(line: Line, result: Result):
+    line.reach.away = True
+    line.later(0.2)
+    line.delivery.clock = time.monotonic
+    with line.delivery as delivery:
+        delivery._next_attempt = float("inf")
+        delivery.finish(2, ended(result, None))
+        delivery.drain(lambda: delivery.away or True)
+    assert delivery.waiting == delivery.kept_on_disk == 1
+    line.reach.away = False
+    assert line.undelivered.deliver(line.runs.database).delivered == 1
+
+
+def test_a_slow_database_gets_heartbeats_before_the_lease_is_over(line: Line, monkeypatch: pytest.MonkeyPatch):
+    renew, beats = type(line.delivery.claims).renew, list[float]()
+
+    def slowly(*given: object, **info: object) -> int:
+        beats.append(line.seconds)
+        line.seconds += 15.0
+        return renew(*given, **info)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(type(line.delivery.claims), "renew", slowly)
+    while line.seconds < 1000:
+        line.later(0.5)
+    assert max(after - before for before, after in pairwise([0.0, *beats])) < line.delivery.claims.lease_seconds / 1.5
+
+
+def test_with_a_short_lease_the_database_is_tried_more_often(runs: Runs, pending_runs: Fill, tmp_path: Path):
+    pending_runs([{}, {}, {}])
+    line = Line(runs, tmp_path, lease_seconds=10.0)
+    line.reach.away = True
+    while line.seconds < 100:
+        line.later(0.1)
+    line.reach.away = False
+    for _ in range(10):
+        line.later(0.1)
+    assert not line.delivery.away
+
+
+def test_only_runs_with_a_result_let_go_of_what_is_kept_for_them(line: Line, result: Result):
+    line.delivery.finish(2, ended(Failure("out of memory"), None))
+    line.delivery.finish(3, ended(result, None))
+    line.later(2.0)
+    assert line.recorded == [{3}]
+
+
+def test_runs_whose_outcome_waits_are_not_recorded(line: Line, result: Result, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "HOLD_RUNS", 1)
+    line.delivery.finish(2, ended(result, None))
+    line.delivery.finish(3, ended(result, None))
+    line.later(2.0)
+    assert line.delivery.unrecorded == {1, 3}
+
+
+def test_logs_that_cannot_be_written_are_told_of_in_a_line(
+    line: Line, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    for run in (2, 3):
+        (tmp_path / f"runs_{run}.out").mkdir()
+    line.delivery.logs.write([1, 2, 3], "given back")
+    (said,) = caplog.messages
+    assert said == f"2 logs of runs are not complete; the first: {tmp_path / 'runs_2.out'}: Is a directory"
 
 
 def test_a_log_for_each_companion(line: Line, tmp_path: Path):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import io
 
 import pytest
@@ -31,6 +32,17 @@ def test_lines_elsewhere(monkeypatch: pytest.MonkeyPatch):
         line.show(text)
     line.end()
     assert stream.getvalue() == "first\nsecond\n"
+
+
+class FullDisk(io.StringIO):
+    def flush(self) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_full_disk_does_not_stop_the_work():
+    line = ProgressLine(FullDisk())
+    line.show("first")
+    line.end()
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (100, "1:40"), (59.6, "1:00"), (7500, "2:05:00")])

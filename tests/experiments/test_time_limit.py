@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from experiments.workers.time_limit import TimeLimit
 
 
@@ -9,6 +11,17 @@ def test_elsewhere_there_is_no_limit():
     limit = TimeLimit({"_id": 1})
     assert not limit.ahead
     limit.ask_for_another_turn()
+
+
+def test_a_turn_that_cannot_be_asked_for_is_told_of(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    notice = tmp_path / "a_7_3.reschedule"
+    notice.touch()
+    limit = TimeLimit({"execution": {"reschedule_file": str(notice)}})
+    assert limit.ahead
+    tmp_path.rename(tmp_path.with_name("gone"))
+    limit.ask_for_another_turn()
+    (said,) = caplog.messages
+    assert said == f"the task is not queued again: {notice}.request: No such file or directory"
 
 
 def test_the_file_of_semls_script_tells_of_the_limit(tmp_path: Path):

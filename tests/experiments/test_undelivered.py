@@ -9,9 +9,11 @@ import pytest
 
 from experiments.errors import UserError
 from experiments.mongodb.database import Runs
+from experiments.workers.claims import returned
+from experiments.workers.history import WORKERS, WorkerHistory
 from experiments.workers.records import begun, ended
 from experiments.workers.undelivered import Parcel, Undelivered
-from tests.experiments.claiming import Fill, claim, statuses
+from tests.experiments.claiming import Fill, claim, start_by_seml, statuses
 from tests.experiments.delivering import EXPERIMENT, HOST
 from walking_noise import Failure, Result
 
@@ -21,6 +23,8 @@ def parcel(runs: Runs, pending_runs: Fill, result: Result) -> Parcel:
     """Results for runs 1, 2 and 3 of a worker that has claimed them."""
     pending_runs([{}] * 3)
     claims, _ = claim(runs, 1, [2, 3])
+    worker = WorkerHistory(runs, claims.assignment.token)
+    worker.begin({"_id": 1}, 3, host="n", device="cpu", gpu=False, version="1")
     outcomes = {1: ended(result, None), 2: ended(result, None), 3: ended(Failure("it failed"), None)}
     return Parcel(runs.name, claims.assignment.token, begun(EXPERIMENT, HOST, "main"), outcomes)
 
@@ -62,6 +66,43 @@ def test_runs_that_others_have_now_are_left_to_them(parcel: Parcel, runs: Runs, 
     assert list(runs.find()) == before
 
 
+def test_a_run_that_seml_has_started_again_takes_a_result_until_a_worker_has_it(parcel: Parcel, runs: Runs):
+    for run in (1, 2):
+        runs.update_one({"_id": run}, returned(parcel.token))
+        start_by_seml(runs, run)
+    claim(runs, 2, [])
+    assert parcel.deliver(runs.database) == {1, 3}
+    assert statuses(runs) == {1: "COMPLETED", 2: "RUNNING", 3: "FAILED"}
+
+
+def test_results_wait_for_the_database_that_knows_their_worker(parcel: Parcel, runs: Runs, tmp_path: Path):
+    folder = Undelivered(tmp_path)
+    folder.keep(parcel)
+    workers, here = runs.database[WORKERS], {"_id": parcel.token}
+    known = workers.find_one_and_delete(here)
+    assert known is not None
+    brought = folder.deliver(runs.database)
+    assert (brought.delivered, brought.outdated, brought.foreign, len(folder.files())) == (0, 0, 3, 1)
+    workers.insert_one(known)
+    assert folder.deliver(runs.database).delivered == 3
+    assert folder.files() == []
+
+
+def test_a_parcel_that_cannot_be_removed_is_told_of(
+    parcel: Parcel, runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    folder = Undelivered(tmp_path)
+    file = folder.keep(parcel)
+
+    def refuse(self: Path, missing_ok: bool = False) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    brought = folder.deliver(runs.database)
+    assert brought.delivered == 3
+    assert brought.faults == [f"{file}: was delivered, and cannot be removed: Permission denied"]
+
+
 def test_results_are_delivered_once(parcel: Parcel, runs: Runs):
     assert parcel.deliver(runs.database) == {1, 2, 3}
     before = list(runs.find())
@@ -82,6 +123,6 @@ def test_what_is_no_parcel_is_told_of_and_left(content: str, runs: Runs, tmp_pat
     file.write_text(content)
     with pytest.raises(UserError, match="holds no results"):
         Parcel.read(file)
-    (fault,) = Undelivered(tmp_path).deliver(runs.database).unreadable
+    (fault,) = Undelivered(tmp_path).deliver(runs.database).faults
     assert "damaged.json" in fault
     assert file.exists()

@@ -27,9 +27,12 @@ from experiments.workers.claims import Claims
 from experiments.workers.companions import Candidate
 from experiments.workers.history import ATTEMPTS
 from experiments.workers.options import WorkerOptions
+from experiments.workers.records import ended
+from experiments.workers.state import StateFolder
 from experiments.workers.supervisor import Stop
 from experiments.workers.worker import Worker
 from tests.experiments.shell import ROOT, Shell, choice, on_cores, write_grid
+from walking_noise import Checkpoints, Failure, Result
 
 PENDING_TOO = ("-fd", '{"status": "PENDING"}')
 
@@ -245,6 +248,24 @@ def by_seml(study: Study) -> tuple[str, ...]:
     return ("python", str(ROOT / "experiments" / "train.py"), "with", *settings, *assignment)
 
 
+def test_when_its_terminal_is_closed_a_worker_gives_everything_back(study: Study, pending_runs: Fill):
+    pending_runs(alike(3, epochs=200))
+    with training(study, *by_seml(study)) as worker:
+        os.killpg(worker.pid, signal.SIGHUP)
+        output, _ = worker.communicate(timeout=60)
+    assert worker.returncode == 129, output
+    assert study.statuses() == {"PENDING": 3}
+
+
+def test_a_worker_that_is_to_outlive_its_terminal_does(study: Study, pending_runs: Fill):
+    pending_runs(alike(1, epochs=30))
+    with training(study, "nohup", *by_seml(study)) as worker:
+        os.killpg(worker.pid, signal.SIGHUP)
+        output, _ = worker.communicate(timeout=60)
+    assert worker.returncode == 0, output
+    assert study.statuses() == {"COMPLETED": 1}
+
+
 def test_sigterm_gives_everything_back_and_a_later_worker_completes_it(study: Study, pending_runs: Fill):
     pending_runs(alike(4, epochs=200))
     before = list(study.runs.find())
@@ -315,6 +336,63 @@ def test_when_all_its_runs_are_cancelled_a_worker_ends(
         assert worker.run() == 0
     assert "nothing left to train: all 3 runs were cancelled" in caplog.text
     assert study.statuses() == {"INTERRUPTED": 3}
+
+
+def test_a_stop_that_comes_when_all_is_trained_keeps_no_result_back(
+    study: Study, pending_runs: Fill, monkeypatch: pytest.MonkeyPatch, result: Result
+):
+    pending_runs(alike(2, epochs=1))
+    by_seml(study)
+    claims, leader, stop = Claims(study.runs, Assignment(study.runs.name, 1)), study.document(1), Stop()
+    claims.take(leader, {"status": "PENDING"}, [2])
+    chosen = [Candidate.of(document) for document in study.runs.find()]
+
+    def stopped_at_the_end(configs: Sequence[object], **options: object) -> Iterator[tuple[int, Result]]:
+        yield 0, result
+        yield 1, result
+        stop.note(signal.SIGTERM)
+
+    monkeypatch.setattr("experiments.workers.worker.train_each", stopped_at_the_end)
+    assert Worker(claims, leader, chosen, WorkerOptions(), None, stop).run() == 0
+    assert study.statuses() == {"COMPLETED": 2}
+
+
+@pytest.mark.parametrize("other", ["failed", "waiting"])
+def test_checkpoints_stay_until_all_results_of_their_network_are_recorded(
+    other: str, study: Study, pending_runs: Fill, monkeypatch: pytest.MonkeyPatch, result: Result, tmp_path: Path
+):
+    evaluated = {"noise.in_training": False}
+    pending_runs([{"noise.std": 1.0, **evaluated}, {"noise.std": 2.0, **evaluated}])
+    by_seml(study)
+    claims, leader = Claims(study.runs, Assignment(study.runs.name, 1)), study.document(1)
+    claims.take(leader, {"status": "PENDING"}, [2])
+    chosen = [Candidate.of(document) for document in study.runs.find()]
+    worker = Worker(claims, leader, chosen, WorkerOptions(), StateFolder(tmp_path), Stop())
+    config = chosen[0].config
+    assert config is not None
+    checkpoint = Checkpoints(tmp_path / "checkpoints").file(config)
+    checkpoint.parent.mkdir()
+    checkpoint.touch()
+    monkeypatch.setattr(delivery, "HOLD_RUNS", 1)
+    monkeypatch.setattr(delivery, "HOLD_SECONDS", 0.0)
+    worker.delivery.finish(1, ended(result, None))
+    worker.delivery.finish(2, ended(Failure("out of memory") if other == "failed" else result, None))
+    worker.delivery.step()
+    assert study.document(1)["status"] == "COMPLETED"
+    assert checkpoint.exists()
+    worker.delivery.step()
+    assert checkpoint.exists() == (other == "failed")
+
+
+def test_a_leader_that_is_gone_leaves_nothing_to_do(study: Study, pending_runs: Fill):
+    pending_runs(alike(1, epochs=1))
+    command = by_seml(study)
+    study.runs.update_many({}, {"$set": {"status": "INTERRUPTED"}})
+    worker = study.shell.start(*command)
+    output, _ = worker.communicate(timeout=60)
+    assert worker.returncode == 0, output
+    assert "run 1 was cancelled or taken over; nothing to do" in output
+    assert study.statuses() == {"INTERRUPTED": 1}
 
 
 def test_several_workers_on_one_device_are_refused(study: Study, pending_runs: Fill):

@@ -18,7 +18,7 @@ from experiments.mongodb.embedded import DATABASE, EmbeddedDatabase
 from experiments.settings import run_config
 from experiments.workers.history import ATTEMPTS, WORKERS
 from experiments.workers.rescue import Rescue
-from tests.experiments.claiming import Fill, statuses
+from tests.experiments.claiming import Fill, claim, statuses
 from tests.experiments.shell import ROOT, Shell
 from walking_noise import train
 
@@ -119,6 +119,25 @@ def test_a_stopped_worker_loses_nothing(shell: Shell, runs: Runs, pending_runs: 
     assert {one["end"] for one in runs.database[ATTEMPTS].find({"collection": runs.name})} == {"GIVEN_BACK"}
 
 
+@pytest.mark.slow
+def test_a_worker_that_slept_past_its_lease_writes_nothing_more_and_ends(
+    shell: Shell, runs: Runs, pending_runs: Fill, tmp_path: Path
+):
+    pending_runs([{**LONG, "training.epochs": 400, "seed": seed} for seed in (1, 2)])
+    with worker(shell, runs) as process:
+        until(lambda: len(list((tmp_path / "state" / "checkpoints").glob("*.checkpoint"))) == 2)
+        os.killpg(process.pid, signal.SIGSTOP)
+        rescue = Rescue(runs, None, lambda: None, lease_seconds=3.0)
+        until(lambda: rescue.lost().returned)
+        claim(runs, 1, [2])
+        others = list(runs.find())
+        os.killpg(process.pid, signal.SIGCONT)
+        output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, output
+    assert "nothing left to train: all 2 runs were cancelled, reset, deleted or taken over" in output
+    assert list(runs.find()) == others
+
+
 @pytest.fixture
 def own_database(tmp_path: Path) -> Iterator[EmbeddedDatabase]:
     database = EmbeddedDatabase(tmp_path / "db")
@@ -161,6 +180,24 @@ def test_training_goes_on_while_the_database_is_away(own_database: EmbeddedDatab
     assert "the database is away, training goes on" in output
     assert results(own_runs) == undisturbed(own_runs)
     assert list((tmp_path / "state" / "undelivered").iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_stopped_does_not_wait_for_a_database_that_hangs(
+    own_database: EmbeddedDatabase, own_runs: Runs, tmp_path: Path
+):
+    with worker(Shell(own_database.folder), own_runs) as process:
+        until(lambda: own_runs.count_documents({"start_time": {"$exists": True}}))
+        until(lambda: list((tmp_path / "state" / "checkpoints").glob("*.checkpoint")))
+        assert own_database.server.pid is not None
+        os.kill(own_database.server.pid, signal.SIGSTOP)
+        try:
+            process.send_signal(signal.SIGTERM)
+            output, _ = process.communicate(timeout=28)
+        finally:
+            os.kill(own_database.server.pid, signal.SIGCONT)
+    assert process.returncode == 143, output
+    assert "3 runs stay RUNNING until `walking-noise rescue runs`" in output
 
 
 @pytest.mark.slow

@@ -101,6 +101,22 @@ def test_when_it_is_stopped_the_last_epochs_end_is_written(study: Study) -> None
     assert study.written == [(40, [4])]
 
 
+@pytest.mark.parametrize(("std", "written"), [(0.0, [[3], [4]]), (0.5, [[3], [6]])])
+def test_a_checkpoint_that_another_process_has_removed_is_written_again(
+    std: float, written: list[list[int]], study: Study
+) -> None:
+    removed: list[Path] = []
+
+    def remove_in_the_fourth_epoch() -> None:
+        if study.now >= 40 and not removed:
+            removed.extend(study.folder.iterdir())
+            for file in removed:
+                file.unlink()
+
+    study.train([run(training__epochs=7, noise__std=std)], [10] * 7, 30, after_batch=remove_in_the_fourth_epoch)
+    assert [epochs for _, epochs in study.written] == written
+
+
 def test_in_the_first_epoch_there_is_nothing_to_write(study: Study) -> None:
     with pytest.raises(Stopped):
         study.train([run(training__epochs=20)], [10] * 20, 0, after_batch=stop_at(0, study))

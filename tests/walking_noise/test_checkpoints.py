@@ -297,6 +297,25 @@ def test_a_folder_is_looked_through_once_for_a_whole_pack(
     assert looks == [tmp_path]
 
 
+def test_a_later_epoch_that_another_process_has_kept_stays(left: Trainee, tmp_path: Path) -> None:
+    kept, before = Checkpoints(tmp_path), replace(left, epoch=1, training_loss=left.training_loss[:1])
+    kept.save([left], CPU, DATA)
+    assert kept.save([before], CPU, DATA) == [before]
+    assert same(kept.load(CONFIG, CPU, DATA), left)
+
+
+def test_a_later_epoch_that_is_of_no_use_is_replaced(left: Trainee, tmp_path: Path) -> None:
+    kept, before = Checkpoints(tmp_path), replace(left, epoch=1, training_loss=left.training_loss[:1])
+    kept.save([left], CPU, "of other data")
+    assert kept.save([before], CPU, DATA) == [before]
+    assert same(kept.load(CONFIG, CPU, DATA), before)
+    kept.save([left], CPU, DATA)
+    with kept.file(CONFIG).open("r+b") as file:
+        file.truncate(kept.file(CONFIG).stat().st_size - 1)
+    kept.save([before], CPU, DATA)
+    assert same(kept.load(CONFIG, CPU, DATA), before)
+
+
 def test_what_is_not_needed_any_more_is_removed(pack: list[Trainee], tmp_path: Path) -> None:
     kept = Checkpoints(tmp_path)
     kept.save(pack, CPU, DATA)
