@@ -21,7 +21,7 @@ from pymongo.errors import PyMongoError
 from experiments.errors import UserError
 from experiments.mongodb.database import Document
 from experiments.mongodb.embedded import DATABASE, EmbeddedDatabase
-from experiments.overview.watch import Watch
+from experiments.overview.headway import Headway
 from experiments.processes import Group
 from experiments.progress import ProgressLine, clock
 from experiments.submitting.environment import allowed_environment
@@ -88,7 +88,7 @@ class _Steps:
         self._seml("add", str(grid), show=lambda: "reading the grid")
         shutil.copyfile(grid, self.folder / grid.name)
         with self._client() as client:
-            counts = Watch(client[DATABASE][COLLECTION]).counts
+            counts = Headway(client[DATABASE][COLLECTION]).counts
         states = [state for state in UNFINISHED if counts[state]]
         if states:
             chosen = [argument for state in states for argument in ("-s", state)]
@@ -97,21 +97,21 @@ class _Steps:
     def train(self) -> str:
         """Run what is not done, on all cores of this machine; says what did not come to its end, if anything."""
         with self._client() as client:
-            watch = Watch(client[DATABASE][COLLECTION])
-            total = watch.counts.total()
-            if watch.counts[COMPLETED] == total:
+            headway = Headway(client[DATABASE][COLLECTION])
+            total = headway.counts.total()
+            if headway.counts[COMPLETED] == total:
                 print(f"all {total} runs are done", flush=True)
                 return ""
             print(f"seml {COLLECTION} start --local", flush=True)
-            self._seml("start", "--local", show=watch.text)
-            watch.count()
-        seconds = time.monotonic() - watch.started
-        print(f"{watch.new} runs in {clock(seconds)} ({60 * watch.new / seconds:.0f} runs/min)", flush=True)
-        others = [f"{count} {status}" for status, count in sorted(watch.counts.items()) if status != COMPLETED]
+            self._seml("start", "--local", show=headway.text)
+            headway.count()
+        seconds = time.monotonic() - headway.started
+        print(f"{headway.new} runs in {clock(seconds)} ({60 * headway.new / seconds:.0f} runs/min)", flush=True)
+        others = [f"{count} {status}" for status, count in sorted(headway.counts.items()) if status != COMPLETED]
         if not others:
             return ""
         return (
-            f"{watch.counts[COMPLETED]} of {total} runs were completed ({', '.join(others)}): see {self.logs}, or, "
+            f"{headway.counts[COMPLETED]} of {total} runs were completed ({', '.join(others)}): see {self.logs}, or, "
             f"with the database started as above, `seml {COLLECTION} print-fail-trace`"
         )
 

@@ -105,7 +105,7 @@ def _needs() -> Needs:
 
 
 def _by_need(there: list[Kept]) -> None:
-    from experiments.overview.columns import aligned
+    from experiments.columns import aligned
     from experiments.overview.kept_checkpoints import Need
 
     by_need = {need: [one.bytes for one in there if one.need is need] for need in Need}

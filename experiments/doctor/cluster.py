@@ -17,7 +17,7 @@ LOCAL = "local"
 def answers(site: Site) -> Iterator[Finding]:
     """It answers, knows the states that SEML asks for, and takes arrays."""
     if shutil.which("scontrol") is None:
-        raise NotChecked("there is no Slurm here; runs are trained with `seml NAME start --local`")
+        raise NotChecked("there is no Slurm here; runs are trained with `walking-noise start NAME --local`")
     size = slurm.max_array_size()
     if size is None:
         yield error("Slurm does not answer", "see what `scontrol ping` says, and ask the cluster's administrators")

@@ -20,7 +20,8 @@ def present(site: Site) -> Iterator[Finding]:
     others = {name: data.status(name).present for name in sorted(known - needed)}
     if others:
         here, away = (", ".join(name for name in others if others[name] is there) for there in (True, False))
-        yield ok(f"not waited for: {here or 'none'} here; {away or 'none'} not (in {data.data_root()})")
+        counted = f"{here or 'none'} present, {away or 'none'} missing"
+        yield ok(f"of those that no run waits for: {counted} (in {data.data_root()})")
 
 
 def _needed(site: Site) -> set[str]:

@@ -52,7 +52,7 @@ def seen_by_nodes(site: Site) -> Iterator[Finding]:
             "ask the server for TLS and write `host: mongodb://NAME/?tls=true&tlsCAFile=FILE`",
         )
     else:
-        yield ok("reached through ssh" if tunnelled else "no other machine needs it" if not others else "encrypted")
+        yield ok("reached through ssh" if tunnelled else "no other machine is known to need it" if not others else "encrypted")
 
 
 def _encrypted(host: str) -> bool:

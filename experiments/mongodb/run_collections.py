@@ -16,7 +16,7 @@ from experiments.workers.claims import COMPLETED
 NOT_OF_RUNS = ("fs.", "system.", "walking_noise.")
 """So begin the names of the collections in which SEML keeps sources, MongoDB itself, and we our history."""
 
-BUSY_MS = 600_000
+BUSY_MS = 120_000
 """A database that answers may be busy with one question for so long: the embedded one is, with many runs."""
 
 

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from experiments.overview.columns import runs_in_words, short
+from experiments.columns import runs_in_words, short
 from experiments.overview.spending import Account
 from experiments.overview.standing import Standing
 from experiments.overview.workforce import Worker
@@ -111,7 +111,8 @@ def _packs(there: Sequence[Worker], room: int, *, several: bool) -> Iterator[Ren
 def _summary(now: Standing) -> Iterator[Text]:
     waiting = [f"{count:,} {status}" for status, count in now.total.most_common() if count and status != COMPLETED]
     if waiting:
-        yield Text(", ".join(waiting))
+        starting = f" ({now.runs_starting:,} starting up)" if now.runs_starting else ""
+        yield Text(f"{', '.join(waiting)}{starting}")
     silent = sum(worker.silent for worker in now.workers)
     busy = sum(worker.at_work for worker in now.workers)
     workers = f"{busy:,} worker{'s' * (busy != 1)} at work"
@@ -130,7 +131,7 @@ def _summary(now: Standing) -> Iterator[Text]:
 
 def _left(now: Standing) -> str:
     if not now.runs_waiting:
-        return "no run is left to be done"
+        return "no run waits to be done"
     if now.hours_left is None:
         return "time left: not known until somebody has worked for a minute"
     return f"time left: {clock(3600 * now.hours_left)}"

@@ -13,7 +13,7 @@ from experiments.mongodb.database import Document, server_time
 from experiments.mongodb.run_collections import counts
 from experiments.overview.failures.groups import grouped
 from experiments.overview.workforce import HOUR, Worker, hours_at_work, workers
-from experiments.workers.claims import FAILED
+from experiments.workers.claims import FAILED, RUNNING
 
 WAITING = ("STAGED", "QUEUED", "PENDING", "RESCHEDULED", "RUNNING")
 """Runs in one of these statuses will be worked on without anyone doing more than to start them."""
@@ -75,6 +75,12 @@ class Standing:
     def runs_waiting(self) -> int:
         """Runs that are to be done, those in training included."""
         return sum(self.total[status] for status in WAITING)
+
+    @property
+    def runs_starting(self) -> int:
+        """Runs that SEML calls RUNNING while their worker still starts up, or was lost while it did."""
+        held = sum(worker.runs - worker.completed - worker.failed for worker in self.at_work)
+        return max(self.total[RUNNING] - held, 0)
 
     def _share_in_last_hour(self, worker: Worker) -> float:
         within = worker.until - max(worker.started, self.time - HOUR)

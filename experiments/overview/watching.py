@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from time import monotonic, sleep
 
 from rich.console import Console
@@ -12,9 +12,9 @@ from rich.text import Text
 
 from experiments.mongodb.database import DatabaseError
 from experiments.mongodb.run_collections import database_with
+from experiments.overview.headway import SHARE
 from experiments.overview.screen import HEIGHT, WIDTH, screen
 from experiments.overview.standing import Standing, standing
-from experiments.overview.watch import SHARE
 
 
 def once(names: Sequence[str]) -> None:
@@ -26,39 +26,47 @@ def once(names: Sequence[str]) -> None:
         There is no such collection, or no database.
     """
     console = _console()
-    console.print(screen(look(names), _height(console)))
+    now, _ = look(names)
+    console.print(screen(now, _height(console)))
 
 
 def watch(names: Sequence[str], seconds: float) -> None:
     """Show how collections stand until interrupted: in place on a terminal, else one screen below the other.
 
-    While the database is away, the screen stays as it was and says so.
+    A database that goes away meanwhile is waited for: the screen stays as it was and says so.
 
     Raises
     ------
     UserError
-        There is no such collection.
+        There is no such collection, or no database to begin with.
     """
     console = _console()
     with Live(console=console, auto_refresh=False) if console.is_terminal else contextlib.nullcontext() as live:
-        while True:
-            started = monotonic()
-            try:
-                now = screen(look(names), _height(console))
-                if live is not None:
-                    live.update(now, refresh=True)
-                else:
-                    console.print(now)
-            except DatabaseError as error:
-                console.print(Text(f"{error}; trying again", "red"))
-            took = monotonic() - started
-            sleep(max(seconds, took / SHARE) - took)
+        for now in _looks(names, seconds, console):
+            shown = screen(now, _height(console))
+            if live is not None:
+                live.update(shown, refresh=True)
+            else:
+                console.print(shown)
 
 
-def look(names: Sequence[str]) -> Standing:
-    """How collections stand, by a connection of its own."""
+def _looks(names: Sequence[str], seconds: float, console: Console) -> Iterator[Standing]:
+    now, took = look(names)
+    yield now
+    while True:
+        sleep(max(seconds, took / SHARE - took))
+        try:
+            now, took = look(names)
+            yield now
+        except DatabaseError as error:
+            console.print(Text(f"{error}; trying again", "red"))
+
+
+def look(names: Sequence[str]) -> tuple[Standing, float]:
+    """How collections stand, by a connection of its own, and the seconds for which that kept the database busy."""
     with database_with(names) as database:
-        return standing(database, names)
+        started = monotonic()
+        return standing(database, names), monotonic() - started
 
 
 def _console() -> Console:

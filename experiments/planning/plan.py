@@ -17,14 +17,15 @@ from experiments.planning.demand import Demand, demands
 from experiments.planning.grids import GridError, Settings
 from experiments.planning.tally import Planned, Tally, tally
 from experiments.throughput import Device, Kind
+from experiments.workers.compact import LONG
 from walking_noise import RunConfig, capacity
 
-DOCUMENT_BYTES = 9_300
-"""Of a run's document without what grows with the epochs, as BSON: 8.7 kB (MLP) to 9.3 kB (LeNet-5 with BatchNorm),
-two thirds of it what SEML keeps of the environment and the sources; measured on documents of workers."""
-EPOCH_BYTES = 15.5
-"""By which an epoch makes it larger: its training loss; measured likewise."""
-CURVE_BYTES = 15.5
+DOCUMENT_BYTES = 12_000
+"""Of a run's document without what grows with the epochs, as BSON; 8.6 kB of it are SEML's list of the sources. Measured
+on documents of workers."""
+LOSS_BYTES, PACKED_BYTES = 12.7, 5.5
+"""By which an epoch's training loss makes it larger; the latter in a long training, of more than ``LONG`` epochs."""
+CURVE_BYTES = 12.7
 """Likewise for an epoch of the validation curve."""
 
 
@@ -165,5 +166,9 @@ def _row(name: str, tallies: Iterable[Tally], present: set[str] | None) -> Row:
 
 
 def _bytes(documents: Iterable[Planned], kinds: Mapping[str, RunConfig]) -> float:
-    per_epoch = ((kinds[one.pack].training.epochs, EPOCH_BYTES + CURVE_BYTES * one.curve) for one in documents)
-    return sum(DOCUMENT_BYTES + epochs * size for epochs, size in per_epoch)
+    def of(one: Planned) -> float:
+        epochs = kinds[one.pack].training.epochs
+        loss = LOSS_BYTES if epochs <= LONG else PACKED_BYTES
+        return DOCUMENT_BYTES + epochs * (loss + CURVE_BYTES * one.curve)
+
+    return sum(map(of, documents))

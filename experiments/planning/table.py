@@ -6,8 +6,10 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple
 
-from experiments.planning.plan import DOCUMENT_BYTES, EPOCH_BYTES, Row
+from experiments.columns import aligned, short
+from experiments.planning.plan import DOCUMENT_BYTES, LOSS_BYTES, PACKED_BYTES, Row
 from experiments.throughput import Device, Kind
+from experiments.workers.compact import LONG
 from walking_noise import RunConfig
 
 PackSize = Callable[[RunConfig], int]
@@ -45,12 +47,12 @@ def _files(rows: Sequence[Row], array_size: int, devices: Sequence[Device], pack
             f"{row.packs(pack_size):,}",
             f"{row.tasks:,}",
             f"{count:,}",
-            *(_short(row.hours(device)) for device in devices),
-            _short(row.bytes / 1e6),
+            *(short(row.hours(device)) for device in devices),
+            short(row.bytes / 1e6),
         ]
         for row, count in zip(rows, _arrays(rows, array_size), strict=True)
     ]
-    return _aligned(head, lines, left=1)
+    return aligned(head, lines, left=1)
 
 
 def _arrays(rows: Sequence[Row], array_size: int) -> list[int]:
@@ -77,10 +79,10 @@ def _packs(total: Row, devices: Sequence[Device], pack_size: PackSize) -> list[s
                 f"{size}",
                 f"{demand.packs(size):,}",
                 f"{demand.passes:,}",
-                *(_short(None if one is None else one / 3600) for one in seconds),
+                *(short(None if one is None else one / 3600) for one in seconds),
             ]
         )
-    return _aligned(head, lines, left=3)
+    return aligned(head, lines, left=3)
 
 
 def _unusual(config: RunConfig) -> list[str]:
@@ -114,27 +116,6 @@ def _remarks(
         if missing:
             yield f"hours, {device.name}: ? where a part was not measured: {'; '.join(sorted(missing))}."
     yield (
-        f"MB: documents of {DOCUMENT_BYTES / 1000:.1f} kB and {EPOCH_BYTES:g} bytes per epoch, as measured on runs of "
-        "the MLP and LeNet-5; before MongoDB's compression, without log files."
+        f"MB: documents of {DOCUMENT_BYTES / 1000:.1f} kB and {LOSS_BYTES:g} bytes per epoch, {PACKED_BYTES:g} "
+        f"from {LONG} epochs on, as measured on runs of the MLP; before MongoDB's compression, without log files."
     )
-
-
-def _short(number: float | None) -> str:
-    """A number with two digits or more; ``?`` if it is not known."""
-    if number is None:
-        return "?"
-    return f"{number:,.0f}" if number >= 10 else f"{number:.2g}"
-
-
-def _aligned(head: Sequence[str], lines: Sequence[Sequence[str]], left: int) -> list[str]:
-    """Columns of equal width, the first ``left`` of them flush left."""
-    widths = [max(map(len, column)) for column in zip(head, *lines, strict=True)]
-
-    def line(cells: Sequence[str]) -> str:
-        padded = (
-            cell.ljust(width) if number < left else cell.rjust(width)
-            for number, (cell, width) in enumerate(zip(cells, widths, strict=True))
-        )
-        return "  ".join(padded).rstrip()
-
-    return [line(head), *map(line, lines)]

@@ -11,9 +11,11 @@ alive. Of an owner that did not, :mod:`experiments.workers.rescue` takes the run
 from __future__ import annotations
 
 import socket
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
+
+from pymongo import UpdateMany, UpdateOne
 
 from experiments.mongodb.database import Document, Runs
 from experiments.workers.assignment import Assignment
@@ -22,6 +24,9 @@ PENDING, RUNNING, COMPLETED, FAILED, KILLED = "PENDING", "RUNNING", "COMPLETED",
 
 LEASE_SECONDS = 300.0
 """Without a sign of life for so long an owner counts as dead."""
+
+AT_ONCE = 256
+"""So many of the runs in a list are claimed by one update: the embedded database looks each up in the whole list."""
 
 OF_AN_ATTEMPT = [
     *("claim", "suspected", "experiment", "format", "command", "host", "start_time", "stop_time", "meta", "resources"),
@@ -70,9 +75,12 @@ class Claims:
         }
         cluster = {"$literal": {"cluster": execution.get("cluster", "local")}}
         mine_or_nobodys = {"claim.token": {"$in": [self.assignment.token, None]}}
-        self.runs.update_one({"_id": leader["_id"], "status": RUNNING, **mine_or_nobodys}, _set({"claim": claim}))
-        taken = {"status": RUNNING, "claim": claim, "execution": cluster}
-        self.runs.update_many({**companions, "_id": {"$in": list(ids)}}, _set(taken))
+        leads = {"_id": leader["_id"], "status": RUNNING, **mine_or_nobodys}
+        taken = _set({"status": RUNNING, "claim": claim, "execution": cluster})
+        self.runs.bulk_write([
+            UpdateOne(leads, _set({"claim": claim})),
+            *(UpdateMany({**companions, **among}, taken) for among in _in_parts(ids)),
+        ])  # fmt: skip
         return {document["_id"] for document in self.runs.find(self.held([leader["_id"], *ids]), {"_id": 1})}
 
     def renew(self, ids: Collection[int], **info: Any) -> int:
@@ -103,6 +111,14 @@ class Claims:
     @property
     def _lease(self) -> Document:
         return {"$add": ["$$NOW", round(1000 * self.lease_seconds)]}
+
+
+def _in_parts(ids: Collection[int]) -> Iterator[Document]:
+    """Filters of the runs with these ids, for some of them each."""
+    ordered = sorted(ids)
+    for start in range(0, len(ordered), AT_ONCE):
+        part = ordered[start : start + AT_ONCE]
+        yield {"_id": {"$gte": part[0], "$lte": part[-1], "$in": part}}
 
 
 def _set(fields: Document) -> list[Document]:

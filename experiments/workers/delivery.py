@@ -40,6 +40,8 @@ HOLD_RUNS = 256
 """Of very many finished runs so many are written at once."""
 CALL_SECONDS = 20.0
 """What is due at once is done in this time, or the database counts as away."""
+LAST_CALL_SECONDS = 10.0
+"""At the end it has so much: batch systems give a job 30 s or more, of which the checkpoints may need the most."""
 END_SECONDS = 2.0
 """At the end a call that hangs is waited for so long."""
 LONGEST_PAUSE = 15.0
@@ -176,7 +178,7 @@ class Delivery:
 
     def end(self, why: str, returned: int = 0) -> None:
         """Note how the worker ended."""
-        with contextlib.suppress(PyMongoError), pymongo.timeout(CALL_SECONDS):
+        with contextlib.suppress(PyMongoError), pymongo.timeout(LAST_CALL_SECONDS):
             self._worker.note({**self.numbers, **self._counts, "returned": returned}, end=why)
 
     def step(self) -> None:

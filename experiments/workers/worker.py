@@ -23,7 +23,7 @@ from experiments.workers import history
 from experiments.workers.assignment import Assignment
 from experiments.workers.claims import Claims
 from experiments.workers.companions import Candidate, claim_with_companions
-from experiments.workers.delivery import CALL_SECONDS, GONE, Delivery
+from experiments.workers.delivery import GONE, LAST_CALL_SECONDS, Delivery
 from experiments.workers.history import FIELDS, Attempt, note_attempts
 from experiments.workers.leftovers import put_in_order
 from experiments.workers.logs import RunLogs
@@ -234,7 +234,7 @@ class Worker:
             return
         self._exit_code = DEVICE_GONE if self._broken else self.stop.exit_code
         try:
-            with pymongo.timeout(CALL_SECONDS):
+            with pymongo.timeout(LAST_CALL_SECONDS):
                 claimed = list(self.claims.runs.find(self.claims.held(unfinished), FIELDS))
                 count = self.claims.give_back(unfinished)
                 attempts = (Attempt(run, history.GIVEN_BACK, reason) for run in unfinished)

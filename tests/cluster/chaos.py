@@ -124,7 +124,10 @@ def _grid(seeds: int, epochs: int) -> dict[str, Any]:
     levels, seed = choice(0.1, 0.3, 1.0, 3.0), {"type": "range", "min": 0, "max": seeds, "step": 1}
     return {
         "seml": {"reschedule_timeout": 20},
-        "slurm": {"sbatch_options": {"gres": "gpu:1", "cpus-per-task": 2, "mem": "4G", "time": "0-00:03"}},
+        "slurm": {
+            "max_simultaneous_jobs": 4,
+            "sbatch_options": {"gres": "gpu:1", "cpus-per-task": 2, "mem": "4G", "time": "0-00:03"},
+        },
         "fixed": {"training.epochs": EPOCHS},
         "additive": {"grid": {"noise.std": levels, "seed": seed}},
         "multiplicative": {

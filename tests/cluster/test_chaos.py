@@ -13,7 +13,7 @@ KILLS = 8
 
 
 def test_nothing_is_lost_done_twice_or_changed(login: LoginNode):
-    figures = chaos(login, "chaos", runs=60, epochs=20, kills=KILLS, seed=1, pause=4.0, seconds=400.0)
+    figures = chaos(login, "chaos", runs=60, epochs=20, kills=KILLS, seed=1, pause=8.0, seconds=400.0)
     print(figures)
     assert (figures.lost, figures.twice, figures.changed) == (0, 0, {})
     assert figures.kills == KILLS

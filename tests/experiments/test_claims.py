@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 
+import pytest
+
 from experiments.mongodb.database import Document, Runs, server_time
 from experiments.mongodb.embedded import DATABASE, EmbeddedDatabase
 from experiments.workers.assignment import Assignment
@@ -42,6 +44,14 @@ def test_companions_name_the_leaders_cluster_but_not_its_task(runs: Runs, pendin
     assert companion["claim"]["execution"] == execution
     assert companion["claim"]["token"] == claims.assignment.token
     assert companion["claim"]["leader"] == 1
+
+
+def test_many_runs_are_claimed_in_parts(runs: Runs, pending_runs: Fill, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("experiments.workers.claims.AT_ONCE", 2)
+    pending_runs([{}] * 9)
+    _, mine = claim(runs, 4, [9, 2, 3, 7, 8])
+    assert mine == {2, 3, 4, 7, 8, 9}
+    assert [run for run, status in statuses(runs).items() if status == "PENDING"] == [1, 5, 6]
 
 
 def test_workers_that_race_share_the_runs(embedded: EmbeddedDatabase, runs: Runs, pending_runs: Fill):

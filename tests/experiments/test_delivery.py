@@ -12,6 +12,7 @@ from experiments.mongodb.database import Runs
 from experiments.workers import delivery as module
 from experiments.workers.history import ATTEMPTS, WORKERS
 from experiments.workers.records import ended
+from experiments.workers.rescue import GRACE
 from tests.experiments.claiming import Fill
 from tests.experiments.delivering import EXPERIMENT, HOST, Line
 from walking_noise import Failure, Result
@@ -234,12 +235,12 @@ def test_with_a_short_lease_the_database_is_tried_more_often(runs: Runs, pending
     pending_runs([{}, {}, {}])
     line = Line(runs, tmp_path, lease_seconds=10.0)
     line.reach.away = True
+    line.later(3.0)
+    attempts = [line.seconds]
     while line.seconds < 100:
         line.later(0.1)
-    line.reach.away = False
-    for _ in range(10):
-        line.later(0.1)
-    assert not line.delivery.away
+        attempts.append(line.delivery._next_attempt)
+    assert max(after - before for before, after in pairwise(attempts)) < GRACE * 10.0
 
 
 def test_only_runs_with_a_result_let_go_of_what_is_kept_for_them(line: Line, result: Result):

@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 
 from experiments.cli import main
+from experiments.errors import UserError
 from experiments.mongodb.database import Runs
 from experiments.overview.failures.causes import cause_of, normalised
 from experiments.overview.failures.groups import grouped
 from experiments.overview.failures.nodes import out_of_proportion
 from experiments.overview.failures.reset import LONGEST, reset_commands
+from experiments.overview.failures.text import attempts_of
 from tests.experiments.claiming import Fill, statuses
 from tests.experiments.past import OUT_OF_MEMORY, attempt, fail, worker
 from tests.experiments.shell import Shell
@@ -100,6 +102,8 @@ def test_what_has_failed_is_known_after_a_reset(study: Runs, shell: Shell):
     assert "on n07: FAILED: If reserved memory is large" in history
     assert "    torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 3.25 GiB on n07" in history
     assert "no attempt at run 1 " in shell.run("walking-noise", "failures", study.name, "--run", "1")
+    with pytest.raises(UserError, match="has no run 999"):
+        list(attempts_of(study.database, study.name, 999))
 
 
 def test_runs_that_failed_before_there_was_a_history(runs: Runs, pending_runs: Fill):

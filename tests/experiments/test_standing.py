@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from seml.settings import SETTINGS
 
 from experiments.cli import main
 from experiments.mongodb.database import DatabaseError, Runs
 from experiments.overview import watching
+from experiments.overview.headway import SHARE
 from experiments.overview.screen import HEIGHT, WIDTH, screen
 from experiments.overview.standing import Standing, standing
 from experiments.overview.workforce import Worker, hours_at_work
@@ -101,7 +103,7 @@ def test_the_end_is_not_foretold_without_reason():
     assert stand(RUNNING=1, PENDING=9).hours_left is None
     assert stand(one(hours=0.01), RUNNING=1, PENDING=9).hours_left is None
     assert stand(one(ago=1.0), RUNNING=1, PENDING=9).hours_left is None
-    assert "no run is left" in text(stand(one(end="done"), COMPLETED=9))
+    assert "no run waits to be done" in text(stand(one(end="done"), COMPLETED=9))
 
 
 def test_hours_in_which_somebody_was_at_work():
@@ -132,26 +134,35 @@ def test_once(runs: Runs, pending_runs: Fill, found_by_commands: None, capsys: p
     assert "there is no collection 'nowhere'" in capsys.readouterr().err
 
 
+def test_a_database_that_was_never_there_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(SETTINGS.DATABASE, "MONGODB_CONFIG_PATH", tmp_path / "mongodb.config")
+    assert main(["watch", "mnist"]) == 1
+    assert "walking-noise: no database: " in capsys.readouterr().err
+
+
 def test_it_goes_on_while_the_database_is_away(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    away, there = DatabaseError("no database answers at there:1"), stand(COMPLETED=7, PENDING=1)
-    answers: Iterator[DatabaseError | Standing] = iter((away, there))
+    there, away = stand(COMPLETED=6, PENDING=2), DatabaseError("no database answers at there:1")
+    answers: Iterator[DatabaseError | Standing] = iter((there, away, stand(COMPLETED=7, PENDING=1)))
     slept: list[float] = []
 
-    def look(names: object) -> Standing:
+    def look(names: object) -> tuple[Standing, float]:
         answer = next(answers, None)
         if answer is None:
             raise KeyboardInterrupt
         if isinstance(answer, DatabaseError):
             raise answer
-        return answer
+        return answer, 2.0
 
     monkeypatch.setattr(watching, "look", look)
     monkeypatch.setattr(watching, "sleep", slept.append)
     assert main(["watch", "mnist", "--seconds", "7"]) == 0
     printed = capsys.readouterr().out
     assert "no database answers at there:1; trying again" in printed
+    assert "6 of 8 done" in printed
     assert "7 of 8 done" in printed
-    assert slept == pytest.approx([7, 7], abs=0.5)
+    assert slept == pytest.approx([2.0 / SHARE - 2.0] * 3)
 
 
 def test_it_ends_quietly(runs: Runs, pending_runs: Fill, shell: Shell):

@@ -289,7 +289,7 @@ def test_ctrl_c_at_semls_local_worker_gives_everything_back(study: Study, pendin
     with training(study, "seml", study.runs.name, "launch-worker", *PENDING_TOO) as worker:
         os.killpg(worker.pid, signal.SIGINT)
         study.wait_for(lambda: study.statuses() == {"PENDING": 3})
-        assert worker.wait(timeout=10) == 1
+        assert worker.wait(timeout=60) == 1
 
 
 def test_a_worker_outlives_the_process_that_waits_for_it_to_give_back(study: Study, pending_runs: Fill):

@@ -193,7 +193,7 @@ def test_a_worker_that_is_stopped_does_not_wait_for_a_database_that_hangs(
         os.kill(own_database.server.pid, signal.SIGSTOP)
         try:
             process.send_signal(signal.SIGTERM)
-            output, _ = process.communicate(timeout=28)
+            output, _ = process.communicate(timeout=60)
         finally:
             os.kill(own_database.server.pid, signal.SIGCONT)
     assert process.returncode == 143, output

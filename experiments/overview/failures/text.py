@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from pymongo.database import Database
 
+from experiments.errors import UserError
 from experiments.mongodb.database import Document
-from experiments.overview.columns import runs_in_words
+from experiments.columns import runs_in_words
 from experiments.overview.failures.groups import Group
 from experiments.overview.failures.nodes import Suspect
 from experiments.overview.failures.reset import reset_by_status, reset_commands
@@ -45,16 +46,24 @@ def describe(groups: Sequence[Group], statuses: Mapping[str, Mapping[str, int]],
             ]
     if failed or any(statuses.values()):
         names = sorted({*failed, *(name for found in statuses.values() for name in found)})
-        lines += ["", f"then start what was reset: {'; '.join(f'seml {name} start' for name in names)}"]
+        lines += ["", f"then start what was reset: {'; '.join(f'walking-noise start {name}' for name in names)}"]
     if named:
         lines += ["", *map(_suspicion, named)]
     return lines
 
 
 def attempts_of(database: Database[Document], collection: str, run: int) -> Iterator[str]:
-    """All that is known of the attempts at a run that ended without a result, the oldest first, with their traces."""
+    """All that is known of the attempts at a run that ended without a result, the oldest first, with their traces.
+
+    Raises
+    ------
+    UserError
+        Neither the collection nor the history has such a run.
+    """
     attempts = list(database[ATTEMPTS].find({"collection": collection, "run": run}).sort("ended", 1))
     if not attempts:
+        if database[collection].find_one({"_id": run}, {"_id": 1}) is None:
+            raise UserError(f"{collection} has no run {run}")
         yield f"{collection}: no attempt at run {run} is known to have ended without a result"
     for attempt in attempts:
         task = f", Slurm task {attempt['slurm']}" if "slurm" in attempt else ""
@@ -70,14 +79,18 @@ def _summary(groups: Sequence[Group]) -> str:
     if not groups:
         return "no run has failed"
     return (
-        f"{runs_in_words(runs)} FAILED now; {attempts:,} attempts ended without a result; "
+        f"{runs_in_words(runs)} FAILED now; {_attempts(attempts)} ended without a result; "
         f"{len(groups)} cause{'s' * (len(groups) != 1)}"
     )
 
 
 def _counts(group: Group) -> str:
-    attempts = f"{group.attempts:,} attempt{'s' * (group.attempts != 1)} at {runs_in_words(len(group.touched))}"
+    attempts = f"{_attempts(group.attempts)} at {runs_in_words(len(group.touched))}"
     return f"{runs_in_words(group.failed_count)} FAILED now, {attempts}" if group.failed else attempts
+
+
+def _attempts(count: int) -> str:
+    return f"{count:,} attempt{'s' * (count != 1)}"
 
 
 def _details(group: Group, failed: Mapping[str, Sequence[int]]) -> Iterator[str]:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from experiments.mongodb.database import Document, Runs
-from experiments.overview.watch import Watch
+from experiments.overview.headway import Headway
 
 
 def run(number: int, status: str, pack: str | None = None, trained: float | None = None) -> Document:
@@ -19,8 +19,8 @@ def test_how_it_goes(runs: Runs, monkeypatch: pytest.MonkeyPatch):
     now = [1000.0]
     monkeypatch.setattr("time.monotonic", lambda: now[0])
     runs.insert_many([run(1, "COMPLETED"), *(run(number, "PENDING") for number in range(2, 12))])
-    watch = Watch(runs)
-    assert watch.text() == "1 of 11 runs done"
+    headway = Headway(runs)
+    assert headway.text() == "1 of 11 runs done"
     runs.delete_many({"_id": {"$gt": 1}})
     runs.insert_many(
         [
@@ -32,15 +32,15 @@ def test_how_it_goes(runs: Runs, monkeypatch: pytest.MonkeyPatch):
         ]
     )
     now[0] += 60.0
-    assert watch.text() == "2 of 11 runs done, 1 failed, 1 runs/min, 1:30 left"
-    assert watch.new == 1
+    assert headway.text() == "2 of 11 runs done, 1 failed, 1 runs/min, 1:30 left"
+    assert headway.new == 1
 
 
 def test_the_end_is_not_foretold_too_soon(runs: Runs, monkeypatch: pytest.MonkeyPatch):
     now = [1000.0]
     monkeypatch.setattr("time.monotonic", lambda: now[0])
     runs.insert_many([run(number, "RUNNING", "a", 0.0) for number in range(20)])
-    watch = Watch(runs)
+    headway = Headway(runs)
     runs.update_many({}, {"$set": {"info.trained": 0.05}})
     now[0] += 60.0
-    assert watch.text() == "0 of 20 runs done"
+    assert headway.text() == "0 of 20 runs done"

@@ -1,4 +1,4 @@
-"""Watching a collection of runs while it is worked on: how many are done, how fast, and how long the rest will take."""
+"""How far a collection has come, in one line: how many runs are done, how fast, and how long the rest will take."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SOON = 0.1
 """The end is foretold once this share of the work is done; before, starting up counts too much."""
 
 
-class Watch:
+class Headway:
     """Counts the runs of a collection by status, now and then.
 
     Attributes
