@@ -104,12 +104,25 @@ def read(file: Path) -> dict[str, Device]:
         ) from None
 
 
+def known(file: Path | None) -> list[Device]:
+    """The measured devices of a file that a user has named, or of the default one, if there is any.
+
+    Raises
+    ------
+    UserError
+        The named file is not there, or as :func:`read`.
+    """
+    if file is not None and not file.exists():
+        raise UserError(f"{file}: there is no such file; `walking-noise bench --save` makes one")
+    return list(read(file or default_file()).values())
+
+
 def save(file: Path, device: Device) -> None:
     """Keep measurements of a device beside those of others and of its other kinds of packs."""
-    known = read(file)
-    if device.name in known and known[device.name].lanes == device.lanes:
-        device = known[device.name].with_rates(device.rates)
-    content = {name: asdict(one) for name, one in {**known, device.name: device}.items()}
+    kept = read(file)
+    if device.name in kept and kept[device.name].lanes == device.lanes:
+        device = kept[device.name].with_rates(device.rates)
+    content = {name: asdict(one) for name, one in {**kept, device.name: device}.items()}
     write_whole(file, json.dumps(content, indent=1))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ast
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 
@@ -41,3 +41,18 @@ def positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number >= 1")
     return int(text)
+
+
+def at_least(least: float) -> Callable[[str], float]:
+    """A finite number >= ``least``."""
+
+    def number(text: str) -> float:
+        try:
+            given = float(text)
+        except ValueError:
+            given = float("nan")
+        if not least <= given < float("inf"):
+            raise argparse.ArgumentTypeError(f"{text!r} is refused; allowed is a number >= {least:g}")
+        return given
+
+    return number

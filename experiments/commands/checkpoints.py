@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
-from argparse import ArgumentParser, ArgumentTypeError, Namespace, _SubParsersAction
+from argparse import ArgumentParser, Namespace, _SubParsersAction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from experiments.commands.arguments import at_least
 from experiments.errors import UserError
 
 if TYPE_CHECKING:
@@ -28,18 +29,8 @@ def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
         if run is _clean:
             action.add_argument("--dry-run", action="store_true", help="only say what would be removed")
             age = "only what has not been written to for so long"
-            action.add_argument("--older-than", metavar="DAYS", type=_days, default=0.0, help=age)
+            action.add_argument("--older-than", metavar="DAYS", type=at_least(0), default=0.0, help=age)
         action.set_defaults(run=run)
-
-
-def _days(text: str) -> float:
-    try:
-        days = float(text)
-    except ValueError:
-        days = -1.0
-    if not 0 <= days < float("inf"):
-        raise ArgumentTypeError(f"{text!r} is refused; allowed is a number >= 0")
-    return days
 
 
 def _list(options: Namespace) -> int:

@@ -6,8 +6,6 @@ import json
 from argparse import ArgumentParser, Namespace, _SubParsersAction
 from pathlib import Path
 
-from experiments.errors import UserError
-
 
 def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
     """Add ``hours``."""
@@ -26,14 +24,12 @@ def _run(options: Namespace) -> int:
     from experiments.overview.accounts import accounts, describe
     from experiments.user_file import check_writable, write_whole
 
-    if options.throughput is not None and not options.throughput.exists():
-        raise UserError(f"{options.throughput}: there is no such file; `walking-noise bench --save` makes one")
     if options.json is not None:
         check_writable(options.json)
-    devices = throughput.read(options.throughput or throughput.default_file())
+    devices = throughput.known(options.throughput)
     names = list(dict.fromkeys(options.collections))
     with database_with(names) as database:
-        found = accounts(database, names, next(iter(devices.values()), None))
+        found = accounts(database, names, next(iter(devices), None))
     if options.json is not None:
         write_whole(options.json, json.dumps([account.numbers() for account in found], indent=1))
     print("\n".join(describe(found)))

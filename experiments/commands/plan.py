@@ -8,7 +8,6 @@ from argparse import ArgumentParser, Namespace, _SubParsersAction
 from pathlib import Path
 
 from experiments.commands.arguments import positive
-from experiments.errors import UserError
 
 
 def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
@@ -37,9 +36,7 @@ def _run(options: Namespace) -> int:
     from experiments.progress import ProgressLine
     from experiments.user_file import write_whole
 
-    if options.throughput is not None and not options.throughput.exists():
-        raise UserError(f"{options.throughput}: there is no such file; `walking-noise bench --save` makes one")
-    devices = list(throughput.read(options.throughput or throughput.default_file()).values())
+    devices = throughput.known(options.throughput)
     paths = find(options.files)
     present = None
     if options.collection is not None:

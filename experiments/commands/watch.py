@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from argparse import ArgumentParser, ArgumentTypeError, Namespace, _SubParsersAction
+from argparse import ArgumentParser, Namespace, _SubParsersAction
+
+from experiments.commands.arguments import at_least
 
 
 def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
@@ -13,18 +15,8 @@ def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
     watch.add_argument("collections", metavar="COLLECTION", nargs="+", help="of SEML")
     watch.add_argument("--once", action="store_true", help="show it once and end")
     seconds = "between two looks at the database, which take no more than a twentieth of the time; default: 10"
-    watch.add_argument("--seconds", metavar="N", type=_seconds, default=10.0, help=seconds)
+    watch.add_argument("--seconds", metavar="N", type=at_least(1), default=10.0, help=seconds)
     watch.set_defaults(run=_run)
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 1 <= seconds < float("inf"):
-        raise ArgumentTypeError(f"{text!r} is refused; allowed is a number >= 1")
-    return seconds
 
 
 def _run(options: Namespace) -> int:

@@ -52,7 +52,8 @@ def seen_by_nodes(site: Site) -> Iterator[Finding]:
             "ask the server for TLS and write `host: mongodb://NAME/?tls=true&tlsCAFile=FILE`",
         )
     else:
-        yield ok("reached through ssh" if tunnelled else "no other machine is known to need it" if not others else "encrypted")
+        direct = "encrypted" if others else "no other machine is known to need it"
+        yield ok("reached through ssh" if tunnelled else direct)
 
 
 def _encrypted(host: str) -> bool:

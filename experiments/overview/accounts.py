@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from pymongo.database import Database
 
-from experiments.mongodb.database import Document, server_time
 from experiments.columns import aligned, short
+from experiments.mongodb.database import Document, server_time
 from experiments.overview.remaining import remaining
 from experiments.overview.spending import Account
 from experiments.overview.workforce import workers

@@ -109,10 +109,14 @@ def _packs(there: Sequence[Worker], room: int, *, several: bool) -> Iterator[Ren
 
 
 def _summary(now: Standing) -> Iterator[Text]:
-    waiting = [f"{count:,} {status}" for status, count in now.total.most_common() if count and status != COMPLETED]
+    starting = f" ({now.runs_starting:,} starting up)" if now.runs_starting else ""
+    waiting = [
+        f"{count:,} {status}{starting if status == RUNNING else ''}"
+        for status, count in now.total.most_common()
+        if count and status != COMPLETED
+    ]
     if waiting:
-        starting = f" ({now.runs_starting:,} starting up)" if now.runs_starting else ""
-        yield Text(f"{', '.join(waiting)}{starting}")
+        yield Text(", ".join(waiting))
     silent = sum(worker.silent for worker in now.workers)
     busy = sum(worker.at_work for worker in now.workers)
     workers = f"{busy:,} worker{'s' * (busy != 1)} at work"

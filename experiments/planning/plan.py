@@ -21,8 +21,8 @@ from experiments.workers.compact import LONG
 from walking_noise import RunConfig, capacity
 
 DOCUMENT_BYTES = 12_000
-"""Of a run's document without what grows with the epochs, as BSON; 8.6 kB of it are SEML's list of the sources. Measured
-on documents of workers."""
+"""Of a run's document without what grows with the epochs, as BSON; 8.6 kB of it are SEML's list of the sources.
+Measured on documents of workers."""
 LOSS_BYTES, PACKED_BYTES = 12.7, 5.5
 """By which an epoch's training loss makes it larger; the latter in a long training, of more than ``LONG`` epochs."""
 CURVE_BYTES = 12.7

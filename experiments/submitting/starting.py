@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from experiments import slurm
+from experiments.columns import runs_in_words
 from experiments.errors import UserError
 from experiments.submitting import seml_command
 from experiments.submitting.submission import STAGED, Startable
@@ -95,7 +96,7 @@ def _take_up(startable: Startable, cluster: str) -> None:
 
 def _say_taken_up(runs: int) -> None:
     if runs:
-        print(f"{runs:,} runs were waiting with nothing left to train them; they are started again", flush=True)
+        print(f"started again: {runs_in_words(runs)} that no task was left to train", flush=True)
 
 
 def _say_what_limits_mean(startable: Startable, parts: int) -> None:

@@ -106,6 +106,14 @@ def test_the_end_is_not_foretold_without_reason():
     assert "no run waits to be done" in text(stand(one(end="done"), COMPLETED=9))
 
 
+def test_runs_whose_worker_has_not_begun():
+    ahead = one(runs=512, completed=500, failed=2)
+    assert stand(ahead, RUNNING=10).runs_starting == 0
+    assert stand(ahead, RUNNING=8).runs_starting == 0
+    assert stand(one(end="done"), RUNNING=4).runs_starting == 4
+    assert "4 RUNNING (4 starting up), 1 PENDING" in text(stand(RUNNING=4, PENDING=1, COMPLETED=9))
+
+
 def test_hours_in_which_somebody_was_at_work():
     overlapping = [one(hours=2.0), one(hours=1.0), one(hours=1.0, ago=1.5), one(hours=1.0, ago=10.0)]
     assert hours_at_work(overlapping) == pytest.approx(2.5 + 1)

@@ -148,7 +148,7 @@ def test_more_runs_than_an_array_may_have(
     assert capfd.readouterr().err == f"walking-noise: nothing to start in {runs.name}: 5 PENDING\n"
     fake.loses(10)
     assert main(["start", runs.name]) == 0
-    assert "3 runs were waiting with nothing left to train them; they are started again" in capfd.readouterr().out
+    assert "started again: 3 runs that no task was left to train" in capfd.readouterr().out
     assert arrays(runs) == {1: 13, 2: 13, 3: 13, 4: 11, 5: 12}
 
 
@@ -263,6 +263,6 @@ def test_on_this_machine(runs: Runs, fill: Fill, fake: FakeSlurm, shell: Shell):
     fill({1: 1}, **started(11))
     runs.update_many({}, {"$set": {"config.training.epochs": 1}})
     said = shell.run("walking-noise", "start", runs.name, "--local", PATH=os.environ["PATH"])
-    assert said.count("1 runs were waiting with nothing left to train them; they are started again") == 2
+    assert said.count("started again: 1 run that no task was left to train") == 2
     assert set(statuses(runs).values()) == {"COMPLETED"}
     assert fake.scripts == {}

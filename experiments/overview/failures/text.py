@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from pymongo.database import Database
 
+from experiments.columns import runs_in_words
 from experiments.errors import UserError
 from experiments.mongodb.database import Document
-from experiments.columns import runs_in_words
 from experiments.overview.failures.groups import Group
 from experiments.overview.failures.nodes import Suspect
 from experiments.overview.failures.reset import reset_by_status, reset_commands
