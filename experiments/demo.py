@@ -26,7 +26,8 @@ from experiments.processes import Group
 from experiments.progress import ProgressLine, clock
 from experiments.submitting.environment import allowed_environment
 from experiments.workers.claims import COMPLETED
-from experiments.workers.supervisor import STOP_SIGNALS, Stop
+from experiments.workers.exit_codes import STOP_SIGNALS
+from experiments.workers.supervisor import Stop
 
 CHECKOUT = Path(__file__).parents[1]
 COLLECTION = "demo"

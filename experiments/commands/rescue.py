@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from argparse import ArgumentParser, Namespace, _SubParsersAction
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,20 +23,21 @@ def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
 
 def _run(options: Namespace) -> int:
     from experiments import slurm
-    from experiments.mongodb.database import runs_in
+    from experiments.mongodb.run_collections import database_with
     from experiments.workers.leftovers import in_words
     from experiments.workers.options import WorkerOptions
     from experiments.workers.rescue import Rescue
 
     lease_seconds, cluster = WorkerOptions.from_environment().lease_seconds, slurm.cluster_name()
-    for name in options.collections:
-        rescue = Rescue(runs_in(name), cluster, slurm.active_tasks, lease_seconds)
-        found = rescue.killed() + rescue.lost()
-        if found.silent and not options.no_wait:
-            found = _after_grace(rescue, name, found)
-        print(f"{name}: {'; '.join(in_words(found)) or 'no run has lost its worker'}")
-        if found.returned:
-            print(f"{name}: where no task is left that takes them, `walking-noise start {name}` starts them")
+    with database_with(options.collections) as database:
+        for name in options.collections:
+            rescue = Rescue(database[name], cluster, slurm.active_tasks, lease_seconds)
+            found = rescue.killed() + rescue.lost()
+            if found.silent and not options.no_wait:
+                found = _after_grace(rescue, name, found)
+            print(f"{name}: {'; '.join(in_words(found)) or 'no run has lost its worker'}")
+            if found.returned:
+                print(f"{name}: where no task is left that takes them, `walking-noise start {name}` starts them")
     return 0
 
 
@@ -48,6 +50,4 @@ def _after_grace(rescue: Rescue, name: str, found: Rescued) -> Rescued:
         line.show(f"{name}: the workers of {found.silent} runs are silent; waiting for them for {left:.0f} s")
         time.sleep(min(left, 0.5))
     line.end()
-    again = rescue.lost()
-    found.silent = 0
-    return found + again
+    return replace(found, silent=0, unseen=0) + rescue.lost()

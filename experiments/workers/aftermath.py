@@ -12,8 +12,8 @@ from experiments.mongodb.database import connect, now
 from experiments.workers import history
 from experiments.workers.assignment import Assignment
 from experiments.workers.claims import FAILED, RUNNING, Claims, returned
+from experiments.workers.exit_codes import DATABASE_GONE
 from experiments.workers.history import ATTEMPTS, FIELDS, Attempt, note_attempts, note_lost_workers
-from experiments.workers.supervisor import DATABASE_GONE
 
 LOG_LINES = 40
 """A failed leader's trace shows so many lines of its log."""

@@ -115,11 +115,11 @@ class WorkerHistory:
         self._workers.update_one({"_id": self._token}, [{"$set": fields}], upsert=True)
 
     def note(self, numbers: Mapping[str, float], end: str | None = None) -> None:
-        """Note that the worker lives, or how it ended, and its numbers so far."""
+        """Note that the worker lives, or how it ended, and its numbers so far; nothing if it counts as lost."""
         fields: Document = {name: {"$literal": value} for name, value in numbers.items()} | {"beat": "$$NOW"}
         if end is not None:
             fields |= {"end": {"$literal": end}, "ended": "$$NOW"}
-        self._workers.update_one({"_id": self._token}, [{"$set": fields}])
+        self._workers.update_one({"_id": self._token, "ended": {"$exists": False}}, [{"$set": fields}])
 
 
 def note_lost_workers(runs: Runs, tokens: Iterable[str], reason: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from experiments import slurm
+from experiments.columns import runs_in_words
 from experiments.mongodb.database import Document, Runs
 from experiments.workers.rescue import Rescue, Rescued
 from experiments.workers.state import StateFolder
@@ -27,9 +28,12 @@ def put_in_order(runs: Runs, leader: Document, token: str, state: StateFolder | 
 
 def in_words(rescued: Rescued) -> list[str]:
     """What was found, a line for each reason."""
-    lines = [f"{count} runs are PENDING again: {reason}" for reason, count in rescued.returned.items()]
-    if rescued.silent:
-        lines.append(f"{rescued.silent} runs have a worker that is silent, but may come back")
-    if rescued.completed:
-        lines.append(f"{rescued.completed} runs that SEML called KILLED have their results and are COMPLETED")
+    lines = [f"PENDING again: {runs_in_words(count)} ({reason})" for reason, count in rescued.returned.items()]
+    for count, what in (
+        (rescued.silent, "silent, but their workers may come back"),
+        (rescued.unseen, "in tasks of a Slurm that does not answer here; only silence would tell that they are lost"),
+        (rescued.completed, "COMPLETED: SEML had called them KILLED, but they have their results"),
+    ):
+        if count:
+            lines.append(f"{runs_in_words(count)} {what}")
     return lines

@@ -34,16 +34,24 @@ class Rescued:
         The number of runs made PENDING again, by the reason.
     silent
         Runs whose lease is over, and whose owner may still come back.
+    unseen
+        Runs in a task of a Slurm that cannot be asked from here, or does not answer.
     completed
         Runs that SEML had called KILLED and that have a result.
     """
 
     returned: Counter[str] = field(default_factory=Counter)
     silent: int = 0
+    unseen: int = 0
     completed: int = 0
 
     def __add__(self, other: Rescued) -> Rescued:
-        return Rescued(self.returned + other.returned, self.silent + other.silent, self.completed + other.completed)
+        return Rescued(
+            self.returned + other.returned,
+            self.silent + other.silent,
+            self.unseen + other.unseen,
+            self.completed + other.completed,
+        )
 
 
 @dataclass(frozen=True)
@@ -107,6 +115,8 @@ class Rescue:
             if held is False:
                 self._take_away(owner, documents, RUNNING, TASK_GONE, rescued)
                 continue
+            if held is None and owner.task is not None:
+                rescued.unseen += len(documents)
             silent = [document for document in documents if _lease_over(document, now, begins=held is True)]
             rescued.silent += len(silent)
             if silent:

@@ -17,17 +17,7 @@ from dataclasses import dataclass
 from types import FrameType
 
 from experiments.workers.assignment import Assignment
-
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
-"""These signals ask a worker to give its runs back and to end; the last one says that its terminal was closed."""
-LEADER_FAILED = 3
-"""A worker ends with this exit code if the run that SEML started failed, …"""
-DEVICE_GONE = os.EX_UNAVAILABLE
-"""… if its GPU failed, so that no run can be blamed;"""
-DATABASE_GONE = os.EX_TEMPFAIL
-"""… if the database stayed away, so that the worker could not give back what it had claimed."""
-ORDERLY = (0, LEADER_FAILED, DEVICE_GONE, *(128 + signum for signum in STOP_SIGNALS))
-"""A worker that ends with one of these exit codes has left nothing to settle."""
+from experiments.workers.exit_codes import ORDERLY, STOP_SIGNALS
 
 
 @dataclass

@@ -15,6 +15,7 @@ import torch
 from pymongo.errors import PyMongoError
 from seml.utils.multi_process import is_main_process
 
+from experiments.columns import runs_in_words
 from experiments.errors import UserError
 from experiments.mongodb.database import Document, connect
 from experiments.progress import ProgressLine, clock, training_progress
@@ -24,13 +25,14 @@ from experiments.workers.assignment import Assignment
 from experiments.workers.claims import Claims
 from experiments.workers.companions import Candidate, claim_with_companions
 from experiments.workers.delivery import GONE, LAST_CALL_SECONDS, Delivery
+from experiments.workers.exit_codes import DATABASE_GONE, DEVICE_GONE, LEADER_FAILED
 from experiments.workers.history import FIELDS, Attempt, note_attempts
 from experiments.workers.leftovers import put_in_order
 from experiments.workers.logs import RunLogs
 from experiments.workers.options import WorkerOptions
 from experiments.workers.records import begun, ended
 from experiments.workers.state import StateFolder
-from experiments.workers.supervisor import DATABASE_GONE, DEVICE_GONE, LEADER_FAILED, Stop
+from experiments.workers.supervisor import Stop
 from experiments.workers.time_limit import TimeLimit
 from walking_noise import Checkpoints, Failure, Progress, Result, Stopped, __version__, train_each
 from walking_noise.capacity import default_device
@@ -152,7 +154,8 @@ class Worker:
         if self.delivery.unfinished or self.delivery.waiting:
             self._leave()
         else:
-            self.delivery.end(history.DONE)
+            lost = self.delivery.lost
+            self.delivery.end(f"{runs_in_words(len(lost))} {GONE}" if lost else history.DONE)
         log.info(
             "%d of %d runs finished in %s, of which the records took %.1f s",
             len(self.chosen) - len(self.delivery.unfinished) - len(self.delivery.lost),

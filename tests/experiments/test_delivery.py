@@ -10,7 +10,7 @@ import pytest
 
 from experiments.mongodb.database import Runs
 from experiments.workers import delivery as module
-from experiments.workers.history import ATTEMPTS, WORKERS
+from experiments.workers.history import ATTEMPTS, WORKERS, note_lost_workers
 from experiments.workers.records import ended
 from experiments.workers.rescue import GRACE
 from tests.experiments.claiming import Fill
@@ -179,6 +179,15 @@ def test_heartbeats(line: Line, result: Result):
     assert (worker["trained"], worker["kept"], worker["completed"], worker["failed"]) == (0.25, 0.125, 1, 0)
     assert (worker["device"], worker["gpu"], worker["runs"]) == ("a GPU", True, 3)
     assert worker["started"] < worker["beat"]
+
+
+def test_a_worker_that_counts_as_lost_does_not_rewrite_its_history(line: Line):
+    token = line.delivery.claims.assignment.token
+    note_lost_workers(line.runs, [token], "its Slurm task is gone")
+    before = line.runs.database[WORKERS].find_one({"_id": token})
+    line.later(module.BEAT_SECONDS + 1)
+    line.delivery.end("done")
+    assert line.runs.database[WORKERS].find_one({"_id": token}) == before
 
 
 def test_when_all_runs_are_cancelled_there_is_nothing_left_to_train(line: Line):

@@ -74,7 +74,8 @@ def test_runs_of_a_living_worker_stay(runs: Runs, pending_runs: Fill):
 def test_a_slurm_that_does_not_answer_is_no_empty_slurm(runs: Runs, pending_runs: Fill):
     pending_runs([{}] * 2)
     claim(runs, 1, [2], **TASK)
-    assert not rescue(runs, answers=False).lost().returned
+    found = rescue(runs, answers=False).lost()
+    assert (found.returned, found.unseen) == ({}, 2)
     assert set(statuses(runs).values()) == {"RUNNING"}
 
 
