@@ -115,7 +115,7 @@ class Delivery:
         self._thread = threading.Thread(target=self._work, name="delivery", daemon=True)
 
     def begin(self, begun: Document, leader: Document, *, host: str, device: str, gpu: bool, version: str) -> None:
-        """Say of all runs that they have begun, and of the worker.
+        """Say of the worker, and then of all runs, that they have begun.
 
         Raises
         ------
@@ -127,8 +127,8 @@ class Delivery:
         if self.logs.pattern is not None:
             before, after = ({"$literal": part} for part in self.logs.pattern)
             update["seml.output_file"] = {"$concat": [before, {"$toString": "$_id"}, after]}
-        self.claims.runs.bulk_write([UpdateMany(self.claims.held(self.unfinished), [{"$set": update}])])
         self._worker.begin(leader, len(self.unfinished), host=host, device=device, gpu=gpu, version=version)
+        self.claims.runs.bulk_write([UpdateMany(self.claims.held(self.unfinished), [{"$set": update}])])
 
     def __enter__(self) -> Delivery:
         self._thread.start()

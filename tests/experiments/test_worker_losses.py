@@ -224,7 +224,7 @@ def test_a_worker_that_gives_up_keeps_its_results_for_the_next(
 def test_results_that_were_kept_are_delivered_by_the_command(
     own_database: EmbeddedDatabase, own_runs: Runs, tmp_path: Path
 ):
-    own_runs.update_many({}, {"$set": {"config.training.epochs": 10}})
+    own_runs.update_many({}, {"$set": {"config.training.epochs": 2}})
     shell, undelivered = Shell(own_database.folder), tmp_path / "state" / "undelivered"
     with worker(shell, own_runs) as process:
         until(lambda: own_runs.count_documents({"start_time": {"$exists": True}}))
