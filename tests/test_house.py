@@ -165,3 +165,9 @@ def test_no_module_beside_the_executable_hides_one_of_pythons():
     """``python experiments/train.py`` looks for modules in ``experiments/`` first."""
     beside = {path.stem for path in (ROOT / "experiments").iterdir()}
     assert beside.isdisjoint(sys.stdlib_module_names)
+
+
+def test_test_files_have_names_of_their_own():
+    """Without packages, pytest knows a test file by its name alone."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert len(names) == len(set(names))
