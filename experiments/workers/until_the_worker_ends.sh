@@ -5,6 +5,9 @@
 
 [[ -n ${SLURM_JOB_ID:-} ]] || return 0
 
+# A step waits for one that has ended if Slurm does not know it, as after a crash of its controller, up to the time limit.
+export SLURM_OVERLAP=1
+
 trap '[[ -n $(jobs -pr) ]] || exit 143' TERM
 
 # A trapped signal, SEML's USR1 ahead of the time limit too, ends bash's own wait before the children have ended.

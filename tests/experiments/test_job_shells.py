@@ -79,3 +79,10 @@ def test_elsewhere_shells_end_as_ever(tmp_path: Path):
     assert process.wait(20) == -signal.SIGTERM
     (tmp_path / "give back").touch()
     until(tmp_path / "gave back")
+
+
+@pytest.mark.parametrize(("job", "shared"), [("7", "1"), ("", "")])
+def test_in_a_job_a_step_waits_for_no_other(job: str, shared: str):
+    environment = {**os.environ, "BASH_ENV": str(BASH_ENV), "SLURM_JOB_ID": job}
+    command = ["bash", "-c", 'echo -n "$SLURM_OVERLAP"']
+    assert subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout == shared
