@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sacred.serializer import flatten
 
 LONG = 50
 """A training loss of more epochs is stored as an array; a shorter one would not become smaller by much."""
@@ -19,6 +18,8 @@ def compact(result: dict[str, Any]) -> dict[str, Any]:
 
     MongoDB needs 12.7 bytes for each number in a list, most of it for its place, and 5.5 in such an array.
     """
+    from sacred.serializer import flatten  # not before: whoever only wants to know LONG would load all of Sacred
+
     loss = result["training_loss"]
     if len(loss) <= LONG:
         return result
