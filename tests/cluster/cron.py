@@ -1,4 +1,4 @@
-"""What a user who does not look would let a cron job do."""
+"""What a user and an administrator would let cron jobs do."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ PAUSE_SECONDS = 10.0
 
 
 class Cron:
-    """A context in which a thread rescues and starts a study now and then, whether or not anything answers just then.
+    """A context in which a thread mends Slurm, and rescues and starts a study, now and then, whether or not anything
+    answers just then.
 
     Attributes
     ----------
     said
-        What the commands said, the last ones last.
+        What the user's commands said, the last ones last, and why Slurm did not answer.
     """
 
     def __init__(self, study: Study, pause: float = PAUSE_SECONDS) -> None:
@@ -37,8 +38,8 @@ class Cron:
 
     def _work(self) -> None:
         while not self._ending.wait(self.pause):
-            for act in (self.study.rescue, self.study.start):
-                try:
-                    self.said.append(act(check=False))
-                except AssertionError as error:  # it took too long
-                    self.said.append(str(error))
+            try:
+                self.study.slurm.mend()
+                self.said += [self.study.rescue(check=False), self.study.start(check=False)]
+            except AssertionError as error:
+                self.said.append(str(error))

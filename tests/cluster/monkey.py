@@ -55,7 +55,6 @@ class Monkey:
 
         What has come least often, for how often it should, comes first; among equals the generator decides.
         """
-        self.slurm.mend()
         for way in sorted(self._often, key=lambda way: (self._turns[way] / self._often[way], self.random.random())):
             done = way()
             if done is not None:

@@ -191,11 +191,13 @@ class PrivateSlurm:
             self.wait_for_nodes()
 
     def mend(self) -> None:
-        """Do what an administrator does after a crash: take drained nodes back, release tasks that were held.
+        """Do what an administrator does after a crash of a daemon.
 
-        A controller that is started again knows a little less than there was, and so drains a node with tasks it does
-        not know, and holds a task that could not be launched.
+        A controller that is started again knows the state of some seconds before. It drains a node whose tasks it does
+        not know, holds tasks that it could not launch, and takes tasks for running that have ended, until the nodes say
+        what they have.
         """
+        self.run("scontrol", "reconfigure", check=False)
         if self.run("sinfo", "-h", "-t", "drain", "-o", "%N"):
             self.run("scontrol", "update", f"NodeName={','.join(NODES)}", "State=RESUME", check=False)
         for line in self.run("squeue", "-h", "-r", "-t", "PENDING", "-o", "%i %r").splitlines():

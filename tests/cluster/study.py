@@ -84,7 +84,10 @@ class Study:
         return self.workers()[0]
 
     def finish(self, seconds: float = 240.0, *, start: bool = True) -> None:
-        """Wait until every run is completed; with ``start``, restart what has no task left, as a user or cron would."""
+        """Wait until every run is completed and every worker has ended.
+
+        With ``start``, what has no task left is started again, as a user or cron would do.
+        """
         end, said = time.monotonic() + seconds, ""
         while (statuses := self.statuses())[COMPLETED] < self.size:
             assert not statuses[FAILED], self._failure()
@@ -92,6 +95,7 @@ class Study:
             if start and not self.queue():
                 said = self.rescue() + self.start(check=False)
             time.sleep(POLL_SECONDS)
+        self.slurm.wait(lambda: not self.workers(), f"{self.name}: the workers have ended")
 
     def results(self) -> dict[int, Document]:
         """What came out, by run."""

@@ -117,7 +117,6 @@ def test_a_worker_on_a_lost_node_that_comes_back_writes_nothing_more(
         slurm.wait(lambda: restarted(study), "another worker takes over", 120)
         worker.kill(signal.SIGCONT)
         study.finish()
-        slurm.wait(lambda: not study.workers(), "the first worker ends: it has nothing left to do")
     first, second = study.history()
     assert (first["completed"], second["completed"]) == (0, study.size)
     assert second["resumed"] > 0
