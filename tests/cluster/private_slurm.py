@@ -111,6 +111,7 @@ class PrivateSlurm:
         self.conf = folder / "slurm.conf"
         self.logs = folder / "log"
         self.environment = {"PATH": PATH, "HOME": str(folder / "home"), "LANG": "C.UTF-8", "SLURM_CONF": str(self.conf)}
+        self._ghosts: set[str] = set()
         self.munge = self._daemon("munged", self._munged())
         self.controller = self._daemon("slurmctld", ["slurmctld", "-D"])
         self.nodes = {
@@ -191,19 +192,22 @@ class PrivateSlurm:
             self.wait_for_nodes()
 
     def mend(self) -> None:
-        """Do what an administrator does after a crash of a daemon.
+        """Do what an administrator does now and then while daemons crash.
 
         A controller that is started again knows the state of some seconds before. It drains a node whose tasks it does
-        not know, holds tasks that it could not launch, and takes tasks for running that have ended, until the nodes say
-        what they have.
+        not know, holds tasks that it could not launch, and takes tasks for running that have ended.
         """
-        self.run("scontrol", "reconfigure", check=False)
         if self.run("sinfo", "-h", "-t", "drain", "-o", "%N"):
             self.run("scontrol", "update", f"NodeName={','.join(NODES)}", "State=RESUME", check=False)
         for line in self.run("squeue", "-h", "-r", "-t", "PENDING", "-o", "%i %r").splitlines():
             task, _, reason = line.partition(" ")
             if "held" in reason.lower():
                 self.run("scontrol", "release", task, check=False)
+        live = {process.environment.get("SLURM_JOB_ID") for process in self.processes()}
+        ghosts = set(self.run("squeue", "-h", "-t", "RUNNING", "-o", "%A").split()) - live
+        for job in ghosts & self._ghosts:  # not those that just begin or end
+            self.run("scancel", job, check=False)
+        self._ghosts = ghosts
 
     def processes(self) -> list[Process]:
         """All processes of this cluster: daemons, tasks, and what the user runs."""
