@@ -44,7 +44,7 @@ lint: install  ## check style, format and types
 	$(BIN)/mypy
 	$(BIN)/hadolint docker/Dockerfile docker/omniboard/Dockerfile
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker/compose.yaml docker/compose.tls.yaml
-	$(BIN)/shellcheck .ci/run docker/install.sh docker/apptainer/python tests/docker/image.sh experiments/workers/*.sh
+	$(BIN)/shellcheck .ci/run docker/install.sh docker/apptainer/python tests/docker/image.sh experiments/worker/*.sh
 
 bench: install  ## packs against their peers, then what tests/benchmarks measures
 	$(BIN)/walking-noise bench

@@ -1,6 +1,6 @@
 """The executable that the grids name: one run, or as many as fit with it.
 
-Under SEML (``seml COLLECTION start``, with Slurm or ``--local``) it is a worker, see :mod:`experiments.workers.worker`.
+Under SEML (``seml COLLECTION start``, with Slurm or ``--local``) it is a worker, see :mod:`experiments.worker.worker`.
 By hand,
 
     python experiments/train.py with noise.std=0.5 training.epochs=2
@@ -17,8 +17,8 @@ from pathlib import Path
 sys.path.insert(1, str(Path(__file__).parents[1]))  # the code beside this file, whatever else is installed
 
 # ruff: noqa: E402
-from experiments.workers.assignment import Assignment
-from experiments.workers.supervisor import continue_in_child, stop
+from experiments.worker.assignment import Assignment
+from experiments.worker.supervisor import continue_in_child, stop
 
 ASSIGNMENT = Assignment.from_arguments(sys.argv) if __name__ == "__main__" else None
 continue_in_child(ASSIGNMENT)  # before anything is imported that takes time
@@ -31,11 +31,11 @@ import seml
 from sacred.run import Run
 from seml.utils.errors import ConfigError as Refusal  # ends SEML in one line
 
-from experiments.by_hand import print_result, train_one
+from experiments.database.source_files import import_all_sources
+from experiments.database.stored_config import run_config
 from experiments.errors import UserError
-from experiments.settings import run_config
-from experiments.sources import import_all_sources
-from experiments.workers.worker import work
+from experiments.worker.single_run import print_result, train_one
+from experiments.worker.worker import work
 from walking_noise import ConfigError, RunConfig
 
 if __name__ != "__main__":  # `seml add`
@@ -44,7 +44,7 @@ if __name__ != "__main__":  # `seml add`
 ex = seml.Experiment(
     "walking_noise",
     base_dir=Path(__file__).parents[1],
-    add_mongodb_observer=False,  # experiments.workers.records keeps the documents
+    add_mongodb_observer=False,  # experiments.worker.records.run_document keeps the documents
     collect_stats=False,
     save_git_info=False,  # SEML notes the commit when runs are added
     logger="default",

@@ -9,7 +9,9 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from collections.abc import Iterable, Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,7 @@ FORBIDDEN = {
     "experiments": set[str](),
     "analysis": {"experiments"},
 }
-KERNELS = {"walking_noise/noise/kernels.py", "walking_noise/adam_kernel.py"}
+KERNELS = {"walking_noise/noise/rng/triton_kernels.py", "walking_noise/training/adam/triton_update.py"}
 """Written in Triton's language; imported where a GPU is."""
 
 
@@ -171,3 +173,69 @@ def test_test_files_have_names_of_their_own():
     """Without packages, pytest knows a test file by its name alone."""
     names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
     assert len(names) == len(set(names))
+
+
+MOST_MODULES = 12
+FLAT = {
+    "walking_noise": {"__init__", "errors", "version", "registry", "reproducibility", "atomic_file"},
+    "analysis": {"__init__", "errors", "labels", "progress_bar", "published_results"},
+    "experiments": {"__init__", "errors", "train", "slurm", "binarize_runs"},
+}
+HIDES_THE_NOUN = re.compile(r"(What|How|Which|Whether|Who|Whoever|Whose|Where|When|Why)\b")
+
+
+def imported_modules(tree: ast.Module) -> Iterator[str]:
+    """Modules imported when this one is imported; imports for type checkers only are left out."""
+    for node in run_on_import(tree):
+        if isinstance(node, ast.ImportFrom) and node.module is not None:
+            yield node.module
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_circle_between_packages(package: str):
+    arrows: dict[str, set[str]] = {}
+    for path, code in modules(package).items():
+        parts = Path(path).with_suffix("").parts
+        if len(parts) < 3:
+            continue
+        for name in imported_modules(without_type_checking(ast.parse(code))):
+            target = name.split(".")
+            if target[0] == package and len(target) > 1 and target[1] != parts[1]:
+                arrows.setdefault(parts[1], set()).add(target[1])
+    graph = {origin: targets & arrows.keys() for origin, targets in arrows.items()}
+    try:
+        tuple(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        pytest.fail(f"{package}: {' -> '.join(error.args[1])}")
+
+
+def without_type_checking(tree: ast.Module) -> ast.Module:
+    """The module without what stands below ``if TYPE_CHECKING:``."""
+    tree.body = [
+        node
+        for node in tree.body
+        if not (isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING")
+    ]
+    return tree
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_folders_are_small(package: str):
+    count = Counter(str(Path(path).parent) for path in modules(package))
+    assert not {folder: number for folder, number in count.items() if number > MOST_MODULES}
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_only_common_modules_are_flat(package: str):
+    flat = {path.stem for path in (ROOT / package).glob("*.py")}
+    assert flat == FLAT[package]
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_module_docstrings_begin_with_the_noun(package: str):
+    first = {
+        path: (ast.get_docstring(ast.parse(code)) or "").splitlines()[:1] for path, code in modules(package).items()
+    }
+    assert not {path for path, lines in first.items() if not lines or HIDES_THE_NOUN.match(lines[0])}

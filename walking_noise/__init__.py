@@ -1,4 +1,4 @@
-"""How neural networks stand noisy hardware: noise at chosen layers, raised until the network fails.
+"""Robustness of neural networks against noisy hardware: noise at chosen layers, raised until the network fails.
 
 >>> from walking_noise import RunConfig, train
 >>> results = train([RunConfig.from_dict({"noise.std": std, "training.epochs": 2}) for std in (0.1, 10.0)])
@@ -7,16 +7,17 @@
 
 from __future__ import annotations
 
-from walking_noise.capacity import default_pack_size
-from walking_noise.checkpoints import Checkpoints
-from walking_noise.config import RunConfig
+from walking_noise.checkpoints.checkpoint_store import CheckpointStore
+from walking_noise.config.run_config import RunConfig
 from walking_noise.errors import ConfigError, DataMissing, RunsFailed, Stopped, WalkingNoiseError
-from walking_noise.results import Failure, Result
-from walking_noise.runner import Progress, train, train_each
+from walking_noise.runtime.progress import Progress
+from walking_noise.runtime.results import Failure, Result
+from walking_noise.runtime.sizing.capacity import default_pack_size
+from walking_noise.runtime.train_runs import train, train_each
 from walking_noise.version import __version__
 
 __all__ = [
-    "Checkpoints",
+    "CheckpointStore",
     "ConfigError",
     "DataMissing",
     "Failure",

@@ -1,6 +1,11 @@
-"""What can go wrong, each said in one line that names what is wrong and what to do."""
+"""Errors of the library. The text of each says in one line what is wrong and what to do."""
 
 from __future__ import annotations
+
+import torch
+
+_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
+"""Messages of CUDA and its allocator, of the CPU allocator, and of cuBLAS and cuDNN."""
 
 
 class WalkingNoiseError(Exception):
@@ -33,3 +38,10 @@ class RunsFailed(WalkingNoiseError):
 def refused(name: str, value: object, allowed: str) -> ConfigError:
     """The error of a setting ``name`` whose ``value`` cannot be used, saying what is allowed."""
     return ConfigError(f"{name}: {value!r} is refused; {allowed}")
+
+
+def ran_out_of_memory(error: Exception) -> bool:
+    """Whether the memory of the device or of the machine was exhausted."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in _OUT_OF_MEMORY)

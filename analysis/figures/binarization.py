@@ -11,11 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator
 
-from analysis.figures.style import INK, WIDTH, Plot, look, save
-from analysis.findings import Found, Pair, density, table
-from analysis.runs import distinct_runs, rows
-from analysis.study import Study
-from analysis.words import label
+from analysis.figures.layout.style import INK, WIDTH, Plot, look, save
+from analysis.labels import label
+from analysis.midpoints.study import Study
+from analysis.runs.binarization_findings import Found, Pair, density, table
+from analysis.runs.run_frame import distinct_runs, rows
 
 ROW = 0.68
 """Height of a row in inches."""

@@ -15,11 +15,11 @@ from matplotlib.colors import ListedColormap, LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from analysis import paper
-from analysis.figures.families import NETWORKS, Family, counted, families
-from analysis.figures.style import FAINT, INK, WIDTH, Plot, save
-from analysis.study import FittedSeries, Study
-from analysis.words import level_axis
+from analysis import published_results
+from analysis.figures.layout.families import NETWORKS, Family, counted, families
+from analysis.figures.layout.style import FAINT, INK, WIDTH, Plot, save
+from analysis.labels import level_axis
+from analysis.midpoints.study import FittedSeries, Study
 
 COLUMNS = 2
 
@@ -79,7 +79,7 @@ def _draw(family: Family[FittedSeries], folder: Path) -> Plot:
     bar.outline.set_visible(False)
     numbers = pd.concat([table.assign(series=label) for table, label in zip(tables, labels, strict=True)])
     numbers = numbers[["series", "level", "epoch", "n", "mean", "std"]]
-    title = paper.titled(6, family.settings, f"{family.title}, at all points: accuracy over the epochs")
+    title = published_results.titled(6, family.settings, f"{family.title}, at all points: accuracy over the epochs")
     return save(figure, numbers, folder, f"epochs-{family.slug}-global", title, f"{_CAPTION} {counted(family.members)}")
 
 

@@ -14,13 +14,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis.at_points import noisy_points
-from analysis.figures.families import PANEL_PER_POINT, TRAININGS, Family, counted, families
-from analysis.figures.style import INK, WIDTH, Plot, drawn, look, save, scale_levels, scale_midpoints
-from analysis.runs import rows
-from analysis.series import Settings
-from analysis.study import FittedSeries, Study
-from analysis.words import level_axis
+from analysis.figures.layout.families import PANEL_PER_POINT, TRAININGS, Family, counted, families
+from analysis.figures.layout.style import INK, WIDTH, Plot, drawn, look, save, scale_levels, scale_midpoints
+from analysis.labels import level_axis
+from analysis.midpoints.study import FittedSeries, Study
+from analysis.runs.point_quantities import noisy_points
+from analysis.runs.run_frame import rows
+from analysis.runs.series import Settings
 
 COLUMNS = 4
 

@@ -13,15 +13,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis import paper
-from analysis.exhibit import Table, save_table
-from analysis.figures.families import PANEL_PER_POINT, Family, counted, families
-from analysis.figures.robustness import draw_points, levels_of
-from analysis.figures.style import FAINT, INK, WIDTH, Plot, look, save, scale_levels
-from analysis.stacked import Shape
-from analysis.study import FittedSeries, Study
-from analysis.tables import in_words
-from analysis.words import distinguishing, level_axis, number, with_error
+from analysis import published_results
+from analysis.figures.layout.families import PANEL_PER_POINT, Family, counted, families
+from analysis.figures.layout.style import FAINT, INK, WIDTH, Plot, look, save, scale_levels
+from analysis.figures.robustness_curves import draw_points, levels_of
+from analysis.labels import distinguishing, level_axis, number, with_error
+from analysis.midpoints.stacked_logistics import Shape
+from analysis.midpoints.study import FittedSeries, Study
+from analysis.tables.series_tables import in_words
+from analysis.tables.table_files import Table, save_table
 
 COLUMNS = 3
 
@@ -65,7 +65,7 @@ def _draw(family: Family[FittedSeries], folder: Path) -> Plot:
     figure.supxlabel(level_axis(family.members[0].settings), fontsize=8)
     figure.supylabel("validation accuracy", fontsize=8)
     figure.legend(handles=_KEY, loc="outside upper center", ncols=2)
-    title = paper.titled(7, family.settings, f"{family.title}: curves that fall over a plateau")
+    title = published_results.titled(7, family.settings, f"{family.title}: curves that fall over a plateau")
     numbers = pd.concat([_curves(each, name) for each, name in zip(family.members, names, strict=True)])
     return save(figure, numbers, folder, f"plateau-{family.slug}", title, f"{_CAPTION} {counted(family.members)}")
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from analysis import at_points
+from analysis.figures.layout.style import Plot
 from analysis.figures.over_level import Quantity
 from analysis.figures.over_level import draw as draw_quantity
-from analysis.figures.style import Plot
-from analysis.kinds import has_one_level
-from analysis.study import Study
+from analysis.midpoints.study import Study
+from analysis.runs import point_quantities
+from analysis.runs.noise_kinds import has_one_level
 
 WEIGHTS = Quantity(
     name="weights",
     title="mean absolute weight",
     axis="mean |weight| of the layer",
     shown=has_one_level,
-    at=at_points.mean_abs_weight,
+    at=point_quantities.mean_abs_weight,
     panels="A panel per conv or linear layer, with noise at the point after it.",
 )
 

@@ -1,5 +1,5 @@
 // Run once, when the volume is made: SEML's user, who may read and write this database and no other, and the indexes
-// of the runs' history (experiments/mongodb/indexes.py). A collection of runs gets its own by `walking-noise doctor --fix`.
+// of the runs' history (experiments/database/indexes.py). A collection of runs gets its own by `walking-noise doctor --fix`.
 const INDEXES = {
   "walking_noise.workers": [["collection"]],
   "walking_noise.attempts": [["collection", "run"]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from experiments.doctor.site import NotChecked, Site
+from experiments.doctor.examined_site import NotChecked, Site
 
 OK, WARNING, ERROR, UNCHECKED = "ok", "warning", "error", "unchecked"
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
+from experiments.database.source_files import ROOT
+from experiments.doctor.examined_site import Site
 from experiments.doctor.finding import Finding, error, ok, warning
-from experiments.doctor.site import Site
-from experiments.sources import ROOT
 
 PROJECT = "walking_noise"
 NEEDED = ("", "worker")

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from scipy.special import expit
 
-from analysis.documents import Document, Source, plain, save
-from analysis.runs import to_frame
-from analysis.study import Study, analyse
+from analysis.midpoints.study import Study, analyse
+from analysis.runs.documents import Document, Source, plain, save
+from analysis.runs.run_frame import to_frame
 from walking_noise import RunConfig
 
 FLOOR = 0.1135

@@ -6,11 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from analysis.fits import MidpointFit, Repetitions
-from analysis.flags import Flag
-from analysis.runs import to_frame
-from analysis.series import Series, group_series
-from analysis.study import FittedSeries, Study
+from analysis.midpoints.flags import Flag
+from analysis.midpoints.midpoint import MidpointFit, Repetitions
+from analysis.midpoints.study import FittedSeries, Study
+from analysis.runs.run_frame import to_frame
+from analysis.runs.series import Series, group_series
 
 LOWEST, HIGHEST = 0.01, 1e8
 SCATTER = 0.01

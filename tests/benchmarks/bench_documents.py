@@ -17,13 +17,13 @@ import bson
 import pytest
 from pymongo import MongoClient
 
-from experiments.mongodb.database import Document, Runs, server_time
-from experiments.mongodb.embedded import DATABASE, EmbeddedDatabase
-from experiments.mongodb.indexes import ensure_indexes
-from experiments.workers.companions import companions, pending
-from experiments.workers.history import WORKERS
-from tests.experiments.past import OUT_OF_MEMORY
+from experiments.database.connection import Document, Runs, server_time
+from experiments.database.embedded_server import DATABASE, EmbeddedDatabase
+from experiments.database.indexes import ensure_indexes
+from experiments.database.run_collections import WORKERS
+from experiments.worker.companion_runs import companions, pending
 from tests.experiments.shell import Shell, choice, write_grid
+from tests.experiments.worker.past import OUT_OF_MEMORY
 from walking_noise import RunConfig
 
 DOCUMENTS = 100_000
@@ -34,7 +34,7 @@ COMMANDS = {
     "failures": ("walking-noise", "failures", "study"),
     "hours": ("walking-noise", "hours", "study"),
     "checkpoints clean --dry-run": ("walking-noise", "checkpoints", "clean", "--dry-run", "--folder", "{state}"),
-    "analysis: reading": ("python", "-c", "from analysis.documents import *\n"
+    "analysis: reading": ("python", "-c", "from analysis.runs.documents import *\n"
                           "for _ in from_database(['study']).documents: pass"),
 }  # fmt: skip
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from experiments.mongodb.database import Document, Runs
-from experiments.mongodb.embedded import DATABASE, EmbeddedDatabase
-from experiments.mongodb.indexes import ensure_indexes
-from experiments.settings import run_config
-from experiments.workers.companions import companions
+from experiments.database.connection import Document, Runs
+from experiments.database.embedded_server import DATABASE, EmbeddedDatabase
+from experiments.database.indexes import ensure_indexes
+from experiments.database.stored_config import run_config
+from experiments.worker.companion_runs import companions
 from tests.experiments.shell import Shell, write_grid
 
 RUNS, BATCHES, COMPLETED, CLAIMED, PACK = 20_000, 2, 15_000, 500, 256

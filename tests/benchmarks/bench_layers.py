@@ -17,10 +17,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from experiments.benchmarking.rates import device_in_words
-from experiments.benchmarking.window import settle
-from walking_noise.capacity import default_device
-from walking_noise.determinism import reproducibly
+from experiments.benchmark.pack_rates import device_in_words
+from experiments.benchmark.time_window import settle
+from walking_noise.reproducibility import deterministic
+from walking_noise.runtime.sizing.capacity import default_device
 
 BATCH = 128
 ROUNDS, SECONDS = 5, 0.3
@@ -87,11 +87,14 @@ def convolve_wide(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 def convolve_grouped(x: Tensor, weight: Tensor, bias: Tensor, memory: torch.memory_format | None = None) -> Tensor:
     """One convolution with a group for each member."""
-    merged = own_rows(x, weight).transpose(0, 1).flatten(1, 2)
+    merge_members = own_rows(x, weight).transpose(0, 1).flatten(1, 2)
     kernels = weight.flatten(0, 1)
     if memory is not None:
-        merged, kernels = merged.contiguous(memory_format=memory), kernels.contiguous(memory_format=memory)
-    y = F.conv2d(merged, kernels, bias.flatten(), groups=len(weight))
+        merge_members, kernels = (
+            merge_members.contiguous(memory_format=memory),
+            kernels.contiguous(memory_format=memory),
+        )
+    y = F.conv2d(merge_members, kernels, bias.flatten(), groups=len(weight))
     return apart(y, len(weight))
 
 
@@ -187,7 +190,7 @@ def table(device: torch.device, members: int) -> Iterator[str]:
 
 def test_layer_by_layer():
     device = default_device()
-    with reproducibly():
+    with deterministic():
         print("", *table(device, MEMBERS[device.type]), sep="\n", flush=True)
 
 
@@ -196,6 +199,6 @@ if __name__ == "__main__":
     parser.add_argument("--device", type=torch.device, default=default_device())
     parser.add_argument("--members", type=int)
     options = parser.parse_args()
-    with reproducibly():
+    with deterministic():
         for line in table(options.device, options.members or MEMBERS[options.device.type]):
             print(line, flush=True)

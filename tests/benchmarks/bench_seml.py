@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.mongodb.embedded import DATABASE, EmbeddedDatabase
+from experiments.database.embedded_server import DATABASE, EmbeddedDatabase
 from tests.experiments.shell import Shell, choice, write_grid
 
 RUNS = 1000

@@ -14,7 +14,7 @@ import sys
 import time
 from typing import Any
 
-from experiments.progress import ProgressLine
+from experiments.terminal.progress_line import ProgressLine
 from tests.cluster.cron import Cron
 from tests.cluster.figures import Figures, figures_of
 from tests.cluster.login_node import choice, login_node

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from experiments.mongodb.database import Document
-from experiments.progress import clock
-from experiments.workers.claims import COMPLETED
+from experiments.database.connection import Document
+from experiments.database.run_status import COMPLETED
+from experiments.terminal.progress_line import clock
 from tests.cluster.monkey import Monkey
 from tests.cluster.study import Study
 from tests.cluster.witness import Witness

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.cluster.left_running import Process
 
-LANE, TRAIN = "walking_noise.lane", "experiments/train.py"
+LANE, TRAIN = "walking_noise.runtime.worker_process", "experiments/train.py"
 
 
 @dataclass(frozen=True)

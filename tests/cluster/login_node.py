@@ -14,8 +14,8 @@ from typing import Any
 import yaml
 from pymongo import MongoClient
 
-from experiments.mongodb.database import Document
-from experiments.mongodb.embedded import DATABASE, EmbeddedDatabase
+from experiments.database.connection import Document
+from experiments.database.embedded_server import DATABASE, EmbeddedDatabase
 from tests.cluster.private_slurm import PATH, PrivateSlurm
 from tests.cluster.study import Study
 

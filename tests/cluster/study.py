@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from experiments.mongodb.database import Document, Runs
-from experiments.settings import run_config
-from experiments.workers.claims import COMPLETED, FAILED
-from experiments.workers.compact import compact
-from experiments.workers.history import ATTEMPTS, WORKERS
+from experiments.database.connection import Document, Runs
+from experiments.database.run_collections import ATTEMPTS, WORKERS
+from experiments.database.run_status import COMPLETED, FAILED
+from experiments.database.stored_config import run_config
+from experiments.worker.records.compact_result import compact
 from tests.cluster.live_workers import LiveWorker, live_workers
 from tests.cluster.private_slurm import PrivateSlurm
 from walking_noise import train

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from experiments.mongodb.database import Document
-from experiments.workers.history import DONE, GIVEN_BACK, LOST
+from experiments.database.connection import Document
+from experiments.worker.records.history import DONE, GIVEN_BACK, LOST
 from tests.cluster.login_node import LoginNode, choice
 from tests.cluster.private_slurm import PrivateSlurm
 from tests.cluster.study import Study

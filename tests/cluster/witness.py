@@ -7,8 +7,8 @@ from types import TracebackType
 
 from pymongo.errors import PyMongoError
 
-from experiments.mongodb.database import Document, Runs
-from experiments.workers.claims import COMPLETED
+from experiments.database.connection import Document, Runs
+from experiments.database.run_status import COMPLETED
 
 LOOK_SECONDS = 2.0
 FIELDS = {"claim.token": 1, "stop_time": 1, "result.accuracy": 1, "result.seconds": 1}

@@ -7,7 +7,7 @@ import shlex
 
 import pytest
 
-from experiments.cli import parser
+from experiments.cli.app import parser
 from tests.experiments.shell import ROOT
 
 GUIDE = (ROOT / "CLUSTER.md").read_text()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from experiments.mongodb.indexes import OF_HISTORY
+from experiments.database.indexes import OF_HISTORY
 
 DOCKER = Path(__file__).parents[2] / "docker"
 

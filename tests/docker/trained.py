@@ -20,6 +20,6 @@ OF_THE_OCCASION = ("seconds", "provenance")
 if __name__ == "__main__":
     if os.getuid() == 0 and "--not-as-root" in sys.argv:
         sys.exit("trained.py: this is root, where an ordinary user was asked for")
-    for result in train(PACK, device="cpu", lanes=1):
+    for result in train(PACK, device="cpu", processes=1):
         document = result.to_document()
         print(json.dumps({name: value for name, value in document.items() if name not in OF_THE_OCCASION}))

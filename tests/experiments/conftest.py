@@ -11,9 +11,9 @@ import pytest
 from pymongo import MongoClient
 from seml.settings import SETTINGS
 
-from experiments.mongodb import run_collections
-from experiments.mongodb.database import Document, Runs, configuration
-from experiments.mongodb.embedded import DATABASE, EmbeddedDatabase
+from experiments.database import run_collections
+from experiments.database.connection import Document, Runs, configuration
+from experiments.database.embedded_server import DATABASE, EmbeddedDatabase
 from tests.experiments.shell import Shell, write_grid
 from walking_noise import Result, RunConfig, train
 

@@ -15,12 +15,12 @@ import torch
 import yaml
 from seml.settings import SETTINGS
 
-from experiments.doctor import folders, gpu
+from experiments.database.connection import Runs
+from experiments.database.indexes import ensure_indexes
+from experiments.doctor import gpu_device, worker_folders
+from experiments.doctor.examination import examine
+from experiments.doctor.examined_site import Site
 from experiments.doctor.finding import OK, UNCHECKED, Finding
-from experiments.doctor.report import examine
-from experiments.doctor.site import Site
-from experiments.mongodb.database import Runs
-from experiments.mongodb.indexes import ensure_indexes
 
 HERE = os.uname().nodename.split(".")[0]
 STATES = ",".join(SETTINGS.SLURM_STATES.ACTIVE)
@@ -56,10 +56,10 @@ class Sandbox:
         for program, script in SLURM.items():
             self.slurm(program, script)
         self.patch.setenv("WALKING_NOISE_STATE", str(self.folder / "state"))
-        self.patch.setattr(folders, "MOUNTS", self.write("mounts", "disk / ext4 rw 0 0\n"))
-        self.patch.setattr(folders, "OF_A_NODE", ())
+        self.patch.setattr(worker_folders, "MOUNTS", self.write("mounts", "disk / ext4 rw 0 0\n"))
+        self.patch.setattr(worker_folders, "OF_A_NODE", ())
         self.disk(free=200 * GIB)
-        self.patch.setattr(gpu, "DRIVER", self.folder / "no driver")
+        self.patch.setattr(gpu_device, "DRIVER", self.folder / "no driver")
         self.patch.setattr(torch.cuda, "is_available", lambda: False)
 
     @property

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.mongodb.database import Runs
+from experiments.database.connection import Runs
 from tests.experiments.shell import ROOT, Shell, write_grid
 
 TRAIN = str(ROOT / "experiments" / "train.py")

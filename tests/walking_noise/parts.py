@@ -20,7 +20,7 @@ def forget_parts() -> None:
     """Let noise kinds and models be looked for again."""
     noise_kinds.cache_clear()
     models.models.cache_clear()
-    models.outline.cache_clear()
+    models.summary.cache_clear()
     importlib.invalidate_caches()
 
 

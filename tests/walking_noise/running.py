@@ -7,7 +7,7 @@ from typing import Any
 
 from walking_noise import Failure, Result, RunConfig, train_each
 
-HERE: dict[str, Any] = {"device": "cpu", "lanes": 1}
+HERE: dict[str, Any] = {"device": "cpu", "processes": 1}
 
 
 def run(**settings: Any) -> RunConfig:

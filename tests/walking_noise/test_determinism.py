@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from walking_noise.determinism import reproducibly
+from walking_noise.reproducibility import deterministic
 
 ROOT = Path(__file__).parents[2]
 
@@ -21,7 +21,7 @@ def seen() -> tuple[int, bool, bool]:
 def test_settings_hold_within_and_are_put_back() -> None:
     torch.set_num_threads(2)
     before = seen()
-    with reproducibly():
+    with deterministic():
         assert seen() == (1, False, True)
     assert seen() == before
     torch.set_num_threads(1)
@@ -45,7 +45,7 @@ def test_float32_is_float32_within_whatever_the_caller_chose(chosen: str) -> Non
     script = f"""
 import torch
 from torch import backends
-from walking_noise.determinism import reproducibly
+from walking_noise.reproducibility import deterministic
 
 def read(setting):
     try:
@@ -68,8 +68,8 @@ def seen():
 
 {chosen}
 before = seen()
-with reproducibly():
-    with reproducibly():
+with deterministic():
+    with deterministic():
         older, parts = seen()
         assert older[:3] == ["highest", False, False], older
         assert parts == ["ieee"] * 6, parts

@@ -105,10 +105,10 @@ def test_a_noise_kind_is_one_file(add_file: AddFile, only_digits: DataSet) -> No
         RunConfig.from_dict(settings | {"noise.std": 0.0}).run_key
         == RunConfig.from_dict({"training.epochs": 2}).run_key
     )
-    both = train([config, gaussian], device="cpu", lanes=1)
+    both = train([config, gaussian], device="cpu", processes=1)
     assert both[0].training_loss != both[1].training_loss
     assert both[0].audit["training"]["std_add"][0] == pytest.approx(0.5, rel=0.02)
-    assert numbers(both[0]) == numbers(train([config], device="cpu", lanes=1)[0])
+    assert numbers(both[0]) == numbers(train([config], device="cpu", processes=1)[0])
 
 
 @pytest.mark.parametrize("batch_norm", [False, True])
@@ -123,11 +123,11 @@ def test_a_model_is_one_file(batch_norm: bool, add_file: AddFile, only_digits: D
     configs = [RunConfig.from_dict({**settings, **noise, "seed": seed}) for seed, noise in enumerate(noises)]
     names = ["input", "conv1", *["bn1"] * batch_norm, "gelu1", "conv2", "norm2", "gelu2", "pool2", "fc1"]
     assert [point.name for point in configs[0].points] == names
-    together = train(configs, device="cpu", lanes=1, pack_size=3)
+    together = train(configs, device="cpu", processes=1, pack_size=3)
     for config, result in zip(configs, together, strict=True):
         assert result.points == names
         assert list(result.mean_abs_weight) == ["conv1", "conv2", "fc1"]
-        assert numbers(result) == numbers(train([config], device="cpu", lanes=1)[0])
+        assert numbers(result) == numbers(train([config], device="cpu", processes=1)[0])
     assert max(weight or 1.0 for weight in together[1].mean_abs_weight.values()) < 0.05
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from walking_noise.data.dataset import DataSet
 from walking_noise.data.transform import gather
-from walking_noise.seeds import generator
+from walking_noise.reproducibility import generator
 
 
 class TrainingBatches:

@@ -47,7 +47,7 @@ class DataSet:
         return int(self.train_labels.bincount(minlength=self.classes).argmax())
 
     @cached_property
-    def floor(self) -> float:
+    def chance_accuracy(self) -> float:
         """Share of the validation set that is right if the answer is always :attr:`constant_answer`."""
         right = int((self.validation_labels == self.constant_answer).sum())
         return right / len(self.validation_labels)

@@ -16,7 +16,7 @@ class Model:
     """A named network.
 
     ``build(inputs, classes, batch_norm)`` gives a plain ``nn.Sequential`` without noise points, which then stand after
-    each of its layers, or any module that calls its own (:class:`walking_noise.points.NoisePoint`). It maps samples
+    each of its layers, or any module that calls its own (:class:`walking_noise.models.noise_points.NoisePoint`). It maps samples
     ``(B, *inputs)`` to logits ``(B, classes)``, and raises ValueError for inputs it cannot take.
     """
 

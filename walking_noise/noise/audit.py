@@ -13,9 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from walking_noise.layers.stacking import for_each
 from walking_noise.noise.kind import Levels
-from walking_noise.stacks import Stacks
+from walking_noise.pack.stacking import StackedState, expand_rows
 
 TOLERANCE = 7.0
 """Standard errors by which a measured spread may differ from the configured one: by chance once in 4e11."""
@@ -60,9 +59,9 @@ class Audit:
         sums = torch.cat([_moments(rows) for rows in x.detach().split(at_once)], 1).to(self._sums.device)
         chosen = slice(None) if member is None else slice(member, member + 1)
         members = self._members if member is None else 1
-        self._sums[3:, point, chosen] += for_each(members, sums.T).T
+        self._sums[3:, point, chosen] += expand_rows(members, sums.T).T
 
-    def stacked_state(self) -> Stacks:
+    def stacked_state(self) -> StackedState:
         """The sums of every member."""
         return {"sums": self._sums.movedim(-1, 0)}
 

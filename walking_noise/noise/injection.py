@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from walking_noise.layers.stacking import for_each
-from walking_noise.noise.counter_based import CounterBased
-from walking_noise.noise.generators import Generators
+from walking_noise.models.noise_points import Inject
 from walking_noise.noise.kind import gaussian
-from walking_noise.noise.members import MemberNoise, noise_by_point
-from walking_noise.noise.method import Method, Place, Terms
-from walking_noise.points import Inject
+from walking_noise.noise.member_noise import MemberNoise, noise_by_point
+from walking_noise.noise.rng.counter_based import CounterBasedNoise
+from walking_noise.noise.rng.cpu_generators import GeneratorNoise
+from walking_noise.noise.sampler import NoiseSampler, StepIndex, Terms
+from walking_noise.pack.stacking import expand_rows
 
 if TYPE_CHECKING:
-    from walking_noise.config import RunConfig
+    from walking_noise.config.run_config import RunConfig
     from walking_noise.noise.audit import Audit
 
 
@@ -39,34 +39,34 @@ class Injection:
     Attributes
     ----------
     capturable
-        Whether a CUDA graph of what :meth:`at_place` gave can be captured, to be replayed at other places.
+        Whether a CUDA graph of what :meth:`at_step` gave can be captured, to be replayed at other places.
     """
 
     def __init__(self, configs: Sequence[RunConfig], stream: str, device: torch.device) -> None:
         self.members = len(configs)
         self.at_point = noise_by_point(configs, stream)
         self._noisy = [frozenset(noise.member for noise in noises) for noises in self.at_point]
-        self.methods = methods(self.at_point, f"{stream} noise", self.members, device)
-        self.capturable = all(method.capturable for method in self.methods)
+        self.samplers = samplers(self.at_point, f"{stream} noise", self.members, device)
+        self.capturable = all(sampler.capturable for sampler in self.samplers)
 
-    def at(self, *place: int, audit: Audit | None = None) -> Inject:
+    def at(self, *step: int, audit: Audit | None = None) -> Inject:
         """The injection at one place of the runs: a training step, or an epoch and a block of samples."""
-        return self._inject(place, audit)
+        return self._inject(step, audit)
 
-    def at_place(self, place: Tensor, audit: Audit | None = None) -> Inject:
+    def at_step(self, step: Tensor, audit: Audit | None = None) -> Inject:
         """The injection at the place that an int64 tensor ``(1,)`` or ``(2,)`` on the device holds when noise is drawn.
 
         It must not change between a forward pass and its backward pass.
         """
-        return self._inject(place, audit)
+        return self._inject(step, audit)
 
-    def terms(self, noise: MemberNoise, point: int, place: tuple[int, ...], shape: torch.Size) -> Terms:
+    def terms(self, noise: MemberNoise, point: int, step: tuple[int, ...], shape: torch.Size) -> Terms:
         """``s_mul·e1`` and ``s_add·e2`` of one member for activations ``(B, …)``; None for a term at level 0."""
-        (method,) = (method for method in self.methods if noise in method.at_point[point])
-        return method.terms(noise, point, place, shape)
+        (sampler,) = (sampler for sampler in self.samplers if noise in sampler.at_point[point])
+        return sampler.terms(noise, point, step, shape)
 
-    def _inject(self, place: Place, audit: Audit | None) -> Inject:
-        each = [method.at(place) for method in self.methods]
+    def _inject(self, step: StepIndex, audit: Audit | None) -> Inject:
+        each = [sampler.at(step) for sampler in self.samplers]
 
         def inject(point: int, x: Tensor, member: int | None = None) -> Tensor:
             if audit is not None:
@@ -74,7 +74,7 @@ class Injection:
             noisy = self._noisy[point]
             if not noisy or (member is not None and member not in noisy):
                 return x
-            y = for_each(self.members, x) if member is None else x.unsqueeze(0)
+            y = expand_rows(self.members, x) if member is None else x.unsqueeze(0)
             for inject_into in each:
                 y = inject_into(point, y, member or 0, audit)
             return y if member is None else y[0]
@@ -82,16 +82,18 @@ class Injection:
         return inject
 
 
-def methods(at_point: Sequence[Sequence[MemberNoise]], stream: str, members: int, device: torch.device) -> list[Method]:
+def samplers(
+    at_point: Sequence[Sequence[MemberNoise]], stream: str, members: int, device: torch.device
+) -> list[NoiseSampler]:
     """Who draws what: Gaussian noise is counter-based on a GPU, all else comes from torch's generators."""
 
     def chosen(counted: bool) -> list[list[MemberNoise]]:
         on_gpu = device.type == "cuda"
         return [[noise for noise in noises if (on_gpu and noise.draw is gaussian) == counted] for noises in at_point]
 
-    found: list[Method] = []
+    found: list[NoiseSampler] = []
     if any(chosen(True)):
-        found.append(CounterBased(chosen(True), stream, members, device))
+        found.append(CounterBasedNoise(chosen(True), stream, members, device))
     if any(chosen(False)):
-        found.append(Generators(chosen(False), stream, device))
+        found.append(GeneratorNoise(chosen(False), stream, device))
     return found

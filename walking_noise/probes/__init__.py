@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from walking_noise.probes.clusters import Clusters, find_clusters
 from walking_noise.probes.distribution import Distribution, Histogram, distribution
-from walking_noise.probes.findings import Findings, PointFindings, Values, WeightFindings, probe
+from walking_noise.probes.probe import Findings, PointFindings, Values, WeightFindings, probe
 
 __all__ = [
     "Clusters",

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from walking_noise.models.model import Model
-from walking_noise.points import NoisePoint
+from walking_noise.models.noise_points import NoisePoint
 
 PATCH, WIDTH, HEADS = 7, 20, 2
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from walking_noise.data.files import Files
-from walking_noise.data.images import ImageTransform
-from walking_noise.data.published import PublishedImages, Splits, torchvision_download
+from walking_noise.data.data_files import Files
+from walking_noise.data.images.image_transform import ImageTransform
+from walking_noise.data.images.published_images import PublishedImages, Splits, torchvision_download
 
 TRAINING = tuple(f"data_batch_{number}" for number in range(1, 6))
 VALIDATION = ("test_batch",)

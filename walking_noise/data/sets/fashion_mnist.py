@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from walking_noise.data import idx
-from walking_noise.data.images import ImageTransform
-from walking_noise.data.published import PublishedImages, torchvision_download
+from walking_noise.data.images import idx_format
+from walking_noise.data.images.image_transform import ImageTransform
+from walking_noise.data.images.published_images import PublishedImages, torchvision_download
 
 DATA_SET = PublishedImages(
     name="fashion_mnist",
@@ -21,7 +21,7 @@ DATA_SET = PublishedImages(
         "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
     },
     folders=("FashionMNIST/raw", "/usr/share/datasets/fashion-mnist"),
-    decode=idx.decode_files,
+    decode=idx_format.decode_files,
     download=torchvision_download("FashionMNIST"),
     package="apt-get install dataset-fashion-mnist",
 )

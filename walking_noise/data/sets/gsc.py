@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from walking_noise.data.speech.source import SpeechCommands
+from walking_noise.data.speech.speech_commands import SpeechCommands
 
 VERSION = "speech_commands_v0.02"
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from walking_noise.data import idx
-from walking_noise.data.images import ImageTransform
-from walking_noise.data.published import PublishedImages, torchvision_download
+from walking_noise.data.images import idx_format
+from walking_noise.data.images.image_transform import ImageTransform
+from walking_noise.data.images.published_images import PublishedImages, torchvision_download
 
 DATA_SET = PublishedImages(
     name="mnist",
@@ -18,6 +18,6 @@ DATA_SET = PublishedImages(
         "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
     },
     folders=("MNIST/raw",),
-    decode=idx.decode_files,
+    decode=idx_format.decode_files,
     download=torchvision_download("MNIST"),
 )

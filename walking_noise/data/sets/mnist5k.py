@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from walking_noise.data.files import Files
+from walking_noise.data.data_files import Files
 from walking_noise.data.holdout import by_digest, number_in_class
-from walking_noise.data.images import ImageTransform
-from walking_noise.data.published import PublishedImages, Splits
+from walking_noise.data.images.image_transform import ImageTransform
+from walking_noise.data.images.published_images import PublishedImages, Splits
 
 FILE = "mnist_5k.csv"
 TRAINING_PER_CLASS = 400

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from walking_noise.data.files import Files
-from walking_noise.data.published import PublishedImages, Splits, torchvision_download
+from walking_noise.data.data_files import Files
+from walking_noise.data.images.published_images import PublishedImages, Splits, torchvision_download
 from walking_noise.data.sets import cifar10
 
 TRAINING, TEST = "train_32x32.mat", "test_32x32.mat"

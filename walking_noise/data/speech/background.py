@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from walking_noise.data.speech.front_end import SECOND
+from walking_noise.data.speech.mfcc import SECOND
 
 PARTS = {"training": (0, 80), "holdout": (80, 90), "test": (90, 100)}
 """The stretch of every background recording, in percent of its length, that trains or validates.

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from walking_noise.data.files import DamagedFile
-from walking_noise.data.speech.front_end import RATE
+from walking_noise.data.data_files import DamagedFile
+from walking_noise.data.speech.mfcc import RATE
 
 LISTS = {"test": "testing_list.txt", "holdout": "validation_list.txt"}
 """The lists that name the recordings of each split; what is in neither trains."""

@@ -1,0 +1,101 @@
+"""Which series share a figure, and how figure, series and file are named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+import pandas as pd
+
+from analysis import published_results
+from analysis.labels import distinguishing, label, slug
+from analysis.midpoints.flags import Flag
+from analysis.midpoints.study import FittedSeries
+from analysis.runs.series import Settings
+from walking_noise import RunConfig
+
+TRAININGS = ("noise.in_training", "training.weight_clamp")
+"""The settings that may differ within a figure of one network, trained in several ways."""
+NETWORKS = ("model.batch_norm", "noise.on_batch_norm", *TRAININGS)
+"""The same for a figure of curves under global noise, of networks without and with BatchNorm."""
+PANEL_PER_POINT = ("noise.point", *TRAININGS)
+"""The same for a figure of one network with a panel for each noise point."""
+AXIS_OF_POINTS = ("model.batch_norm", "noise.point", *TRAININGS)
+"""The same for a figure with the noise points along x, and panels without and with BatchNorm."""
+PRESERVED = ("model.batch_norm", "noise.point", *published_results.OF_A_DATA_SET)
+"""The same where data sets share such a figure."""
+MIXED_MAPS = ("model.batch_norm", "noise.point")
+MIXED_POINTS = ("model.batch_norm", "noise.point", "noise.ratio")
+MIXED_RATIOS = ("noise.point",)
+"""The same for figures of mixed noise, in which its levels and their order may differ, too."""
+
+_ALWAYS_NAMED = ("data.name", "model.name", "noise.kind", "noise.ratio")
+
+
+class HasSettings(Protocol):
+    """A series, or several at once."""
+
+    @property
+    def settings(self) -> Settings: ...
+
+
+Member = TypeVar("Member", bound=HasSettings)
+
+
+@dataclass(frozen=True, eq=False)
+class Family(Generic[Member]):
+    """The series of one figure, or what else has settings.
+
+    Attributes
+    ----------
+    title
+        What tells this family apart from the others, in words.
+    slug
+        The same as part of a file's name, without the settings that are at their defaults. So a setting that is new
+        does not rename the figures of runs that leave it alone.
+    members
+        The series.
+    """
+
+    title: str
+    slug: str
+    members: list[Member]
+
+    @property
+    def settings(self) -> list[Settings]:
+        """The settings of each member."""
+        return [each.settings for each in self.members]
+
+    def labels(self, leave_out: Sequence[str] = ()) -> list[str]:
+        """What tells each member apart from the others, in words. The figure shows ``leave_out`` in another way."""
+        names = [name for name in distinguishing(self.settings) if name not in leave_out]
+        return [label(each.settings, names or ["noise.in_training"]) for each in self.members]
+
+
+def counted(fitted: Sequence[FittedSeries]) -> str:
+    """How many of the planned runs some series use, and how many of them have one repetition, in a sentence."""
+    total = pd.DataFrame([each.series.counts for each in fitted]).sum()
+    overflow = f"; left out for float32 overflow: {total['overflow']}" if total["overflow"] else ""
+    single = sum(Flag.ONE_REPETITION in each.fit.flags for each in fitted)
+    alone = f" One repetition, and so without bars: {single} of {len(fitted)} series." if single else ""
+    return f"Runs used: {total['used']} of {total['planned']}{overflow}.{alone}"
+
+
+def families(fitted: Iterable[Member], within: Sequence[str]) -> list[Family[Member]]:
+    """Group series that differ only in the settings ``within``, in the order of their first members."""
+    groups: dict[str, list[Member]] = {}
+    for each in fitted:
+        shared = {name: value for name, value in each.settings.items() if name not in within}
+        groups.setdefault(repr(shared), []).append(each)
+    firsts = [members[0].settings for members in groups.values()]
+    always = [name for name in _ALWAYS_NAMED if name not in within]
+    differing = [name for name in distinguishing(firsts) if name not in (*within, *always)] if firsts else []
+    return [_family(members, always, differing) for members in groups.values()]
+
+
+def _family(members: list[Member], always: Sequence[str], differing: Sequence[str]) -> Family[Member]:
+    settings, default = members[0].settings, RunConfig().to_flat()
+    changed = [name for name in differing if settings[name] != default[name]]
+    title, short = (label(settings, [*always, *names]) for names in (differing, changed))
+    return Family(title, slug(short), members)

@@ -1,0 +1,115 @@
+"""Axes for what is swept: levels over decades or evenly, and mixing ratios, which crowd at 0 and 1."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from matplotlib.axis import Axis
+from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
+from numpy.typing import NDArray
+
+from analysis.figures.layout.style import level_text, level_ticks
+
+Array = NDArray[np.float64]
+Form = Literal["linear", "log", "logit"]
+
+DECADES = 1.5
+"""Levels that span more than this many decades have a logarithmic axis."""
+
+_MOST_TICKS = 7
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Where the values of one setting lie on an axis.
+
+    A value without a place of its own (0 on a logarithmic axis; 0 and 1 among ratios) stands a step beyond the others.
+
+    Attributes
+    ----------
+    form
+        ``linear``; ``log``: log10 of the value; ``logit``: log10(r / (1 - r)).
+    values
+        The distinct values, the lowest first.
+    """
+
+    form: Form
+    values: tuple[float, ...]
+
+    @classmethod
+    def of_levels(cls, levels: Iterable[float]) -> Scale:
+        """A logarithmic scale if the levels span decades, else a linear one."""
+        distinct = tuple(sorted(set(levels)))
+        positive = [level for level in distinct if level > 0]
+        spans = len(positive) > 1 and math.log10(positive[-1] / positive[0]) > DECADES
+        return cls("log" if spans else "linear", distinct)
+
+    @classmethod
+    def of_ratios(cls, ratios: Iterable[float]) -> Scale:
+        """A logit scale."""
+        return cls("logit", tuple(sorted(set(ratios))))
+
+    def places(self, values: Iterable[float] | None = None) -> Array:
+        """Where values lie, those of the scale by default: ``(values,)``, in units of the axis."""
+        placed: Array = self._exact(self.values if values is None else values)
+        own = self._exact(self.values)
+        finite = own[np.isfinite(own)]
+        if len(finite) == 0:
+            return np.zeros(len(placed), dtype=np.float64)
+        step = float(np.median(np.diff(finite))) if len(finite) > 1 else 1.0
+        clipped: Array = np.clip(placed, finite[0] - step, finite[-1] + step)
+        return clipped
+
+    @property
+    def edges(self) -> Array:
+        """The borders between the values' cells: ``(values + 1,)``, in units of the axis."""
+        places = self.places()
+        if len(places) == 1:
+            return np.array([places[0] - 0.5, places[0] + 0.5])
+        between = (places[1:] + places[:-1]) / 2
+        return np.concatenate([[2 * places[0] - between[0]], between, [2 * places[-1] - between[-1]]])
+
+    def label(self, axis: Axis) -> None:
+        """Set the ticks of an axis that is drawn in units of this scale."""
+        ticks, names = zip(*self._ticks(), strict=True)
+        axis.set_major_locator(FixedLocator(list(self.places(ticks))))
+        axis.set_major_formatter(FixedFormatter(list(names)))
+        axis.set_minor_locator(NullLocator())
+
+    def _exact(self, values: Iterable[float]) -> Array:
+        given: Array = np.array(list(values), dtype=float)
+        if self.form == "linear":
+            return given
+        with np.errstate(divide="ignore"):
+            exact: Array = np.log10(given) - (np.log10(1 - given) if self.form == "logit" else 0.0)
+        return exact
+
+    def _ticks(self) -> list[tuple[float, str]]:
+        if self.form == "logit":
+            return [(ratio, ratio_text(ratio)) for ratio in self._spread()]
+        if self.form == "linear":
+            return [(level, level_text(level)) for level in self._spread()]
+        zero = [0.0] if self.values[0] == 0 else []
+        positive = [value for value in self.values if value > 0]
+        return [(level, level_text(level)) for level in [*zero, *level_ticks(positive[0], positive[-1], _MOST_TICKS)]]
+
+    def _spread(self) -> list[float]:
+        """Some of the values, far enough from each other on the axis for their names."""
+        places = self.places()
+        apart = (places[-1] - places[0]) / _MOST_TICKS
+        chosen = [0]
+        for number, place in enumerate(places):
+            if place - places[chosen[-1]] >= apart:
+                chosen.append(number)
+        return [self.values[number] for number in chosen]
+
+
+def ratio_text(ratio: float) -> str:
+    """A mixing ratio as the text of a tick: close to 1 by its distance from 1."""
+    if 0.9 < ratio < 1 and 1 - ratio < 1e-3:
+        return f"1−{level_text(float(f'{1 - ratio:.1g}'))}"
+    return level_text(ratio) if ratio else "0"

@@ -1,0 +1,160 @@
+"""How figures look and how they are written.
+
+Each figure is written as PDF and PNG, and its numbers as CSV. The same input gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib
+import matplotlib.style
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullFormatter
+
+from analysis.tables.table_files import write_csv
+
+_PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+"""The colours of Okabe and Ito, which can be told apart with any colour vision."""
+
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+
+INK = "#333333"
+FAINT = "#8a8a8a"
+
+STYLE = Path(__file__).with_name("figures.mplstyle")
+
+WIDTH = 7.2
+"""The width of the text on a page, in inches."""
+
+
+_FEWEST_TICKS, _ROUNDING = 3, 1e-6
+
+_LEGEND_HANDLE, _LEGEND_LETTER = 0.55, 0.055  # inches
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A figure that was written: the stem of its files, its title and caption, and its width in inches."""
+
+    name: str
+    title: str
+    caption: str
+    width: float
+
+
+def look(number: int) -> tuple[str, str]:
+    """Colour and marker of the series with that number in a figure."""
+    return _PALETTE[number % len(_PALETTE)], _MARKERS[number % len(_MARKERS)]
+
+
+def legend_columns(labels: Sequence[str], width: float = WIDTH) -> int:
+    """How many columns the legend of a figure may have, so that no label is cut off. ``width``: inches."""
+    widths = [_LEGEND_HANDLE + _LEGEND_LETTER * len(label) for label in labels]
+    return len(labels) if sum(widths) <= width else max(1, int(width / max(widths)))
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Draw with our look instead of the user's own configuration of matplotlib."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.style.use(STYLE)
+        yield
+
+
+def save(figure: Figure, numbers: pd.DataFrame, folder: Path, name: str, title: str, caption: str) -> Plot:
+    """Write a figure's three files into ``folder``."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # the layout is found; the files need not find it again
+    undated = {"CreationDate": None, "Creator": None, "Producer": None}
+    figure.savefig(folder / f"{name}.pdf", metadata=undated)
+    figure.savefig(folder / f"{name}.png", metadata={"Software": None})
+    write_csv(numbers, folder / f"{name}.csv")
+    return Plot(name, title, caption, float(figure.get_figwidth()))
+
+
+def place_of_zero(levels: Sequence[float]) -> float:
+    """Where level 0 is drawn on a logarithmic axis: a little left of the lowest level."""
+    low, high = _ends(levels)
+    return low / 10 ** max(0.15, 0.1 * math.log10(high / low))
+
+
+def level_ticks(low: float, high: float, most: int = 8) -> list[float]:
+    """At most about ``most`` round levels from ``low`` to ``high``, and two at least.
+
+    Powers of ten, with 3 or with 2 and 5 where there is room for them; even steps where less than a decade has few.
+    """
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    stride = math.ceil(len(powers) / most)
+
+    def ticks_at(*steps: int) -> list[float]:
+        return _between(low, high, (step * 10.0**power for power in powers[::stride] for step in steps))
+
+    ticks = next((fine for fine in (ticks_at(1, 2, 5), ticks_at(1, 3)) if len(fine) <= most), ticks_at(1))
+    if high < 10 * low and len(ticks) < _FEWEST_TICKS:
+        return _between(low, high, MaxNLocator(min(most, 5), steps=[1, 2, 5, 10]).tick_values(low, high))
+    return ticks
+
+
+def _between(low: float, high: float, ticks: Iterable[float]) -> list[float]:
+    return [float(tick) for tick in ticks if low * (1 - _ROUNDING) <= tick <= high * (1 + _ROUNDING)]
+
+
+def scale_levels(axes: Axes, levels: Sequence[float], most_ticks: int = 8) -> None:
+    """Make x a logarithmic axis for noise levels, with level 0 at :func:`place_of_zero` if it is one of them."""
+    low, high = _ends(levels)
+    axes.set_xscale("log")
+    ticks = level_ticks(low, high, most_ticks)
+    names = [level_text(tick) for tick in ticks]
+    left = low
+    if 0 in levels:
+        left = place_of_zero(levels)
+        ticks, names = [left, *ticks], ["0", *names]
+    _set_ticks(axes.xaxis, ticks, names, low, high)
+    margin = (high / left) ** 0.03
+    axes.set_xlim(left / margin, high * margin)
+
+
+def scale_midpoints(axes: Axes, low: float, high: float) -> None:
+    """Make y a logarithmic axis for midpoints."""
+    axes.set_yscale("log")
+    ticks = level_ticks(low, high)
+    _set_ticks(axes.yaxis, ticks, [level_text(tick) for tick in ticks], low, high)
+    axes.set_ylim(low, high)
+
+
+def _set_ticks(axis: Axis, ticks: Sequence[float], names: Sequence[str], low: float, high: float) -> None:
+    """Set named ticks, and small ones without names between them unless these would be too many."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    minor = [step * 10.0**power for power in powers for step in range(2, 10)] if len(powers) < 9 else []
+    axis.set_major_locator(FixedLocator(ticks))
+    axis.set_major_formatter(FixedFormatter(names))
+    axis.set_minor_locator(FixedLocator([tick for tick in minor if low <= tick <= high]))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def drawn(levels: Sequence[float]) -> list[float]:
+    """Levels as they are drawn by :func:`scale_levels`."""
+    return [level if level > 0 else place_of_zero(levels) for level in levels]
+
+
+def _ends(levels: Sequence[float]) -> tuple[float, float]:
+    positive = [level for level in levels if level > 0] or [1.0]
+    low, high = min(positive), max(positive)
+    return (low, high) if low < high else (low / 2, high * 2)
+
+
+def level_text(value: float) -> str:
+    """A level as the text of a tick, a large or small one to two digits."""
+    if 1e-3 < value < 1e3:
+        return f"{value:g}"
+    mantissa, exponent = f"{value:.1e}".replace(".0e", "e").split("e")
+    return (f"${mantissa}\\cdot" if mantissa != "1" else "$") + f"10^{{{int(exponent)}}}$"

@@ -1,0 +1,207 @@
+"""The midpoint noise level at each noise point (Walking Noise v1, figures 2, 10 and 11)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from analysis import published_results
+from analysis.figures.layout.families import AXIS_OF_POINTS, Family, counted, families
+from analysis.figures.layout.style import WIDTH, Plot, legend_columns, level_text, look, save, scale_midpoints
+from analysis.labels import level_axis
+from analysis.midpoints.flags import Flag
+from analysis.midpoints.midpoint import MidpointFit
+from analysis.midpoints.study import FittedSeries, Study
+from analysis.runs.noise_kinds import has_one_level
+
+ABOVE = frozenset({Flag.ABOVE_RANGE, Flag.NEVER_FALLS})
+BELOW = frozenset({Flag.BELOW_RANGE, Flag.ALWAYS_AT_FLOOR})
+
+_DODGE = 0.16
+
+
+class Edge(NamedTuple):
+    """How an arrow is drawn at an edge of the axes.
+
+    ``at`` is its height (0..1), ``arrow`` its marker, ``beyond`` the sign before its level, and ``text`` the offset of
+    this text in points.
+    """
+
+    at: float
+    arrow: str
+    beyond: str
+    text: float
+
+
+EDGES = {"above": Edge(0.91, "^", ">", 9), "below": Edge(0.09, "v", "<", -9)}
+
+_CAPTION = (
+    "Markers: μ of the weighted fit; bars: 95 % t interval over the midpoints of the repetitions. Hollow: a midpoint "
+    "with a flag (see the table of all series), other than that for few repetitions. Arrows: the midpoint lies above "
+    "(below) the level written beside the arrow, the highest (lowest) one sampled."
+)
+
+
+@dataclass(frozen=True)
+class Mark:
+    """How a series is drawn: ``filled`` or ``hollow`` at its midpoint; ``above``, ``below`` or ``none`` without one."""
+
+    series: FittedSeries
+    label: str
+    shape: str
+
+    @property
+    def point(self) -> int:
+        return int(self.series.settings["noise.point"])
+
+    @property
+    def has_midpoint(self) -> bool:
+        return self.shape in ("filled", "hollow")
+
+
+def draw(study: Study, folder: Path) -> list[Plot]:
+    """Figure 2: LeNet-5 on CIFAR-10, a figure per noise kind, with a panel without and one with BatchNorm."""
+    chosen = [each for each in _with_one_level(study) if published_results.in_figure(2, each.settings)]
+    return draw_walks(chosen, AXIS_OF_POINTS, folder)
+
+
+def draw_others(study: Study, folder: Path) -> list[Plot]:
+    """Figures 10 and 11: the same for every other model, data set and kind of noise."""
+    chosen = [each for each in _with_one_level(study) if not published_results.in_figure(2, each.settings)]
+    return draw_walks(chosen, AXIS_OF_POINTS, folder)
+
+
+def _with_one_level(study: Study) -> list[FittedSeries]:
+    return [each for each in study.fitted if has_one_level(each.settings)]
+
+
+def draw_walks(fitted: Sequence[FittedSeries], within: Sequence[str], folder: Path) -> list[Plot]:
+    """The midpoints of the series of walking noise among some; those that differ only in ``within`` share a figure."""
+    chosen = [each for each in fitted if isinstance(each.settings["noise.point"], int) and len(each.series.used)]
+    drawable = [family for family in families(chosen, within) if any(_shape(each) != "none" for each in family.members)]
+    return [_draw(family, folder) for family in drawable]
+
+
+def _draw(family: Family[FittedSeries], folder: Path) -> Plot:
+    settings = family.members[0].settings
+    labels = family.labels(leave_out=["model.batch_norm", "noise.point"])
+    order = sorted(set(labels), key=labels.index)
+    marks = [Mark(each, label, _shape(each)) for each, label in zip(family.members, labels, strict=True)]
+    panels = sorted({bool(each.settings["model.batch_norm"]) for each in family.members})
+    figure = Figure(figsize=(WIDTH, 2.6 * len(panels) + 0.6))
+    low, high = _limits(marks)
+    for axes, batch_norm in zip(figure.subplots(len(panels), 1, squeeze=False).flat, panels, strict=True):
+        here = [mark for mark in marks if mark.series.settings["model.batch_norm"] == batch_norm]
+        scale_midpoints(axes, low, high)
+        name_points(axes, here[0].series.series.points)
+        for number, label in enumerate(order):
+            shift = _DODGE * (number - (len(order) - 1) / 2)
+            _draw_series(axes, [mark for mark in here if mark.label == label], shift, number)
+        axes.set_title("with BatchNorm" if batch_norm else "without BatchNorm")
+        axes.set_ylabel(f"midpoint noise level μ\n({level_axis(settings)})")
+    figure.supxlabel("noise point", fontsize=8)
+    figure.legend(handles=_handles(order), loc="outside upper center", ncols=legend_columns(order))
+    title = published_results.titled(2, family.settings, f"{family.title}: midpoint noise level at each point")
+    lacking = sum(mark.shape == "none" for mark in marks)
+    caption = f"{_CAPTION} {counted(family.members)}" + (
+        f" Not drawn: {lacking} series without a fit." if lacking else ""
+    )
+    return save(figure, pd.DataFrame(map(_row, marks)), folder, f"points-{family.slug}", title, caption)
+
+
+def _draw_series(axes: Axes, marks: Sequence[Mark], shift: float, number: int) -> None:
+    color, marker = look(number)
+    line = [(mark.point + shift, mark.series.fit.mu if mark.has_midpoint else math.nan) for mark in marks]
+    axes.plot([x for x, _ in line], [mu for _, mu in line], color=color, alpha=0.35, linewidth=0.9, zorder=1)
+    for mark, (x, mu) in zip(marks, line, strict=True):
+        fit = mark.series.fit
+        if mark.has_midpoint:
+            face = color if mark.shape == "filled" else "white"
+            axes.plot([x, x], [fit.repetitions.low, fit.repetitions.high], color=color, linewidth=1.0)
+            axes.plot(x, mu, marker, color=color, markerfacecolor=face, markersize=4.6)
+        elif mark.shape in EDGES:
+            _draw_arrow(axes, x, EDGES[mark.shape], fit.highest if mark.shape == "above" else fit.lowest, color)
+
+
+def _draw_arrow(axes: Axes, x: float, edge: Edge, level: float, color: str) -> None:
+    """Draw an arrow at an edge of the axes, and write the level beside it beyond which the midpoint lies."""
+    across = axes.get_xaxis_transform()
+    axes.plot(x, edge.at, edge.arrow, color=color, markerfacecolor="white", markersize=5.5, transform=across)
+    axes.annotate(
+        f"{edge.beyond} {level_text(level)}",
+        (x, edge.at),
+        (0, edge.text),
+        xycoords=across,
+        textcoords="offset points",
+        ha="center",
+        va="center",
+        fontsize=6,
+        color=color,
+    )
+
+
+def _limits(marks: Sequence[Mark]) -> tuple[float, float]:
+    """The range of y: all midpoints, their intervals up to a decade beyond the midpoints, and room for arrows.
+
+    Without any midpoint the sampled levels are the range.
+    """
+    fits = [mark.series.fit for mark in marks if mark.has_midpoint]
+    if fits:
+        middle = np.log10([fit.mu for fit in fits])
+        ends = np.log10([fit.mu for fit in fits] + [end for fit in fits for end in _interval(fit)])
+    else:
+        beyond = [mark.series.fit for mark in marks if mark.shape in EDGES]
+        middle = ends = np.log10([end for fit in beyond for end in (fit.lowest, fit.highest)])
+    low, high = max(ends.min(), middle.min() - 1), min(ends.max(), middle.max() + 1)
+    shapes = {mark.shape for mark in marks}
+    above, below = (0.1 + (0.25 if shape in shapes else 0.05) * (high - low) for shape in EDGES)
+    return float(10 ** (low - below)), float(10 ** (high + above))
+
+
+def _interval(fit: MidpointFit) -> list[float]:
+    return [end for end in (fit.repetitions.low, fit.repetitions.high) if math.isfinite(end)]
+
+
+def _shape(each: FittedSeries) -> str:
+    if ABOVE.intersection(each.fit.flags):
+        return "above"
+    if BELOW.intersection(each.fit.flags):
+        return "below"
+    if each.fit.curve is None:
+        return "none"
+    return "filled" if each.fit.is_sound else "hollow"
+
+
+def name_points(axes: Axes, names: Sequence[str]) -> None:
+    """Make x an axis of noise points, with their numbers and names."""
+    labels = [f"{number} {name}" for number, name in enumerate(names)]
+    axes.set_xticks(range(len(names)), labels, rotation=35, ha="right", rotation_mode="anchor")
+    axes.set_xlim(-0.6, len(names) - 0.4)
+    axes.grid(axis="x", visible=False)
+
+
+def _handles(order: Sequence[str]) -> list[Line2D]:
+    looks = map(look, range(len(order)))
+    return [
+        Line2D([], [], color=color, marker=marker, linewidth=0.9, label=label)
+        for label, (color, marker) in zip(order, looks, strict=True)
+    ]
+
+
+def _row(mark: Mark) -> dict[str, object]:
+    fit, series = mark.series.fit, mark.series.series
+    return {
+        "batch_norm": series.settings["model.batch_norm"], "series": mark.label, "point": series.point_name,
+        "mu": fit.mu, "mu_error": fit.mu_error, "mu_low": fit.repetitions.low, "mu_high": fit.repetitions.high,
+        "drawn_as": mark.shape, "lowest_level": fit.lowest, "highest_level": fit.highest,
+        "used": len(series.used), "planned": len(series.runs), "flags": "; ".join(fit.flags),
+    }  # fmt: skip

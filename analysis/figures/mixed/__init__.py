@@ -1,0 +1,3 @@
+"""Figures of mixed noise."""
+
+from __future__ import annotations

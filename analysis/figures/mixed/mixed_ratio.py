@@ -1,0 +1,130 @@
+"""Mixed noise (v2, our own reading): preserved relative accuracy over the mixing ratio, at maximum noise."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from analysis.figures.layout.families import MIXED_RATIOS, Family, families
+from analysis.figures.layout.scales import Scale
+from analysis.figures.layout.style import FAINT, WIDTH, Plot, look, save
+from analysis.figures.mixed.mixed_sweeps import AMPLITUDE_AND_RATIO, ORDERS, OUR_READING, Sweep, sweeps
+from analysis.labels import number
+from analysis.midpoints.maximum_noise import is_maximum
+from analysis.midpoints.study import Study
+from analysis.runs.noise_free import noise_free
+
+LEAST = 3
+"""The figure is drawn from this many ratios on."""
+
+COLUMNS = 4
+
+
+def draw(study: Study, folder: Path) -> list[Plot]:
+    """A figure per data set and model, with a panel per noise point."""
+    drawn = []
+    for family in families(filter(_is_extreme, sweeps(study)), MIXED_RATIOS):
+        table = pd.concat([_preserved(study, sweep) for sweep in family.members], ignore_index=True)
+        if table["ratio"].nunique() >= LEAST:
+            drawn.append(_draw(family, table, folder))
+    return drawn
+
+
+def _is_extreme(sweep: Sweep) -> bool:
+    cells = sweep.cells
+    return sweep.axes == AMPLITUDE_AND_RATIO and bool(is_maximum(cells["x"][cells["n"] > 0]).any())
+
+
+def _preserved(study: Study, sweep: Sweep) -> pd.DataFrame:
+    """Accuracy at the highest amplitude over that without noise: a row per order and ratio; empty without a reference.
+
+    ``std`` is the standard deviation over the repetitions, that of the reference included if this has several.
+    """
+    cells = sweep.cells[sweep.cells["x"] == sweep.cells["x"][sweep.cells["n"] > 0].max()]
+    without = noise_free(study.runs, sweep.settings)["accuracy"]
+    if without.empty:
+        return pd.DataFrame(columns=["ratio"])
+    mean, spread = without.mean(), without.std() if len(without) > 1 else 0.0
+    point = sweep.settings["noise.point"]
+    table: pd.DataFrame = cells.rename(columns={"x": "amplitude", "y": "ratio"}).assign(
+        point=point, preserved=cells["mean"] / mean, chance=cells["floor"] / mean, noise_free=mean,
+        noise_free_runs=len(without), std=np.hypot(cells["std"], cells["mean"] / mean * spread) / mean,
+    )  # fmt: skip
+    return table
+
+
+def _draw(family: Family[Sweep], table: pd.DataFrame, folder: Path) -> Plot:
+    names = _point_names(family.members)
+    rows = math.ceil(len(names) / COLUMNS)
+    figure = Figure(figsize=(WIDTH, 1.5 * rows + 0.8))
+    panels = list(figure.subplots(rows, min(COLUMNS, len(names)), sharex=True, sharey=True, squeeze=False).flat)
+    scale = Scale.of_ratios(table["ratio"])
+    for place, (axes, (point, name)) in enumerate(zip(panels, names.items(), strict=False)):
+        here = table[table["point"] == point]
+        axes.set_title(name, fontsize=8, pad=3)
+        _draw_panel(axes, here, scale)
+        axes.tick_params(labelbottom=place + COLUMNS >= len(names))
+    for axes in panels[len(names) :]:
+        axes.set_visible(False)
+    figure.supxlabel("mixing ratio r (0: multiplicative, 1: additive noise)", fontsize=8)
+    figure.supylabel("preserved relative accuracy", fontsize=8)
+    figure.legend(handles=_handles(), loc="outside upper center", ncols=len(ORDERS) + 1)
+    title = f"{family.title}: preserved accuracy at maximum mixed noise"
+    caption = (
+        f"{OUR_READING} Amplitude {number(table['amplitude'].max())}. Accuracy over that of the {_counted(table)} "
+        f"without noise; bars: ± one standard deviation over the repetitions{_included(table)}. Dashed: "
+        f"a constant answer. Runs used: {table['n'].sum()} of {table['planned'].sum()}{_overflown(table)}."
+    )
+    return save(figure, table, folder, f"mixed-ratio-{family.slug}", title, caption)
+
+
+def _point_names(members: Sequence[Sweep]) -> dict[int | str, str]:
+    """The panels: every point of the model if one of them is walked, and all points at once."""
+    points = {sweep.settings["noise.point"] for sweep in members}
+    walked = enumerate(members[0].points) if points - {"global"} else []
+    names: dict[int | str, str] = {number: f"{number} {name}" for number, name in walked}
+    return names | ({"global": "all points"} if "global" in points else {})
+
+
+def _draw_panel(axes: Axes, here: pd.DataFrame, scale: Scale) -> None:
+    for order, words in enumerate(ORDERS):
+        curve = here[(here["order"] == words) & (here["n"] > 0)].sort_values("ratio")
+        color, marker = look(order)
+        axes.errorbar(
+            scale.places(curve["ratio"]), curve["preserved"], curve["std"].fillna(0), fmt=f"{marker}-", color=color,
+            markersize=2.6, elinewidth=0.9, linewidth=0.9,
+        )  # fmt: skip
+    axes.axhline(1, color=FAINT, linewidth=0.8, zorder=0)
+    if here.empty:
+        axes.text(0.5, 0.5, "no runs", transform=axes.transAxes, ha="center", color=FAINT)
+    else:
+        axes.axhline(here["chance"].mean(), color=FAINT, linestyle="--", linewidth=0.8, zorder=0)
+    scale.label(axes.xaxis)
+    axes.tick_params(axis="x", labelsize=6)
+    axes.set_ylim(0, 1.08)
+
+
+def _handles() -> list[Line2D]:
+    looks = [(words.replace("_", " "), *look(order)) for order, words in enumerate(ORDERS)]
+    lines = [Line2D([], [], color=color, marker=marker, linewidth=0.9, label=words) for words, color, marker in looks]
+    return [*lines, Line2D([], [], color=FAINT, linewidth=0.8, label="without noise")]
+
+
+def _overflown(table: pd.DataFrame) -> str:
+    return f"; left out for float32 overflow: {table['overflow'].sum()}" if table["overflow"].any() else ""
+
+
+def _included(table: pd.DataFrame) -> str:
+    return ", that of the reference included" if table["noise_free_runs"].min() > 1 else ""
+
+
+def _counted(table: pd.DataFrame) -> str:
+    runs = int(table["noise_free_runs"].max())
+    return f"{runs} run{'s' * (runs > 1)}"

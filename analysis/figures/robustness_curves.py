@@ -1,0 +1,170 @@
+"""Robustness curves with their fits (Walking Noise v1, figure 1)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis import published_results
+from analysis.figures.layout.families import NETWORKS, PANEL_PER_POINT, Family, counted, families
+from analysis.figures.layout.style import FAINT, INK, WIDTH, Plot, drawn, legend_columns, look, save, scale_levels
+from analysis.labels import level_axis, number
+from analysis.midpoints.study import FittedSeries, Study
+from analysis.midpoints.weighted_fit import PARAMETERS
+
+COLUMNS = 4
+PLACES = {"global": "at all points", "walking": "at one point at a time"}
+
+_BARS = (
+    "Points: mean over repetitions; bars: ± one standard deviation. Lines: weighted fit, thinner than those "
+    "below it; dotted: its midpoint μ."
+)
+
+
+def draw_global(study: Study, folder: Path) -> list[Plot]:
+    """A figure per data set, model and noise kind: the series under global noise."""
+    chosen = [each for each in study.fitted if each.settings["noise.point"] == "global" and len(each.series.used)]
+    return [_draw_global(family, folder) for family in families(chosen, NETWORKS)]
+
+
+def draw_walking(study: Study, folder: Path) -> list[Plot]:
+    """A figure per data set, model with or without BatchNorm, and noise kind: a panel for each noise point.
+
+    Only of families in which a series has levels enough for a curve.
+    """
+    chosen = [each for each in study.fitted if isinstance(each.settings["noise.point"], int) and len(each.series.used)]
+    return [
+        _draw_walking(family, folder) for family in families(chosen, PANEL_PER_POINT)
+        if any(each.series.used["level"].nunique() > PARAMETERS for each in family.members)
+    ]  # fmt: skip
+
+
+def _draw_global(family: Family[FittedSeries], folder: Path) -> Plot:
+    figure = Figure(figsize=(0.8 * WIDTH, 3.5))
+    axes = figure.subplots()
+    levels = levels_of(family.members)
+    labels = family.labels()
+    midpoints = [f", μ = {number(each.fit.mu)}" if each.fit.curve else "" for each in family.members]
+    named = [label + midpoint for label, midpoint in zip(labels, midpoints, strict=True)]
+    for order, (each, name) in enumerate(zip(family.members, named, strict=True)):
+        _draw_curve(axes, each, levels, order, name)
+    axes.axhline(family.members[0].series.floor, color=FAINT, linestyle="--", linewidth=0.8, zorder=0)
+    scale_levels(axes, levels)
+    axes.set_ylim(0, 1.02)
+    axes.set_xlabel(level_axis(family.members[0].settings))
+    axes.set_ylabel("validation accuracy")
+    figure.legend(loc="outside lower center", ncols=min(2, legend_columns(named, figure.get_figwidth())))
+    return _save(figure, family, labels, folder, "global")
+
+
+def _draw_walking(family: Family[FittedSeries], folder: Path) -> Plot:
+    points = family.members[0].series.points
+    rows = math.ceil(len(points) / COLUMNS)
+    figure = Figure(figsize=(WIDTH, 1.45 * rows + 0.8))
+    panels = figure.subplots(rows, COLUMNS, sharex=True, sharey=True, squeeze=False).flat
+    levels = levels_of(family.members)
+    labels = family.labels(leave_out=["noise.point"])
+    order = list(dict.fromkeys(labels))
+    for point, axes in enumerate(panels):
+        here = [pair for pair in zip(family.members, labels, strict=True) if pair[0].settings["noise.point"] == point]
+        if point >= len(points):
+            axes.set_visible(False)
+            continue
+        axes.set_title(f"{point} {points[point]}", fontsize=8, pad=3)
+        for each, label in here:
+            _draw_curve(axes, each, levels, order.index(label), label, size=2.6)
+        if here:
+            axes.axhline(here[0][0].series.floor, color=FAINT, linestyle="--", linewidth=0.8, zorder=0)
+        else:
+            axes.text(0.5, 0.5, "no runs", transform=axes.transAxes, ha="center", color=FAINT)
+        scale_levels(axes, levels, most_ticks=4)
+        axes.set_ylim(0, 1.02)
+        axes.tick_params(labelbottom=point + COLUMNS >= len(points))
+    _one_legend(figure, order)
+    figure.supxlabel(level_axis(family.members[0].settings), fontsize=8)
+    figure.supylabel("validation accuracy", fontsize=8)
+    return _save(figure, family, labels, folder, "walking")
+
+
+def draw_points(
+    axes: Axes, each: FittedSeries, levels: Sequence[float], order: int, label: str, size: float = 3.8
+) -> None:
+    """Draw the mean accuracies of a series with their deviations, and × at its levels with float32 overflow.
+
+    ``levels`` are all those of the axes. ``order`` chooses colour and marker, which is smaller than that of the series
+    before, so that equal ones show.
+    """
+    color, marker = look(order)
+    size = max(size - 0.4 * order, 1.4)
+    curve = each.series.curve
+    seen = curve[curve["n"] > 0]
+    at = dict(zip(levels, drawn(levels), strict=True))
+    x, several = seen["level"].map(at), seen["std"].notna()
+    axes.plot(x, seen["mean"], marker, color=color, markersize=size, label=label)
+    axes.errorbar(
+        x[several], seen["mean"][several], seen["std"][several], fmt="none", ecolor=color, elinewidth=0.9
+    )  # fmt: skip
+    for level in curve["level"][curve["overflow"] > 0]:
+        axes.plot(at[level], each.series.floor, "x", color=color, markersize=4.5)
+
+
+def _draw_curve(
+    axes: Axes, each: FittedSeries, levels: Sequence[float], order: int, label: str, size: float = 3.8
+) -> None:
+    draw_points(axes, each, levels, order, label, size)
+    color, _ = look(order)
+    if each.fit.curve is None:
+        return
+    fine = np.geomspace(each.fit.lowest, each.fit.highest, 300)
+    axes.plot(fine, each.fit.curve(np.log10(fine)), color=color, linewidth=max(2.4 - 0.6 * order, 0.6))
+    if each.fit.lowest <= each.fit.mu <= each.fit.highest:
+        halfway = (each.fit.curve.a_min + each.fit.curve.a_max) / 2
+        axes.vlines(each.fit.mu, 0, halfway, color=color, linestyle=":", linewidth=0.9)
+
+
+def _one_legend(figure: Figure, order: list[str]) -> None:
+    handles: dict[str, Artist] = {}
+    for axes in figure.axes:
+        found, names = axes.get_legend_handles_labels()
+        handles |= dict(zip(names, found, strict=True))
+    figure.legend(
+        [handles[name] for name in order],
+        order,
+        loc="outside upper center",
+        ncols=legend_columns(order),
+        labelcolor=INK,
+    )
+
+
+def _save(figure: Figure, family: Family[FittedSeries], labels: Sequence[str], folder: Path, where: str) -> Plot:
+    title = f"{family.title}, {PLACES[where]}: robustness curves"
+    if where == "global":
+        title = published_results.titled(1, family.settings, title)
+    caption = f"{_BARS} Dashed: a constant answer; ×: float32 overflow. {counted(family.members)}"
+    numbers = _numbers(family.members, labels)
+    return save(figure, numbers, folder, f"robustness-{family.slug}-{where}", title, caption)
+
+
+def levels_of(members: Sequence[FittedSeries]) -> list[float]:
+    """All levels that some series have, the lowest first."""
+    return sorted({float(level) for each in members for level in each.series.curve["level"]})
+
+
+def _numbers(members: Sequence[FittedSeries], labels: Sequence[str]) -> pd.DataFrame:
+    """A row per series and level: what is drawn, and the fit there."""
+    parts = []
+    for each, label in zip(members, labels, strict=True):
+        curve = each.series.curve
+        with np.errstate(divide="ignore"):
+            x = np.log10(curve["level"].to_numpy(float))
+        fitted = each.fit.curve(x) if each.fit.curve else np.full(len(curve), np.nan)
+        parts.append(curve.assign(fit=fitted, series=label, point=each.series.point_name))
+    table = pd.concat(parts, ignore_index=True)
+    return table[["series", "point", *[name for name in table if name not in ("series", "point")]]]

@@ -1,0 +1,3 @@
+"""Midpoint noise levels: the fits of robustness curves, their intervals and flags."""
+
+from __future__ import annotations

@@ -1,0 +1,121 @@
+"""Claims about self-binarisation: under extreme multiplicative noise, values keep to zero and one peak beside it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+import pandas as pd
+
+from analysis.midpoints.maximum_noise import is_maximum
+from analysis.midpoints.study import Study
+from analysis.paper.claims.claim import ABOVE, BELOW, Case, claim
+from analysis.paper.claims.preserved_claims import TEN_POINTS
+from analysis.paper.claims.walks import Walk, case, walks
+from analysis.paper.planned_grids import COARSE
+from analysis.runs.binarization_findings import Found, Pair
+from analysis.runs.run_frame import rows
+
+GRIDS = ("maximum_noise/mnist.yaml", COARSE)
+
+_KEEPS = "at the noisy points that keep all but ten points of accuracy"
+_NEEDS = (
+    "multiplicative walking noise of 1e10 or more, trained with it, with training.keep_network: true, and looked into "
+    "by `walking-noise binarize`"
+)
+
+
+@claim(
+    source="v1, figure 4",
+    statistic=f"the share of points at which the values that arrive form two or three clusters, {_KEEPS}, less that of "
+    "the noise-free twin,",
+    region=(0.5, ABOVE),
+    needs=_NEEDS,
+    grids=GRIDS,
+)
+def values_cluster(study: Study) -> Iterator[Case]:
+    """Layers that keep their accuracy under extreme multiplicative noise have binarised their activations."""
+
+    def more(networks: Pair, point: int) -> float:
+        noise_free, noisy = (_clusters(found["points"][point]["arriving"]) for found in networks)
+        return float(noisy > 1) - float(noise_free > 1)
+
+    yield from _cases(study, more)
+
+
+@claim(
+    source="v1, figure 4",
+    statistic=f"the loss of accuracy, noise on, when the values that arrive are quantised, {_KEEPS}, where they form "
+    "clusters,",
+    region=(BELOW, 0.02),
+    needs=_NEEDS,
+    grids=GRIDS,
+)
+def quantised_keep(study: Study) -> Iterator[Case]:
+    """A network keeps its accuracy when the values of such a layer are quantised to two or three."""
+
+    def loss(networks: Pair, point: int) -> float:
+        arriving = networks.noisy["points"][point]["arriving"]
+        return float(networks.noisy["noise_on"] - arriving["noise_on"]) if _clusters(arriving) > 1 else math.nan
+
+    yield from _cases(study, loss)
+
+
+@claim(
+    source="v1, figure 4",
+    statistic=f"log10 of the second peak of the noisy values over the noise's standard deviation, {_KEEPS},",
+    region=(-1.0, 0.0),
+    needs=_NEEDS,
+    grids=GRIDS,
+)
+def peak_below_the_noise(study: Study) -> Iterator[Case]:
+    """The second peak of the noisy values lies just below the standard deviation of the noise."""
+
+    def distance(networks: Pair, point: int) -> float:
+        noisy = networks.noisy["points"][point]
+        leaving = noisy["leaving"]
+        return math.log10(leaving["clusters"]["peak"] / noisy["std_mul"]) if _clusters(leaving) > 1 else math.nan
+
+    yield from _cases(study, distance)
+
+
+@claim(
+    source="v2, abstract",
+    statistic="the share of layers whose weights form two or three clusters, less that of the noise-free twin, "
+    f"{_KEEPS},",
+    region=(0.05, ABOVE),
+    needs=_NEEDS,
+    grids=GRIDS,
+)
+def weights_cluster(study: Study) -> Iterator[Case]:
+    """Training with extreme multiplicative noise binarises model parameters, too."""
+
+    def more(networks: Pair, point: int) -> float:
+        noise_free, noisy = ([_clusters(layer["weights"]) > 1 for layer in found["layers"]] for found in networks)
+        return (sum(noisy) - sum(noise_free)) / len(noisy)
+
+    yield from _cases(study, more)
+
+
+def _cases(study: Study, statistic: Callable[[Pair, int], float]) -> Iterator[Case]:
+    """A case per walk with findings: the mean of a statistic over the noisy points, in each repetition."""
+    for walk in walks(study, noise__kind="multiplicative", noise__in_training=True):
+        found = [(repetition, statistic(networks, point)) for repetition, point, networks in _kept(walk)]
+        table = pd.DataFrame(found, columns=["repetition", "value"]).dropna()
+        if len(table):
+            by_repetition = table.groupby("repetition")["value"].mean()
+            yield case(by_repetition, walk, note=f"{len(table)} networks looked into")
+
+
+def _kept(walk: Walk) -> Iterator[tuple[str, int, Pair]]:
+    """Repetition, noisy point and findings of the networks that keep all but ten points of accuracy."""
+    for point, each in walk.at.items():
+        looked_into = each.series.used[each.series.used["binarization"].notna()]
+        for run in rows(looked_into[is_maximum(looked_into["level"])]):
+            networks = Pair(run["binarization"]["noise_free"], run["binarization"]["noisy"])
+            if networks.noisy["noise_on"] >= networks.noise_free["noise_off"] - TEN_POINTS:
+                yield run["repetition"], point, networks
+
+
+def _clusters(values: Found) -> int:
+    return int(values["clusters"]["count"])

@@ -1,0 +1,97 @@
+"""Claims about what networks learn against additive noise: larger weights, and more signal beside the noise."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+
+from analysis.midpoints.study import FittedSeries, Study
+from analysis.paper.claims.claim import ABOVE, Case, claim
+from analysis.paper.claims.midpoint_claims import MARGIN, WALKING
+from analysis.paper.claims.walks import Walk, case, log_midpoints, pairs, walks
+from analysis.paper.planned_grids import COARSE
+from analysis.runs.point_quantities import mean_abs_weight, signal
+from analysis.runs.run_frame import rows
+
+Quantity = Callable[[Mapping[str, Any], int], float]
+"""Of a run and a noise point; NaN where there is none."""
+
+_NEEDS = (
+    "additive walking noise, trained with it and at inference only, by workers that store the signal and the weights"
+)
+_AT = "at the level closest to μ at inference only"
+
+
+@claim(
+    source="v2, abstract",
+    statistic="the mean over the points but the input of log10(signal-to-noise ratio trained with noise / at inference "
+    f"only), {_AT},",
+    region=(MARGIN, ABOVE),
+    needs=_NEEDS,
+    grids=(*WALKING, COARSE),
+)
+def more_signal(study: Study) -> Iterator[Case]:
+    """Training with additive noise improves the signal-to-noise ratio."""
+    for trained, untrained in _trained_pairs(study):
+        gains = _gains(trained, untrained, signal).drop(columns=0, errors="ignore")
+        yield _case(gains, trained, untrained)
+
+
+@claim(
+    source="v2, abstract; v1, Table II",
+    statistic="the mean over the points after conv and linear layers of log10(mean |weight| of that layer trained with "
+    f"noise / without), {_AT},",
+    region=(MARGIN, ABOVE),
+    needs=_NEEDS,
+    grids=(*WALKING, COARSE),
+)
+def larger_weights(study: Study) -> Iterator[Case]:
+    """Training with additive noise increases the weights."""
+    for trained, untrained in _trained_pairs(study):
+        yield _case(_gains(trained, untrained, mean_abs_weight), trained, untrained)
+
+
+def _trained_pairs(study: Study) -> Iterator[tuple[Walk, Walk]]:
+    return pairs(walks(study, noise__kind="additive", training__weight_clamp=None), "noise.in_training", True, False)
+
+
+def _gains(trained: Walk, untrained: Walk, at: Quantity) -> pd.DataFrame:
+    """log10 of the ratio of a quantity of both walks: (repetitions, points), without points where it is not measured.
+
+    The noise is equal in both, so that the ratio of the signals is that of the signal-to-noise ratios.
+    """
+    gains = {}
+    for point in trained.at.keys() & untrained.at.keys():
+        level = _level_of_interest(trained.at[point], untrained.at[point])
+        both = [_log_at(each.at[point], level, point, at) for each in (trained, untrained)]
+        gains[point] = both[0] - both[1]
+    table = pd.DataFrame({point: gains[point] for point in sorted(gains)})
+    return table.dropna(axis="columns", how="all")
+
+
+def _level_of_interest(trained: FittedSeries, untrained: FittedSeries) -> float:
+    """The level closest to the midpoint at inference only, of those that both series have; NaN without any."""
+    shared = set(trained.series.used["level"]) & set(untrained.series.used["level"]) - {0.0}
+    middle = log_midpoints(untrained).mean()
+    if math.isnan(middle):
+        return math.nan
+    return min(sorted(shared), key=lambda level: abs(math.log10(level) - middle), default=math.nan)
+
+
+def _log_at(each: FittedSeries, level: float, point: int, at: Quantity) -> pd.Series[float]:
+    """log10 of a quantity at a point in each repetition, at a level."""
+
+    def log(run: Mapping[str, Any]) -> float:
+        value = at(run, point)
+        return math.log10(value) if value > 0 else math.nan
+
+    runs = each.series.used[each.series.used["level"] == level]
+    return pd.Series({run["repetition"]: log(run) for run in rows(runs)}, dtype=float)
+
+
+def _case(gains: pd.DataFrame, *compared: Walk) -> Case:
+    """The mean over the points, in the repetitions that have all of them."""
+    return case(gains.dropna().mean(axis=1), *compared, note=f"{len(gains.columns)} points")

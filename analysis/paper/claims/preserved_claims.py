@@ -1,0 +1,164 @@
+"""Claims about what networks keep of their accuracy at extreme noise, and on the way there."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from itertools import product
+
+import pandas as pd
+from scipy import stats
+
+from analysis import published_results
+from analysis.midpoints.maximum_noise import is_maximum
+from analysis.midpoints.study import FittedSeries, Study
+from analysis.midpoints.weighted_fit import Array
+from analysis.paper.claims.claim import ABOVE, BELOW, Case, claim
+from analysis.paper.claims.walks import POINT, Walk, case, key, walks
+from analysis.paper.planned_grids import COARSE
+from analysis.runs.noise_free import noise_free
+
+TEN_POINTS = 0.1
+
+FLOOR_MARGIN = 0.05
+"""Accuracies closer than this to that of a constant answer count as chance."""
+
+LAST = 3
+"""So many last points drop to chance in v1; the trend over the depth leaves them out."""
+
+FLAT = 0.05
+"""A curve is on a plateau while its accuracy changes by no more than this …"""
+
+BETWEEN = 0.1
+"""… at least this far from its highest accuracy and from the lowest that follows."""
+
+MAXIMUM_NOISE = ("maximum_noise/mnist.yaml", "maximum_noise/cifar10.yaml", "maximum_noise/gsc.yaml")
+
+_CHOSEN = {"noise__kind": "multiplicative", "noise__in_training": True, "training__weight_clamp": None}
+_NEEDS = "multiplicative noise of 1e10 at every point, trained with it, with BatchNorm, and runs without noise"
+
+
+@claim(
+    source="v1, figures 3, 5, 8, 9",
+    statistic="the loss of accuracy at the second best point, against no noise,",
+    region=(BELOW, TEN_POINTS),
+    needs=_NEEDS,
+    grids=(*MAXIMUM_NOISE, COARSE),
+)
+def some_points_keep(study: Study) -> Iterator[Case]:
+    """With multiplicative noise and BatchNorm, some points keep all but ten points of accuracy at 1e10."""
+    for walk, kept, reference in _at_maximum(study):
+        lost = [reference - sorted(accuracies)[-2] for _, accuracies in kept.iterrows()]
+        yield case(lost, walk)
+
+
+@claim(
+    source="v1, figures 3, 5, 8, 9",
+    statistic="the higher accuracy of the last two points, less that of a constant answer,",
+    region=(BELOW, FLOOR_MARGIN),
+    needs=_NEEDS,
+    grids=(*MAXIMUM_NOISE, COARSE),
+)
+def last_points_drop(study: Study) -> Iterator[Case]:
+    """With multiplicative noise and BatchNorm, the last two points drop to chance at 1e10."""
+    for walk, kept, _ in _at_maximum(study):
+        above = kept.iloc[:, -2:].max(axis=1) - next(iter(walk.at.values())).series.floor
+        yield case(above, walk)
+
+
+@claim(
+    source="v1, figures 5, 8, 9",
+    statistic=f"Spearman's rank correlation of a point's number and the accuracy there at 1e10, without the last "
+    f"{LAST} points,",
+    region=(0.0, ABOVE),
+    needs=_NEEDS,
+    grids=(*MAXIMUM_NOISE, COARSE),
+)
+def rises_with_depth(study: Study) -> Iterator[Case]:
+    """The preserved accuracy rises with depth."""
+    for walk, kept, _ in _at_maximum(study):
+        trend = [_correlation(accuracies) for accuracies in kept.iloc[:, :-LAST].to_numpy(float).tolist()]
+        flat = sum(map(math.isnan, trend))
+        note = f"{flat} repetitions with the same accuracy at every point" if flat else ""
+        yield case(trend, walk, note=note)
+
+
+@claim(
+    source="v1, figures 5, 8",
+    statistic="the mean over the points of the preserved relative accuracy on MNIST, less that on the other data set,",
+    region=(0.02, ABOVE),
+    needs=f"{_NEEDS}, of one model on MNIST and on CIFAR-10 or GSC",
+    grids=MAXIMUM_NOISE,
+)
+def higher_on_mnist(study: Study) -> Iterator[Case]:
+    """The preserved accuracy is higher on MNIST than on CIFAR-10 and GSC."""
+    preserved = [(walk, kept.mean(axis=1) / reference) for walk, kept, reference in _at_maximum(study)]
+    for (mnist, on_mnist), (walk, other) in product(preserved, preserved):
+        data_sets = mnist.settings["data.name"], walk.settings["data.name"]
+        alike = key(mnist, [POINT, *published_results.OF_A_DATA_SET]) == key(
+            walk, [POINT, *published_results.OF_A_DATA_SET]
+        )
+        if alike and data_sets in (("mnist", "cifar10"), ("mnist", "gsc")):
+            yield case(on_mnist - other, walk, mnist, note="against MNIST")
+
+
+@claim(
+    source="v1, figure 7",
+    statistic=f"the longest stretch of levels, in decades and of any point, over which the accuracy changes by no more "
+    f"than {FLAT}, at least {BETWEEN} below its highest, and after which it falls by at least {BETWEEN} more,",
+    region=(1.0, ABOVE),
+    needs="multiplicative walking noise, trained with it, without BatchNorm",
+    grids=("walking/mnist.yaml", "walking/cifar10.yaml"),
+)
+def plateau_on_the_way(study: Study) -> Iterator[Case]:
+    """Without BatchNorm, curves under multiplicative noise have a plateau on their way down."""
+    for walk in walks(study, **_CHOSEN, model__batch_norm=False):
+        longest = pd.DataFrame({point: _plateaus(each) for point, each in walk.at.items()})
+        yield case(longest.max(axis=1), walk, note=f"{len(walk.at)} of {len(walk.points)} points")
+
+
+def _at_maximum(study: Study) -> Iterator[tuple[Walk, pd.DataFrame, float]]:
+    """For each walk with BatchNorm the accuracies at maximum noise (repetitions, points), and that without noise.
+
+    Only walks with runs at every point, and their repetitions that have all of them.
+    """
+    for walk in walks(study, **_CHOSEN, model__batch_norm=True):
+        found = {point: _accuracies(each) for point, each in walk.at.items()}
+        kept = pd.DataFrame(found).reindex(columns=range(len(walk.points))).dropna()
+        reference = noise_free(study.runs, walk.settings)["accuracy"]
+        if len(kept) and len(reference):
+            yield walk, kept, float(reference.mean())
+
+
+def _accuracies(each: FittedSeries) -> pd.Series[float]:
+    """The accuracy of each repetition at the lowest level of maximum noise that was run."""
+    extreme = each.series.used[is_maximum(each.series.used["level"])]
+    lowest: pd.DataFrame = extreme[extreme["level"] == extreme["level"].min()]
+    return lowest.set_index("repetition")["accuracy"]
+
+
+def _correlation(accuracies: list[float]) -> float:
+    if len(set(accuracies)) < 2:
+        return math.nan
+    return float(stats.spearmanr(range(len(accuracies)), accuracies).statistic)
+
+
+def _plateaus(each: FittedSeries) -> pd.Series[float]:
+    """The longest plateau of each repetition's curve in decades, 0 without one."""
+    used = each.series.used[each.series.used["level"] > 0].sort_values("level")
+    longest = {}
+    for repetition, runs in used.groupby("repetition"):
+        levels, accuracies = runs["level"].to_numpy(float), runs["accuracy"].to_numpy(float)
+        longest[repetition] = max(_plateaus_of(levels, accuracies), default=0.0)
+    return pd.Series(longest, dtype=float)
+
+
+def _plateaus_of(levels: Array, accuracies: Array) -> Iterator[float]:
+    """The length of every plateau of a curve in decades."""
+    for start in range(len(levels)):
+        for end in range(start, len(levels) - 1):
+            low, high = accuracies[start : end + 1].min(), accuracies[start : end + 1].max()
+            if high - low > FLAT:
+                break
+            if high <= accuracies[:start].max(initial=0.0) - BETWEEN and accuracies[end + 1 :].min() <= low - BETWEEN:
+                yield math.log10(levels[end] / levels[start])

@@ -1,0 +1,178 @@
+"""Table II of the paper: by how much clamping lowers the weights of the noisy layer, for what was run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis import published_results
+from analysis.labels import cell, distinguishing, heading, number, with_error
+from analysis.midpoints.flags import Flag
+from analysis.midpoints.study import FittedSeries, Study
+from analysis.runs.series import Settings
+from analysis.tables.table_files import Table, save_table
+
+_CLAMP = "training.weight_clamp"
+
+_CAPTION = (
+    "Ratio of the mean |weight| of the noisy conv or linear layer, without clamping to with clamping, of networks "
+    "trained with noise at the point directly after that layer; ± one standard deviation, from those over the "
+    "repetitions of both. Each of the two series is taken at its sampled level closest to its own μ. Levels and runs: "
+    "without clamping / with clamping, runs used of those planned at that level. The paper's ratios stand where its "
+    "data set, model, noise and epochs are the same."
+)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The weights of the noisy layer of one series, at the sampled level closest to its μ.
+
+    Attributes
+    ----------
+    level
+        NaN if the series has no μ.
+    mean, std
+        Mean of the mean |weight| over the repetitions, and its standard deviation (of a sample; NaN for one).
+    used, planned
+        Runs at the level; a run whose weights are not finite is not used.
+    lacking
+        Why there is no mean, or nothing.
+    """
+
+    level: float
+    mean: float
+    std: float
+    used: int
+    planned: int
+    lacking: str
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """An entry of the table: a layer (the first is 0), its name, and its weights without and with clamping."""
+
+    settings: Settings
+    layer: int
+    name: str
+    free: Weights
+    clamped: Weights
+
+    @property
+    def value(self) -> float:
+        return self.free.mean / self.clamped.mean
+
+    @property
+    def std(self) -> float:
+        """The standard deviation of the ratio to first order; NaN if one of the two has a single repetition."""
+        return self.value * math.hypot(self.free.std / self.free.mean, self.clamped.std / self.clamped.mean)
+
+
+def make(study: Study, folder: Path) -> Sequence[Table]:
+    """Write the table, if a series with clamped weights and its twin without are there."""
+    ratios = entries(study.fitted)
+    if not ratios:
+        return []
+    lacking = sorted({weights.lacking for each in ratios for weights in (each.free, each.clamped) if weights.lacking})
+    caption = _CAPTION + (f" No ratio (–): {'; '.join(lacking)}." if lacking else "")
+    title = "Mean |weight| of the noisy layer, without clamping to with clamping"
+    return [save_table(numbers(ratios), in_words(ratios), folder, "table2", title, caption)]
+
+
+def entries(fitted: Iterable[FittedSeries]) -> list[Ratio]:
+    """An entry for each clamped series at a point directly after a conv or linear layer that has a twin without clamp.
+
+    Both are trained with noise. The layers of a model are those whose weights its runs hold.
+    """
+    pairs: dict[str, list[FittedSeries]] = {}
+    for each in fitted:
+        if isinstance(each.settings["noise.point"], int) and each.settings["noise.in_training"]:
+            shared = {name: value for name, value in each.settings.items() if name != _CLAMP}
+            pairs.setdefault(repr(shared), []).append(each)
+    return [
+        Ratio(each.settings, layers.index(name), name, weights_of(free, name), weights_of(each, name))
+        for (free, *others) in pairs.values() if free.settings[_CLAMP] is None
+        for each in others
+        for layers in [_layers(each) or _layers(free)]
+        for name in [free.series.points[free.settings["noise.point"]]] if name in layers
+    ]  # fmt: skip
+
+
+def weights_of(each: FittedSeries, layer: str) -> Weights:
+    """The weights of a layer in the runs of a series at the sampled level closest to its μ."""
+    used, mu = each.series.used, each.fit.mu
+    levels = np.array(sorted(used["level"][used["level"] > 0].unique()))
+    if not math.isfinite(mu) or Flag.ABOVE_RANGE in each.fit.flags or Flag.BELOW_RANGE in each.fit.flags:
+        why = "μ outside the sampled levels" if math.isfinite(mu) else str(each.fit.flags[0])
+        return Weights(math.nan, math.nan, math.nan, 0, len(each.series.runs), why)
+    level = float(levels[np.argmin(np.abs(np.log10(levels / mu)))])
+    kept = [weights[layer] for weights in used["mean_abs_weight"][used["level"] == level] if weights]
+    finite = pd.Series([weight for weight in kept if weight is not None], dtype=float)
+    planned = int((each.series.runs["level"] == level).sum())
+    lacking = "" if len(finite) else "no run there has finite weights"
+    return Weights(level, float(finite.mean()), float(finite.std()), len(finite), planned, lacking)
+
+
+def _layers(each: FittedSeries) -> list[str]:
+    return list(next((weights for weights in each.series.used["mean_abs_weight"] if weights), {}))
+
+
+def numbers(ratios: Sequence[Ratio]) -> pd.DataFrame:
+    """Table II in numbers, a row per entry.
+
+    Columns: the dotted setting names of the clamped series; ``layer`` from 1 and its ``name``; ``ratio`` and ``std``;
+    ``paper``; for ``free`` and ``clamped`` each the ``level``, ``mean`` and ``std`` of mean |weight|, ``used`` and
+    ``planned`` runs, and what is ``lacking``.
+    """
+    settings = pd.DataFrame([dict(each.settings) for each in ratios], dtype=object)
+    return pd.concat([settings, pd.DataFrame([_row(each) for each in ratios])], axis=1)
+
+
+def _row(each: Ratio) -> dict[str, Any]:
+    return {
+        "layer": each.layer + 1, "name": each.name, "ratio": each.value, "std": each.std,
+        "paper": published_results.weight_ratio(each.settings, each.layer),
+        **{
+            f"{side}_{name}": getattr(weights, name)
+            for side, weights in (("free", each.free), ("clamped", each.clamped))
+            for name in ("level", "mean", "std", "used", "planned", "lacking")
+        },
+    }  # fmt: skip
+
+
+def in_words(ratios: Sequence[Ratio]) -> pd.DataFrame:
+    """Table II as the reader sees it: for each data set, model and noise, rows of ratios, levels and runs."""
+    names = ["data.name", "model.name", "model.batch_norm", "noise.kind"]
+    differing = distinguishing([each.settings for each in ratios])
+    names += [name for name in differing if name not in (*names, "noise.point")]
+    groups: dict[tuple[str, ...], dict[int, Ratio]] = {}
+    for each in ratios:
+        groups.setdefault(tuple(cell(name, each.settings[name]) for name in names), {})[each.layer] = each
+    layers = range(1 + max(each.layer for each in ratios))
+    lines: list[tuple[str, ...]] = []
+    for group, here in groups.items():
+        blank = ("",) * len(group)
+        for number_of, (what, text) in enumerate(_LINES.items()):
+            texts = [text(here[layer]) if layer in here else "" for layer in layers]
+            if any(texts):
+                lines.append((*(blank if number_of else group), what, *texts))
+    return pd.DataFrame(lines, columns=[*map(heading, names), "", *(f"layer {layer + 1}" for layer in layers)])
+
+
+def _paper(each: Ratio) -> str:
+    printed = published_results.weight_ratio(each.settings, each.layer)
+    return "" if printed is None else f"{printed:g}"
+
+
+_LINES: dict[str, Callable[[Ratio], str]] = {
+    "ratio": lambda each: with_error(each.value, each.std),
+    "paper": _paper,
+    "point": lambda each: f"{each.settings['noise.point']} {each.name}",
+    "levels": lambda each: f"{number(each.free.level)} / {number(each.clamped.level)}",
+    "runs": lambda each: " / ".join(f"{side.used} of {side.planned}" for side in (each.free, each.clamped)),
+}

@@ -1,0 +1,45 @@
+"""What the noise of a series does. Exhibits choose by it, not by name, so that they show a kind that was added."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from analysis.runs.series import Settings
+from walking_noise.noise import NoiseKind, noise_kinds
+
+
+def kind_of(settings: Settings) -> NoiseKind:
+    """The kind of noise of a series or a run."""
+    return noise_kinds()[settings["noise.kind"]]
+
+
+def has_one_level(settings: Settings) -> bool:
+    """Whether a single setting gives the noise its level, as it does for additive and multiplicative noise."""
+    return _level_setting(settings) is not None
+
+
+def only_adds(settings: Settings) -> bool:
+    """Whether the noise has one level, and no multiplicative term."""
+    return has_one_level(settings) and not kind_of(settings).multiplies
+
+
+def multiplies(settings: Settings) -> bool:
+    """Whether the noise has one level, and a multiplicative term."""
+    return has_one_level(settings) and kind_of(settings).multiplies
+
+
+def is_mixed(settings: Settings) -> bool:
+    """Whether the noise both multiplies and adds, by two settings."""
+    return not has_one_level(settings) and kind_of(settings).multiplies and kind_of(settings).adds
+
+
+def added(run: Mapping[str, Any]) -> float:
+    """Standard deviation of the additive term of a run whose noise has one level."""
+    name = _level_setting(run)
+    assert name is not None
+    return kind_of(run).levels(**{name: run["level"]}).add
+
+
+def _level_setting(settings: Settings) -> str | None:
+    return next((names[0] for names in kind_of(settings).settings if len(names) == 1), None)

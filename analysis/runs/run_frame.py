@@ -1,0 +1,183 @@
+"""Documents become one tidy data frame, a row per run."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from analysis.runs.documents import Document
+from walking_noise import ConfigError, RunConfig
+from walking_noise.config.keys import digest
+
+CURVE_LEVELS = ("noise.std", "noise.amplitude")
+"""The settings that can be the level of a robustness curve."""
+
+SEED_SETTINGS = ("seed", "noise.seed")
+
+KEPT_SETTINGS = ("evaluation.", "training.keep_network")
+"""How the settings begin that change no result, only what is kept of it."""
+
+KEPT_COLUMNS = ("validation_curve", "network", "binarization")
+"""The columns that only some of the runs that do the same may have."""
+
+STATES = {
+    "COMPLETED": "completed", "FAILED": "failed", "KILLED": "failed", "INTERRUPTED": "failed", "RUNNING": "running",
+    "PENDING": "pending", "RESCHEDULED": "pending", "STAGED": "staged", "QUEUED": "staged",
+}  # fmt: skip
+"""Maps SEML's status of a run to the state under which it is counted. Any other status counts as ``other``."""
+
+STATE_NAMES = ("completed", "failed", "running", "pending", "staged", "other")
+
+PROVENANCE = ("version", "commit", "data_checksum", "torch", "cuda", "device")
+
+_ADDED_BY_SEML = ("overwrite", "db_collection")
+_LONGEST_CAUSE = 160
+
+
+def to_frame(documents: Iterable[Document]) -> pd.DataFrame:
+    """One row per document, in their order.
+
+    Columns
+    -------
+    collection, id, batch_id, status, started, stopped
+        As in the document; ``id`` is unique within a collection.
+    the dotted names of the settings
+        As :class:`walking_noise.RunConfig` has them, defaults included. A setting given per point is a tuple.
+    level
+        Level on the robustness curve: ``noise.std``, or ``noise.amplitude`` of mixed noise; NaN without a single level.
+    repetition
+        The run's seeds, as text; equal for the runs of one repetition of a series.
+    points
+        The names of the model's noise points, a tuple; the number of a point is its place in it.
+    noisy
+        Whether any level is above 0.
+    run_key
+        Equal for runs that do the same, even if they keep different parts of it (:data:`KEPT_SETTINGS`). None if the
+        settings are refused; all settings, ``points`` and ``noisy`` are then None, too.
+    refused
+        Why the settings are refused, or None.
+    state, cause
+        One of :data:`STATE_NAMES`, and why the run has no result. The cause is None if the run has one or may get one.
+    accuracy, floor, outcome, diverged_epoch, overflow_epoch, nonfinite, epochs_done, seconds, pack_size
+        As in the result, accuracies in [0, 1]; NaN or None without a result.
+    validation_curve
+        Accuracies in [0, 1] after each epoch, or None.
+    signal
+        Standard deviation of the signal at each noise point at inference, None where it was not finite, as a tuple; or
+        None.
+    mean_abs_weight
+        Mean absolute weight of each conv and linear layer after training by the layer's name; or None.
+    network
+        The file of the trained network in the folder of networks, or None if it was not kept.
+    binarization
+        What ``walking-noise binarize`` measured on the network, or None.
+    version, commit, data_checksum, torch, cuda, device
+        The code, the data and the device that made the result.
+    """
+    columns: dict[str, list[Any]] = {}
+    for document in documents:
+        for name, value in _row(document).items():
+            columns.setdefault(name, []).append(sys.intern(value) if type(value) is str else value)
+    numeric = {"level", "accuracy", "floor", "nonfinite", "seconds"}
+    return pd.DataFrame({
+        name: pd.Series(values, dtype=float if name in numeric else object) for name, values in columns.items()
+    })  # fmt: skip
+
+
+def is_kept(setting: str) -> bool:
+    """Whether a setting, by its dotted name, says only what is kept of a run."""
+    return setting.startswith(KEPT_SETTINGS)
+
+
+def rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a table, each a dictionary by the names of the columns."""
+    names = [str(name) for name in table.columns]
+    return [dict(zip(names, row, strict=True)) for row in table.to_numpy(object)]
+
+
+def distinct_runs(runs: pd.DataFrame) -> pd.DataFrame:
+    """Of runs that do the same one: a completed one if possible, best the one of which most is kept."""
+    if runs["run_key"].is_unique:
+        return runs
+    state, kept = runs["state"].map(STATE_NAMES.index), runs[list(KEPT_COLUMNS)].notna().sum(axis=1)
+    best_first = runs.assign(state_order=state, kept=-kept).sort_values(["state_order", "kept"], kind="stable")
+    return best_first.drop_duplicates("run_key")[runs.columns].sort_index()
+
+
+def _row(document: Document) -> dict[str, Any]:
+    result = document.get("result") or {}
+    status = document.get("status", "unknown")
+    row = {
+        "collection": document["collection"],
+        "id": document["_id"],
+        "batch_id": document.get("batch_id"),
+        "status": status,
+        "started": document.get("start_time"),
+        "stopped": document.get("stop_time"),
+        **_settings(document.get("config") or {}),
+        "accuracy": _number(result.get("accuracy")),
+        "floor": _number(result.get("floor")),
+        "outcome": result.get("outcome"),
+        "diverged_epoch": result.get("diverged_epoch"),
+        "overflow_epoch": result.get("overflow_epoch"),
+        "nonfinite": _number(result.get("nonfinite")),
+        "epochs_done": result.get("epochs"),
+        "seconds": _number(result.get("seconds")),
+        "pack_size": result.get("pack_size"),
+        "validation_curve": result.get("validation_curve"),
+        "signal": _signal(result),
+        "mean_abs_weight": result.get("mean_abs_weight"),
+        "network": result.get("network"),
+        "binarization": document.get("binarization"),
+        **{name: (result.get("provenance") or {}).get(name) for name in PROVENANCE},
+    }
+    return row | _account(row, document.get("fail_trace"))
+
+
+def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a run and what follows from them, or why the settings are refused."""
+    given = {name: value for name, value in config.items() if name not in _ADDED_BY_SEML}
+    try:
+        run = RunConfig.from_dict(given)
+    except ConfigError as error:
+        unknown = dict.fromkeys([*RunConfig().to_flat(), "repetition", "points", "noisy", "run_key"])
+        return unknown | {"level": math.nan, "refused": str(error)}
+    flat = {name: tuple(value) if isinstance(value, list) else value for name, value in run.to_flat().items()}
+    level = flat["noise.std"] if flat["noise.amplitude"] is None else flat["noise.amplitude"]
+    has_level = run.noise.kind != "none" and run.noise.std_mul is None and not isinstance(level, tuple)
+    repetition = str(run.seed) if run.noise_seed == run.seed else f"{run.seed}/{run.noise_seed}"
+    return flat | {
+        "level": level if has_level else math.nan,
+        "repetition": repetition,
+        "points": tuple(point.name for point in run.points),
+        "noisy": run.noisy,
+        "run_key": digest({name: value for name, value in run.canonical().items() if not is_kept(name)}),
+        "refused": None,
+    }
+
+
+def _account(row: Mapping[str, Any], trace: list[str] | None) -> dict[str, Any]:
+    """The state of a run, and why it has no result."""
+    status, refused = row["status"], row["refused"]
+    state, cause = STATES.get(status, "other"), None
+    if state == "failed":
+        lines = [line.strip() for entry in trace or [] for line in str(entry).splitlines() if line.strip()]
+        cause = lines[-1][:_LONGEST_CAUSE] if lines else "no trace: ended from outside (by hand, time or memory limit)"
+    elif refused is not None:
+        cause = f"settings refused: {refused}"[:_LONGEST_CAUSE]
+    elif state == "completed" and math.isnan(row["accuracy"]):
+        state, cause = "failed", "completed without an accuracy"
+    return {"state": state, "cause": cause}
+
+
+def _signal(result: Mapping[str, Any]) -> tuple[float | None, ...] | None:
+    measured = ((result.get("audit") or {}).get("inference") or {}).get("signal")
+    return None if measured is None else tuple(measured)
+
+
+def _number(value: Any) -> float:
+    return math.nan if value is None else float(value)

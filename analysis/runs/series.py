@@ -1,0 +1,137 @@
+"""Group runs into series. The runs of a series differ only in level and seed, and give one robustness curve."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+
+from analysis.runs.run_frame import CURVE_LEVELS, SEED_SETTINGS, STATE_NAMES, distinct_runs, is_kept, rows
+from walking_noise import RunConfig
+
+Settings = Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """The runs of one robustness curve.
+
+    Attributes
+    ----------
+    settings
+        The settings that its runs share, by dotted name. Seeds and what says only what is kept
+        (:data:`analysis.runs.run_frame.KEPT_SETTINGS`) are left out; the setting that is the level is None.
+    runs
+        A row per distinct run, as in :func:`analysis.runs.run_frame.to_frame`. Of runs that do the same, one is here.
+    repeated
+        The number of further documents that do the same as one of these runs.
+    """
+
+    settings: Settings
+    runs: pd.DataFrame
+    repeated: int
+
+    @cached_property
+    def used(self) -> pd.DataFrame:
+        """The runs behind every mean and fit: the completed ones, apart from those with float32 overflow.
+
+        Diverged runs are among them.
+        """
+        return self.runs[(self.runs["state"] == "completed") & (self.runs["outcome"] != "overflow")]
+
+    @property
+    def has_curve(self) -> bool:
+        """Whether every run has a level. Runs without noise and with noise mapped to the points have none."""
+        return bool(self.runs["level"].notna().all())
+
+    @property
+    def floor(self) -> float:
+        """Accuracy of a constant answer on the validation set; NaN before any run is completed."""
+        return float(self.used["floor"].median())
+
+    @property
+    def point_name(self) -> str:
+        """The noise point as the figures name it: ``3 relu1``, ``global`` or ``mapped``."""
+        point = self.settings["noise.point"]
+        return f"{point} {self.points[point]}" if isinstance(point, int) else str(point)
+
+    @property
+    def points(self) -> tuple[str, ...]:
+        """The names of the model's noise points."""
+        names: tuple[str, ...] = self.runs["points"].iloc[0]
+        return names
+
+    @cached_property
+    def curve(self) -> pd.DataFrame:
+        """The robustness curve: a row per level, the lowest first.
+
+        The columns are level, n, mean, std, planned, overflow and diverged. Mean and std are taken over the ``n``
+        repetitions used; std is that of a sample (n - 1), and NaN for n = 1.
+        """
+        used = self.used.groupby("level")["accuracy"].agg(n="size", mean="mean", std="std")
+        completed = self.runs[self.runs["state"] == "completed"]
+        for outcome in ("overflow", "diverged"):
+            used = used.join(
+                (completed["outcome"] == outcome).groupby(completed["level"]).sum().rename(outcome), how="outer"
+            )
+        planned = self.runs.groupby("level").size().rename("planned")
+        curve = planned.to_frame().join(used, how="left")
+        whole = ["n", "planned", "overflow", "diverged"]
+        curve[whole] = curve[whole].fillna(0).astype(int)
+        return curve.reset_index()[["level", "n", "mean", "std", "planned", "overflow", "diverged"]]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many runs were planned, used, diverged, overflowed, are in each state without a result, and are repeated.
+
+        ``planned`` is the sum of ``used``, ``overflow`` and the states; the diverged runs are among the used ones.
+        """
+        states = self.runs["state"].value_counts()
+        completed = self.runs[self.runs["state"] == "completed"]["outcome"].value_counts()
+        return {
+            "planned": len(self.runs),
+            "used": len(self.used),
+            "diverged": int(completed.get("diverged", 0)),
+            "overflow": int(completed.get("overflow", 0)),
+            **{state: int(states.get(state, 0)) for state in STATE_NAMES if state != "completed"},
+            "repeated": self.repeated,
+        }
+
+
+def group_series(runs: pd.DataFrame) -> list[Series]:
+    """The series among ``runs``, sorted by their settings. Runs with refused settings are in none.
+
+    A run at level 0 belongs to the series whose settings it has, although it does the same as runs of other series.
+    """
+    known = runs[runs["run_key"].notna()]
+    shared = [name for name in RunConfig().to_flat() if name not in SEED_SETTINGS and not is_kept(name)]
+    settings = [_without_level(row) for row in rows(known[shared])]
+    keys = pd.Series([json.dumps(list(each.values())) for each in settings], index=known.index, dtype=object)
+    by_key = dict(zip(keys, settings, strict=True))
+    found = [_series(by_key[str(key)], group) for key, group in known.groupby(keys, sort=False)]
+    return sorted(found, key=lambda series: [_rank(value) for value in series.settings.values()])
+
+
+def _without_level(settings: Settings) -> dict[str, Any]:
+    return {
+        name: value if isinstance(value, tuple) or name not in CURVE_LEVELS else None
+        for name, value in settings.items()
+    }
+
+
+def _series(settings: Settings, runs: pd.DataFrame) -> Series:
+    distinct = distinct_runs(runs)
+    return Series(settings, distinct.reset_index(drop=True), len(runs) - len(distinct))
+
+
+def _rank(value: Any) -> tuple[int, Any]:
+    """A key that sorts settings of any type: null, then names, numbers and lists."""
+    if value is None:
+        return 0, 0
+    if isinstance(value, str):
+        return 1, value
+    return (3, value) if isinstance(value, tuple) else (2, value)

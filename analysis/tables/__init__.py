@@ -1,0 +1,3 @@
+"""Tables as CSV and LaTeX."""
+
+from __future__ import annotations

@@ -1,0 +1,211 @@
+"""Measuring how fast this device trains and evaluates a kind of pack.
+
+The inputs are random and of the right shape; of the data sets only the shapes count, so that none has to be there, and
+augmentation is not measured. A pack is as most of the studies make them: runs of one seed with noise at one point, as
+many as there are levels, then at the next; here both terms of noise. On a CPU one process for each core does the same
+at the same time, as workers do.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from experiments.benchmark.process_group_timing import TimedProcesses, wait_for_all
+from experiments.benchmark.time_window import settle
+from experiments.plan.throughput import Device, Kind, Rate
+from walking_noise import RunConfig, Stopped
+from walking_noise.checkpoints.provenance import device_name
+from walking_noise.data import DataSet
+from walking_noise.data.transform import gather
+from walking_noise.evaluation.evaluator import evaluate
+from walking_noise.evaluation.shared_prefix import BLOCK
+from walking_noise.pack.pack import Pack
+from walking_noise.reproducibility import deterministic
+from walking_noise.runtime.sizing import capacity
+from walking_noise.training.trainer import train_pack
+
+STUDIED = (
+    ("mnist", "mlp"),
+    ("mnist", "lenet5"),
+    ("cifar10", "mlp"),
+    ("cifar10", "lenet5"),
+    ("gsc", "mlp"),
+    ("gsc", "cnn_s"),
+)
+"""Models and data sets whose packs differ; Fashion-MNIST is as MNIST, SVHN as CIFAR-10."""
+BATCH_SIZES = {"gsc": 512}
+"""Of training, where it is not the default."""
+LEVELS = 41
+"""Of a walking study, at each point."""
+ROUNDS = 3
+STEPS = 16
+"""Training steps of an epoch here."""
+SECONDS = 0.5
+"""The least that a round takes."""
+
+
+def studied(models: Iterable[str] | None = None) -> list[RunConfig]:
+    """A run of each kind of pack that the studies have, or those of some models."""
+    chosen = None if models is None else set(models)
+    return [
+        RunConfig.from_dict(
+            {
+                "data.name": data,
+                "model.name": model,
+                "model.batch_norm": batch_norm,
+                "noise.kind": "mixed",
+                "noise.std_mul": 0.5,
+                "noise.std_add": 0.5,
+                "noise.point": 0,
+                "training.epochs": 10**6,
+                "training.batch_size": BATCH_SIZES.get(data, 128),
+            }
+        )
+        for data, model in STUDIED
+        if chosen is None or model in chosen
+        for batch_norm in (False, True)
+    ]
+
+
+def device_in_words(device: torch.device) -> str:
+    """As it is called by its maker; of a CPU also how many cores work here."""
+    cores = f"{capacity.worker_processes(device)} cores of " if device.type == "cpu" else ""
+    return cores + device_name(device)
+
+
+def measure(configs: Iterable[RunConfig], device: torch.device) -> Iterator[Rate]:
+    """The speed of each kind of pack, in turn."""
+    with TimedProcesses(capacity.worker_processes(device)) as crew:
+        for config in configs:
+            yield _combined(config, device, crew.run(_rounds, config, device))
+
+
+def measured_device(device: torch.device, rates: Iterable[Rate]) -> Device:
+    """What was measured of the device that is here."""
+    return Device(device_in_words(device), capacity.worker_processes(device), tuple(rates))
+
+
+def _rounds(place: int, config: RunConfig, device: torch.device) -> list[tuple[float, float]]:
+    """Seconds of a step and of an evaluated sample, per run, in each round; the first round warms up."""
+    wait_for_all()
+    size, points = capacity.training_pack_size(config, device), len(config.points)
+    configs = [
+        replace(config, noise=replace(config.noise, point=(points // 2 + run // LEVELS) % points))
+        for run in range(size)
+    ]
+    data = _random_data(config).to(device)
+    with deterministic():
+        rounds = [(_step(configs, data, device), _sample(configs, data, device)) for _ in range(ROUNDS + 1)]
+    return [(step / size, sample / size) for step, sample in rounds[1:]]
+
+
+def _step(configs: list[RunConfig], data: DataSet, device: torch.device) -> float:
+    """Seconds of a training step: of those between the first and the last of an epoch.
+
+    Not of the first epoch on a GPU, in which the step is recorded.
+    """
+    clock, passed = _Clock(device), 0 if device.type == "cpu" else STEPS
+
+    def after_batch() -> None:
+        clock.steps += 1
+        if clock.steps <= passed:
+            return
+        if clock.steps % STEPS == 1:
+            clock.start()
+        elif clock.steps % STEPS == 0 and clock.stop() > SECONDS:
+            raise Stopped("measured")
+
+    try:
+        train_pack(configs, data, device, after_batch=after_batch)
+    except Stopped:
+        epochs = (clock.steps - passed) // STEPS
+        return clock.seconds / (epochs * (STEPS - 1))
+    raise AssertionError("a million epochs have passed")
+
+
+def _sample(configs: list[RunConfig], data: DataSet, device: torch.device) -> float:
+    """Seconds of one evaluated sample."""
+    pack = Pack([config.initial_network() for config in configs]).to(device)
+    clock, passes, size = _Clock(device), 0, capacity.evaluation_group_size(configs[0], device)
+    clock.start()
+    while not passes or clock.stop() < SECONDS / 2:
+        clock.start()
+        evaluate(pack, range(len(configs)), configs, data, epoch=1, group_size=size)
+        passes += 1
+    return clock.seconds / passes / len(data.validation_labels)
+
+
+class _Clock:
+    """Sums the seconds between starts and stops, once the device has done what it was given."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device, self.seconds, self.steps = device, 0.0, 0
+        self._started = 0.0
+
+    def start(self) -> None:
+        settle(self.device)
+        self._started = time.perf_counter()
+
+    def stop(self) -> float:
+        settle(self.device)
+        self.seconds += time.perf_counter() - self._started
+        self._started = time.perf_counter()
+        return self.seconds
+
+
+def _combined(config: RunConfig, device: torch.device, processes: list[list[tuple[float, float]]]) -> Rate:
+    steps, samples = ([value[part] for rounds in processes for value in rounds] for part in (0, 1))
+    middle = statistics.median(steps)
+    return Rate(
+        kind=Kind.of(config),
+        pack_size=capacity.training_pack_size(config, device),
+        step_seconds=middle,
+        sample_seconds=statistics.median(samples),
+        spread=(max(steps) - min(steps)) / middle,
+    )
+
+
+class _AsStored:
+    """Samples that are the network's input as they are."""
+
+    augments = False
+
+    def draw(self, samples: int, generator: torch.Generator) -> Tensor:
+        raise NotImplementedError
+
+    def prepare(self, stored: Tensor) -> Tensor:
+        return stored
+
+    def training_inputs(self, prepared: Tensor, samples: Tensor, drawn: Tensor | None) -> Tensor:
+        return gather(prepared, samples)
+
+    def validation_inputs(self, stored: Tensor) -> Tensor:
+        return stored
+
+
+def _random_data(config: RunConfig) -> DataSet:
+    generator = torch.Generator().manual_seed(0)
+
+    def samples(number: int) -> Tensor:
+        return torch.rand(number, *config.data.shape, generator=generator)
+
+    def labels(number: int) -> Tensor:
+        return torch.randint(config.data.classes, (number,), generator=generator)
+
+    training, validation = STEPS * config.training.batch_size, 2 * BLOCK
+    return DataSet(
+        name="random",
+        classes=config.data.classes,
+        transform=_AsStored(),
+        train_samples=samples(training),
+        train_labels=labels(training),
+        validation_samples=samples(validation),
+        validation_labels=labels(validation),
+        checksum="",
+    )

@@ -1,0 +1,3 @@
+"""Benchmark of packs against other ways to train many small networks."""
+
+from __future__ import annotations

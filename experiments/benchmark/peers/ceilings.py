@@ -1,0 +1,137 @@
+"""What nothing can avoid: the bytes that a training step of a run moves, and the operations it does.
+
+Of the network, only convolutions and linear layers ("products") pass over whole activations; all that stands between
+two of them (BatchNorm, noise, ReLU, pooling: a "chain") is taken as one fused pass, noise is drawn in registers, and
+what lies in the caches is not counted on, since a pack exceeds them. With activations in float32, per step:
+
+forward
+    a product reads its input P and its weights W and writes its output O. BatchNorm needs the statistics of all of O
+    first, and pooling a window of it: such a chain reads O and writes the next product's input. A chain without them
+    is part of the product before it.
+backward
+    a product reads the gradient of O, its input P and W, and writes the gradients of P (but for the first product) and
+    of W. BatchNorm needs two sums over all of O first, so its chain reads O and the gradient it is given twice, a
+    pooling without BatchNorm once; it writes the gradient of O.
+Adam
+    reads parameter, gradient and both moments, and writes all but the gradient.
+
+A product of ``m`` multiply-adds per sample does ``2·m·batch`` operations forward and twice that backward, the first one
+only for its weights. What members share, the mini-batch, is divided among them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from experiments.benchmark.time_window import settle
+from walking_noise import RunConfig
+from walking_noise.models import build
+
+FLOAT = 4
+STORED = 1
+"""Bytes of a number, and of a stored pixel."""
+COPIED = {"cpu": 2**28, "cuda": 2**30}
+"""Bytes that are copied to measure how fast that goes."""
+
+
+@dataclass(frozen=True)
+class Product:
+    """A convolution or linear layer with the chain behind it; numbers of elements per sample.
+
+    Attributes
+    ----------
+    inputs, outputs
+        Of the layer itself.
+    chained
+        Of the chain behind it: the next product's input.
+    passes
+        Times that the chain's backward pass reads its input: 2 with BatchNorm, 1 with pooling alone; 0 if the chain is
+        part of the product.
+    multiply_adds
+        Of the layer.
+    """
+
+    inputs: int
+    outputs: int
+    chained: int
+    passes: int
+    multiply_adds: int
+
+
+def products(config: RunConfig) -> list[Product]:
+    """The convolutions and linear layers of a run's network, in their order."""
+    found: list[Product] = []
+    with torch.device("meta"):
+        network = build(config.model.name, config.data.shape, config.data.classes, config.model.batch_norm)
+        x = torch.empty(1, *config.data.shape)
+    for layer, taken, given in _layers(network.eval(), x):
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            multiply_adds = layer.weight.numel() * given.numel() // layer.weight.shape[0]
+            found.append(Product(taken.numel(), given.numel(), given.numel(), 0, multiply_adds))
+        elif found:
+            last = found[-1]
+            passes = 2 if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d) else int(isinstance(layer, nn.MaxPool2d))
+            found[-1] = Product(last.inputs, last.outputs, given.numel(), max(last.passes, passes), last.multiply_adds)
+    return found
+
+
+def bytes_per_run_step(config: RunConfig, members_per_batch: float = 1.0) -> float:
+    """Bytes that a training step of a run moves at least.
+
+    Parameters
+    ----------
+    members_per_batch
+        Runs of a pack that share a mini-batch, and so the reading of it.
+    """
+    layers, batch = products(config), config.training.batch_size
+    pixels = layers[0].inputs
+    activations = sum(3 * layer.inputs + 2 * layer.outputs for layer in layers) - 3 * pixels
+    for layer in layers:
+        if layer.passes:
+            forward = layer.outputs + layer.chained
+            activations += forward + layer.passes * (layer.chained + layer.outputs) + layer.outputs
+    shared = (STORED + 3 * FLOAT) * pixels / members_per_batch  # gathered, written, and read forward and backward
+    return batch * (FLOAT * activations + shared) + FLOAT * 10 * parameters(config)
+
+
+def operations_per_run_step(config: RunConfig) -> int:
+    """Floating-point operations of convolutions and linear layers in a training step of a run."""
+    first, *others = products(config)
+    per_sample = 4 * first.multiply_adds + 6 * sum(layer.multiply_adds for layer in others)
+    return config.training.batch_size * per_sample
+
+
+def parameters(config: RunConfig) -> int:
+    """Parameters of a run's network."""
+    with torch.device("meta"):
+        network = build(config.model.name, config.data.shape, config.data.classes, config.model.batch_norm)
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def copy_bandwidth(device: torch.device, rounds: int) -> list[float]:
+    """Bytes per second that copying reads and writes in the device's memory, in each round."""
+    source = torch.zeros(COPIED[device.type] // FLOAT, device=device)
+    target = torch.empty_like(source)
+    target.copy_(source)
+    measured = []
+    for _ in range(rounds):
+        settle(device)
+        started = time.perf_counter()
+        for _ in range(4):
+            target.copy_(source)
+        settle(device)
+        measured.append(4 * 2 * COPIED[device.type] / (time.perf_counter() - started))
+    return measured
+
+
+def _layers(network: nn.Sequential, x: Tensor) -> Iterator[tuple[nn.Module, Tensor, Tensor]]:
+    """Every layer with what it takes and what it gives."""
+    for layer in network:
+        y = layer(x)
+        yield layer, x, y
+        x = y

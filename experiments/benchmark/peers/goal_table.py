@@ -1,0 +1,139 @@
+"""The table of goals: figures with their spread, what was to be reached, and whether it was."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from experiments.benchmark.peers.ceilings import bytes_per_run_step, operations_per_run_step
+from experiments.benchmark.peers.comparison import Comparison
+from experiments.benchmark.peers.inference_study import Inference
+
+LEAST_FORWARD_SHARE = 0.8
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What a figure has to reach, or may not exceed."""
+
+    value: float
+    at_most: bool = False
+
+    def met(self, figure: float) -> bool:
+        """Whether a figure is on the right side, the bound included."""
+        return figure <= self.value if self.at_most else figure >= self.value
+
+
+@dataclass(frozen=True)
+class Row:
+    """A figure, in each round, and its goal if it has one.
+
+    Attributes
+    ----------
+    style
+        As in a format specification; ``"%"`` for shares.
+    unit
+        What stands behind a figure.
+    """
+
+    what: str
+    figures: tuple[float, ...]
+    goal: Goal | None = None
+    style: str = ",.2f"
+    unit: str = ""
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.figures)
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the median meets the goal; None without one."""
+        return None if self.goal is None else self.goal.met(self.median)
+
+    def __str__(self) -> str:
+        low, high = min(self.figures), max(self.figures)
+        spread = f"{low:{self.style}} .. {high:{self.style}}" if len(self.figures) > 1 else ""
+        line = f"  {self.what:50} {self.median:>10{self.style}}{self.unit:7} {spread:23}"
+        if self.goal is None:
+            return line.rstrip()
+        bound = f"{'<=' if self.goal.at_most else '>='} {self.goal.value:{_short(self.style)}}"
+        return f"{line} {bound:8} {'met' if self.met else 'missed'}"
+
+
+def _short(style: str) -> str:
+    return ".0%" if style.endswith("%") else "g"
+
+
+def heading() -> str:
+    """What stands in the columns."""
+    return f"  {'':50} {'median':>10}{'':7} {'least .. most':23} goal"
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows of one case."""
+
+    title: str
+    rows: tuple[Row, ...]
+
+    def __str__(self) -> str:
+        return "\n".join([self.title, *map(str, self.rows)])
+
+
+def comparison_table(comparison: Comparison, copied: Sequence[float] = ()) -> Table:
+    """The speed of every peer, packs against the others, and the share of unavoidable traffic where it is a goal.
+
+    Parameters
+    ----------
+    copied
+        Bytes per second that copying reads and writes on the device, in each round.
+    """
+    case = comparison.case
+    rows = [
+        Row(
+            str(peer),
+            tuple(case.runs_per_hour(rate, comparison.samples) for rate in comparison.rates(peer.name)),
+            style=",.1f",
+            unit=" runs/h",
+        )
+        for peer in comparison.peers
+    ]
+    rows += [
+        Row(f"(c) against ({peer})", tuple(comparison.ratios("c", peer)), Goal(goal), unit=" times")
+        for peer, goal in case.goals.items()
+    ]
+    if case.traffic_goal is not None:
+        rows.append(_traffic_row(comparison, copied, Goal(case.traffic_goal)))
+    data = f"{'random' if comparison.random else 'published'} images"
+    least = (
+        f"{_least_traffic(comparison) / 1e6:.1f} MB moved and {operations_per_run_step(case.config) / 1e6:,.0f} million"
+    )
+    return Table(f"{case.title}; {data}\n  a step of a run in (c): at least {least} operations", tuple(rows))
+
+
+def _least_traffic(comparison: Comparison) -> float:
+    """Bytes that a step of a run in a pack moves at least."""
+    case = comparison.case
+    (packed,) = (peer for peer in comparison.peers if peer.name == "c")
+    assert packed.pack_size is not None
+    members = case.pack(packed.pack_size, 0, packed.processes)
+    return bytes_per_run_step(case.config, len(members) / len({member.seed for member in members}))
+
+
+def _traffic_row(comparison: Comparison, copied: Sequence[float], goal: Goal) -> Row:
+    moved = _least_traffic(comparison)
+    shares = tuple(rate * moved / speed for rate, speed in zip(comparison.rates("c"), copied, strict=True))
+    what = f"{moved / 1e6:.1f} MB a run step at {statistics.median(copied) / 1e9:,.0f} GB/s, share of its time"
+    return Row(what, shares, goal, ".0%")
+
+
+def inference_table(measured: Inference) -> Table:
+    """Trainings, the share of forward passes, and how often clean activations were computed."""
+    rows = (
+        Row("networks trained", (measured.trainings,), Goal(1, at_most=True), "g"),
+        Row("evaluations' time in forward passes", measured.forward_share, Goal(LEAST_FORWARD_SHARE), ".0%"),
+        Row("clean part before a point, times computed", (measured.clean_passes,), Goal(1, at_most=True)),
+    )
+    return Table(measured.title, rows)

@@ -1,0 +1,92 @@
+"""The ways to train many runs that are compared, and the speed of each.
+
+a   a process per run, the usual way, one for each core of a CPU, one on a GPU
+a'  on a GPU, as many of these processes as it serves best
+b   one run in the project's trainer, all in memory; one for each core of a CPU, one on a GPU
+c   packs as the project forms them, one for each core of a CPU; on a GPU one of the best size
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+
+from experiments.benchmark.peers.cases import Case
+from experiments.benchmark.peers.usual_training import train_as_usual
+from experiments.benchmark.sample_data import samples, usual_loader
+from experiments.benchmark.time_window import Timing, Window
+from walking_noise import Stopped
+from walking_noise.reproducibility import deterministic
+from walking_noise.training.trainer import train_pack
+
+MOST_WORKERS = 4
+"""Processes that read data for one training on a GPU."""
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A way to train, and how many processes do it side by side.
+
+    Attributes
+    ----------
+    pack_size
+        The most runs that a process trains at once; None: the usual way, one run.
+    workers
+        Further processes of a DataLoader.
+    """
+
+    name: str
+    processes: int
+    pack_size: int | None = None
+    workers: int = 0
+
+    def __str__(self) -> str:
+        each = f"{self.processes} processes" if self.processes > 1 else "one process"
+        if self.pack_size is None:
+            readers = f", each with {self.workers} DataLoader workers" if self.workers else ""
+            return f"({self.name}) the usual way, {each}{readers}"
+        what = "one run, all in memory" if self.name == "b" else f"packs of up to {self.pack_size}"
+        return f"({self.name}) {what}, {each}"
+
+
+def usual(name: str, processes: int, device: torch.device, cores: int) -> Peer:
+    """Processes of the usual way. A core serves each of them; on a GPU the others read data for them.
+
+    On a CPU a DataLoader with workers would take the cores that other runs train on.
+    """
+    workers = 0 if device.type == "cpu" else min(MOST_WORKERS, max(0, cores // processes - 1))
+    return Peer(name, processes, workers=workers)
+
+
+def run_steps_per_second(place: int, peer: Peer, case: Case, device: torch.device, timing: Timing) -> float:
+    """Training steps per second of the process at ``place``, times the runs that take each of them."""
+    images, window = samples(case.data), Window(device, timing)
+    members = 1
+    try:
+        if peer.pack_size is None:
+            with _threads(device):
+                batch = case.config.training.batch_size
+                loader = usual_loader(case.data, images, batch, peer.workers, pinned=device.type == "cuda")
+                train_as_usual(case.config, loader, device, window.step)
+        else:
+            runs = [case.config] if peer.pack_size == 1 else case.pack(peer.pack_size, place, peer.processes)
+            members = len(runs)
+            with deterministic():
+                train_pack(runs, images, device, after_batch=window.step)
+    except Stopped:
+        return members * window.rate
+    raise AssertionError("a study's training ended within the time of a measurement")
+
+
+@contextmanager
+def _threads(device: torch.device) -> Iterator[None]:
+    """One thread on a CPU, of which every core has its own process; on a GPU what torch chooses."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1 if device.type == "cpu" else before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,55 @@
+"""One run the usual way: a plain network with noise modules, read by a DataLoader, trained by torch's Adam."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from experiments.benchmark.sample_data import Loader
+from walking_noise import RunConfig
+from walking_noise.models.noise_points import NoisePoint
+
+
+class Noise(nn.Module):
+    """Gaussian noise as a layer: ``x·(1 + mul·e1) + add·e2``."""
+
+    def __init__(self, mul: float, add: float) -> None:
+        super().__init__()
+        self.mul, self.add = mul, add
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.mul:
+            x = x * (1 + self.mul * torch.randn_like(x))
+        return x + self.add * torch.randn_like(x) if self.add else x
+
+
+def plain_network(config: RunConfig, noisy: bool = True) -> nn.Sequential:
+    """The run's network, initialised as the trainer does it, with a noise layer where it is noisy."""
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    for name, layer in config.initial_network().named_children():
+        if not isinstance(layer, NoisePoint):
+            layers[name] = layer
+        elif noisy and max(level := config.levels[layer.point.number]) > 0:
+            layers[name] = Noise(*level)
+    return nn.Sequential(layers)
+
+
+def train_as_usual(config: RunConfig, loader: Loader, device: torch.device, after_batch: Callable[[], None]) -> None:
+    """Train until ``after_batch`` raises, with the loss read off after every step."""
+    network = plain_network(config).to(device)
+    optimizer = torch.optim.Adam(network.parameters(), lr=config.training.learning_rate)
+    total = 0.0
+    network.train()
+    while True:
+        for images, labels in loader:
+            x, y = images.to(device, non_blocking=True), labels.to(device, non_blocking=True)
+            optimizer.zero_grad()
+            loss = F.cross_entropy(network(x), y)
+            loss.backward()
+            optimizer.step()
+            total += loss.item()
+            after_batch()

@@ -1,0 +1,3 @@
+"""Commands that follow studies and repair them."""
+
+from __future__ import annotations

@@ -1,0 +1,182 @@
+"""The embedded database: a MongoDB for one machine, in a folder, without a server to administrate.
+
+secantusdb runs as a process of its own on 127.0.0.1 with a password. Its data, log and process id and SEML's
+configuration lie in one folder, readable by their owner alone; ``XDG_CONFIG_HOME=FOLDER`` is all that ``seml``
+needs to find it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import secrets
+import socket
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pymongo import MongoClient
+from pymongo.errors import PyMongoError
+
+from experiments.database.server_process import ServerError, ServerFolder, ServerRuns
+
+FOLDER_VARIABLE = "WALKING_NOISE_DB"
+DEFAULT_FOLDER = ".walking_noise"
+HOST = "127.0.0.1"
+DATABASE = "walking_noise"
+USER = "walking_noise"
+START_SECONDS = 60.0
+
+
+def default_folder() -> Path:
+    """$WALKING_NOISE_DB if set, else ``.walking_noise`` in the current folder."""
+    return Path(os.environ.get(FOLDER_VARIABLE) or DEFAULT_FOLDER)
+
+
+@dataclass(frozen=True)
+class Account:
+    """How to reach the server, as SEML's configuration says it."""
+
+    port: int
+    password: str
+
+    def client(self, *, authenticate: bool = True) -> MongoClient[dict[str, Any]]:
+        login: dict[str, Any] = {"username": USER, "password": self.password, "authSource": DATABASE}
+        return MongoClient(HOST, self.port, serverSelectionTimeoutMS=500, **(login if authenticate else {}))
+
+
+class EmbeddedDatabase:
+    """The embedded database in ``folder``; nothing is made before :meth:`start`."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = (folder or default_folder()).expanduser().absolute()
+        self.configuration = self.folder / "seml" / "mongodb.config"
+        self.server = ServerFolder(self.folder)
+        self._data = self.folder / "data"
+
+    def start(self) -> bool:
+        """Start the server and wait until it answers; False if it ran already.
+
+        Raises
+        ------
+        ServerError
+            secantusdb is not installed, or the server does not start; the text says what to do.
+        """
+        if importlib.util.find_spec("secantus") is None:
+            raise ServerError("the embedded database is not installed: pip install 'walking_noise[embedded]'")
+        self._make_folders()
+        try:
+            with self.server.locked() as lock:
+                account = self.account
+                if account is None or not self._data.exists():
+                    account = self._create_account(lock)
+                account = Account(_free_port(account.port), account.password)
+                self._write_configuration(account)
+                process = self.server.start(self._command(account.port, "--auth"), lock)
+        except ServerRuns:
+            self._wait(lambda: self.answers, lambda: not self.server.running)
+            return False
+        self._wait(lambda: _accepts(account), lambda: process.poll() is not None)
+        return True
+
+    def stop(self) -> bool:
+        """Stop the server and wait for its end; False if it did not run."""
+        return self.server.stop()
+
+    @property
+    def account(self) -> Account | None:
+        """What SEML's configuration in the folder says; None before the first start.
+
+        Raises
+        ------
+        ServerError
+            It is the configuration of another database.
+        """
+        if not self.configuration.exists():
+            return None
+        content = yaml.safe_load(self.configuration.read_text())
+        if (content["username"], content["host"]) != (USER, HOST):
+            raise ServerError(f"{self.configuration} is the configuration of another database; choose another folder")
+        return Account(int(content["port"]), str(content["password"]))
+
+    @property
+    def answers(self) -> bool:
+        """Whether the server accepts SEML's configuration."""
+        account = self.account
+        return account is not None and _accepts(account)
+
+    def _make_folders(self) -> None:
+        if not self.folder.exists():
+            self.folder.mkdir(mode=0o700, parents=True)
+            (self.folder / ".gitignore").write_text("*\n")
+        self.configuration.parent.mkdir(mode=0o700, exist_ok=True)
+
+    def _command(self, port: int, *options: str) -> list[str]:
+        place = ["--host", HOST, "--port", str(port), "--storage-path", str(self._data), "--cache-size", "256M"]
+        return [sys.executable, "-m", "secantus", *place, "--standalone", "--sync-on-commit", *options]
+
+    def _create_account(self, lock: int) -> Account:
+        # secantusdb lets nobody in to create the first user once it asks for passwords, so this happens without.
+        self._data.mkdir(mode=0o700, exist_ok=True)
+        account = Account(_free_port(), secrets.token_urlsafe(24))
+        process = self.server.start(self._command(account.port), lock)
+        try:
+            self._wait(lambda: _accepts(account, authenticate=False), lambda: process.poll() is not None)
+            with account.client(authenticate=False) as client:
+                known = client[DATABASE].command("usersInfo", USER)["users"]
+                command = "updateUser" if known else "createUser"
+                roles = [{"role": "readWrite", "db": DATABASE}]
+                client[DATABASE].command(command, USER, pwd=account.password, roles=roles)
+        finally:
+            process.terminate()
+            process.wait()
+        return account
+
+    def _write_configuration(self, account: Account) -> None:
+        content = {
+            "username": USER,
+            "password": account.password,
+            "host": HOST,
+            "port": account.port,
+            "database": DATABASE,
+        }
+        partial = self.configuration.with_suffix(".partial")
+        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            yaml.safe_dump(content, file)
+        partial.replace(self.configuration)
+
+    def _wait(self, answers: Callable[[], bool], ended: Callable[[], bool]) -> None:
+        end = time.monotonic() + START_SECONDS
+        while not answers():
+            if ended():
+                words = self.server.last_words()
+                raise ServerError(f"the embedded database did not start: {words} (see {self.server.log})")
+            if time.monotonic() > end:
+                raise ServerError(f"the embedded database does not answer; see {self.server.log}")
+            time.sleep(0.05)
+
+
+def _accepts(account: Account, *, authenticate: bool = True) -> bool:
+    try:
+        with account.client(authenticate=authenticate) as client:
+            client[DATABASE].list_collection_names()
+        return True
+    except PyMongoError:
+        return False
+
+
+def _free_port(wanted: int = 0) -> int:
+    """``wanted`` if nobody listens there, else any free port."""
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise ServerError(f"no free port on {HOST}")

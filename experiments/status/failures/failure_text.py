@@ -1,0 +1,124 @@
+"""Failures as a person reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from pymongo.database import Database
+
+from experiments.database.connection import Document
+from experiments.database.run_collections import ATTEMPTS
+from experiments.database.run_status import FAILED
+from experiments.errors import UserError
+from experiments.status.failures.failure_groups import Group
+from experiments.status.failures.reset_commands import reset_by_status, reset_commands
+from experiments.status.failures.suspect_nodes import Suspect
+from experiments.terminal.text_table import runs_in_words
+
+NODES = 5
+"""So many nodes are named for a cause."""
+
+ENDED_FROM_OUTSIDE = {
+    "KILLED": "ended from outside (time or memory limit, scancel, a dead node)",
+    "INTERRUPTED": "cancelled with `seml cancel`",
+}
+"""Statuses of runs without a trace, and what they mean."""
+
+
+def describe(groups: Sequence[Group], statuses: Mapping[str, Mapping[str, int]], named: Sequence[Suspect]) -> list[str]:
+    """The lines that ``walking-noise failures`` prints.
+
+    ``statuses`` has the numbers of runs that ended from outside, by status and collection.
+    """
+    lines = [_summary(groups)]
+    failed = {
+        name: sorted(run for group in groups for run in group.failed.get(name, ()))
+        for name in {name for group in groups for name in group.failed}
+    }
+    for number, group in enumerate(groups, start=1):
+        lines += ["", f"{number}. {_counts(group)}: {group.cause}", *_details(group, failed)]
+    for status, by_collection in statuses.items():
+        for name, count in by_collection.items():
+            lines += [
+                "",
+                f"{runs_in_words(count)} of {name} {status}: {ENDED_FROM_OUTSIDE[status]}",
+                f"   reset: {reset_by_status(name, status)}",
+            ]
+    if failed or any(statuses.values()):
+        names = sorted({*failed, *(name for found in statuses.values() for name in found)})
+        lines += ["", f"then start what was reset: {'; '.join(f'walking-noise start {name}' for name in names)}"]
+    if named:
+        lines += ["", *map(_suspicion, named)]
+    return lines
+
+
+def attempts_of(database: Database[Document], collection: str, run: int) -> Iterator[str]:
+    """All that is known of the attempts at a run that ended without a result, the oldest first, with their traces.
+
+    Raises
+    ------
+    UserError
+        Neither the collection nor the history has such a run.
+    """
+    attempts = list(database[ATTEMPTS].find({"collection": collection, "run": run}).sort("ended", 1))
+    if not attempts:
+        if database[collection].find_one({"_id": run}, {"_id": 1}) is None:
+            raise UserError(f"{collection} has no run {run}")
+        yield f"{collection}: no attempt at run {run} is known to have ended without a result"
+    for attempt in attempts:
+        task = f", Slurm task {attempt['slurm']}" if "slurm" in attempt else ""
+        yield (
+            f"{_time(attempt['started'])} .. {_time(attempt['ended'])} UTC on {attempt['host'] or 'an unknown node'}"
+            f"{task}: {attempt['end']}: {attempt['reason']}"
+        )
+        yield from (f"    {line.rstrip()}" for text in attempt.get("trace", ()) for line in text.splitlines())
+
+
+def _summary(groups: Sequence[Group]) -> str:
+    runs, attempts = sum(group.failed_count for group in groups), sum(group.attempts for group in groups)
+    if not groups:
+        return "no run has failed"
+    return (
+        f"{runs_in_words(runs)} FAILED now; {_attempts(attempts)} ended without a result; "
+        f"{len(groups)} cause{'s' * (len(groups) != 1)}"
+    )
+
+
+def _counts(group: Group) -> str:
+    attempts = f"{_attempts(group.attempts)} at {runs_in_words(len(group.touched))}"
+    return f"{runs_in_words(group.failed_count)} FAILED now, {attempts}" if group.failed else attempts
+
+
+def _attempts(count: int) -> str:
+    return f"{count:,} attempt{'s' * (count != 1)}"
+
+
+def _details(group: Group, failed: Mapping[str, Sequence[int]]) -> Iterator[str]:
+    if group.nodes:
+        most = group.nodes.most_common(NODES)
+        others = len(group.nodes) - len(most)
+        nodes = ", ".join(f"{node} {count:,}" for node, count in most)
+        yield f"   nodes: {nodes}{f' and {others} more' if others else ''}"
+    example = group.example
+    of_now = group.end == FAILED and example.run in group.failed.get(example.collection, ())
+    look = (
+        f"seml {example.collection} print-fail-trace -id {example.run}"
+        if of_now
+        else f"walking-noise failures {example.collection} --run {example.run}"
+    )
+    yield f"   example: run {example.run}{f' on {example.host}' if example.host else ''}: {look}"
+    for name, ids in group.failed.items():
+        for command in reset_commands(name, ids, sorted(set(failed[name]) - set(ids))):
+            yield f"   reset: {command}"
+
+
+def _suspicion(suspect: Suspect) -> str:
+    return (
+        f"node {suspect.node}: {suspect.failed} of {suspect.workers} workers ended in failure, elsewhere "
+        f"{suspect.failed_elsewhere} of {suspect.workers_elsewhere} (p = {suspect.chance:.0e}); "
+        f"exclude it: `exclude: {suspect.node}` in sbatch_options"
+    )
+
+
+def _time(time: object) -> str:
+    return f"{time:%Y-%m-%d %H:%M:%S}" if time is not None else "?"

@@ -1,0 +1,3 @@
+"""Output to a terminal and to files: text tables, progress lines, files that a user names."""
+
+from __future__ import annotations

@@ -1,0 +1,42 @@
+"""Files that a user names to be written."""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+from pathlib import Path
+
+from experiments.errors import UserError
+from walking_noise.atomic_file import atomic_write
+
+
+def write_whole(file: Path, text: str) -> None:
+    """Write a file, in a folder that is made if it is not there, by way of a temporary one beside it.
+
+    Raises
+    ------
+    UserError
+        It cannot be written there.
+    """
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(file) as part:
+            part.write(text.encode())
+    except OSError as error:
+        raise _not_writable(file, error) from None
+
+
+def check_writable(file: Path) -> None:
+    """Raise the :class:`UserError` of :func:`write_whole`, if it would, before there is anything to write."""
+    try:
+        if file.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        file.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=file.parent).close()
+    except OSError as error:
+        raise _not_writable(file, error) from None
+
+
+def _not_writable(file: Path, error: OSError) -> UserError:
+    return UserError(f"{file}: it cannot be written: {error.strerror}")

@@ -1,0 +1,127 @@
+"""Figure 4, from findings in real networks."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+
+from analysis.figures import binarization
+from analysis.figures.layout.style import Plot, style
+from analysis.midpoints.study import Study
+from analysis.runs.binarization_findings import COLUMNS, Pair, density, table
+from walking_noise import RunConfig, data
+from walking_noise.probes import probe
+from walking_noise.reproducibility import deterministic
+from walking_noise.training.trainer import train_pack
+
+SETTINGS = {
+    "model.batch_norm": True, "training.epochs": 3, "noise.kind": "multiplicative", "noise.std": 1e10, "noise.point": 7,
+}  # fmt: skip
+
+
+def look_inside(settings: dict[str, Any]) -> dict[str, Any]:
+    """What ``walking-noise binarize`` stores, of quickly trained networks."""
+    config = RunConfig.from_dict(settings)
+    digits, cpu = data.load("mnist5k"), torch.device("cpu")
+    configs = (config, config.without_noise())
+    with deterministic():
+        networks = train_pack(configs, digits, cpu)
+    noisy, noise_free = (
+        dataclasses.asdict(probe(one, network, digits, cpu, 100))
+        for one, network in zip(configs, networks, strict=True)
+    )
+    return {"samples": 100, "validation_samples": 1000, "noisy": noisy, "noise_free": noise_free}
+
+
+@pytest.fixture(scope="module")
+def found() -> dict[str, Any]:
+    return look_inside(SETTINGS)
+
+
+@pytest.fixture
+def study(fake_study, found: dict[str, Any]) -> Study:
+    """A run that was not looked into, one that was, twice, and one that was before it failed."""
+    study = fake_study()
+    study.complete(SETTINGS, 0.9)
+    study.complete({**SETTINGS, "seed": 1}, 0.9)["binarization"] = found
+    study.complete({**SETTINGS, "seed": 1}, 0.9)["binarization"] = found
+    study.add({**SETTINGS, "seed": 2}, "FAILED", binarization=found)
+    analysed: Study = study.analyse()
+    return analysed
+
+
+def drawn(study: Study, folder: Path) -> list[Plot]:
+    with style():
+        return binarization.draw(study, folder)
+
+
+def test_a_run_that_was_looked_into_is_drawn_once(study: Study, tmp_path: Path, found: dict[str, Any]):
+    (plot,) = drawn(study, tmp_path)
+    assert plot.name == "binarization-demo-2"
+    assert {path.suffix for path in tmp_path.iterdir()} == {".pdf", ".png", ".csv"}
+    assert plot.title.startswith("MNIST (5,000 digits), MLP, with BatchNorm, multiplicative noise")
+    for words in ("Run 2 of demo, seed 1", "first 100 of 1,000 validation samples", "noise on and off"):
+        assert words in plot.caption
+    numbers = pd.read_csv(tmp_path / f"{plot.name}.csv")
+    assert tuple(numbers.columns) == COLUMNS
+    at_the_point = numbers[(numbers["network"] == "noisy") & (numbers["place"] == "fc3")].set_index(
+        ["values", "quantity"]
+    )
+    expected = found["noisy"]["points"][7]["arriving"]
+    assert at_the_point.loc[("arriving", "accuracy quantised, noise on"), "number"] == expected["noise_on"]
+    assert at_the_point.loc[("arriving", "threshold"), "number"] == pytest.approx(
+        expected["clusters"]["threshold"], 1e-5
+    )
+    assert "leaving" in at_the_point.index
+    assert "weights" in at_the_point.index
+
+
+def test_the_same_findings_give_the_same_files(study: Study, tmp_path: Path):
+    contents = []
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        drawn(study, tmp_path / name)
+        contents.append({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()})
+    assert contents[0] == contents[1]
+
+
+def test_nothing_is_drawn_without_findings(fake_study, tmp_path: Path):
+    study = fake_study()
+    study.complete(SETTINGS, 0.9)
+    assert drawn(study.analyse(), tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"noise.kind": "additive", "noise.std": 1e10, "noise.point": 10, "model.batch_norm": True},
+        {"noise.kind": "multiplicative", "noise.std": 10.0},
+        {"noise.kind": "mixed", "noise.amplitude": 1.0, "noise.ratio": 0.5, "model.name": "lenet5"},
+    ],
+)
+def test_any_noise_and_model_can_be_drawn(fake_study, settings: dict[str, Any], tmp_path: Path):
+    """Also networks that answer one class, whose values are all but equal."""
+    settings = {**settings, "training.epochs": 1}
+    study = fake_study()
+    study.complete(settings, 0.1)["binarization"] = look_inside(settings)
+    (plot,) = drawn(study.analyse(), tmp_path)
+    assert (tmp_path / f"{plot.name}.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_a_density_covers_the_values(found: dict[str, Any]):
+    values = found["noise_free"]["layers"][0]["weights"]
+    edges, heights = density(values, values["distribution"]["linear"])
+    assert heights.sum() * (edges[1] - edges[0]) == pytest.approx(0.998, abs=1e-3)
+
+
+def test_every_place_is_in_the_table(found: dict[str, Any]):
+    numbers = table(Pair(found["noise_free"], found["noisy"]))
+    accuracies = numbers[numbers["quantity"].str.startswith("accuracy")]
+    assert len(accuracies) == (11 + 4) + (2 * 11 + 1 + 2 * 4)
+    assert accuracies["number"].between(0, 1).all()

@@ -1,0 +1,211 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+
+from analysis.figures import epochs, robustness_curves
+from analysis.figures.layout.style import Plot, drawn, legend_columns, level_text, level_ticks, scale_levels, style
+from analysis.midpoints.study import Study
+from analysis.report.report_items import make_all
+
+
+def plots_of(study: Study, folder: Path) -> dict[str, list[Plot]]:
+    """The figures of every exhibit that has some, by its number."""
+    made = {
+        exhibit.number: [part for part in parts if isinstance(part, Plot)] for exhibit, parts in make_all(study, folder)
+    }
+    return {number: plots for number, plots in made.items() if plots}
+
+
+@pytest.fixture(scope="module")
+def figures(whole_study, tmp_path_factory: pytest.TempPathFactory):
+    """The folder of all figures of the whole study, what was drawn, and the study."""
+    folder = tmp_path_factory.mktemp("figures")
+    study = whole_study.analyse()
+    return folder, plots_of(study, folder), study
+
+
+def test_every_figure_is_drawn_in_three_files(figures):
+    folder, plots, _ = figures
+    names = [plot.name for group in plots.values() for plot in group]
+    assert len(names) == len(set(names))
+    assert {path.name for path in folder.iterdir() if path.suffix in (".pdf", ".png")} == {
+        f"{name}.{kind}" for name in names for kind in ("pdf", "png")
+    }
+    assert all((folder / f"{name}.csv").is_file() for name in names)
+
+
+def test_pictures_show_something(figures):
+    folder, _, _ = figures
+    for path in folder.glob("*.png"):
+        with Image.open(path) as image:
+            assert image.width >= 1000
+            assert len(np.unique(np.asarray(image.convert("RGB")).reshape(-1, 3), axis=0)) > 100
+            assert "Software" not in image.info
+    for path in folder.glob("*.pdf"):
+        assert path.read_bytes().startswith(b"%PDF")
+        assert b"CreationDate" not in path.read_bytes()
+
+
+def test_numbers_of_the_robustness_curves_are_the_data(figures):
+    folder, _, study = figures
+    (path,) = folder.glob("robustness-*additive*-global.csv")
+    table = pd.read_csv(path)
+    assert set(table["series"]) == {"without BatchNorm", "with BatchNorm"}
+    curve = study.fitted[0].series.curve
+    ours = table[table["series"] == "without BatchNorm"]
+    assert ours["mean"].tolist() == pytest.approx(curve["mean"].tolist(), rel=1e-5, nan_ok=True)
+    assert ours["overflow"].sum() == 1
+    assert abs(ours["fit"] - ours["mean"]).max() < 0.05
+
+
+def test_midpoints_per_point_are_marked(figures):
+    folder, _, _ = figures
+    (path,) = folder.glob("points-*.csv")
+    table = pd.read_csv(path).set_index(["series", "point"])
+    trained = table.loc["trained with noise"]
+    assert len(table) == 22
+    assert (table.loc["inference only"]["drawn_as"] == "filled").all()
+    assert trained.loc[["3 relu1", "7 fc3"], "drawn_as"].tolist() == ["above", "hollow"]
+    assert trained.loc[["8 bn3", "10 fc4"], "drawn_as"].tolist() == ["hollow", "hollow"]
+    assert trained.loc["0 input", "drawn_as"] == "filled"
+    (plot,) = figures[1]["Figures 10 and 11"]
+    assert "other than that for few repetitions" in plot.caption
+
+
+def test_accuracy_over_the_epochs(figures):
+    folder, _, _ = figures
+    (path,) = folder.glob("epochs-*.csv")
+    table = pd.read_csv(path)
+    assert table.groupby(["series", "level"])["epoch"].max().eq(20).all()
+    rising = table[(table["level"] == 0) & (table["series"] == "with BatchNorm")]["mean"]
+    assert rising.is_monotonic_increasing
+
+
+def test_curves_over_the_epochs_may_end_early(fake_study, tmp_path: Path):
+    study = fake_study()
+    for seed, curve in enumerate(([0.2, 0.4, 0.6], [0.4, 0.6], [0.6])):
+        study.complete({"noise.std": 1.0, "seed": seed, "evaluation.curve": True}, 0.5, validation_curve=curve)
+    (plot,) = epochs.draw(study.analyse(), tmp_path)
+    table = pd.read_csv(tmp_path / f"{plot.name}.csv")
+    assert table["n"].tolist() == [3, 2, 1]
+    assert table["mean"].tolist() == pytest.approx([0.4, 0.5, 0.6])
+    assert table["std"].tolist() == pytest.approx([0.2, 0.02**0.5, float("nan")], rel=1e-5, nan_ok=True)
+
+
+def test_settings_at_their_defaults_stay_out_of_file_names(fake_study, tmp_path: Path):
+    def drawn_of(study) -> list[Plot]:
+        return robustness_curves.draw_global(study.analyse(), tmp_path)
+
+    study = fake_study()
+    study.complete({"noise.std": 1.0}, 0.9)
+    (alone,) = drawn_of(study)
+    study.complete({"noise.std": 1.0, "training.learning_rate": 0.01}, 0.9)
+    beside, other = drawn_of(study)
+    assert "learning rate 0.001" in beside.title
+    assert beside.name == alone.name
+    assert other.name == alone.name.replace("-global", "-learning-rate-0-01-global")
+
+
+def test_series_without_results_are_left_to_the_tables(fake_study, tmp_path: Path):
+    study = fake_study()
+    study.add({"noise.std": 1.0}, "PENDING")
+    study.add({"noise.std": 1.0, "noise.point": 2}, "PENDING")
+    assert plots_of(study.analyse(), tmp_path) == {}
+
+
+def test_sparse_series_are_drawn(fake_study, tmp_path: Path):
+    study = fake_study()
+    study.complete({"noise.std": 0.0, "evaluation.curve": True}, 0.9, validation_curve=[0.5] * 20)
+    study.complete({"noise.std": 2.0, "evaluation.curve": True}, 0.9, validation_curve=[0.4] * 20)
+    study.complete({"noise.std": 1.0, "noise.point": 2}, 0.9)
+    study.complete({"noise.std": 0.0, "noise.point": 3}, 0.9)
+    plots = plots_of(study.analyse(), tmp_path)
+    assert set(plots) >= {"Figure 1", "Figure 6"}
+    assert {"Figures 10 and 11", "Walking noise"}.isdisjoint(plots)
+
+
+def test_walking_curves_are_drawn_beside_series_with_a_single_level(fake_study, tmp_path: Path):
+    study = fake_study()
+    study.series({"noise.point": 2}, 2.0, (0.1, 0.5, 1.0, 4.0, 10.0), repetitions=1)
+    study.complete({"noise.point": 3, "noise.std": 1e10}, 0.9)
+    study.complete({"noise.kind": "multiplicative", "noise.point": 3, "noise.std": 1e10}, 0.9)
+    (plot,) = robustness_curves.draw_walking(study.analyse(), tmp_path)
+    assert set(pd.read_csv(tmp_path / f"{plot.name}.csv")["point"]) == {"2 relu1", "3 fc2"}
+
+
+@pytest.mark.parametrize(
+    ("labels", "columns"),
+    [(["a"], 1), (["inference only", "trained with noise"], 2), (["a" * 40] * 4, 2), (["a" * 200], 1)],
+)
+def test_legend_is_not_cut_off(labels: list[str], columns: int):
+    assert legend_columns(labels) == columns
+
+
+def test_figures_that_the_paper_has_bear_its_number(fake_study, tmp_path: Path):
+    study = fake_study()
+    lenet5 = {"data.name": "cifar10", "model.name": "lenet5", "training.epochs": 300}
+    for settings in (lenet5, {}):
+        study.series({**settings, "noise.point": 3}, 2.0, (0.1, 0.5, 1.0, 2.0, 4.0, 10.0, 100.0))
+        study.series(settings, 2.0, (0.1, 0.5, 1.0, 2.0, 4.0, 10.0, 100.0))
+    made = plots_of(study.analyse(), tmp_path)
+    assert [plot.title for plot in made["Figure 2"]] == [
+        "Figure 2. CIFAR-10, LeNet-5, additive noise: midpoint noise level at each point"
+    ]
+    assert [plot.title.partition(".")[0] for plot in made["Figure 1"]].count("Figure 1") == 1
+    assert len(made["Figures 10 and 11"]) == 1
+    assert "Figure" not in made["Figures 10 and 11"][0].title
+
+
+def test_captions_count_the_runs_and_name_single_repetitions(fake_study, tmp_path: Path):
+    study = fake_study()
+    study.series({}, 2.0, (0.1, 0.5, 1.0, 2.0, 4.0, 10.0), repetitions=1)
+    study.complete({"noise.std": 1e4}, 0.1, outcome="overflow", overflow_epoch=1)
+    study.add({"noise.std": 1e5}, "PENDING")
+    (plot,) = robustness_curves.draw_global(study.analyse(), tmp_path)
+    assert plot.caption.endswith(
+        "Runs used: 6 of 8; left out for float32 overflow: 1. One repetition, and so without bars: 1 of 1 series."
+    )
+
+
+def test_style_does_not_depend_on_the_users():
+    matplotlib.rcParams["font.size"] = 31
+    with style():
+        assert matplotlib.rcParams["font.size"] == 8
+    assert matplotlib.rcParams["font.size"] == 31
+    matplotlib.rcdefaults()
+
+
+@pytest.mark.parametrize(
+    "levels", [[0.0, 0.1, 2.0], [1e-2, 1e10], [1.0, 1e16], [0.5], [0.0]], ids=["linear", "wide", "wider", "one", "none"]
+)
+def test_level_axis_shows_every_level(levels: list[float]):
+    axes = Figure().subplots()
+    scale_levels(axes, levels)
+    low, high = axes.get_xlim()
+    assert all(low < x < high for x in drawn(levels))
+    assert len(axes.get_xticks()) <= 9
+
+
+def test_small_axes_have_few_ticks_but_more_than_one():
+    assert level_ticks(0.2, 2.0, 4) == pytest.approx([0.2, 0.5, 1, 2])
+    assert level_ticks(1e-2, 1e10, 4) == pytest.approx([1e-2, 1e2, 1e6, 1e10])
+    assert level_ticks(0.15, 9, 4) == pytest.approx([0.3, 1, 3])
+    assert level_ticks(1.1, 4) == pytest.approx([2, 3, 4])
+    assert level_ticks(900, 1900) == pytest.approx([1000, 1200, 1400, 1600, 1800])
+    for low in np.geomspace(1e-3, 1e3, 200):
+        assert all(len(level_ticks(low, low * factor, most)) >= 2 for factor in (1.8, 5, 9, 20, 80) for most in (4, 8))
+
+
+@pytest.mark.parametrize(
+    ("level", "text"),
+    [(0.01, "0.01"), (100, "100"), (1e10, "$10^{10}$"), (5e4, r"$5\cdot10^{4}$"), (1800, r"$1.8\cdot10^{3}$")],
+)
+def test_level_text(level: float, text: str):
+    assert level_text(level) == text

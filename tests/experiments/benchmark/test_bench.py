@@ -1,0 +1,121 @@
+"""``walking-noise bench``: what it measures and where it keeps that."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from experiments.benchmark import benchmark, pack_rates, sample_data
+from experiments.benchmark.time_window import Timing
+from experiments.cli.app import main
+from experiments.errors import UserError
+from experiments.plan.throughput import Device, Kind, Rate, default_file, read, save
+from tests.experiments.shell import on_cores
+from walking_noise.runtime.sizing import capacity
+
+CPU = torch.device("cpu")
+
+
+def rate(model: str, seconds: float) -> Rate:
+    return Rate(Kind((1, 28, 28), 10, model, True, 128), 16, seconds, seconds / 100, 0.1)
+
+
+def test_one_model_is_measured_and_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(pack_rates, "SECONDS", 0.01)
+    monkeypatch.setattr(pack_rates, "ROUNDS", 1)
+    monkeypatch.setattr(pack_rates, "STUDIED", (("mnist", "mlp"), ("cifar10", "lenet5")))
+    monkeypatch.setattr(benchmark, "TIMING", Timing(rounds=2, seconds=0.01, warm_up=0.0))
+    monkeypatch.setattr(sample_data, "SAMPLES", {"mnist": (512, 256)})
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("WALKING_NOISE_DEVICE", "cpu")
+    with on_cores(1):
+        assert main(["bench", "--models", "mlp", "--save"]) == 0
+        (device,) = read(default_file()).values()
+    assert default_file() == tmp_path / "walking_noise" / "throughput.json"
+    assert device.processes == 1
+    assert [rate.kind for rate in device.rates] == [Kind((1, 28, 28), 10, "mlp", norm, 128) for norm in (False, True)]
+    for measured in device.rates:
+        assert measured.pack_size == capacity.CPU_PACK
+        assert 1e-6 < measured.sample_seconds < measured.step_seconds < 1
+    said = capsys.readouterr().out
+    assert "MLP with BatchNorm on MNIST, noise at point 5, bn2; 100 epochs; random images" in said
+    assert "mlp with BatchNorm on 1×28×28, batches of 128" in said
+    kept = json.loads((default_file().parent / "throughput-rounds.json").read_text())
+    ((compared,), (table,)) = kept["comparisons"], kept["tables"]
+    assert {peer: len(rounds) for peer, rounds in compared["rounds"].items()} == {"a": 2, "b": 2, "c": 2}
+    assert [row["what"] for row in table["rows"][-2:]] == ["(c) against (a)", "(c) against (b)"]
+
+
+@pytest.mark.slow
+def test_the_cores_of_a_cpu_work_at_the_same_time():
+    (config, _) = pack_rates.studied(["cnn_s"])
+    with on_cores(2):
+        (measured,) = pack_rates.measure([config], CPU)
+        assert pack_rates.measured_device(CPU, [measured]).processes == 2
+    assert measured.kind == Kind((1, 10, 49), 12, "cnn_s", False, 512)
+    assert measured.pack_size == capacity.training_pack_size(config, CPU)
+
+
+def test_every_kind_of_the_studies_is_measured():
+    assert len({Kind.of(config) for config in pack_rates.studied()}) == 12
+
+
+def test_devices_and_kinds_are_kept_beside_each_other(tmp_path: Path):
+    file = tmp_path / "new" / "throughput.json"
+    assert read(file) == {}
+    save(file, Device("A", 1, (rate("mlp", 1.0), rate("lenet5", 2.0))))
+    save(file, Device("B", 4, (rate("mlp", 3.0),)))
+    save(file, Device("A", 1, (rate("mlp", 4.0),)))
+    kept = read(file)
+    assert set(kept) == {"A", "B"}
+    assert {one.kind.model: one.step_seconds for one in kept["A"].rates} == {"mlp": 4.0, "lenet5": 2.0}
+    save(file, Device("A", 2, (rate("mlp", 5.0),)))
+    assert read(file)["A"] == Device("A", 2, (rate("mlp", 5.0),))
+    assert [path.name for path in file.parent.iterdir()] == ["throughput.json"]
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"A": {}}', '{"A": {"lanes": 1, "rates": [{}]}}', "zero"])
+def test_a_file_that_cannot_be_read_is_refused_before_anything_is_measured(
+    content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    file = tmp_path / "throughput.json"
+    if content == "zero":
+        save(file, Device("A", 1, (rate("mlp", 1.0),)))
+        content = file.read_text().replace("1.0", "0.0")
+    file.write_text(content)
+    with pytest.raises(UserError, match="no measurements can be read from it"):
+        read(file)
+    assert main(["bench", "--save", "--file", str(file)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"walking-noise: {file}: no measurements can be read")
+    assert file.read_text() == content
+
+
+def test_where_nothing_can_be_kept_nothing_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(benchmark, "against_peers", None)
+    for file in (tmp_path / "file" / "below.json", tmp_path):
+        assert main(["bench", "--save", "--file", str(file)]) == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"walking-noise: {file}: ")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_wrong_use(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["bench", "--models", "resnet"]) == 1
+    assert capsys.readouterr().err == "walking-noise: --models: 'resnet' is refused; allowed: cnn_s, lenet5, mlp\n"
+    assert main(["bench", "--file", str(tmp_path / "f.json")]) == 1
+    assert capsys.readouterr().err == "walking-noise: --file has no effect without --save\n"
+
+
+def test_what_is_kept_is_plain_json(tmp_path: Path):
+    save(tmp_path / "f.json", Device("A", 1, (rate("mlp", 1.0),)))
+    (kind,) = [one["kind"] for one in json.loads((tmp_path / "f.json").read_text())["A"]["rates"]]
+    assert kind == {"inputs": [1, 28, 28], "classes": 10, "model": "mlp", "batch_norm": True, "batch_size": 128}

@@ -1,0 +1,385 @@
+"""The comparison of packs with their peers: what is compared, that it is the same, and the table. Nothing is timed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from experiments.benchmark import benchmark, sample_data
+from experiments.benchmark.peers import comparison, equality_checks
+from experiments.benchmark.peers.cases import LEVELS, SEEDS, Case, cases
+from experiments.benchmark.peers.ceilings import (
+    Product,
+    bytes_per_run_step,
+    copy_bandwidth,
+    operations_per_run_step,
+    parameters,
+    products,
+)
+from experiments.benchmark.peers.comparison import Comparison
+from experiments.benchmark.peers.goal_table import Goal, Row, Table, comparison_table, inference_table
+from experiments.benchmark.peers.inference_study import Inference, measure_inference, study
+from experiments.benchmark.peers.peer import Peer, run_steps_per_second, usual
+from experiments.benchmark.peers.usual_training import Noise, plain_network
+from experiments.benchmark.process_group_timing import TimedProcesses
+from experiments.benchmark.time_window import WARM_UP_STEPS, Timing, Window
+from experiments.errors import UserError
+from tests.experiments.benchmark import crewing
+from tests.experiments.shell import on_cores
+from walking_noise import RunConfig, Stopped
+from walking_noise.runtime.sizing import capacity
+from walking_noise.training.member import TrainedNetwork
+from walking_noise.training.trainer import train_pack
+
+CPU, GPU = torch.device("cpu"), torch.device("cuda")
+MLP, LENET = cases(CPU)
+QUICK = Timing(rounds=2, seconds=0.01, warm_up=0.0)
+
+
+@pytest.fixture(autouse=True)
+def few_samples(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Random images, and few of them: the tests see no data sets."""
+    monkeypatch.setattr(sample_data, "SAMPLES", {"mnist": (300, 250), "cifar10": (300, 250)})
+    sample_data.samples.cache_clear()
+    yield
+    sample_data.samples.cache_clear()
+
+
+# What is compared
+
+
+def test_the_cases_have_the_goals_of_their_device():
+    assert {(case.model, *sorted(case.goals.items())) for case in cases(CPU)} == {
+        ("mlp", ("a", 15), ("b", 1.3)),
+        ("lenet5", ("a", 5), ("b", 1.3)),
+    }
+    assert {(case.model, *sorted(case.goals.items())) for case in cases(GPU)} == {
+        ("lenet5", ("a", 50), ("a'", 8), ("b", 20)),
+        ("mlp", ("a", 300), ("b", 60)),
+    }
+    assert LENET.config.points[LENET.point].name == "conv2"
+
+
+@pytest.mark.parametrize("case", [*cases(CPU), *cases(GPU)], ids=lambda case: f"{case.model}-{case.walks}")
+def test_a_pack_is_one_of_the_study(case: Case):
+    study = case.study()
+    assert len(study) == len(LEVELS) * len(SEEDS) * (len(case.config.points) if case.walks else 1)
+    packs = [case.pack(8, place, 4) for place in range(4)]
+    assert all(config in study for pack in packs for config in pack)
+    assert len({tuple(config.run_key for config in pack) for pack in packs}) == 4
+    assert len({len(pack) for pack in packs}) == 1
+    assert 1 < len(packs[0]) <= 8
+    assert {config.pack_key for pack in packs for config in pack} == {case.config.pack_key}
+
+
+def test_runs_per_hour_count_the_steps_of_a_study():
+    assert MLP.runs_per_hour(100 * 469, 60_000) == pytest.approx(3600)
+    assert LENET.runs_per_hour(300 * 391, 50_000) == pytest.approx(3600)
+
+
+def test_on_a_cpu_a_process_per_core(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(capacity, "processes", lambda device: 2)
+    peers = comparison.contestants(MLP, CPU, QUICK, print)
+    assert [(peer.name, peer.processes, peer.workers) for peer in peers] == [("a", 2, 0), ("b", 2, 0), ("c", 2, 0)]
+    assert [peer.pack_size for peer in peers][:2] == [None, 1]
+
+
+def test_on_a_gpu_the_cores_read_data():
+    assert [usual("a'", processes, GPU, 16).workers for processes in (1, 2, 4, 8, 16)] == [4, 4, 3, 1, 0]
+
+
+@pytest.fixture
+def told_rates(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, int], float | Exception]:
+    """Rates by the peer's name and its number of processes or runs, in the place of measured ones."""
+    rates: dict[tuple[str, int], float | Exception] = {}
+
+    def told(peer: Peer, *_: Any) -> float:
+        rate = rates[peer.name, peer.pack_size or peer.processes]
+        if isinstance(rate, Exception):
+            raise rate
+        return rate
+
+    monkeypatch.setattr(comparison, "_tried", told)
+    monkeypatch.setattr(comparison, "_cores", lambda: 8)
+    return rates
+
+
+def test_processes_share_a_gpu_until_that_is_slower(told_rates: dict[tuple[str, int], float | Exception]):
+    def best() -> int:
+        return comparison._best_sharing(LENET, GPU, QUICK, print).processes
+
+    told_rates.update({("a'", 1): 1.0, ("a'", 2): 1.8, ("a'", 4): 1.7})
+    assert best() == 2
+    told_rates.update({("a'", 4): 2.0, ("a'", 8): 3.0})
+    assert best() == 8
+    told_rates["a'", 8] = torch.AcceleratorError("CUDA error: out of memory")
+    assert best() == 4
+
+
+def test_the_best_pack_that_fits(told_rates: dict[tuple[str, int], float | Exception]):
+    def best() -> int | None:
+        return comparison._best_pack(LENET, GPU, QUICK, print, [32, 64, 128]).pack_size
+
+    told_rates.update({("c", 32): 1.0, ("c", 64): 3.0, ("c", 128): 2.0})
+    assert best() == 64
+    told_rates["c", 64] = torch.OutOfMemoryError()
+    assert best() == 32
+    told_rates["c", 32] = torch.OutOfMemoryError()
+    with pytest.raises(torch.OutOfMemoryError, match="no pack of 32 runs fits"):
+        best()
+
+
+# That it is the same
+
+
+@pytest.mark.parametrize("case", cases(CPU), ids=lambda case: case.name)
+def test_the_peers_compute_the_same(case: Case):
+    equality_checks.check(case, CPU)
+
+
+def test_another_plain_network_is_refused(monkeypatch: pytest.MonkeyPatch):
+    def biased(config: RunConfig, noisy: bool = True) -> nn.Sequential:
+        network = plain_network(config, noisy)
+        with torch.no_grad():
+            next(reversed(list(network.parameters())))[0] += 0.1
+        return network
+
+    monkeypatch.setattr(equality_checks, "plain_network", biased)
+    with pytest.raises(UserError, match="the logits of a pack and of the plain networks differ by"):
+        equality_checks.check(MLP, CPU)
+
+
+def test_a_run_that_differs_in_a_pack_is_refused(monkeypatch: pytest.MonkeyPatch):
+    def reseeded(configs: list[RunConfig], *rest: Any) -> list[TrainedNetwork]:
+        alone = len(configs) == 1
+        return train_pack([replace(config, seed=config.seed + alone) for config in configs], *rest)
+
+    monkeypatch.setattr(equality_checks, "train_pack", reseeded)
+    with pytest.raises(UserError, match="the losses of a run in a pack and alone differ by"):
+        equality_checks.check(MLP, CPU)
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [({"std": 1.1}, r"has the level 1\.(09|10)"), ({"point": 4}, "has noise after fc2, not after bn2")],
+)
+def test_other_noise_is_refused(changes: Mapping[str, Any], fault: str, monkeypatch: pytest.MonkeyPatch):
+    def noisier(config: RunConfig) -> nn.Sequential:
+        return plain_network(replace(config, noise=replace(config.noise, **changes)))
+
+    monkeypatch.setattr(equality_checks, "plain_network", noisier)
+    with pytest.raises(UserError, match=fault):
+        equality_checks.check_noise(MLP, CPU)
+
+
+def test_the_noise_layer():
+    x = torch.full((10**5,), 2.0)
+    torch.manual_seed(0)
+    assert (Noise(0.5, 0.0)(x) / x - 1).std() == pytest.approx(0.5, rel=0.02)
+    assert (Noise(0.0, 0.3)(x) - x).std() == pytest.approx(0.3, rel=0.02)
+    assert Noise(0.5, 0.3)(x).var() == pytest.approx(1.0 + 0.09, rel=0.03)
+
+
+@pytest.mark.parametrize("name", ["mnist", "cifar10"])
+def test_the_usual_data_set_holds_the_same_samples(name: str):
+    images = sample_data.samples(name)
+    assert images.name == sample_data.RANDOM
+    loader = sample_data.usual_loader(name, images, 100, workers=0, pinned=False)
+    x, y = next(iter(loader))
+    assert (x.shape, y.shape, len(loader)) == ((100, *images.train_samples.shape[1:]), (100,), 3)
+    from torchvision.transforms import ToTensor
+
+    loader.dataset.transform = ToTensor()  # type: ignore[attr-defined]
+    pixels, label = loader.dataset[7]
+    assert torch.equal(pixels, images.train_samples[7] / 255)
+    assert label == images.train_labels[7]
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(("name", "kind"), [("mnist", "MNIST"), ("cifar10", "CIFAR10")])
+def test_it_gives_what_torchvision_reads(name: str, kind: str, data_root: Path, monkeypatch: pytest.MonkeyPatch):
+    from torchvision import datasets
+
+    monkeypatch.setenv("WALKING_NOISE_DATA", str(data_root))
+    images = sample_data.samples(name)
+    assert images.name == name
+    ours: Any = sample_data.usual_loader(name, images, 128, workers=0, pinned=False).dataset
+    theirs = getattr(datasets, kind)(data_root, transform=ours.transform)
+    for index in (0, 1, 1234, len(theirs) - 1):
+        torch.manual_seed(index)
+        x, y = ours[index]
+        torch.manual_seed(index)
+        expected, label = theirs[index]
+        assert torch.equal(x, expected)
+        assert y == label
+    assert len(ours) == len(theirs)
+
+
+# Measuring
+
+
+def test_a_window_counts_what_is_warm():
+    window = Window(CPU, Timing(seconds=0.0))
+    window.timing = Timing(seconds=0.0, warm_up=0.0)
+    for _ in range(WARM_UP_STEPS):
+        window.step()
+    assert window.rate == 0.0
+    with pytest.raises(Stopped):
+        window.step()
+    assert window.rate > 0
+
+
+@pytest.mark.parametrize("peer", [Peer("a", 1), Peer("b", 1, 1), Peer("c", 1, 8)], ids=str)
+def test_each_peer_trains(peer: Peer):
+    assert run_steps_per_second(0, peer, MLP, CPU, QUICK) > 0
+
+
+def test_a_crew_works_side_by_side():
+    with TimedProcesses(3) as crew:
+        places, processes, words = zip(*crew.run(crewing.place_and_process, "word"), strict=True)
+        assert places == (0, 1, 2)
+        assert len({*processes, os.getpid()}) == 4
+        assert set(words) == {"word"}
+    with TimedProcesses(1) as alone:
+        assert alone.run(crewing.place_and_process, "word") == [(0, os.getpid(), "word")]
+
+
+def test_what_goes_wrong_in_a_crew_is_told():
+    with TimedProcesses(2) as crew, pytest.raises(ValueError, match="not here"):
+        crew.run(crewing.fail_at_one)
+    with TimedProcesses(2) as crew, pytest.raises(UserError, match="one of 2 measuring processes died"):
+        crew.run(crewing.die_at_one)
+
+
+def test_an_inference_only_study():
+    measured = measure_inference(study(CPU, levels=(0.1, 1.0)), CPU, rounds=1)
+    assert (measured.runs, measured.trainings) == (2 * 16, 1)
+    (share,) = measured.forward_share
+    assert 0 < share < 1
+    assert 0 < measured.clean_passes <= 1
+
+
+# The ceilings
+
+
+def test_products_of_lenet():
+    conv1, conv2, fc1, fc2, fc3 = products(LENET.config)
+    assert conv1 == Product(3 * 32**2, 6 * 28**2, 6 * 14**2, 2, 6 * 75 * 28**2)
+    assert conv2 == Product(6 * 14**2, 16 * 10**2, 400, 2, 16 * 150 * 10**2)
+    assert (fc1, fc2) == (Product(400, 120, 120, 2, 400 * 120), Product(120, 84, 84, 2, 120 * 84))
+    assert fc3 == Product(84, 10, 10, 0, 840)
+
+
+def test_bytes_and_operations_of_the_mlp():
+    hidden = 784 * 64 + 2 * 64 * 64 + 64 * 10
+    assert parameters(MLP.config) == hidden + 3 * 3 * 64 + 10
+    assert operations_per_run_step(MLP.config) == 128 * (6 * hidden - 2 * 784 * 64)
+    products_alone = 3 * 3 * 64 + 2 * (3 * 64 + 10)
+    chains = 3 * (2 + 2 * 2 + 1) * 64
+    activations = 128 * (4 * (products_alone + chains) + 13 * 784)
+    assert bytes_per_run_step(MLP.config) == activations + 40 * parameters(MLP.config)
+    shared = bytes_per_run_step(MLP.config, members_per_batch=8)
+    assert bytes_per_run_step(MLP.config) - shared == pytest.approx(128 * 13 * 784 * 7 / 8)
+
+
+def test_copy_bandwidth(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("experiments.benchmark.peers.ceilings.COPIED", {"cpu": 2**20})
+    assert len(copy_bandwidth(CPU, 2)) == 2
+
+
+# The table
+
+
+def compared(case: Case, **rounds: list[list[float]]) -> Comparison:
+    peers = (Peer("a", 2), Peer("b", 2, 1), Peer("c", 2, 16))
+    return Comparison(case, True, 60_000, peers, rounds)
+
+
+def test_goals():
+    assert Goal(2.0).met(2.0)
+    assert not Goal(2.0).met(1.99)
+    assert Goal(2.0, at_most=True).met(2.0)
+    assert not Goal(2.0, at_most=True).met(2.01)
+
+
+def test_ratios_are_taken_round_by_round():
+    measured = compared(
+        MLP, a=[[1.0, 1.0], [2.0, 2.0], [1.0, 2.0]], b=[[10.0, 10.0]] * 3, c=[[16.0, 16.0], [26.0, 34.0], [24.0, 24.0]]
+    )
+    assert measured.ratios("c", "a") == [16.0, 15.0, 16.0]
+    table = comparison_table(measured)
+    against_a, against_b = table.rows[-2:]
+    assert (against_a.median, against_a.met) == (16.0, True)
+    assert (against_b.figures, against_b.met) == ((1.6, 3.0, 2.4), True)
+    a, *_ = table.rows
+    assert a.figures == tuple(MLP.runs_per_hour(rate, 60_000) for rate in (2.0, 4.0, 3.0))
+    assert "; random images\n  a step of a run in (c): at least " in table.title
+    slower = replace(measured, rounds={**measured.rounds, "c": [[12.0, 12.0]] * 3})
+    against_a, against_b = comparison_table(slower).rows[-2:]
+    assert (against_a.met, against_b.met) == (False, False)
+
+
+def test_the_share_of_unavoidable_traffic():
+    case = replace(LENET, traffic_goal=0.5)
+    measured = compared(case, a=[[1.0]] * 2, b=[[1.0]] * 2, c=[[1000.0], [2000.0]])
+    *_, row = comparison_table(measured, copied=[1e11, 1e11]).rows
+    members = case.pack(16, 0, 2)
+    moved = bytes_per_run_step(case.config, len(members) / len({member.seed for member in members}))
+    assert row.figures == pytest.approx((1000 * moved / 1e11, 2000 * moved / 1e11))
+    assert row.goal == Goal(0.5)
+
+
+def test_a_table_reads_well():
+    table = Table(
+        "Case", (Row("(c) against (a)", (16.2, 15.9, 15.0), Goal(15), unit=" times"), Row("speed", (1234.5,)))
+    )
+    assert str(table).splitlines() == [
+        "Case",
+        "  (c) against (a)" + 41 * " " + "15.90 times  15.00 .. 16.20          >= 15    met",
+        "  speed" + 48 * " " + "1,234.50",
+    ]
+    assert str(Row("share", (0.794,), Goal(0.8), ".0%")).split() == ["share", "79%", ">=", "80%", "missed"]
+    inference = inference_table(Inference("study", 32, 1, (0.9, 0.7, 0.85), 1.0))
+    assert [row.met for row in inference.rows] == [True, True, True]
+
+
+def test_missed_goals_are_counted(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    monkeypatch.setattr(benchmark, "TIMING", QUICK)
+    unreachable = replace(MLP, goals={"a": 1e9, "b": 0.0})
+    monkeypatch.setattr(benchmark, "cases", lambda device: [unreachable])
+    with on_cores(1):
+        record = benchmark.against_peers(CPU, ["mlp"])
+    assert [row.met for row in record.tables[0].rows] == [None, None, None, False, True]
+    said = capsys.readouterr().out
+    assert "1 of 2 goals met, 1 missed" in said
+    assert ">= 1e+09 missed" in said
+
+
+def test_differing_peers_are_not_timed(monkeypatch: pytest.MonkeyPatch):
+    def noisy_logits(case: Case, what: str, ours: Tensor, expected: Tensor) -> None:
+        raise UserError("they differ")
+
+    monkeypatch.setattr(equality_checks, "_compare", noisy_logits)
+    monkeypatch.setattr(comparison, "contestants", None)
+    with pytest.raises(UserError, match="they differ"):
+        comparison.compare(MLP, CPU, QUICK, print)
+
+
+@pytest.mark.gpu
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")  # a DataLoader's workers
+def test_the_table_of_a_gpu(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(benchmark, "TIMING", QUICK)
+    monkeypatch.setattr(comparison, "GPU_PACKS", (8, 16))
+    monkeypatch.setattr(comparison, "_cores", lambda: 2)
+    record = benchmark.against_peers(GPU, ["mlp", "lenet5"])
+    goals = [row.goal.value for table in record.tables for row in table.rows if row.goal is not None]
+    assert goals == [50, 20, 8, 0.5, 300, 60, 1, 0.8, 1]
+    assert all(figure > 0 for table in record.tables for row in table.rows for figure in row.figures)

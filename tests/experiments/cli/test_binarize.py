@@ -1,0 +1,234 @@
+"""Runs that keep their network, and ``walking-noise binarize`` on them, from ``seml add`` to the document."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import bson
+import pytest
+from pymongo import MongoClient
+
+from experiments.binarize_runs import kept_runs, not_looked_into, store
+from experiments.cli.app import main
+from experiments.database.connection import Document, Runs
+from experiments.database.embedded_server import DATABASE
+from experiments.errors import UserError
+from tests.experiments.shell import ROOT, Shell, choice, write_grid
+
+NOISE = {"noise.kind": "multiplicative", "noise.std": 1e10}
+
+
+@dataclass
+class Study:
+    """A collection of completed runs, the folder of their networks, and the numbers of some of them."""
+
+    shell: Shell
+    runs: Runs
+    networks: Path
+
+    def run(self, **settings: object) -> int:
+        """The run with these settings."""
+        found = self.runs.find_one({f"config.{name.replace('__', '.')}": value for name, value in settings.items()})
+        assert found is not None
+        return int(found["_id"])
+
+    @property
+    def noisy(self) -> int:
+        return self.run(noise__point=7)
+
+    def binarize(self, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+        command = ("walking-noise", "binarize", self.runs.name, *map(str, arguments))
+        return subprocess.run(
+            command, env=self.shell.environment | environment, capture_output=True, text=True, timeout=120
+        )
+
+
+@pytest.fixture(scope="module")
+def study(shell: Shell, client: MongoClient[Document], tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """Two noisy runs that keep their network and their noise-free twin, one that keeps none, and one without twin."""
+    folder = tmp_path_factory.mktemp("kept")
+    grid = write_grid(
+        folder,
+        fixed={"model.batch_norm": True, "training.keep_network": True},
+        noisy={"fixed": NOISE, "grid": {"noise.point": choice(7, 9)}},
+        twin={"fixed": {"noise.kind": "none"}},
+        forgetful={"fixed": {**NOISE, "noise.point": 3, "training.keep_network": False}},
+        alone={"fixed": {**NOISE, "noise.point": 5, "seed": 8}},
+    )
+    study = Study(shell, client[DATABASE]["kept"], folder / "networks")
+    shell.run("seml", "kept", "add", str(grid), WALKING_NOISE_NETWORKS=str(study.networks))
+    shell.run("seml", "kept", "start", "--local", WALKING_NOISE_NETWORKS=str(study.networks))
+    return study
+
+
+def test_every_run_names_its_network_and_each_is_kept_once(study: Study):
+    kept = {document["_id"]: document["result"].get("network") for document in study.runs.find()}
+    assert [kept.pop(study.run(noise__point=3))] == [None]
+    assert {file.name for file in study.networks.iterdir()} == set(kept.values())
+    assert len(set(kept.values())) == 4
+
+
+def test_findings_are_stored_in_the_runs_own_document(study: Study):
+    finished = study.binarize(study.noisy, "--networks", study.networks, "--samples", 200)
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout.startswith(f"run {study.noisy}, multiplicative std 1e+10 at point 7: accuracy 0.")
+    assert f"run {study.noisy}, noise-free network: input" in finished.stderr
+    document = study.runs.find_one({"_id": study.noisy})
+    assert document is not None
+    found = document["binarization"]
+    assert (found["samples"], found["validation_samples"]) == (200, 1000)
+    assert found["provenance"]["data_checksum"] == document["result"]["provenance"]["data_checksum"]
+    assert found["noisy"]["noise_on"] == document["result"]["last_accuracies"][-1]
+    twin = study.runs.find_one({"_id": study.run(noise__kind="none")})
+    assert twin is not None
+    assert found["noise_free"]["noise_off"] == twin["result"]["last_accuracies"][-1]
+    assert [point["name"] for point in found["noisy"]["points"]][6:8] == ["relu2", "fc3"]
+    assert json.loads(json.dumps(found, allow_nan=False))
+    assert len(bson.encode(found)) < 64_000
+
+
+def test_the_folder_may_come_from_the_environment_and_findings_are_replaced(study: Study):
+    run = study.run(noise__point=9)
+    for samples in (100, 150):
+        finished = study.binarize(run, run, "--samples", samples, WALKING_NOISE_NETWORKS=str(study.networks))
+        assert finished.returncode == 0, finished.stderr
+        assert len(finished.stdout.splitlines()) == 1
+        document = study.runs.find_one({"_id": run})
+        assert document is not None
+        assert document["binarization"]["samples"] == samples
+
+
+def test_by_default_all_that_were_not_looked_into_are_meant(study: Study, runs: Runs):
+    noisy, alone, twin = (study.runs.find_one({"_id": study.run(**kind)}) for kind in (
+        {"noise__point": 9}, {"seed": 8}, {"noise__kind": "none"},
+    ))  # fmt: skip
+    for document in (noisy, alone, twin):
+        assert document is not None
+        runs.insert_one({**document, "binarization": None})
+    assert not_looked_into(runs) == sorted([study.run(noise__point=9), study.run(seed=8)])
+    runs.update_many({}, {"$set": {"binarization": {}}})
+    with pytest.raises(UserError, match="no completed run with noise whose network waits"):
+        not_looked_into(runs)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ((99, "--networks", "."), "collection kept has no run 99"),
+        ((1,), "no folder of networks is given; use --networks DIR or set WALKING_NOISE_NETWORKS"),
+    ],
+)
+def test_a_refusal_is_one_line(study: Study, arguments: tuple[object, ...], line: str):
+    finished = study.binarize(*arguments)
+    assert (finished.returncode, finished.stdout) == (1, "")
+    assert finished.stderr.splitlines() == [f"walking-noise: {line}"]
+
+
+@pytest.mark.parametrize("name", ["", "$kept"])
+def test_names_that_no_collection_has(study: Study, name: str):
+    command = ("walking-noise", "binarize", name, "1", "--networks", str(study.networks))
+    finished = subprocess.run(command, env=study.shell.environment, capture_output=True, text=True, timeout=120)
+    assert (finished.returncode, finished.stdout) == (1, "")
+    (line,) = finished.stderr.splitlines()
+    assert line.startswith(f"walking-noise: {name!r} is no name of a collection: ")
+
+
+@pytest.mark.parametrize("run", ["0", "one", str(2**63)])
+def test_numbers_that_no_run_has(run: str, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit):
+        main(["binarize", "kept", run])
+    assert f"argument ID: {run!r} is refused" in capsys.readouterr().err
+
+
+def test_runs_that_cannot_be_looked_into_are_refused(study: Study):
+    def fault(run: int) -> str:
+        with pytest.raises(UserError) as refusal:
+            kept_runs(study.runs, [study.noisy, run], study.networks)
+        assert "\n" not in str(refusal.value)
+        return str(refusal.value)
+
+    forgetful, twin, alone = study.run(noise__point=3), study.run(noise__kind="none"), study.run(seed=8)
+    assert fault(forgetful) == f"run {forgetful} kept no network; add it again with training.keep_network: true"
+    assert fault(twin).startswith(f"run {twin} has no noise; ")
+    assert fault(alone).startswith(f"run {alone}: its noise-free twin is not in {study.networks}; ")
+    for setting in ("noise.kind: none", "model.batch_norm: true", "training.keep_network: true", "seed: 8"):
+        assert setting in fault(alone)
+
+
+def test_a_run_that_is_not_completed_is_refused(study: Study):
+    study.runs.insert_one({"_id": 70, "status": "RUNNING"})
+    with pytest.raises(UserError, match=r"^run 70 is RUNNING; only a completed run has a trained network$"):
+        kept_runs(study.runs, [study.noisy, 70], study.networks)
+    study.runs.delete_one({"_id": 70})
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no network" * 99])
+def test_an_absent_or_damaged_network_is_told(study: Study, content: bytes | None, tmp_path: Path):
+    shutil.copytree(study.networks, tmp_path / "networks")
+    document = study.runs.find_one({"_id": study.noisy})
+    assert document is not None
+    file = tmp_path / "networks" / document["result"]["network"]
+    if content is None:
+        file.unlink()
+    else:
+        file.write_bytes(content)
+    with pytest.raises(UserError, match=f"^run {study.noisy}: its network cannot be read: {file}: "):
+        kept_runs(study.runs, [study.noisy], tmp_path / "networks")
+
+
+def test_a_damaged_twin_is_told(study: Study, tmp_path: Path):
+    folder = shutil.copytree(study.networks, tmp_path / "networks")
+    twin = study.runs.find_one({"_id": study.run(noise__kind="none")})
+    assert twin is not None
+    file = folder / twin["result"]["network"]
+    file.write_bytes(b"cut short")
+    with pytest.raises(UserError) as refusal:
+        kept_runs(study.runs, [study.noisy], folder)
+    why = f"its noise-free twin cannot be read: {file}: the file is damaged"
+    assert str(refusal.value) == f"run {study.noisy}: {why}; reset the run that kept it"
+
+
+def test_a_run_that_was_reset_meanwhile_gets_no_findings(study: Study, runs: Runs):
+    (kept,) = kept_runs(study.runs, [study.noisy], study.networks)
+    runs.insert_one({"_id": kept.id, "status": "PENDING"})
+    with pytest.raises(UserError, match="reset or deleted meanwhile"):
+        store(runs, kept, {"samples": 1})
+    assert runs.find_one() == {"_id": kept.id, "status": "PENDING"}
+
+
+def test_seml_get_results_and_reset_leave_out_the_findings(study: Study, shell: Shell):
+    run = study.run(noise__point=9)
+    study.binarize(run, "--samples", 50, "--networks", study.networks)
+    script = "import seml, sys; print(sorted(seml.get_results(sys.argv[1], to_data_frame=False)[0]))"
+    assert "binarization" not in shell.run("python", "-c", script, study.runs.name)
+    shell.run("seml", study.runs.name, "reset", "-y", "-id", str(run))
+    document = study.runs.find_one({"_id": run})
+    assert document is not None
+    assert "binarization" not in document
+
+
+def test_without_a_folder_only_the_run_that_needs_it_fails(shell: Shell, runs: Runs, tmp_path: Path):
+    grid = write_grid(tmp_path, grid={"training.keep_network": choice(True, False)})
+    shell.run("seml", runs.name, "add", str(grid))
+    shell.run("seml", runs.name, "start", "--local")
+    asked, other = (runs.find_one({"config.training.keep_network": asked}) for asked in (True, False))
+    assert asked is not None
+    assert other is not None
+    assert (asked["status"], other["status"]) == ("FAILED", "COMPLETED")
+    (line,) = asked["fail_trace"]
+    assert line.startswith("training.keep_network: no folder of networks is given")
+
+
+def test_a_run_by_hand_keeps_its_network(shell: Shell, tmp_path: Path):
+    train = str(ROOT / "experiments" / "train.py")
+    command = ("python", train, "with", "training.keep_network=True", "training.epochs=1")
+    refusal = subprocess.run(command, env=shell.environment, capture_output=True, text=True, timeout=120)
+    assert (refusal.returncode, refusal.stdout) == (1, "")
+    assert refusal.stderr.splitlines()[-1].startswith("the run failed: training.keep_network: no folder of networks")
+    there = shell.environment | {"WALKING_NOISE_NETWORKS": str(tmp_path / "networks")}
+    finished = subprocess.run(command, env=there, capture_output=True, text=True, check=True, timeout=120)
+    assert (tmp_path / "networks" / json.loads(finished.stdout)["network"]).is_file()

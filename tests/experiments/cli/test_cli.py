@@ -1,0 +1,100 @@
+"""The command ``walking-noise``."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import walking_noise
+from experiments.cli.app import main
+from experiments.database.embedded_server import EmbeddedDatabase
+from tests.experiments.shell import ROOT, Shell
+
+
+def test_version(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as end:
+        main(["--version"])
+    assert end.value.code == 0
+    assert capsys.readouterr().out == f"walking_noise {walking_noise.__version__}\n"
+
+
+@pytest.mark.parametrize("arguments", [[], ["db"], ["data", "get"], ["unknown"]])
+def test_wrong_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    assert end.value.code == 2
+    assert "usage: walking-noise" in capsys.readouterr().err
+
+
+def test_the_life_of_an_embedded_database(tmp_path: Path):
+    folder = tmp_path / "it's here"
+
+    def command(action: str) -> tuple[int, str, str]:
+        arguments = [sys.executable, "-m", "experiments.cli.app", "db", action, "--folder", str(folder)]
+        finished = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True)
+        return finished.returncode, finished.stdout, finished.stderr
+
+    assert command("status")[:2] == (3, f"does not run: {folder}\n")
+    assert command("stop")[:2] == (0, f"does not run: {folder}\n")
+    code, _, error = command("env")
+    assert code == 1
+    assert len(error.splitlines()) == 1
+    assert "walking-noise db start" in error
+    assert not folder.exists()
+    code, printed, _ = command("start")
+    assert (code, printed.split()[0]) == (0, "started:")
+    try:
+        assert command("start")[1].startswith("runs already: 127.0.0.1:")
+        code, printed, _ = command("status")
+        assert (code, printed.split(":")[0]) == (0, "runs")
+        export = command("env")[1]
+        assert "other programs look for their configuration there" in export
+        script = 'eval "$0"; printf %s "$XDG_CONFIG_HOME"'
+        shown = subprocess.run(["sh", "-c", script, export], capture_output=True, text=True, check=True)
+        assert (shown.stdout, shown.stderr) == (str(folder), "")
+    finally:
+        assert command("stop")[:2] == (0, f"stopped: {folder}\n")
+    assert "walking-noise: the embedded database does not run" in command("env")[2]
+
+
+def test_it_starts_without_loading_torch(tmp_path: Path):
+    script = "import sys; from experiments.cli.app import main; main(sys.argv[1:]); sys.exit('torch' in sys.modules)"
+    command = [sys.executable, "-c", script, "db", "stop", "--folder", str(tmp_path)]
+    subprocess.run(command, check=True, cwd=ROOT)
+
+
+def test_data_sets(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    root = ["--root", str(tmp_path)]
+    assert main(["data", "list", *root]) == 0
+    listed = capsys.readouterr().out
+    assert "mnist5k: present" in listed
+    assert f"cifar10: missing in {tmp_path}" in listed
+    assert main(["data", "check", "mnist5k", *root]) == 0
+    assert "mnist5k: intact, 4000 + 1000 samples" in capsys.readouterr().out
+    assert f"gsc: missing in {tmp_path}/SpeechCommands" in listed
+    assert main(["data", "check", "cifar10", *root]) == 1
+    assert "walking-noise data get cifar10" in capsys.readouterr().err
+    assert main(["data", "get", "mnist6k", *root]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("walking-noise: data.name: 'mnist6k' is refused")
+
+
+def test_no_database(shell: Shell, embedded: EmbeddedDatabase, tmp_path: Path):
+    """What a worker says where SEML is not configured, or its database does not answer."""
+    script = (
+        "from experiments.database.connection import connect\ntry: connect()\nexcept Exception as error: print(error)"
+    )
+
+    def said() -> str:
+        (line,) = shell.run("python", "-c", script, XDG_CONFIG_HOME=str(tmp_path)).splitlines()
+        return line
+
+    assert "run `seml configure`" in said().replace("Run", "run")
+    configuration = tmp_path / "seml" / "mongodb.config"
+    configuration.parent.mkdir()
+    good = embedded.configuration.read_text()
+    configuration.write_text(good.replace("password: ", "password: not"))
+    assert "refuses SEML's configuration" in said()

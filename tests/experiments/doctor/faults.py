@@ -1,0 +1,189 @@
+"""Faults to plant in a sandbox, one at a time, and what ``walking-noise doctor`` must say of each."""
+
+from __future__ import annotations
+
+import datetime
+import shutil
+import socket
+from collections.abc import Callable, Mapping
+from importlib import metadata
+from pathlib import Path
+
+import torch
+import yaml
+
+from experiments.database.connection import server_time
+from experiments.database.embedded_server import HOST
+from experiments.doctor import database_access as database_checks
+from experiments.doctor.finding import ERROR, WARNING
+from tests.experiments.sandbox import GIB, HERE, Sandbox, configured
+
+Plant = Callable[[Sandbox], None]
+
+
+def no_configuration(sandbox: Sandbox) -> None:
+    sandbox.configuration.unlink()
+
+
+def damaged_configuration(sandbox: Sandbox) -> None:
+    sandbox.write("seml/mongodb.config", "{")
+    sandbox.configuration.chmod(0o600)
+
+
+def tls_where_seml_ignores_it(sandbox: Sandbox) -> None:
+    sandbox.reconfigure(tls=True)
+
+
+def password_in_the_host(sandbox: Sandbox) -> None:
+    content = yaml.safe_load(sandbox.configuration.read_text())
+    sandbox.reconfigure(host=f"mongodb://{content['username']}:{content['password']}@{content['host']}/")
+
+
+def world_readable_password(sandbox: Sandbox) -> None:
+    sandbox.configuration.chmod(0o644)
+
+
+def folder_open_to_all(sandbox: Sandbox) -> None:
+    sandbox.configuration.parent.chmod(0o777)
+
+
+def settings_that_fail(sandbox: Sandbox) -> None:
+    sandbox.write("seml/settings.py", "SETTINGS = {'A': undefined}\n")
+
+
+def database_down(sandbox: Sandbox) -> None:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        sandbox.reconfigure(port=probe.getsockname()[1])
+    sandbox.patch.setattr("experiments.doctor.examined_site.PATIENCE_MS", 200)
+
+
+def wrong_password(sandbox: Sandbox) -> None:
+    sandbox.reconfigure(password="guess")
+
+
+def server_with_a_wrong_clock(sandbox: Sandbox) -> None:
+    late = datetime.timedelta(minutes=5)
+    sandbox.patch.setattr(database_checks, "server_time", lambda database: server_time(database) - late)
+
+
+def missing_index(sandbox: Sandbox) -> None:
+    sandbox.runs.drop_index("claim.token_1_status_1__id_1")
+
+
+def secret_in_documents(sandbox: Sandbox) -> None:
+    sandbox.runs.update_one({"_id": 1}, {"$set": {"seml.env.DATABASE_PASSWORD": "hunter2"}})
+
+
+def older_sources(sandbox: Sandbox) -> None:
+    """A checkout in which one file is another than the run's, and one is no more."""
+    run = sandbox.runs.find_one({"_id": 1})
+    assert run is not None
+    checkout = Path(shutil.copytree(run["seml"]["working_dir"], sandbox.folder / "checkout"))
+    (checkout / "experiments" / "train.py").write_text("# new\n")
+    (checkout / "walking_noise" / "version.py").unlink()
+    sandbox.runs.update_one({"_id": 1}, {"$set": {"seml.working_dir": str(checkout)}})
+
+
+def slurm_away(sandbox: Sandbox) -> None:
+    sandbox.slurm("scontrol", "echo 'Unable to contact slurm controller' >&2; exit 1")
+    sandbox.slurm("sinfo", "exit 1")
+
+
+def cluster_named_local(sandbox: Sandbox) -> None:
+    sandbox.slurm("scontrol", configured("local"))
+
+
+def drained_node(sandbox: Sandbox) -> None:
+    sandbox.slurm("sinfo", f'echo "{HERE}|idle|none|gpu:a100:4"; echo "{HERE}.b|drained|bad disk|gpu:1g.5gb:7"')
+
+
+def no_gpus_in_slurm(sandbox: Sandbox) -> None:
+    sandbox.slurm("sinfo", f'echo "{HERE}|idle|none|(null)"')
+
+
+def database_for_one_host(sandbox: Sandbox) -> None:
+    sandbox.slurm("sinfo", 'echo "n2|mixed|none|gpu:2"')
+
+
+def missing_data_set(sandbox: Sandbox) -> None:
+    sandbox.patch.setenv("WALKING_NOISE_DATA", str(sandbox.folder / "data"))
+    sandbox.runs.update_one({"_id": 1}, {"$set": {"config.data.name": "cifar10"}})
+
+
+def unknown_data_set(sandbox: Sandbox) -> None:
+    sandbox.runs.update_one({"_id": 1}, {"$set": {"config.data.name": "mnist6k"}})
+
+
+def unwritable_state_folder(sandbox: Sandbox) -> None:
+    sandbox.patch.setenv("WALKING_NOISE_STATE", str(sandbox.write("a file", "") / "state"))
+
+
+def unwritable_networks_folder(sandbox: Sandbox) -> None:
+    sandbox.patch.setenv("WALKING_NOISE_NETWORKS", str(sandbox.write("a file", "") / "networks"))
+
+
+def full_disk(sandbox: Sandbox) -> None:
+    sandbox.disk(free=GIB // 2)
+
+
+def quota_used_up(sandbox: Sandbox) -> None:
+    sandbox.patch.setenv("WALKING_NOISE_STATE_QUOTA", "1K")
+    (sandbox.folder / "state" / "checkpoints").mkdir(parents=True)
+    sandbox.write("state/checkpoints/a", "x" * 1000)
+
+
+def option_that_cannot_be_used(sandbox: Sandbox) -> None:
+    sandbox.patch.setenv("WALKING_NOISE_PACK_SIZE", "many")
+
+
+def gpu_without_driver(sandbox: Sandbox) -> None:
+    sandbox.patch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    sandbox.patch.setattr(torch.version, "cuda", "13.0")
+
+
+def wrong_dependency(sandbox: Sandbox) -> None:
+    version = metadata.version
+    sandbox.patch.setattr(metadata, "version", lambda name: "0.5.6" if name == "seml" else version(name))
+
+
+def dependency_not_as_pinned(sandbox: Sandbox) -> None:
+    version = metadata.version
+    sandbox.patch.setattr(metadata, "version", lambda name: "4.99.0" if name == "pymongo" else version(name))
+
+
+FAULTS: Mapping[Plant, tuple[str, str, str, str]] = {
+    no_configuration: (ERROR, "SEML's configuration", "No such file", "seml configure"),
+    damaged_configuration: (ERROR, "SEML's configuration", "is no YAML", "seml configure"),
+    tls_where_seml_ignores_it: (ERROR, "SEML's configuration", "SEML ignores tls", r"host: mongodb://NAME/\?tls=true"),
+    password_in_the_host: (ERROR, "SEML's configuration", "holds a password", "`password:`"),
+    world_readable_password: (ERROR, "file modes", r"others may read it \(mode 644\)", "^chmod 600 .*mongodb.config$"),
+    folder_open_to_all: (ERROR, "file modes", r"others may write to .*seml \(mode 777\)", "^chmod 700 .*seml$"),
+    settings_that_fail: (ERROR, "SEML's settings", "NameError: name 'undefined'", "correct it"),
+    database_down: (ERROR, "database", r"no database answers at 127\.0\.0\.1:\d+", "walking-noise db start"),
+    wrong_password: (ERROR, "database", "refuses SEML's configuration: ", "seml configure"),
+    server_with_a_wrong_clock: (WARNING, "clock", "differ by 300 s", "NTP"),
+    missing_index: (WARNING, "indexes", r"runs\d+ \(claim.token, status, _id\)$", r"doctor runs\d+ --fix$"),
+    secret_in_documents: (ERROR, "secrets", r"1 runs of runs\d+ hold DATABASE_PASSWORD", "walking-noise scrub runs"),
+    older_sources: (
+        WARNING,
+        "sources",
+        "others than .*checkout: (.*experiments/train.py|.*version.py){2}$",
+        "reload-sources -b 1",
+    ),
+    slurm_away: (ERROR, "Slurm", "does not answer", "scontrol ping"),
+    cluster_named_local: (ERROR, "cluster's name", "named local", "ClusterName"),
+    drained_node: (WARNING, "nodes", f"{HERE}.b is drained: bad disk", f"update nodename={HERE}.b state=resume"),
+    no_gpus_in_slurm: (WARNING, "GPUs of nodes", "no GPUs", "without `gres`"),
+    database_for_one_host: (WARNING, "database from nodes", "where n2 cannot reach it", "serves one machine only"),
+    missing_data_set: (ERROR, "data sets", "wait for cifar10, and .* lacks ", "walking-noise data get cifar10"),
+    unknown_data_set: (ERROR, "data sets", "need mnist6k", "the version that they were added by"),
+    unwritable_state_folder: (ERROR, "state folder", "nothing can be written", "WALKING_NOISE_STATE$"),
+    unwritable_networks_folder: (ERROR, "networks folder", "nothing can be written", "WALKING_NOISE_NETWORKS$"),
+    full_disk: (ERROR, "disk", "0.5 GiB are free", "make room"),
+    quota_used_up: (WARNING, "disk", "of WALKING_NOISE_STATE_QUOTA", "walking-noise checkpoints"),
+    option_that_cannot_be_used: (ERROR, "options", "WALKING_NOISE_PACK_SIZE: 'many'", "correct or unset it"),
+    gpu_without_driver: (ERROR, "GPU", "for CUDA 13.0, sees no GPU", "nvidia-smi"),
+    wrong_dependency: (ERROR, "dependencies", "seml 0.5.6 is not ==0.5.7", "make install"),
+    dependency_not_as_pinned: (WARNING, "dependencies", "pymongo 4.99.0", "make install"),
+}

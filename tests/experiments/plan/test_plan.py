@@ -1,0 +1,264 @@
+"""``walking-noise plan``: what it counts, what it refuses, and how it says so."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from experiments import slurm
+from experiments.cli.app import main
+from experiments.database import connection
+from experiments.plan.demand import Demand
+from experiments.plan.grid_files import GridError, expand, find
+from experiments.plan.run_counts import count_runs
+from experiments.plan.study_plan import plan
+from experiments.plan.throughput import Device, Kind, Rate, save
+from tests.experiments.shell import Shell, choice, write_grid
+from walking_noise import RunConfig
+from walking_noise.runtime.planner import plan_packs, plan_trainings
+from walking_noise.runtime.sizing import capacity
+
+WALKING: dict[str, Any] = {
+    "fixed": {"noise.kind": "multiplicative"},
+    "grid": {
+        "seed": choice(0, 1),
+        "noise.point": choice(0, 3),
+        "noise.in_training": choice(True, False),
+        "noise.std": choice(0.0, 0.5, 1.0),
+    },
+}
+SPEED = Rate(Kind((1, 28, 28), 10, "mlp", False, 128), pack_size=3, step_seconds=1e-3, sample_seconds=1e-5, spread=0.1)
+
+
+@pytest.fixture(autouse=True)
+def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A folder and a cache of its own, no Slurm, no GPU."""
+    monkeypatch.setattr(capacity, "default_device", lambda: torch.device("cpu"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(slurm, "max_array_size", lambda: None)
+
+
+def grid(name: str, **sections: Any) -> Path:
+    """A file below the working directory."""
+    folder = Path.cwd()
+    write_grid(folder, **sections).rename(folder / name)
+    return Path(name)
+
+
+def with_seeds(*seeds: int) -> dict[str, Any]:
+    return {**WALKING, "grid": {**WALKING["grid"], "seed": choice(*seeds)}}
+
+
+def test_it_counts_what_training_would_do():
+    file = grid("walking.yaml", **WALKING)
+    configs = [RunConfig.from_dict(settings) for settings in expand(file)]
+    (row,) = plan([count_runs(file)], None)
+    assert (row.runs, row.documents, row.noisy) == (24, 24, 8)
+    assert row.distinct == len({config.run_key for config in configs}) == 2 + 2 * 2 * 2 * 2
+    assert row.trainings == len(plan_trainings(configs)) == 2 + 8
+    for size in (1, 3, 100):
+        together = {config.pack_key: size for config in configs}
+        assert row.packs(lambda _, size=size: size) == len(list(plan_packs(configs, together, processes=1)))  # type: ignore[misc]
+
+
+def test_equal_runs_of_two_files_are_one():
+    one, other = grid("one.yaml", **WALKING), grid("other.yaml", **with_seeds(1, 2))
+    *files, together = plan([count_runs(one), count_runs(other)], None)
+    assert together.name == "all 2 files"
+    assert together.runs == sum(row.runs for row in files) == 48
+    assert (together.documents, together.distinct, together.trainings) == (3 * 12, 3 * 9, 3 * 5)
+
+
+def test_settings_that_seml_tells_apart_are_documents():
+    """A level that two grids have is one document; level 0 at two points is two documents and one run."""
+    file = grid(
+        "twice.yaml",
+        fixed={"noise.point": 0},
+        here={"grid": {"noise.std": choice(0.0, 1.0)}},
+        there={"grid": {"noise.std": choice(1.0, 2.0)}},
+        elsewhere={"fixed": {"noise.point": 1, "noise.std": 0.0}},
+    )
+    (row,) = plan([count_runs(file)], None)
+    assert (row.runs, row.documents, row.distinct) == (5, 4, 3)
+
+
+def test_hours():
+    config = RunConfig.from_dict({"data.name": "mnist", "training.epochs": 100, "noise.std": 1.0})
+    device = Device("H100", processes=2, rates=(SPEED,))
+    steps, evaluations = 100 * math.ceil(60_000 / 128) * 7, 100 * 2 + 5 * 5 + 11
+    seconds = (steps * 1e-3 + evaluations * 10_000 * 1e-5) / 2
+    assert Demand(config, trainings=7, curves=2, passes=11).seconds(device) == pytest.approx(seconds)
+    unmeasured = RunConfig.from_dict({"model.batch_norm": True})
+    assert Demand(unmeasured, trainings=1, curves=0, passes=0).seconds(device) is None
+
+
+def test_the_table(capsys: pytest.CaptureFixture[str]):
+    save(Path("cache/walking_noise/throughput.json"), Device("H100", processes=1, rates=(SPEED,)))
+    grid("walking.yaml", **WALKING)
+    kept = {"evaluation.curve": True, "training.keep_network": True}
+    norm = {"model.batch_norm": True, "noise.std": 0.5, "training.epochs": 20, "data.validation": "holdout"}
+    grid("norm.yaml", fixed=norm | kept)
+    assert main(["plan", "walking.yaml", "norm.yaml", "--max-array-size", "10", "--json", "plan.json"]) == 0
+    printed = capsys.readouterr().out
+    assert printed == (Path(__file__).parent / "plan.txt").read_text()
+    *_, together = json.loads(Path("plan.json").read_text())
+    assert together.pop("bytes") > 25 * 9_300
+    assert together == {
+        "name": "all 2 files",
+        "runs": 25,
+        "documents": 25,
+        "distinct": 19,
+        "present": None,
+        "noisy": 9,
+        "kept": 1,
+        "trainings": 11,
+        "tasks": 25,
+        "packs": 5,
+        "hours": {"H100": None},
+    }
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "unknown": ({"fixed": {"noise.sdt": 0.5}}, "noise.sdt: there is no such setting; did you mean noise.std?"),
+    "inert": (
+        {"fixed": {"noise.std": 0.5, "noise.order": "add_first"}},
+        "noise.order: 'add_first' is refused; it has no effect but with mixed noise; leave it out "
+        "(of a run with noise.order: add_first, noise.std: 0.5, training.epochs: 1)",
+    ),
+    "empty": (
+        {"fixed": {"seed": 1}, "part": {"grid": {"noise.std": {"type": "uniform", "min": 0, "max": 1, "num": 0}}}},
+        "part.noise.std: the grid has no values, so it gives no run",
+    ),
+    "range": (
+        {"grid": {"seed": {"type": "range", "min": 2, "max": 2, "step": 1}}},
+        "seed: the grid has no values, so it gives no run",
+    ),
+    "zip": (
+        {"grid": {"noise.std": {**choice(1.0), "zip_id": "z"}, "seed": {**choice(1, 2), "zip_id": "z"}}},
+        "Parameters with zip_id 'z' have different number of configurations!",
+    ),
+    "type": ({"grid": {"seed": {"options": [1]}}}, "No type found in parameter {'options': [1]}"),
+    "step": (
+        {"grid": {"seed": {"type": "range", "min": 0, "max": 2, "step": 0}}},
+        "SEML cannot read it: ZeroDivisionError: division by zero",
+    ),
+    "yaml": (
+        {"fixed": {"data": {"name": "gsc", "keywords": [True, False]}}},
+        "data.keywords: [True, False] is refused; allowed is a list of distinct words, none of them silence or "
+        "unknown; YAML needs 'on' in quotes",
+    ),
+    "min": ({"grid": {"seed": {"type": "range", "max": 2}}}, "SEML cannot read it: KeyError: 'min'"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused_settings(case: str, capsys: pytest.CaptureFixture[str]):
+    sections, fault = REFUSED[case]
+    grid("wrong.yaml", **sections)
+    assert main(["plan", "wrong.yaml"]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    (line,) = [line for line in said.err.splitlines() if "wrong.yaml: " in line and line != "1 of 1 files: wrong.yaml"]
+    assert line.startswith(f"walking-noise: wrong.yaml: {fault}")
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("a: [1", "line 1: expected ',' or ']', but got '<stream end>'"),
+        ("fixed: {seed: 1}", "Please specify a 'seml' dictionary."),
+        ("", "it is empty"),
+        ("# nothing yet\n", "it is empty"),
+        ("a: 1\na: 2", "Found duplicate keys: 'a'"),
+    ],
+)
+def test_files_that_are_no_grids(text: str, fault: str):
+    file = Path("wrong.yaml")
+    file.write_text(text)
+    with pytest.raises(GridError) as refusal:
+        expand(file)
+    (line,) = str(refusal.value).splitlines()
+    assert line.startswith(f"wrong.yaml: {fault}")
+
+
+def test_every_file_that_is_refused_is_named(capfd: pytest.CaptureFixture[str]):
+    """With several files, which are read by several processes."""
+    grid("right.yaml", **WALKING)
+    grid("wrong.yaml", fixed={"noise.std": -1.0})
+    grid("worse.yaml", fixed={"noise.point": 99})
+    assert main(["plan", "right.yaml", "wrong.yaml", "worse.yaml"]) == 1
+    said = capfd.readouterr()
+    assert said.out == ""
+    assert [line.split(": ")[:3] for line in said.err.splitlines() if line.startswith("walking-noise")] == [
+        ["walking-noise", "wrong.yaml", "noise.std"],
+        ["walking-noise", "worse.yaml", "noise.point"],
+    ]
+
+
+def test_which_files_are_meant(capsys: pytest.CaptureFixture[str]):
+    Path("a/b").mkdir(parents=True)
+    for number, name in enumerate(("a/one.yaml", "a/b/two.yaml", "a/b/no.yml")):
+        Path(name).write_text(yaml.safe_dump({"fixed": {"seed": number}}))
+    both = [Path("a/b/two.yaml"), Path("a/one.yaml")]
+    assert sorted(find(["a/**/*.yaml"])) == sorted(find(["a"])) == sorted(find(["a/one.yaml", "a/b/*.yaml"])) == both
+    assert sorted(find([str(Path.cwd() / "a" / "**" / "*.yaml"), "a"])) == [Path.cwd() / path for path in both]
+    assert find(["a/*"]) == [Path("a/one.yaml")]
+    Path("empty").mkdir()
+    for pattern, fault in (
+        ("a/three.yaml", "there is no such file"),
+        ("a/**.yaml", "there is no such file"),
+        ("empty", "there is no YAML file in it"),
+    ):
+        assert main(["plan", pattern]) == 1
+        assert capsys.readouterr().err == f"walking-noise: {pattern}: {fault}\n"
+    Path("a/copy.yaml").write_bytes(both[1].read_bytes())
+    assert main(["plan", "a/one.yaml", "a/copy.yaml"]) == 1
+    assert (
+        capsys.readouterr().err == "walking-noise: a/copy.yaml: its content is that of a/one.yaml; give one of them\n"
+    )
+
+
+@pytest.mark.parametrize("size", ["0", "-1", "many"])
+def test_array_sizes_that_are_none(size: str, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit):
+        main(["plan", "grid.yaml", f"--max-array-size={size}"])
+    assert f"{size!r} is no whole number >= 1" in capsys.readouterr().err
+
+
+def test_what_a_collection_has(shell: Shell):
+    file = grid("walking.yaml", **WALKING)
+    half = grid("half.yaml", **with_seeds(1))
+    shell.run("seml", "planned", "add", str(half))
+    lines = shell.run("walking-noise", "plan", str(file), "--collection", "planned").splitlines()
+    head, row = (
+        line.split() for line in lines[lines.index(next(line for line in lines if line.startswith("file"))) :][:2]
+    )
+    shown = dict(zip([word for word in head if word != "with"], row, strict=True))
+    assert (shown["runs"], shown["present"], shown["tasks"]) == ("24", "12", "12")
+
+
+def test_without_a_database(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    def connect() -> None:
+        raise connection.DatabaseError("no database: none is configured")
+
+    monkeypatch.setattr(connection, "connect", connect)
+    grid("walking.yaml", **WALKING)
+    assert main(["plan", "walking.yaml", "--collection", "table1"]) == 0
+    said = capsys.readouterr()
+    assert "walking-noise: table1 was not looked at: no database: none is configured\n" in said.err
+    assert "present" not in said.out
+
+
+def test_a_file_that_cannot_be_written_is_told(capsys: pytest.CaptureFixture[str]):
+    grid("walking.yaml", **WALKING)
+    Path("folder").mkdir()
+    assert main(["plan", "walking.yaml", "--json", "folder"]) == 1
+    assert capsys.readouterr().err.endswith("walking-noise: folder: it cannot be written: Is a directory\n")
+    assert sorted(path.name for path in Path.cwd().iterdir()) == ["folder", "walking.yaml"]

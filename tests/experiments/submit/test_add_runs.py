@@ -1,0 +1,137 @@
+"""Grids are added whole or not at all, and without the secrets of the shell."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pymongo import MongoClient
+from seml.settings import SETTINGS
+
+from experiments.cli.app import main
+from experiments.database.connection import Document
+from experiments.database.embedded_server import DATABASE
+from experiments.submit.add_runs import AT_THE_END, check
+from experiments.submit.environment import not_allowed
+from tests.experiments.shell import Shell, choice, write_grid
+
+GRID = {"fixed": {"noise.kind": "additive"}, "grid": {"noise.std": choice(0.5, 1.0), "seed": choice(0, 1)}}
+
+
+def repository(folder: Path, *commands: str) -> Path:
+    """A grid whose code lies in a git repository of its own."""
+    (folder / "experiments").mkdir(parents=True)
+    (folder / "experiments" / "train.py").write_text("")
+    for command in ("git init --quiet", *commands):
+        subprocess.run(command.split(), cwd=folder, check=True, env=os.environ | {"HOME": str(folder)})
+    grid = write_grid(folder, seml={"project_root_dir": "."}, **GRID)
+    return grid
+
+
+COMMIT = "git -c user.name=a -c user.email=b commit --quiet --allow-empty -m c"
+
+
+@pytest.mark.slow
+def test_all_runs_are_added_with_what_jobs_need(shell: Shell, client: MongoClient[Document], tmp_path: Path):
+    grid = write_grid(tmp_path, **GRID)
+    given = {"MY_TOKEN": "hidden", "OMP_NUM_THREADS": "4", "BASH_ENV": "/mine", "PYTHONWARNINGS": ""}
+    shell = shell.having(given)
+    command = ["walking-noise", "add", "added", str(grid), "--keep", "OMP_NUM_THREADS"]
+    said = shell.run(*command, "-o", "{'training.epochs': 3}", "-d", "words of mine")
+    assert "Adding 4 configs to the database (batch-ID 1)." in said
+    assert said.splitlines()[-1].startswith("4 runs added to added; of this shell's variables ")
+    assert "pkg_resources" not in said
+    assert "hidden" not in said
+    documents = list(client[DATABASE]["added"].find())
+    assert [document["config"]["training"]["epochs"] for document in documents] == [3] * 4
+    assert {document["seml"]["description"] for document in documents} == {"words of mine"}
+    for document in documents:
+        environment = document["seml"]["env"]
+        assert not_allowed(environment) == []
+        assert (environment["OMP_NUM_THREADS"], environment["BASH_ENV"]) == ("4", str(AT_THE_END))
+        assert environment["XDG_CONFIG_HOME"] == str(shell.folder)
+    assert AT_THE_END.exists()
+    again = shell.run(*command, "-o", "{'training.epochs': 3}")
+    assert "0 runs added to added, 4 were there already" in again
+
+
+@pytest.mark.parametrize(
+    ("sections", "reason"),
+    [
+        ({"fixed": {"noise.std": -1.0}}, "noise.std: -1.0 is refused"),
+        ({"fixed": {"noise.stdd": 1.0}}, "there is no such setting; did you mean noise.std"),
+        ({"seml": {"executable": "experiments/none.py"}}, "Could not find the executable"),
+        ({"grid": {"seed": choice()}}, "the grid has no values"),
+    ],
+)
+def test_a_bad_file_keeps_the_good_one_out(
+    sections: dict[str, Any], reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    good = write_grid(tmp_path, **GRID).rename(tmp_path / "good.yaml")
+    bad = write_grid(tmp_path, **sections)
+    assert main(["add", "none", str(good), str(bad)]) == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith(f"walking-noise: {bad}: ")
+    assert reason in last
+
+
+def test_a_file_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["add", "none", str(tmp_path / "missing.yaml")]) == 1
+    assert capsys.readouterr().err == f"walking-noise: {tmp_path / 'missing.yaml'}: there is no such file\n"
+
+
+@pytest.mark.parametrize("given", ["1", "{", "[]"])
+def test_what_is_no_dictionary(given: str, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as end:
+        main(["add", "none", "grid.yaml", "-o", given])
+    assert end.value.code == 2
+    assert f"{given!r} is no dictionary" in capsys.readouterr().err
+
+
+def test_what_is_overwritten_is_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    grid = write_grid(tmp_path, fixed={"noise.std": -1.0})
+    assert check([grid], {"noise.std": 1.0}) == 1
+    assert main(["add", "none", str(write_grid(tmp_path, **GRID)), "-o", "{'seed': -1}"]) == 1
+    assert "seed: -1 is refused" in capsys.readouterr().err
+
+
+def test_a_repository_without_commits(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    grid = repository(tmp_path)
+    assert main(["add", "none", str(grid)]) == 1
+    assert "has no commit yet, and SEML notes one with every run: make one with `git commit`" in capsys.readouterr().err
+    shutil.rmtree(tmp_path / ".git")
+    assert check([grid]) == 4
+
+
+def test_a_remote_that_holds_a_token(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    grid = repository(tmp_path, COMMIT, "git remote add origin https://me:hidden@host/code.git")
+    assert main(["add", "none", str(grid)]) == 1
+    said = capsys.readouterr().err
+    assert "the address of the git remote" in said
+    assert "hidden" not in said
+
+
+def test_what_seml_alone_refuses(shell: Shell, client: MongoClient[Document], tmp_path: Path):
+    grid = write_grid(tmp_path, **GRID)
+    grid.write_text(yaml.safe_dump(yaml.safe_load(grid.read_text()) | {"slurm": [{"sbatch_options_template": "NONE"}]}))
+    with shell.start("walking-noise", "add", "refused", str(grid)) as process:
+        said, _ = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "sbatch options template 'NONE' not found" in said
+    assert said.endswith("walking-noise: `seml refused add` failed, as it says above; 0 runs were added\n")
+    assert client[DATABASE]["refused"].count_documents({}) == 0
+
+
+@pytest.mark.parametrize("command", ["add", "start", "scrub"])
+def test_without_a_database(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(SETTINGS.DATABASE, "MONGODB_CONFIG_PATH", tmp_path / "none")
+    files = [str(write_grid(tmp_path, **GRID))] if command == "add" else []
+    assert main([command, "none", *files]) == 1
+    assert capsys.readouterr().err.splitlines()[-1].startswith("walking-noise: no database: ")

@@ -1,0 +1,132 @@
+"""The demo on a tiny grid: from nothing to the report, again, and interrupted."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from experiments.database.connection import Document
+from experiments.database.embedded_server import DATABASE, EmbeddedDatabase
+from experiments.submit.environment import not_allowed
+from tests.experiments.shell import ROOT, choice, on_cores, write_grid
+
+pytestmark = pytest.mark.slow
+
+
+def start(folder: Path, grid: Path) -> subprocess.Popen[str]:
+    script = "import sys; from pathlib import Path; from experiments.submit.demo_study import demo; demo(*map(Path, sys.argv[1:]))"
+    with on_cores(1):
+        return subprocess.Popen(
+            [sys.executable, "-c", script, str(folder), str(grid)],
+            cwd=ROOT,
+            env=os.environ | {"PYTHONPATH": str(ROOT), "SOME_SECRET": "x"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+
+def run(folder: Path, grid: Path) -> str:
+    with start(folder, grid) as process:
+        output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    return output
+
+
+def processes_of(folder: Path) -> list[str]:
+    """Command lines of running processes that name the folder, or have it in their environment."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            told = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
+        except OSError:
+            continue
+        if str(folder).encode() in told:
+            found.append((process / "cmdline").read_text().replace("\0", " "))
+    return found
+
+
+def tiny_grid(folder: Path, epochs: int) -> Path:
+    return write_grid(
+        folder,
+        fixed={"training.epochs": epochs, "noise.kind": "additive"},
+        grid={"noise.std": choice(0.1, 1.0, 10.0), "seed": choice(0, 1)},
+    )
+
+
+def table(output: str) -> str:
+    return output[output.index("Runs: ") :]
+
+
+def test_interrupted_gone_on_with_and_run_again(tmp_path: Path):
+    folder, grid = tmp_path / "demo", tiny_grid(tmp_path, epochs=60)
+    with start(folder, grid) as process:
+        while not list((tmp_path / "logs").glob("demo_2.out")):
+            assert process.poll() is None, process.stdout.read() if process.stdout else ""
+            time.sleep(0.1)
+        os.killpg(process.pid, signal.SIGINT)
+        output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    assert "0 of 6 runs done" in output
+    assert "stopping" in output
+    assert processes_of(folder) == []
+
+    runs = shorten(folder)
+    assert [run["status"] for run in runs] == ["PENDING"] * 6
+    assert [not_allowed(run["seml"]["env"]) for run in runs] == [[]] * 6
+    first = run(folder, grid)
+    assert re.search(r"6 runs in \d+:\d\d \(\d+ runs/min\)", first)
+    assert "Runs: 6 planned, 6 completed" in first
+    assert f"{folder / 'report' / 'index.html'}" in first
+    assert (folder / "report" / "index.html").exists()
+
+    assert first.splitlines()[-3:] == [
+        f"    walking-noise db start --folder {folder}",
+        f'    eval "$(walking-noise db env --folder {folder})"',
+        "    seml demo status",
+    ]
+
+    second = run(folder, grid)
+    assert "all 6 runs are done" in second
+    assert table(second) == table(first)
+    assert processes_of(folder) == []
+
+
+def shorten(folder: Path) -> list[Document]:
+    """The runs, which are made short."""
+    database = EmbeddedDatabase(folder)
+    assert not database.server.running
+    database.start()
+    account = database.account
+    assert account is not None
+    with account.client() as client:
+        runs = client[DATABASE]["demo"]
+        found = list(runs.find())
+        runs.update_many({}, {"$set": {"config.training.epochs": 1}})
+    database.stop()
+    return found
+
+
+def test_another_grid_begins_anew(tmp_path: Path):
+    folder, grid = tmp_path / "demo", tmp_path / "grid.yaml"
+    folder.mkdir()
+    (folder / "data").mkdir()
+    (folder / "grid.yaml").write_text("another grid")
+    grid.write_text(yaml.safe_dump({"seml": {"executable": "experiments/missing.py"}}))
+    with start(folder, grid) as process:
+        output, _ = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "grid.yaml has changed: its old runs are dropped" in output
+    assert "EXECUTABLE ERROR: Could not find the executable." in output
+    assert "UserError: `seml demo add` failed (exit code 1); see" in output.splitlines()[-1]
+    assert processes_of(folder) == []

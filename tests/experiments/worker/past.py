@@ -1,0 +1,57 @@
+"""What a study has been through, as its history holds it: workers, attempts, and runs that failed."""
+
+from __future__ import annotations
+
+import datetime
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+from experiments.database.connection import Document, Runs, server_time
+from experiments.database.run_collections import ATTEMPTS, WORKERS
+
+numbers = itertools.count()
+
+OUT_OF_MEMORY = (
+    "Traceback (most recent call last):",
+    '  File "/tmp/seml/{run}/walking_noise/pack/pack.py", line 83, in forward',
+    "    x = layer(x)",
+    "        ^^^^^^^^",
+    "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate {run}.25 GiB on {host}",
+    "If reserved memory is large, see the documentation",
+)
+
+
+def worker(
+    collection: Runs, *, hours: float = 1.0, ended: float = 0.0, end: str | None = "done", **fields: Any
+) -> Document:
+    """A worker that worked for so many ``hours`` and ended, or was last heard of, so many hours ago."""
+    now = server_time(collection.database)
+    until = now - datetime.timedelta(hours=ended)
+    document: Document = {
+        "_id": f"worker{next(numbers)}",
+        "collection": collection.name, "leader": 1, "runs": 1, "host": "n01", "device": "a GPU", "gpu": True,
+        "resumed": 0.0, "trained": 1.0, "kept": 1.0, "completed": 0, "failed": 0, "returned": 0, "version": "1.0",
+        "started": until - datetime.timedelta(hours=hours), "beat": until,
+        **({"end": end, "ended": until} if end is not None else {}), **fields,
+    }  # fmt: skip
+    collection.database[WORKERS].insert_one(document)
+    return document
+
+
+def attempt(runs: Runs, run: int, by: Document, end: str, reason: str, trace: Sequence[str] = ()) -> None:
+    """An attempt at a run that ended without a result."""
+    runs.database[ATTEMPTS].insert_one({
+        "_id": f"{runs.name}/{run}/{by['_id']}",
+        "collection": runs.name, "run": run, "token": by["_id"], "config_hash": "0", "host": by["host"],
+        "started": by["started"], "ended": by["beat"], "end": end, "reason": reason, "trace": list(trace),
+    })  # fmt: skip
+
+
+def fail(runs: Runs, ids: Sequence[int], by: Document, trace: Sequence[str] = OUT_OF_MEMORY) -> None:
+    """Let runs fail, as a worker records it."""
+    for run in ids:
+        lines = [line.format(run=run, host=by["host"]) for line in trace]
+        failed = {"status": "FAILED", "fail_trace": [f"{line}\n" for line in lines], "claim": {"token": by["_id"]}}
+        runs.update_one({"_id": run}, {"$set": failed})
+        attempt(runs, run, by, "FAILED", lines[-1], lines)

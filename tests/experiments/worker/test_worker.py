@@ -1,0 +1,426 @@
+"""Workers as SEML starts them: packs, failures, races, signals."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+from pymongo import MongoClient
+
+from experiments.database.connection import Document, Runs
+from experiments.database.embedded_server import DATABASE
+from experiments.database.run_collections import ATTEMPTS
+from experiments.database.source_files import commit_of
+from experiments.worker.assignment import Assignment
+from experiments.worker.companion_runs import Candidate
+from experiments.worker.delivery import delivery
+from experiments.worker.delivery.state_folder import StateFolder
+from experiments.worker.leases import Leases
+from experiments.worker.records.run_document import ended
+from experiments.worker.supervisor import Stop
+from experiments.worker.worker import Worker
+from experiments.worker.worker_options import WorkerOptions
+from tests.experiments.shell import ROOT, Shell, choice, on_cores, write_grid
+from walking_noise import CheckpointStore, Failure, Result
+
+PENDING_TOO = ("-fd", '{"status": "PENDING"}')
+
+
+@dataclass
+class Study:
+    """A collection of runs and the means to look at it."""
+
+    shell: Shell
+    runs: Runs
+    folder: Path
+
+    def seml(self, *arguments: str, cores: int = 1, **environment: str) -> str:
+        return self.shell.run("seml", self.runs.name, *arguments, cores=cores, **environment)
+
+    def statuses(self) -> Counter[str]:
+        return Counter(document["status"] for document in self.runs.find({}, {"status": 1}))
+
+    def document(self, run: int) -> Document:
+        found = self.runs.find_one({"_id": run})
+        assert found is not None
+        return found
+
+    def log(self, run: int) -> str:
+        return Path(self.document(run)["seml"]["output_file"]).read_text()
+
+    def wait_for(self, what: Callable[[], bool], seconds: float = 60) -> None:
+        end = time.monotonic() + seconds
+        while not what():
+            assert time.monotonic() < end, self.statuses()
+            time.sleep(0.1)
+
+
+@pytest.fixture(scope="module")
+def ran(shell: Shell, client: MongoClient[Document], tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """A small grid, run from ``seml add`` to its end.
+
+    Runs 1 to 6 fit in a pack; 2 was damaged after it was added; 7 needs data that are not there.
+    """
+    folder = tmp_path_factory.mktemp("study")
+    study = Study(shell, client[DATABASE]["study"], folder)
+    grid = write_grid(
+        folder,
+        fixed={"seed": 3},
+        trained={"fixed": {"evaluation.curve": True}, "grid": {"noise.std": choice(0.3, 0.6, 5.0)}},
+        inference_only={"fixed": {"noise.in_training": False}, "grid": {"noise.std": choice(0.0, 0.6, 5.0)}},
+        without_data={"fixed": {"data.name": "cifar10"}},
+    )
+    study.seml("add", str(grid), SOME_SECRET="hunter2")
+    damaged = study.runs.find_one_and_update({"config.noise.std": 0.6}, {"$set": {"config.noise.std": -1.0}})
+    assert damaged is not None
+    study.seml("start", "--local", cores=2)
+    return study
+
+
+def damaged(study: Study) -> Document:
+    (found,) = study.runs.find({"config.noise.std": {"$in": [-1.0, 0.61]}})
+    return found
+
+
+def without_data(study: Study) -> Document:
+    (found,) = study.runs.find({"config.data.name": "cifar10"})
+    return found
+
+
+def test_runs_that_can_run_are_completed_together(ran: Study):
+    assert ran.statuses() == {"COMPLETED": 5, "FAILED": 2}
+    completed = list(ran.runs.find({"status": "COMPLETED"}))
+    assert len({document["claim"]["token"] for document in completed}) == 1
+    assert all(0 <= document["result"]["accuracy"] <= 1 for document in completed)
+    assert all(document["execution"] == {"cluster": "local"} for document in completed)
+    by_config = {(d["config"]["noise"]["in_training"], d["config"]["noise"]["std"]): d["result"] for d in completed}
+    noise_free, inference_only = by_config[False, 0.0], by_config[False, 5.0]
+    assert noise_free["training_loss"] == inference_only["training_loss"] != by_config[True, 5.0]["training_loss"]
+    assert noise_free["accuracy"] > inference_only["accuracy"]
+    assert len(by_config[True, 5.0]["validation_curve"]) == 1
+
+
+def test_results_name_the_commit_that_seml_noted(ran: Study):
+    for document in ran.runs.find({"status": "COMPLETED"}):
+        assert document["result"]["provenance"]["commit"] == commit_of(document)
+        assert document["result"]["provenance"]["commit"].rstrip("+") == document["git"]["commit"]
+
+
+def test_documents_have_the_layout_of_sacreds(ran: Study):
+    sacreds = {"experiment", "format", "command", "host", "start_time", "config", "meta", "status", "resources"}
+    sacreds |= {"artifacts", "captured_out", "info", "heartbeat"}
+    for document in ran.runs.find():
+        assert sacreds <= document.keys()
+        assert document["experiment"]["mainfile"] == "experiments/train.py"
+        assert document["host"]["hostname"]
+        assert "hunter2" not in str({name: value for name, value in document.items() if name != "seml"})
+
+
+def test_curves_stay_out_of_sacreds_shared_collection(ran: Study):
+    assert "metrics" not in ran.runs.database.list_collection_names()
+
+
+def test_a_run_with_bad_settings_fails_alone(ran: Study):
+    assert damaged(ran)["fail_trace"] == ["noise.std: -1.0 is refused; allowed is a finite number >= 0\n"]
+    assert "noise.std: -1.0 is refused" in ran.log(damaged(ran)["_id"])
+
+
+def test_a_run_without_data_fails_alone(ran: Study):
+    (line,) = without_data(ran)["fail_trace"]
+    assert "cifar10" in line
+    assert "walking-noise data get cifar10" in line
+
+
+def test_each_run_has_a_log_of_its_own(ran: Study):
+    files = {document["seml"]["output_file"] for document in ran.runs.find()}
+    assert len(files) == 7
+    for document in ran.runs.find({"status": "COMPLETED"}):
+        log = ran.log(document["_id"])
+        assert f"trained: accuracy {document['result']['accuracy']:.4f}" in log
+        assert len(log.splitlines()) < 20
+
+
+def test_seml_shows_the_runs(ran: Study):
+    assert re.search(r"COMPLETED\s+5", ran.seml("status"))
+    assert "study" in ran.shell.run("seml", "list")
+    failures = " ".join(ran.seml("print-fail-trace").split())
+    assert "noise.std: -1.0 is refused" in failures
+    assert "walking-noise data get" in failures
+    completed = ran.runs.find_one({"status": "COMPLETED"})
+    assert completed is not None
+    assert "accuracy" in ran.seml("print-output", "-id", str(completed["_id"]))
+
+
+def test_seml_gets_the_results(ran: Study):
+    script = """
+import json, seml
+results = seml.get_results("study", to_data_frame=True, progress=False)
+print(json.dumps(sorted(results["result.accuracy"].tolist())))
+"""
+    printed = ran.shell.run("python", "-c", script).splitlines()[-1]
+    completed = [document["result"]["accuracy"] for document in ran.runs.find({"status": "COMPLETED"})]
+    assert json.loads(printed) == sorted(completed)
+
+
+def test_seml_keeps_the_source_of_every_module(ran: Study):
+    kept = {name for name, _ in damaged(ran)["seml"]["source_files"]}
+    assert {str(path.relative_to(ROOT)) for path in (ROOT / "walking_noise").rglob("*.py")} <= kept
+    assert {"experiments/train.py", "experiments/worker/worker.py", "experiments/__init__.py"} <= kept
+    assert all(identity is not None for _, identity in damaged(ran)["seml"]["source_files"])
+
+
+def test_a_failed_run_is_reset_and_run_again(ran: Study):
+    run = damaged(ran)["_id"]
+    others = list(ran.runs.find({"_id": {"$ne": run}}))
+    ran.seml("reset", "-id", str(run))
+    assert ran.document(run)["status"] == "STAGED"
+    assert ran.document(run).keys().isdisjoint({"claim", "fail_trace", "host", "result"})
+    ran.runs.update_one({"_id": run}, {"$set": {"config.noise.std": 0.61}})
+    ran.seml("start", "--local")
+    assert ran.document(run)["status"] == "COMPLETED"
+    assert list(ran.runs.find({"_id": {"$ne": run}})) == others
+
+
+def test_deleting_a_run_leaves_the_sources_of_the_others(ran: Study):
+    run = damaged(ran)["_id"]
+    ran.seml("delete", "-id", str(run), "-y")
+    files = {identity for _, identity in without_data(ran)["seml"]["source_files"]}
+    assert ran.runs.database["fs.files"].count_documents({"_id": {"$in": list(files)}}) == len(files)
+
+
+@pytest.fixture
+def study(shell: Shell, runs: Runs, tmp_path: Path) -> Study:
+    return Study(shell, runs, tmp_path)
+
+
+Fill = Callable[[Sequence[Document]], None]
+
+
+def alike(number: int, epochs: int) -> list[Document]:
+    return [{"seed": seed, "training.epochs": epochs} for seed in range(number)]
+
+
+def test_workers_that_race_do_each_run_once(study: Study, pending_runs: Fill):
+    pending_runs(alike(10, epochs=1))
+    launch = ("seml", study.runs.name, "launch-worker", *PENDING_TOO)
+    workers = [study.shell.start(*launch, WALKING_NOISE_PACK_SIZE="4") for _ in range(2)]
+    for worker in workers:
+        output, _ = worker.communicate(timeout=300)
+        assert worker.returncode == 0, output
+    assert study.statuses() == {"COMPLETED": 10}
+    packs = Counter(document["claim"]["leader"] for document in study.runs.find())
+    for leader, size in packs.items():
+        assert f"{size} of {size} runs finished" in study.log(leader)
+    assert max(packs.values()) == 4
+
+
+@contextlib.contextmanager
+def training(study: Study, *command: str) -> Iterator[subprocess.Popen[str]]:
+    """A worker in the middle of its training; none of its processes is left afterwards."""
+    worker = study.shell.start(*command)
+    try:
+        study.wait_for(lambda: study.runs.count_documents({"start_time": {"$exists": True}}) > 0)
+        yield worker
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(worker.pid, signal.SIGKILL)
+        worker.communicate()
+
+
+def by_seml(study: Study) -> tuple[str, ...]:
+    """What SEML starts for run 1."""
+    started = {"$set": {"status": "RUNNING", "execution.cluster": "local"}}
+    run = study.runs.find_one_and_update({"_id": 1}, started)
+    assert run is not None
+    settings = [f"{name}={value!r}" for name, value in run["config"].items()]
+    assignment = [f"db_collection={study.runs.name!r}", "overwrite=1", "--force"]
+    return ("python", str(ROOT / "experiments" / "train.py"), "with", *settings, *assignment)
+
+
+def test_when_its_terminal_is_closed_a_worker_gives_everything_back(study: Study, pending_runs: Fill):
+    pending_runs(alike(3, epochs=200))
+    with training(study, *by_seml(study)) as worker:
+        os.killpg(worker.pid, signal.SIGHUP)
+        output, _ = worker.communicate(timeout=60)
+    assert worker.returncode == 129, output
+    assert study.statuses() == {"PENDING": 3}
+
+
+def test_a_worker_that_is_to_outlive_its_terminal_does(study: Study, pending_runs: Fill):
+    pending_runs(alike(1, epochs=30))
+    with training(study, "nohup", *by_seml(study)) as worker:
+        os.killpg(worker.pid, signal.SIGHUP)
+        output, _ = worker.communicate(timeout=60)
+    assert worker.returncode == 0, output
+    assert study.statuses() == {"COMPLETED": 1}
+
+
+def test_sigterm_gives_everything_back_and_a_later_worker_completes_it(study: Study, pending_runs: Fill):
+    pending_runs(alike(4, epochs=200))
+    before = list(study.runs.find())
+    with training(study, *by_seml(study)) as worker:
+        assert study.statuses() == {"RUNNING": 4}
+        worker.send_signal(signal.SIGTERM)
+        worker.send_signal(signal.SIGTERM)
+        output, _ = worker.communicate(timeout=60)
+    assert worker.returncode == 143, output
+    assert "SIGTERM: 4 unfinished runs are PENDING again" in output
+    ignored = {"execution": None, "returned_by": None}
+    assert [run | ignored for run in study.runs.find()] == [run | ignored for run in before]
+    assert all(run["execution"] == {"cluster": "local"} for run in study.runs.find())
+    study.runs.update_many({}, {"$set": {"config.training.epochs": 1}})
+    study.shell.run(*by_seml(study))
+    assert study.statuses() == {"COMPLETED": 4}
+
+
+def test_ctrl_c_at_semls_local_worker_gives_everything_back(study: Study, pending_runs: Fill):
+    pending_runs(alike(3, epochs=200))
+    with training(study, "seml", study.runs.name, "launch-worker", *PENDING_TOO) as worker:
+        os.killpg(worker.pid, signal.SIGINT)
+        study.wait_for(lambda: study.statuses() == {"PENDING": 3})
+        assert worker.wait(timeout=60) == 1
+
+
+def test_a_worker_outlives_the_process_that_waits_for_it_to_give_back(study: Study, pending_runs: Fill):
+    pending_runs(alike(3, epochs=200))
+    with training(study, *by_seml(study)) as worker:
+        worker.kill()
+        study.wait_for(lambda: study.statuses() == {"PENDING": 3})
+
+
+def test_a_worker_that_is_killed_is_settled_by_the_process_that_waits_for_it(study: Study, pending_runs: Fill):
+    pending_runs(alike(3, epochs=200))
+    with training(study, *by_seml(study)) as worker:
+        (child,) = Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().split()
+        os.kill(int(child), signal.SIGKILL)
+        output, _ = worker.communicate(timeout=60)
+    assert worker.returncode == 137
+    assert study.statuses() == {"PENDING": 3}
+    assert "3 of its runs are PENDING again" in output
+
+
+def test_a_bad_option_of_the_worker_fails_the_leader_alone(study: Study, pending_runs: Fill):
+    pending_runs(alike(2, epochs=1))
+    worker = study.shell.start(*by_seml(study), WALKING_NOISE_PACK_SIZE="many")
+    output, _ = worker.communicate(timeout=60)
+    assert worker.returncode == 3, output
+    assert study.statuses() == {"FAILED": 1, "PENDING": 1}
+    assert study.document(1)["fail_trace"] == [
+        "WALKING_NOISE_PACK_SIZE: 'many' is refused; allowed is a whole number >= 1\n"
+    ]
+
+
+def test_when_all_its_runs_are_cancelled_a_worker_ends(
+    study: Study, pending_runs: Fill, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    pending_runs(alike(3, epochs=2000))
+    by_seml(study)
+    leases, leader = Leases(study.runs, Assignment(study.runs.name, 1)), study.document(1)
+    assert leases.take(leader, {"status": "PENDING"}, [2, 3]) == {1, 2, 3}
+    chosen = [Candidate.of(document) for document in study.runs.find()]
+    monkeypatch.setattr(delivery, "BEAT_SECONDS", 0.2)
+    with on_cores(1):
+        worker = Worker(leases, leader, chosen, WorkerOptions(), None, Stop())
+        study.runs.update_many({}, {"$set": {"status": "INTERRUPTED"}})
+        assert worker.run() == 0
+    assert "nothing left to train: all 3 runs were cancelled" in caplog.text
+    assert study.statuses() == {"INTERRUPTED": 3}
+
+
+def test_a_stop_that_comes_when_all_is_trained_keeps_no_result_back(
+    study: Study, pending_runs: Fill, monkeypatch: pytest.MonkeyPatch, result: Result
+):
+    pending_runs(alike(2, epochs=1))
+    by_seml(study)
+    leases, leader, stop = Leases(study.runs, Assignment(study.runs.name, 1)), study.document(1), Stop()
+    leases.take(leader, {"status": "PENDING"}, [2])
+    chosen = [Candidate.of(document) for document in study.runs.find()]
+
+    def stopped_at_the_end(configs: Sequence[object], **options: object) -> Iterator[tuple[int, Result]]:
+        yield 0, result
+        yield 1, result
+        stop.note(signal.SIGTERM)
+
+    monkeypatch.setattr("experiments.worker.worker.train_each", stopped_at_the_end)
+    assert Worker(leases, leader, chosen, WorkerOptions(), None, stop).run() == 0
+    assert study.statuses() == {"COMPLETED": 2}
+
+
+@pytest.mark.parametrize("other", ["failed", "waiting"])
+def test_checkpoints_stay_until_all_results_of_their_network_are_recorded(
+    other: str, study: Study, pending_runs: Fill, monkeypatch: pytest.MonkeyPatch, result: Result, tmp_path: Path
+):
+    evaluated = {"noise.in_training": False}
+    pending_runs([{"noise.std": 1.0, **evaluated}, {"noise.std": 2.0, **evaluated}])
+    by_seml(study)
+    leases, leader = Leases(study.runs, Assignment(study.runs.name, 1)), study.document(1)
+    leases.take(leader, {"status": "PENDING"}, [2])
+    chosen = [Candidate.of(document) for document in study.runs.find()]
+    worker = Worker(leases, leader, chosen, WorkerOptions(), StateFolder(tmp_path), Stop())
+    config = chosen[0].config
+    assert config is not None
+    checkpoint = CheckpointStore(tmp_path / "checkpoints").file(config)
+    checkpoint.parent.mkdir()
+    checkpoint.touch()
+    monkeypatch.setattr(delivery, "HOLD_RUNS", 1)
+    monkeypatch.setattr(delivery, "HOLD_SECONDS", 0.0)
+    worker.delivery.finish(1, ended(result, None))
+    worker.delivery.finish(2, ended(Failure("out of memory") if other == "failed" else result, None))
+    worker.delivery.step()
+    assert study.document(1)["status"] == "COMPLETED"
+    assert checkpoint.exists()
+    worker.delivery.step()
+    assert checkpoint.exists() == (other == "failed")
+
+
+def test_a_leader_that_is_gone_leaves_nothing_to_do(study: Study, pending_runs: Fill):
+    pending_runs(alike(1, epochs=1))
+    command = by_seml(study)
+    study.runs.update_many({}, {"$set": {"status": "INTERRUPTED"}})
+    worker = study.shell.start(*command)
+    output, _ = worker.communicate(timeout=60)
+    assert worker.returncode == 0, output
+    assert "run 1 was cancelled or taken over; nothing to do" in output
+    assert study.statuses() == {"INTERRUPTED": 1}
+
+
+def test_several_workers_on_one_device_are_refused(study: Study, pending_runs: Fill):
+    pending_runs(alike(2, epochs=1))
+    study.runs.update_many({}, {"$set": {"slurm.0.array_id": 4711, "slurm.0.experiments_per_job": 2}})
+    with study.shell.start(*by_seml(study)) as worker:
+        output, _ = worker.communicate(timeout=60)
+    assert worker.returncode == 3, output
+    (line,) = study.document(1)["fail_trace"]
+    assert line.startswith("slurm.experiments_per_job: above 1 is refused")
+    assert study.statuses() == {"FAILED": 1, "PENDING": 1}
+
+
+def test_a_gpu_that_fails_is_no_runs_fault(
+    study: Study, pending_runs: Fill, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    pending_runs(alike(2, epochs=1))
+    by_seml(study)
+    leases, leader = Leases(study.runs, Assignment(study.runs.name, 1)), study.document(1)
+    leases.take(leader, {"status": "PENDING"}, [2])
+    chosen = [Candidate.of(document) for document in study.runs.find()]
+
+    def fail(*arguments: object, **options: object) -> object:
+        raise torch.AcceleratorError("CUDA error: unspecified launch failure\nmore")
+
+    monkeypatch.setattr("experiments.worker.worker.train_each", fail)
+    assert Worker(leases, leader, chosen, WorkerOptions(), None, Stop()).run() == os.EX_UNAVAILABLE
+    assert study.statuses() == {"PENDING": 2}
+    attempts = list(study.runs.database[ATTEMPTS].find({"collection": study.runs.name}))
+    assert {attempt["reason"] for attempt in attempts} == {"the GPU failed: CUDA error: unspecified launch failure"}
+    assert "the GPU failed: CUDA error: unspecified launch failure: 2 unfinished runs are PENDING again" in caplog.text

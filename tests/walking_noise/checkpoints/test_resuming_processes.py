@@ -1,0 +1,197 @@
+"""Processes side by side that are stopped, or whose parent is killed: they write checkpoints, and others go on."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from walking_noise import Progress, Result, RunConfig, Stopped, train, train_each
+from walking_noise.checkpoints.checkpoint_format import read_header
+from walking_noise.runtime import worker_pool
+from walking_noise.runtime.run_context import RunContext
+
+NEVER = 1e9
+EPOCHS = 12
+SETTINGS: list[dict[str, Any]] = [
+    {"training.epochs": EPOCHS, "training.batch_size": 512, "noise.std": 0.4, "seed": seed, "model.batch_norm": True}
+    for seed in range(4)
+]
+SETTINGS.append({**SETTINGS[0], "noise.in_training": False})
+RUNS = [RunConfig.from_dict(settings) for settings in SETTINGS]
+
+
+@pytest.fixture(scope="module")
+def undisturbed() -> list[dict[str, Any]]:
+    return documents(train(RUNS, device="cpu", processes=1))
+
+
+def documents(results: list[Result]) -> list[dict[str, Any]]:
+    return [result.to_document() | {"seconds": 0, "pack_size": 0} for result in results]
+
+
+def epochs_in(folder: Path) -> list[int]:
+    return [read_header(file).epoch for file in folder.iterdir()]
+
+
+def stopped_after(epochs: int, seen: list[Progress], **how: Any) -> None:
+    with pytest.raises(Stopped):
+        train(
+            RUNS,
+            device="cpu",
+            processes=2,
+            progress=seen.append,
+            stop=lambda: bool(seen) and seen[-1].epochs_done >= epochs,
+            **how,
+        )
+
+
+def test_lanes_that_are_stopped_keep_what_they_have(tmp_path: Path, undisturbed: list[dict[str, Any]]) -> None:
+    seen: list[Progress] = []
+    stopped_after(10, seen, checkpoints=tmp_path, checkpoint_seconds=NEVER)
+    kept = epochs_in(tmp_path)
+    assert sum(kept) == seen[-1].epochs_kept == seen[-1].epochs_done >= 10
+    assert seen[-1].epochs_resumed == 0
+    again: list[Progress] = []
+    resumed = train(RUNS, device="cpu", processes=2, pack_size=1, checkpoints=tmp_path, progress=again.append)
+    assert documents(resumed) == undisturbed
+    assert (again[-1].epochs_resumed, again[-1].epochs_done, again[-1].epochs_kept) == (sum(kept), *(5 * EPOCHS,) * 2)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_lanes_are_given_time_when_the_callers_own_function_fails(tmp_path: Path) -> None:
+    def broken(progress: Progress) -> None:
+        if progress.epochs_done >= 10:
+            raise KeyError("the caller's")
+
+    with pytest.raises(KeyError, match="the caller's"):
+        train(RUNS, device="cpu", processes=2, checkpoints=tmp_path, progress=broken)
+    assert sum(epochs_in(tmp_path)) >= 10
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[worker_pool._Process]:
+    """The real lanes that are started from now on."""
+    made: list[worker_pool._Process] = []
+    start = worker_pool._start
+
+    def recorded(job: RunContext) -> worker_pool._Process:
+        made.append(start(job))
+        return made[-1]
+
+    monkeypatch.setattr(worker_pool, "_start", recorded)
+    return made
+
+
+def test_lanes_are_given_time_when_the_caller_loses_interest(
+    tmp_path: Path, started: list[worker_pool._Process]
+) -> None:
+    """When the first run ends, and another one is far from its end."""
+    runs = [RunConfig.from_dict({**SETTINGS[0], "training.epochs": epochs}) for epochs in (20, 500)]
+    events = train_each(runs, device="cpu", processes=2, checkpoints=tmp_path, checkpoint_seconds=NEVER)
+    assert next(events)[0] == 0
+    del events
+    (kept,) = epochs_in(tmp_path)
+    assert 0 < kept < 500
+    assert 0 in [lane.process.returncode for lane in started]
+
+
+def test_a_lane_that_does_not_stop_in_time_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, started: list[worker_pool._Process]
+) -> None:
+    monkeypatch.setattr(worker_pool, "STOP_SECONDS", 0.5)
+    frozen: list[int] = []
+
+    def freeze() -> bool:
+        frozen.extend(lane.process.pid for lane in started if lane.pack)
+        if len(frozen) < 2:
+            frozen.clear()
+            return False
+        for lane in frozen:
+            os.kill(lane, signal.SIGSTOP)
+        return True
+
+    with pytest.raises(Stopped):
+        train(RUNS, device="cpu", processes=2, checkpoints=tmp_path, stop=freeze)
+    assert [lane.process.returncode for lane in started] == [-signal.SIGKILL] * 2
+
+
+def test_a_lane_that_is_killed_loses_no_more_than_an_interval(
+    tmp_path: Path, started: list[worker_pool._Process], undisturbed: list[dict[str, Any]]
+) -> None:
+    killed: list[int] = []
+    seen: list[Progress] = []
+
+    def kill(progress: Progress) -> None:
+        seen.append(progress)
+        if not killed and progress.epochs_done >= 20:
+            killed.append(started[0].process.pid)
+            os.kill(killed[0], signal.SIGKILL)
+
+    results = train(RUNS, device="cpu", processes=2, checkpoints=tmp_path, checkpoint_seconds=0, progress=kill)
+    assert killed
+    assert documents(results) == undisturbed
+    assert seen[-1].epochs_resumed > 0
+
+
+def test_what_lanes_log_is_logged_here(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    seen: list[Progress] = []
+    stopped_after(10, seen, checkpoints=tmp_path, checkpoint_seconds=NEVER, checkpoint_quota=5)
+    line = f"checkpoints were not written to {tmp_path}, which holds 0 of its quota of 5 bytes; training goes on"
+    assert {message.partition(" ")[2] for message in caplog.messages} == {line}
+    assert {(record.name, record.levelname) for record in caplog.records} == {
+        ("walking_noise.checkpoints.checkpoint_store", "WARNING")
+    }
+
+
+PARENT = """
+import json, sys
+from walking_noise import RunConfig, train
+
+folder, settings = sys.argv[1], json.loads(sys.argv[2])
+train([RunConfig.from_dict(one) for one in settings], device="cpu", processes=2, checkpoints=folder, checkpoint_seconds=1e9,
+      progress=lambda progress: print(progress.epochs_done, flush=True))
+"""
+
+
+def children(pid: int) -> list[int]:
+    return [
+        int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()
+    ]
+
+
+def within(seconds: float, condition: Callable[[], bool]) -> bool:
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def test_lanes_whose_parent_is_killed_keep_what_they_have_and_end(
+    tmp_path: Path, undisturbed: list[dict[str, Any]]
+) -> None:
+    folder = tmp_path / "checkpoints"
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT, str(folder), json.dumps(SETTINGS)], stdout=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdout is not None
+        assert next(int(line) for line in parent.stdout if int(line) >= 10)
+        busy = children(parent.pid)
+        parent.kill()
+    assert len(busy) == 2
+    assert within(10, lambda: not any(Path(f"/proc/{lane}").exists() for lane in busy))
+    kept = epochs_in(folder)
+    assert sum(kept) >= 10
+    seen: list[Progress] = []
+    assert documents(train(RUNS, device="cpu", processes=1, checkpoints=folder, progress=seen.append)) == undisturbed
+    assert seen[-1].epochs_resumed == sum(kept)

@@ -1,0 +1,194 @@
+"""What runs on one network have in common is computed once, and no number depends on it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.func import functional_call
+
+from tests.walking_noise.parts import new_models
+from walking_noise import RunConfig
+from walking_noise.data import DataSet, validation_blocks
+from walking_noise.evaluation.evaluator import evaluate, unchanged
+from walking_noise.evaluation.shared_prefix import BLOCK, SharedPrefix
+from walking_noise.models.noise_points import Inject
+from walking_noise.noise.audit import Audit
+from walking_noise.noise.injection import Injection
+from walking_noise.pack.pack import Pack
+from walking_noise.training.trainer import train_pack
+
+CPU = torch.device("cpu")
+MODELS: list[dict[str, Any]] = [
+    {"model.name": "mlp", "model.batch_norm": True},
+    {"model.name": "lenet5", "model.batch_norm": True},
+    {"model.name": "lenet5"},
+    {"model.name": "residual", "model.batch_norm": True},
+    {"model.name": "patch_transformer"},
+]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def added() -> Iterator[None]:
+    with new_models():
+        yield
+
+
+def trained(model: dict[str, Any], data: DataSet) -> Pack:
+    """Two trained networks."""
+    configs = [RunConfig.from_dict({**model, "noise.kind": "none", "training.epochs": 1, "seed": s}) for s in (0, 1)]
+    pack = Pack([config.initial_network() for config in configs])
+    for member, network in enumerate(train_pack(configs, data, CPU)):
+        pack.load_member(member, network.state)
+    return pack
+
+
+def study(model: dict[str, Any]) -> tuple[list[int], list[RunConfig]]:
+    """Runs on both members, in no order: all points × levels, noise at several points, and none."""
+    noise: list[dict[str, Any]] = [{"noise.std": 0.5}]
+    points = len(RunConfig.from_dict(model).points)
+    noise += [{"noise.std": std, "noise.point": point} for point in range(points) for std in (0.3, 1e16)]
+    noise += [{"noise.kind": "mixed", "noise.std_mul": 0.5, "noise.std_add": 0.1, "noise.point": points // 2}]
+    runs = [
+        (
+            seed,
+            RunConfig.from_dict(
+                {**model, **one, "seed": seed} | ({"noise.in_training": False} if "noise.std" in one else {})
+            ),
+        )
+        for seed in (0, 1)
+        for one in noise
+    ]
+    order = torch.randperm(len(runs), generator=torch.Generator().manual_seed(1)).tolist()
+    members, configs = zip(*(runs[place] for place in order), strict=True)
+    return list(members), list(configs)
+
+
+@torch.no_grad()
+def whole_way(pack: Pack, member: int, config: RunConfig, data: DataSet) -> tuple[Tensor, dict[str, Any]]:
+    """The logits and the audit of a run that goes through its network alone, from the input on."""
+    audit, noise = Audit(len(config.points), 1), Injection([config], "inference", CPU)
+    logits: list[Tensor] = []
+    state = {name: stack[[member]] for name, stack in pack.eval().stacked_state().items()}
+    for start, x, _ in validation_blocks(data, BLOCK):
+        inject = noise.at(1, start // BLOCK, audit=None if start else audit)
+        logits.append(functional_call(pack, state, (x.unsqueeze(0), inject)))
+    return torch.cat(logits, 1), audit.of(0)
+
+
+def passed(
+    pack: Pack, members: Sequence[int], configs: Sequence[RunConfig], data: DataSet, group_size: int | None
+) -> Any:
+    passage = SharedPrefix(pack, members, configs, 1, wrap_injection=unchanged, audited=False, group_size=group_size)
+    with torch.no_grad():
+        blocks = [
+            torch.cat(list(passage.logits(x.unsqueeze(0), start // BLOCK)))
+            for start, x, _ in validation_blocks(data, BLOCK)
+        ]
+    return dict(zip(passage.runs, torch.cat(blocks, 1), strict=True))
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: "-".join(map(str, model.values())))
+def test_every_run_has_the_numbers_it_has_alone(model: dict[str, Any], digits: DataSet) -> None:
+    pack = trained(model, digits)
+    members, configs = study(model)
+    alone = [whole_way(pack, *run, digits) for run in zip(members, configs, strict=True)]
+    for group_size in (None, 1, 5):
+        logits = passed(pack, members, configs, digits, group_size)
+        scores = evaluate(pack, members, configs, digits, 1, audited=True, group_size=group_size)
+        for run, (expected, audit) in enumerate(alone):
+            assert torch.equal(logits[run].view(torch.int32), expected[0].view(torch.int32))
+            assert scores[run].audit == audit
+
+
+def test_clean_activations_are_computed_once(digits: DataSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a walking study each layer computes the runs with noise before it, and what all others share."""
+    model = {"model.name": "mlp", "noise.in_training": False}
+    pack = Pack([RunConfig.from_dict({"model.name": "mlp"}).initial_network()])
+    points, levels = len(RunConfig().points), (0.1, 1.0, 10.0)
+    study = [
+        RunConfig.from_dict({**model, "noise.std": std, "noise.point": point})
+        for point in range(points)
+        for std in levels
+    ]
+    computed: Counter[str] = Counter()
+    for name, layer in pack.layers.items():
+        layer.register_forward_hook(lambda layer, x, y, name=name: computed.update({name: len(y) * y.shape[1]}))
+    blocks: list[int] = []
+    inputs = type(digits.transform).validation_inputs
+
+    def counted(transform: Any, stored: Tensor) -> Tensor:
+        blocks.append(len(stored))
+        return inputs(transform, stored)
+
+    monkeypatch.setattr(type(digits.transform), "validation_inputs", counted)
+    evaluate(pack, [0] * len(study), study, digits, 1, group_size=2)
+    samples = len(digits.validation_labels)
+    before = {"flatten": 1, "fc1": 1, "relu1": 2, "fc2": 3, "relu2": 4, "fc3": 5, "relu3": 6, "fc4": 7}
+    assert computed == {name: (len(levels) * points + 1) * samples for name, points in before.items()}
+    assert blocks == [250, 10], "made once for all runs"
+
+
+def test_what_is_put_around_sees_shared_activations_once(digits: DataSet) -> None:
+    seen: list[tuple[int, int]] = []
+
+    def watched(inject: Inject) -> Inject:
+        def watching(point: int, x: Tensor, member: int | None = None) -> Tensor:
+            y = inject(point, x, member)
+            seen.append((point, len(y)))
+            return y
+
+        return watching
+
+    pack = Pack([RunConfig().initial_network()])
+    runs = [RunConfig.from_dict({"noise.std": 1.0, "noise.point": 3, "noise.seed": seed}) for seed in range(4)]
+    evaluate(pack, [0] * 4, runs, digits, 1, wrap_injection=watched)
+    block = [(0, 1), (1, 1), (2, 1), *((point, 4) for point in range(3, 8))]
+    assert seen == block * 2
+    seen.clear()
+    evaluate(pack, [0], runs[:1], digits, 1, wrap_injection=watched)
+    assert seen == [(point, 1) for point in range(8)] * 2
+
+
+def test_a_change_of_shared_activations_meets_all_runs(digits: DataSet) -> None:
+    def without_signal(inject: Inject) -> Inject:
+        return lambda point, x, member=None: inject(point, torch.zeros_like(x) if point == 1 else x, member)
+
+    pack = Pack([RunConfig().initial_network()])
+    runs = [RunConfig.from_dict({"noise.std": 1.0, "noise.point": point}) for point in (0, 4, 7)]
+    changed = evaluate(pack, [0] * 3, runs, digits, 1, wrap_injection=without_signal)
+    assert changed == [evaluate(pack, [0], [run], digits, 1, wrap_injection=without_signal)[0] for run in runs]
+    assert changed != evaluate(pack, [0] * 3, runs, digits, 1)
+
+
+def test_it_can_be_stopped_between_batches(digits: DataSet) -> None:
+    calls = 0
+
+    def check() -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise InterruptedError
+
+    runs = [RunConfig.from_dict({"noise.std": 1.0, "noise.seed": seed}) for seed in range(4)]
+    with pytest.raises(InterruptedError):
+        evaluate(Pack([RunConfig().initial_network()]), [0] * 4, runs, digits, 1, group_size=1, after_batch=check)
+    assert calls == 3
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("model", MODELS[:2], ids=lambda model: model["model.name"])
+def test_on_a_gpu_sharing_changes_roundings_at_most(model: dict[str, Any], digits: DataSet) -> None:
+    device, pack = torch.device("cuda"), trained(model, digits).cuda()
+    members, configs = study(model)
+    tame = [run for run, config in enumerate(configs) if max(max(level) for level in config.levels) < 1]
+    members, configs = [members[run] for run in tame], [configs[run] for run in tame]
+    on_gpu = digits.to(device)
+    group_size = passed(pack, members, configs, on_gpu, 7)
+    for run, (member, config) in enumerate(zip(members, configs, strict=True)):
+        (alone,) = passed(pack, [member], [config], on_gpu, None).values()
+        torch.testing.assert_close(group_size[run], alone, rtol=1e-3, atol=1e-3)

@@ -1,0 +1,191 @@
+"""What is known of a model before it is built, and what is refused then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tests.walking_noise.parts import new_models
+from walking_noise import ConfigError, RunConfig, models
+from walking_noise.models.model_summary import ModelSummary, summarise
+from walking_noise.models.noise_points import NoisePoint, injecting, points_in, with_noise_points
+
+
+class Own(nn.Module):
+    """A model whose forward pass is given as a function of itself and its input."""
+
+    def __init__(self, forward: Callable[[Own, Tensor], Tensor], **modules: nn.Module) -> None:
+        super().__init__()
+        self.written = forward
+        self.fc = nn.Linear(6, 3)
+        self.point = NoisePoint("point")
+        for name, module in modules.items():
+            self.add_module(name, module)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.written(self, x)
+
+
+def summary(make: Callable[[], nn.Module], *inputs: int) -> ModelSummary:
+    with torch.device("meta"):
+        return summarise(with_noise_points(make()), inputs or (6,), 3)
+
+
+def shared() -> nn.Module:
+    layer = nn.Linear(6, 6)
+    return nn.Sequential(layer, nn.ReLU(), layer, nn.Linear(6, 3))
+
+
+def with_tensor() -> nn.Module:
+    model = Own(lambda self, x: self.point(self.fc(x)))
+    model.scale = torch.ones(3)
+    return model
+
+
+REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
+    # a model, and what is said of it
+    "no points": (lambda: nn.Bilinear(3, 3, 3), "Bilinear is no nn.Sequential and has no NoisePoint"),
+    "never": (lambda: Own(lambda self, x: self.fc(x)), "reaches its noise point 'point' 0 times, not once"),
+    "twice": (lambda: Own(lambda self, x: self.point(self.fc(self.point(x)))), "noise point 'point' 2 times, not once"),
+    "not at inference": (
+        lambda: Own(lambda self, x: self.point(self.fc(x)) if self.training else self.fc(x)),
+        "noise point 'point' 0 times",
+    ),
+    "another order": (
+        lambda: Own(
+            lambda self, x: (
+                self.fc(self.get_submodule("other")(self.point(x)))
+                if self.training
+                else self.fc(self.point(self.get_submodule("other")(x)))
+            ),
+            other=NoisePoint("other"),
+        ),
+        "in another order in training than at inference",
+    ),
+    "one name": (
+        lambda: nn.Sequential(NoisePoint("same"), nn.Linear(6, 3), NoisePoint("same")),
+        "2 of its noise points are named 'same'",
+    ),
+    "a second input": (
+        lambda: nn.Sequential(NoisePoint("input"), nn.Linear(6, 3)),
+        "2 of its noise points are named 'input'",
+    ),
+    "dropout": (lambda: nn.Sequential(nn.Linear(6, 3), nn.Dropout(0.1)), "draws random numbers"),
+    "dropout in a function": (
+        lambda: Own(lambda self, x: self.point(self.fc(nn.functional.dropout(x, 0.1, self.training)))),
+        "draws random numbers",
+    ),
+    "noise of its own": (lambda: Own(lambda self, x: self.point(self.fc(x + torch.rand_like(x)))), "rand_like"),
+    "random leak": (lambda: nn.Sequential(nn.Linear(6, 3), nn.RReLU()), "draws random numbers"),
+    "dropout in attention": (
+        lambda: nn.Sequential(
+            nn.Unflatten(1, (3, 2)), nn.TransformerEncoderLayer(2, 1, 2, 0.1, batch_first=True), nn.Flatten()
+        ),
+        "draws random numbers",
+    ),
+    "a layer twice": (shared, "some of its layers share weights"),
+    "a tensor of all runs": (with_tensor, r"Own\.scale is a tensor that no run has as its own; make it a buffer"),
+    "other inputs": (lambda: nn.Sequential(nn.Linear(5, 3)), "forward pass fails for samples of 6: .*5"),
+    "other classes": (lambda: nn.Sequential(nn.Linear(6, 4)), "does not give 3 logits for each sample"),
+    "two outputs": (lambda: nn.Sequential(nn.Unflatten(1, (2, 3)), nn.GRU(3, 3)), "'1' is a tuple, no tensor"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_no_pack_can_train_is_refused_in_one_line(case: str) -> None:
+    make, said = REFUSED[case]
+    with pytest.raises(ValueError, match=said) as refusal:
+        summary(make)
+    assert "\n" not in str(refusal.value)
+
+
+def test_what_draws_nothing_is_no_dropout() -> None:
+    encoder = nn.TransformerEncoderLayer(2, 1, 2, 0.0, batch_first=True)
+    summary(lambda: nn.Sequential(nn.Unflatten(1, (3, 2)), encoder.to("meta"), nn.Flatten(), nn.Linear(6, 3)))
+    summary(lambda: nn.Sequential(nn.Dropout(0.0), nn.Linear(6, 3)))
+
+
+def names(found: ModelSummary) -> list[str]:
+    assert [point.number for point in found.points] == list(range(len(found.points)))
+    return [point.name for point in found.points]
+
+
+def test_a_plain_sequence_has_points_after_its_layers_and_any_other_those_it_places() -> None:
+    def block() -> nn.Module:
+        return Own(lambda self, x: self.point(self.fc(x)))
+
+    assert names(summary(lambda: nn.Sequential(nn.Linear(6, 3), nn.Sequential(nn.ReLU())))) == ["input", "0", "1"]
+    assert names(summary(block)) == ["input", "point"]
+    assert names(summary(lambda: nn.Sequential(block(), nn.Linear(3, 3), nn.ReLU()))) == ["input", "point"]
+    assert names(summary(lambda: nn.Sequential(NoisePoint("first"), block()))) == ["input", "first", "point"]
+
+
+def test_points_are_numbered_as_they_are_reached_and_not_as_they_are_made() -> None:
+    late = Own(
+        lambda self, x: self.get_submodule("after")(self.fc(self.point(x))), after=NoisePoint("made last, reached last")
+    )
+    early = Own(lambda self, x: self.point(self.fc(self.get_submodule("before")(x))), before=NoisePoint("made last"))
+    assert names(summary(lambda: late.to("meta"))) == ["input", "point", "made last, reached last"]
+    assert names(summary(lambda: early.to("meta"))) == ["input", "made last", "point"]
+
+
+def test_a_layer_without_weights_may_stand_twice() -> None:
+    relu = nn.ReLU()
+    sequence = with_noise_points(nn.Sequential(nn.Linear(6, 6), relu, nn.Linear(6, 3), relu))
+    assert [place.name for place in points_in(sequence)] == ["input", "0", "1", "2", "3"]
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_points_after_batch_norm_are_seen_or_said(in_place: bool) -> None:
+    def transposed(self: Own, x: Tensor) -> Tensor:
+        y: Tensor = self.fc(self.point(self.get_submodule("norm")(x.view(-1, 2, 3)).transpose(1, 2)).flatten(1))
+        return y
+
+    sequence = summary(lambda: nn.Sequential(nn.BatchNorm1d(6), nn.ReLU(in_place), nn.Linear(6, 3), nn.BatchNorm1d(3)))
+    assert [point.after_batch_norm for point in sequence.points] == [False, True, False, False, True]
+    by_hand = Own(transposed, norm=nn.BatchNorm1d(2))
+    assert [point.after_batch_norm for point in summary(lambda: by_hand.to("meta")).points] == [False, False]
+    by_hand.point = NoisePoint("point", after_batch_norm=True)
+    assert [point.after_batch_norm for point in summary(lambda: by_hand.to("meta")).points] == [False, True]
+
+
+def test_the_size_of_a_model() -> None:
+    """Two linear layers of 6 and 3, a ReLU, and four noise points."""
+    found = summary(lambda: nn.Sequential(nn.Linear(6, 6), nn.ReLU(), nn.Linear(6, 3)))
+    assert found.parameters == 42 + 21
+    assert found.activations == pytest.approx(6 + 2 * (6 + 6 + 3), abs=6)
+    twice = summary(
+        lambda: nn.Sequential(nn.Conv2d(1, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)), 1, 9, 9
+    )
+    assert twice.activations == pytest.approx(81 + 2 * (4 * 49 + 4 + 3), abs=100)
+
+
+def test_the_points_of_a_built_model_are_those_of_its_outline() -> None:
+    with new_models():
+        for name, batch_norm in (("residual", True), ("patch_transformer", False)):
+            network = models.build(name, (1, 28, 28), 10, batch_norm)
+            found = models.noise_points(name, (1, 28, 28), 10, batch_norm)
+            assert {place.point for place in points_in(network)} == set(found)
+            passed: list[int] = []
+            with injecting(network, lambda point, x, passed=passed: (passed.append(point), x)[1]):  # type: ignore[misc]
+                network.eval()(torch.zeros(1, 1, 28, 28))
+            assert passed == [point.number for point in found] == list(range(len(found)))
+
+
+@pytest.fixture
+def added() -> Iterator[None]:
+    with new_models():
+        yield
+
+
+@pytest.mark.usefixtures("added")
+def test_a_run_with_a_model_that_does_not_fit_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"model\.name: 'residual' .* residual has BatchNorm always"):
+        RunConfig.from_dict({"model.name": "residual"})
+    config = RunConfig.from_dict({"model.name": "residual", "model.batch_norm": True})
+    with pytest.raises(ConfigError, match=r"has the points 0\.\.8"):
+        RunConfig.from_dict({"model.name": "residual", "model.batch_norm": True, "noise.point": 9, "noise.std": 1.0})
+    assert [point.name for point in config.points if point.after_batch_norm] == ["block1.bn1", "block2.bn1"]

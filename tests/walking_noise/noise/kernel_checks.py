@@ -1,0 +1,217 @@
+"""What the Triton kernels are held to, on a GPU or, with TRITON_INTERPRET=1, on a CPU.
+
+As a program it runs every check on the CPU and prints the faults as JSON: ``{check: traceback or null}``.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import traceback
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from walking_noise import RunConfig
+from walking_noise.noise.member_noise import noise_by_point
+from walking_noise.noise.rng import philox_reference, triton_kernels
+from walking_noise.noise.rng.counter_based import CounterBasedNoise
+from walking_noise.noise.rng.point_noise import PointNoise
+from walking_noise.pack.stacking import split_members
+
+Check = Callable[[torch.device], None]
+CHECKS: dict[str, Check] = {}
+"""Every function below that is a check, by its name."""
+
+MIXED: dict[str, Any] = {"noise.kind": "mixed", "noise.std_mul": 0.7, "noise.std_add": 0.3}
+MEMBERS: list[dict[str, Any]] = [
+    {"noise.kind": "none"},
+    {"noise.std": 0.5},
+    {"noise.kind": "multiplicative", "noise.std": 0.5},
+    {**MIXED, "noise.order": "add_first"},
+    {**MIXED, "noise.gradient": "straight_through"},
+]
+QUIET = 0
+PASS_GRADIENTS = (0, 1, 4)
+POINT = 4
+
+
+def check(function: Check) -> Check:
+    CHECKS[function.__name__] = function
+    return function
+
+
+def configs(members: list[dict[str, Any]]) -> list[RunConfig]:
+    return [
+        RunConfig.from_dict({"model.batch_norm": True, "seed": seed, **settings})
+        for seed, settings in enumerate(members)
+    ]
+
+
+def point_noise(device: torch.device, members: list[dict[str, Any]] = MEMBERS) -> PointNoise:
+    noises = noise_by_point(configs(members), "training")[POINT]
+    return PointNoise.of(POINT, noises, "training noise", len(members), device)
+
+
+def sampler(device: torch.device, members: list[dict[str, Any]], *, fast: bool) -> CounterBasedNoise:
+    arithmetic = triton_kernels.injected if fast else philox_reference.injected
+    at_point = noise_by_point(configs(members), "training")
+    return CounterBasedNoise(at_point, "training noise", len(members), device, arithmetic)
+
+
+def contiguous(members: int, samples: int, sample: tuple[int, ...]) -> Tensor:
+    return torch.randn(members, samples, *sample)
+
+
+def side_by_side(members: int, samples: int, sample: tuple[int, ...]) -> Tensor:
+    """A view of (B, K·C, …)."""
+    return split_members(torch.randn(samples, members * sample[0], *sample[1:]), members)
+
+
+def one_for_all(members: int, samples: int, sample: tuple[int, ...]) -> Tensor:
+    """A view of one row."""
+    return torch.randn(1, samples, *sample).expand(members, -1, *(-1 for _ in sample))
+
+
+def scattered(members: int, samples: int, sample: tuple[int, ...]) -> Tensor:
+    """Channels last."""
+    return torch.randn(members, samples, *reversed(sample)).permute(0, 1, *range(len(sample) + 1, 1, -1))
+
+
+Case = tuple[Callable[[int, int, tuple[int, ...]], Tensor], int, tuple[int, ...]]
+CASES: list[Case] = [
+    (contiguous, 1, (1,)),
+    (contiguous, 7, (5, 3, 3)),
+    (contiguous, 2, (700,)),
+    (side_by_side, 3, (16, 5, 5)),
+    (one_for_all, 7, (5, 3)),
+    (scattered, 3, (5, 2, 3)),
+]
+"""Layout, samples and shape of a sample: odd sizes and whole groups of four, within one program and beyond."""
+
+ALL_CASES: list[Case] = [
+    *itertools.product(
+        (contiguous, side_by_side, one_for_all, scattered),
+        (1, 7, 128),
+        ((1,), (3,), (64,), (5, 3, 3), (700,), (16, 10, 10), (4, 2, 2), (6, 28, 28)),
+    )
+]
+"""Many more, for a GPU: interpreted kernels are slow."""
+
+
+def activations(
+    device: torch.device, cases: list[Case] = CASES, dtype: torch.dtype = torch.float32
+) -> Iterator[Tensor]:
+    torch.manual_seed(0)
+    for layout, samples, sample in ALL_CASES if device.type == "cuda" else cases:
+        x = layout(len(MEMBERS), samples, sample).to(dtype)
+        if layout is one_for_all:
+            yield x[:1].to(device).expand(x.shape)
+        else:
+            yield torch.empty_strided(x.shape, x.stride(), dtype=dtype, device=device).copy_(x)
+
+
+def bits(x: Tensor) -> bytes:
+    return x.detach().cpu().contiguous().numpy().tobytes()
+
+
+def assert_same_bits(found: Tensor, expected: Tensor) -> None:
+    assert found.shape == expected.shape
+    assert found.dtype == expected.dtype
+    assert bits(found) == bits(expected), f"they differ by up to {(found - expected).abs().max()}"
+
+
+@check
+def results_are_those_of_the_reference(device: torch.device) -> None:
+    noise, where = point_noise(device), torch.tensor([300, 39], device=device)
+    for x in activations(device):
+        assert_same_bits(triton_kernels.injected(x, noise, where), philox_reference.injected(x, noise, where))
+
+
+@check
+def results_in_other_precisions_are_those_of_the_reference(device: torch.device) -> None:
+    noise, where = point_noise(device), torch.tensor([5], device=device)
+    for dtype in (torch.float64, torch.float16):
+        for x in activations(device, CASES[1:2], dtype):
+            assert_same_bits(triton_kernels.injected(x, noise, where), philox_reference.injected(x, noise, where))
+
+
+@check
+def the_layout_in_memory_is_kept(device: torch.device) -> None:
+    noise, where = point_noise(device), torch.tensor([0], device=device)
+    x = side_by_side(len(MEMBERS), 7, (5, 3, 3)).to(device)
+    assert triton_kernels.injected(x, noise, where).stride() == x.stride()
+    alike = torch.randn(1, 7, 5, 3, 3, device=device).expand(len(MEMBERS), -1, -1, -1, -1)
+    assert triton_kernels.injected(alike, noise, where).is_contiguous()
+
+
+@check
+def quiet_members_are_copied(device: torch.device) -> None:
+    noise, where = point_noise(device), torch.tensor([0], device=device)
+    x = torch.randn(len(MEMBERS), 3, 5)
+    x[QUIET, 0, :4] = torch.tensor([-0.0, 1e-45, 3.4e38, float("inf")])
+    assert_same_bits(triton_kernels.injected(x.to(device), noise, where)[QUIET].cpu(), x[QUIET])
+
+
+@check
+def a_member_alone_gets_what_it_gets_in_the_pack(device: torch.device) -> None:
+    noise, where = point_noise(device), torch.tensor([2], device=device)
+    x = torch.randn(len(MEMBERS), 7, 5, 3, device=device)
+    packed = triton_kernels.injected(x, noise, where)
+    for member in range(len(MEMBERS)):
+        alone = triton_kernels.injected(x[member : member + 1], noise.rows(member, 1), where)
+        assert_same_bits(alone[0], packed[member])
+
+
+@check
+def sums_are_those_of_the_reference(device: torch.device) -> None:
+    noise, where = point_noise(device), torch.tensor([1], device=device)
+    for x in activations(device, CASES[1:3]):
+        found, expected = torch.ones(2, 3, len(MEMBERS), dtype=torch.float64, device=device)
+        y = triton_kernels.injected(x, noise, where, found)
+        assert_same_bits(y, philox_reference.injected(x, noise, where, expected))
+        torch.testing.assert_close(found, expected, rtol=1e-12, atol=0)
+        assert (found[0] - 1).tolist() == [0.0, *[float(x[0].numel())] * 4]
+
+
+@check
+def gradients_are_those_of_the_reference(device: torch.device) -> None:
+    fast, plain = (sampler(device, MEMBERS, fast=fast) for fast in (True, False))
+    for x in activations(device, [CASES[1], CASES[3]]):
+        x = x.detach().requires_grad_()
+        cotangent = torch.randn(x.shape, device=device)
+        found, expected = (
+            torch.autograd.grad(each.at((6,))(POINT, x, 0, None), x, cotangent)[0] for each in (fast, plain)
+        )
+        assert_same_bits(found, expected)
+        for member in PASS_GRADIENTS:
+            assert_same_bits(found[member], cotangent[member])
+
+
+@check
+def a_place_on_the_device_is_read_when_noise_is_drawn(device: torch.device) -> None:
+    noise = sampler(device, MEMBERS, fast=True)
+    x = torch.randn(len(MEMBERS), 7, 5, device=device)
+    index = torch.tensor([0], device=device)
+    inject = noise.at(index)
+    for step in (5, 2**31 + 1):
+        index.fill_(step)
+        assert_same_bits(inject(POINT, x, 0, None), noise.at((step,))(POINT, x, 0, None))
+
+
+def main() -> None:
+    faults: dict[str, str | None] = {}
+    for name, function in CHECKS.items():
+        try:
+            function(torch.device("cpu"))
+        except Exception:
+            faults[name] = traceback.format_exc()
+        else:
+            faults[name] = None
+    print(json.dumps(faults))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""The Triton kernels: interpreted on a CPU, compiled for GPUs that need not be there, and run where there is one."""
+# mypy: disable-error-code="import-untyped"
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.walking_noise.noise import kernel_checks
+from tests.walking_noise.noise.kernel_checks import CHECKS, activations, assert_same_bits, point_noise
+from walking_noise.noise.rng import philox_reference, triton_kernels
+
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+ROOT = Path(__file__).parents[3]
+CONSTANTS = ("INNER", "NUMBERS", "GROUPS")
+TYPES = {
+    "x_ptr": "*fp32",
+    "y_ptr": "*fp32",
+    "partial_ptr": "*fp64",
+    "key_ptr": "*i64",
+    "mul_ptr": "*fp32",
+    "add_ptr": "*fp32",
+    "add_first_ptr": "*i32",
+    "place_ptr": "*i64",
+}
+
+
+@pytest.fixture(scope="module")
+def interpreted() -> dict[str, str | None]:
+    """The faults that the checks find where Triton interprets the kernels; a process of its own, as Triton asks."""
+    finished = subprocess.run(
+        [sys.executable, "-W", "error", "-m", kernel_checks.__name__],
+        cwd=ROOT,
+        env={**os.environ, "TRITON_INTERPRET": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert finished.returncode == 0, finished.stderr
+    faults: dict[str, str | None] = json.loads(finished.stdout)
+    return faults
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_interpreted(check: str, interpreted: dict[str, str | None]) -> None:
+    assert interpreted[check] is None, interpreted[check]
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("check", CHECKS)
+def test_on_a_gpu(check: str) -> None:
+    CHECKS[check](CUDA)
+
+
+@pytest.mark.gpu
+def test_a_gpu_gives_what_the_reference_gives_on_a_cpu() -> None:
+    step = torch.tensor([300, 39])
+    for x in activations(CUDA):
+        found = triton_kernels.injected(x, point_noise(CUDA), step.to(CUDA)).cpu()
+        assert_same_bits(found, philox_reference.injected(x.cpu(), point_noise(CPU), step))
+
+
+@pytest.mark.parametrize("capability", [80, 90])
+@pytest.mark.parametrize("inner", [0, 1600], ids=["together", "apart"])
+def test_compiled_code_rounds_every_operation_by_itself(capability: int, inner: int) -> None:
+    """No fused multiply-add, no approximation, no flush of small numbers to zero; four elements read at once."""
+    code = compiled(capability, inner)
+    arithmetic = set(re.findall(r"\b((?:fma|mul|add|sub|sqrt|div|ex2|lg2|sin|cos)\.\S*f32)\b", code))
+    assert arithmetic == {"mul.rn.f32", "add.rn.f32", "sub.rn.f32", "sqrt.rn.f32"}
+    assert "ld.global.v4" in code
+    assert "st.global.v4" in code
+
+
+def compiled(capability: int, inner: int) -> str:
+    """The kernel in PTX for a GPU of that compute capability."""
+    import triton
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource
+
+    names = triton_kernels._inject.arg_names
+    signature = {name: "constexpr" if name in CONSTANTS else TYPES.get(name, "i32") for name in names}
+    aligned: dict[Any, Any] = {
+        (index,): [["tt.divisibility", 16]] for index, name in enumerate(names) if name not in (*CONSTANTS, "term")
+    }
+    constants = dict(zip(CONSTANTS, (inner, 2, triton_kernels.GROUPS), strict=True))
+    source = ASTSource(triton_kernels._inject, signature=signature, constexprs=constants, attrs=aligned)
+    options = {"enable_fp_fusion": False}
+    code: str = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options).asm["ptx"]
+    return code

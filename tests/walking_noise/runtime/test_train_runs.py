@@ -1,0 +1,349 @@
+"""Running packs: results in the order asked, failures that stay alone, progress, and stopping."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import torch
+
+from tests.walking_noise.running import GRID, HERE, numbers, outcomes, run
+from walking_noise import (
+    ConfigError,
+    DataMissing,
+    Failure,
+    Progress,
+    Result,
+    RunConfig,
+    RunsFailed,
+    Stopped,
+    WalkingNoiseError,
+    train,
+    train_each,
+)
+from walking_noise.data import DataSet
+from walking_noise.noise import noise_kinds
+from walking_noise.runtime import executor
+from walking_noise.runtime.inference_only import InferenceOnlyEvaluation
+from walking_noise.training.member import TrainedNetwork
+from walking_noise.training.trainer import train_pack
+
+
+@pytest.fixture(autouse=True)
+def few(only_digits: DataSet) -> DataSet:
+    return only_digits
+
+
+VARIED = [
+    run(noise__std=0.5),
+    run(noise__std=0.5, model__batch_norm=True),
+    run(noise__std=0.5, noise__in_training=False, seed=1),
+    run(noise__kind="multiplicative", noise__std=0.5, training__learning_rate=5e-3),
+    run(noise__std=0.5),
+    run(noise__kind="none", seed=1),
+    run(noise__std=1.0, model__batch_norm=True, training__weight_clamp=0.1),
+    run(noise__std=0.5, training__epochs=3),
+]
+
+
+@pytest.mark.parametrize("pack_size", [None, 1, 2])
+def test_results_come_in_the_order_asked_and_are_those_of_each_run_alone(pack_size: int | None) -> None:
+    alone = [train([config], **HERE)[0] for config in VARIED]
+    together = train(VARIED, pack_size=pack_size, **HERE)
+    assert [numbers(result) for result in together] == [numbers(result) for result in alone]
+    assert len({str(numbers(result)) for result in alone}) == len(VARIED) - 1
+    backwards = train(VARIED[::-1], pack_size=pack_size, **HERE)
+    assert [numbers(result) for result in backwards[::-1]] == [numbers(result) for result in alone]
+
+
+def test_what_a_result_tells(few: DataSet) -> None:
+    results = train(VARIED, **HERE)
+    assert [result.epochs for result in results] == [2] * 7 + [3]
+    assert [result.pack_size for result in results] == [2, 2, 1, 2, 2, 1, 2, 1]
+    for result, config in zip(results, VARIED, strict=True):
+        assert result.outcome == "trained"
+        assert result.points == [point.name for point in config.points]
+        assert result.floor == few.chance_accuracy
+        assert result.device == "cpu"
+        assert result.provenance["data_checksum"] == few.checksum
+        assert result.seconds > 0
+        assert result.accuracy == sum(result.last_accuracies) / len(result.last_accuracies)
+        assert len(result.last_accuracies) == (1 if not config.noise.in_training else config.training.epochs)
+        assert len(result.training_loss) == config.training.epochs
+
+
+def test_no_runs_have_no_results() -> None:
+    assert train([], **HERE) == []
+
+
+def test_an_option_that_is_unknown_is_refused() -> None:
+    with pytest.raises(TypeError, match="unknown option 'pack_sise'; options are device, data_root, pack_size"):
+        train([RunConfig()], pack_sise=3, **HERE)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99"])
+def test_a_device_that_is_not_here_is_refused(device: str) -> None:
+    with pytest.raises(ConfigError, match=f"device: '{device}' is refused; there is no such device here"):
+        train([RunConfig()], device=device)
+
+
+@pytest.mark.parametrize("how", [{"pack_size": -1}, {"pack_size": 0}, {"processes": -1}, {"processes": 0}])
+def test_sizes_that_make_no_sense_are_refused(how: dict[str, int]) -> None:
+    ((name, value),) = how.items()
+    with pytest.raises((ValueError, WalkingNoiseError), match=rf"{name}.*{value}"):
+        train([run(), run(seed=1)], **{**HERE, **how})
+
+
+def test_missing_data_fail_every_run_in_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    looks: list[str] = []
+
+    def missing(name: str, root: Path, **settings: Any) -> DataSet:
+        looks.append(name)
+        raise DataMissing(
+            f"data set {name}: train-labels missing in {root}; get it with: walking-noise data get {name}"
+        )
+
+    monkeypatch.setattr("walking_noise.data.load", missing)
+    configs = [run(data__name="mnist", seed=seed, noise__std=0.1) for seed in range(3)]
+    line = f"data set mnist: train-labels missing in {tmp_path}; get it with: walking-noise data get mnist"
+    assert outcomes(configs, data_root=tmp_path) == [Failure(line)] * 3
+    assert looks == ["mnist"], "it takes long to find damage among many recordings"
+    with pytest.raises(RunsFailed, match=r"^3 of 3 runs failed; the first: data set mnist"):
+        train(configs, data_root=tmp_path, **HERE)
+
+
+@pytest.fixture
+def faulty(monkeypatch: pytest.MonkeyPatch) -> dict[int, Exception]:
+    """The faults, by the run's seed, that its training now raises."""
+    faults: dict[int, Exception] = {}
+
+    def with_faults(configs: Sequence[RunConfig], *more: Any, **how: Any) -> list[TrainedNetwork]:
+        trained = train_pack(configs, *more, **how)
+        for config in configs:
+            if config.seed in faults:
+                raise faults[config.seed]
+        return trained
+
+    monkeypatch.setattr(executor, "train_pack", with_faults)
+    return faults
+
+
+@pytest.mark.parametrize("bad", [{0}, {6}, {2, 3}, set(range(7))])
+def test_a_failing_run_fails_alone(bad: set[int], faulty: dict[int, Exception]) -> None:
+    faulty |= {seed: ZeroDivisionError(f"fault of seed {seed}") for seed in bad}
+    configs = [run(noise__std=0.5, seed=seed) for seed in range(7)]
+    alone = {seed: numbers(train([configs[seed]], **HERE)[0]) for seed in set(range(7)) - bad}
+    for seed, outcome in enumerate(outcomes(configs)):
+        if seed in bad:
+            assert isinstance(outcome, Failure)
+            assert outcome.error == f"ZeroDivisionError: fault of seed {seed}"
+            assert "Traceback" in outcome.trace
+            assert "with_faults" in outcome.trace
+        else:
+            assert numbers(outcome) == alone[seed]
+
+
+def test_what_train_raises_has_the_results_of_the_others(faulty: dict[int, Exception]) -> None:
+    faulty[1] = ZeroDivisionError("fault")
+    with pytest.raises(RunsFailed, match=r"^1 of 3 runs failed; the first: ZeroDivisionError: fault$") as failed:
+        train([run(noise__std=0.5, seed=seed) for seed in range(3)], **HERE)
+    assert [type(outcome) for outcome in failed.value.outcomes] == [Result, Failure, Result]
+    assert isinstance(failed.value, WalkingNoiseError)
+
+
+def test_an_error_of_many_lines_is_told_in_one(faulty: dict[int, Exception]) -> None:
+    faulty[0] = RuntimeError("something broke\n  in C++\n  far below")
+    (failure,) = outcomes([run(noise__std=0.5)])
+    assert isinstance(failure, Failure)
+    assert "\n" not in failure.error
+    assert "far below" in failure.trace
+
+
+@pytest.mark.parametrize("fitting", [1, 2, 3])
+def test_a_pack_that_does_not_fit_is_halved(fitting: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+
+    def of_little_memory(configs: Sequence[RunConfig], *more: Any, **how: Any) -> list[TrainedNetwork]:
+        sizes.append(len(configs))
+        if len(configs) > fitting:
+            raise RuntimeError("out of memory")
+        return train_pack(configs, *more, **how)
+
+    configs = [run(noise__std=0.5, seed=seed) for seed in range(8)]
+    alone = [numbers(result) for result in train(configs, pack_size=1, **HERE)]
+    monkeypatch.setattr(executor, "train_pack", of_little_memory)
+    found = outcomes(configs)
+    assert [numbers(outcome) for outcome in found] == alone
+    assert sizes[:2] == [8, 4]
+    assert sum(size for size in sizes if size <= fitting) == 8
+
+
+def test_a_shared_training_that_fails_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    tries = 0
+
+    def fails_once(configs: Sequence[RunConfig], *more: Any, **how: Any) -> list[TrainedNetwork]:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            raise RuntimeError("a passing fault")
+        return train_pack(configs, *more, **how)
+
+    monkeypatch.setattr(executor, "train_pack", fails_once)
+    assert {type(outcome) for outcome in outcomes(GRID[:6])} == {Result}
+
+
+def test_a_shared_training_that_keeps_failing_is_named_by_all_who_need_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*more: Any, **how: Any) -> list[TrainedNetwork]:
+        raise RuntimeError("a lasting fault")
+
+    monkeypatch.setattr(executor, "train_pack", fails)
+    shared = [run(), run(noise__std=0.5, noise__in_training=False)]
+    network = f"the network that 2 runs share (training key {shared[0].training_key})"
+    assert [cast(Failure, outcome).error for outcome in outcomes(shared)] == [
+        f"{network} failed: RuntimeError: a lasting fault"
+    ] * 2
+
+
+def test_runs_that_share_a_network_fail_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault in the noise of one run at inference is not that of the others on its network."""
+    kind = noise_kinds()["additive"]
+
+    def broken(out: torch.Tensor, std: float, generator: torch.Generator) -> None:
+        raise ZeroDivisionError("fault")
+
+    faulty = type(kind)("faulty", kind.settings, kind.levels, broken)
+    monkeypatch.setitem(noise_kinds(), "faulty", faulty)
+    shared = [run(), run(noise__std=0.5, noise__in_training=False)]
+    sick = run(noise__kind="faulty", noise__std=0.5, noise__in_training=False)
+    assert [type(outcome) for outcome in outcomes([*shared, sick])] == [Result, Result, Failure]
+
+
+@pytest.mark.parametrize("pack_size", [None, 1])
+def test_what_was_passed_on_before_a_pack_failed_is_not_passed_on_again(
+    pack_size: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fault among runs with noise at inference only; some of them had ended, and those trained with noise."""
+    study = [*GRID[:9], run(noise__std=0.5, noise__point=3, model__batch_norm=True)]
+    expected = [numbers(result) for result in train(study, **HERE)]
+    monkeypatch.setattr(executor, "ROUNDS", 1)
+    monkeypatch.setattr("walking_noise.runtime.sizing.capacity.evaluation_group_size", lambda config, device: 2)
+    passes, calls = InferenceOnlyEvaluation.evaluate, iter([None, None, RuntimeError("a passing fault")])
+
+    def faulty(*args: Any) -> Any:
+        fault = next(calls, None)
+        if fault is not None:
+            raise fault
+        return passes(*args)
+
+    monkeypatch.setattr(InferenceOnlyEvaluation, "evaluate", faulty)
+    seen: list[Progress] = []
+    assert [numbers(outcome) for outcome in outcomes(study, pack_size=pack_size, progress=seen.append)] == expected
+    assert (seen[-1].runs_done, seen[-1].epochs_done, seen[-1].epochs_kept) == (10, 4, 4)
+    assert next(calls, None) is None
+
+
+def test_the_time_of_a_pack_is_shared_by_its_runs() -> None:
+    began = time.monotonic()
+    results = train(GRID[:9], **HERE)
+    took = time.monotonic() - began
+    assert 0.5 * took < sum(result.seconds for result in results) <= took
+    assert [result.seconds > results[0].seconds for result in results] == [config.noisy for config in GRID[:9]]
+
+
+def test_progress_is_told_epoch_by_epoch_and_run_by_run() -> None:
+    seen: list[Progress] = []
+    train(VARIED, progress=seen.append, pack_size=2, **HERE)
+    assert {(one.runs_total, one.epochs_total) for one in seen} == {(8, 4 * 2 + 2 * 2 - 2 + 3)}
+    assert (seen[-1].runs_done, seen[-1].epochs_done) == (8, seen[-1].epochs_total)
+    for name in ("runs_done", "epochs_done", "seconds"):
+        values = [getattr(one, name) for one in seen]
+        assert values == sorted(values)
+    assert {one.epochs_done for one in seen} >= {2, 4}
+
+
+@pytest.mark.parametrize("bad", [{1}, {0, 1, 2, 3}])
+def test_progress_ends_at_its_total_when_runs_fail(bad: set[int], faulty: dict[int, Exception]) -> None:
+    faulty |= {seed: ZeroDivisionError("fault") for seed in bad}
+    seen: list[Progress] = []
+    outcomes([run(noise__std=0.5, seed=seed) for seed in range(4)], progress=seen.append)
+    assert (seen[-1].runs_done, seen[-1].epochs_done) == (4, 8)
+
+
+def test_results_come_as_packs_are_done() -> None:
+    done: list[int] = []
+    finished = train_each(VARIED, progress=lambda progress: done.append(progress.epochs_done), pack_size=1, **HERE)
+    next(finished)
+    assert done[-1] == 2
+
+
+def test_a_stop_is_heeded_between_batches(few: DataSet) -> None:
+    polls = 0
+
+    def stop() -> bool:
+        nonlocal polls
+        polls += 1
+        return polls == 12
+
+    finished = train_each([run(noise__std=0.5), run(noise__std=0.5, training__epochs=500)], stop=stop, **HERE)
+    index, _ = next(finished)
+    assert index == 0
+    started = time.monotonic()
+    with pytest.raises(Stopped):
+        next(finished)
+    assert polls == 12
+    assert time.monotonic() - started < 10
+
+
+def test_a_stop_before_the_first_batch() -> None:
+    with pytest.raises(Stopped):
+        train([run(noise__std=0.5)], stop=lambda: True, **HERE)
+
+
+def test_a_run_uses_one_thread_and_gives_back_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sum's last bit depends on how many threads share it."""
+    during: list[int] = []
+    torch.set_num_threads(2)
+    try:
+        train([run()], progress=lambda _: during.append(torch.get_num_threads()), **HERE)
+        assert during[0] == 1
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
+
+
+def test_a_last_batch_of_one_sample_is_no_riddle(few: DataSet) -> None:
+    """BatchNorm cannot train on it: what is wrong is said in the words of the settings."""
+    size = len(few.train_labels) - 1
+    (failure,) = outcomes([run(model__batch_norm=True, training__batch_size=size)])
+    assert isinstance(failure, Failure)
+    assert "training.batch_size" in failure.error
+    assert isinstance(outcomes([run(training__batch_size=size)])[0], Result)
+
+
+def test_an_error_of_the_callers_stop_is_not_a_packs() -> None:
+    def broken() -> bool:
+        raise ConnectionError("the database is gone")
+
+    with pytest.raises(ConnectionError, match="the database is gone"):
+        train([run(seed=seed) for seed in range(4)], stop=broken, **HERE)
+
+
+def test_a_callers_own_error_reaches_the_caller() -> None:
+    told: list[Progress] = []
+
+    def broken(progress: Progress) -> None:
+        told.append(progress)
+        if len(told) == 1:
+            raise KeyError("the caller's")
+
+    with pytest.raises(KeyError, match="the caller's"):
+        train([run()], progress=broken, **HERE)
+
+
+def test_the_callers_random_numbers_are_left_alone() -> None:
+    before = torch.random.get_rng_state()
+    train(VARIED, **HERE)
+    assert torch.equal(torch.random.get_rng_state(), before)

@@ -1,0 +1,166 @@
+"""File format of a checkpoint: a header line in JSON, then the member as torch tensors. Reading executes no code."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from walking_noise.checkpoints.provenance import code_digest, device_kind
+from walking_noise.config import keys
+from walking_noise.config.run_config import RunConfig
+from walking_noise.errors import WalkingNoiseError
+from walking_noise.evaluation.evaluator import Evaluation
+from walking_noise.training.member import Member
+from walking_noise.version import __version__
+
+CHECKSUM = 16
+"""Bytes of a BLAKE2b checksum. That of the header begins the file; that of the member is a field of the header."""
+LONGEST_HEADER = 2**20
+"""Most bytes that are read to find the end of the header line."""
+
+
+class CheckpointUnusable(WalkingNoiseError):
+    """A checkpoint that is damaged or belongs to another training. The text says why in one line."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a checkpoint was written by.
+
+    Attributes
+    ----------
+    settings
+        The settings that determine the training, in canonical form.
+    epoch
+        Completed epochs, out of ``epochs``.
+    version, code, torch
+        Version of walking_noise, digest of its source, version of torch.
+    device
+        See :func:`walking_noise.checkpoints.provenance.device_kind`.
+    data
+        Checksum of the data set.
+    time
+        Time of writing, in seconds since 1970.
+    """
+
+    network_key: str
+    settings: dict[str, Any]
+    epoch: int
+    epochs: int
+    version: str
+    code: str
+    torch: str
+    device: str
+    data: str
+    time: float
+
+    def difference(self, other: Header) -> str | None:
+        """The first difference that changes the numbers of the training, in words; None if there is none."""
+        for name in self.settings | other.settings:
+            theirs, ours = self.settings.get(name), other.settings.get(name)
+            if theirs != ours:
+                return f"its {name} is {theirs!r}, that of the run is {ours!r}"
+        for what, theirs, ours in (
+            ("version of walking_noise", f"{self.version} (code {self.code})", f"{other.version} (code {other.code})"),
+            ("version of torch", self.torch, other.torch),
+            ("device", self.device, other.device),
+            ("data set's checksum", self.data, other.data),
+        ):
+            if theirs != ours:
+                return f"the {what} was {theirs}, it is {ours} now"
+        return None
+
+
+def header_of(member: Member, device: torch.device, data_checksum: str) -> Header:
+    """The header of a checkpoint that this process writes now."""
+    return Header(
+        network_key=member.config.network_key,
+        settings=json.loads(json.dumps(keys.network(member.config))),
+        epoch=member.epoch,
+        epochs=member.epochs,
+        version=__version__,
+        code=code_digest(),
+        torch=torch.__version__,
+        device=device_kind(device),
+        data=data_checksum,
+        time=time.time(),
+    )
+
+
+def read_header(file: Path) -> Header:
+    """Read the header of a checkpoint, without its tensors.
+
+    Raises
+    ------
+    CheckpointUnusable
+        The file does not exist, is no checkpoint, or has a damaged header.
+    """
+    try:
+        with file.open("rb") as opened:
+            head = opened.readline(LONGEST_HEADER)
+    except OSError as error:
+        raise CheckpointUnusable(f"it cannot be read: {error.strerror or error}") from None
+    return _parsed(head.rstrip(b"\n"))[0]
+
+
+def encode_checkpoint(member: Member, device: torch.device, data_checksum: str) -> bytes:
+    """The bytes of a checkpoint: checksum of the header, header, member."""
+    content = io.BytesIO()
+    torch.save(
+        {
+            "training_loss": member.training_loss,
+            "evaluations": [asdict(evaluation) for evaluation in member.evaluations],
+            "state": {name: tensor.clone() for name, tensor in member.state.items()},  # not a view of all members
+        },
+        content,
+    )
+    header = asdict(header_of(member, device, data_checksum))
+    head = json.dumps({**header, "content": _checksum(content.getvalue())}).encode()
+    return _checksum(head).encode() + head + b"\n" + content.getvalue()
+
+
+def decode_checkpoint(file: bytes, config: RunConfig, device: torch.device, data_checksum: str) -> Member:
+    """The member in the bytes of a checkpoint of this run.
+
+    Raises
+    ------
+    CheckpointUnusable
+        The checkpoint is damaged, or of other settings, another version, device or data set.
+    """
+    head, _, content = file.partition(b"\n")
+    header, checksum = _parsed(head)
+    difference = header.difference(header_of(Member(config), device, data_checksum))
+    if difference is not None:
+        raise CheckpointUnusable(difference)
+    if _checksum(content) != checksum:
+        raise CheckpointUnusable("it is damaged")
+    try:
+        fields = torch.load(io.BytesIO(content), weights_only=True)
+        evaluations = [Evaluation(**evaluation) for evaluation in fields.pop("evaluations")]
+        return Member(config, header.epoch, evaluations=evaluations, **fields)
+    except Exception:  # a valid checksum says nothing about the content
+        raise CheckpointUnusable("it does not hold a training") from None
+
+
+def _parsed(head: bytes) -> tuple[Header, str]:
+    """The header, and the checksum of the member, in the first line of a file."""
+    checksum, text = head[: 2 * CHECKSUM], head[2 * CHECKSUM :]
+    if _checksum(text).encode() != checksum:
+        raise CheckpointUnusable("it is damaged")
+    try:
+        fields = json.loads(text)
+        content = fields.pop("content")
+        return Header(**fields), content
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise CheckpointUnusable("it was written by another version of walking_noise") from None
+
+
+def _checksum(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=CHECKSUM).hexdigest()

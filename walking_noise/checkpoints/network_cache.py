@@ -1,0 +1,114 @@
+"""Cache of trained networks: shared by processes if trained without noise, and kept for runs that ask for it."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import pickle
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from walking_noise.atomic_file import atomic_write
+from walking_noise.checkpoints.provenance import code_digest, device_kind
+from walking_noise.config.run_config import RunConfig
+from walking_noise.errors import WalkingNoiseError
+from walking_noise.evaluation.evaluator import Evaluation
+from walking_noise.training.member import TrainedNetwork
+from walking_noise.version import __version__
+
+CHECKSUM = 16
+"""Bytes of the BLAKE2b checksum that begins a file."""
+
+
+class NetworkUnreadable(WalkingNoiseError):
+    """The file of a network does not exist, is damaged, or was written by another version."""
+
+
+class NetworkCache:
+    """Folder of trained networks, by network key and origin: code, torch, type of device, data.
+
+    A file is written whole or not at all. A damaged one counts as missing; its network is trained again and replaces it.
+
+    Parameters
+    ----------
+    device
+        Only its type matters: results are bitwise equal on GPUs of the same model.
+    data_checksum
+        Checksum of the data set on this machine, which may have only a part of the recordings.
+    """
+
+    def __init__(self, folder: Path | str, device: torch.device, data_checksum: str) -> None:
+        self.folder = Path(folder)
+        origin = f"{__version__} {code_digest()} {torch.__version__} {device_kind(device)} {data_checksum}"
+        self._origin = hashlib.blake2b(origin.encode(), digest_size=8).hexdigest()
+
+    def name(self, config: RunConfig) -> str:
+        """File name of this run's network."""
+        return f"{config.network_key}-{self._origin}.pt"
+
+    def load(self, config: RunConfig) -> TrainedNetwork | None:
+        """Read the network of this run; None if there is none that fits."""
+        try:
+            trained = read_network(self.folder / self.name(config))
+        except NetworkUnreadable:
+            return None
+        if config.evaluation.curve and len(trained.evaluations) < config.training.epochs:
+            return None
+        return trained
+
+    def save(self, config: RunConfig, trained: TrainedNetwork) -> None:
+        """Store a network for later runs with the same network key."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        content = io.BytesIO()
+        torch.save(asdict(trained), content)
+        checksum = hashlib.blake2b(content.getvalue(), digest_size=CHECKSUM).digest()
+        with atomic_write(self.folder / self.name(config)) as file:
+            file.write(checksum + content.getvalue())
+
+
+def why_folder_unusable(folder: Path | str | None) -> str | None:
+    """Why networks cannot be stored in ``folder``, in words; None if they can. The folder is created if missing."""
+    if not folder:
+        return "no folder for networks is set: use networks= of train(), or WALKING_NOISE_NETWORKS for a worker"
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        return f"networks cannot be stored in {folder}: {error.strerror}"
+    return None
+
+
+def read_network(file: Path) -> TrainedNetwork:
+    """Read the network in a file of :class:`NetworkCache`. Reading executes no code.
+
+    Raises
+    ------
+    NetworkUnreadable
+        The file does not exist, is damaged, or was written by another version.
+    """
+    try:
+        stored = file.read_bytes()
+    except OSError as error:
+        raise NetworkUnreadable(f"{file}: {error.strerror}") from None
+    checksum, content = stored[:CHECKSUM], stored[CHECKSUM:]
+    if hashlib.blake2b(content, digest_size=CHECKSUM).digest() != checksum:
+        raise NetworkUnreadable(f"{file}: the file is damaged")
+    try:
+        fields = torch.load(io.BytesIO(content), weights_only=True)
+        evaluations = [Evaluation(**evaluation) for evaluation in fields.pop("evaluations")]
+        return TrainedNetwork(evaluations=evaluations, **fields)
+    except (pickle.UnpicklingError, TypeError, KeyError):
+        raise NetworkUnreadable(f"{file}: the file was written by another version of walking_noise") from None
+
+
+def cached_networks_beside(file: Path, config: RunConfig) -> list[Path]:
+    """Files of this run's network in the folder of ``file``: those of the same origin first, then the newest."""
+    _, _, origin = file.stem.rpartition("-")
+
+    def preference(other: Path) -> tuple[bool, float]:
+        return other.stem.endswith(f"-{origin}"), other.stat().st_mtime
+
+    return sorted(file.parent.glob(f"{config.network_key}-*.pt"), key=preference, reverse=True)

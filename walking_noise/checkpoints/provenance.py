@@ -1,0 +1,74 @@
+"""Provenance of a result: code, libraries, device, data."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import subprocess
+from functools import cache
+from pathlib import Path
+
+import torch
+
+from walking_noise.data import DataSet
+from walking_noise.version import __version__
+
+PACKAGE = Path(__file__).parents[1]
+"""The folder of walking_noise."""
+
+
+@cache
+def commit() -> str | None:
+    """The commit of the checkout of this code, with ``+`` if files are changed or added; None outside a checkout."""
+    try:
+        head = _git(PACKAGE, "rev-parse", "HEAD")
+        changed = _git(PACKAGE, "status", "--porcelain", "--", ".")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return head + ("+" if changed else "")
+
+
+@cache
+def code_digest() -> str:
+    """Digest of the source of this package, which also distinguishes changes within a version."""
+    digest = hashlib.blake2b(digest_size=8)
+    for file in sorted(PACKAGE.rglob("*.py")):
+        digest.update(f"{file.relative_to(PACKAGE)}\n".encode() + file.read_bytes())
+    return digest.hexdigest()
+
+
+def device_name(device: torch.device) -> str:
+    """The model of a GPU, or the processor of this machine."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
+
+
+def device_kind(device: torch.device) -> str:
+    """Type of device within which results are bitwise equal: ``cpu``, or the model of a GPU."""
+    return device_name(device) if device.type == "cuda" else device.type
+
+
+def provenance(data: DataSet, device: torch.device) -> dict[str, str | None]:
+    """Names and versions of everything that determines a result besides its settings."""
+    return {
+        "version": __version__,
+        "commit": commit(),
+        "data_checksum": data.checksum,
+        "torch": torch.__version__,
+        "cuda": torch.version.cuda if device.type == "cuda" else None,
+        "device": device_name(device),
+    }
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(folder), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+@cache
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

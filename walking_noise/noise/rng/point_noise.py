@@ -1,0 +1,72 @@
+"""The noise of a pack at one noise point as vectors over the members, for all of them at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from walking_noise.noise.member_noise import MemberNoise
+from walking_noise.reproducibility import key
+
+
+@dataclass(frozen=True)
+class PointNoise:
+    """The noise of k members at one noise point; every vector is ``(k,)`` and lies on the device.
+
+    Attributes
+    ----------
+    keys
+        int64, the bits of the members' 64-bit keys.
+    mul, add
+        float32, the levels; 0 for a member without that term.
+    add_first
+        int32, 1 for the order ``(x + s_add·e2)·(1 + s_mul·e1)``, else 0.
+    """
+
+    point: int
+    keys: Tensor
+    mul: Tensor
+    add: Tensor
+    add_first: Tensor
+
+    @classmethod
+    def of(
+        cls, point: int, noises: Sequence[MemberNoise], stream: str, members: int, device: torch.device
+    ) -> PointNoise:
+        """The noise of all members; those that have none at this point are at level 0."""
+        rows = {noise.member: noise for noise in noises}
+
+        def vector(value: Callable[[MemberNoise], float], dtype: torch.dtype) -> Tensor:
+            values = [value(rows[member]) if member in rows else 0 for member in range(members)]
+            return torch.tensor(values, dtype=dtype, device=device)
+
+        return cls(
+            point,
+            vector(lambda noise: _signed(key(noise.seed, stream)), torch.int64),
+            vector(lambda noise: noise.mul, torch.float32),
+            vector(lambda noise: noise.add, torch.float32),
+            vector(lambda noise: noise.add_first, torch.int32),
+        )
+
+    @classmethod
+    def of_gradients(
+        cls, point: int, noises: Sequence[MemberNoise], stream: str, members: int, device: torch.device
+    ) -> PointNoise | None:
+        """What multiplies the gradients: the factors where the gradient is exact; None if all gradients pass on."""
+        factors = [replace(noise, add=0.0) for noise in noises if noise.mul > 0 and noise.exact_gradient]
+        return cls.of(point, factors, stream, members, device) if factors else None
+
+    def rows(self, first: int, count: int) -> PointNoise:
+        """That of the members ``first``, …, ``first + count - 1``."""
+        if count == len(self.keys):
+            return self
+        vectors = (self.keys, self.mul, self.add, self.add_first)
+        return PointNoise(self.point, *(vector[first : first + count] for vector in vectors))
+
+
+def _signed(bits: int) -> int:
+    """The number in [-2⁶³, 2⁶³) of 64 bits."""
+    return (bits ^ 1 << 63) - (1 << 63)

@@ -1,0 +1,192 @@
+"""The counter-based noise in one launch for all members of a pack, in Triton; imported on a GPU only.
+
+The same numbers as :mod:`walking_noise.noise.rng.philox_reference`, to the last bit: integers, and float32 operations as IEEE 754
+defines them, each rounded by itself. ``enable_fp_fusion=False`` keeps the compiler from fusing a product with a sum.
+"""
+# mypy: disable-error-code="import-untyped, untyped-decorator, no-untyped-def"
+
+from __future__ import annotations
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from walking_noise.noise.rng import box_muller, philox
+from walking_noise.noise.rng.point_noise import PointNoise
+
+GROUPS = 256
+"""Groups of four elements that one program computes."""
+
+ROUNDS = tl.constexpr(philox.ROUNDS)
+MULTIPLIER_0, MULTIPLIER_1 = (tl.constexpr(word) for word in philox.MULTIPLIERS)
+WEYL_0, WEYL_1 = (tl.constexpr(word) for word in philox.WEYL)
+LOG, SIN, COS = (tl.constexpr(c) for c in (box_muller.LOG, box_muller.SIN, box_muller.COS))
+TWO_THIRDS = tl.constexpr(box_muller.TWO_THIRDS)
+LN2_HIGH, LN2_LOW = tl.constexpr(box_muller.LN2_HIGH), tl.constexpr(box_muller.LN2_LOW)
+UNIT, TURN = tl.constexpr(box_muller.UNIT), tl.constexpr(box_muller.TURN)
+
+
+def injected(x: Tensor, noise: PointNoise, step: Tensor, sums: Tensor | None = None) -> Tensor:
+    """As :func:`walking_noise.noise.rng.philox_reference.injected`; the result is contiguous where a sample lies scattered."""
+    x = x if x[0, 0].is_contiguous() else x.contiguous()
+    y = torch.empty_like(x)
+    members, elements, inner = len(x), x[0].numel(), x[0, 0].numel()
+    together = all(len(t[0]) == 1 or t.stride(1) == inner for t in (x, y))
+    programs = triton.cdiv(elements, 4 * GROUPS)
+    partial = None if sums is None else torch.empty(3, members, programs, dtype=torch.float64, device=x.device)
+    with torch.cuda.device_of(x):
+        _inject[programs, members](
+            x,
+            y,
+            partial,
+            noise.keys,
+            noise.mul,
+            noise.add,
+            noise.add_first,
+            step,
+            2 * noise.point,
+            elements,
+            *x.stride()[:2],
+            *y.stride()[:2],
+            INNER=0 if together else inner,
+            NUMBERS=len(step),
+            GROUPS=GROUPS,
+            enable_fp_fusion=False,
+        )
+    if sums is not None and partial is not None:
+        sums += partial.sum(2)
+    return y
+
+
+@triton.jit(do_not_specialize=["term"])
+def _inject(
+    x_ptr,
+    y_ptr,
+    partial_ptr,
+    key_ptr,
+    mul_ptr,
+    add_ptr,
+    add_first_ptr,
+    place_ptr,
+    term,
+    elements,
+    x_member,
+    x_sample,
+    y_member,
+    y_sample,
+    INNER: tl.constexpr,
+    NUMBERS: tl.constexpr,
+    GROUPS: tl.constexpr,
+):
+    """One program: elements of one member, its noise drawn, applied and, if there is where to, its squares summed."""
+    block, member = tl.program_id(0), tl.program_id(1)
+    group = block * GROUPS + tl.arange(0, GROUPS)
+    element = block * (4 * GROUPS) + tl.arange(0, 4 * GROUPS)
+    inside = element < elements
+    x = tl.load(x_ptr + _offset(member, element, x_member, x_sample, INNER), mask=inside, other=0.0)
+    key = tl.load(key_ptr + member)
+    c2 = tl.load(place_ptr).to(tl.uint32)
+    c3 = c2 * 0
+    if NUMBERS == 2:
+        c3 = tl.load(place_ptr + 1).to(tl.uint32)
+    mul, add, add_first = tl.load(mul_ptr + member), tl.load(add_ptr + member), tl.load(add_first_ptr + member)
+    deviation = tl.zeros((4 * GROUPS,), tl.float32)
+    added = tl.zeros((4 * GROUPS,), tl.float32)
+    if mul > 0:
+        deviation = mul * _gaussian(group, term, c2, c3, key)
+    if add > 0:
+        added = add * _gaussian(group, term + 1, c2, c3, key)
+    y = tl.where((add > 0) & (add_first > 0), x + added, x)
+    y = tl.where(mul > 0, y * (1.0 + deviation), y)
+    y = tl.where((add > 0) & (add_first == 0), y + added, y)
+    tl.store(y_ptr + _offset(member, element, y_member, y_sample, INNER), y, mask=inside)
+    if partial_ptr is not None:
+        _store_sum(partial_ptr, 0, tl.where(mul + add > 0, inside.to(tl.float64), 0.0))
+        _store_sum(partial_ptr, 1, tl.where(inside, _square(deviation), 0.0))
+        _store_sum(partial_ptr, 2, tl.where(inside, _square(added), 0.0))
+
+
+@triton.jit
+def _offset(member, element, member_stride, sample_stride, INNER: tl.constexpr):
+    """Where the elements of a member lie: all behind one another, or INNER of them for each sample."""
+    start = member.to(tl.int64) * member_stride
+    if INNER == 0:
+        return start + element
+    return start + (element // INNER).to(tl.int64) * sample_stride + element % INNER
+
+
+@triton.jit
+def _square(term):
+    wide = term.to(tl.float64)
+    return wide * wide
+
+
+@triton.jit
+def _store_sum(partial_ptr, row, values):
+    """Store a program's part of a sum in ``(3, members, programs)``."""
+    member = row * tl.num_programs(1) + tl.program_id(1)
+    tl.store(partial_ptr + member * tl.num_programs(0) + tl.program_id(0), tl.sum(values.to(tl.float64)))
+
+
+@triton.jit
+def _gaussian(group, c1, c2, c3, key):
+    """Four standard normal numbers for each group, in the order of the elements: ``reference.gaussian``."""
+    k0, k1 = key.to(tl.uint32), (key >> 32).to(tl.uint32)
+    r0, r1, r2, r3 = _philox(group.to(tl.uint32), c1.to(tl.uint32), c2, c3, k0, k1)
+    g0, g1 = _box_muller(r0, r1)
+    g2, g3 = _box_muller(r2, r3)
+    return tl.interleave(tl.interleave(g0, g2), tl.interleave(g1, g3))
+
+
+@triton.jit
+def _philox(c0, c1, c2, c3, k0, k1):
+    """``philox.philox``."""
+    for _ in tl.static_range(ROUNDS):
+        product0 = c0.to(tl.uint64) * MULTIPLIER_0
+        product1 = c2.to(tl.uint64) * MULTIPLIER_1
+        c0 = (product1 >> 32).to(tl.uint32) ^ c1 ^ k0
+        c2 = (product0 >> 32).to(tl.uint32) ^ c3 ^ k1
+        c1 = product1.to(tl.uint32)
+        c3 = product0.to(tl.uint32)
+        k0 = (k0.to(tl.uint64) + WEYL_0).to(tl.uint32)
+        k1 = (k1.to(tl.uint64) + WEYL_1).to(tl.uint32)
+    return c0, c1, c2, c3
+
+
+@triton.jit
+def _box_muller(u, v):
+    """``box_muller.box_muller``."""
+    radius = tl.sqrt_rn(-2.0 * _log(u.to(tl.float32) * UNIT + UNIT / 2))
+    cosine, sine = _circle(v)
+    return radius * cosine, radius * sine
+
+
+@triton.jit
+def _polynomial(x, coefficients: tl.constexpr, DEGREE: tl.constexpr):
+    y = tl.full(x.shape, coefficients[DEGREE], tl.float32)
+    for i in tl.static_range(DEGREE):
+        y = y * x + coefficients[DEGREE - 1 - i]
+    return y
+
+
+@triton.jit
+def _log(u):
+    bits = u.to(tl.int32, bitcast=True)
+    exponent = (bits - TWO_THIRDS) >> 23
+    f = (bits - (exponent << 23)).to(tl.float32, bitcast=True) - 1.0
+    e = exponent.to(tl.float32)
+    return e * LN2_HIGH + (e * LN2_LOW + (f * f * _polynomial(f, LOG, 7) + f))
+
+
+@triton.jit
+def _circle(v):
+    turned = v + (1 << 29)
+    q = turned >> 30
+    a = ((turned & ((1 << 30) - 1)).to(tl.int32) - (1 << 29)).to(tl.float32) * UNIT * TURN
+    square = a * a
+    sine = a * square * _polynomial(square, SIN, 2) + a
+    cosine = square * square * _polynomial(square, COS, 2) + (square * -0.5 + 1.0)
+    odd = (q & 1) == 1
+    x, y = tl.where(odd, sine, cosine), tl.where(odd, cosine, sine)
+    return x * tl.where((q == 1) | (q == 2), -1.0, 1.0), y * tl.where(q >= 2, -1.0, 1.0)

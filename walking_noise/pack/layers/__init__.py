@@ -1,0 +1,65 @@
+"""Layers of many runs at once.
+
+Each packed layer holds the parameters of K runs stacked in front, ``(K, *shape)``, under the names of the plain torch
+layer it stands for, and maps ``(K, B, …)`` to ``(K, B, …)``: B samples for each of the K runs. What it computes for one
+run does not depend on the others. Where runs share their samples the input may have fewer rows, ``(rows, B, …)``: each
+row is then that of K / rows runs in turn. :func:`pack_layer` finds the packed layer for a plain one; a layer it does
+not know runs member by member, which is slower and gives the same numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+from torch import nn
+
+from walking_noise.models.noise_points import NoisePoint
+from walking_noise.pack.layers.batch_norm import PackedBatchNorm
+from walking_noise.pack.layers.convolution import PackedConv2d
+from walking_noise.pack.layers.linear import PackedLinear
+from walking_noise.pack.layers.member_by_member import MemberByMember
+from walking_noise.pack.layers.pooling import PackedMaxPool2d
+from walking_noise.pack.layers.samplewise import SampleBySample
+
+__all__ = [
+    "MemberByMember",
+    "PackedBatchNorm",
+    "PackedConv2d",
+    "PackedLinear",
+    "PackedMaxPool2d",
+    "SampleBySample",
+    "pack_layer",
+]
+
+
+def pack_layer(members: Sequence[nn.Module]) -> nn.Module:
+    """The packed layer for K equal layers.
+
+    Only plain torch layers have one of their own; a subclass may compute anything, and runs member by member.
+    """
+    first = members[0]
+    if type(first) is NoisePoint:
+        return first
+    if type(first) is nn.ReLU:
+        return nn.ReLU()  # in place it would change what arrived at the noise point before it
+    if type(first) is nn.MaxPool2d and PackedMaxPool2d.fits(first):
+        return PackedMaxPool2d(first)
+    if type(first) in (nn.MaxPool2d, nn.Flatten):
+        return SampleBySample(first)
+    if type(first) is nn.Linear and first.bias is not None:
+        return PackedLinear(cast(Sequence[nn.Linear], members))
+    if type(first) is nn.Conv2d and _is_plain_convolution(first):
+        return PackedConv2d(cast(Sequence[nn.Conv2d], members))
+    if type(first) in (nn.BatchNorm1d, nn.BatchNorm2d) and _is_plain_batch_norm(cast(nn.BatchNorm1d, first)):
+        return PackedBatchNorm(cast(Sequence[nn.BatchNorm1d], members))
+    return MemberByMember(members)
+
+
+def _is_plain_convolution(layer: nn.Conv2d) -> bool:
+    usual = layer.groups == 1 and layer.dilation == (1, 1) and layer.padding_mode == "zeros"
+    return usual and layer.bias is not None
+
+
+def _is_plain_batch_norm(layer: nn.BatchNorm1d) -> bool:
+    return layer.affine and layer.track_running_stats and layer.momentum is not None

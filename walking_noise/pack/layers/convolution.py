@@ -1,0 +1,46 @@
+"""Convolutions of many runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from walking_noise.pack.stacking import aligned, merge_members, split_members, stack_parameters
+
+
+class PackedConv2d(nn.Module):
+    """Convolutions with weights ``(K, out, in, height, width)``.
+
+    Members that share their input are one convolution with the filters of all, which fills vector registers that the
+    few filters of one leave empty. Members with inputs of their own are a grouped convolution on a GPU; on a CPU one
+    convolution each, which was measured to be as fast and gives the same bits whatever K is.
+    """
+
+    def __init__(self, members: Sequence[nn.Conv2d]) -> None:
+        super().__init__()
+        self.stride, self.padding = members[0].stride, members[0].padding
+        self.weight = stack_parameters([member.weight for member in members])
+        self.bias = stack_parameters([cast(Tensor, member.bias) for member in members])
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self._row_by_row(x) if x.device.type == "cpu" else self._grouped(x)
+        return split_members(y, len(self.weight))
+
+    def _row_by_row(self, x: Tensor) -> Tensor:
+        weights, biases = self.weight.unflatten(0, (len(x), -1)), self.bias.unflatten(0, (len(x), -1))
+        rows = [
+            F.conv2d(aligned(row), aligned(weight.flatten(0, 1)), aligned(bias.flatten()), self.stride, self.padding)
+            for row, weight, bias in zip(x.unbind(0), weights.unbind(0), biases.unbind(0), strict=True)
+        ]
+        for row in rows:
+            if row.requires_grad:
+                row.register_hook(aligned)
+        return rows[0] if len(rows) == 1 else torch.cat(rows, 1)
+
+    def _grouped(self, x: Tensor) -> Tensor:
+        weight, bias = self.weight.flatten(0, 1), self.bias.flatten()
+        return F.conv2d(merge_members(x), weight, bias, self.stride, self.padding, groups=len(x))

@@ -1,0 +1,123 @@
+"""A trained network, opened: its values at every noise point, and its accuracy with one layer changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from walking_noise.config.run_config import RunConfig
+from walking_noise.data import DataSet
+from walking_noise.errors import WalkingNoiseError
+from walking_noise.evaluation.evaluator import evaluate, unchanged
+from walking_noise.evaluation.shared_prefix import WrapInjection
+from walking_noise.models.noise_points import Inject
+from walking_noise.pack.pack import Pack
+from walking_noise.probes.clusters import Array
+from walking_noise.training.member import TrainedNetwork
+
+Change = Callable[[Tensor], Tensor]
+"""What is done to values on their way: the same shape in and out."""
+
+
+class OpenNetwork:
+    """A run's trained network on its validation set.
+
+    Raises
+    ------
+    WalkingNoiseError
+        The network does not fit the run's model.
+    """
+
+    def __init__(self, config: RunConfig, trained: TrainedNetwork, data: DataSet, device: torch.device) -> None:
+        self.config, self._data = config, data.to(device)
+        self._pack = Pack([config.initial_network()]).to(device)
+        shapes = {name: tensor.shape for name, tensor in trained.state.items()}
+        if shapes != {name: tensor.shape[1:] for name, tensor in self._pack.stacked_state().items()}:
+            raise WalkingNoiseError("the network does not fit the run's model: another version of it was trained")
+        self._pack.load_member(0, trained.state)
+
+    def accuracy(self, *, noise: bool, wrap_injection: WrapInjection = unchanged) -> float:
+        """Accuracy on the validation set, in [0, 1], with the run's own noise at inference or without noise."""
+        config = self.config if noise else self.config.without_noise()
+        (score,) = evaluate(
+            self._pack, [0], [config], self._data, config.training.epochs, wrap_injection=wrap_injection
+        )
+        return score.accuracy
+
+    def weights(self) -> dict[str, Array]:
+        """The weights ``(n,)`` of every conv and linear layer, by layer."""
+        return {name: weight.detach().flatten().cpu().numpy() for name, weight in self._pack.weights().items()}
+
+    @contextmanager
+    def changed_weights(self, layer: str, change: Change) -> Iterator[None]:
+        """The network with the weights of one layer changed."""
+        weight = self._pack.weights()[layer].data
+        kept = weight.clone()
+        weight.copy_(change(kept))
+        try:
+            yield
+        finally:
+            weight.copy_(kept)
+
+
+class Recorder:
+    """Keeps the values of the first ``samples`` samples at every noise point, on both sides of the injection."""
+
+    def __init__(self, samples: int) -> None:
+        self.samples = samples
+        self._arriving: dict[int, list[Tensor]] = {}
+        self._leaving: dict[int, list[Tensor]] = {}
+
+    def wrap_injection(self, inject: Inject) -> Inject:
+        """The same injection, watched."""
+
+        def recording(point: int, x: Tensor, member: int | None = None) -> Tensor:
+            y = inject(point, x, member)
+            self._keep(self._arriving, point, x if member is None else x.unsqueeze(0))
+            if y is not x:
+                self._keep(self._leaving, point, y if member is None else y.unsqueeze(0))
+            return y
+
+        return recording
+
+    def arriving(self, point: int) -> Array:
+        """The values ``(n,)`` that arrived at a noise point."""
+        return torch.cat(self._arriving[point]).flatten().numpy()
+
+    def leaving(self, point: int) -> Array:
+        """The values ``(n,)`` that left a noise point; only where noise was injected."""
+        return torch.cat(self._leaving[point]).flatten().numpy()
+
+    def _keep(self, kept: dict[int, list[Tensor]], point: int, x: Tensor) -> None:
+        blocks = kept.setdefault(point, [])
+        left = self.samples - sum(len(block) for block in blocks)
+        if left > 0:
+            blocks.append(x[0, :left].flatten(1).cpu())
+
+
+def arriving_at(point: int, change: Change) -> WrapInjection:
+    """Change the values that arrive at a noise point, before noise is injected."""
+
+    def wrap_injection(inject: Inject) -> Inject:
+        def changed(number: int, x: Tensor, member: int | None = None) -> Tensor:
+            return inject(number, change(x) if number == point else x, member)
+
+        return changed
+
+    return wrap_injection
+
+
+def leaving_from(point: int, change: Change) -> WrapInjection:
+    """Change the values that leave a noise point, after noise was injected."""
+
+    def wrap_injection(inject: Inject) -> Inject:
+        def changed(number: int, x: Tensor, member: int | None = None) -> Tensor:
+            y = inject(number, x, member)
+            return change(y) if number == point else y
+
+        return changed
+
+    return wrap_injection

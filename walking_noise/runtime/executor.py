@@ -1,0 +1,183 @@
+"""Executor of a pack: loads its data, trains its networks or reads them from the cache, evaluates all its runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from walking_noise import data
+from walking_noise.checkpoints.checkpoint_policy import CheckpointPolicy
+from walking_noise.checkpoints.network_cache import NetworkCache
+from walking_noise.checkpoints.provenance import provenance
+from walking_noise.config.run_config import RunConfig
+from walking_noise.errors import Stopped
+from walking_noise.evaluation.evaluator import Evaluation, audit_failure
+from walking_noise.noise.audit import mismatch
+from walking_noise.pack.partition import split_evenly
+from walking_noise.reproducibility import deterministic
+from walking_noise.runtime.inference_only import InferenceOnlyEvaluation
+from walking_noise.runtime.planner import PlannedTraining
+from walking_noise.runtime.results import Failure, Outcome, result_of
+from walking_noise.runtime.run_context import RunContext, RunEnded
+from walking_noise.runtime.sizing import capacity
+from walking_noise.training.callbacks import TrainingCallbacks
+from walking_noise.training.epoch_counts import EpochCounter, EpochsDone
+from walking_noise.training.member import TrainedNetwork
+from walking_noise.training.trainer import train_pack
+
+GROUPS_PER_REPORT = 16
+"""Groups of inference-only runs that are evaluated before their results are reported."""
+
+
+class PackExecutor:
+    """Trains the networks of one pack, or reads them from the cache, and evaluates all runs that need them.
+
+    Parameters
+    ----------
+    on_epochs
+        Called when epochs are completed or saved.
+    after_batch
+        Called after each batch; may raise :class:`Stopped`.
+    """
+
+    def __init__(
+        self,
+        context: RunContext,
+        trainings: Sequence[PlannedTraining],
+        on_epochs: Callable[[EpochsDone], None],
+        after_batch: Callable[[], None],
+    ) -> None:
+        self.context, self.trainings, self.after_batch = context, trainings, after_batch
+        self.configs, self.device = context.configs, context.device
+        self.counter = EpochCounter((training.config.network_key for training in trainings), on_epochs)
+        self.unsaved: dict[str, Failure] = {}
+        self.data = data.load(**vars(trainings[0].config.data), root=context.data_root).to(context.device)
+        self.cache = NetworkCache(context.networks, context.device, self.data.checksum) if context.networks else None
+        self.group_size = capacity.evaluation_group_size(trainings[0].config, context.device)
+
+    def run(self) -> Iterator[RunEnded]:
+        """Yield the outcome of every run as soon as it is known."""
+        started = time.monotonic()
+        with deterministic():
+            networks = self._networks()
+        share = (time.monotonic() - started) / sum(len(training.runs) for training in self.trainings)
+        for training, network in zip(self.trainings, networks, strict=True):
+            for index in training.own:
+                yield RunEnded(index, self._outcome(index, network, None, share))
+        self._count_as_kept(training for training in self.trainings if not training.inference_only)
+        yield from self._inference_only(networks, share)
+
+    def _networks(self) -> list[TrainedNetwork]:
+        """The trained network of every training, from the cache or from training."""
+        networks: dict[str, TrainedNetwork] = {}
+        missing: list[PlannedTraining] = []
+        for training in self.trainings:
+            key, epochs = training.config.network_key, training.config.training.epochs
+            cached = self.cache.load(training.config) if self.cache else None
+            if cached is None:
+                missing.append(training)
+            else:
+                networks[key] = cached
+                self.counter.update(key, done=epochs, resumed=epochs, kept=epochs)
+        self.counter.report()
+        if missing:
+            networks |= self._train(missing)
+        return [networks[training.config.network_key] for training in self.trainings]
+
+    def _train(self, trainings: Sequence[PlannedTraining]) -> dict[str, TrainedNetwork]:
+        """Train networks as one pack; return them by network key."""
+        keys = [training.config.network_key for training in trainings]
+        callbacks = self._callbacks()
+
+        def after_epoch(epochs: list[int]) -> None:
+            for key, done in zip(keys, epochs, strict=True):
+                self.counter.update(key, done=done)
+            self.counter.report()
+
+        try:
+            trained = train_pack(
+                [training.config for training in trainings],
+                self.data,
+                self.device,
+                after_batch=self.after_batch,
+                after_epoch=after_epoch,
+                callbacks=callbacks,
+                group_size=self.group_size,
+            )
+        except Stopped:
+            self.counter.report()
+            raise
+        networks, to_checkpoint = dict(zip(keys, trained, strict=True)), set[str]()
+        for training, key in zip(trainings, keys, strict=True):
+            if not self._save(training.config, key, networks[key]) and training.inference_only:
+                to_checkpoint.add(key)
+        if to_checkpoint:
+            callbacks.write(to_checkpoint)
+        self.counter.report()
+        return networks
+
+    def _callbacks(self) -> TrainingCallbacks:
+        if self.context.checkpoints is None:
+            return TrainingCallbacks()
+        return CheckpointPolicy(self.context.checkpoints, self.device, self.data.checksum, self.counter)
+
+    def _save(self, config: RunConfig, key: str, network: TrainedNetwork) -> bool:
+        """Store a network in the cache if it belongs there; return whether it is stored."""
+        if self.cache is None or (config.noisy and not config.training.keep_network):
+            return False
+        try:
+            self.cache.save(config, network)
+        except OSError as error:  # fails only the runs with training.keep_network
+            fault = f"training.keep_network: the network could not be stored: {error}"
+            self.unsaved[key] = Failure(fault)
+            return False
+        self.counter.update(key, kept=config.training.epochs)
+        return True
+
+    def _count_as_kept(self, trainings: Iterable[PlannedTraining]) -> None:
+        """Count the epochs of trainings whose runs have all ended as saved in results."""
+        for training in trainings:
+            self.counter.update(training.config.network_key, kept=training.config.training.epochs)
+        self.counter.report()
+
+    def _inference_only(self, networks: Sequence[TrainedNetwork], share: float) -> Iterator[RunEnded]:
+        """Evaluate the inference-only runs, some groups at a time."""
+        runs = [(member, index) for member, training in enumerate(self.trainings) for index in training.inference_only]
+        if not runs:
+            return
+        evaluation = InferenceOnlyEvaluation(self.context, self.trainings, networks, self.data, self.after_batch)
+        last = {training.inference_only[-1]: training for training in self.trainings if training.inference_only}
+        for part in split_evenly(runs, GROUPS_PER_REPORT * self.group_size):
+            started = time.monotonic()
+            with deterministic():
+                evaluated = evaluation.evaluate(part)
+            seconds = share + (time.monotonic() - started) / len(part)
+            for member, index in part:
+                yield RunEnded(index, self._outcome(index, networks[member], evaluated[index], seconds))
+            self._count_as_kept(last[index] for _, index in part if index in last)
+
+    def _outcome(
+        self, index: int, network: TrainedNetwork, inference_only: Evaluation | Failure | None, seconds: float
+    ) -> Outcome:
+        if isinstance(inference_only, Failure):
+            return inference_only
+        config = self.configs[index]
+        keep = config.training.keep_network
+        if keep and config.network_key in self.unsaved:
+            return self.unsaved[config.network_key]
+        fault = audit_failure(inference_only or network.evaluations[-1], config)
+        if fault is None and network.training_audit is not None:
+            fault = mismatch(network.training_audit, config.levels, config.noise_kind.kurtosis)
+        if fault is not None:
+            return Failure(f"the injected noise is not the configured noise: {fault}")
+        return result_of(
+            config,
+            network,
+            inference_only,
+            self.data,
+            network_file=self.cache.name(config) if keep and self.cache else None,
+            seconds=seconds,
+            pack_size=len(self.trainings),
+            device=self.device.type,
+            provenance=provenance(self.data, self.device),
+        )

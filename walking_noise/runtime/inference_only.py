@@ -1,0 +1,85 @@
+"""Inference-only evaluation: one pass over the validation set for each run, on networks that are already trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+
+from walking_noise.data import DataSet
+from walking_noise.errors import Stopped, ran_out_of_memory
+from walking_noise.evaluation.evaluator import Evaluation, evaluate
+from walking_noise.pack.pack import Pack
+from walking_noise.pack.stacking import load_states
+from walking_noise.runtime.planner import PlannedTraining
+from walking_noise.runtime.results import Failure, failure_of
+from walking_noise.runtime.run_context import RunContext
+from walking_noise.runtime.sizing import capacity
+from walking_noise.training.member import TrainedNetwork
+
+
+class InferenceOnlyEvaluation:
+    """Evaluates the inference-only runs of one pack. A run that fails does not affect the others.
+
+    Parameters
+    ----------
+    trainings, networks
+        The trainings of the pack, and their trained networks.
+    after_batch
+        Called after each batch; may raise :class:`Stopped`.
+    """
+
+    def __init__(
+        self,
+        context: RunContext,
+        trainings: Sequence[PlannedTraining],
+        networks: Sequence[TrainedNetwork],
+        data: DataSet,
+        after_batch: Callable[[], None],
+    ) -> None:
+        self.context, self.data, self.after_batch = context, data, after_batch
+        self.pack = Pack([trainings[0].config.initial_network()] * len(networks)).to(context.device)
+        load_states(self.pack.stacked_state(), [network.state for network in networks])
+
+    def evaluate(self, runs: Sequence[tuple[int, int]]) -> dict[int, Evaluation | Failure]:
+        """Evaluate runs, given as (member of the pack, index); all at once, and in halves if that fails.
+
+        Returns
+        -------
+        dict
+            The evaluation or the failure of each run, by index.
+        """
+        members, indices = zip(*runs, strict=True)
+        try:
+            return dict(zip(indices, self._evaluate_together(members, indices), strict=True))
+        except (Stopped, torch.AcceleratorError):  # after the latter the device can run nothing any more
+            raise
+        except Exception as error:
+            failure = failure_of(error)
+        if len(runs) == 1:
+            return {indices[0]: failure}
+        middle = len(runs) // 2
+        return self.evaluate(runs[:middle]) | self.evaluate(runs[middle:])
+
+    def _evaluate_together(self, members: Sequence[int], indices: Sequence[int]) -> list[Evaluation]:
+        """One pass of all these runs, in groups that fit in memory."""
+        configs, limits = [self.context.configs[index] for index in indices], self.context.memory_limits
+        kind, epochs = ("runs evaluated", configs[0].pack_key), configs[0].training.epochs
+        wanted = min(len(configs), capacity.evaluation_group_size(configs[0], self.context.device))
+        size = limits.limit(*kind, wanted)
+        try:
+            return evaluate(
+                self.pack,
+                members,
+                configs,
+                self.data,
+                epochs,
+                audited=True,
+                group_size=size,
+                after_batch=self.after_batch,
+            )
+        except Exception as error:
+            if size == 1 or not ran_out_of_memory(error):
+                raise
+        limits.halve(*kind, size)
+        return self._evaluate_together(members, indices)

@@ -1,0 +1,110 @@
+"""Planner: from runs to distinct trainings, and from trainings to packs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from walking_noise.config.run_config import RunConfig
+from walking_noise.pack.partition import split_evenly
+
+T = TypeVar("T")
+
+
+@dataclass
+class PlannedTraining:
+    """One network to train, and the runs that need it.
+
+    Attributes
+    ----------
+    config
+        The run that is trained. Without noise in training it is the run without any noise.
+    own
+        Indices of the runs that are this training. They are evaluated with their own noise after the last epochs.
+    inference_only
+        Indices of the runs with noise at inference only. Each is one pass over the validation set.
+    """
+
+    config: RunConfig
+    own: list[int] = field(default_factory=list)
+    inference_only: list[int] = field(default_factory=list)
+
+    @property
+    def runs(self) -> list[int]:
+        return self.own + self.inference_only
+
+
+def plan_trainings(configs: Sequence[RunConfig]) -> list[PlannedTraining]:
+    """The distinct trainings that runs need, in the order of their first run."""
+    planned: dict[str, PlannedTraining] = {}
+    for index, config in enumerate(configs):
+        clean = not config.noisy_training
+        training = planned.setdefault(config.network_key, PlannedTraining(config.without_noise() if clean else config))
+        training.config = _with_records_of(training.config, config)
+        (training.inference_only if clean and config.noisy else training.own).append(index)
+    return list(planned.values())
+
+
+def unfinished(trainings: Iterable[PlannedTraining], ended: Container[int]) -> list[PlannedTraining]:
+    """The trainings with runs that have not ended, and of their runs only those."""
+    left = [
+        dataclasses.replace(
+            training,
+            own=[index for index in training.own if index not in ended],
+            inference_only=[index for index in training.inference_only if index not in ended],
+        )
+        for training in trainings
+    ]
+    return [training for training in left if training.runs]
+
+
+def plan_packs(
+    configs: Sequence[RunConfig], pack_sizes: Mapping[str, int], processes: int
+) -> Iterator[list[PlannedTraining]]:
+    """Plan packs of at most ``pack_sizes[pack key]`` trainings, spread over the processes.
+
+    Trainings of one seed share their mini-batches, so a pack holds as many of each of its seeds, seed by seed.
+    Trainings with noise on their input share none, and form packs of their own. Within a seed the trainings are sorted
+    by their first noisy point.
+    """
+    groups: dict[tuple[str, bool], dict[int, list[PlannedTraining]]] = {}
+    for training in plan_trainings(configs):
+        group = groups.setdefault(pack_group(training.config), {})
+        group.setdefault(training.config.seed, []).append(training)
+    for (key, _), by_seed in groups.items():
+        size = min(pack_sizes[key], -(-sum(map(len, by_seed.values())) // processes))
+        yield from split_into_packs([sorted(of_seed, key=_first_noisy_point) for of_seed in by_seed.values()], size)
+
+
+def pack_group(config: RunConfig) -> tuple[str, bool]:
+    """Equal for runs that may train in one pack: the pack key, and whether the input is noisy in training."""
+    return config.pack_key, config.noisy_training and config.first_noisy_point == 0
+
+
+def split_into_packs(by_seed: Sequence[Sequence[T]], size: int) -> Iterator[list[T]]:
+    """Split one group into packs of at most ``size``: parts of one seed, or several short parts of equal length."""
+    by_length: dict[int, list[list[T]]] = {}
+    for of_seed in by_seed:
+        for part in split_evenly(of_seed, size):
+            by_length.setdefault(len(part), []).append(part)
+    for length, parts in sorted(by_length.items(), reverse=True):
+        for several in split_evenly(parts, size // length):
+            yield [member for part in several for member in part]
+
+
+def _first_noisy_point(training: PlannedTraining) -> int:
+    point = training.config.first_noisy_point
+    return -1 if point is None else point
+
+
+def _with_records_of(training: RunConfig, run: RunConfig) -> RunConfig:
+    """The same training, which also records what ``run`` asks for: its network, its validation curve."""
+    return dataclasses.replace(
+        training,
+        training=dataclasses.replace(
+            training.training, keep_network=training.training.keep_network or run.training.keep_network
+        ),
+        evaluation=dataclasses.replace(training.evaluation, curve=training.evaluation.curve or run.evaluation.curve),
+    )

@@ -1,0 +1,152 @@
+"""Outcome of a run: its result, or its failure."""
+
+from __future__ import annotations
+
+import math
+import traceback
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from walking_noise.config.run_config import RunConfig
+from walking_noise.data import DataSet
+from walking_noise.errors import WalkingNoiseError
+from walking_noise.evaluation.evaluator import Evaluation
+from walking_noise.training.member import LAST_EPOCHS, TrainedNetwork
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished run.
+
+    Attributes
+    ----------
+    accuracy
+        Mean of ``last_accuracies``, in [0, 1].
+    last_accuracies
+        Validation accuracy after each of the last five epochs; for noise at inference only, of one pass after the training.
+    validation_curve
+        Validation accuracy after every epoch, with ``evaluation.curve``.
+    training_loss
+        Mean cross-entropy of every epoch; None where it is not finite.
+    mean_abs_weight
+        Mean absolute weight of each conv and linear layer after training; None where it is not finite.
+    outcome
+        ``trained``; ``overflow``: the weights are finite but logits exceed the range of float32; ``diverged``: the
+        weights are not finite. The latter two are results, too, with the accuracy that they have.
+    overflow_epoch, diverged_epoch
+        The first such epoch; the training starts with epoch 1.
+    nonfinite
+        Share of validation samples with non-finite logits, in the last pass.
+    floor
+        Chance accuracy: the validation accuracy of the constant answer.
+    points
+        Names of the noise points, in the order of their numbers.
+    network
+        File name in the folder of networks, with ``training.keep_network``.
+    audit
+        Measured standard deviations of the injected terms and of the signal at each noise point, at ``inference`` and
+        in ``training``.
+    seconds
+        This run's share of the time of its pack.
+    pack_size
+        Number of networks in its pack.
+    """
+
+    accuracy: float
+    last_accuracies: list[float]
+    validation_curve: list[float] | None
+    training_loss: list[float | None]
+    mean_abs_weight: dict[str, float | None]
+    outcome: str
+    overflow_epoch: int | None
+    diverged_epoch: int | None
+    nonfinite: float
+    floor: float
+    points: list[str]
+    network: str | None
+    audit: dict[str, Any]
+    epochs: int
+    seconds: float
+    pack_size: int
+    device: str
+    provenance: dict[str, str | None]
+
+    def to_document(self) -> dict[str, Any]:
+        """The result as plain values, without an absent validation curve or network."""
+        kept = asdict(self)
+        return {
+            name: value
+            for name, value in kept.items()
+            if value is not None or name not in ("validation_curve", "network")
+        }
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A run that ended without a result: the error in one line, and the traceback if there is one."""
+
+    error: str
+    trace: str = ""
+
+
+Outcome = Result | Failure
+
+
+def failure_of(error: Exception) -> Failure:
+    """The failure of an exception; with the traceback unless its text is meant for the user."""
+    if isinstance(error, WalkingNoiseError):
+        return Failure(str(error))
+    first, *_ = str(error).splitlines() or [""]
+    return Failure(f"{type(error).__name__}: {first}", traceback.format_exc())
+
+
+def result_of(
+    config: RunConfig,
+    network: TrainedNetwork,
+    inference_only: Evaluation | None,
+    data: DataSet,
+    *,
+    network_file: str | None,
+    seconds: float,
+    pack_size: int,
+    device: str,
+    provenance: dict[str, str | None],
+) -> Result:
+    """The result of a run. ``inference_only`` is its one pass if it has noise at inference only."""
+    passes = [inference_only] if inference_only else network.evaluations
+    if not config.evaluation.curve:  # another run of the same network may record its curve
+        passes = passes[-LAST_EPOCHS:]
+    last = [evaluation.accuracy for evaluation in passes[-LAST_EPOCHS:]]
+    overflow_epoch = network.overflow_epoch
+    if overflow_epoch is None and network.diverged_epoch is None:
+        overflow_epoch = _first_overflow(passes, config.training.epochs)
+    return Result(
+        accuracy=sum(last) / len(last),
+        last_accuracies=last,
+        validation_curve=[evaluation.accuracy for evaluation in passes] if config.evaluation.curve else None,
+        training_loss=[_finite(loss) for loss in network.training_loss],
+        mean_abs_weight={name: _finite(weight) for name, weight in network.mean_abs_weight.items()},
+        outcome="overflow" if overflow_epoch else "diverged" if network.diverged_epoch else "trained",
+        overflow_epoch=overflow_epoch,
+        diverged_epoch=network.diverged_epoch,
+        nonfinite=passes[-1].nonfinite,
+        floor=data.chance_accuracy,
+        points=[point.name for point in config.points],
+        network=network_file,
+        audit={"inference": passes[-1].audit, "training": network.training_audit},
+        epochs=config.training.epochs,
+        seconds=seconds,
+        pack_size=pack_size,
+        device=device,
+        provenance=provenance,
+    )
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _first_overflow(passes: list[Evaluation], epochs: int) -> int | None:
+    """The first epoch with non-finite logits, of passes after the last epochs out of ``epochs``."""
+    first = epochs - len(passes) + 1
+    return next((epoch for epoch, one in enumerate(passes, start=first) if one.nonfinite > 0), None)

@@ -1,0 +1,104 @@
+"""Capacity of a device: pack sizes, group sizes at evaluation, number of processes."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+from walking_noise import models
+from walking_noise.config.run_config import RunConfig
+from walking_noise.errors import refused
+from walking_noise.evaluation.shared_prefix import BLOCK
+from walking_noise.runtime.sizing.memory_estimate import estimate_memory
+
+CPU_PACK = 16
+"""Most networks in a pack on one core; more do not lower the overhead of torch's calls any further."""
+CPU_ACTIVATIONS = 230e6
+"""Bytes of activations of a mini-batch, over all layers and networks, above which a pack on one core is slower."""
+CPU_EVALUATED = 50e6
+"""The same for a block of samples at inference, whose activations should stay in the caches."""
+CPU_ROUNDS = 4
+"""Packs per core that a worker leases on a CPU, so that many runs share the start of a process."""
+GPU_PACK_LIMIT = 512
+MEMORY_SHARE = 0.8
+"""Share of a GPU's free memory that a pack may use."""
+MEMORY_RESERVE = 2**30
+"""Bytes of a GPU's memory reserved for the data set, for audits and for the workspace of libraries."""
+
+
+def default_device() -> torch.device:
+    """The GPU if torch finds one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def device_by_name(name: torch.device | str) -> torch.device:
+    """The device with that name.
+
+    Raises
+    ------
+    ConfigError
+        The machine has no such device.
+    """
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError):
+        raise refused("device", name, "this machine has no such device") from None
+    return device
+
+
+def worker_processes(device: torch.device) -> int:
+    """The number of processes that train packs in parallel: one per core on a CPU, one on a GPU."""
+    if device.type != "cpu":
+        return 1
+    cores = len(os.sched_getaffinity(0))
+    return min(cores, int(os.environ.get("SLURM_CPUS_PER_TASK", cores)))  # Slurm may allocate fewer than it binds to
+
+
+def training_pack_size(config: RunConfig, device: torch.device) -> int:
+    """The most networks like that of this run in one pack."""
+    if device.type == "cpu":
+        return _at_once(CPU_PACK, CPU_ACTIVATIONS, config.training.batch_size * _bytes_per_sample(config))
+    return _at_once(GPU_PACK_LIMIT, usable_memory(device), bytes_per_run(config))
+
+
+def evaluation_group_size(config: RunConfig, device: torch.device) -> int:
+    """The most runs like this one that are evaluated as one on trained networks."""
+    if device.type == "cpu":
+        return _at_once(CPU_PACK, CPU_EVALUATED, BLOCK * _bytes_per_sample(config))
+    needed = estimate_memory(config)
+    return _at_once(GPU_PACK_LIMIT, usable_memory(device), needed.network + needed.block)
+
+
+def default_pack_size(config: RunConfig, device: torch.device | None = None) -> int:
+    """The number of networks that a worker leases at once, enough to keep the device busy for a while."""
+    device = device or default_device()
+    pack_size = training_pack_size(config, device)
+    return pack_size if device.type != "cpu" else pack_size * worker_processes(device) * CPU_ROUNDS
+
+
+def bytes_per_run(config: RunConfig) -> int:
+    """The memory of one run of a pack on a GPU, in bytes.
+
+    The CUDA graph of a step keeps its memory while other steps and evaluations run beside it. For checkpoints a
+    snapshot of the run is held, too.
+    """
+    needed = estimate_memory(config)
+    return 2 * needed.persistent + needed.step + max(needed.step, needed.block)
+
+
+def usable_memory(device: torch.device) -> float:
+    """Bytes of a GPU's memory that runs may use: a share of what is free or cached by torch, less the reserve."""
+    free, _ = torch.cuda.mem_get_info(device)
+    cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return MEMORY_SHARE * (free + cached) - MEMORY_RESERVE
+
+
+def _at_once(most: int, available: float, each: float) -> int:
+    return max(1, min(most, int(available / each)))
+
+
+def _bytes_per_sample(config: RunConfig) -> int:
+    model, data = config.model, config.data
+    return 4 * models.summary(model.name, data.shape, data.classes, model.batch_norm).activations

@@ -1,0 +1,169 @@
+"""train() and train_each(): train runs on one device, packed, in one process or in a pool of processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import ParamSpec, TypedDict, Unpack
+
+import torch
+
+from walking_noise.checkpoints.checkpoint_store import SECONDS, CheckpointStore
+from walking_noise.checkpoints.network_cache import why_folder_unusable
+from walking_noise.config.run_config import RunConfig
+from walking_noise.errors import RunsFailed, Stopped, refused
+from walking_noise.runtime.planner import PlannedTraining, plan_packs
+from walking_noise.runtime.progress import Progress, ProgressCounter
+from walking_noise.runtime.results import Failure, Outcome, Result
+from walking_noise.runtime.retry_by_bisection import run_pack
+from walking_noise.runtime.run_context import Event, RunContext, RunEnded
+from walking_noise.runtime.sizing import capacity
+from walking_noise.runtime.worker_pool import run_in_processes
+
+P = ParamSpec("P")
+
+
+class TrainOptions(TypedDict, total=False):
+    """Options of :func:`train`. None of them changes the numbers of a run on a given type of device.
+
+    Attributes
+    ----------
+    device
+        Default: the GPU if there is one, else the CPU.
+    data_root
+        Folder of the data sets; default: see :func:`walking_noise.data.data_root`.
+    pack_size
+        The most networks in a pack; default: chosen for the device and the model.
+    processes
+        Processes that train packs in parallel; default: one for each core on a CPU, one on a GPU.
+    networks
+        Folder of the cache of networks. Processes share networks trained without noise in it, and runs with
+        ``training.keep_network`` keep theirs; without the folder such runs fail before any training.
+    checkpoints
+        Folder of checkpoints. A later call that trains the same network resumes from its checkpoint if code, data and
+        type of device are the same; default: no checkpoints.
+    checkpoint_seconds
+        The most working time that is lost when a process is killed, 600 by default; one epoch if an epoch takes longer.
+    checkpoint_quota
+        Size of the folder of checkpoints in bytes beyond which nothing more is written; default: no limit.
+    progress
+        Called in this thread whenever an epoch or a run ends.
+    stop
+        Called during training. Once it returns True, checkpoints are written and :class:`Stopped` is raised.
+    """
+
+    device: torch.device | str | None
+    data_root: Path | str | None
+    pack_size: int | None
+    processes: int | None
+    networks: Path | str | None
+    checkpoints: Path | str | None
+    checkpoint_seconds: float
+    checkpoint_quota: int | None
+    progress: Callable[[Progress], None] | None
+    stop: Callable[[], bool] | None
+
+
+def train(configs: Sequence[RunConfig], **options: Unpack[TrainOptions]) -> list[Result]:
+    """Train runs, in packs where their pack keys are equal, and return their results in the order of ``configs``.
+
+    Checkpoints of these runs are removed at the end.
+
+    Raises
+    ------
+    RunsFailed
+        Some runs failed. All others were finished before; the error's ``outcomes`` has all results and failures.
+    """
+    ended = dict(train_each(configs, **options))
+    outcomes = [ended[index] for index in range(len(configs))]
+    failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
+    if failures:
+        message = f"{len(failures)} of {len(configs)} runs failed; the first: {failures[0].error}"
+        raise RunsFailed(message, list(outcomes))
+    if store := _checkpoint_store(options):
+        store.discard(configs)
+    return [outcome for outcome in outcomes if isinstance(outcome, Result)]
+
+
+def train_each(configs: Sequence[RunConfig], **options: Unpack[TrainOptions]) -> Iterator[tuple[int, Outcome]]:
+    """Train runs as :func:`train` does, and yield ``(index into configs, outcome)`` as soon as a run ends."""
+    if unknown := options.keys() - TrainOptions.__annotations__:
+        raise TypeError(f"unknown option {min(unknown)!r}; options are {', '.join(TrainOptions.__annotations__)}")
+    keeping = {index for index, config in enumerate(configs) if config.training.keep_network}
+    fault = why_folder_unusable(options.get("networks")) if keeping else None
+    if fault is not None:
+        yield from ((index, Failure(f"training.keep_network: {fault}")) for index in sorted(keeping))
+    trainable = [index for index in range(len(configs)) if fault is None or index not in keeping]
+    for place, outcome in _train_each([configs[index] for index in trainable], options):
+        yield trainable[place], outcome
+
+
+def _train_each(configs: Sequence[RunConfig], options: TrainOptions) -> Iterator[tuple[int, Outcome]]:
+    device = capacity.device_by_name(options.get("device") or capacity.default_device())
+    processes = _at_least_one("processes", options.get("processes")) or capacity.worker_processes(device)
+    pack_size, stop = _at_least_one("pack_size", options.get("pack_size")), options.get("stop")
+    kinds = {config.pack_key: config for config in configs}
+    pack_sizes = {key: pack_size or capacity.training_pack_size(config, device) for key, config in kinds.items()}
+    packs = list(plan_packs(configs, pack_sizes, processes))
+    context = RunContext(
+        configs=dict(enumerate(configs)),
+        device=device,
+        data_root=options.get("data_root"),
+        networks=options.get("networks"),
+        checkpoints=_checkpoint_store(options),
+    )
+    counter = ProgressCounter(len(configs), packs, options.get("progress"))
+
+    def raise_if_stopped() -> None:
+        if stop is not None and stop():
+            raise Stopped("training was asked to stop")
+
+    if processes == 1 or len(packs) == 1:
+        events = _run_in_this_process(context, packs, counter, raise_if_stopped)
+    else:
+        events = run_in_processes(context, packs, processes, raise_if_stopped)
+    for event in events:
+        counter.count(event)
+        if isinstance(event, RunEnded):
+            yield event.index, event.outcome
+
+
+def _checkpoint_store(options: TrainOptions) -> CheckpointStore | None:
+    folder, seconds = options.get("checkpoints"), options.get("checkpoint_seconds", SECONDS)
+    return CheckpointStore(folder, seconds=seconds, quota=options.get("checkpoint_quota")) if folder else None
+
+
+def _at_least_one(name: str, value: int | None) -> int | None:
+    if value is not None and value < 1:
+        raise refused(name, value, "allowed is a whole number >= 1")
+    return value
+
+
+def _run_in_this_process(
+    context: RunContext, packs: Sequence[list[PlannedTraining]], counter: ProgressCounter, poll: Callable[[], None]
+) -> Iterator[Event]:
+    """Run packs one after the other. Epochs are counted in a callback, since a pack yields nothing while it trains."""
+    for pack in packs:
+        caller = _CallerErrors()
+        try:
+            yield from run_pack(context, pack, caller.guard(counter.count), caller.guard(poll))
+        except Stopped:
+            raise caller.error or Stopped("training was asked to stop") from None
+
+
+class _CallerErrors:
+    """Errors of the caller's own functions. They stop a pack; they are not errors of the pack."""
+
+    error: Exception | None = None
+
+    def guard(self, function: Callable[P, None]) -> Callable[P, None]:
+        """The same function, whose errors stop the pack."""
+
+        def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
+            try:
+                function(*args, **kwargs)
+            except Exception as error:
+                self.error = self.error or error
+                raise Stopped("the caller's own function failed") from error
+
+        return guarded

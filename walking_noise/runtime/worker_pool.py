@@ -1,0 +1,204 @@
+"""Pool of worker processes on a CPU: one process for each core, with one thread and one pack each.
+
+A worker process is a new interpreter that runs :mod:`walking_noise.runtime.worker_process` and communicates over a
+pipe. It does not re-import the caller's main module and inherits none of its threads, so a pool can be started from a
+script, a notebook or a worker. The process stops when the pipe is closed: by its parent, or because its parent died.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, Pipe, wait
+from pathlib import Path
+
+from walking_noise.config.run_config import RunConfig
+from walking_noise.errors import WalkingNoiseError
+from walking_noise.runtime.planner import PlannedTraining, unfinished
+from walking_noise.runtime.results import Failure
+from walking_noise.runtime.run_context import Event, LogLine, RunContext, RunEnded
+from walking_noise.training.epoch_counts import Epochs, EpochsDone
+
+POLL_SECONDS = 0.2
+END_SECONDS = 10.0
+STOP_SECONDS = 20.0
+"""Time for worker processes to write checkpoints when they are stopped; batch systems give a job 30 s or more."""
+IDLE = None
+"""The message of a worker process that is ready for a pack."""
+
+
+def run_in_processes(
+    context: RunContext, packs: Sequence[list[PlannedTraining]], count: int, poll: Callable[[], None]
+) -> Iterator[Event]:
+    """Run packs on ``count`` worker processes and yield their events.
+
+    If a process dies, its unfinished trainings are tried again in halves. A network whose process dies twice has
+    failed.
+
+    Parameters
+    ----------
+    poll
+        Called several times a second; may raise to stop.
+    """
+    with contextlib.closing(_Pool(context, packs, count)) as pool:
+        try:
+            while pool.waiting or pool.busy:
+                poll()
+                pool.assign()
+                yield from pool.receive(list(pool.processes), POLL_SECONDS)
+        except Exception:
+            yield from pool.drain()
+            raise
+
+
+@dataclass
+class _Process:
+    """A worker process and its pack."""
+
+    process: subprocess.Popen[bytes]
+    connection: Connection
+    pack: list[PlannedTraining] = field(default_factory=list)
+    started: bool = False
+    idle: bool = False
+
+    def send(self, pack: list[PlannedTraining], configs: Mapping[int, RunConfig]) -> None:
+        """Send a pack to the process."""
+        self.pack, self.idle = pack, False
+        with contextlib.suppress(OSError):  # it has died, which the next receive notices
+            self.connection.send((pack, configs))
+
+    def mark_idle(self) -> None:
+        """Note that the process is ready for a pack."""
+        self.pack, self.started, self.idle = [], True, True
+
+    def request_stop(self) -> None:
+        """Close the sending side of the pipe, which stops the process; its last messages can still be received."""
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(self.connection.fileno())) as ours:
+            ours.shutdown(socket.SHUT_WR)
+
+    def wait(self) -> None:
+        """Wait for a process that has closed its end of the pipe, for its own exit status."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(END_SECONDS)
+        self.close()
+
+    def close(self) -> None:
+        """Kill the process if it still runs."""
+        self.connection.close()
+        self.process.kill()
+        self.process.wait()
+
+
+class _Pool:
+    """The worker processes, the packs that wait for one, and the runs that have ended."""
+
+    def __init__(self, context: RunContext, packs: Sequence[list[PlannedTraining]], count: int) -> None:
+        self.context, self.count = context, count
+        self.waiting = list(packs)
+        self.processes: dict[Connection, _Process] = {}
+        self.ended: set[int] = set()
+        self._killed_process: set[str] = set()
+        self._stop_deadline: float | None = None
+
+    @property
+    def busy(self) -> bool:
+        return any(process.pack for process in self.processes.values())
+
+    def assign(self) -> None:
+        """Send waiting packs to idle processes, and start processes for the rest."""
+        for process in self.processes.values():
+            if process.idle and self.waiting:
+                pack = self.waiting.pop(0)
+                process.send(pack, {index: self.context.configs[index] for training in pack for index in training.runs})
+        starting = sum(not process.started for process in self.processes.values())
+        for _ in range(min(len(self.waiting) - starting, self.count - len(self.processes))):
+            process = _start(self.context)
+            self.processes[process.connection] = process
+
+    def receive(self, connections: Sequence[Connection], seconds: float) -> Iterator[Event]:
+        """Wait for messages on some of these connections, and yield their events."""
+        for connection in wait(connections, timeout=seconds):
+            assert isinstance(connection, Connection)
+            yield from self._receive_one(connection)
+
+    def _receive_one(self, connection: Connection) -> Iterator[Event]:
+        """Receive a message of a process, or notice its death."""
+        process = self.processes[connection]
+        try:
+            message: Event | LogLine | None = connection.recv()
+        except (EOFError, OSError):
+            del self.processes[connection]
+            process.wait()
+            if self._stop_deadline is None:
+                yield from self._after_death(process)
+            return
+        if message is IDLE:
+            process.mark_idle()
+        elif isinstance(message, LogLine):
+            logging.getLogger(message.logger).log(message.level, message.text)
+        else:
+            if isinstance(message, RunEnded):
+                self.ended.add(message.index)
+            yield message
+
+    def drain(self) -> Iterator[Event]:
+        """Stop busy processes, and yield their events until they have stopped or the deadline is over."""
+        if self._stop_deadline is None:
+            self._stop_deadline = time.monotonic() + STOP_SECONDS
+            for process in self.processes.values():
+                process.request_stop()
+        while self.busy and (left := self._stop_deadline - time.monotonic()) > 0:
+            yield from self.receive([connection for connection, one in self.processes.items() if one.pack], left)
+
+    def close(self) -> None:
+        """End all processes. Those that are busy, because the caller stopped iterating, may write checkpoints."""
+        try:
+            for _ in self.drain():
+                pass
+        finally:
+            for process in self.processes.values():
+                process.close()
+
+    def _after_death(self, process: _Process) -> Iterator[Event]:
+        how = f"(exit status {process.process.returncode})"
+        if not process.started and self.processes:
+            self.count = len(self.processes)
+            return
+        if not process.started:
+            raise WalkingNoiseError(f"a training process could not start {how}; its output is printed above")
+        left = unfinished(process.pack, self.ended)
+        if len(left) > 1:
+            self.waiting[:0] = [left[: len(left) // 2], left[len(left) // 2 :]]
+        elif left and (key := left[0].config.network_key) not in self._killed_process:
+            self._killed_process.add(key)
+            self.waiting[:0] = [left]
+        elif left:
+            yield EpochsDone({key: Epochs(done=left[0].config.training.epochs)})
+            for index in left[0].runs:
+                self.ended.add(index)
+                yield RunEnded(index, Failure(f"its training process died {how}"))
+
+
+def _start(context: RunContext) -> _Process:
+    ours, theirs = Pipe()
+    checkout = Path(__file__).parents[2]
+    paths = [str(checkout), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "walking_noise.runtime.worker_process", str(theirs.fileno())],
+        pass_fds=[theirs.fileno()],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+    )
+    theirs.close()
+    with contextlib.suppress(OSError):  # it has died, which the next receive notices
+        ours.send(dataclasses.replace(context, configs={}))
+    return _Process(process, ours)

@@ -1,0 +1,62 @@
+"""Worker process of a pool: ``python -m walking_noise.runtime.worker_process FD``, started by the worker pool only."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+import signal
+import sys
+from multiprocessing.connection import Connection
+
+import torch
+
+from walking_noise.errors import Stopped
+from walking_noise.runtime.retry_by_bisection import run_pack
+from walking_noise.runtime.run_context import Event, LogLine, RunContext
+from walking_noise.runtime.worker_pool import IDLE
+
+
+def main(descriptor: int) -> None:
+    """Run the packs that arrive over the pipe until it is closed."""
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP):
+        signal.signal(signum, signal.SIG_IGN)  # the parent handles them and closes the pipe
+    torch.set_num_threads(1)
+    connection = Connection(descriptor)
+    logging.getLogger().addHandler(_PipeHandler(connection))
+
+    def after_batch() -> None:
+        if connection.poll():
+            raise Stopped("the parent has closed the pipe")
+
+    def send(event: Event) -> None:
+        try:
+            connection.send(event)
+        except OSError:
+            raise Stopped("the parent has ended") from None
+
+    try:
+        context: RunContext = connection.recv()
+        while True:
+            connection.send(IDLE)
+            pack, configs = connection.recv()
+            for event in run_pack(dataclasses.replace(context, configs=configs), pack, send, after_batch):
+                send(event)
+    except (EOFError, ConnectionError, Stopped):
+        return
+
+
+class _PipeHandler(logging.Handler):
+    """Sends log records to the parent, which logs them."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__()
+        self._connection = connection
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with contextlib.suppress(OSError):
+            self._connection.send(LogLine(record.name, record.levelno, record.getMessage()))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

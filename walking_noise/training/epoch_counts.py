@@ -1,0 +1,54 @@
+"""Epoch counts of trainings: completed, resumed and saved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Epochs(NamedTuple):
+    """Epochs of one training, or the sum over many.
+
+    Attributes
+    ----------
+    done
+        Completed epochs, the resumed ones included.
+    resumed
+        Of these, the ones read from a checkpoint or from the cache of networks.
+    kept
+        Of these, the ones that are saved: in a checkpoint, in the cache of networks, or in results.
+    """
+
+    done: int = 0
+    resumed: int = 0
+    kept: int = 0
+
+
+@dataclass(frozen=True)
+class EpochsDone:
+    """Event: the present epoch counts of trainings, by network key. They replace earlier ones."""
+
+    of: Mapping[str, Epochs]
+
+
+class EpochCounter:
+    """Epoch counts of the trainings of a pack, by network key.
+
+    Parameters
+    ----------
+    on_report
+        Called by :meth:`report` with the counts of all trainings.
+    """
+
+    def __init__(self, keys: Iterable[str], on_report: Callable[[EpochsDone], None]) -> None:
+        self._epochs = dict.fromkeys(keys, Epochs())
+        self._on_report = on_report
+
+    def update(self, key: str, **epochs: int) -> None:
+        """Set some fields of :class:`Epochs` of one training."""
+        self._epochs[key] = self._epochs[key]._replace(**epochs)
+
+    def report(self) -> None:
+        """Report the counts of all trainings."""
+        self._on_report(EpochsDone(dict(self._epochs)))

@@ -1,0 +1,256 @@
+"""Training loop of a pack: all members train epoch by epoch; diverged ones leave, resumed ones join."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from walking_noise.config.run_config import RunConfig
+from walking_noise.data import DataSet, TrainingBatches
+from walking_noise.errors import Stopped, refused
+from walking_noise.evaluation.evaluator import Evaluation, evaluate
+from walking_noise.noise.audit import Audit
+from walking_noise.noise.injection import Injection
+from walking_noise.pack.pack import Pack
+from walking_noise.pack.stacking import StackedState, load_states, stacked_states, unstack
+from walking_noise.training.adam.packed_adam import PackedAdam, cosine_rate
+from walking_noise.training.callbacks import Snapshot, TrainingCallbacks
+from walking_noise.training.cuda_graph import graphed
+from walking_noise.training.divergence import DivergenceMonitor
+from walking_noise.training.member import Member, TrainedNetwork
+from walking_noise.training.step import TrainingStep
+
+
+def train_pack(
+    configs: Sequence[RunConfig],
+    data: DataSet,
+    device: torch.device,
+    *,
+    after_batch: Callable[[], None] = lambda: None,
+    after_epoch: Callable[[list[int]], None] = lambda epochs: None,
+    callbacks: TrainingCallbacks | None = None,
+    group_size: int | None = None,
+) -> list[TrainedNetwork]:
+    """Train runs of one pack key as one network; each gets the numbers that it would get alone.
+
+    Diverged runs leave the pack after the epoch in which they diverged. Runs that resume at a later epoch than others
+    wait until these have reached it.
+
+    Parameters
+    ----------
+    after_batch
+        Called after each batch of training and of evaluation; may raise to stop.
+    after_epoch
+        Called with the number of epochs that each run has completed.
+    callbacks
+        Where members start, and what is saved at the end of an epoch; default: nothing.
+    group_size
+        The most runs that are evaluated as one; None: no limit.
+    """
+    _check_last_batch(configs[0], len(data.train_labels))
+    data, callbacks = data.to(device), callbacks or TrainingCallbacks()
+    members = callbacks.resume(configs)
+    trained: dict[Member, TrainedNetwork] = {}
+    trainer: PackTrainer | None = None
+
+    def trainer_of(members: list[Member], previous: PackTrainer | None) -> PackTrainer:
+        """A trainer of these members: the previous one if it has the same, which else gives its members back."""
+        if previous is not None:
+            if previous.members == members:
+                return previous
+            previous.release_members()
+        return PackTrainer(members, data, device, group_size)
+
+    try:
+        while unfinished := [one for one in members if one.epoch < one.epochs]:
+            epoch = min(one.epoch for one in unfinished)
+            trainer = trainer_of([one for one in unfinished if one.epoch == epoch], trainer)
+            trainer.train_epoch(after_batch)
+            trainer.evaluate(after_batch)
+            callbacks.epoch_ended(trainer)
+            if diverged := trainer.diverged_members():
+                skipping = trainer_of(diverged, trainer)
+                skipping.fast_forward(after_batch)
+                callbacks.fast_forwarded(skipping)
+                trained |= skipping.trained_networks()
+                trainer = None
+            after_epoch([one.epoch for one in members])
+    except (Stopped, KeyboardInterrupt):
+        callbacks.write()
+        raise
+    if finished := [one for one in members if one not in trained]:
+        trained |= trainer_of(finished, trainer).trained_networks()
+    return [trained[one] for one in members]
+
+
+class PackTrainer:
+    """Trainer of members of one pack key that have completed the same number of epochs.
+
+    Parameters
+    ----------
+    members
+        New members, or resumed ones. Their state is moved into the trainer, until :meth:`release_members`.
+    group_size
+        The most members that are evaluated as one; None: no limit.
+
+    Attributes
+    ----------
+    epoch
+        The number of completed epochs.
+    """
+
+    def __init__(
+        self, members: Sequence[Member], data: DataSet, device: torch.device, group_size: int | None = None
+    ) -> None:
+        (self.epoch,) = {one.epoch for one in members}  # the step that keys the noise is one for all
+        self.members, self.data, self.group_size = list(members), data, group_size
+        self.configs = configs = [one.config for one in members]
+        if self.epoch:  # the weights are overwritten below
+            networks = [configs[0].initial_network()] * len(configs)
+        else:
+            networks = [config.initial_network() for config in configs]
+        self.pack = Pack(networks).to(device)
+        self.optimizer = PackedAdam(list(self.pack.parameters()), _weight_bounds(configs, self.pack))
+        self.divergence = DivergenceMonitor(len(configs), device)
+        self.audit = Audit(len(configs[0].points), len(configs), device)
+        noise = Injection(configs, "training", device)
+        self.step = TrainingStep(self.pack, noise, self.optimizer, self.divergence, data.class_weights)
+        batch_size = configs[0].training.batch_size
+        self.do_step = graphed(self.step, batch_size, device)
+        self.batches = TrainingBatches(data, [config.seed for config in configs], batch_size, device)
+        if self.epoch:
+            load_states(self._stacked_state(), [one.state for one in members])
+            for one in members:
+                one.state = {}
+
+    def train_epoch(self, after_batch: Callable[[], None]) -> None:
+        """Train every member for one epoch. A GPU is synchronised at the end only."""
+        self._start_epoch()
+        self.optimizer.anneal(
+            [cosine_rate(config.training.learning_rate, self.epoch, config.training.epochs) for config in self.configs]
+        )
+        audit: Audit | None = self.audit
+        for x, y in self.batches.epoch(self.epoch):
+            self.do_step(x, y, audit)
+            audit = None
+            after_batch()
+        self._end_epoch((self.step.total / len(self.data.train_labels)).tolist())
+        self.divergence.after_epoch(self.pack, self.optimizer, self.epoch)
+
+    def evaluate(self, after_batch: Callable[[], None]) -> None:
+        """Evaluate the members whose accuracy after this epoch is part of their result."""
+        chosen = [member for member, one in enumerate(self.members) if one.needs_evaluation]
+        if chosen:
+            evaluations = evaluate(
+                self.pack,
+                chosen,
+                [self.configs[member] for member in chosen],
+                self.data,
+                self.epoch,
+                audited=self.epoch == self.members[0].epochs,
+                group_size=self.group_size,
+                after_batch=after_batch,
+            )
+            for member, evaluation in zip(chosen, evaluations, strict=True):
+                self.members[member].evaluations.append(evaluation)
+
+    def diverged_members(self) -> list[Member]:
+        """The unfinished members that no further training can change.
+
+        They have a NaN in each of their parameters, so all of their logits, losses and gradients are NaN from now on.
+        """
+        if not any(self.divergence.diverged_epoch) or self.epoch == self.members[0].epochs:
+            return []
+        with_nan = [parameter.detach().isnan().flatten(1).any(1) for parameter in self.pack.parameters()]
+        diverged = torch.stack(with_nan).all(0).tolist()
+        return [one for one, gone in zip(self.members, diverged, strict=True) if gone]
+
+    @torch.no_grad()
+    def fast_forward(self, after_batch: Callable[[], None]) -> None:
+        """Complete the remaining epochs of members that have all diverged, without training them.
+
+        Losses and accuracies are known. The audits are not: for them the first batch of every epoch passes through the
+        network, and after the last epoch the validation set.
+        """
+        constant, epochs = Evaluation(self.data.chance_accuracy, nonfinite=1.0), self.members[0].epochs
+        while self.epoch < epochs:
+            self._start_epoch()
+            x, _ = next(self.batches.epoch(self.epoch))
+            self.pack(x, self.step.noise.at_step(self.step.index, self.audit))
+            after_batch()
+            self._end_epoch([float("nan")] * len(self.members))
+            if self.epoch == epochs:
+                self.evaluate(after_batch)
+            else:
+                for one in self.members:
+                    if one.needs_evaluation:
+                        one.evaluations.append(constant)
+
+    def release_members(self) -> None:
+        """Give the members their state back. The trainer must not be used any more."""
+        for one, state in zip(self.members, unstack(self._stacked_state()), strict=True):
+            one.state = state
+
+    def snapshot(self) -> Snapshot:
+        """The present members. A GPU is not synchronised until the snapshot is called."""
+        stacked = {name: tensor.clone() for name, tensor in self._stacked_state().items()}
+        members = [one.snapshot() for one in self.members]
+
+        def unstacked() -> list[Member]:
+            states = unstack({name: tensor.cpu() for name, tensor in stacked.items()})
+            return [replace(one, state=state) for one, state in zip(members, states, strict=True)]
+
+        return unstacked
+
+    def trained_networks(self) -> dict[Member, TrainedNetwork]:
+        """The trained network of every member."""
+        weights = {
+            name: weight.detach().abs().flatten(1).mean(1).tolist() for name, weight in self.pack.weights().items()
+        }
+        overflow, diverged = self.divergence.overflow_epoch, self.divergence.diverged_epoch
+        return {
+            one: TrainedNetwork(
+                state={name: tensor.cpu() for name, tensor in self.pack.member_state(member).items()},
+                training_loss=one.training_loss,
+                evaluations=one.evaluations,
+                mean_abs_weight={name: values[member] for name, values in weights.items()},
+                training_audit=self.audit.of(member) if one.config.noisy_training else None,
+                overflow_epoch=overflow[member],
+                diverged_epoch=diverged[member],
+            )
+            for member, one in enumerate(self.members)
+        }
+
+    def _stacked_state(self) -> StackedState:
+        return stacked_states(network=self.pack, adam=self.optimizer, health=self.divergence, audit=self.audit)
+
+    def _start_epoch(self) -> None:
+        self.pack.train()
+        self.step.index.fill_(self.epoch * self.batches.steps)
+        self.step.total.zero_()
+
+    def _end_epoch(self, losses: Sequence[float]) -> None:
+        self.epoch += 1
+        for one, loss in zip(self.members, losses, strict=True):
+            one.add_epoch(loss)
+
+
+def _weight_bounds(configs: Sequence[RunConfig], pack: Pack) -> list[Tensor | None]:
+    """For each parameter of the pack the runs' bounds ``(K,)``: conv and linear weights are clamped to them.
+
+    None for a parameter that no run clamps.
+    """
+    each = [config.training.weight_clamp or float("inf") for config in configs]
+    weights = set(pack.weights().values())
+    bounds = torch.tensor(each, device=next(pack.parameters()).device) if min(each) < float("inf") else None
+    return [bounds if parameter in weights else None for parameter in pack.parameters()]
+
+
+def _check_last_batch(config: RunConfig, samples: int) -> None:
+    size = config.training.batch_size
+    if config.model.batch_norm and samples % size == 1:
+        fault = f"the last batch of {samples} samples has one sample, on which BatchNorm cannot train"
+        raise refused("training.batch_size", size, fault)
