@@ -1,5 +1,5 @@
-# All of it happens in .venv, made from the pinned versions of requirements/.
-# Needs Python 3.11 or 3.12, git and make; takes uv where there is one, else fetches it with pip into .venv.
+# All targets work in .venv, which is made from the pinned versions of requirements/.
+# Requires Python 3.11 or 3.12, git and make. Uses uv if it is installed; otherwise pip installs it into .venv.
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 UV := $(or $(shell command -v uv 2>/dev/null),$(BIN)/uv)
 UV_INSTALL = $(UV) pip install --python $(BIN)/python
 
-# uv trusts the servers that the system, and so git and pip, trust.
+# Let uv use the certificates of the system, as git and pip do.
 export UV_SYSTEM_CERTS ?= true
 
 SUITABLE := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))
@@ -21,21 +21,21 @@ PYTHON ?= $(firstword $(foreach python,python3.11 python3.12 python3,\
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-install: $(INSTALLED)  ## install walking_noise and the pinned versions of all it needs into .venv (about 5 GB)
+install: $(INSTALLED)  ## install walking_noise and its pinned dependencies into .venv (about 5 GB)
 
 demo: install  ## from a SEML grid to the midpoint table and the report, on real digits
 	$(BIN)/walking-noise demo
 
-test: install  ## pass the tests; choose some with ARGS="-k noise" or ARGS="-m 'not slow'"
+test: install  ## run the tests; select some with ARGS="-k noise" or ARGS="-m 'not slow'"
 	$(BIN)/pytest --ignore tests/cluster $(ARGS)
 
-test-cluster: install  ## pass the tests on a private Slurm: Debian's slurmctld, slurmd, slurm-client and munge
+test-cluster: install  ## run the tests on a private Slurm: needs Debian's slurmctld, slurmd, slurm-client and munge
 	$(BIN)/pytest tests/cluster $(ARGS)
 
-chaos: install  ## 500 runs on a private Slurm while 50 processes are killed: what is lost, in figures, in 20 minutes
+chaos: install  ## 500 runs on a private Slurm while 50 processes are killed; counts what is lost, in 20 minutes
 	$(BIN)/python -m tests.cluster.chaos $(ARGS)
 
-test-image: install  ## build the worker's image and train in it: as root on Debian or Ubuntu, 5 minutes, 26 GiB of disk
+test-image: install  ## build the worker's image and train in it; root on Debian or Ubuntu, 5 minutes, 26 GiB of disk
 	tests/docker/image.sh
 
 lint: install  ## check style, format and types
@@ -46,16 +46,16 @@ lint: install  ## check style, format and types
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker/compose.yaml docker/compose.tls.yaml
 	$(BIN)/shellcheck .ci/run docker/install.sh docker/apptainer/python tests/docker/image.sh experiments/worker/*.sh
 
-bench: install  ## packs against their peers, then what tests/benchmarks measures
+bench: install  ## packs against other ways to train, then the measurements of tests/benchmarks
 	$(BIN)/walking-noise bench
 	$(BIN)/pytest tests/benchmarks --override-ini python_files='bench_*.py' --override-ini timeout=0 --capture=no $(ARGS)
 
-lock: | $(UV)  ## pin the newest versions pyproject.toml allows
+lock: | $(UV)  ## pin the newest versions that pyproject.toml allows
 	$(COMPILE) pyproject.toml --all-extras --output-file requirements/lock.txt
 	$(COMPILE) pyproject.toml --extra worker --constraint requirements/lock.txt --output-file requirements/worker.txt
 	echo uv | $(COMPILE) - --output-file requirements/uv.txt
 
-clean:  ## remove the environment, the caches and what the demo wrote
+clean:  ## remove the environment, the caches and the files of the demo
 	@[ ! -d .demo ] || [ ! -x $(BIN)/walking-noise ] || $(BIN)/walking-noise db stop --folder .demo
 	rm -rf $(VENV) .demo build *.egg-info .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -69,7 +69,7 @@ $(INSTALLED): pyproject.toml requirements/lock.txt walking_noise/version.py | $(
 	@touch $@
 
 $(BIN)/python:
-	@[ -n "$(PYTHON)" ] || { echo "make: needs Python 3.11 or 3.12; name one with PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@[ -n "$(PYTHON)" ] || { echo "make: no Python 3.11 or 3.12 found; set PYTHON=/path/to/python3.11" >&2; exit 1; }
 	$(PYTHON) -m venv --without-pip --clear $(VENV)
 
 $(BIN)/uv: | $(BIN)/python
