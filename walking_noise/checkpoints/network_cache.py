@@ -28,9 +28,9 @@ class NetworkUnreadable(WalkingNoiseError):
 
 
 class NetworkCache:
-    """Folder of trained networks, by network key and origin: code, torch, type of device, data.
+    """Folder of trained networks. A file name consists of the network key and the origin: code, torch, device, data.
 
-    A file is written whole or not at all. A damaged one counts as missing; its network is trained again and replaces it.
+    Files are written atomically. A damaged file counts as missing: the network is trained again and replaces it.
 
     Parameters
     ----------

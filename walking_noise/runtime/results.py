@@ -23,7 +23,8 @@ class Result:
     accuracy
         Mean of ``last_accuracies``, in [0, 1].
     last_accuracies
-        Validation accuracy after each of the last five epochs; for noise at inference only, of one pass after the training.
+        Validation accuracy after each of the last five epochs. With noise at inference only: of the single evaluation
+        after training.
     validation_curve
         Validation accuracy after every epoch, with ``evaluation.curve``.
     training_loss

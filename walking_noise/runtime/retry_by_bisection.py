@@ -1,4 +1,4 @@
-"""Retry by bisection: a pack that fails, or runs out of memory, is tried again in halves until the fault is isolated."""
+"""Retry by bisection: a pack that fails or runs out of memory is run again in halves, until the fault is isolated."""
 
 from __future__ import annotations
 
