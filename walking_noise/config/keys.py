@@ -56,7 +56,7 @@ def training(config: RunConfig) -> dict[str, Any]:
 def network(config: RunConfig) -> dict[str, Any]:
     """Content of the network key: everything that determines the trained network and the evaluations during training.
 
-    Runs trained with noise are evaluated during training with their own noise at inference, which has a seed of its own.
+    Runs trained with noise are evaluated during training, with their own noise at inference. It has a seed of its own.
     """
     content = training(config)
     return content | {"noise.seed": config.noise_seed} if config.noisy_training else content
@@ -82,7 +82,7 @@ _json = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 
 def _noise(config: RunConfig) -> dict[str, Any]:
-    """The noise by its levels at each noise point, its distribution unless it is Gaussian, and the order of its terms."""
+    """The noise as its levels at each noise point, its distribution unless Gaussian, and the order of its terms."""
     kind = config.noise_kind
     noise: dict[str, Any] = {"levels": [list(level) for level in config.levels]}
     if kind.draw is not gaussian:

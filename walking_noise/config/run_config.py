@@ -154,7 +154,7 @@ class RunConfig:
         return models.initialised(model.name, inputs.shape, inputs.classes, model.batch_norm, self.seed)
 
     def canonical(self) -> dict[str, Any]:
-        """The canonical form of the settings: equal for equivalent runs, in whichever way their settings are written."""
+        """The canonical form of the settings. Equivalent runs have equal forms, even if their settings differ."""
         return keys.run(self)
 
     @property

@@ -48,9 +48,8 @@ def present_memory() -> int:
 
 if __name__ == "__main__":
     what, settings = sys.argv[1], ast.literal_eval(sys.argv[2])
-    ballast = b"x" * max(
-        0, peak_memory() - present_memory()
-    )  # the peak of the imports may exceed what a small pack adds
+    # the peak of the imports may exceed what a small pack adds
+    ballast = b"x" * max(0, peak_memory() - present_memory())
     for runs in (4, 16):
         with deterministic():
             run(what, [RunConfig.from_dict({**settings, "seed": seed}) for seed in range(runs)])

@@ -17,10 +17,10 @@ VECTOR = 16
 class FusedGroup:
     """Members of equal learning rate and step count, which torch's fused CPU kernel updates together.
 
-    The kernel computes the elements of a tensor in full vectors, and the remainder at its end with another rounding. So
-    that a member's numbers do not depend on the size of its pack, each of its elements must be computed in the same way
-    in every pack. If the elements of a member fill whole vectors, the kernel gets the rows of all members as one tensor.
-    Otherwise it gets one tensor per member.
+    The kernel computes the elements of a tensor in full vectors, and the remainder at its end with another rounding. A
+    member's numbers must not depend on the size of its pack, so each of its elements must have the same position in a
+    vector in every pack. If the elements of one member fill whole vectors, the kernel gets the rows of all members as
+    one tensor. Otherwise it gets one tensor per member.
 
     Parameters
     ----------
