@@ -242,9 +242,7 @@ def test_a_network_stored_in_the_cache_needs_no_final_checkpoint(tmp_path: Path)
     assert saved_epochs(checkpoints) == [EPOCHS]
 
 
-def test_a_checkpoint_without_a_curve_is_unusable_for_a_run_with_one(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_checkpoint_without_a_curve_is_unusable_for_one(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     interrupted([longer()], tmp_path, 3)
     (with_curve,) = train([longer(evaluation__curve=True)], checkpoints=tmp_path, **HERE)
     assert documents([with_curve]) == documents(train([longer(evaluation__curve=True)], **HERE))

@@ -238,7 +238,8 @@ def test_a_run_cannot_be_changed() -> None:
         RunConfig().seed = 1  # type: ignore[misc]
 
 
-LEVEL = st.floats(0, 1e16, allow_subnormal=False).filter(lambda level: level == 0 or level > 1e-30)
+LEVEL = st.just(0.0) | st.floats(1e-30, 1e16)
+RATIO = st.just(0.0) | st.floats(1e-30, 1)
 
 
 @st.composite
@@ -269,7 +270,7 @@ def settings(draw: st.DrawFn) -> dict[str, Any]:
     elif draw(st.booleans()):
         chosen |= {"noise.std_mul": draw(level), "noise.std_add": draw(level)}
     else:
-        chosen |= {"noise.amplitude": draw(level), "noise.ratio": draw(st.floats(0, 1))}
+        chosen |= {"noise.amplitude": draw(level), "noise.ratio": draw(RATIO)}
     if chosen["noise.kind"] == "mixed":
         chosen["noise.order"] = draw(st.sampled_from(["multiply_first", "add_first"]))
     if chosen["noise.kind"] != "additive" and chosen["noise.in_training"]:
