@@ -45,9 +45,10 @@ def run_pack(
     if fault and not fault.of_all:
         fault = yield from _attempt(context, fault.unfinished, on_epochs, after_batch)
     if fault:
-        failed = fault.unfinished
-        on_epochs(EpochsDone({one.config.network_key: Epochs(done=one.config.training.epochs) for one in failed}))
-        for training in failed:
+        on_epochs(
+            EpochsDone({one.config.network_key: Epochs(done=one.config.training.epochs) for one in fault.unfinished})
+        )
+        for training in fault.unfinished:
             yield from _all_failed(training, fault.failure)
 
 
