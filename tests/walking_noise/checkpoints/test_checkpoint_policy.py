@@ -25,7 +25,7 @@ def few(only_digits: DataSet) -> DataSet:
     return only_digits
 
 
-def keeping(**settings: Any) -> RunConfig:
+def keep_network(**settings: Any) -> RunConfig:
     """A run that keeps its network."""
     return run(training__keep_network=True, **settings)
 
@@ -39,7 +39,7 @@ def names(folder: Path) -> set[str]:
 
 @pytest.mark.parametrize("noise", [{}, NOISE])
 def test_the_network_of_a_run_is_kept(noise: dict[str, Any], tmp_path: Path, digits: DataSet) -> None:
-    config = keeping(**noise)
+    config = keep_network(**noise)
     (result,) = train([config], networks=tmp_path, **HERE)
     assert names(tmp_path) == {result.network}
     assert result.network == NetworkCache(tmp_path, CPU, digits.checksum).name(config)
@@ -50,14 +50,14 @@ def test_the_network_of_a_run_is_kept(noise: dict[str, Any], tmp_path: Path, dig
 
 def test_keeping_changes_no_number(tmp_path: Path) -> None:
     (without,) = train([run(**NOISE)], **HERE)
-    (with_network,) = train([keeping(**NOISE)], networks=tmp_path, **HERE)
+    (with_network,) = train([keep_network(**NOISE)], networks=tmp_path, **HERE)
     assert without.network is None
     assert numbers(with_network) | {"network": None} == numbers(without)
 
 
 def test_a_shared_network_is_kept_once_and_named_in_the_results_of_the_runs_that_keep_it(tmp_path: Path) -> None:
     inference_only = {**NOISE, "noise__in_training": False}
-    runs = [run(), keeping(**inference_only), keeping(), run(**inference_only), keeping(**NOISE)]
+    runs = [run(), keep_network(**inference_only), keep_network(), run(**inference_only), keep_network(**NOISE)]
     results = train(runs, networks=tmp_path, **HERE)
     shared, own = results[1].network, results[4].network
     assert [result.network for result in results] == [None, shared, shared, None, own]
@@ -70,14 +70,14 @@ def test_a_network_trained_with_noise_is_not_kept_by_default(tmp_path: Path) -> 
 
 
 def test_a_kept_network_is_not_trained_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (first,) = train([keeping(**NOISE)], networks=tmp_path, **HERE)
+    (first,) = train([keep_network(**NOISE)], networks=tmp_path, **HERE)
     monkeypatch.setattr(executor, "train_pack", pytest.fail)
-    (again,) = train([keeping(**NOISE)], networks=tmp_path, **HERE)
+    (again,) = train([keep_network(**NOISE)], networks=tmp_path, **HERE)
     assert numbers(again) == numbers(first)
 
 
 def test_the_kept_network_does_not_depend_on_the_pack(tmp_path: Path) -> None:
-    runs = [keeping(seed=seed, **NOISE) for seed in range(3)]
+    runs = [keep_network(seed=seed, **NOISE) for seed in range(3)]
     packed = train(runs, networks=tmp_path / "packed", **HERE)
     single = [train([config], networks=tmp_path / "single", **HERE)[0] for config in runs]
     assert [result.network for result in packed] == [result.network for result in single]
@@ -92,7 +92,7 @@ def test_a_pack_that_is_split_keeps_each_network_once(tmp_path: Path, monkeypatc
         return train_pack(configs, *args, **kwargs)
 
     monkeypatch.setattr(executor, "train_pack", fails_for_packs)
-    *ended, failed = outcomes([keeping(seed=seed, **NOISE) for seed in range(3)], networks=tmp_path)
+    *ended, failed = outcomes([keep_network(seed=seed, **NOISE) for seed in range(3)], networks=tmp_path)
     assert isinstance(failed, Failure)
     assert names(tmp_path) == {result.network for result in ended if isinstance(result, Result)}
     assert len(ended) == len(names(tmp_path)) == 2
@@ -101,13 +101,13 @@ def test_a_pack_that_is_split_keeps_each_network_once(tmp_path: Path, monkeypatc
 def test_without_a_folder_runs_that_keep_their_network_fail_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(executor, "train_pack", pytest.fail)
     with pytest.raises(RunsFailed, match=r"the first: training\.keep_network: no folder for networks is set"):
-        train([keeping(), keeping(**NOISE)], **HERE)
+        train([keep_network(), keep_network(**NOISE)], **HERE)
 
 
 def test_without_a_usable_folder_only_the_runs_that_need_it_fail(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for folder, fault in ((None, "no folder for networks"), (tmp_path / "file", "File exists")):
-        first, other, second = outcomes([keeping(**NOISE), run(), keeping()], networks=folder)
+        first, other, second = outcomes([keep_network(**NOISE), run(), keep_network()], networks=folder)
         assert isinstance(other, Result)
         for refused in (first, second):
             assert isinstance(refused, Failure)
@@ -122,7 +122,9 @@ def test_a_full_disk_fails_the_runs_that_keep_their_network(tmp_path: Path, monk
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(NetworkCache, "save", full)
-    shared, first, second, other = outcomes([run(), keeping(), keeping(**NOISE), run(**NOISE)], networks=tmp_path)
+    shared, first, second, other = outcomes(
+        [run(), keep_network(), keep_network(**NOISE), run(**NOISE)], networks=tmp_path
+    )
     assert isinstance(shared, Result)
     assert isinstance(other, Result)
     for failed in (first, second):

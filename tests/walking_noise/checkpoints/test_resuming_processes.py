@@ -1,4 +1,4 @@
-"""Worker processes that are stopped, or whose parent is killed: they write checkpoints, from which others resume."""
+"""Worker processes that are stopped or lose their parent: they write checkpoints, from which others resume."""
 
 from __future__ import annotations
 

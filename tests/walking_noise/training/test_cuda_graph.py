@@ -190,8 +190,8 @@ def test_a_captured_pack_of_seven_equals_seven_single_runs(model: str, fewer_dig
     """Up to the order of sums, which libraries choose by the size of a matrix product."""
     with deterministic():
         packed = train_pack(runs(model), fewer_digits, GPU)
-        alone = [train_pack([config], fewer_digits, GPU)[0] for config in runs(model)]
-    for one, other in zip(packed, alone, strict=True):
+        single = [train_pack([config], fewer_digits, GPU)[0] for config in runs(model)]
+    for one, other in zip(packed, single, strict=True):
         assert one.training_loss == pytest.approx(other.training_loss, rel=1e-3, nan_ok=True)
         assert (one.overflow_epoch, one.diverged_epoch) == (other.overflow_epoch, other.diverged_epoch)
 
