@@ -48,7 +48,7 @@ def train_pack(
     callbacks
         Resume members, and save them at the end of an epoch. Default: all start at epoch 0, and nothing is saved.
     group_size
-        The most runs that are evaluated as one; None: no limit.
+        The maximum number of runs that are evaluated together; None: no limit.
     """
     _check_last_batch(configs[0], len(data.train_labels))
     data, callbacks = data.to(device), callbacks or TrainingCallbacks()
@@ -97,7 +97,7 @@ class PackTrainer:
     members
         New or resumed members. Their state is moved into the trainer, and back by :meth:`release_members`.
     group_size
-        The most members that are evaluated as one; None: no limit.
+        The maximum number of members that are evaluated together; None: no limit.
 
     Attributes
     ----------
