@@ -62,10 +62,10 @@ def compare_with_reference(device: str, dtype: torch.dtype, tolerance: float) ->
                 if with_nan:
                     gradient[1].view(-1)[-1] = float("nan")
                 steps += 1
-                corrections = [values.to(dtype) for values in bias_corrections(rates, steps)]
+                step_size, correction = (values.to(dtype) for values in bias_corrections(rates, steps))
                 assert expected_finite.tolist() == finite.tolist() == [1, 1, 1]
-                reference_update(one, gradient, *corrections, expected_finite)
-                triton_update.triton_update(other, gradient, *corrections, finite)
+                reference_update(one, gradient, step_size, correction, expected_finite)
+                triton_update.triton_update(other, gradient, step_size, correction, finite)
             assert expected_finite.tolist() == finite.tolist() == [1, 0, 1]
             for expected, actual in zip(tensors_of(one), tensors_of(other), strict=True):
                 torch.testing.assert_close(actual, expected, rtol=tolerance, atol=tolerance / 10, equal_nan=True)
@@ -128,12 +128,12 @@ def test_packed_members_equal_single_runs_bitwise_on_a_gpu(elements: int) -> Non
     rates = torch.logspace(-4, -1, members, dtype=torch.float64, device="cuda")
     for step in range(1, 4):
         gradient = torch.randn(members, elements, generator=random, device="cuda")
-        size, root = (values.float() for values in bias_corrections(rates, torch.full_like(rates, step)))
+        step_size, correction = (values.float() for values in bias_corrections(rates, torch.full_like(rates, step)))
         finite = torch.ones(members, dtype=torch.int32, device="cuda")
-        triton_update.triton_update(packed, gradient, size, root, finite)
+        triton_update.triton_update(packed, gradient, step_size, correction, finite)
         for member, one in enumerate(single):
             own = slice(member, member + 1)
             triton_update.triton_update(
-                one, gradient[own].clone(), size[own].clone(), root[own].clone(), finite[own].clone()
+                one, gradient[own].clone(), step_size[own].clone(), correction[own].clone(), finite[own].clone()
             )
     assert torch.equal(packed.parameter, torch.cat([one.parameter for one in single]))
