@@ -42,7 +42,7 @@ def test_a_run_by_hand_that_fails_says_why_in_its_last_line(shell: Shell):
 @pytest.mark.parametrize(
     ("setting", "line"),
     [
-        ("noise.std=-1", "CONFIG ERROR: noise.std: -1 is refused; allowed is a finite number >= 0"),
+        ("noise.std=-1", "CONFIG ERROR: noise.std: -1 is refused; allowed: a finite number >= 0"),
         ("noise.stdd=1", "CONFIG ERROR: noise.stdd: there is no such setting; did you mean noise.std?"),
     ],
 )

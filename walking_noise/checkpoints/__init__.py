@@ -1,3 +1,3 @@
-"""Checkpoints of trainings, and the cache of trained networks."""
+"""Checkpoints of trainings, the cache of trained networks, and the provenance of results."""
 
 from __future__ import annotations

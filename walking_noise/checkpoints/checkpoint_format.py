@@ -1,4 +1,4 @@
-"""File format of a checkpoint: a header line in JSON, then the member as torch tensors. Reading executes no code."""
+"""File format of a checkpoint: a header line in JSON, then the member saved by torch. Reading executes no code."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from walking_noise.training.member import Member
 from walking_noise.version import __version__
 
 CHECKSUM = 16
-"""Bytes of a BLAKE2b checksum. That of the header begins the file; that of the member is a field of the header."""
+"""Bytes of a BLAKE2b checksum. The file begins with that of the header, which contains that of the member."""
 LONGEST_HEADER = 2**20
-"""Most bytes that are read to find the end of the header line."""
+"""The maximum number of bytes that are read to find the end of the header line."""
 
 
 class CheckpointUnusable(WalkingNoiseError):
-    """A checkpoint that is damaged or belongs to another training. The text says why in one line."""
+    """A checkpoint is damaged or belongs to another training. The text gives the reason in one line."""
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a checkpoint was written by.
+    """Description of the training and of the process that wrote a checkpoint.
 
     Attributes
     ----------
     settings
-        The settings that determine the training, in canonical form.
+        Settings that determine the training, in canonical form.
     epoch
-        Completed epochs, out of ``epochs``.
+        Number of completed epochs, out of ``epochs``.
     version, code, torch
         Version of walking_noise, digest of its source, version of torch.
     device
@@ -62,24 +62,24 @@ class Header:
     time: float
 
     def difference(self, other: Header) -> str | None:
-        """The first difference that changes the numbers of the training, in words; None if there is none."""
+        """Describe the first difference that would change the numbers of the training; None if there is none."""
         for name in self.settings | other.settings:
-            theirs, ours = self.settings.get(name), other.settings.get(name)
-            if theirs != ours:
-                return f"its {name} is {theirs!r}, that of the run is {ours!r}"
-        for what, theirs, ours in (
+            stored, expected = self.settings.get(name), other.settings.get(name)
+            if stored != expected:
+                return f"its {name} is {stored!r}, that of the run is {expected!r}"
+        for what, stored, expected in (
             ("version of walking_noise", f"{self.version} (code {self.code})", f"{other.version} (code {other.code})"),
             ("version of torch", self.torch, other.torch),
             ("device", self.device, other.device),
             ("data set's checksum", self.data, other.data),
         ):
-            if theirs != ours:
-                return f"the {what} was {theirs}, it is {ours} now"
+            if stored != expected:
+                return f"the {what} was {stored}, it is {expected} now"
         return None
 
 
 def header_of(member: Member, device: torch.device, data_checksum: str) -> Header:
-    """The header of a checkpoint that this process writes now."""
+    """The header of a checkpoint that this process would write now."""
     return Header(
         network_key=member.config.network_key,
         settings=json.loads(json.dumps(keys.network(member.config))),
@@ -95,12 +95,12 @@ def header_of(member: Member, device: torch.device, data_checksum: str) -> Heade
 
 
 def read_header(file: Path) -> Header:
-    """Read the header of a checkpoint, without its tensors.
+    """Read the header of a checkpoint without its tensors.
 
     Raises
     ------
     CheckpointUnusable
-        The file does not exist, is no checkpoint, or has a damaged header.
+        The file cannot be read, is not a checkpoint, or has a damaged header.
     """
     try:
         with file.open("rb") as opened:
@@ -111,13 +111,14 @@ def read_header(file: Path) -> Header:
 
 
 def encode_checkpoint(member: Member, device: torch.device, data_checksum: str) -> bytes:
-    """The bytes of a checkpoint: checksum of the header, header, member."""
+    """Encode a checkpoint: checksum of the header, header, member."""
     content = io.BytesIO()
     torch.save(
         {
             "training_loss": member.training_loss,
             "evaluations": [asdict(evaluation) for evaluation in member.evaluations],
-            "state": {name: tensor.clone() for name, tensor in member.state.items()},  # not a view of all members
+            # cloned, since torch saves the whole storage of a view, which has all members of the pack
+            "state": {name: tensor.clone() for name, tensor in member.state.items()},
         },
         content,
     )
@@ -127,12 +128,12 @@ def encode_checkpoint(member: Member, device: torch.device, data_checksum: str) 
 
 
 def decode_checkpoint(file: bytes, config: RunConfig, device: torch.device, data_checksum: str) -> Member:
-    """The member in the bytes of a checkpoint of this run.
+    """Decode the member of this run from the bytes of a checkpoint.
 
     Raises
     ------
     CheckpointUnusable
-        The checkpoint is damaged, or of other settings, another version, device or data set.
+        The checkpoint is damaged, or was written for other settings, or by another version, device or data set.
     """
     head, _, content = file.partition(b"\n")
     header, checksum = _parsed(head)
@@ -145,12 +146,12 @@ def decode_checkpoint(file: bytes, config: RunConfig, device: torch.device, data
         fields = torch.load(io.BytesIO(content), weights_only=True)
         evaluations = [Evaluation(**evaluation) for evaluation in fields.pop("evaluations")]
         return Member(config, header.epoch, evaluations=evaluations, **fields)
-    except Exception:  # a valid checksum says nothing about the content
-        raise CheckpointUnusable("it does not hold a training") from None
+    except Exception:  # a valid checksum does not imply valid content
+        raise CheckpointUnusable("it contains no training") from None
 
 
 def _parsed(head: bytes) -> tuple[Header, str]:
-    """The header, and the checksum of the member, in the first line of a file."""
+    """Parse the first line of a file. Return the header, and the checksum of the member."""
     checksum, text = head[: 2 * CHECKSUM], head[2 * CHECKSUM :]
     if _checksum(text).encode() != checksum:
         raise CheckpointUnusable("it is damaged")

@@ -1,4 +1,4 @@
-"""Checkpoint policy: when the members of a pack are written to checkpoints, and how they resume from them."""
+"""Checkpoint policy: times at which the members of a pack are written to checkpoints, and their resuming."""
 
 from __future__ import annotations
 
@@ -21,18 +21,19 @@ log = logging.getLogger(__name__)
 
 
 class CheckpointPolicy(TrainingCallbacks):
-    """Writes the members of a pack to checkpoints at ends of epochs, at most an interval apart.
+    """Writes the members of a pack to checkpoints at ends of epochs, at least once per interval of the store.
 
-    Between these times a snapshot of the last completed epoch is held, which is written when the pack is stopped.
-    Networks trained without noise may be trained by several processes at once. The first to finish removes their
-    checkpoints; the others write them again.
+    In between, the policy keeps a snapshot of the last completed epoch in memory, and writes it if the pack is stopped.
+
+    Several processes may train the same network without noise at the same time. The first one to finish removes its
+    checkpoint, and the others then write it again.
 
     Parameters
     ----------
     counter
-        Updated with the epochs that were resumed and saved.
+        Receives the numbers of resumed and saved epochs.
     clock
-        Seconds since any start.
+        Returns seconds since an arbitrary start.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class CheckpointPolicy(TrainingCallbacks):
         self._shared: list[RunConfig] = []
 
     def resume(self, configs: Sequence[RunConfig]) -> list[Member]:
-        """Return members from their checkpoints. Unusable checkpoints are logged with the reasons."""
+        """Return the members, resumed from their checkpoints if these exist and are usable. Log why others are not."""
         unusable: Counter[str] = Counter()
         members: list[Member] = []
         for config in configs:
@@ -63,8 +64,8 @@ class CheckpointPolicy(TrainingCallbacks):
             members.append(member or Member(config))
         for reason, count in unusable.items():
             log.warning(
-                "checkpoints in %s not used, trainings started anew: %d of %d; %s",
-                self._store.folder, count, len(configs), reason,
+                "%d of %d trainings start from the beginning; their checkpoints in %s cannot be used: %s",
+                count, len(configs), self._store.folder, reason,
             )  # fmt: skip
         for one in members:
             self._counter.update(one.config.network_key, done=one.epoch, resumed=one.epoch, kept=one.epoch)
@@ -73,28 +74,28 @@ class CheckpointPolicy(TrainingCallbacks):
         return members
 
     def epoch_ended(self, trainer: PackTrainer) -> None:
-        """Take a snapshot; write it if the interval would be over before the next epoch ends."""
-        began, self._last_epoch = self._last_epoch, self._clock()
-        self._latest = []  # free the memory before the next snapshot takes it
+        """Take a snapshot. Write it if the interval is expected to end before the next epoch does."""
+        previous, self._last_epoch = self._last_epoch, self._clock()
+        self._latest = []  # free its memory before the next snapshot allocates it
         self._latest = [trainer.snapshot()]
         if trainer.epoch == trainer.members[0].epochs:
             return
-        seconds = self._last_epoch - began
+        seconds = self._last_epoch - previous
         due = self._last_epoch + seconds > self._last_write + self._store.seconds
         if due or self._store.lacks_any(self._shared):
             self._last_write = self._last_epoch
             self.write()
 
     def fast_forwarded(self, trainer: PackTrainer) -> None:
-        """Take a snapshot of members that finished before the others."""
+        """Keep a snapshot of members that finish before the others."""
         self._fast_forwarded.append(trainer.snapshot())
 
     def write(self, keys: Collection[str] | None = None) -> None:
-        """Write the snapshots: of all members, or of those with these network keys."""
-        held = {
+        """Write the snapshots of all members, or of those with these network keys."""
+        members = {
             one.config.network_key: one for snapshot in (*self._latest, *self._fast_forwarded) for one in snapshot()
         }
-        wanted = [one for key, one in held.items() if keys is None or key in keys]
+        wanted = [one for key, one in members.items() if keys is None or key in keys]
         written = self._store.save(wanted, *self._origin) if wanted else []
         for one in written:
             self._counter.update(one.config.network_key, kept=one.epoch)
@@ -103,4 +104,5 @@ class CheckpointPolicy(TrainingCallbacks):
             self._latest, self._fast_forwarded = [], []
 
     def _note_shared(self, saved: Sequence[Member]) -> None:
+        """Remember the saved members whose checkpoints other processes may remove."""
         self._shared = [one.config for one in saved if not one.config.noisy_training]

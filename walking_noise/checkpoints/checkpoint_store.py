@@ -1,4 +1,4 @@
-"""Checkpoint store: a folder of checkpoints, one file for each training, which processes share."""
+"""Checkpoint store: a folder of checkpoints, one file per network, which processes share."""
 
 from __future__ import annotations
 
@@ -23,40 +23,41 @@ from walking_noise.training.member import Member
 
 SUFFIX = ".checkpoint"
 SECONDS = 600.0
-"""Default of the most working time that may be lost."""
+"""Default interval between checkpoints."""
 
 log = logging.getLogger(__name__)
 
 
 class CheckpointStore:
-    """Folder of checkpoints, one file for each network key. A file is written whole or not at all.
+    """Folder of checkpoints, one file per network key. Files are written atomically.
 
     Parameters
     ----------
     seconds
-        The most working time that is lost when a process is killed; one epoch if an epoch takes longer.
+        Interval between checkpoints: the maximum working time that is lost if a process is killed. If an epoch takes
+        longer, it is one epoch.
     quota
-        Size of the folder in bytes beyond which nothing more is written; None: no limit.
+        Maximum size of the folder in bytes. A checkpoint that would exceed it is not written. None: no limit.
     """
 
     def __init__(self, folder: Path | str, *, seconds: float = SECONDS, quota: int | None = None) -> None:
         if not seconds >= 0:
-            raise refused("checkpoint_seconds", seconds, "allowed is a number >= 0")
+            raise refused("checkpoint_seconds", seconds, "allowed: a number >= 0")
         if quota is not None and quota < 0:
-            raise refused("checkpoint_quota", quota, "allowed is a whole number of bytes >= 0")
+            raise refused("checkpoint_quota", quota, "allowed: a whole number of bytes >= 0")
         self.folder, self.seconds, self.quota = Path(folder), seconds, quota
 
     def file(self, config: RunConfig) -> Path:
-        """Path of the checkpoint of this run's network, whether or not it exists."""
+        """Path of the checkpoint of this run's network; the file need not exist."""
         return self.folder / f"{config.network_key}{SUFFIX}"
 
     def load(self, config: RunConfig, device: torch.device, data_checksum: str) -> Member | None:
-        """Read the member of a run from its checkpoint; None if there is none.
+        """Read the member of a run from its checkpoint; None if there is no checkpoint.
 
         Raises
         ------
         CheckpointUnusable
-            The checkpoint is damaged, or of other settings, another version, device or data set.
+            The checkpoint is damaged, or was written for other settings, or by another version, device or data set.
         """
         try:
             content = self.file(config).read_bytes()
@@ -66,13 +67,13 @@ class CheckpointStore:
             raise CheckpointUnusable(f"it cannot be read: {error.strerror or error}") from None
         member = decode_checkpoint(content, config, device, data_checksum)
         if config.evaluation.curve and len(member.evaluations) < member.epoch:
-            raise CheckpointUnusable("it lacks the validation curve, which this run records")
+            raise CheckpointUnusable("it has no validation curve, which this run records")
         return member
 
     def save(self, members: Iterable[Member], device: torch.device, data_checksum: str) -> list[Member]:
-        """Write members to checkpoints and return those that are saved. What cannot be written is logged in one line.
+        """Write members to checkpoints. Return the members that are saved; log the failure to write others in one line.
 
-        A checkpoint that another process has written at a later epoch is left as it is.
+        A checkpoint that another process has written at a later epoch is not replaced, and its member counts as saved.
         """
         written: list[Member] = []
         total = beyond_quota = 0
@@ -81,7 +82,7 @@ class CheckpointStore:
             sizes = {} if self.quota is None else self._sizes()
             total = sum(sizes.values())
             for one in members:
-                if self._holds_later(one, device, data_checksum):
+                if self._has_later(one, device, data_checksum):
                     written.append(one)
                     continue
                 file, content = self.file(one.config), encode_checkpoint(one, device, data_checksum)
@@ -95,21 +96,21 @@ class CheckpointStore:
                 written.append(one)
         except OSError as error:  # the next interval tries again
             log.warning(
-                "checkpoints cannot be written to %s: %s; training goes on", self.folder, error.strerror or error
+                "checkpoints cannot be written to %s: %s; training continues", self.folder, error.strerror or error
             )
         if beyond_quota:
             log.warning(
-                "%d checkpoints were not written to %s, which holds %d of its quota of %d bytes; training goes on",
+                "%d checkpoints were not written to %s, which has %d of its quota of %d bytes; training continues",
                 beyond_quota, self.folder, total, self.quota,
             )  # fmt: skip
         return written
 
     def lacks_any(self, configs: Iterable[RunConfig]) -> bool:
-        """Whether the checkpoint of any of these runs does not exist."""
-        return not all(os.path.exists(self.file(config)) for config in configs)  # noqa: PTH110 - False if it fails
+        """Whether the checkpoint of at least one of these runs does not exist."""
+        return not all(os.path.exists(self.file(config)) for config in configs)  # noqa: PTH110 - False on errors
 
     def discard(self, configs: Iterable[RunConfig]) -> None:
-        """Remove the checkpoints of trainings whose results are all recorded."""
+        """Remove the checkpoints of these runs. To be called when all their results are recorded."""
         for file in {self.file(config) for config in configs}:
             try:
                 file.unlink(missing_ok=True)
@@ -118,7 +119,8 @@ class CheckpointStore:
                     "the checkpoint %s is no longer needed but cannot be removed: %s", file, error.strerror or error
                 )
 
-    def _holds_later(self, member: Member, device: torch.device, data_checksum: str) -> bool:
+    def _has_later(self, member: Member, device: torch.device, data_checksum: str) -> bool:
+        """Whether there is a usable checkpoint of this member at a later epoch."""
         try:
             if read_header(self.file(member.config)).epoch <= member.epoch:
                 return False
@@ -127,6 +129,7 @@ class CheckpointStore:
             return False
 
     def _sizes(self) -> dict[str, int]:
+        """Sizes of all files in the folder in bytes, by name."""
         sizes: dict[str, int] = {}
         with os.scandir(self.folder) as entries:
             for entry in entries:

@@ -1,4 +1,4 @@
-"""Cache of trained networks: shared by processes if trained without noise, and kept for runs that ask for it."""
+"""Cache of trained networks: those trained without noise, which processes share, and those that runs keep."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ CHECKSUM = 16
 
 
 class NetworkUnreadable(WalkingNoiseError):
-    """The file of a network does not exist, is damaged, or was written by another version."""
+    """The file of a network cannot be read, is damaged, or was written by another version."""
 
 
 class NetworkCache:
-    """Folder of trained networks, by network key and origin: code, torch, type of device, data.
+    """Folder of trained networks. A file name consists of the network key and the origin: code, torch, device, data.
 
-    A file is written whole or not at all. A damaged one counts as missing; its network is trained again and replaces it.
+    Files are written atomically. A damaged file counts as missing: the network is trained again and replaces it.
 
     Parameters
     ----------
     device
-        Only its type matters: results are bitwise equal on GPUs of the same model.
+        Only its type is part of the origin: results are bitwise equal on GPUs of the same model.
     data_checksum
-        Checksum of the data set on this machine, which may have only a part of the recordings.
+        Checksum of the data set on this machine. A machine may have only a part of the recordings of a speech data set.
     """
 
     def __init__(self, folder: Path | str, device: torch.device, data_checksum: str) -> None:
@@ -50,7 +50,7 @@ class NetworkCache:
         return f"{config.network_key}-{self._origin}.pt"
 
     def load(self, config: RunConfig) -> TrainedNetwork | None:
-        """Read the network of this run; None if there is none that fits."""
+        """Read the network of this run; None if it is missing, unreadable, or lacks the validation curve of the run."""
         try:
             trained = read_network(self.folder / self.name(config))
         except NetworkUnreadable:
@@ -70,9 +70,9 @@ class NetworkCache:
 
 
 def why_folder_unusable(folder: Path | str | None) -> str | None:
-    """Why networks cannot be stored in ``folder``, in words; None if they can. The folder is created if missing."""
+    """The reason why networks cannot be stored in ``folder``; None if they can. A missing folder is created."""
     if not folder:
-        return "no folder for networks is set: use networks= of train(), or WALKING_NOISE_NETWORKS for a worker"
+        return "no folder for networks is set; pass networks= to train(), or set WALKING_NOISE_NETWORKS for a worker"
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
@@ -82,12 +82,12 @@ def why_folder_unusable(folder: Path | str | None) -> str | None:
 
 
 def read_network(file: Path) -> TrainedNetwork:
-    """Read the network in a file of :class:`NetworkCache`. Reading executes no code.
+    """Read a network from a file of :class:`NetworkCache`. Reading executes no code.
 
     Raises
     ------
     NetworkUnreadable
-        The file does not exist, is damaged, or was written by another version.
+        The file cannot be read, is damaged, or was written by another version.
     """
     try:
         stored = file.read_bytes()
@@ -105,7 +105,7 @@ def read_network(file: Path) -> TrainedNetwork:
 
 
 def cached_networks_beside(file: Path, config: RunConfig) -> list[Path]:
-    """Files of this run's network in the folder of ``file``: those of the same origin first, then the newest."""
+    """Files of this run's network in the folder of ``file``: those of the same origin first, then newest first."""
     _, _, origin = file.stem.rpartition("-")
 
     def preference(other: Path) -> tuple[bool, float]:

@@ -1,4 +1,4 @@
-"""Provenance of a result: code, libraries, device, data."""
+"""Provenance of a result: versions of code and libraries, device, checksum of the data."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from walking_noise.data import DataSet
 from walking_noise.version import __version__
 
 PACKAGE = Path(__file__).parents[1]
-"""The folder of walking_noise."""
+"""The folder of the package walking_noise."""
 
 
 @cache
 def commit() -> str | None:
-    """The commit of the checkout of this code, with ``+`` if files are changed or added; None outside a checkout."""
+    """The Git commit of this code, with ``+`` if files are changed or added; None outside a checkout."""
     try:
         head = _git(PACKAGE, "rev-parse", "HEAD")
         changed = _git(PACKAGE, "status", "--porcelain", "--", ".")
@@ -30,7 +30,7 @@ def commit() -> str | None:
 
 @cache
 def code_digest() -> str:
-    """Digest of the source of this package, which also distinguishes changes within a version."""
+    """Digest of the source of this package. It differs between changes of the code within one version."""
     digest = hashlib.blake2b(digest_size=8)
     for file in sorted(PACKAGE.rglob("*.py")):
         digest.update(f"{file.relative_to(PACKAGE)}\n".encode() + file.read_bytes())
@@ -38,17 +38,17 @@ def code_digest() -> str:
 
 
 def device_name(device: torch.device) -> str:
-    """The model of a GPU, or the processor of this machine."""
+    """Name of the GPU, or of the processor of this machine."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
 
 
 def device_kind(device: torch.device) -> str:
-    """Type of device within which results are bitwise equal: ``cpu``, or the model of a GPU."""
+    """Type of a device: ``cpu``, or the model of a GPU. Results are bitwise equal on devices of one type."""
     return device_name(device) if device.type == "cuda" else device.type
 
 
 def provenance(data: DataSet, device: torch.device) -> dict[str, str | None]:
-    """Names and versions of everything that determines a result besides its settings."""
+    """Names and versions of everything, except the settings, that determines a result."""
     return {
         "version": __version__,
         "commit": commit(),

@@ -1,3 +1,3 @@
-"""Settings of a run: the fields, the checks that they fit together, and the keys derived from them."""
+"""Settings of a run: the fields, the checks of their consistency, and the keys derived from them."""
 
 from __future__ import annotations

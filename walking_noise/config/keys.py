@@ -1,7 +1,8 @@
-"""One form for runs that do the same, and the keys derived from it.
+"""Canonical form of a run's settings, and the keys derived from it: equivalent runs have equal forms and equal keys.
 
-Noise is given by its levels per noise point, so that a level of 0 in any series is the run without noise, and settings
-that change nothing (an order without two terms, a seed without noise) are left out.
+The canonical form describes noise by its levels at each noise point. So a run at level 0 of any series equals the run
+without noise. Settings without effect (the order of the terms if there is only one, the noise seed without noise) are
+omitted.
 """
 
 from __future__ import annotations
@@ -25,17 +26,20 @@ PACK_SETTINGS = (
     "training.epochs",
     "training.batch_size",
 )
-"""What must be equal in a pack: everything that changes the shape of a tensor or the number of steps."""
+"""Settings that must be equal in a pack: all that change the shape of a tensor or the number of steps."""
 
 
 def pack(config: RunConfig) -> dict[str, Any]:
-    """The settings that must be equal in a pack."""
+    """Content of the pack key: the settings that must be equal in a pack."""
     flat = config.to_flat()
     return {name: flat[name] for name in PACK_SETTINGS}
 
 
 def training(config: RunConfig) -> dict[str, Any]:
-    """What determines the trained weights: every setting, apart from noise at inference and what is kept."""
+    """Content of the training key: everything that determines the trained weights.
+
+    Noise at inference, evaluation and ``training.keep_network`` do not.
+    """
     flat = config.to_flat()
     content = {
         name: value
@@ -50,16 +54,16 @@ def training(config: RunConfig) -> dict[str, Any]:
 
 
 def network(config: RunConfig) -> dict[str, Any]:
-    """What determines the trained network and what is seen of it on the way.
+    """Content of the network key: everything that determines the trained network and the evaluations during training.
 
-    Runs trained with noise are evaluated while they train, with their own noise at inference.
+    Runs trained with noise are evaluated during training, with their own noise at inference. It has a seed of its own.
     """
     content = training(config)
     return content | {"noise.seed": config.noise_seed} if config.noisy_training else content
 
 
 def run(config: RunConfig) -> dict[str, Any]:
-    """What determines the result."""
+    """Content of the run key: everything that determines the result."""
     content = training(config) | {
         name: value for name, value in config.to_flat().items() if name.startswith("evaluation.")
     }
@@ -70,7 +74,7 @@ def run(config: RunConfig) -> dict[str, Any]:
 
 
 def digest(content: dict[str, Any]) -> str:
-    """A short key, equal for equal contents."""
+    """The key of a content, as 20 hexadecimal digits: equal for equal contents."""
     return hashlib.blake2b(_json.encode(content).encode(), digest_size=10).hexdigest()
 
 
@@ -78,6 +82,7 @@ _json = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 
 def _noise(config: RunConfig) -> dict[str, Any]:
+    """The noise as its levels at each noise point, its distribution unless Gaussian, and the order of its terms."""
     kind = config.noise_kind
     noise: dict[str, Any] = {"levels": [list(level) for level in config.levels]}
     if kind.draw is not gaussian:

@@ -1,4 +1,4 @@
-"""The settings a run has: their defaults, what each allows by itself, and what follows from them."""
+"""Settings of a run: fields, defaults and validators, and the quantities derived from the settings."""
 
 from __future__ import annotations
 
@@ -12,28 +12,30 @@ from torch import nn
 
 from walking_noise import data, models
 from walking_noise.config import keys
-from walking_noise.config.consistency import check
+from walking_noise.config.consistency import check_consistency
 from walking_noise.config.validators import flag, integer, leaves, one_of, one_or_per_point, optional, real, setting
 from walking_noise.errors import ConfigError, refused
 from walking_noise.models.noise_points import Point
 from walking_noise.noise import Levels, NoiseKind, noise_kinds
 
 LARGEST_SEED = 2**32 - 1
-"""Of the random generators of NumPy, which Sacred seeds for every run."""
+"""The largest seed of NumPy's random generators, which Sacred seeds for every run."""
 
 
 def _keywords(value: Any) -> tuple[str, ...] | None:
-    """Distinct words in the order of their classes; None for the words of MLPerf Tiny, which are the default."""
-    listed = isinstance(value, (list, tuple)) and all(isinstance(word, str) and word.isidentifier() for word in value)
-    if not listed or not value or len(set(value)) < len(value) or not data.NOT_KEYWORDS.isdisjoint(value):
+    """Allow distinct words, in the order of their classes. Return None for the words of MLPerf Tiny, the default."""
+    words = isinstance(value, (list, tuple)) and all(isinstance(word, str) and word.isidentifier() for word in value)
+    if not words or not value or len(set(value)) < len(value) or not data.NOT_KEYWORDS.isdisjoint(value):
         others = " or ".join(sorted(data.NOT_KEYWORDS))
-        raise ValueError(f"allowed is a list of distinct words, none of them {others}; YAML needs 'on' in quotes")
+        raise ValueError(
+            f"allowed: a list of distinct words, none of them {others}; in YAML put yes, no, on, off in quotes"
+        )
     return None if tuple(value) == data.KEYWORDS else tuple(value)
 
 
 @dataclasses.dataclass(frozen=True)
 class DataConfig:
-    """What is learned: the data set, what is done to its samples, what validates, and the words of a set of speech."""
+    """Data set, transform of its samples, samples for validation, and keywords of a speech data set."""
 
     name: str = setting("mnist5k", one_of(data.sources))
     transform: str = setting("release", one_of(lambda: ("release", "fresh", "none")))
@@ -53,7 +55,7 @@ class DataConfig:
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
-    """The network."""
+    """Model, and whether it has BatchNorm."""
 
     name: str = setting("mlp", one_of(models.models))
     batch_norm: bool = setting(False, flag)
@@ -70,7 +72,7 @@ def _point(value: Any) -> int | str:
 
 @dataclasses.dataclass(frozen=True)
 class NoiseConfig:
-    """What is injected, where and when; levels are standard deviations (Walking Noise, section 3)."""
+    """Kind, level, place and time of the injected noise. Levels are standard deviations (Walking Noise, section 3)."""
 
     kind: str = setting("additive", one_of(noise_kinds))
     std: float | tuple[float, ...] = setting(0.0, one_or_per_point(real(0)))
@@ -88,7 +90,7 @@ class NoiseConfig:
 
 @dataclasses.dataclass(frozen=True)
 class TrainingConfig:
-    """How the network is trained: Adam, cosine annealing over all epochs, cross-entropy; and whether it is kept."""
+    """Training by Adam on the cross-entropy, with cosine annealing over all epochs; and whether to keep the network."""
 
     epochs: int = setting(20, integer(1))
     batch_size: int = setting(128, integer(2))
@@ -99,17 +101,16 @@ class TrainingConfig:
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationConfig:
-    """What is measured besides the accuracy: with ``curve``, the validation accuracy after every epoch."""
+    """Measurements in addition to the final accuracy: with ``curve``, the validation accuracy after every epoch."""
 
     curve: bool = setting(False, flag)
 
 
 @dataclasses.dataclass(frozen=True)
 class RunConfig:
-    """The settings of one run: one training with its noise.
+    """Settings of one run.
 
-    Build it with :meth:`from_dict`; a value out of range, an unknown name, a point that the model does not have and a
-    setting without effect are refused with a :class:`ConfigError` of one line.
+    Build it with :meth:`from_dict`, which validates all settings.
     """
 
     data: DataConfig = DataConfig()
@@ -121,20 +122,26 @@ class RunConfig:
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> RunConfig:
-        """A run from nested or dotted settings, or both; what is not given has its default."""
-        given = {}
+        """Build a run from nested settings, dotted settings, or both. Omitted settings have their defaults.
+
+        Raises
+        ------
+        ConfigError
+            A setting is unknown, given twice, out of range or without effect, or settings contradict each other.
+        """
+        flat = {}
         for name, value in _flatten(settings):
-            if name in given:
-                raise refused(name, value, "it is given twice")
-            given[name] = value
+            if name in flat:
+                raise refused(name, value, "it is given twice; remove one of the two")
+            flat[name] = value
         known = [name for name, _ in leaves(cls())]
-        for name in given:
+        for name in flat:
             if name not in known:
                 close = difflib.get_close_matches(name, known, n=1)
                 hint = f"did you mean {close[0]}?" if close else f"known settings: {', '.join(known)}"
                 raise ConfigError(f"{name}: there is no such setting; {hint}")
-        config: RunConfig = _build(cls, given, "")
-        check(config)
+        config: RunConfig = _build(cls, flat, "")
+        check_consistency(config)
         return config
 
     def without_noise(self) -> RunConfig:
@@ -142,51 +149,51 @@ class RunConfig:
         return dataclasses.replace(self, noise=NoiseConfig(kind="none"))
 
     def initial_network(self) -> nn.Sequential:
-        """The network before its training, with torch's default initialisation, drawn from the run's seed."""
+        """The untrained network, with torch's default initialisation drawn from the run's seed."""
         model, inputs = self.model, self.data
         return models.initialised(model.name, inputs.shape, inputs.classes, model.batch_norm, self.seed)
 
     def canonical(self) -> dict[str, Any]:
-        """What the run does, in one form: equal for runs that do the same, however their settings say it."""
+        """The canonical form of the settings. Equivalent runs have equal forms, even if their settings differ."""
         return keys.run(self)
 
     @property
     def run_key(self) -> str:
-        """Equal for runs that do the same."""
+        """Key of the result: equal for equivalent runs."""
         return keys.digest(keys.run(self))
 
     @property
     def training_key(self) -> str:
-        """Equal for runs whose training gives the same weights."""
+        """Key of the training: equal for runs whose training gives the same weights."""
         return keys.digest(keys.training(self))
 
     @property
     def network_key(self) -> str:
-        """Equal for runs that share one trained network.
+        """Key of the trained network: equal for runs that share one.
 
-        Runs trained with noise are evaluated while they train, with their own noise at inference, and share with none
-        that differs in it.
+        Runs trained with noise are evaluated during training, with their own noise at inference. They share a network
+        only if that noise is equal, too.
         """
         return keys.digest(keys.network(self))
 
     @property
     def pack_key(self) -> str:
-        """Equal for runs that may train in one pack."""
+        """Key of the pack: equal for runs that may train in one pack."""
         return keys.digest(keys.pack(self))
 
     def to_flat(self) -> dict[str, Any]:
-        """Every setting under its dotted name, as plain values."""
+        """All settings as plain values, by dotted name."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in leaves(self)}
 
     def to_dict(self) -> dict[str, Any]:
-        """Every setting, nested, as plain values."""
+        """All settings as plain values, nested."""
         nested: dict[str, Any] = {}
         for name, value in self.to_flat().items():
             *groups, last = name.split(".")
-            inner = nested
+            group_values = nested
             for group in groups:
-                inner = inner.setdefault(group, {})
-            inner[last] = value
+                group_values = group_values.setdefault(group, {})
+            group_values[last] = value
         return nested
 
     @property
@@ -201,19 +208,25 @@ class RunConfig:
 
     @property
     def level_settings(self) -> tuple[str, ...]:
-        """The names of the ``noise`` settings that give this run's level."""
+        """Names of the ``noise`` settings that give the noise level.
+
+        Raises
+        ------
+        ConfigError
+            None of the combinations that the kind of noise allows is given.
+        """
         kind = self.noise_kind
         for names in kind.settings:
             if all(getattr(self.noise, name) is not None for name in names):
                 return names
-        wanted = ", or ".join(" and ".join(f"noise.{name}" for name in names) for names in kind.settings)
-        raise refused("noise.kind", kind.name, f"it needs {wanted}")
+        combinations = ", or ".join(" and ".join(f"noise.{name}" for name in names) for names in kind.settings)
+        raise refused("noise.kind", kind.name, f"it needs {combinations}")
 
     @cached_property
     def levels(self) -> tuple[Levels, ...]:
-        """The levels of the noise at every noise point, in the order of the points."""
+        """The noise levels at every noise point, in the order of the points."""
         noise, kind = self.noise, self.noise_kind
-        given = {name: getattr(noise, name) for name in self.level_settings}
+        settings = {name: getattr(noise, name) for name in self.level_settings}
 
         def at(point: Point) -> Levels:
             if noise.point not in ("global", "mapped", point.number):
@@ -221,23 +234,24 @@ class RunConfig:
             if point.after_batch_norm and not noise.on_batch_norm:
                 return Levels(0.0, 0.0)
             return kind.levels(
-                **{name: value[point.number] if isinstance(value, tuple) else value for name, value in given.items()}
+                **{name: value[point.number] if isinstance(value, tuple) else value for name, value in settings.items()}
             )
 
         return tuple(at(point) for point in self.points)
 
     @property
     def first_noisy_point(self) -> int | None:
-        """Where noise begins; None without noise."""
+        """The number of the first noise point with a level above zero; None if there is none."""
         return next((point for point, pair in enumerate(self.levels) if max(pair) > 0), None)
 
     @property
     def noisy(self) -> bool:
-        """Whether any level is above zero."""
+        """Whether the noise level at any noise point is above zero."""
         return any(level > 0 for pair in self.levels for level in pair)
 
     @property
     def noisy_training(self) -> bool:
+        """Whether the run is trained with noise."""
         return self.noisy and self.noise.in_training
 
     @property
@@ -254,28 +268,28 @@ def _flatten(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[st
             yield f"{prefix}{name}", value
 
 
-def _build(cls: Any, given: Mapping[str, Any], prefix: str) -> Any:
+def _build(cls: Any, flat: Mapping[str, Any], prefix: str) -> Any:
     values = {}
-    for field, group, check_value in _fields(cls):
+    for field, group, validate in _fields(cls):
         name = prefix + field
         if group is not None:
-            values[field] = _build(group, given, f"{name}.")
-        elif name in given:
+            values[field] = _build(group, flat, f"{name}.")
+        elif name in flat:
             try:
-                values[field] = check_value(given[name])
+                values[field] = validate(flat[name])
             except ValueError as error:
-                raise refused(name, given[name], str(error)) from None
+                raise refused(name, flat[name], str(error)) from None
     return cls(**values)
 
 
 @cache
 def _fields(cls: Any) -> list[tuple[str, Any, Any]]:
-    """Of each field its name, its type if it is a group of settings, and its check if it is not."""
+    """Name of each field, its type if it is a group of settings, and its validator if it is a setting."""
     return [
         (
             field.name,
             type(field.default) if dataclasses.is_dataclass(field.default) else None,
-            field.metadata.get("check"),
+            field.metadata.get("validate"),
         )
         for field in dataclasses.fields(cls)
     ]

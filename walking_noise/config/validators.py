@@ -1,4 +1,4 @@
-"""The vocabulary in which :class:`walking_noise.RunConfig` declares its settings: a default and what is allowed."""
+"""Validators of settings. :class:`walking_noise.RunConfig` declares each setting by a default and a validator."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ from functools import cache
 from operator import attrgetter
 from typing import Any
 
-Check = Callable[[Any], Any]
-"""Returns the value in its normal form, or raises ValueError with what is allowed."""
+Validator = Callable[[Any], Any]
+"""Returns the value in its normal form. Raises ValueError with a text that says which values are allowed."""
 
 LARGEST = 1e37
-"""The largest number allowed: of a level, float32 must also hold draws of many times its size."""
+"""The largest number that a setting allows. Noise draws are several times larger, and float32 must hold them."""
 
 SMALLEST = 1.2e-38
-"""The smallest positive number that float32 holds with all its digits."""
+"""The smallest positive number that float32 holds in full precision."""
 
 
-def setting(default: Any, check: Check) -> Any:
-    """A field of a configuration whose values ``check`` normalises or refuses."""
-    return dataclasses.field(default=default, metadata={"check": check})
+def setting(default: Any, validate: Validator) -> Any:
+    """A field of a configuration, with its default and its validator."""
+    return dataclasses.field(default=default, metadata={"validate": validate})
 
 
 def leaves(config: Any) -> Iterable[tuple[str, Any]]:
-    """Every setting of a nested configuration as ``(dotted name, value)``."""
+    """Every setting of a nested configuration, as pairs ``(dotted name, value)``."""
     kind: Any = type(config)
     return zip(_names(kind), _values_of(kind)(config), strict=True)
 
 
 @cache
 def _names(kind: Any) -> tuple[str, ...]:
-    found: list[str] = []
+    names: list[str] = []
     for field in dataclasses.fields(kind):
         group: Any = type(field.default)
         nested = dataclasses.is_dataclass(group)
-        found += [f"{field.name}.{name}" for name in _names(group)] if nested else [field.name]
-    return tuple(found)
+        names += [f"{field.name}.{name}" for name in _names(group)] if nested else [field.name]
+    return tuple(names)
 
 
 @cache
@@ -46,77 +46,77 @@ def _values_of(kind: Any) -> attrgetter[Any]:
     return attrgetter(*_names(kind))
 
 
-def integer(low: int, high: int = 2**63 - 1) -> Check:
-    """A whole number in [low, high]."""
+def integer(low: int, high: int = 2**63 - 1) -> Validator:
+    """Allow a whole number in [low, high]."""
     bounds = f">= {low}" if high == 2**63 - 1 else f"{low}..{high}"
 
-    def check(value: Any) -> int:
+    def validate(value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, numbers.Integral) or not low <= int(value) <= high:
-            raise ValueError(f"allowed is a whole number {bounds}")
+            raise ValueError(f"allowed: a whole number {bounds}")
         return int(value)
 
-    return check
+    return validate
 
 
-def real(low: float, high: float = math.inf, *, open_low: bool = False) -> Check:
-    """A finite number in [low, high]; (low, high] with ``open_low``. 32-bit floats must be able to hold it."""
+def real(low: float, high: float = math.inf, *, open_low: bool = False) -> Validator:
+    """Allow a finite number in [low, high], or in (low, high] with ``open_low``, if 32-bit floats can hold it."""
     bounds = f"{'>' if open_low else '>='} {low:g}" + (f" and <= {high:g}" if high < math.inf else "")
 
-    def check(value: Any) -> float:
+    def validate(value: Any) -> float:
         if isinstance(value, str) and _reads_as_number(value):
-            raise ValueError(f"this is text, not a number; in YAML write {float(value):.1e}")
+            raise ValueError(f"it is text, not a number; in YAML write {float(value):.1e}")
         if isinstance(value, bool) or not isinstance(value, numbers.Real):
-            raise ValueError(f"allowed is a number {bounds}")
+            raise ValueError(f"allowed: a number {bounds}")
         number = _as_float(value)
         above = number > low if open_low else number >= low
         if not (math.isfinite(number) and above and number <= min(high, LARGEST)):
-            raise ValueError(f"allowed is a finite number {bounds}")
+            raise ValueError(f"allowed: a finite number {bounds}")
         if 0 < number < SMALLEST:
-            raise ValueError(f"allowed is 0 or a number >= {SMALLEST}, which 32-bit floats can hold")
+            raise ValueError(f"it is below {SMALLEST}, the smallest number that 32-bit floats hold in full precision")
         return number + 0.0  # -0.0 is 0.0
 
-    return check
+    return validate
 
 
 def flag(value: Any) -> bool:
-    """True or false."""
+    """Allow True and False."""
     if isinstance(value, str) and value.capitalize() in ("True", "False"):
-        raise ValueError(f"allowed are true and false, this is text; on the command line write {value.capitalize()}")
+        raise ValueError(f"allowed: true, false; it is text, on the command line write {value.capitalize()}")
     if not isinstance(value, bool):
-        raise ValueError("allowed are true and false")
+        raise ValueError("allowed: true, false")
     return value
 
 
-def one_of(choices: Callable[[], Iterable[str]]) -> Check:
-    """One of the names that ``choices()`` gives at the time of the check."""
+def one_of(choices: Callable[[], Iterable[str]]) -> Validator:
+    """Allow the names that ``choices()`` returns when a value is validated."""
 
-    def check(value: Any) -> str:
+    def validate(value: Any) -> str:
         names = list(choices())
         if not isinstance(value, str) or value not in names:
             raise ValueError(f"allowed: {', '.join(names)}")
         return value
 
-    return check
+    return validate
 
 
-def optional(check: Check) -> Check:
-    """What ``check`` allows, or null."""
+def optional(validate: Validator) -> Validator:
+    """Allow None, and the values that ``validate`` allows."""
 
-    def check_optional(value: Any) -> Any:
-        return None if value is None else check(value)
+    def validate_optional(value: Any) -> Any:
+        return None if value is None else validate(value)
 
-    return check_optional
+    return validate_optional
 
 
-def one_or_per_point(check: Check) -> Check:
-    """What ``check`` allows, or a list of such values with one entry per noise point."""
+def one_or_per_point(validate: Validator) -> Validator:
+    """Allow the values that ``validate`` allows, and lists of them with one entry per noise point."""
 
-    def check_each(value: Any) -> Any:
+    def validate_each(value: Any) -> Any:
         if isinstance(value, (list, tuple)):
-            return tuple(check(entry) for entry in value)
-        return check(value)
+            return tuple(validate(entry) for entry in value)
+        return validate(value)
 
-    return check_each
+    return validate_each
 
 
 def _as_float(value: numbers.Real) -> float:

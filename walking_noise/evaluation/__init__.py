@@ -1,3 +1,3 @@
-"""Evaluation on the validation set, with each run's noise at inference."""
+"""Evaluation of runs on the validation set: the evaluator, and the activations that runs share."""
 
 from __future__ import annotations

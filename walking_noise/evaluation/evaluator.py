@@ -1,4 +1,4 @@
-"""Evaluation of runs on the validation set, with each run's noise at inference."""
+"""Evaluator: accuracy of runs on the validation set, with each run's noise at inference."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ from walking_noise.pack.pack import Pack
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Result of one run in one pass over the validation set.
+    """Result of evaluating one run once on the validation set.
 
     Attributes
     ----------
     accuracy
-        Share of samples that are classified correctly, in [0, 1]. Non-finite logits count as the constant answer.
+        Fraction of samples that are classified correctly, in [0, 1]. A sample with non-finite logits is classified by
+        the constant answer of the data set.
     nonfinite
-        Share of samples with non-finite logits.
+        Fraction of samples with non-finite logits.
     audit
-        The measured spread of noise and signal in the first block; None if it was not measured.
+        Measured standard deviations of noise and signal in the first block; None if not measured.
     """
 
     accuracy: float
@@ -37,7 +38,7 @@ class Evaluation:
 
 
 def unchanged(inject: Inject) -> Inject:
-    """The :data:`WrapInjection` that returns the injection itself."""
+    """The :data:`WrapInjection` that changes nothing."""
     return inject
 
 
@@ -54,15 +55,18 @@ def evaluate(
     group_size: int | None = None,
     after_batch: Callable[[], None] = lambda: None,
 ) -> list[Evaluation]:
-    """Evaluate runs on members of a pack after ``epoch`` epochs: run i with the weights of ``members[i]``.
+    """Evaluate run i with the weights of member ``members[i]`` of a pack, after ``epoch`` epochs of training.
 
-    Runs of the same member share its activations up to the noise point where their noise begins. There,
-    ``wrap_injection`` sees the activations once.
+    Runs that use the same member share its activations up to the noise point where their noise begins.
 
     Parameters
     ----------
+    audited
+        Whether to measure noise and signal in the first block.
+    wrap_injection
+        Replaces the injection of each group of runs. Shared activations pass through it once, not once per run.
     group_size
-        The most runs that pass through the layers as one; None: no limit.
+        The maximum number of runs that pass through the layers together; None: no limit.
     after_batch
         Called after each batch; may raise to stop.
     """
@@ -97,5 +101,5 @@ def _count(logits: Tensor, labels: Tensor, constant_answer: int) -> Tensor:
 
 
 def audit_failure(evaluation: Evaluation, config: RunConfig) -> str | None:
-    """How the noise injected at inference differs from the configured one; None if it does not."""
+    """Describe how the noise injected at inference differs from the configured noise; None if it does not."""
     return None if evaluation.audit is None else mismatch(evaluation.audit, config.levels, config.noise_kind.kurtosis)

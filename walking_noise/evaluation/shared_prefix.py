@@ -19,28 +19,28 @@ from walking_noise.pack.select_members import must_copy_weights, select_members
 from walking_noise.pack.stacking import expand_rows
 
 BLOCK = 250
-"""Samples evaluated at once. A part of the method: the block of a sample keys its noise at inference."""
+"""Samples evaluated at once. It decides numbers: the noise at inference is keyed by the block of a sample."""
 
 WrapInjection = Callable[[Inject], Inject]
-"""Returns what happens at the noise points in place of the given injection, for one block of samples."""
+"""Takes the injection of one block of samples, and returns the injection to use in its place."""
 
 
 class SharedPrefix:
-    """One pass of runs through their networks, block by block, with each run's noise at inference.
+    """Forward pass of runs through their networks, block by block, with each run's noise at inference.
 
-    The noise-free activations of all members advance from noise point to noise point. At each point the runs that
-    branch off there continue with their own noise.
+    The noise-free activations of all members are computed from noise point to noise point. The runs that branch off at
+    a point continue from there as a group, with their own noise.
 
     Parameters
     ----------
     members
-        The member of the pack whose weights each run uses.
+        For each run the member of the pack that it is evaluated on.
     epoch
-        Keys the noise, together with the block.
+        Number of completed epochs. It keys the noise, together with the block.
     audited
         Whether to measure noise and signal in the first block.
     group_size
-        The most runs that pass through the layers as one; None: no limit.
+        The maximum number of runs that pass through the layers together; None: no limit.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class SharedPrefix:
 
     @property
     def runs(self) -> list[int]:
-        """The runs, by index, in the order of their branches."""
+        """Indices of the runs, in the order of their branches."""
         return [run for branch in self._branches for run in branch.runs]
 
     def logits(self, x: Tensor, block: int) -> Iterator[Tensor]:
@@ -79,7 +79,7 @@ class SharedPrefix:
             yield expand_rows(len(branch.runs), logits)
 
     def audits(self) -> dict[int, dict[str, Any]]:
-        """The measured noise and signal of each run; up to its branch, the signal is that of the shared prefix."""
+        """The measured noise and signal of each run. Before its branch, the signal is the one of the shared prefix."""
         shared = {member: self._shared.audit.of(row) for row, member in enumerate(self._shared.members)}
         audits: dict[int, dict[str, Any]] = {}
         for branch, group in self._branches.items():
@@ -90,7 +90,7 @@ class SharedPrefix:
 
 
 class _RunGroup:
-    """R runs that pass through the layers as one, each with the weights of a member of the pack."""
+    """R runs that pass through the layers together, each with the weights of a member of the pack."""
 
     def __init__(
         self,
@@ -109,18 +109,18 @@ class _RunGroup:
         self._selected = None if must_copy_weights(members) else select_members(pack, members)
 
     def forward(self, x: Tensor, block: int, first: int, last: int | None = None) -> Tensor:
-        """Compute from the input of noise point ``first`` the input of noise point ``last``, or the logits.
+        """Compute the input of noise point ``last`` from the input of noise point ``first``; the logits if it is None.
 
-        Input and output are ``(R, B, …)``, or ``(rows, B, …)`` as :meth:`Pack.forward` takes it.
+        Input and output are ``(R, B, …)``, or ``(rows, B, …)`` with fewer rows, see :meth:`Pack.forward`.
         """
         audit = self.audit if self.audited and block == 0 else None
         inject = self.wrap_injection(self.noise.at(self.epoch, block, audit=audit))
-        pack = self._selected or select_members(self._pack, self.members)  # copied weights are not held
+        pack = self._selected or select_members(self._pack, self.members)  # copied weights are freed after use
         y: Tensor = pack(x, inject, first, last)
         return y
 
     def rows_of(self, members: Sequence[int], x: Tensor) -> Tensor:
-        """The rows of activations that belong to these members; one row if all have the same."""
+        """The rows of activations that belong to these members; a single row if all members have the same one."""
         if len(x) == 1:
             return x
         rows = [self.members.index(member) for member in members]
@@ -129,12 +129,12 @@ class _RunGroup:
 
 @dataclass(frozen=True)
 class Branch:
-    """Runs that pass from a noise point to the end of their networks as one.
+    """Runs that pass together from a noise point to the end of their networks.
 
     Attributes
     ----------
     point
-        Up to this noise point their activations are the noise-free ones of their members.
+        The noise point before which their activations are the noise-free ones of their members.
     runs
         Indices of the runs.
     """
@@ -149,18 +149,18 @@ def branches(
     group_size: int | None = None,
     latest_split: Callable[[int], int] = lambda point: point,
 ) -> list[Branch]:
-    """The branches at which runs leave the shared prefix of their member, in the order of the noise points.
+    """The branches in which runs leave the shared prefix of their member, in the order of the noise points.
 
-    A run leaves where its noise begins, or where it is the only run that is left on its member.
+    A run leaves where its noise begins, or earlier where no other run of its member continues on the prefix.
 
     Parameters
     ----------
     members
-        The member that each run uses.
+        The member of each run.
     group_size
-        The most runs of a branch; None: all runs that leave at one point.
+        The maximum number of runs in a branch; None: all runs that leave at one point.
     latest_split
-        Returns the last noise point, at or before a given one, at which a network can be split.
+        Returns the last noise point at which a network can be split, at or before a given noise point.
     """
     runs_of: dict[int, list[int]] = {}
     for run, member in enumerate(members):
@@ -188,7 +188,11 @@ def _first_noisy_point(config: RunConfig) -> int:
 
 
 def _grouped(of_members: Iterable[list[int]], size: int) -> Iterator[list[int]]:
-    """Groups of runs of one member where these fill half a group, so that its weights are read once; else mixed."""
+    """Split the runs into groups of at most ``size``.
+
+    A member with at least ``size / 2`` runs has groups of its own, which read its weights once. The runs of all other
+    members share groups.
+    """
     few: list[int] = []
     for runs in of_members:
         if 2 * len(runs) < size:

@@ -1,3 +1,3 @@
-"""Execution of runs: train() and train_each(), the planner, the executor with its retries, and the worker processes."""
+"""Execution of runs: train() and train_each(), planner, executor, retry by bisection, and worker processes."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Executor of a pack: loads its data, trains its networks or reads them from the cache, evaluates all its runs."""
+"""Executor of a pack: it trains the networks or loads them from the cache, and evaluates all runs that need them."""
 
 from __future__ import annotations
 
@@ -26,18 +26,23 @@ from walking_noise.training.member import TrainedNetwork
 from walking_noise.training.trainer import train_pack
 
 GROUPS_PER_REPORT = 16
-"""Groups of inference-only runs that are evaluated before their results are reported."""
+"""Number of groups of inference-only runs that are evaluated before their results are yielded."""
 
 
 class PackExecutor:
-    """Trains the networks of one pack, or reads them from the cache, and evaluates all runs that need them.
+    """Trains the networks of one pack, or loads them from the cache, and evaluates all runs that need them.
 
     Parameters
     ----------
     on_epochs
-        Called when epochs are completed or saved.
+        Called with the epoch counts when epochs are completed or saved.
     after_batch
         Called after each batch; may raise :class:`Stopped`.
+
+    Attributes
+    ----------
+    unsaved
+        Failures of networks that ``training.keep_network`` should keep but that could not be stored, by network key.
     """
 
     def __init__(
@@ -68,7 +73,7 @@ class PackExecutor:
         yield from self._inference_only(networks, share)
 
     def _networks(self) -> list[TrainedNetwork]:
-        """The trained network of every training, from the cache or from training."""
+        """The trained network of every training, loaded from the cache or trained now."""
         networks: dict[str, TrainedNetwork] = {}
         missing: list[PlannedTraining] = []
         for training in self.trainings:
@@ -109,7 +114,7 @@ class PackExecutor:
             raise
         networks, to_checkpoint = dict(zip(keys, trained, strict=True)), set[str]()
         for training, key in zip(trainings, keys, strict=True):
-            if not self._save(training.config, key, networks[key]) and training.inference_only:
+            if not self._store(training.config, key, networks[key]) and training.inference_only:
                 to_checkpoint.add(key)
         if to_checkpoint:
             callbacks.write(to_checkpoint)
@@ -121,13 +126,13 @@ class PackExecutor:
             return TrainingCallbacks()
         return CheckpointPolicy(self.context.checkpoints, self.device, self.data.checksum, self.counter)
 
-    def _save(self, config: RunConfig, key: str, network: TrainedNetwork) -> bool:
-        """Store a network in the cache if it belongs there; return whether it is stored."""
+    def _store(self, config: RunConfig, key: str, network: TrainedNetwork) -> bool:
+        """Store a network in the cache if it was trained without noise or is to be kept. Return whether it was."""
         if self.cache is None or (config.noisy and not config.training.keep_network):
             return False
         try:
             self.cache.save(config, network)
-        except OSError as error:  # fails only the runs with training.keep_network
+        except OSError as error:  # only the runs with training.keep_network fail
             fault = f"training.keep_network: the network could not be stored: {error}"
             self.unsaved[key] = Failure(fault)
             return False
@@ -135,13 +140,13 @@ class PackExecutor:
         return True
 
     def _count_as_kept(self, trainings: Iterable[PlannedTraining]) -> None:
-        """Count the epochs of trainings whose runs have all ended as saved in results."""
+        """Count all epochs of these trainings as saved, since all of their runs have results."""
         for training in trainings:
             self.counter.update(training.config.network_key, kept=training.config.training.epochs)
         self.counter.report()
 
     def _inference_only(self, networks: Sequence[TrainedNetwork], share: float) -> Iterator[RunEnded]:
-        """Evaluate the inference-only runs, some groups at a time."""
+        """Evaluate the inference-only runs, a number of groups at a time."""
         runs = [(member, index) for member, training in enumerate(self.trainings) for index in training.inference_only]
         if not runs:
             return
@@ -159,6 +164,7 @@ class PackExecutor:
     def _outcome(
         self, index: int, network: TrainedNetwork, inference_only: Evaluation | Failure | None, seconds: float
     ) -> Outcome:
+        """The outcome of a run; a failure if its injected noise differs from the configured noise."""
         if isinstance(inference_only, Failure):
             return inference_only
         config = self.configs[index]
@@ -169,7 +175,7 @@ class PackExecutor:
         if fault is None and network.training_audit is not None:
             fault = mismatch(network.training_audit, config.levels, config.noise_kind.kurtosis)
         if fault is not None:
-            return Failure(f"the injected noise is not the configured noise: {fault}")
+            return Failure(f"the injected noise differs from the configured noise: {fault}")
         return result_of(
             config,
             network,

@@ -1,4 +1,4 @@
-"""Inference-only evaluation: one pass over the validation set for each run, on networks that are already trained."""
+"""Inference-only evaluation: one evaluation on the validation set for each run, on networks that are trained."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class InferenceOnlyEvaluation:
     Parameters
     ----------
     trainings, networks
-        The trainings of the pack, and their trained networks.
+        The trainings of the pack, and their trained networks in the same order.
     after_batch
         Called after each batch; may raise :class:`Stopped`.
     """
@@ -42,7 +42,7 @@ class InferenceOnlyEvaluation:
         load_states(self.pack.stacked_state(), [network.state for network in networks])
 
     def evaluate(self, runs: Sequence[tuple[int, int]]) -> dict[int, Evaluation | Failure]:
-        """Evaluate runs, given as (member of the pack, index); all at once, and in halves if that fails.
+        """Evaluate runs, given as (member of the pack, index of the run): all at once, and in halves if that fails.
 
         Returns
         -------
@@ -52,7 +52,7 @@ class InferenceOnlyEvaluation:
         members, indices = zip(*runs, strict=True)
         try:
             return dict(zip(indices, self._evaluate_together(members, indices), strict=True))
-        except (Stopped, torch.AcceleratorError):  # after the latter the device can run nothing any more
+        except (Stopped, torch.AcceleratorError):  # after the latter the device is unusable
             raise
         except Exception as error:
             failure = failure_of(error)
@@ -62,11 +62,11 @@ class InferenceOnlyEvaluation:
         return self.evaluate(runs[:middle]) | self.evaluate(runs[middle:])
 
     def _evaluate_together(self, members: Sequence[int], indices: Sequence[int]) -> list[Evaluation]:
-        """One pass of all these runs, in groups that fit in memory."""
+        """Evaluate all these runs, in groups that fit in memory."""
         configs, limits = [self.context.configs[index] for index in indices], self.context.memory_limits
         kind, epochs = ("runs evaluated", configs[0].pack_key), configs[0].training.epochs
-        wanted = min(len(configs), capacity.evaluation_group_size(configs[0], self.context.device))
-        size = limits.limit(*kind, wanted)
+        group_size = min(len(configs), capacity.evaluation_group_size(configs[0], self.context.device))
+        size = limits.limit(*kind, group_size)
         try:
             return evaluate(
                 self.pack,

@@ -1,4 +1,4 @@
-"""Planner: from runs to distinct trainings, and from trainings to packs."""
+"""Planner: the distinct trainings that runs need, and the packs in which these are trained."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class PlannedTraining:
     Attributes
     ----------
     config
-        The run that is trained. Without noise in training it is the run without any noise.
+        The run that is trained. If it is trained without noise, noise at inference is removed from it.
     own
-        Indices of the runs that are this training. They are evaluated with their own noise after the last epochs.
+        Indices of the runs that are evaluated during this training, with the noise of ``config``.
     inference_only
-        Indices of the runs with noise at inference only. Each is one pass over the validation set.
+        Indices of the runs with noise at inference only. Each is evaluated once, on the trained network.
     """
 
     config: RunConfig
@@ -33,6 +33,7 @@ class PlannedTraining:
 
     @property
     def runs(self) -> list[int]:
+        """Indices of all runs."""
         return self.own + self.inference_only
 
 
@@ -48,8 +49,8 @@ def plan_trainings(configs: Sequence[RunConfig]) -> list[PlannedTraining]:
 
 
 def unfinished(trainings: Iterable[PlannedTraining], ended: Container[int]) -> list[PlannedTraining]:
-    """The trainings with runs that have not ended, and of their runs only those."""
-    left = [
+    """The trainings with runs that have not ended, without the runs that have."""
+    remaining = [
         dataclasses.replace(
             training,
             own=[index for index in training.own if index not in ended],
@@ -57,17 +58,17 @@ def unfinished(trainings: Iterable[PlannedTraining], ended: Container[int]) -> l
         )
         for training in trainings
     ]
-    return [training for training in left if training.runs]
+    return [training for training in remaining if training.runs]
 
 
 def plan_packs(
     configs: Sequence[RunConfig], pack_sizes: Mapping[str, int], processes: int
 ) -> Iterator[list[PlannedTraining]]:
-    """Plan packs of at most ``pack_sizes[pack key]`` trainings, spread over the processes.
+    """Plan packs of at most ``pack_sizes[pack key]`` trainings, and if possible at least one pack per process.
 
-    Trainings of one seed share their mini-batches, so a pack holds as many of each of its seeds, seed by seed.
-    Trainings with noise on their input share none, and form packs of their own. Within a seed the trainings are sorted
-    by their first noisy point.
+    Trainings of one seed share their mini-batches. For this, a pack has the same number of trainings of each of its
+    seeds, seed after seed. Trainings with noise on their input cannot share mini-batches, and form packs of their own.
+    Within a seed, trainings are sorted by their first noisy point.
     """
     groups: dict[tuple[str, bool], dict[int, list[PlannedTraining]]] = {}
     for training in plan_trainings(configs):
@@ -79,12 +80,12 @@ def plan_packs(
 
 
 def pack_group(config: RunConfig) -> tuple[str, bool]:
-    """Equal for runs that may train in one pack: the pack key, and whether the input is noisy in training."""
+    """The group of a run: its pack key, and whether its input is noisy in training. A pack has runs of one group."""
     return config.pack_key, config.noisy_training and config.first_noisy_point == 0
 
 
 def split_into_packs(by_seed: Sequence[Sequence[T]], size: int) -> Iterator[list[T]]:
-    """Split one group into packs of at most ``size``: parts of one seed, or several short parts of equal length."""
+    """Split a group into packs of at most ``size``: a part of one seed each, or several short parts of equal length."""
     by_length: dict[int, list[list[T]]] = {}
     for of_seed in by_seed:
         for part in split_evenly(of_seed, size):
@@ -95,12 +96,13 @@ def split_into_packs(by_seed: Sequence[Sequence[T]], size: int) -> Iterator[list
 
 
 def _first_noisy_point(training: PlannedTraining) -> int:
+    """The first noisy point of a training; -1 without noise."""
     point = training.config.first_noisy_point
     return -1 if point is None else point
 
 
 def _with_records_of(training: RunConfig, run: RunConfig) -> RunConfig:
-    """The same training, which also records what ``run`` asks for: its network, its validation curve."""
+    """The same training, which also keeps its network and records its validation curve if ``run`` does."""
     return dataclasses.replace(
         training,
         training=dataclasses.replace(

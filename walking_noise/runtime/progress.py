@@ -1,4 +1,4 @@
-"""Progress of a call of train(): runs and epochs, counted from the events of its packs."""
+"""Progress of a call of train(): numbers of runs and epochs, counted from the events of its packs."""
 
 from __future__ import annotations
 
@@ -17,6 +17,12 @@ class Progress:
 
     Attributes
     ----------
+    runs_done
+        Runs that have ended, with a result or a failure.
+    epochs_done
+        Completed epochs, including the resumed ones.
+    seconds
+        Time since the start of the call.
     epochs_resumed
         Completed epochs that were read from checkpoints or from the cache of networks.
     epochs_kept
@@ -33,7 +39,7 @@ class Progress:
 
 
 class ProgressCounter:
-    """Counts events and reports the progress after each."""
+    """Counts events, and reports the progress after each of them."""
 
     def __init__(
         self, runs: int, packs: Sequence[list[PlannedTraining]], on_progress: Callable[[Progress], None] | None

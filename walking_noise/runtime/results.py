@@ -23,7 +23,8 @@ class Result:
     accuracy
         Mean of ``last_accuracies``, in [0, 1].
     last_accuracies
-        Validation accuracy after each of the last five epochs; for noise at inference only, of one pass after the training.
+        Validation accuracy after each of the last five epochs. With noise at inference only: of the single evaluation
+        after training.
     validation_curve
         Validation accuracy after every epoch, with ``evaluation.curve``.
     training_loss
@@ -32,15 +33,15 @@ class Result:
         Mean absolute weight of each conv and linear layer after training; None where it is not finite.
     outcome
         ``trained``; ``overflow``: the weights are finite but logits exceed the range of float32; ``diverged``: the
-        weights are not finite. The latter two are results, too, with the accuracy that they have.
+        weights are not finite. The latter two are results, too, with a measured accuracy.
     overflow_epoch, diverged_epoch
-        The first such epoch; the training starts with epoch 1.
+        The first epoch of overflow and of divergence; the training starts with epoch 1.
     nonfinite
-        Share of validation samples with non-finite logits, in the last pass.
+        Fraction of validation samples with non-finite logits, in the last evaluation.
     floor
-        Chance accuracy: the validation accuracy of the constant answer.
+        Chance accuracy: the validation accuracy of the constant answer of the data set.
     points
-        Names of the noise points, in the order of their numbers.
+        Names of the noise points, by number.
     network
         File name in the folder of networks, with ``training.keep_network``.
     audit
@@ -72,11 +73,11 @@ class Result:
     provenance: dict[str, str | None]
 
     def to_document(self) -> dict[str, Any]:
-        """The result as plain values, without an absent validation curve or network."""
-        kept = asdict(self)
+        """The result as plain values. ``validation_curve`` and ``network`` are omitted if they are None."""
+        fields = asdict(self)
         return {
             name: value
-            for name, value in kept.items()
+            for name, value in fields.items()
             if value is not None or name not in ("validation_curve", "network")
         }
 
@@ -93,7 +94,7 @@ Outcome = Result | Failure
 
 
 def failure_of(error: Exception) -> Failure:
-    """The failure of an exception; with the traceback unless its text is meant for the user."""
+    """The failure of an exception. It has the traceback, unless the text of the exception is meant for the user."""
     if isinstance(error, WalkingNoiseError):
         return Failure(str(error))
     first, *_ = str(error).splitlines() or [""]
@@ -112,28 +113,28 @@ def result_of(
     device: str,
     provenance: dict[str, str | None],
 ) -> Result:
-    """The result of a run. ``inference_only`` is its one pass if it has noise at inference only."""
-    passes = [inference_only] if inference_only else network.evaluations
+    """The result of a run. ``inference_only`` is its single evaluation if it has noise at inference only."""
+    evaluations = [inference_only] if inference_only else network.evaluations
     if not config.evaluation.curve:  # another run of the same network may record its curve
-        passes = passes[-LAST_EPOCHS:]
-    last = [evaluation.accuracy for evaluation in passes[-LAST_EPOCHS:]]
+        evaluations = evaluations[-LAST_EPOCHS:]
+    last = [evaluation.accuracy for evaluation in evaluations[-LAST_EPOCHS:]]
     overflow_epoch = network.overflow_epoch
     if overflow_epoch is None and network.diverged_epoch is None:
-        overflow_epoch = _first_overflow(passes, config.training.epochs)
+        overflow_epoch = _first_overflow(evaluations, config.training.epochs)
     return Result(
         accuracy=sum(last) / len(last),
         last_accuracies=last,
-        validation_curve=[evaluation.accuracy for evaluation in passes] if config.evaluation.curve else None,
+        validation_curve=[evaluation.accuracy for evaluation in evaluations] if config.evaluation.curve else None,
         training_loss=[_finite(loss) for loss in network.training_loss],
         mean_abs_weight={name: _finite(weight) for name, weight in network.mean_abs_weight.items()},
         outcome="overflow" if overflow_epoch else "diverged" if network.diverged_epoch else "trained",
         overflow_epoch=overflow_epoch,
         diverged_epoch=network.diverged_epoch,
-        nonfinite=passes[-1].nonfinite,
+        nonfinite=evaluations[-1].nonfinite,
         floor=data.chance_accuracy,
         points=[point.name for point in config.points],
         network=network_file,
-        audit={"inference": passes[-1].audit, "training": network.training_audit},
+        audit={"inference": evaluations[-1].audit, "training": network.training_audit},
         epochs=config.training.epochs,
         seconds=seconds,
         pack_size=pack_size,
@@ -146,7 +147,7 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _first_overflow(passes: list[Evaluation], epochs: int) -> int | None:
-    """The first epoch with non-finite logits, of passes after the last epochs out of ``epochs``."""
-    first = epochs - len(passes) + 1
-    return next((epoch for epoch, one in enumerate(passes, start=first) if one.nonfinite > 0), None)
+def _first_overflow(evaluations: list[Evaluation], epochs: int) -> int | None:
+    """The first epoch with non-finite logits. The evaluations are those after the last of all ``epochs``."""
+    first = epochs - len(evaluations) + 1
+    return next((epoch for epoch, one in enumerate(evaluations, start=first) if one.nonfinite > 0), None)

@@ -1,4 +1,4 @@
-"""Retry by bisection: a pack that fails, or runs out of memory, is tried again in halves until the fault is isolated."""
+"""Retry by bisection: a pack that fails or runs out of memory is run again in halves, until the fault is isolated."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ AfterBatch = Callable[[], None]
 def run_pack(
     context: RunContext, pack: Sequence[PlannedTraining], on_epochs: OnEpochs, after_batch: AfterBatch
 ) -> Iterator[RunEnded]:
-    """Train a pack and yield the outcome of every run once.
+    """Train a pack, and yield the outcome of every run once.
 
-    A pack that fails is split in halves until the fault is isolated; a network that fails alone is tried once more.
-    Unreadable data, and settings that do not fit them, fail the whole pack at once. After a pack ran out of memory,
-    later packs of its kind are at most half as large.
+    A pack that fails is run again in halves, until the fault is isolated. A single network that fails is trained once
+    more. If data cannot be read or settings do not fit them, the whole pack fails at once. After a pack has run out of
+    memory, later packs of its kind are at most half as large.
 
     Parameters
     ----------
     on_epochs
-        Called when epochs are completed or saved.
+        Called with the epoch counts when epochs are completed or saved.
     after_batch
         Called after each batch; may raise :class:`Stopped`.
     """
@@ -40,13 +40,15 @@ def run_pack(
         return
     fault = yield from _attempt(context, pack, on_epochs, after_batch)
     if fault and not fault.of_all and len(pack) > 1:
-        yield from _run_halves(context, fault.left, on_epochs, after_batch)
+        yield from _run_halves(context, fault.unfinished, on_epochs, after_batch)
         return
     if fault and not fault.of_all:
-        fault = yield from _attempt(context, fault.left, on_epochs, after_batch)
+        fault = yield from _attempt(context, fault.unfinished, on_epochs, after_batch)
     if fault:
-        on_epochs(EpochsDone({one.config.network_key: Epochs(done=one.config.training.epochs) for one in fault.left}))
-        for training in fault.left:
+        on_epochs(
+            EpochsDone({one.config.network_key: Epochs(done=one.config.training.epochs) for one in fault.unfinished})
+        )
+        for training in fault.unfinished:
             yield from _all_failed(training, fault.failure)
 
 
@@ -61,9 +63,9 @@ def _run_halves(
 
 @dataclass(frozen=True)
 class _Fault:
-    """Why a pack failed, and its unfinished trainings. ``of_all``: its halves would fail in the same way."""
+    """The failure of a pack, and its unfinished trainings. With ``of_all``, its halves would fail in the same way."""
 
-    left: list[PlannedTraining]
+    unfinished: list[PlannedTraining]
     failure: Failure
     of_all: bool
 
@@ -71,6 +73,7 @@ class _Fault:
 def _attempt(
     context: RunContext, pack: Sequence[PlannedTraining], on_epochs: OnEpochs, after_batch: AfterBatch
 ) -> Generator[RunEnded, None, _Fault | None]:
+    """Run a pack once, and yield the outcomes of its runs. Return the fault if it fails."""
     ended: set[int] = set()
     try:
         for event in PackExecutor(context, pack, on_epochs, after_batch).run():
@@ -82,7 +85,7 @@ def _attempt(
     except Exception as error:
         too_large = ran_out_of_memory(error)
         if isinstance(error, torch.AcceleratorError) and not too_large:
-            raise  # the device can run nothing any more
+            raise  # the device is unusable
         failure, of_all = failure_of(error), isinstance(error, ConfigError | DataMissing)
     if too_large:
         context.memory_limits.halve(*_kind(pack), len(pack))
@@ -90,12 +93,12 @@ def _attempt(
 
 
 def _kind(pack: Sequence[PlannedTraining]) -> tuple[str, str]:
-    """What a pack is counted as by :class:`MemoryLimits`."""
+    """The kind of items in a pack, for :class:`MemoryLimits`."""
     return "networks trained", pack[0].config.pack_key
 
 
 def _all_failed(training: PlannedTraining, failure: Failure) -> Iterator[RunEnded]:
-    """The failure of a network, for every run that shares it."""
+    """Yield the failure of a network for every run that shares it."""
     if failure.trace and len(training.runs) > 1:
         shared = (
             f"the network that {len(training.runs)} runs share (training key {training.config.training_key}) failed"

@@ -1,4 +1,4 @@
-"""Run context: what all packs of one call of train() share, and the events of their processes."""
+"""Run context: settings that all packs of one call of train() share; and the events that packs send."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from walking_noise.training.epoch_counts import EpochsDone
 
 @dataclass(frozen=True)
 class RunContext:
-    """The runs of one call of :func:`walking_noise.train`, and what any pack of them needs.
+    """The runs of one call of :func:`walking_noise.train`, and the options that all of their packs use.
 
     Attributes
     ----------
     configs
         The runs, by index.
     networks
-        Folder of the cache of networks, if any.
+        Folder of the cache of networks; None: no cache.
     checkpoints
-        Store of checkpoints, if any.
+        Store of checkpoints; None: no checkpoints.
     memory_limits
-        The pack sizes that once exceeded the memory.
+        Limits of pack sizes, learned when packs ran out of memory.
     """
 
     configs: Mapping[int, RunConfig]
@@ -52,7 +52,7 @@ Event = EpochsDone | RunEnded
 
 @dataclass(frozen=True)
 class LogLine:
-    """A log line of a worker process, which the parent process logs."""
+    """A log line of a worker process. The parent process logs it."""
 
     logger: str
     level: int

@@ -1,4 +1,4 @@
-"""train() and train_each(): train runs on one device, packed, in one process or in a pool of processes."""
+"""train() and train_each(): they train runs as packs on one device, in this process or in a pool of processes."""
 
 from __future__ import annotations
 
@@ -33,23 +33,25 @@ class TrainOptions(TypedDict, total=False):
     data_root
         Folder of the data sets; default: see :func:`walking_noise.data.data_root`.
     pack_size
-        The most networks in a pack; default: chosen for the device and the model.
+        Maximum number of networks in a pack; default: chosen for the device and the model.
     processes
-        Processes that train packs in parallel; default: one for each core on a CPU, one on a GPU.
+        Number of processes that train packs in parallel; default: one for each core on a CPU, one on a GPU.
     networks
-        Folder of the cache of networks. Processes share networks trained without noise in it, and runs with
-        ``training.keep_network`` keep theirs; without the folder such runs fail before any training.
+        Folder of the cache of networks. Processes share networks trained without noise through it, and runs with
+        ``training.keep_network`` store theirs in it. Without the folder, the latter fail before any training.
     checkpoints
-        Folder of checkpoints. A later call that trains the same network resumes from its checkpoint if code, data and
-        type of device are the same; default: no checkpoints.
+        Folder of checkpoints. A later call that trains the same network with the same code, data and type of device
+        resumes from its checkpoint; default: no checkpoints.
     checkpoint_seconds
-        The most working time that is lost when a process is killed, 600 by default; one epoch if an epoch takes longer.
+        Interval between checkpoints: the maximum working time that is lost if a process is killed, 600 by default. If
+        an epoch takes longer, it is one epoch.
     checkpoint_quota
-        Size of the folder of checkpoints in bytes beyond which nothing more is written; default: no limit.
+        Maximum size of the folder of checkpoints in bytes. A checkpoint that would exceed it is not written; default:
+        no limit.
     progress
-        Called in this thread whenever an epoch or a run ends.
+        Called in this thread when an epoch or a run ends.
     stop
-        Called during training. Once it returns True, checkpoints are written and :class:`Stopped` is raised.
+        Called during training. When it returns True, checkpoints are written and :class:`Stopped` is raised.
     """
 
     device: torch.device | str | None
@@ -65,14 +67,14 @@ class TrainOptions(TypedDict, total=False):
 
 
 def train(configs: Sequence[RunConfig], **options: Unpack[TrainOptions]) -> list[Result]:
-    """Train runs, in packs where their pack keys are equal, and return their results in the order of ``configs``.
+    """Train runs, as packs of equal pack key, and return their results in the order of ``configs``.
 
     Checkpoints of these runs are removed at the end.
 
     Raises
     ------
     RunsFailed
-        Some runs failed. All others were finished before; the error's ``outcomes`` has all results and failures.
+        Some runs failed. All others are finished; ``outcomes`` of the error has all results and failures.
     """
     ended = dict(train_each(configs, **options))
     outcomes = [ended[index] for index in range(len(configs))]
@@ -86,16 +88,16 @@ def train(configs: Sequence[RunConfig], **options: Unpack[TrainOptions]) -> list
 
 
 def train_each(configs: Sequence[RunConfig], **options: Unpack[TrainOptions]) -> Iterator[tuple[int, Outcome]]:
-    """Train runs as :func:`train` does, and yield ``(index into configs, outcome)`` as soon as a run ends."""
+    """Train runs like :func:`train`, and yield ``(index in configs, outcome)`` as soon as a run ends."""
     if unknown := options.keys() - TrainOptions.__annotations__:
-        raise TypeError(f"unknown option {min(unknown)!r}; options are {', '.join(TrainOptions.__annotations__)}")
-    keeping = {index for index, config in enumerate(configs) if config.training.keep_network}
-    fault = why_folder_unusable(options.get("networks")) if keeping else None
+        raise TypeError(f"unknown option {min(unknown)!r}; known options: {', '.join(TrainOptions.__annotations__)}")
+    keep_network = {index for index, config in enumerate(configs) if config.training.keep_network}
+    fault = why_folder_unusable(options.get("networks")) if keep_network else None
     if fault is not None:
-        yield from ((index, Failure(f"training.keep_network: {fault}")) for index in sorted(keeping))
-    trainable = [index for index in range(len(configs)) if fault is None or index not in keeping]
-    for place, outcome in _train_each([configs[index] for index in trainable], options):
-        yield trainable[place], outcome
+        yield from ((index, Failure(f"training.keep_network: {fault}")) for index in sorted(keep_network))
+    trainable = [index for index in range(len(configs)) if fault is None or index not in keep_network]
+    for position, outcome in _train_each([configs[index] for index in trainable], options):
+        yield trainable[position], outcome
 
 
 def _train_each(configs: Sequence[RunConfig], options: TrainOptions) -> Iterator[tuple[int, Outcome]]:
@@ -135,14 +137,14 @@ def _checkpoint_store(options: TrainOptions) -> CheckpointStore | None:
 
 def _at_least_one(name: str, value: int | None) -> int | None:
     if value is not None and value < 1:
-        raise refused(name, value, "allowed is a whole number >= 1")
+        raise refused(name, value, "allowed: a whole number >= 1")
     return value
 
 
 def _run_in_this_process(
     context: RunContext, packs: Sequence[list[PlannedTraining]], counter: ProgressCounter, poll: Callable[[], None]
 ) -> Iterator[Event]:
-    """Run packs one after the other. Epochs are counted in a callback, since a pack yields nothing while it trains."""
+    """Run packs one after the other. A callback counts the epochs, since a pack yields no events while it trains."""
     for pack in packs:
         caller = _CallerErrors()
         try:
@@ -152,18 +154,24 @@ def _run_in_this_process(
 
 
 class _CallerErrors:
-    """Errors of the caller's own functions. They stop a pack; they are not errors of the pack."""
+    """Exceptions raised by the caller's callbacks. They stop a pack, but are not failures of its runs.
+
+    Attributes
+    ----------
+    error
+        The first exception, if any.
+    """
 
     error: Exception | None = None
 
     def guard(self, function: Callable[P, None]) -> Callable[P, None]:
-        """The same function, whose errors stop the pack."""
+        """Wrap a callback, so that its exception is recorded and stops the pack."""
 
         def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
             try:
                 function(*args, **kwargs)
             except Exception as error:
                 self.error = self.error or error
-                raise Stopped("the caller's own function failed") from error
+                raise Stopped("a callback failed") from error
 
         return guarded

@@ -1,8 +1,9 @@
-"""Pool of worker processes on a CPU: one process for each core, with one thread and one pack each.
+"""Pool of worker processes on a CPU: one process per core. Each has one thread, and trains one pack at a time.
 
 A worker process is a new interpreter that runs :mod:`walking_noise.runtime.worker_process` and communicates over a
-pipe. It does not re-import the caller's main module and inherits none of its threads, so a pool can be started from a
-script, a notebook or a worker. The process stops when the pipe is closed: by its parent, or because its parent died.
+pipe. It neither imports the caller's main module again nor inherits its threads. So a pool can be started from a
+script, from a notebook or from a cluster worker. A process stops when the pipe is closed by its parent, or by the
+parent's death.
 """
 
 from __future__ import annotations
@@ -28,9 +29,11 @@ from walking_noise.runtime.run_context import Event, LogLine, RunContext, RunEnd
 from walking_noise.training.epoch_counts import Epochs, EpochsDone
 
 POLL_SECONDS = 0.2
+"""Longest time between two calls of ``poll``."""
 END_SECONDS = 10.0
+"""Time for a process to exit after it has closed its end of the pipe."""
 STOP_SECONDS = 20.0
-"""Time for worker processes to write checkpoints when they are stopped; batch systems give a job 30 s or more."""
+"""Time for stopped processes to write checkpoints. Batch systems allow a job 30 s or more between signal and kill."""
 IDLE = None
 """The message of a worker process that is ready for a pack."""
 
@@ -40,13 +43,13 @@ def run_in_processes(
 ) -> Iterator[Event]:
     """Run packs on ``count`` worker processes and yield their events.
 
-    If a process dies, its unfinished trainings are tried again in halves. A network whose process dies twice has
-    failed.
+    If a process dies, its unfinished trainings are run again in halves. A single network whose process has died twice
+    fails.
 
     Parameters
     ----------
     poll
-        Called several times a second; may raise to stop.
+        Called several times per second; may raise to stop.
     """
     with contextlib.closing(_Pool(context, packs, count)) as pool:
         try:
@@ -61,7 +64,15 @@ def run_in_processes(
 
 @dataclass
 class _Process:
-    """A worker process and its pack."""
+    """A worker process and its pack.
+
+    Attributes
+    ----------
+    pack
+        The pack that it trains; empty if there is none.
+    started
+        Whether the process has reported once that it is ready.
+    """
 
     process: subprocess.Popen[bytes]
     connection: Connection
@@ -72,7 +83,7 @@ class _Process:
     def send(self, pack: list[PlannedTraining], configs: Mapping[int, RunConfig]) -> None:
         """Send a pack to the process."""
         self.pack, self.idle = pack, False
-        with contextlib.suppress(OSError):  # it has died, which the next receive notices
+        with contextlib.suppress(OSError):  # if it has died, the next receive handles that
             self.connection.send((pack, configs))
 
     def mark_idle(self) -> None:
@@ -80,12 +91,12 @@ class _Process:
         self.pack, self.started, self.idle = [], True, True
 
     def request_stop(self) -> None:
-        """Close the sending side of the pipe, which stops the process; its last messages can still be received."""
-        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(self.connection.fileno())) as ours:
-            ours.shutdown(socket.SHUT_WR)
+        """Stop the process by closing the sending side of the pipe. Its last messages can still be received."""
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(self.connection.fileno())) as duplicate:
+            duplicate.shutdown(socket.SHUT_WR)
 
     def wait(self) -> None:
-        """Wait for a process that has closed its end of the pipe, for its own exit status."""
+        """Wait for the exit status of a process that has closed its end of the pipe."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(END_SECONDS)
         self.close()
@@ -98,7 +109,7 @@ class _Process:
 
 
 class _Pool:
-    """The worker processes, the packs that wait for one, and the runs that have ended."""
+    """Worker processes, packs that wait for a process, and runs that have ended."""
 
     def __init__(self, context: RunContext, packs: Sequence[list[PlannedTraining]], count: int) -> None:
         self.context, self.count = context, count
@@ -110,6 +121,7 @@ class _Pool:
 
     @property
     def busy(self) -> bool:
+        """Whether any process has a pack."""
         return any(process.pack for process in self.processes.values())
 
     def assign(self) -> None:
@@ -130,7 +142,7 @@ class _Pool:
             yield from self._receive_one(connection)
 
     def _receive_one(self, connection: Connection) -> Iterator[Event]:
-        """Receive a message of a process, or notice its death."""
+        """Receive a message of a process. A closed pipe means that the process has died."""
         process = self.processes[connection]
         try:
             message: Event | LogLine | None = connection.recv()
@@ -150,16 +162,16 @@ class _Pool:
             yield message
 
     def drain(self) -> Iterator[Event]:
-        """Stop busy processes, and yield their events until they have stopped or the deadline is over."""
+        """Stop busy processes. Yield their events until they have stopped or the deadline has passed."""
         if self._stop_deadline is None:
             self._stop_deadline = time.monotonic() + STOP_SECONDS
             for process in self.processes.values():
                 process.request_stop()
-        while self.busy and (left := self._stop_deadline - time.monotonic()) > 0:
-            yield from self.receive([connection for connection, one in self.processes.items() if one.pack], left)
+        while self.busy and (seconds := self._stop_deadline - time.monotonic()) > 0:
+            yield from self.receive([connection for connection, one in self.processes.items() if one.pack], seconds)
 
     def close(self) -> None:
-        """End all processes. Those that are busy, because the caller stopped iterating, may write checkpoints."""
+        """End all processes. Busy ones, if the caller has stopped iterating, have time to write checkpoints."""
         try:
             for _ in self.drain():
                 pass
@@ -168,26 +180,28 @@ class _Pool:
                 process.close()
 
     def _after_death(self, process: _Process) -> Iterator[Event]:
-        how = f"(exit status {process.process.returncode})"
+        """Queue the unfinished trainings of a dead process again, or fail a network that has killed two processes."""
+        status = f"(exit status {process.process.returncode})"
         if not process.started and self.processes:
             self.count = len(self.processes)
             return
         if not process.started:
-            raise WalkingNoiseError(f"a training process could not start {how}; its output is printed above")
-        left = unfinished(process.pack, self.ended)
-        if len(left) > 1:
-            self.waiting[:0] = [left[: len(left) // 2], left[len(left) // 2 :]]
-        elif left and (key := left[0].config.network_key) not in self._killed_process:
+            raise WalkingNoiseError(f"a training process could not start {status}; its output is printed above")
+        remaining = unfinished(process.pack, self.ended)
+        if len(remaining) > 1:
+            self.waiting[:0] = [remaining[: len(remaining) // 2], remaining[len(remaining) // 2 :]]
+        elif remaining and (key := remaining[0].config.network_key) not in self._killed_process:
             self._killed_process.add(key)
-            self.waiting[:0] = [left]
-        elif left:
-            yield EpochsDone({key: Epochs(done=left[0].config.training.epochs)})
-            for index in left[0].runs:
+            self.waiting[:0] = [remaining]
+        elif remaining:
+            yield EpochsDone({key: Epochs(done=remaining[0].config.training.epochs)})
+            for index in remaining[0].runs:
                 self.ended.add(index)
-                yield RunEnded(index, Failure(f"its training process died {how}"))
+                yield RunEnded(index, Failure(f"its training process died {status}"))
 
 
 def _start(context: RunContext) -> _Process:
+    """Start a worker process, and send it the context without the runs."""
     ours, theirs = Pipe()
     checkout = Path(__file__).parents[2]
     paths = [str(checkout), *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -199,6 +213,6 @@ def _start(context: RunContext) -> _Process:
         stdin=subprocess.DEVNULL,
     )
     theirs.close()
-    with contextlib.suppress(OSError):  # it has died, which the next receive notices
+    with contextlib.suppress(OSError):  # if it has died, the next receive handles that
         ours.send(dataclasses.replace(context, configs={}))
     return _Process(process, ours)

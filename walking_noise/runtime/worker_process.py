@@ -1,4 +1,4 @@
-"""Worker process of a pool: ``python -m walking_noise.runtime.worker_process FD``, started by the worker pool only."""
+"""Worker process of a pool, started by the pool only: ``python -m walking_noise.runtime.worker_process FD``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from walking_noise.runtime.worker_pool import IDLE
 
 
 def main(descriptor: int) -> None:
-    """Run the packs that arrive over the pipe until it is closed."""
+    """Run the packs that are received over the pipe, until it is closed."""
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP):
         signal.signal(signum, signal.SIG_IGN)  # the parent handles them and closes the pipe
     torch.set_num_threads(1)

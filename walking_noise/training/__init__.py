@@ -1,3 +1,3 @@
-"""Training of a pack: the trainer, its members, the training step, Adam, and the detection of divergence."""
+"""Training of a pack: trainer, members, training step, Adam, CUDA graphs, divergence detection, callbacks."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Callbacks of a training: the epoch at which its members start, and what is saved at the end of an epoch."""
+"""Callbacks of a training: they resume its members, and save them at the end of an epoch."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ if TYPE_CHECKING:
     from walking_noise.training.trainer import PackTrainer
 
 Snapshot = Callable[[], list[Member]]
-"""Members at the time of the snapshot, on the CPU. They are unstacked when it is called."""
+"""Returns the members as they were when the snapshot was taken, on the CPU. The members are unstacked at the call."""
 
 
 class TrainingCallbacks:
-    """Callbacks that do nothing: every member starts at its first epoch, and nothing is saved."""
+    """Callbacks of a training. This base class starts every member at its first epoch and saves nothing."""
 
     def resume(self, configs: Sequence[RunConfig]) -> list[Member]:
-        """Return the members of these runs, each at the epoch at which its training continues."""
+        """Return the members of these runs, each with the epoch at which its training continues."""
         return [Member(config) for config in configs]
 
     def epoch_ended(self, trainer: PackTrainer) -> None:
-        """Called after each epoch, when its losses and accuracies are known."""
+        """Called after each epoch, including its evaluation."""
 
     def fast_forwarded(self, trainer: PackTrainer) -> None:
-        """Called with diverged members after their remaining epochs were fast-forwarded."""
+        """Called with the trainer of diverged members, after it has fast-forwarded their remaining epochs."""
 
     def write(self, keys: Collection[str] | None = None) -> None:
-        """Write what is not written yet, of all members or of those with these network keys."""
+        """Save the members that are not yet saved: all of them, or those with these network keys."""

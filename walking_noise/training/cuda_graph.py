@@ -1,4 +1,4 @@
-"""A training step that a GPU replays: recorded once as a CUDA graph, launched as a whole from then on."""
+"""CUDA graph of a training step: captured once, then replayed as a whole instead of launched kernel by kernel."""
 
 from __future__ import annotations
 
@@ -16,26 +16,27 @@ from walking_noise.noise.audit import Audit
 from walking_noise.training.step import TrainingStep
 
 WARM_UP_STEPS = 3
-"""Steps done on the recording stream before one is recorded: kernels are compiled, libraries take their work space."""
+"""Steps on the capture stream before the capture. In them kernels are compiled and libraries allocate workspaces."""
 
 Work = Callable[[], None]
+"""Launches kernels on tensors whose addresses do not change."""
 
 
 class GraphRecorder(Protocol):
-    """Records work on tensors that stay where they are."""
+    """Records work, so that it can be replayed."""
 
     def warm_up(self, work: Work) -> None:
-        """Do the work as it will be recorded."""
+        """Do the work once, under the conditions under which it will be recorded."""
 
     def record(self, work: Work) -> Work:
-        """Something that does the work each time it is called; the work is not done by recording it."""
+        """Record the work without doing it. Return a function that does it at each call."""
 
 
 class CudaGraphs:
-    """Records on a GPU. A graph's memory is a pool of its own, which ends with the graph."""
+    """Records work as CUDA graphs. Each graph has a memory pool of its own, which is freed with the graph."""
 
     def __init__(self, device: torch.device) -> None:
-        self.device, self.stream = device, _recording_stream(device)
+        self.device, self.stream = device, _capture_stream(device)
 
     def warm_up(self, work: Work) -> None:
         current = torch.cuda.current_stream(self.device)
@@ -52,15 +53,15 @@ class CudaGraphs:
 
 
 class GraphedStep:
-    """A step whose whole batches are replayed; those of another size, and audited ones, are done by the step itself.
+    """A training step that is replayed on full batches. On shorter and on audited batches the step itself is called.
 
-    The first whole batches warm up, and are steps of the training like all others. Where a step cannot be recorded it
-    is done as ever; only the lack of memory is an error, since a smaller pack may have enough.
+    The first full batches warm up; they train the pack like all others. If the step cannot be recorded, the step itself
+    is called on every batch. Running out of memory is raised, since a smaller pack may fit.
 
     Parameters
     ----------
     batch_size
-        Samples in a whole batch.
+        Samples in a full batch.
     """
 
     def __init__(self, step: TrainingStep, batch_size: int, recorder: GraphRecorder) -> None:
@@ -70,7 +71,7 @@ class GraphedStep:
         self._recordable = True
 
     def __call__(self, x: Tensor, y: Tensor, audit: Audit | None = None) -> None:
-        """As the step."""
+        """Train on a batch, as :meth:`TrainingStep.__call__` does."""
         if audit is not None or y.shape[1] != self.batch_size or not self._recordable:
             self.step(x, y, audit)
         elif self._warm_up:
@@ -82,7 +83,7 @@ class GraphedStep:
     def _replay_on(self, x: Tensor, y: Tensor) -> None:
         if self._replay is None:
             self._x, self._y = x.clone(), y.clone()
-            self._replay = self._recorded()
+            self._replay = self._record()
         if self._replay is None:
             self.step(x, y)
             return
@@ -90,28 +91,30 @@ class GraphedStep:
         self._y.copy_(y)
         self._replay()
 
-    def _recorded(self) -> Work | None:
+    def _record(self) -> Work | None:
+        """Record the step on the tensors of its batch; None if it cannot be recorded."""
         step, x, y = self.step, self._x, self._y
         try:
             return self.recorder.record(lambda: step(x, y))
         except Exception as error:
-            _raise_lack_of_memory(error)
+            _raise_if_out_of_memory(error)
             self._recordable = False
-            print(
-                f"the training step is launched kernel by kernel, as it could not be recorded: {error}", file=sys.stderr
-            )
+            print(f"no CUDA graph of the training step; it is launched kernel by kernel: {error}", file=sys.stderr)
             return None
 
 
 def graphed(step: TrainingStep, batch_size: int, device: torch.device) -> TrainingStep | GraphedStep:
-    """The step as a GPU replays it, or as it is on a CPU or where its noise draws from a generator's state."""
+    """The step as a CUDA graph; the step itself on a CPU, and if its noise cannot be captured."""
     if device.type != "cuda" or not step.noise.capturable:
         return step
     return GraphedStep(step, batch_size, CudaGraphs(device))
 
 
-def _raise_lack_of_memory(error: BaseException | None) -> None:
-    """Ending a recording that failed is an error of its own, behind which the first one is found."""
+def _raise_if_out_of_memory(error: BaseException | None) -> None:
+    """Raise the out-of-memory error in this chain of exceptions, if there is one.
+
+    Ending a failed capture raises another exception, whose context is the first one.
+    """
     while error is not None:
         if isinstance(error, Exception) and ran_out_of_memory(error):
             raise error from None
@@ -120,23 +123,24 @@ def _raise_lack_of_memory(error: BaseException | None) -> None:
 
 @contextmanager
 def _graph_in_a_pool() -> Iterator[tuple[torch.cuda.CUDAGraph, Any]]:
-    """A graph to be captured, and the pool for its memory.
+    """An empty graph, and the memory pool for its capture.
 
-    torch leaves the pool of a capture that could not even be ended as one in use, and gives no memory back any more.
+    If a capture fails so early that torch cannot end it, torch keeps its pool marked as in use, and from then on frees
+    no memory. The pool is released here.
     """
     graph, pool = torch.cuda.CUDAGraph(), torch.cuda.graph_pool_handle()
     try:
         yield graph, pool
     except Exception:
-        if not _was_ended(graph):
-            for leave in (torch._C._cuda_endAllocateToPool, torch._C._cuda_releasePool):
-                with suppress(RuntimeError):  # it had not begun
-                    leave(torch.cuda.current_device(), pool)
+        if not _capture_ended(graph):
+            for release in (torch._C._cuda_endAllocateToPool, torch._C._cuda_releasePool):
+                with suppress(RuntimeError):  # the capture had not begun
+                    release(torch.cuda.current_device(), pool)
         raise
 
 
-def _was_ended(graph: torch.cuda.CUDAGraph) -> bool:
-    """Whether the graph releases its pool by itself; before, it does not tell it."""
+def _capture_ended(graph: torch.cuda.CUDAGraph) -> bool:
+    """Whether the capture has ended. Then the graph has a pool, and releases it itself."""
     try:
         graph.pool()
     except RuntimeError:
@@ -145,6 +149,6 @@ def _was_ended(graph: torch.cuda.CUDAGraph) -> bool:
 
 
 @cache
-def _recording_stream(device: torch.device) -> torch.cuda.Stream:
-    """One for all recordings: libraries keep work space for every stream they have seen."""
+def _capture_stream(device: torch.device) -> torch.cuda.Stream:
+    """The stream of all captures. There is only one, since libraries keep a workspace for every stream."""
     return torch.cuda.Stream(device)

@@ -13,11 +13,11 @@ class Epochs(NamedTuple):
     Attributes
     ----------
     done
-        Completed epochs, the resumed ones included.
+        Completed epochs, including the resumed ones.
     resumed
-        Of these, the ones read from a checkpoint or from the cache of networks.
+        Completed epochs that were read from a checkpoint or from the cache of networks.
     kept
-        Of these, the ones that are saved: in a checkpoint, in the cache of networks, or in results.
+        Completed epochs that are saved: in a checkpoint, in the cache of networks, or in results.
     """
 
     done: int = 0
@@ -27,7 +27,7 @@ class Epochs(NamedTuple):
 
 @dataclass(frozen=True)
 class EpochsDone:
-    """Event: the present epoch counts of trainings, by network key. They replace earlier ones."""
+    """Event: the current epoch counts of trainings, by network key. They replace earlier counts."""
 
     of: Mapping[str, Epochs]
 

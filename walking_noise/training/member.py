@@ -1,4 +1,4 @@
-"""Member of a pack: one run at the end of an epoch, and the trained network that becomes of it."""
+"""Member of a pack: the state of one run at the end of an epoch; and the trained network that results from it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from walking_noise.evaluation.evaluator import Evaluation
 from walking_noise.pack.stacking import MemberState
 
 LAST_EPOCHS = 5
-"""A run's accuracy is the mean over this many last epochs (method of the released configurations)."""
+"""A run's accuracy is the mean over this number of last epochs (method of the released configurations)."""
 
 
 @dataclass(frozen=True)
@@ -22,12 +22,12 @@ class TrainedNetwork:
     Attributes
     ----------
     state
-        Its parameters and buffers, by name, on the CPU. For a diverged run these are the values at its divergence.
+        Parameters and buffers, by name, on the CPU. For a diverged run: the values at its divergence.
     training_loss
         Mean cross-entropy of each epoch.
     evaluations
-        With the run's own noise, after each of the last :data:`LAST_EPOCHS` epochs; after every epoch if the run
-        records its validation curve.
+        Evaluations with the run's own noise, after each of the last :data:`LAST_EPOCHS` epochs; after every epoch if
+        the run records its validation curve.
     mean_abs_weight
         Mean absolute weight of each conv and linear layer after training.
     training_audit
@@ -47,7 +47,7 @@ class TrainedNetwork:
 
 @dataclass(eq=False)
 class Member:
-    """A run at the end of an epoch. Packs are made of members, and a checkpoint holds one.
+    """State of a run at the end of an epoch. A pack consists of members; a checkpoint contains one.
 
     Attributes
     ----------
@@ -56,8 +56,8 @@ class Member:
     training_loss, evaluations
         See :class:`TrainedNetwork`.
     state
-        All tensors on which the rest of the training depends, by name. Empty before the first epoch, and while a
-        trainer holds the member, whose stacked state then has its tensors.
+        All tensors on which the rest of the training depends, by name. Empty before the first epoch. Also empty while a
+        trainer trains the member: then the tensors are part of the trainer's stacked state.
     """
 
     config: RunConfig
@@ -73,7 +73,7 @@ class Member:
 
     @property
     def needs_evaluation(self) -> bool:
-        """Whether the accuracy after the last completed epoch is part of the result."""
+        """Whether the accuracy after the epoch just completed is part of the result."""
         return self.config.evaluation.curve or self.epoch > self.epochs - LAST_EPOCHS
 
     def add_epoch(self, loss: float) -> None:
@@ -82,5 +82,5 @@ class Member:
         self.training_loss.append(loss)
 
     def snapshot(self) -> Member:
-        """A copy with the same tensors, which later epochs do not change."""
+        """A copy that later epochs do not change. It shares the tensors of ``state``."""
         return replace(self, training_loss=[*self.training_loss], evaluations=[*self.evaluations])

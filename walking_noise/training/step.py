@@ -16,13 +16,13 @@ from walking_noise.training.divergence import DivergenceMonitor
 class TrainingStep:
     """One step of training for all members of a pack.
 
-    A step never synchronises a GPU. All that it changes are tensors that it updates in place, its own index included:
-    the same work repeated is the next step, so a CUDA graph can replay it.
+    A step never synchronises a GPU. All that it changes are tensors that it updates in place, including its own index.
+    So repeating the same kernels does the next step, and a CUDA graph can replay it.
 
     Attributes
     ----------
     index
-        int64 ``(1,)``: the number of steps before this one, since the start of the runs.
+        int64 ``(1,)``: the number of completed steps since the start of the runs.
     total
         ``(K,)``: the sum of each member's losses over the samples since it was last reset.
     """
@@ -42,7 +42,7 @@ class TrainingStep:
         self.total = torch.zeros(len(parameter), device=parameter.device)
 
     def __call__(self, x: Tensor, y: Tensor, audit: Audit | None = None) -> None:
-        """Train on inputs ``(K or fewer rows, B, …)`` and labels ``(K, B)``; ``audit`` measures the noise."""
+        """Train on inputs ``(rows, B, …)``, at most K rows, and labels ``(K, B)``. ``audit`` measures the noise."""
         logits = self.pack(x, self.noise.at_step(self.index, audit))
         losses = cross_entropy(logits, y, self.class_weights)
         self.divergence.after_loss(losses.detach(), self.optimizer)
@@ -54,7 +54,7 @@ class TrainingStep:
 def cross_entropy(logits: Tensor, labels: Tensor, class_weights: Tensor | None = None) -> Tensor:
     """Each run's mean cross-entropy ``(K,)`` of logits ``(K, B, classes)`` and labels ``(K, B)``.
 
-    With ``class_weights`` ``(classes,)`` it is the mean weighted by the samples' classes.
+    With ``class_weights`` ``(classes,)``, each sample is weighted by the weight of its class.
     """
     losses = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), class_weights, reduction="none").view(labels.shape)
     return losses.mean(1) if class_weights is None else losses.sum(1) / class_weights[labels].sum(1)

@@ -1,4 +1,4 @@
-"""Training loop of a pack: all members train epoch by epoch; diverged ones leave, resumed ones join."""
+"""Training loop of a pack: its members train together, epoch by epoch; diverged ones leave, resumed ones join."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def train_pack(
     callbacks: TrainingCallbacks | None = None,
     group_size: int | None = None,
 ) -> list[TrainedNetwork]:
-    """Train runs of one pack key as one network; each gets the numbers that it would get alone.
+    """Train runs of equal pack key as one network. Their numbers are the same as if each were trained separately.
 
-    Diverged runs leave the pack after the epoch in which they diverged. Runs that resume at a later epoch than others
-    wait until these have reached it.
+    A diverged run leaves the pack after the epoch in which it diverged. A run that resumes at a later epoch than others
+    waits until these have reached it.
 
     Parameters
     ----------
@@ -46,9 +46,9 @@ def train_pack(
     after_epoch
         Called with the number of epochs that each run has completed.
     callbacks
-        Where members start, and what is saved at the end of an epoch; default: nothing.
+        Resume members, and save them at the end of an epoch. Default: all start at epoch 0, and nothing is saved.
     group_size
-        The most runs that are evaluated as one; None: no limit.
+        The maximum number of runs that are evaluated together; None: no limit.
     """
     _check_last_batch(configs[0], len(data.train_labels))
     data, callbacks = data.to(device), callbacks or TrainingCallbacks()
@@ -57,7 +57,10 @@ def train_pack(
     trainer: PackTrainer | None = None
 
     def trainer_of(members: list[Member], previous: PackTrainer | None) -> PackTrainer:
-        """A trainer of these members: the previous one if it has the same, which else gives its members back."""
+        """A trainer of these members: the previous one if it has the same members, else a new one.
+
+        A previous trainer that is replaced releases its members.
+        """
         if previous is not None:
             if previous.members == members:
                 return previous
@@ -87,14 +90,14 @@ def train_pack(
 
 
 class PackTrainer:
-    """Trainer of members of one pack key that have completed the same number of epochs.
+    """Trainer of members with equal pack key that have completed the same number of epochs.
 
     Parameters
     ----------
     members
-        New members, or resumed ones. Their state is moved into the trainer, until :meth:`release_members`.
+        New or resumed members. Their state is moved into the trainer, and back by :meth:`release_members`.
     group_size
-        The most members that are evaluated as one; None: no limit.
+        The maximum number of members that are evaluated together; None: no limit.
 
     Attributes
     ----------
@@ -105,7 +108,7 @@ class PackTrainer:
     def __init__(
         self, members: Sequence[Member], data: DataSet, device: torch.device, group_size: int | None = None
     ) -> None:
-        (self.epoch,) = {one.epoch for one in members}  # the step that keys the noise is one for all
+        (self.epoch,) = {one.epoch for one in members}  # all have the same step index, which keys the noise
         self.members, self.data, self.group_size = list(members), data, group_size
         self.configs = configs = [one.config for one in members]
         if self.epoch:  # the weights are overwritten below
@@ -127,7 +130,7 @@ class PackTrainer:
                 one.state = {}
 
     def train_epoch(self, after_batch: Callable[[], None]) -> None:
-        """Train every member for one epoch. A GPU is synchronised at the end only."""
+        """Train every member for one epoch. A GPU is synchronised only at the end."""
         self._start_epoch()
         self.optimizer.anneal(
             [cosine_rate(config.training.learning_rate, self.epoch, config.training.epochs) for config in self.configs]
@@ -158,22 +161,23 @@ class PackTrainer:
                 self.members[member].evaluations.append(evaluation)
 
     def diverged_members(self) -> list[Member]:
-        """The unfinished members that no further training can change.
+        """The members whose remaining epochs need no training, since their results are already determined.
 
-        They have a NaN in each of their parameters, so all of their logits, losses and gradients are NaN from now on.
+        Each of their parameters contains a NaN. So all logits, losses and gradients are NaN from now on.
         """
         if not any(self.divergence.diverged_epoch) or self.epoch == self.members[0].epochs:
             return []
         with_nan = [parameter.detach().isnan().flatten(1).any(1) for parameter in self.pack.parameters()]
         diverged = torch.stack(with_nan).all(0).tolist()
-        return [one for one, gone in zip(self.members, diverged, strict=True) if gone]
+        return [one for one, has_diverged in zip(self.members, diverged, strict=True) if has_diverged]
 
     @torch.no_grad()
     def fast_forward(self, after_batch: Callable[[], None]) -> None:
-        """Complete the remaining epochs of members that have all diverged, without training them.
+        """Complete the remaining epochs without training. All members must have diverged.
 
-        Losses and accuracies are known. The audits are not: for them the first batch of every epoch passes through the
-        network, and after the last epoch the validation set.
+        Their losses are NaN, and their accuracies are those of chance. The measured noise of the audits is not known in
+        advance. For it, the first batch of every epoch passes through the network, and after the last epoch the
+        validation set.
         """
         constant, epochs = Evaluation(self.data.chance_accuracy, nonfinite=1.0), self.members[0].epochs
         while self.epoch < epochs:
@@ -190,20 +194,20 @@ class PackTrainer:
                         one.evaluations.append(constant)
 
     def release_members(self) -> None:
-        """Give the members their state back. The trainer must not be used any more."""
+        """Move the state back into the members. The trainer must not be used afterwards."""
         for one, state in zip(self.members, unstack(self._stacked_state()), strict=True):
             one.state = state
 
     def snapshot(self) -> Snapshot:
-        """The present members. A GPU is not synchronised until the snapshot is called."""
+        """Return a snapshot of the members at this epoch. A GPU is not synchronised until the snapshot is called."""
         stacked = {name: tensor.clone() for name, tensor in self._stacked_state().items()}
         members = [one.snapshot() for one in self.members]
 
-        def unstacked() -> list[Member]:
+        def unstack_snapshot() -> list[Member]:
             states = unstack({name: tensor.cpu() for name, tensor in stacked.items()})
             return [replace(one, state=state) for one, state in zip(members, states, strict=True)]
 
-        return unstacked
+        return unstack_snapshot
 
     def trained_networks(self) -> dict[Member, TrainedNetwork]:
         """The trained network of every member."""
@@ -239,9 +243,9 @@ class PackTrainer:
 
 
 def _weight_bounds(configs: Sequence[RunConfig], pack: Pack) -> list[Tensor | None]:
-    """For each parameter of the pack the runs' bounds ``(K,)``: conv and linear weights are clamped to them.
+    """For each parameter of the pack the bounds ``(K,)`` to which the runs clamp it; None if no run does.
 
-    None for a parameter that no run clamps.
+    Only the weights of conv and linear layers are clamped.
     """
     each = [config.training.weight_clamp or float("inf") for config in configs]
     weights = set(pack.weights().values())
@@ -250,7 +254,8 @@ def _weight_bounds(configs: Sequence[RunConfig], pack: Pack) -> list[Tensor | No
 
 
 def _check_last_batch(config: RunConfig, samples: int) -> None:
+    """Raise :class:`ConfigError` if BatchNorm would train on a batch of one sample."""
     size = config.training.batch_size
     if config.model.batch_norm and samples % size == 1:
-        fault = f"the last batch of {samples} samples has one sample, on which BatchNorm cannot train"
+        fault = f"the last batch of {samples} samples would have one sample, on which BatchNorm cannot train"
         raise refused("training.batch_size", size, fault)

@@ -220,7 +220,7 @@ def test_without_a_folder_only_the_run_that_needs_it_fails(shell: Shell, runs: R
     assert other is not None
     assert (asked["status"], other["status"]) == ("FAILED", "COMPLETED")
     (line,) = asked["fail_trace"]
-    assert line.startswith("training.keep_network: no folder of networks is given")
+    assert line.startswith("training.keep_network: no folder for networks is set")
 
 
 def test_a_run_by_hand_keeps_its_network(shell: Shell, tmp_path: Path):
@@ -228,7 +228,7 @@ def test_a_run_by_hand_keeps_its_network(shell: Shell, tmp_path: Path):
     command = ("python", train, "with", "training.keep_network=True", "training.epochs=1")
     refusal = subprocess.run(command, env=shell.environment, capture_output=True, text=True, timeout=120)
     assert (refusal.returncode, refusal.stdout) == (1, "")
-    assert refusal.stderr.splitlines()[-1].startswith("the run failed: training.keep_network: no folder of networks")
+    assert refusal.stderr.splitlines()[-1].startswith("the run failed: training.keep_network: no folder for networks")
     there = shell.environment | {"WALKING_NOISE_NETWORKS": str(tmp_path / "networks")}
     finished = subprocess.run(command, env=there, capture_output=True, text=True, check=True, timeout=120)
     assert (tmp_path / "networks" / json.loads(finished.stdout)["network"]).is_file()

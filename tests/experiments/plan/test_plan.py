@@ -129,7 +129,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "unknown": ({"fixed": {"noise.sdt": 0.5}}, "noise.sdt: there is no such setting; did you mean noise.std?"),
     "inert": (
         {"fixed": {"noise.std": 0.5, "noise.order": "add_first"}},
-        "noise.order: 'add_first' is refused; it has no effect but with mixed noise; leave it out "
+        "noise.order: 'add_first' is refused; it has an effect only with mixed noise; leave it out "
         "(of a run with noise.order: add_first, noise.std: 0.5, training.epochs: 1)",
     ),
     "empty": (
@@ -151,8 +151,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "yaml": (
         {"fixed": {"data": {"name": "gsc", "keywords": [True, False]}}},
-        "data.keywords: [True, False] is refused; allowed is a list of distinct words, none of them silence or "
-        "unknown; YAML needs 'on' in quotes",
+        "data.keywords: [True, False] is refused; allowed: a list of distinct words, none of them silence or unknown; "
+        "in YAML put yes, no, on, off in quotes",
     ),
     "min": ({"grid": {"seed": {"type": "range", "max": 2}}}, "SEML cannot read it: KeyError: 'min'"),
 }

@@ -53,7 +53,7 @@ def test_no_more_runs_than_a_heartbeat_can_hold(monkeypatch: pytest.MonkeyPatch)
 
 def test_bad_settings_are_claimed_to_be_failed():
     bad = Candidate.of({"_id": 7, "config": {"noise": {"std": -1}}})
-    assert (bad.config, bad.error) == (None, "noise.std: -1 is refused; allowed is a finite number >= 0")
+    assert (bad.config, bad.error) == (None, "noise.std: -1 is refused; allowed: a finite number >= 0")
     assert ids(choose([*candidates({"noise.std": 1.0}), bad], 1)) == [1, 7]
 
 

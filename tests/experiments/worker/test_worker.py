@@ -132,7 +132,7 @@ def test_curves_stay_out_of_sacreds_shared_collection(ran: Study):
 
 
 def test_a_run_with_bad_settings_fails_alone(ran: Study):
-    assert damaged(ran)["fail_trace"] == ["noise.std: -1.0 is refused; allowed is a finite number >= 0\n"]
+    assert damaged(ran)["fail_trace"] == ["noise.std: -1.0 is refused; allowed: a finite number >= 0\n"]
     assert "noise.std: -1.0 is refused" in ran.log(damaged(ran)["_id"])
 
 

@@ -1,4 +1,4 @@
-"""When checkpoints are written: no more is lost than an interval, or an epoch where that is longer."""
+"""Interval between checkpoints: the loss is at most an interval, or one epoch if an epoch takes longer."""
 
 from __future__ import annotations
 
@@ -25,32 +25,32 @@ CPU = torch.device("cpu")
 
 
 class Study:
-    """A pack whose epochs take as long as they are told to, by a clock that stands still between them."""
+    """A pack with a fake clock, on which each epoch takes a given time."""
 
     def __init__(self, folder: Path, data: DataSet, patch: pytest.MonkeyPatch) -> None:
         self.folder, self.data = folder, data
-        self.now, self.took = 0.0, list[float]()
+        self.now, self.durations = 0.0, list[float]()
         self.written: list[tuple[float, list[int]]] = []
         train_epoch, save = PackTrainer.train_epoch, CheckpointStore.save
 
-        def taking_long(training: PackTrainer, after_batch: Callable[[], None]) -> None:
-            train_epoch(training, after_batch)
-            self.now += self.took.pop(0)
+        def timed(trainer: PackTrainer, after_batch: Callable[[], None]) -> None:
+            train_epoch(trainer, after_batch)
+            self.now += self.durations.pop(0)
 
-        def noted(kept: CheckpointStore, trainees: Sequence[Member], *origin: Any) -> list[Member]:
-            written = save(kept, trainees, *origin)
+        def recorded(store: CheckpointStore, members: Sequence[Member], *origin: Any) -> list[Member]:
+            written = save(store, members, *origin)
             self.written.append((self.now, [one.epoch for one in written]))
             return written
 
-        patch.setattr(PackTrainer, "train_epoch", taking_long)
-        patch.setattr(CheckpointStore, "save", noted)
+        patch.setattr(PackTrainer, "train_epoch", timed)
+        patch.setattr(CheckpointStore, "save", recorded)
 
-    def train(self, configs: Sequence[RunConfig], took: Sequence[float], seconds: float, **how: Any) -> None:
-        self.took = [*took]
-        account = EpochCounter([config.network_key for config in configs], lambda epochs: None)
-        kept = CheckpointStore(self.folder, seconds=seconds)
-        keeping = CheckpointPolicy(kept, CPU, self.data.checksum, account, clock=lambda: self.now)
-        train_pack(configs, self.data, CPU, callbacks=keeping, **how)
+    def train(self, configs: Sequence[RunConfig], durations: Sequence[float], seconds: float, **options: Any) -> None:
+        self.durations = [*durations]
+        counter = EpochCounter([config.network_key for config in configs], lambda epochs: None)
+        store = CheckpointStore(self.folder, seconds=seconds)
+        policy = CheckpointPolicy(store, CPU, self.data.checksum, counter, clock=lambda: self.now)
+        train_pack(configs, self.data, CPU, callbacks=policy, **options)
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def study(tmp_path: Path, digits: DataSet, monkeypatch: pytest.MonkeyPatch) -> S
 
 
 @pytest.mark.parametrize(
-    ("took", "seconds", "written"),
+    ("durations", "seconds", "written"),
     [
         ([10] * 7, 30, [(30, [3]), (60, [6])]),
         ([10] * 7, 35, [(30, [3]), (60, [6])]),
@@ -70,14 +70,14 @@ def study(tmp_path: Path, digits: DataSet, monkeypatch: pytest.MonkeyPatch) -> S
         ([10, 10, 300, 10, 10, 10, 10], 100, [(320, [3])]),
     ],
 )
-def test_at_the_last_epochs_end_before_the_interval_is_over(
-    took: list[float], seconds: float, written: list[tuple[float, list[int]]], study: Study
+def test_checkpoints_are_written_at_the_last_end_of_an_epoch_in_each_interval(
+    durations: list[float], seconds: float, written: list[tuple[float, list[int]]], study: Study
 ) -> None:
-    study.train([run(training__epochs=7)], took, seconds)
+    study.train([run(training__epochs=7)], durations, seconds)
     assert study.written == written
 
 
-def test_all_that_is_lost_between_two_writes_is_an_interval(study: Study) -> None:
+def test_the_time_between_two_writes_is_at_most_the_interval(study: Study) -> None:
     study.train([run(training__epochs=40)], [7] * 40, 60)
     times = [0.0, *(when for when, _ in study.written), 280.0]
     assert max(after - before for before, after in pairwise(times)) <= 60
@@ -85,7 +85,7 @@ def test_all_that_is_lost_between_two_writes_is_an_interval(study: Study) -> Non
 
 
 def stop_at(time: float, study: Study) -> Callable[[], None]:
-    """Stops a training in the epoch that begins then."""
+    """A callback that stops a training in the epoch that begins at this time."""
 
     def after_batch() -> None:
         if study.now >= time:
@@ -94,7 +94,7 @@ def stop_at(time: float, study: Study) -> Callable[[], None]:
     return after_batch
 
 
-def test_when_it_is_stopped_the_last_epochs_end_is_written(study: Study) -> None:
+def test_the_last_completed_epoch_is_written_when_training_is_stopped(study: Study) -> None:
     with pytest.raises(Stopped):
         study.train([run(training__epochs=20)], [10] * 20, 1000, after_batch=stop_at(40, study))
     assert study.written == [(40, [4])]
@@ -116,28 +116,28 @@ def test_a_checkpoint_that_another_process_has_removed_is_written_again(
     assert [epochs for _, epochs in study.written] == written
 
 
-def test_in_the_first_epoch_there_is_nothing_to_write(study: Study) -> None:
+def test_nothing_is_written_in_the_first_epoch(study: Study) -> None:
     with pytest.raises(Stopped):
         study.train([run(training__epochs=20)], [10] * 20, 0, after_batch=stop_at(0, study))
     assert study.written == []
     assert list(study.folder.iterdir()) == []
 
 
-def test_what_is_written_is_not_written_again(study: Study) -> None:
+def test_a_written_epoch_is_not_written_again(study: Study) -> None:
     with pytest.raises(Stopped):
         study.train([run(training__epochs=20)], [10] * 20, 0, after_batch=stop_at(20, study))
     assert [epochs for _, epochs in study.written] == [[1], [2]]
 
 
-def test_runs_that_were_foreseen_are_written_with_the_others(study: Study) -> None:
-    lost = run(training__epochs=20, noise__kind="multiplicative", noise__std=1e20)
-    configs = [lost, run(training__epochs=20, noise__std=0.5, seed=1)]
+def test_fast_forwarded_runs_are_written_with_the_others(study: Study) -> None:
+    diverging = run(training__epochs=20, noise__kind="multiplicative", noise__std=1e20)
+    configs = [diverging, run(training__epochs=20, noise__std=0.5, seed=1)]
     with pytest.raises(Stopped):
         study.train(configs, [10] * 20, 50, after_batch=stop_at(70, study))
     assert [(when, sorted(epochs)) for when, epochs in study.written] == [(50, [5, 20]), (70, [7])]
 
 
-def test_what_could_not_be_written_is_tried_at_the_next_interval(
+def test_a_failed_write_is_retried_after_the_next_interval(
     study: Study, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     @contextmanager

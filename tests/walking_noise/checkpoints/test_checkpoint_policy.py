@@ -1,4 +1,4 @@
-"""Runs that keep their trained network."""
+"""Networks that runs keep with ``training.keep_network``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ def few(only_digits: DataSet) -> DataSet:
     return only_digits
 
 
-def kept(**settings: Any) -> RunConfig:
+def keep_network(**settings: Any) -> RunConfig:
+    """A run that keeps its network."""
     return run(training__keep_network=True, **settings)
 
 
@@ -38,77 +39,77 @@ def names(folder: Path) -> set[str]:
 
 @pytest.mark.parametrize("noise", [{}, NOISE])
 def test_the_network_of_a_run_is_kept(noise: dict[str, Any], tmp_path: Path, digits: DataSet) -> None:
-    config = kept(**noise)
+    config = keep_network(**noise)
     (result,) = train([config], networks=tmp_path, **HERE)
     assert names(tmp_path) == {result.network}
     assert result.network == NetworkCache(tmp_path, CPU, digits.checksum).name(config)
     network = read_network(tmp_path / result.network)
-    alone = train_pack([run(**noise)], digits, CPU)[0]
-    assert all(torch.equal(network.state[name], tensor) for name, tensor in alone.state.items())
+    single = train_pack([run(**noise)], digits, CPU)[0]
+    assert all(torch.equal(network.state[name], tensor) for name, tensor in single.state.items())
 
 
 def test_keeping_changes_no_number(tmp_path: Path) -> None:
     (without,) = train([run(**NOISE)], **HERE)
-    (with_it,) = train([kept(**NOISE)], networks=tmp_path, **HERE)
+    (with_network,) = train([keep_network(**NOISE)], networks=tmp_path, **HERE)
     assert without.network is None
-    assert numbers(with_it) | {"network": None} == numbers(without)
+    assert numbers(with_network) | {"network": None} == numbers(without)
 
 
-def test_a_network_that_several_runs_share_is_kept_once_and_named_by_those_that_asked(tmp_path: Path) -> None:
+def test_a_shared_network_is_kept_once_and_named_in_the_results_of_the_runs_that_keep_it(tmp_path: Path) -> None:
     inference_only = {**NOISE, "noise__in_training": False}
-    runs = [run(), kept(**inference_only), kept(), run(**inference_only), kept(**NOISE)]
+    runs = [run(), keep_network(**inference_only), keep_network(), run(**inference_only), keep_network(**NOISE)]
     results = train(runs, networks=tmp_path, **HERE)
     shared, own = results[1].network, results[4].network
     assert [result.network for result in results] == [None, shared, shared, None, own]
     assert names(tmp_path) == {shared, own}
 
 
-def test_a_run_without_a_wish_keeps_no_noisy_network(tmp_path: Path) -> None:
+def test_a_network_trained_with_noise_is_not_kept_by_default(tmp_path: Path) -> None:
     train([run(**NOISE)], networks=tmp_path, **HERE)
     assert names(tmp_path) == set()
 
 
 def test_a_kept_network_is_not_trained_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (first,) = train([kept(**NOISE)], networks=tmp_path, **HERE)
+    (first,) = train([keep_network(**NOISE)], networks=tmp_path, **HERE)
     monkeypatch.setattr(executor, "train_pack", pytest.fail)
-    (again,) = train([kept(**NOISE)], networks=tmp_path, **HERE)
+    (again,) = train([keep_network(**NOISE)], networks=tmp_path, **HERE)
     assert numbers(again) == numbers(first)
 
 
-def test_packed_or_alone_the_same_network_is_kept(tmp_path: Path) -> None:
-    runs = [kept(seed=seed, **NOISE) for seed in range(3)]
+def test_the_kept_network_does_not_depend_on_the_pack(tmp_path: Path) -> None:
+    runs = [keep_network(seed=seed, **NOISE) for seed in range(3)]
     packed = train(runs, networks=tmp_path / "packed", **HERE)
-    alone = [train([config], networks=tmp_path / "alone", **HERE)[0] for config in runs]
-    assert [result.network for result in packed] == [result.network for result in alone]
+    single = [train([config], networks=tmp_path / "single", **HERE)[0] for config in runs]
+    assert [result.network for result in packed] == [result.network for result in single]
     for name in names(tmp_path / "packed"):
-        assert (tmp_path / "packed" / name).read_bytes() == (tmp_path / "alone" / name).read_bytes()
+        assert (tmp_path / "packed" / name).read_bytes() == (tmp_path / "single" / name).read_bytes()
 
 
 def test_a_pack_that_is_split_keeps_each_network_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def only_alone(configs: Any, *more: Any, **how: Any) -> list[TrainedNetwork]:
+    def fails_for_packs(configs: Any, *args: Any, **kwargs: Any) -> list[TrainedNetwork]:
         if len(configs) > 1 or configs[0].seed == 2:
             raise ValueError("too much")
-        return train_pack(configs, *more, **how)
+        return train_pack(configs, *args, **kwargs)
 
-    monkeypatch.setattr(executor, "train_pack", only_alone)
-    *ended, failed = outcomes([kept(seed=seed, **NOISE) for seed in range(3)], networks=tmp_path)
+    monkeypatch.setattr(executor, "train_pack", fails_for_packs)
+    *ended, failed = outcomes([keep_network(seed=seed, **NOISE) for seed in range(3)], networks=tmp_path)
     assert isinstance(failed, Failure)
     assert names(tmp_path) == {result.network for result in ended if isinstance(result, Result)}
     assert len(ended) == len(names(tmp_path)) == 2
 
 
-def test_without_a_folder_it_is_refused_before_any_training(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_folder_runs_that_keep_their_network_fail_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(executor, "train_pack", pytest.fail)
-    with pytest.raises(RunsFailed, match=r"the first: training\.keep_network: no folder of networks is given"):
-        train([kept(), kept(**NOISE)], **HERE)
+    with pytest.raises(RunsFailed, match=r"the first: training\.keep_network: no folder for networks is set"):
+        train([keep_network(), keep_network(**NOISE)], **HERE)
 
 
 def test_without_a_usable_folder_only_the_runs_that_need_it_fail(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    for folder, fault in ((None, "no folder of networks"), (tmp_path / "file", "File exists")):
-        asked, other, also_asked = outcomes([kept(**NOISE), run(), kept()], networks=folder)
+    for folder, fault in ((None, "no folder for networks"), (tmp_path / "file", "File exists")):
+        first, other, second = outcomes([keep_network(**NOISE), run(), keep_network()], networks=folder)
         assert isinstance(other, Result)
-        for refused in (asked, also_asked):
+        for refused in (first, second):
             assert isinstance(refused, Failure)
             assert refused.error.startswith("training.keep_network: ")
             assert fault in refused.error
@@ -116,21 +117,23 @@ def test_without_a_usable_folder_only_the_runs_that_need_it_fail(tmp_path: Path)
             assert not refused.trace
 
 
-def test_a_full_disk_fails_those_that_asked_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_fails_the_runs_that_keep_their_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(self: NetworkCache, config: RunConfig, trained: TrainedNetwork) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(NetworkCache, "save", full)
-    shared, asked, noisy, other = outcomes([run(), kept(), kept(**NOISE), run(**NOISE)], networks=tmp_path)
+    shared, first, second, other = outcomes(
+        [run(), keep_network(), keep_network(**NOISE), run(**NOISE)], networks=tmp_path
+    )
     assert isinstance(shared, Result)
     assert isinstance(other, Result)
-    for failed in (asked, noisy):
+    for failed in (first, second):
         assert isinstance(failed, Failure)
         assert "could not be stored: [Errno 28] No space left on device" in failed.error
         assert not failed.trace
 
 
-def test_lanes_keep_networks_too(tmp_path: Path) -> None:
+def test_worker_processes_keep_networks(tmp_path: Path) -> None:
     runs = [RunConfig.from_dict({"training.epochs": 1, "training.keep_network": True, "seed": seed}) for seed in (1, 2)]
     results = train(runs, networks=tmp_path, device="cpu", processes=2, pack_size=1)
     assert names(tmp_path) == {result.network for result in results}

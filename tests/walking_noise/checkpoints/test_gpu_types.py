@@ -1,4 +1,4 @@
-"""Several GPUs, slices of one, and mixed types: the memory of the very device counts, and types are told apart."""
+"""Several GPUs, slices of a GPU, and GPUs of several types: pack sizes and types of devices."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def gpus(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(torch.cuda, name, lambda device: 0)
 
 
-def test_a_pack_is_sized_for_the_device_it_trains_on():
+def test_the_pack_size_depends_on_the_memory_of_the_device():
     config = RunConfig.from_dict({"model.name": "lenet5", "data.name": "cifar10"})
     whole, part, full = (capacity.training_pack_size(config, torch.device("cuda", index)) for index in DEVICES)
     assert whole == capacity.training_pack_size(config, torch.device("cuda"))
@@ -33,6 +33,6 @@ def test_a_pack_is_sized_for_the_device_it_trains_on():
     assert full == 1
 
 
-def test_a_slice_counts_as_another_type_than_its_gpu():
-    kinds = {provenance.device_kind(torch.device("cuda", index)) for index in DEVICES}
-    assert kinds == {A100, SLICE, "Tesla T4"}
+def test_a_slice_is_another_type_than_its_gpu():
+    types = {provenance.device_kind(torch.device("cuda", index)) for index in DEVICES}
+    assert types == {A100, SLICE, "Tesla T4"}

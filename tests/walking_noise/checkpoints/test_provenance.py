@@ -1,4 +1,4 @@
-"""What made a result."""
+"""Provenance of a result."""
 
 from __future__ import annotations
 
@@ -18,20 +18,21 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture(autouse=True)
-def look_again() -> Iterator[None]:
+def uncached_commit() -> Iterator[None]:
+    """The commit is determined again in each test."""
     provenance.commit.cache_clear()
     yield
     provenance.commit.cache_clear()
 
 
-def test_a_result_names_what_made_it(digits: DataSet) -> None:
-    made_by = provenance.provenance(digits, CPU)
-    assert made_by["version"] == walking_noise.__version__
-    assert made_by["data_checksum"] == digits.checksum
-    assert made_by["torch"] == torch.__version__
-    assert made_by["cuda"] is None
-    assert made_by["device"]
-    assert set(made_by) == {"version", "commit", "data_checksum", "torch", "cuda", "device"}
+def test_provenance_of_a_result(digits: DataSet) -> None:
+    names = provenance.provenance(digits, CPU)
+    assert names["version"] == walking_noise.__version__
+    assert names["data_checksum"] == digits.checksum
+    assert names["torch"] == torch.__version__
+    assert names["cuda"] is None
+    assert names["device"]
+    assert set(names) == {"version", "commit", "data_checksum", "torch", "cuda", "device"}
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -42,7 +43,7 @@ def git(folder: Path, *arguments: str) -> str:
 
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A checkout that holds the code."""
+    """A checkout that contains the code."""
     package = tmp_path / "walking_noise"
     package.mkdir()
     (package / "provenance.py").write_text("1")

@@ -1,4 +1,4 @@
-"""Processes side by side that are stopped, or whose parent is killed: they write checkpoints, and others go on."""
+"""Worker processes that are stopped or lose their parent: they write checkpoints, from which others resume."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ RUNS = [RunConfig.from_dict(settings) for settings in SETTINGS]
 
 
 @pytest.fixture(scope="module")
-def undisturbed() -> list[dict[str, Any]]:
+def uninterrupted() -> list[dict[str, Any]]:
     return documents(train(RUNS, device="cpu", processes=1))
 
 
@@ -42,7 +42,7 @@ def epochs_in(folder: Path) -> list[int]:
     return [read_header(file).epoch for file in folder.iterdir()]
 
 
-def stopped_after(epochs: int, seen: list[Progress], **how: Any) -> None:
+def train_and_stop(epochs: int, seen: list[Progress], **options: Any) -> None:
     with pytest.raises(Stopped):
         train(
             RUNS,
@@ -50,24 +50,24 @@ def stopped_after(epochs: int, seen: list[Progress], **how: Any) -> None:
             processes=2,
             progress=seen.append,
             stop=lambda: bool(seen) and seen[-1].epochs_done >= epochs,
-            **how,
+            **options,
         )
 
 
-def test_lanes_that_are_stopped_keep_what_they_have(tmp_path: Path, undisturbed: list[dict[str, Any]]) -> None:
+def test_stopped_processes_write_checkpoints(tmp_path: Path, uninterrupted: list[dict[str, Any]]) -> None:
     seen: list[Progress] = []
-    stopped_after(10, seen, checkpoints=tmp_path, checkpoint_seconds=NEVER)
-    kept = epochs_in(tmp_path)
-    assert sum(kept) == seen[-1].epochs_kept == seen[-1].epochs_done >= 10
+    train_and_stop(10, seen, checkpoints=tmp_path, checkpoint_seconds=NEVER)
+    saved = epochs_in(tmp_path)
+    assert sum(saved) == seen[-1].epochs_kept == seen[-1].epochs_done >= 10
     assert seen[-1].epochs_resumed == 0
     again: list[Progress] = []
     resumed = train(RUNS, device="cpu", processes=2, pack_size=1, checkpoints=tmp_path, progress=again.append)
-    assert documents(resumed) == undisturbed
-    assert (again[-1].epochs_resumed, again[-1].epochs_done, again[-1].epochs_kept) == (sum(kept), *(5 * EPOCHS,) * 2)
+    assert documents(resumed) == uninterrupted
+    assert (again[-1].epochs_resumed, again[-1].epochs_done, again[-1].epochs_kept) == (sum(saved), *(5 * EPOCHS,) * 2)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_lanes_are_given_time_when_the_callers_own_function_fails(tmp_path: Path) -> None:
+def test_processes_write_checkpoints_when_the_callers_callback_fails(tmp_path: Path) -> None:
     def broken(progress: Progress) -> None:
         if progress.epochs_done >= 10:
             raise KeyError("the caller's")
@@ -79,53 +79,53 @@ def test_lanes_are_given_time_when_the_callers_own_function_fails(tmp_path: Path
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[worker_pool._Process]:
-    """The real lanes that are started from now on."""
-    made: list[worker_pool._Process] = []
+    """The worker processes that are started."""
+    processes: list[worker_pool._Process] = []
     start = worker_pool._start
 
-    def recorded(job: RunContext) -> worker_pool._Process:
-        made.append(start(job))
-        return made[-1]
+    def recorded(context: RunContext) -> worker_pool._Process:
+        processes.append(start(context))
+        return processes[-1]
 
     monkeypatch.setattr(worker_pool, "_start", recorded)
-    return made
+    return processes
 
 
-def test_lanes_are_given_time_when_the_caller_loses_interest(
+def test_processes_write_checkpoints_when_the_caller_stops_iterating(
     tmp_path: Path, started: list[worker_pool._Process]
 ) -> None:
-    """When the first run ends, and another one is far from its end."""
+    """The caller stops after the first run, while another one is far from its end."""
     runs = [RunConfig.from_dict({**SETTINGS[0], "training.epochs": epochs}) for epochs in (20, 500)]
     events = train_each(runs, device="cpu", processes=2, checkpoints=tmp_path, checkpoint_seconds=NEVER)
     assert next(events)[0] == 0
     del events
-    (kept,) = epochs_in(tmp_path)
-    assert 0 < kept < 500
-    assert 0 in [lane.process.returncode for lane in started]
+    (saved,) = epochs_in(tmp_path)
+    assert 0 < saved < 500
+    assert 0 in [process.process.returncode for process in started]
 
 
-def test_a_lane_that_does_not_stop_in_time_is_killed(
+def test_a_process_that_does_not_stop_in_time_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, started: list[worker_pool._Process]
 ) -> None:
     monkeypatch.setattr(worker_pool, "STOP_SECONDS", 0.5)
     frozen: list[int] = []
 
     def freeze() -> bool:
-        frozen.extend(lane.process.pid for lane in started if lane.pack)
+        frozen.extend(process.process.pid for process in started if process.pack)
         if len(frozen) < 2:
             frozen.clear()
             return False
-        for lane in frozen:
-            os.kill(lane, signal.SIGSTOP)
+        for pid in frozen:
+            os.kill(pid, signal.SIGSTOP)
         return True
 
     with pytest.raises(Stopped):
         train(RUNS, device="cpu", processes=2, checkpoints=tmp_path, stop=freeze)
-    assert [lane.process.returncode for lane in started] == [-signal.SIGKILL] * 2
+    assert [process.process.returncode for process in started] == [-signal.SIGKILL] * 2
 
 
-def test_a_lane_that_is_killed_loses_no_more_than_an_interval(
-    tmp_path: Path, started: list[worker_pool._Process], undisturbed: list[dict[str, Any]]
+def test_a_killed_process_loses_at_most_an_interval(
+    tmp_path: Path, started: list[worker_pool._Process], uninterrupted: list[dict[str, Any]]
 ) -> None:
     killed: list[int] = []
     seen: list[Progress] = []
@@ -138,14 +138,14 @@ def test_a_lane_that_is_killed_loses_no_more_than_an_interval(
 
     results = train(RUNS, device="cpu", processes=2, checkpoints=tmp_path, checkpoint_seconds=0, progress=kill)
     assert killed
-    assert documents(results) == undisturbed
+    assert documents(results) == uninterrupted
     assert seen[-1].epochs_resumed > 0
 
 
-def test_what_lanes_log_is_logged_here(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_log_lines_of_processes_are_logged_by_the_parent(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     seen: list[Progress] = []
-    stopped_after(10, seen, checkpoints=tmp_path, checkpoint_seconds=NEVER, checkpoint_quota=5)
-    line = f"checkpoints were not written to {tmp_path}, which holds 0 of its quota of 5 bytes; training goes on"
+    train_and_stop(10, seen, checkpoints=tmp_path, checkpoint_seconds=NEVER, checkpoint_quota=5)
+    line = f"checkpoints were not written to {tmp_path}, which has 0 of its quota of 5 bytes; training continues"
     assert {message.partition(" ")[2] for message in caplog.messages} == {line}
     assert {(record.name, record.levelname) for record in caplog.records} == {
         ("walking_noise.checkpoints.checkpoint_store", "WARNING")
@@ -157,7 +157,8 @@ import json, sys
 from walking_noise import RunConfig, train
 
 folder, settings = sys.argv[1], json.loads(sys.argv[2])
-train([RunConfig.from_dict(one) for one in settings], device="cpu", processes=2, checkpoints=folder, checkpoint_seconds=1e9,
+train([RunConfig.from_dict(one) for one in settings], device="cpu", processes=2,
+      checkpoints=folder, checkpoint_seconds=1e9,
       progress=lambda progress: print(progress.epochs_done, flush=True))
 """
 
@@ -177,8 +178,8 @@ def within(seconds: float, condition: Callable[[], bool]) -> bool:
     return True
 
 
-def test_lanes_whose_parent_is_killed_keep_what_they_have_and_end(
-    tmp_path: Path, undisturbed: list[dict[str, Any]]
+def test_processes_whose_parent_is_killed_write_checkpoints_and_end(
+    tmp_path: Path, uninterrupted: list[dict[str, Any]]
 ) -> None:
     folder = tmp_path / "checkpoints"
     with subprocess.Popen(
@@ -189,9 +190,9 @@ def test_lanes_whose_parent_is_killed_keep_what_they_have_and_end(
         busy = children(parent.pid)
         parent.kill()
     assert len(busy) == 2
-    assert within(10, lambda: not any(Path(f"/proc/{lane}").exists() for lane in busy))
-    kept = epochs_in(folder)
-    assert sum(kept) >= 10
+    assert within(10, lambda: not any(Path(f"/proc/{pid}").exists() for pid in busy))
+    saved = epochs_in(folder)
+    assert sum(saved) >= 10
     seen: list[Progress] = []
-    assert documents(train(RUNS, device="cpu", processes=1, checkpoints=folder, progress=seen.append)) == undisturbed
-    assert seen[-1].epochs_resumed == sum(kept)
+    assert documents(train(RUNS, device="cpu", processes=1, checkpoints=folder, progress=seen.append)) == uninterrupted
+    assert seen[-1].epochs_resumed == sum(saved)

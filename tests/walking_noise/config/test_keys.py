@@ -1,4 +1,4 @@
-"""Runs that do the same have the same keys, and only they."""
+"""Keys of a run: equal for equivalent runs, and only for these."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ NOISE = {"noise.kind": "mixed", "noise.std_mul": 0.5, "noise.std_add": 0.25}
 
 def run(*settings: dict[str, Any], **more: Any) -> RunConfig:
     merged: dict[str, Any] = {}
-    for some in (*settings, more):
-        merged |= some
+    for part in (*settings, more):
+        merged |= part
     return RunConfig.from_dict(merged)
 
 
 def same(*configs: RunConfig) -> bool:
-    """Whether runs do the same: their keys and their canonical forms must agree about it."""
+    """Whether runs are equivalent. Their keys and their canonical forms must agree on it."""
     first, *others = configs
     alike = {other.run_key == first.run_key for other in others}
     assert alike == {other.canonical() == first.canonical() for other in others}
@@ -52,29 +52,29 @@ def test_level_0_in_any_series_is_the_run_without_noise(series: dict[str, Any]) 
 
 
 @given(LEVEL, st.sampled_from(["additive", "multiplicative"]))
-def test_equal_levels_at_every_point_are_global_noise(level: float, kind: str) -> None:
+def test_mapped_noise_of_one_level_is_global_noise(level: float, kind: str) -> None:
     everywhere = run({"noise.kind": kind, "noise.std": level})
     assert same(everywhere, run({"noise.kind": kind, "noise.std": [level] * POINTS, "noise.point": "mapped"}))
 
 
 @given(LEVEL, st.integers(0, POINTS - 1))
-def test_a_map_with_one_level_is_walking_noise(level: float, point: int) -> None:
+def test_mapped_noise_at_one_point_is_walking_noise(level: float, point: int) -> None:
     levels = [0.0] * POINTS
     levels[point] = level
     walking = run({"noise.std": level, "noise.point": point})
     assert same(walking, run({"noise.std": levels, "noise.point": "mapped"}))
 
 
-def test_a_map_without_the_batch_norm_points_is_global_noise_that_spares_them() -> None:
+def test_mapped_noise_without_the_batch_norm_points_is_global_noise_without_them() -> None:
     norm = {"model.batch_norm": True}
     levels = [0.0 if point in (2, 5, 8) else 0.5 for point in range(11)]
-    spared = run(norm, {"noise.std": 0.5, "noise.on_batch_norm": False})
-    assert same(spared, run(norm, {"noise.std": levels, "noise.point": "mapped"}))
-    assert not same(spared, run(norm, {"noise.std": 0.5}))
+    without = run(norm, {"noise.std": 0.5, "noise.on_batch_norm": False})
+    assert same(without, run(norm, {"noise.std": levels, "noise.point": "mapped"}))
+    assert not same(without, run(norm, {"noise.std": 0.5}))
 
 
 @given(LEVEL, st.just(0.0) | st.floats(1e-17, 1))
-def test_amplitude_and_ratio_say_the_same_as_two_levels(amplitude: float, ratio: float) -> None:
+def test_amplitude_and_ratio_are_equivalent_to_two_levels(amplitude: float, ratio: float) -> None:
     one = run({"noise.kind": "mixed", "noise.amplitude": amplitude, "noise.ratio": ratio})
     levels = {"noise.std_mul": amplitude * (1 - ratio), "noise.std_add": amplitude * ratio}
     assert same(one, run({"noise.kind": "mixed", **levels}))
@@ -97,18 +97,18 @@ def test_mixed_noise_at_its_ends_is_noise_of_one_kind(ratio: float, kind: str) -
         ({"noise.std": [-0.0] * 7 + [1.0], "noise.point": "mapped"}, {"noise.std": 1.0, "noise.point": 7}),
     ],
 )
-def test_two_ways_to_say_the_same(one: dict[str, Any], other: dict[str, Any]) -> None:
+def test_equivalent_settings(one: dict[str, Any], other: dict[str, Any]) -> None:
     assert same(run(one), run(other))
 
 
-def test_the_gradient_matters_only_where_something_multiplies() -> None:
+def test_the_gradient_matters_only_with_a_multiplicative_term() -> None:
     ratio_1 = {"noise.kind": "mixed", "noise.amplitude": 1.0, "noise.ratio": 1.0}
     assert same(run(ratio_1), run(ratio_1, {"noise.gradient": "straight_through"}))
     assert not same(run(NOISE), run(NOISE, {"noise.gradient": "straight_through"}))
 
 
 DIFFERENT: list[tuple[str, dict[str, Any], bool, bool]] = [
-    # what is changed about NOISE, and whether the run may train in the same pack, and has the same weights
+    # change of NOISE; whether the run may train in the same pack; whether it has the same weights
     ("model", {"model.name": "lenet5"}, False, False),
     ("batch norm", {"model.batch_norm": True}, False, False),
     ("data", {"data.name": "mnist"}, False, False),
@@ -130,7 +130,7 @@ DIFFERENT: list[tuple[str, dict[str, Any], bool, bool]] = [
 
 
 @pytest.mark.parametrize("case", DIFFERENT, ids=lambda case: str(case[0]))
-def test_runs_that_differ_have_keys_that_differ(case: tuple[str, dict[str, Any], bool, bool]) -> None:
+def test_different_runs_have_different_keys(case: tuple[str, dict[str, Any], bool, bool]) -> None:
     _, change, same_pack, same_weights = case
     one, other = run(NOISE), run(NOISE, change)
     assert one.run_key != other.run_key
@@ -139,31 +139,31 @@ def test_runs_that_differ_have_keys_that_differ(case: tuple[str, dict[str, Any],
 
 
 @pytest.mark.parametrize("noise", [NOISE, {"noise.kind": "none"}])
-def test_to_keep_the_network_changes_no_key(noise: dict[str, Any]) -> None:
+def test_keeping_the_network_changes_no_key(noise: dict[str, Any]) -> None:
     one, other = run(noise), run(noise, {"training.keep_network": True})
     assert same(one, other)
     assert (one.network_key, one.pack_key) == (other.network_key, other.pack_key)
 
 
-def test_the_transform_of_the_data_matters() -> None:
+def test_the_transform_of_the_data_changes_the_keys() -> None:
     release, none = (run({"data.name": "cifar10", "data.transform": transform}) for transform in ("release", "none"))
     assert release.pack_key != none.pack_key
     assert release.training_key != none.training_key
     assert release.run_key != none.run_key
 
 
-def test_the_words_of_the_papers_are_the_default() -> None:
-    """Words in another order have other labels, and give other networks."""
-    papers, *others = (
+def test_the_keywords_of_the_papers_are_the_default() -> None:
+    """Keywords in another order have other labels and result in other networks."""
+    default, *others = (
         run({"data.name": "gsc", "data.keywords": words})
         for words in (list(KEYWORDS), None, list(KEYWORDS[::-1]), ["zero", "one"])
     )
-    assert [same(papers, other) for other in others] == [True, False, False]
-    assert len({config.pack_key for config in (papers, *others)}) == 3
+    assert [same(default, other) for other in others] == [True, False, False]
+    assert len({config.pack_key for config in (default, *others)}) == 3
 
 
 @given(LEVEL, st.sampled_from(["global", *range(POINTS)]), st.integers(0, 9))
-def test_noise_at_inference_only_leaves_the_training_as_it_is(level: float, point: Any, seed: int) -> None:
+def test_noise_at_inference_only_changes_no_training_key(level: float, point: Any, seed: int) -> None:
     noise = {"noise.std": level, "noise.point": point, "noise.in_training": False, "noise.seed": seed}
     assert run(noise).training_key == run({"noise.kind": "none"}).training_key
     assert run(noise).run_key != run({"noise.kind": "none"}).run_key
@@ -175,8 +175,8 @@ def test_keys_are_short_hexadecimal_names() -> None:
         assert set(key) <= set("0123456789abcdef")
 
 
-def test_keys_stay_the_same_from_one_day_to_the_next() -> None:
-    """Networks and documents are found again by them: change this only with the version."""
+def test_keys_are_stable() -> None:
+    """Stored networks and documents are found by their keys. Change them only together with the version."""
     config = run(NOISE, {"noise.order": "add_first", "seed": 3, "training.weight_clamp": 1.0})
     assert config.canonical() == {
         "data.name": "mnist5k",

@@ -1,4 +1,4 @@
-"""What runs on one network have in common is computed once, and no number depends on it."""
+"""Shared prefix: shared activations are computed once, and the results equal those of single runs."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def trained(model: dict[str, Any], data: DataSet) -> Pack:
 
 
 def study(model: dict[str, Any]) -> tuple[list[int], list[RunConfig]]:
-    """Runs on both members, in no order: all points × levels, noise at several points, and none."""
+    """Runs on both members in random order: all points × levels, noise at several points, and no noise."""
     noise: list[dict[str, Any]] = [{"noise.std": 0.5}]
     points = len(RunConfig.from_dict(model).points)
     noise += [{"noise.std": std, "noise.point": point} for point in range(points) for std in (0.3, 1e16)]
@@ -64,13 +64,13 @@ def study(model: dict[str, Any]) -> tuple[list[int], list[RunConfig]]:
         for one in noise
     ]
     order = torch.randperm(len(runs), generator=torch.Generator().manual_seed(1)).tolist()
-    members, configs = zip(*(runs[place] for place in order), strict=True)
+    members, configs = zip(*(runs[index] for index in order), strict=True)
     return list(members), list(configs)
 
 
 @torch.no_grad()
-def whole_way(pack: Pack, member: int, config: RunConfig, data: DataSet) -> tuple[Tensor, dict[str, Any]]:
-    """The logits and the audit of a run that goes through its network alone, from the input on."""
+def evaluate_alone(pack: Pack, member: int, config: RunConfig, data: DataSet) -> tuple[Tensor, dict[str, Any]]:
+    """The logits and the audit of a single run, computed from the input without sharing."""
     audit, noise = Audit(len(config.points), 1), Injection([config], "inference", CPU)
     logits: list[Tensor] = []
     state = {name: stack[[member]] for name, stack in pack.eval().stacked_state().items()}
@@ -80,33 +80,34 @@ def whole_way(pack: Pack, member: int, config: RunConfig, data: DataSet) -> tupl
     return torch.cat(logits, 1), audit.of(0)
 
 
-def passed(
+def shared_logits(
     pack: Pack, members: Sequence[int], configs: Sequence[RunConfig], data: DataSet, group_size: int | None
 ) -> Any:
-    passage = SharedPrefix(pack, members, configs, 1, wrap_injection=unchanged, audited=False, group_size=group_size)
+    """The logits of runs that share their prefixes, by run."""
+    prefix = SharedPrefix(pack, members, configs, 1, wrap_injection=unchanged, audited=False, group_size=group_size)
     with torch.no_grad():
         blocks = [
-            torch.cat(list(passage.logits(x.unsqueeze(0), start // BLOCK)))
+            torch.cat(list(prefix.logits(x.unsqueeze(0), start // BLOCK)))
             for start, x, _ in validation_blocks(data, BLOCK)
         ]
-    return dict(zip(passage.runs, torch.cat(blocks, 1), strict=True))
+    return dict(zip(prefix.runs, torch.cat(blocks, 1), strict=True))
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: "-".join(map(str, model.values())))
-def test_every_run_has_the_numbers_it_has_alone(model: dict[str, Any], digits: DataSet) -> None:
+def test_every_run_has_the_numbers_of_a_single_run(model: dict[str, Any], digits: DataSet) -> None:
     pack = trained(model, digits)
     members, configs = study(model)
-    alone = [whole_way(pack, *run, digits) for run in zip(members, configs, strict=True)]
+    single = [evaluate_alone(pack, *run, digits) for run in zip(members, configs, strict=True)]
     for group_size in (None, 1, 5):
-        logits = passed(pack, members, configs, digits, group_size)
-        scores = evaluate(pack, members, configs, digits, 1, audited=True, group_size=group_size)
-        for run, (expected, audit) in enumerate(alone):
+        logits = shared_logits(pack, members, configs, digits, group_size)
+        evaluations = evaluate(pack, members, configs, digits, 1, audited=True, group_size=group_size)
+        for run, (expected, audit) in enumerate(single):
             assert torch.equal(logits[run].view(torch.int32), expected[0].view(torch.int32))
-            assert scores[run].audit == audit
+            assert evaluations[run].audit == audit
 
 
 def test_clean_activations_are_computed_once(digits: DataSet, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a walking study each layer computes the runs with noise before it, and what all others share."""
+    """In a walking study each layer computes the runs with noise before it, and once the activations of the others."""
     model = {"model.name": "mlp", "noise.in_training": False}
     pack = Pack([RunConfig.from_dict({"model.name": "mlp"}).initial_network()])
     points, levels = len(RunConfig().points), (0.1, 1.0, 10.0)
@@ -130,31 +131,31 @@ def test_clean_activations_are_computed_once(digits: DataSet, monkeypatch: pytes
     samples = len(digits.validation_labels)
     before = {"flatten": 1, "fc1": 1, "relu1": 2, "fc2": 3, "relu2": 4, "fc3": 5, "relu3": 6, "fc4": 7}
     assert computed == {name: (len(levels) * points + 1) * samples for name, points in before.items()}
-    assert blocks == [250, 10], "made once for all runs"
+    assert blocks == [250, 10], "the inputs are computed once for all runs"
 
 
-def test_what_is_put_around_sees_shared_activations_once(digits: DataSet) -> None:
+def test_a_wrapped_injection_gets_shared_activations_once(digits: DataSet) -> None:
     seen: list[tuple[int, int]] = []
 
-    def watched(inject: Inject) -> Inject:
-        def watching(point: int, x: Tensor, member: int | None = None) -> Tensor:
+    def wrap(inject: Inject) -> Inject:
+        def recorded(point: int, x: Tensor, member: int | None = None) -> Tensor:
             y = inject(point, x, member)
             seen.append((point, len(y)))
             return y
 
-        return watching
+        return recorded
 
     pack = Pack([RunConfig().initial_network()])
     runs = [RunConfig.from_dict({"noise.std": 1.0, "noise.point": 3, "noise.seed": seed}) for seed in range(4)]
-    evaluate(pack, [0] * 4, runs, digits, 1, wrap_injection=watched)
+    evaluate(pack, [0] * 4, runs, digits, 1, wrap_injection=wrap)
     block = [(0, 1), (1, 1), (2, 1), *((point, 4) for point in range(3, 8))]
     assert seen == block * 2
     seen.clear()
-    evaluate(pack, [0], runs[:1], digits, 1, wrap_injection=watched)
+    evaluate(pack, [0], runs[:1], digits, 1, wrap_injection=wrap)
     assert seen == [(point, 1) for point in range(8)] * 2
 
 
-def test_a_change_of_shared_activations_meets_all_runs(digits: DataSet) -> None:
+def test_a_change_of_shared_activations_affects_all_runs(digits: DataSet) -> None:
     def without_signal(inject: Inject) -> Inject:
         return lambda point, x, member=None: inject(point, torch.zeros_like(x) if point == 1 else x, member)
 
@@ -165,10 +166,10 @@ def test_a_change_of_shared_activations_meets_all_runs(digits: DataSet) -> None:
     assert changed != evaluate(pack, [0] * 3, runs, digits, 1)
 
 
-def test_it_can_be_stopped_between_batches(digits: DataSet) -> None:
+def test_evaluation_can_be_stopped_between_batches(digits: DataSet) -> None:
     calls = 0
 
-    def check() -> None:
+    def stop() -> None:
         nonlocal calls
         calls += 1
         if calls == 3:
@@ -176,19 +177,19 @@ def test_it_can_be_stopped_between_batches(digits: DataSet) -> None:
 
     runs = [RunConfig.from_dict({"noise.std": 1.0, "noise.seed": seed}) for seed in range(4)]
     with pytest.raises(InterruptedError):
-        evaluate(Pack([RunConfig().initial_network()]), [0] * 4, runs, digits, 1, group_size=1, after_batch=check)
+        evaluate(Pack([RunConfig().initial_network()]), [0] * 4, runs, digits, 1, group_size=1, after_batch=stop)
     assert calls == 3
 
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("model", MODELS[:2], ids=lambda model: model["model.name"])
-def test_on_a_gpu_sharing_changes_roundings_at_most(model: dict[str, Any], digits: DataSet) -> None:
+def test_sharing_changes_only_roundings_on_a_gpu(model: dict[str, Any], digits: DataSet) -> None:
     device, pack = torch.device("cuda"), trained(model, digits).cuda()
     members, configs = study(model)
-    tame = [run for run, config in enumerate(configs) if max(max(level) for level in config.levels) < 1]
-    members, configs = [members[run] for run in tame], [configs[run] for run in tame]
+    low_levels = [run for run, config in enumerate(configs) if max(max(level) for level in config.levels) < 1]
+    members, configs = [members[run] for run in low_levels], [configs[run] for run in low_levels]
     on_gpu = digits.to(device)
-    group_size = passed(pack, members, configs, on_gpu, 7)
+    logits = shared_logits(pack, members, configs, on_gpu, 7)
     for run, (member, config) in enumerate(zip(members, configs, strict=True)):
-        (alone,) = passed(pack, [member], [config], on_gpu, None).values()
-        torch.testing.assert_close(group_size[run], alone, rtol=1e-3, atol=1e-3)
+        (single,) = shared_logits(pack, [member], [config], on_gpu, None).values()
+        torch.testing.assert_close(logits[run], single, rtol=1e-3, atol=1e-3)

@@ -186,6 +186,6 @@ def test_a_run_with_a_model_that_does_not_fit_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"model\.name: 'residual' .* residual has BatchNorm always"):
         RunConfig.from_dict({"model.name": "residual"})
     config = RunConfig.from_dict({"model.name": "residual", "model.batch_norm": True})
-    with pytest.raises(ConfigError, match=r"has the points 0\.\.8"):
+    with pytest.raises(ConfigError, match=r"has noise points 0\.\.8"):
         RunConfig.from_dict({"model.name": "residual", "model.batch_norm": True, "noise.point": 9, "noise.std": 1.0})
     assert [point.name for point in config.points if point.after_batch_norm] == ["block1.bn1", "block2.bn1"]

@@ -234,7 +234,7 @@ def test_a_sabotaged_draw_fails_the_run(
     monkeypatch.setitem(noise_kinds(), kind, spoiled)
     failure = outcome(settings)
     assert isinstance(failure, Failure)
-    expected = f"the injected noise is not the configured noise: noise point 0: {term} 0.5 was configured, "
+    expected = f"the injected noise differs from the configured noise: noise point 0: {term} 0.5 was configured, "
     assert failure.error.startswith(expected)
 
 

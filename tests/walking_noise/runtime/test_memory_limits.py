@@ -1,4 +1,4 @@
-"""A memory that does not hold what was tried: halves go on, and nothing is lost or tried in vain again."""
+"""Out of memory: packs and evaluations are run again in halves, and later ones are smaller from the start."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from walking_noise.runtime.sizing.memory_limits import MemoryLimits
 from walking_noise.training.member import TrainedNetwork
 from walking_noise.training.trainer import train_pack
 
-LACKS = [
+ERRORS = [
     torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
     RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9"),
     MemoryError(),
@@ -33,27 +33,27 @@ def few(only_digits: DataSet) -> DataSet:
 
 
 class Memory:
-    """One that holds the layers of so many runs at once, in training and at inference."""
+    """A fake memory, in which the layers of a limited number of runs fit, in training and at inference."""
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
-        self.in_training, self.at_inference, self.lack = 1000, 1000, LACKS[0]
+        self.in_training, self.at_inference, self.error = 1000, 1000, ERRORS[0]
         self.tried: list[int] = []
         patch.setattr(Pack, "forward", self._limited(Pack.forward))
-        patch.setattr(executor, "train_pack", self._noted)
+        patch.setattr(executor, "train_pack", self._recorded)
 
     def _limited(self, forward: Any) -> Any:
-        def limited(pack: Pack, *inputs: Any, **how: Any) -> torch.Tensor:
+        def limited(pack: Pack, *inputs: Any, **kwargs: Any) -> torch.Tensor:
             runs = len(next(pack.parameters()))
             if runs > (self.in_training if pack.training else self.at_inference):
-                raise self.lack
-            y: torch.Tensor = forward(pack, *inputs, **how)
+                raise self.error
+            y: torch.Tensor = forward(pack, *inputs, **kwargs)
             return y
 
         return limited
 
-    def _noted(self, configs: Sequence[RunConfig], *more: Any, **how: Any) -> list[TrainedNetwork]:
+    def _recorded(self, configs: Sequence[RunConfig], *args: Any, **kwargs: Any) -> list[TrainedNetwork]:
         self.tried.append(len(configs))
-        return train_pack(configs, *more, **how)
+        return train_pack(configs, *args, **kwargs)
 
 
 @pytest.fixture
@@ -61,19 +61,19 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> Memory:
     return Memory(monkeypatch)
 
 
-@pytest.mark.parametrize("lack", LACKS, ids=lambda lack: type(lack).__name__)
-def test_a_pack_too_large_is_halved_once_and_for_all(
-    lack: Exception, memory: Memory, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_a_pack_that_runs_out_of_memory_is_halved_and_later_packs_are_smaller(
+    error: Exception, memory: Memory, caplog: pytest.LogCaptureFixture
 ) -> None:
-    alone = [numbers(result) for result in train(NOISY, **HERE, pack_size=1)]
+    single = [numbers(result) for result in train(NOISY, **HERE, pack_size=1)]
     memory.tried.clear()
-    memory.in_training, memory.lack = 3, lack
+    memory.in_training, memory.error = 3, error
     seen: list[Progress] = []
     with caplog.at_level(logging.WARNING):
-        found = outcomes(NOISY, pack_size=6, progress=seen.append)
-    assert [numbers(outcome) for outcome in found] == alone
+        ended = outcomes(NOISY, pack_size=6, progress=seen.append)
+    assert [numbers(outcome) for outcome in ended] == single
     assert memory.tried == [6, 3, 3, 3, 3]
-    assert caplog.messages == ["6 networks trained at once need more memory than there is: from now on 3 at most"]
+    assert caplog.messages == ["out of memory with 6 networks trained at once; from now on at most 3"]
     assert (seen[-1].runs_done, seen[-1].epochs_done) == (12, 24)
 
 
@@ -82,14 +82,14 @@ def test_sizes_are_halved_until_they_fit(
     fitting: int, tried: list[int], memory: Memory, caplog: pytest.LogCaptureFixture
 ) -> None:
     memory.in_training = fitting
-    found = outcomes(NOISY, pack_size=12)
-    assert not [outcome for outcome in found if isinstance(outcome, Failure)]
+    ended = outcomes(NOISY, pack_size=12)
+    assert not [outcome for outcome in ended if isinstance(outcome, Failure)]
     assert sum(size for size in memory.tried if size <= fitting) == 12
     assert [size for size in memory.tried if size > fitting] == [size for size in tried if size > fitting]
     assert len(caplog.messages) == len([size for size in tried if size > fitting])
 
 
-def test_packs_of_another_kind_are_not_made_smaller(memory: Memory) -> None:
+def test_packs_of_another_kind_are_not_limited(memory: Memory) -> None:
     others = [run(noise__std=std / 10, training__epochs=3) for std in range(1, 7)]
     limits = MemoryLimits()
     limits.halve("networks trained", NOISY[0].pack_key, 6)
@@ -102,21 +102,21 @@ def test_packs_of_another_kind_are_not_made_smaller(memory: Memory) -> None:
 
 
 @pytest.mark.parametrize(("fitting", "halved"), [(1, [12, 6, 3, 2]), (2, [12, 6, 3]), (5, [12, 6]), (12, [])])
-def test_evaluations_too_many_at_once_are_halved(
+def test_groups_of_evaluations_that_run_out_of_memory_are_halved(
     fitting: int, halved: list[int], memory: Memory, caplog: pytest.LogCaptureFixture
 ) -> None:
     study = [run(noise__std=std / 10, noise__point=3, noise__in_training=False) for std in range(1, 13)]
-    alone = [numbers(result) for result in train(study, **HERE)]
+    single = [numbers(result) for result in train(study, **HERE)]
     memory.tried.clear()
     memory.at_inference = fitting
-    found = outcomes(study)
-    assert [numbers(outcome) for outcome in found] == alone
+    ended = outcomes(study)
+    assert [numbers(outcome) for outcome in ended] == single
     assert memory.tried == [1]
-    line = "{} runs evaluated at once need more memory than there is: from now on {} at most"
+    line = "out of memory with {} runs evaluated at once; from now on at most {}"
     assert caplog.messages == [line.format(size, (size + 1) // 2) for size in halved]
 
 
-def test_a_network_too_large_by_itself_fails(memory: Memory, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_single_network_that_runs_out_of_memory_fails(memory: Memory, caplog: pytest.LogCaptureFixture) -> None:
     memory.in_training = 0
     (failure,) = outcomes(NOISY[:1])
     assert isinstance(failure, Failure)
@@ -125,22 +125,22 @@ def test_a_network_too_large_by_itself_fails(memory: Memory, caplog: pytest.LogC
     assert caplog.messages == []
 
 
-def test_other_faults_are_no_lack_of_memory() -> None:
-    assert all(ran_out_of_memory(lack) for lack in LACKS)
+def test_out_of_memory_errors_are_distinguished_from_others() -> None:
+    assert all(ran_out_of_memory(error) for error in ERRORS)
     assert ran_out_of_memory(torch.AcceleratorError("CUDA error: out of memory"))
     assert not ran_out_of_memory(torch.AcceleratorError("CUDA error: an illegal memory access was encountered"))
     assert not ran_out_of_memory(ZeroDivisionError("out of memory"))
 
 
 @pytest.mark.gpu
-def test_on_a_gpu_a_pack_too_large_is_halved(caplog: pytest.LogCaptureFixture) -> None:
-    """Where torch may use a small part of the memory only."""
+def test_a_pack_that_runs_out_of_memory_on_a_gpu_is_halved(caplog: pytest.LogCaptureFixture) -> None:
+    """torch may use only a small part of the memory."""
     total = torch.cuda.get_device_properties(0).total_memory
     configs = [run(model__name="lenet5", noise__std=std / 100) for std in range(1, 65)]
     torch.cuda.set_per_process_memory_fraction(0.5e9 / total)
     try:
-        found = outcomes(configs, device="cuda", pack_size=64)
+        ended = outcomes(configs, device="cuda", pack_size=64)
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
-    assert not [outcome for outcome in found if isinstance(outcome, Failure)]
-    assert "64 networks trained at once need more memory than there is: from now on 32 at most" in caplog.messages
+    assert not [outcome for outcome in ended if isinstance(outcome, Failure)]
+    assert "out of memory with 64 networks trained at once; from now on at most 32" in caplog.messages

@@ -1,4 +1,4 @@
-"""From runs to trainings to packs: train once, evaluate many."""
+"""Planner: distinct trainings of runs, and packs of trainings."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_noise_at_inference_only_shares_one_training() -> None:
     assert sorted(training.runs) == list(range(24))
 
 
-def test_level_0_shares_with_noise_at_inference_only() -> None:
+def test_level_0_and_noise_at_inference_only_share_one_training() -> None:
     same = [
         run(noise__std=0.0),
         run(noise__kind="multiplicative"),
@@ -39,11 +39,11 @@ def test_level_0_shares_with_noise_at_inference_only() -> None:
 @pytest.mark.parametrize(
     "change", [{"seed": 1}, {"training__learning_rate": 2e-3}, {"training__weight_clamp": 1.0}, {"training__epochs": 3}]
 )
-def test_other_trainings_are_not_shared(change: dict[str, Any]) -> None:
+def test_different_trainings_are_not_shared(change: dict[str, Any]) -> None:
     assert len(plan_trainings([run(), run(**change)])) == 2
 
 
-def test_noise_in_training_shares_with_equal_runs_alone() -> None:
+def test_trainings_with_noise_are_shared_by_equivalent_runs_only() -> None:
     runs = [
         run(noise__std=0.5),
         run(noise__std=0.5, noise__in_training=False),
@@ -55,85 +55,86 @@ def test_noise_in_training_shares_with_equal_runs_alone() -> None:
     assert [training.inference_only for training in plan_trainings(runs)] == [[], [1], []]
 
 
-def test_another_seed_of_the_noise_is_evaluated_with_it() -> None:
+def test_another_noise_seed_has_a_training_of_its_own() -> None:
     assert [training.own for training in plan_trainings([run(noise__std=0.5), run(noise__std=0.5, noise__seed=9)])] == [
         [0],
         [1],
     ]
 
 
-def test_a_curve_asked_for_by_one_run_is_kept_for_all_of_the_training() -> None:
+def test_a_training_records_its_curve_if_one_run_does() -> None:
     (training,) = plan_trainings([run(), run(evaluation__curve=True), run()])
     assert training.config.evaluation.curve
     assert training.own == [0, 1, 2]
 
 
 @pytest.mark.parametrize("noise", [{}, {"noise__std": 0.5}])
-def test_a_network_that_one_run_keeps_is_kept_for_the_training(noise: dict[str, Any]) -> None:
+def test_a_training_keeps_its_network_if_one_run_does(noise: dict[str, Any]) -> None:
     (training,) = plan_trainings([run(**noise), run(training__keep_network=True, **noise), run(**noise)])
     assert training.config.training.keep_network
     assert training.own == [0, 1, 2]
 
 
-def split_members(runs: list[RunConfig], together: int, lanes: int) -> list[list[list[int]]]:
-    limits = {config.pack_key: together for config in runs}
-    return [[training.runs for training in members] for members in plan_packs(runs, limits, lanes)]
+def planned_packs(runs: list[RunConfig], pack_size: int, processes: int) -> list[list[list[int]]]:
+    """Indices of the runs of each training of each pack."""
+    pack_sizes = {config.pack_key: pack_size for config in runs}
+    return [[training.runs for training in pack] for pack in plan_packs(runs, pack_sizes, processes)]
 
 
-def test_packs_hold_runs_of_one_pack_key() -> None:
+def test_packs_have_runs_of_one_pack_key() -> None:
     runs = [run(noise__std=0.1, seed=0), run(noise__std=0.1, model__batch_norm=True), run(noise__std=0.1, seed=1)]
-    assert split_members(runs, 16, 1) == [[[0], [2]], [[1]]]
+    assert planned_packs(runs, 16, 1) == [[[0], [2]], [[1]]]
 
 
-@pytest.mark.parametrize("together", [1, 2, 3, 16])
-@pytest.mark.parametrize("lanes", [1, 2, 5])
-def test_every_run_is_in_one_pack_of_at_most_that_size(together: int, lanes: int) -> None:
+@pytest.mark.parametrize("pack_size", [1, 2, 3, 16])
+@pytest.mark.parametrize("processes", [1, 2, 5])
+def test_every_run_is_in_one_pack_of_at_most_the_pack_size(pack_size: int, processes: int) -> None:
     runs = [run(noise__std=0.1 * index, model__batch_norm=index % 3 == 0) for index in range(20)]
-    planned = split_members(runs, together, lanes)
-    assert max(map(len, planned)) <= together
+    planned = planned_packs(runs, pack_size, processes)
+    assert max(map(len, planned)) <= pack_size
     assert sorted(chain(*chain(*planned))) == list(range(20))
 
 
-def test_packs_are_spread_over_the_lanes() -> None:
+def test_packs_are_spread_over_the_processes() -> None:
     runs = [run(noise__std=0.1, seed=seed) for seed in range(10)]
-    assert [len(members) for members in split_members(runs, 16, 1)] == [10]
-    assert [len(members) for members in split_members(runs, 16, 2)] == [5, 5]
-    assert [len(members) for members in split_members(runs, 16, 4)] == [2, 3, 2, 3]
-    assert split_members([], 16, 2) == []
+    assert [len(pack) for pack in planned_packs(runs, 16, 1)] == [10]
+    assert [len(pack) for pack in planned_packs(runs, 16, 2)] == [5, 5]
+    assert [len(pack) for pack in planned_packs(runs, 16, 4)] == [2, 3, 2, 3]
+    assert planned_packs([], 16, 2) == []
 
 
-def seeds_of(members: list[list[int]], runs: list[RunConfig]) -> list[int]:
-    return [runs[training[0]].seed for training in members]
+def seeds_of(pack: list[list[int]], runs: list[RunConfig]) -> list[int]:
+    return [runs[training[0]].seed for training in pack]
 
 
-def test_a_pack_holds_as_many_of_each_seed_one_seed_after_the_other() -> None:
+def test_a_pack_has_the_same_number_of_runs_of_each_seed() -> None:
     runs = [run(noise__std=0.1 * level, seed=seed) for level in range(1, 8) for seed in range(4)]
-    planned = split_members(runs, 16, 1)
-    assert [seeds_of(members, runs) for members in planned] == [[0] * 7 + [1] * 7, [2] * 7 + [3] * 7]
-    assert [seeds_of(members, runs) for members in split_members(runs, 4, 1)] == [
+    planned = planned_packs(runs, 16, 1)
+    assert [seeds_of(pack, runs) for pack in planned] == [[0] * 7 + [1] * 7, [2] * 7 + [3] * 7]
+    assert [seeds_of(pack, runs) for pack in planned_packs(runs, 4, 1)] == [
         [seed] * length for length in (4, 3) for seed in range(4)
     ]
 
 
-def test_where_a_seed_has_more_runs_than_a_pack_they_stand_by_noise_point() -> None:
+def test_runs_of_a_seed_are_split_into_packs_by_noise_point() -> None:
     runs = [
         run(noise__std=0.1 * level, noise__point=point, seed=seed)
         for level in (1, 2)
         for point in (3, 1, 5)
         for seed in (0, 1)
     ]
-    planned = split_members(runs, 2, 1)
-    assert [{(runs[i].seed, runs[i].noise.point) for (i,) in members} for members in planned] == [
+    planned = planned_packs(runs, 2, 1)
+    assert [{(runs[i].seed, runs[i].noise.point) for (i,) in pack} for pack in planned] == [
         {(seed, point)} for seed in (0, 1) for point in (1, 3, 5)
     ]
 
 
-def test_runs_with_noise_on_their_input_train_apart() -> None:
+def test_runs_with_noise_on_their_input_form_packs_of_their_own() -> None:
     runs = [run(noise__std=0.1 * level, noise__point=point) for level in (1, 2, 3) for point in (0, 4, "global")]
-    planned = [[runs[training[0]].noise.point for training in members] for members in split_members(runs, 16, 1)]
+    planned = [[runs[training[0]].noise.point for training in pack] for pack in planned_packs(runs, 16, 1)]
     assert planned == [[0, "global"] * 3, [4, 4, 4]]
 
 
-def test_seeds_with_more_runs_than_others_stand_apart() -> None:
+def test_seeds_with_different_numbers_of_runs_form_separate_packs() -> None:
     runs = [run(noise__std=0.1 * level, seed=seed) for seed in range(3) for level in range(1, 3 + (seed == 1))]
-    assert [seeds_of(members, runs) for members in split_members(runs, 16, 1)] == [[1, 1, 1], [0, 0, 2, 2]]
+    assert [seeds_of(pack, runs) for pack in planned_packs(runs, 16, 1)] == [[1, 1, 1], [0, 0, 2, 2]]

@@ -1,4 +1,4 @@
-"""One trained network for all runs that share it, within a call and through a folder."""
+"""Shared trainings: runs share one trained network within a call, and through the cache of networks."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def few(only_digits: DataSet) -> DataSet:
 
 @pytest.fixture
 def trained_packs(monkeypatch: pytest.MonkeyPatch) -> list[list[RunConfig]]:
-    """The packs that are trained from now on."""
+    """The packs that are trained."""
     packs: list[list[RunConfig]] = []
 
-    def counted(configs: Sequence[RunConfig], *more: Any, **how: Any) -> list[TrainedNetwork]:
+    def counted(configs: Sequence[RunConfig], *args: Any, **kwargs: Any) -> list[TrainedNetwork]:
         packs.append(list(configs))
-        return train_pack(configs, *more, **how)
+        return train_pack(configs, *args, **kwargs)
 
     monkeypatch.setattr(executor, "train_pack", counted)
     return packs
@@ -60,8 +60,8 @@ def test_a_whole_walking_study_at_inference_is_one_training(model: str) -> None:
     assert training.runs == training.inference_only == list(range(len(points) * 41))
 
 
-def test_noise_at_inference_meets_the_trained_network() -> None:
-    """Noise too small to matter leaves the accuracy of the last epoch."""
+def test_noise_at_inference_is_evaluated_on_the_trained_network() -> None:
+    """With negligible noise the accuracy is that of the last epoch."""
     settings: dict[str, Any] = {"training__epochs": 8, "training__learning_rate": 1e-2}
     runs = [run(seed=seed, **settings) for seed in range(2)]
     runs += [run(seed=seed, noise__std=1e-9, noise__in_training=False, **settings) for seed in range(2)]
@@ -72,14 +72,14 @@ def test_noise_at_inference_meets_the_trained_network() -> None:
     assert noisy_first.last_accuracies != noisy_second.last_accuracies
 
 
-def test_equal_runs_are_trained_once_and_all_have_the_result(trained_packs: list[list[RunConfig]]) -> None:
+def test_equivalent_runs_are_trained_once_and_have_the_same_result(trained_packs: list[list[RunConfig]]) -> None:
     same = [run(noise__std=0.5), run(noise__std=[0.5] * 8, noise__point="mapped"), run(noise__std=0.5, noise__seed=0)]
     first, *others = train(same, **HERE)
     assert trained_packs == [[same[0]]]
     assert [numbers(other) for other in others] == [numbers(first)] * 2
 
 
-def test_a_curve_for_one_of_two_equal_runs() -> None:
+def test_a_curve_for_one_of_two_equivalent_runs() -> None:
     without, with_curve = train([run(), run(evaluation__curve=True)], **HERE)
     assert without.validation_curve is None
     assert with_curve.validation_curve == with_curve.last_accuracies == without.last_accuracies
@@ -98,7 +98,7 @@ def test_networks_are_trained_once_for_all_calls(tmp_path: Path, trained_packs: 
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_a_damaged_network_is_trained_anew_and_replaced(tmp_path: Path, trained_packs: list[list[RunConfig]]) -> None:
+def test_a_damaged_network_is_trained_again_and_replaced(tmp_path: Path, trained_packs: list[list[RunConfig]]) -> None:
     (first,) = train(GRID[:1], networks=tmp_path, **HERE)
     (file,) = tmp_path.iterdir()
     file.write_bytes(b"not a network")

@@ -1,4 +1,4 @@
-"""Running packs: results in the order asked, failures that stay alone, progress, and stopping."""
+"""train() and train_each(): order of results, isolated failures, progress, and stopping."""
 
 from __future__ import annotations
 
@@ -50,16 +50,16 @@ VARIED = [
 
 
 @pytest.mark.parametrize("pack_size", [None, 1, 2])
-def test_results_come_in_the_order_asked_and_are_those_of_each_run_alone(pack_size: int | None) -> None:
-    alone = [train([config], **HERE)[0] for config in VARIED]
-    together = train(VARIED, pack_size=pack_size, **HERE)
-    assert [numbers(result) for result in together] == [numbers(result) for result in alone]
-    assert len({str(numbers(result)) for result in alone}) == len(VARIED) - 1
+def test_results_are_in_the_order_of_the_runs_and_equal_those_of_single_runs(pack_size: int | None) -> None:
+    single = [train([config], **HERE)[0] for config in VARIED]
+    packed = train(VARIED, pack_size=pack_size, **HERE)
+    assert [numbers(result) for result in packed] == [numbers(result) for result in single]
+    assert len({str(numbers(result)) for result in single}) == len(VARIED) - 1
     backwards = train(VARIED[::-1], pack_size=pack_size, **HERE)
-    assert [numbers(result) for result in backwards[::-1]] == [numbers(result) for result in alone]
+    assert [numbers(result) for result in backwards[::-1]] == [numbers(result) for result in single]
 
 
-def test_what_a_result_tells(few: DataSet) -> None:
+def test_fields_of_a_result(few: DataSet) -> None:
     results = train(VARIED, **HERE)
     assert [result.epochs for result in results] == [2] * 7 + [3]
     assert [result.pack_size for result in results] == [2, 2, 1, 2, 2, 1, 2, 1]
@@ -79,29 +79,29 @@ def test_no_runs_have_no_results() -> None:
     assert train([], **HERE) == []
 
 
-def test_an_option_that_is_unknown_is_refused() -> None:
-    with pytest.raises(TypeError, match="unknown option 'pack_sise'; options are device, data_root, pack_size"):
+def test_an_unknown_option_is_refused() -> None:
+    with pytest.raises(TypeError, match="unknown option 'pack_sise'; known options: device, data_root, pack_size"):
         train([RunConfig()], pack_sise=3, **HERE)  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:99"])
-def test_a_device_that_is_not_here_is_refused(device: str) -> None:
-    with pytest.raises(ConfigError, match=f"device: '{device}' is refused; there is no such device here"):
+def test_a_missing_device_is_refused(device: str) -> None:
+    with pytest.raises(ConfigError, match=f"device: '{device}' is refused; this machine has no such device"):
         train([RunConfig()], device=device)
 
 
-@pytest.mark.parametrize("how", [{"pack_size": -1}, {"pack_size": 0}, {"processes": -1}, {"processes": 0}])
-def test_sizes_that_make_no_sense_are_refused(how: dict[str, int]) -> None:
-    ((name, value),) = how.items()
+@pytest.mark.parametrize("options", [{"pack_size": -1}, {"pack_size": 0}, {"processes": -1}, {"processes": 0}])
+def test_bad_numbers_are_refused(options: dict[str, int]) -> None:
+    ((name, value),) = options.items()
     with pytest.raises((ValueError, WalkingNoiseError), match=rf"{name}.*{value}"):
-        train([run(), run(seed=1)], **{**HERE, **how})
+        train([run(), run(seed=1)], **{**HERE, **options})
 
 
 def test_missing_data_fail_every_run_in_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    looks: list[str] = []
+    loaded: list[str] = []
 
     def missing(name: str, root: Path, **settings: Any) -> DataSet:
-        looks.append(name)
+        loaded.append(name)
         raise DataMissing(
             f"data set {name}: train-labels missing in {root}; get it with: walking-noise data get {name}"
         )
@@ -110,18 +110,18 @@ def test_missing_data_fail_every_run_in_one_line(monkeypatch: pytest.MonkeyPatch
     configs = [run(data__name="mnist", seed=seed, noise__std=0.1) for seed in range(3)]
     line = f"data set mnist: train-labels missing in {tmp_path}; get it with: walking-noise data get mnist"
     assert outcomes(configs, data_root=tmp_path) == [Failure(line)] * 3
-    assert looks == ["mnist"], "it takes long to find damage among many recordings"
+    assert loaded == ["mnist"], "once, since it takes long to find damage among many recordings"
     with pytest.raises(RunsFailed, match=r"^3 of 3 runs failed; the first: data set mnist"):
         train(configs, data_root=tmp_path, **HERE)
 
 
 @pytest.fixture
 def faulty(monkeypatch: pytest.MonkeyPatch) -> dict[int, Exception]:
-    """The faults, by the run's seed, that its training now raises."""
+    """Exceptions to be raised by trainings, by the seed of a run."""
     faults: dict[int, Exception] = {}
 
-    def with_faults(configs: Sequence[RunConfig], *more: Any, **how: Any) -> list[TrainedNetwork]:
-        trained = train_pack(configs, *more, **how)
+    def with_faults(configs: Sequence[RunConfig], *args: Any, **kwargs: Any) -> list[TrainedNetwork]:
+        trained = train_pack(configs, *args, **kwargs)
         for config in configs:
             if config.seed in faults:
                 raise faults[config.seed]
@@ -132,10 +132,10 @@ def faulty(monkeypatch: pytest.MonkeyPatch) -> dict[int, Exception]:
 
 
 @pytest.mark.parametrize("bad", [{0}, {6}, {2, 3}, set(range(7))])
-def test_a_failing_run_fails_alone(bad: set[int], faulty: dict[int, Exception]) -> None:
+def test_a_failing_run_does_not_affect_the_others(bad: set[int], faulty: dict[int, Exception]) -> None:
     faulty |= {seed: ZeroDivisionError(f"fault of seed {seed}") for seed in bad}
     configs = [run(noise__std=0.5, seed=seed) for seed in range(7)]
-    alone = {seed: numbers(train([configs[seed]], **HERE)[0]) for seed in set(range(7)) - bad}
+    single = {seed: numbers(train([configs[seed]], **HERE)[0]) for seed in set(range(7)) - bad}
     for seed, outcome in enumerate(outcomes(configs)):
         if seed in bad:
             assert isinstance(outcome, Failure)
@@ -143,10 +143,10 @@ def test_a_failing_run_fails_alone(bad: set[int], faulty: dict[int, Exception]) 
             assert "Traceback" in outcome.trace
             assert "with_faults" in outcome.trace
         else:
-            assert numbers(outcome) == alone[seed]
+            assert numbers(outcome) == single[seed]
 
 
-def test_what_train_raises_has_the_results_of_the_others(faulty: dict[int, Exception]) -> None:
+def test_the_error_of_train_has_the_results_of_the_other_runs(faulty: dict[int, Exception]) -> None:
     faulty[1] = ZeroDivisionError("fault")
     with pytest.raises(RunsFailed, match=r"^1 of 3 runs failed; the first: ZeroDivisionError: fault$") as failed:
         train([run(noise__std=0.5, seed=seed) for seed in range(3)], **HERE)
@@ -154,61 +154,61 @@ def test_what_train_raises_has_the_results_of_the_others(faulty: dict[int, Excep
     assert isinstance(failed.value, WalkingNoiseError)
 
 
-def test_an_error_of_many_lines_is_told_in_one(faulty: dict[int, Exception]) -> None:
-    faulty[0] = RuntimeError("something broke\n  in C++\n  far below")
+def test_an_error_of_many_lines_is_shortened_to_one(faulty: dict[int, Exception]) -> None:
+    faulty[0] = RuntimeError("something broke\n  in C++\n  at a deep level")
     (failure,) = outcomes([run(noise__std=0.5)])
     assert isinstance(failure, Failure)
     assert "\n" not in failure.error
-    assert "far below" in failure.trace
+    assert "at a deep level" in failure.trace
 
 
 @pytest.mark.parametrize("fitting", [1, 2, 3])
-def test_a_pack_that_does_not_fit_is_halved(fitting: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pack_that_does_not_fit_in_memory_is_halved(fitting: int, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
 
-    def of_little_memory(configs: Sequence[RunConfig], *more: Any, **how: Any) -> list[TrainedNetwork]:
+    def limited(configs: Sequence[RunConfig], *args: Any, **kwargs: Any) -> list[TrainedNetwork]:
         sizes.append(len(configs))
         if len(configs) > fitting:
             raise RuntimeError("out of memory")
-        return train_pack(configs, *more, **how)
+        return train_pack(configs, *args, **kwargs)
 
     configs = [run(noise__std=0.5, seed=seed) for seed in range(8)]
-    alone = [numbers(result) for result in train(configs, pack_size=1, **HERE)]
-    monkeypatch.setattr(executor, "train_pack", of_little_memory)
-    found = outcomes(configs)
-    assert [numbers(outcome) for outcome in found] == alone
+    single = [numbers(result) for result in train(configs, pack_size=1, **HERE)]
+    monkeypatch.setattr(executor, "train_pack", limited)
+    ended = outcomes(configs)
+    assert [numbers(outcome) for outcome in ended] == single
     assert sizes[:2] == [8, 4]
     assert sum(size for size in sizes if size <= fitting) == 8
 
 
-def test_a_shared_training_that_fails_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shared_training_that_fails_is_retried(monkeypatch: pytest.MonkeyPatch) -> None:
     tries = 0
 
-    def fails_once(configs: Sequence[RunConfig], *more: Any, **how: Any) -> list[TrainedNetwork]:
+    def fails_once(configs: Sequence[RunConfig], *args: Any, **kwargs: Any) -> list[TrainedNetwork]:
         nonlocal tries
         tries += 1
         if tries == 1:
-            raise RuntimeError("a passing fault")
-        return train_pack(configs, *more, **how)
+            raise RuntimeError("a temporary fault")
+        return train_pack(configs, *args, **kwargs)
 
     monkeypatch.setattr(executor, "train_pack", fails_once)
     assert {type(outcome) for outcome in outcomes(GRID[:6])} == {Result}
 
 
-def test_a_shared_training_that_keeps_failing_is_named_by_all_who_need_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(*more: Any, **how: Any) -> list[TrainedNetwork]:
-        raise RuntimeError("a lasting fault")
+def test_a_shared_training_that_fails_again_is_named_by_its_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*args: Any, **kwargs: Any) -> list[TrainedNetwork]:
+        raise RuntimeError("a permanent fault")
 
     monkeypatch.setattr(executor, "train_pack", fails)
     shared = [run(), run(noise__std=0.5, noise__in_training=False)]
     network = f"the network that 2 runs share (training key {shared[0].training_key})"
     assert [cast(Failure, outcome).error for outcome in outcomes(shared)] == [
-        f"{network} failed: RuntimeError: a lasting fault"
+        f"{network} failed: RuntimeError: a permanent fault"
     ] * 2
 
 
-def test_runs_that_share_a_network_fail_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A fault in the noise of one run at inference is not that of the others on its network."""
+def test_a_failing_evaluation_does_not_affect_other_runs_on_its_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The noise of one run at inference raises an exception."""
     kind = noise_kinds()["additive"]
 
     def broken(out: torch.Tensor, std: float, generator: torch.Generator) -> None:
@@ -217,26 +217,26 @@ def test_runs_that_share_a_network_fail_alone(monkeypatch: pytest.MonkeyPatch) -
     faulty = type(kind)("faulty", kind.settings, kind.levels, broken)
     monkeypatch.setitem(noise_kinds(), "faulty", faulty)
     shared = [run(), run(noise__std=0.5, noise__in_training=False)]
-    sick = run(noise__kind="faulty", noise__std=0.5, noise__in_training=False)
-    assert [type(outcome) for outcome in outcomes([*shared, sick])] == [Result, Result, Failure]
+    failing = run(noise__kind="faulty", noise__std=0.5, noise__in_training=False)
+    assert [type(outcome) for outcome in outcomes([*shared, failing])] == [Result, Result, Failure]
 
 
 @pytest.mark.parametrize("pack_size", [None, 1])
-def test_what_was_passed_on_before_a_pack_failed_is_not_passed_on_again(
+def test_results_yielded_before_a_pack_failed_are_not_yielded_again(
     pack_size: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A fault among runs with noise at inference only; some of them had ended, and those trained with noise."""
+    """An inference-only evaluation fails, after other evaluations and the runs trained with noise have ended."""
     study = [*GRID[:9], run(noise__std=0.5, noise__point=3, model__batch_norm=True)]
     expected = [numbers(result) for result in train(study, **HERE)]
-    monkeypatch.setattr(executor, "ROUNDS", 1)
+    monkeypatch.setattr(executor, "GROUPS_PER_REPORT", 1)
     monkeypatch.setattr("walking_noise.runtime.sizing.capacity.evaluation_group_size", lambda config, device: 2)
-    passes, calls = InferenceOnlyEvaluation.evaluate, iter([None, None, RuntimeError("a passing fault")])
+    evaluate, calls = InferenceOnlyEvaluation.evaluate, iter([None, None, RuntimeError("a temporary fault")])
 
     def faulty(*args: Any) -> Any:
         fault = next(calls, None)
         if fault is not None:
             raise fault
-        return passes(*args)
+        return evaluate(*args)
 
     monkeypatch.setattr(InferenceOnlyEvaluation, "evaluate", faulty)
     seen: list[Progress] = []
@@ -245,15 +245,15 @@ def test_what_was_passed_on_before_a_pack_failed_is_not_passed_on_again(
     assert next(calls, None) is None
 
 
-def test_the_time_of_a_pack_is_shared_by_its_runs() -> None:
-    began = time.monotonic()
+def test_the_time_of_a_pack_is_divided_among_its_runs() -> None:
+    started = time.monotonic()
     results = train(GRID[:9], **HERE)
-    took = time.monotonic() - began
-    assert 0.5 * took < sum(result.seconds for result in results) <= took
+    seconds = time.monotonic() - started
+    assert 0.5 * seconds < sum(result.seconds for result in results) <= seconds
     assert [result.seconds > results[0].seconds for result in results] == [config.noisy for config in GRID[:9]]
 
 
-def test_progress_is_told_epoch_by_epoch_and_run_by_run() -> None:
+def test_progress_is_reported_after_each_epoch_and_run() -> None:
     seen: list[Progress] = []
     train(VARIED, progress=seen.append, pack_size=2, **HERE)
     assert {(one.runs_total, one.epochs_total) for one in seen} == {(8, 4 * 2 + 2 * 2 - 2 + 3)}
@@ -272,14 +272,14 @@ def test_progress_ends_at_its_total_when_runs_fail(bad: set[int], faulty: dict[i
     assert (seen[-1].runs_done, seen[-1].epochs_done) == (4, 8)
 
 
-def test_results_come_as_packs_are_done() -> None:
+def test_results_are_yielded_as_packs_end() -> None:
     done: list[int] = []
     finished = train_each(VARIED, progress=lambda progress: done.append(progress.epochs_done), pack_size=1, **HERE)
     next(finished)
     assert done[-1] == 2
 
 
-def test_a_stop_is_heeded_between_batches(few: DataSet) -> None:
+def test_training_stops_between_batches(few: DataSet) -> None:
     polls = 0
 
     def stop() -> bool:
@@ -302,8 +302,8 @@ def test_a_stop_before_the_first_batch() -> None:
         train([run(noise__std=0.5)], stop=lambda: True, **HERE)
 
 
-def test_a_run_uses_one_thread_and_gives_back_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A sum's last bit depends on how many threads share it."""
+def test_a_run_uses_one_thread_and_restores_the_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last bit of a sum depends on the number of threads that compute it."""
     during: list[int] = []
     torch.set_num_threads(2)
     try:
@@ -314,8 +314,8 @@ def test_a_run_uses_one_thread_and_gives_back_the_others(monkeypatch: pytest.Mon
         torch.set_num_threads(1)
 
 
-def test_a_last_batch_of_one_sample_is_no_riddle(few: DataSet) -> None:
-    """BatchNorm cannot train on it: what is wrong is said in the words of the settings."""
+def test_a_last_batch_of_one_sample_is_refused_with_batch_norm(few: DataSet) -> None:
+    """The message names the setting."""
     size = len(few.train_labels) - 1
     (failure,) = outcomes([run(model__batch_norm=True, training__batch_size=size)])
     assert isinstance(failure, Failure)
@@ -323,7 +323,7 @@ def test_a_last_batch_of_one_sample_is_no_riddle(few: DataSet) -> None:
     assert isinstance(outcomes([run(training__batch_size=size)])[0], Result)
 
 
-def test_an_error_of_the_callers_stop_is_not_a_packs() -> None:
+def test_an_exception_of_the_stop_callback_is_raised() -> None:
     def broken() -> bool:
         raise ConnectionError("the database is gone")
 
@@ -331,19 +331,19 @@ def test_an_error_of_the_callers_stop_is_not_a_packs() -> None:
         train([run(seed=seed) for seed in range(4)], stop=broken, **HERE)
 
 
-def test_a_callers_own_error_reaches_the_caller() -> None:
-    told: list[Progress] = []
+def test_an_exception_of_the_progress_callback_is_raised() -> None:
+    reports: list[Progress] = []
 
     def broken(progress: Progress) -> None:
-        told.append(progress)
-        if len(told) == 1:
+        reports.append(progress)
+        if len(reports) == 1:
             raise KeyError("the caller's")
 
     with pytest.raises(KeyError, match="the caller's"):
         train([run()], progress=broken, **HERE)
 
 
-def test_the_callers_random_numbers_are_left_alone() -> None:
+def test_the_global_random_numbers_are_unchanged_by_train() -> None:
     before = torch.random.get_rng_state()
     train(VARIED, **HERE)
     assert torch.equal(torch.random.get_rng_state(), before)

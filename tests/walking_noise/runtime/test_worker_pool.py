@@ -1,4 +1,4 @@
-"""Packs side by side: nothing is lost when a process dies, nothing is left behind when all ends."""
+"""Pool of worker processes: packs of dead processes are run again, and no process remains at the end."""
 
 from __future__ import annotations
 
@@ -24,12 +24,14 @@ from walking_noise.runtime.run_context import Event, RunContext, RunEnded
 from walking_noise.runtime.worker_pool import IDLE, run_in_processes
 from walking_noise.training.epoch_counts import Epochs, EpochsDone
 
-JOB = RunContext({seed: RunConfig.from_dict({"seed": seed}) for seed in range(500)}, torch.device("cpu"), None, None)
+CONTEXT = RunContext(
+    {seed: RunConfig.from_dict({"seed": seed}) for seed in range(500)}, torch.device("cpu"), None, None
+)
 Behaviour = Callable[[Connection], None]
 
 
 class FakeProcess:
-    """A process that is a thread: what it does when started, and that it was ended."""
+    """A fake process: a thread that runs a behaviour at the other end of the pipe."""
 
     def __init__(self, behaviour: Behaviour, connection: Connection) -> None:
         self.returncode: int | None = None
@@ -54,37 +56,38 @@ class FakeProcess:
 
     def wait(self, timeout: float | None = None) -> int:
         self.thread.join(10)
-        assert not self.thread.is_alive(), "a lane was left behind"
+        assert not self.thread.is_alive(), "a process still runs"
         return cast(int, self.returncode)
 
 
 class Fakes:
-    """Lanes that behave as told, in the order they are started, and then honestly."""
+    """Starts fake processes with the given behaviours, in this order; further ones work normally."""
 
     def __init__(self) -> None:
         self.behaviours: list[Behaviour] = []
         self.started: list[FakeProcess] = []
         self.ready = threading.Semaphore(0)
 
-    def start(self, job: RunContext) -> worker_pool._Process:
+    def start(self, context: RunContext) -> worker_pool._Process:
         ours, theirs = Pipe()
-        behaviour = self.behaviours.pop(0) if self.behaviours else self.honest
+        behaviour = self.behaviours.pop(0) if self.behaviours else self.work
         process = FakeProcess(behaviour, theirs)
         self.started.append(process)
         return worker_pool._Process(cast("subprocess.Popen[bytes]", process), ours)
 
-    def honest(self, connection: Connection) -> None:
+    def work(self, connection: Connection) -> None:
         while True:
             self.ready.release()
             connection.send(IDLE)
             finish(connection.recv()[0], connection)
 
-    def left_alive(self) -> list[FakeProcess]:
+    def alive(self) -> list[FakeProcess]:
         return [process for process in self.started if process.thread.is_alive()]
 
 
-def finish(members: list[PlannedTraining], connection: Connection) -> None:
-    for training in members:
+def finish(pack: list[PlannedTraining], connection: Connection) -> None:
+    """Send the events of a pack that has ended."""
+    for training in pack:
         connection.send(all_done(training))
         for index in training.runs:
             connection.send(RunEnded(index, Failure("done")))
@@ -105,23 +108,23 @@ def fakes(monkeypatch: pytest.MonkeyPatch) -> Fakes:
 def packs(*sizes: int) -> list[list[PlannedTraining]]:
     """Packs of trainings with one run each, numbered in order."""
     numbers = iter(range(sum(sizes)))
-    return [[PlannedTraining(JOB.configs[index], own=[index]) for index in islice(numbers, size)] for size in sizes]
+    return [[PlannedTraining(CONTEXT.configs[index], own=[index]) for index in islice(numbers, size)] for size in sizes]
 
 
 def within(seconds: float) -> Callable[[], None]:
-    """A check that ends what takes too long."""
+    """A ``poll`` callback that raises after this time."""
     end = time.monotonic() + seconds
 
     def check() -> None:
         if time.monotonic() > end:
-            raise TimeoutError("the lanes wait for ever")
+            raise TimeoutError("the pool does not end")
 
     return check
 
 
 def ended(packs: list[list[PlannedTraining]], count: int) -> dict[int, str]:
-    """How every run ended, each once; every epoch is counted once, whoever did it."""
-    events: list[Event] = list(run_in_processes(JOB, packs, count, within(3)))
+    """How every run ended. Every run ends once, and every epoch is counted once."""
+    events: list[Event] = list(run_in_processes(CONTEXT, packs, count, within(3)))
     last = {key: epochs for event in events if isinstance(event, EpochsDone) for key, epochs in event.of.items()}
     planned = [training for pack in packs for training in pack]
     assert last == {key: epochs for training in planned for key, epochs in all_done(training).of.items()}
@@ -138,7 +141,7 @@ def done(runs: int) -> dict[int, str]:
 def test_every_pack_is_run_once(count: int, fakes: Fakes) -> None:
     assert ended(packs(3, 1, 2, 4, 1), count) == done(11)
     assert len(fakes.started) <= min(count, 5)
-    assert not fakes.left_alive()
+    assert not fakes.alive()
 
 
 def dies_with_its_pack(connection: Connection) -> None:
@@ -164,39 +167,39 @@ def dies_when_it_is_ready(connection: Connection) -> None:
 @pytest.mark.parametrize(
     "death", [dies_with_its_pack, dies_half_way, dies_in_the_middle_of_a_message, dies_when_it_is_ready]
 )
-def test_the_pack_of_a_lane_that_dies_is_run_by_others(death: Behaviour, fakes: Fakes) -> None:
+def test_the_pack_of_a_dead_process_is_run_by_others(death: Behaviour, fakes: Fakes) -> None:
     fakes.behaviours = [death, death]
     assert ended(packs(4, 3, 2), 2) == done(9)
-    assert not fakes.left_alive()
+    assert not fakes.alive()
 
 
-def test_a_network_whose_lane_dies_is_tried_again(fakes: Fakes) -> None:
+def test_a_network_whose_process_dies_is_retried(fakes: Fakes) -> None:
     fakes.behaviours = [dies_with_its_pack]
     assert ended(packs(1, 1), 2) == done(2)
 
 
-def test_the_fault_that_kills_lanes_is_found(fakes: Fakes) -> None:
-    """Run 5 kills every lane it comes to."""
+def test_the_run_that_kills_processes_is_isolated(fakes: Fakes) -> None:
+    """Run 5 kills every process that trains it."""
 
     def poisoned(connection: Connection) -> None:
         while True:
             connection.send(IDLE)
-            members, _ = connection.recv()
-            for training in members:
+            pack, _ = connection.recv()
+            for training in pack:
                 if 5 in training.runs:
                     return
                 finish([training], connection)
 
     fakes.behaviours = [poisoned] * 20
-    found = ended(packs(4, 4), 2)
-    assert {index for index, error in found.items() if error != "done"} == {5}
-    assert len(found) == 8
-    assert found[5] == "its training process died (exit status -9)"
+    errors = ended(packs(4, 4), 2)
+    assert {index for index, error in errors.items() if error != "done"} == {5}
+    assert len(errors) == 8
+    assert errors[5] == "its training process died (exit status -9)"
 
 
 @pytest.mark.parametrize("count", [2, 3, 4])
-def test_lanes_without_work_take_over_what_a_dead_one_left(count: int, fakes: Fakes) -> None:
-    """The last busy lane dies when all others have nothing to do."""
+def test_idle_processes_run_the_pack_of_a_dead_one(count: int, fakes: Fakes) -> None:
+    """The last busy process dies when all others are idle."""
 
     def dies_last(connection: Connection) -> None:
         connection.send(IDLE)
@@ -209,7 +212,7 @@ def test_lanes_without_work_take_over_what_a_dead_one_left(count: int, fakes: Fa
     assert ended(packs(6, *[1] * (count - 1)), count) == done(5 + count)
 
 
-def test_a_lane_without_work_that_dies_is_not_missed(fakes: Fakes) -> None:
+def test_the_death_of_an_idle_process_changes_nothing(fakes: Fakes) -> None:
     def dies_idle(connection: Connection) -> None:
         connection.send(IDLE)
         finish(connection.recv()[0], connection)
@@ -218,9 +221,9 @@ def test_a_lane_without_work_that_dies_is_not_missed(fakes: Fakes) -> None:
 
     def slow(connection: Connection) -> None:
         connection.send(IDLE)
-        members, _ = connection.recv()
+        pack, _ = connection.recv()
         time.sleep(0.5)
-        finish(members, connection)
+        finish(pack, connection)
         connection.send(IDLE)
         connection.recv()
 
@@ -228,33 +231,33 @@ def test_a_lane_without_work_that_dies_is_not_missed(fakes: Fakes) -> None:
     assert ended(packs(1, 1), 2) == done(2)
 
 
-def test_a_lane_that_cannot_start_leaves_its_work_to_the_others(fakes: Fakes) -> None:
+def test_the_work_of_a_process_that_cannot_start_is_done_by_the_others(fakes: Fakes) -> None:
     fakes.behaviours = [lambda connection: None]
     assert ended(packs(1, 1, 1), 2) == done(3)
 
 
-def test_lanes_that_cannot_start_are_an_error(fakes: Fakes) -> None:
+def test_an_error_is_raised_if_no_process_can_start(fakes: Fakes) -> None:
     fakes.behaviours = [lambda connection: None] * 9
     with pytest.raises(Exception, match="a training process could not start"):
         ended(packs(1, 1, 1), 2)
-    assert not fakes.left_alive()
+    assert not fakes.alive()
 
 
-def test_nothing_is_left_behind_when_the_caller_stops(fakes: Fakes) -> None:
+def test_no_process_remains_when_the_caller_stops(fakes: Fakes) -> None:
     def check() -> None:
         if len(fakes.started) == 3:
             raise Stopped("stop")
 
     with pytest.raises(Stopped):
-        list(run_in_processes(JOB, packs(*[1] * 500), 3, check))
-    assert not fakes.left_alive()
+        list(run_in_processes(CONTEXT, packs(*[1] * 500), 3, check))
+    assert not fakes.alive()
 
 
-def test_nothing_is_left_behind_when_the_caller_loses_interest(fakes: Fakes) -> None:
-    events = cast("Iterator[Any]", run_in_processes(JOB, packs(1, 1, 1, 1), 2, lambda: None))
+def test_no_process_remains_when_the_caller_stops_iterating(fakes: Fakes) -> None:
+    events = cast("Iterator[Any]", run_in_processes(CONTEXT, packs(1, 1, 1, 1), 2, lambda: None))
     next(events)
     del events
-    assert not fakes.left_alive()
+    assert not fakes.alive()
 
 
 def epochs_in(event: Event) -> int:
@@ -264,22 +267,22 @@ def epochs_in(event: Event) -> int:
 
 @pytest.fixture
 def processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[worker_pool._Process]]:
-    """The real lanes that are started from now on."""
+    """The real worker processes that are started."""
     started: list[worker_pool._Process] = []
     start = worker_pool._start
 
-    def recorded(job: RunContext) -> worker_pool._Process:
-        started.append(start(job))
+    def recorded(context: RunContext) -> worker_pool._Process:
+        started.append(start(context))
         return started[-1]
 
     monkeypatch.setattr(worker_pool, "_start", recorded)
     yield started
-    for lane in started:
-        lane.close()
+    for process in started:
+        process.close()
 
 
-def is_over(lane: worker_pool._Process) -> bool:
-    return lane.process.returncode is not None and not Path(f"/proc/{lane.process.pid}").exists()
+def has_ended(process: worker_pool._Process) -> bool:
+    return process.process.returncode is not None and not Path(f"/proc/{process.process.pid}").exists()
 
 
 def run(**settings: Any) -> RunConfig:
@@ -300,56 +303,56 @@ RUNS = [
 
 
 def test_a_killed_process_changes_no_number(processes: list[worker_pool._Process], tmp_path: Path) -> None:
-    """Lanes give what one process gives, even if one of them is killed and its runs are done by others."""
+    """The results are those of a single process, even if a process is killed and others run its pack."""
     killed: list[int] = []
 
     def kill(progress: Progress) -> None:
-        busy = [lane for lane in processes if len(lane.pack) > 1]
+        busy = [process for process in processes if len(process.pack) > 1]
         if busy and not killed:
             killed.append(busy[0].process.pid)
             os.kill(busy[0].process.pid, signal.SIGKILL)
 
-    here = train(RUNS, device="cpu", processes=1)
-    aside = train(RUNS, device="cpu", processes=2, pack_size=2, progress=kill, networks=tmp_path)
+    single = train(RUNS, device="cpu", processes=1)
+    pooled = train(RUNS, device="cpu", processes=2, pack_size=2, progress=kill, networks=tmp_path)
     assert killed
-    assert [lane.process.returncode for lane in processes if lane.process.pid in killed] == [-signal.SIGKILL]
+    assert [one.process.returncode for one in processes if one.process.pid in killed] == [-signal.SIGKILL]
     changing = {"seconds": 0.0, "pack_size": 0}
-    assert [vars(result) | changing for result in aside] == [vars(result) | changing for result in here]
-    assert all(map(is_over, processes))
+    assert [vars(result) | changing for result in pooled] == [vars(result) | changing for result in single]
+    assert all(map(has_ended, processes))
     assert [Path(file).suffix for file in tmp_path.iterdir()] == [".pt"] * 2
 
 
 def test_a_stop_ends_a_process_at_once(processes: list[worker_pool._Process]) -> None:
-    begun: list[float] = []
+    stopped: list[float] = []
 
     def check() -> None:
-        if begun:
+        if stopped:
             raise Stopped("stop")
 
-    job = RunContext(dict.fromkeys(range(2), RunConfig()), torch.device("cpu"), None, None)
+    context = RunContext(dict.fromkeys(range(2), RunConfig()), torch.device("cpu"), None, None)
     long = [PlannedTraining(run(noise__std=0.5, seed=seed, training__epochs=100_000), own=[seed]) for seed in range(2)]
-    events = run_in_processes(job, [long], 1, check)
+    events = run_in_processes(context, [long], 1, check)
     next(event for event in events if epochs_in(event) == 2)
-    begun.append(time.monotonic())
+    stopped.append(time.monotonic())
     with pytest.raises(Stopped):
         list(events)
-    assert time.monotonic() - begun[0] < 10
-    assert list(map(is_over, processes)) == [True]
+    assert time.monotonic() - stopped[0] < 10
+    assert list(map(has_ended, processes)) == [True]
 
 
 def test_a_process_ends_with_its_parent_and_not_before() -> None:
-    """Ctrl-C and a batch system's signals reach the whole group: only the parent decides what they mean."""
+    """Ctrl-C and the signals of a batch system reach the whole process group. Only the parent handles them."""
     config = run(noise__std=0.5, training__epochs=100_000)
-    lane = worker_pool._start(RunContext({0: config}, torch.device("cpu"), None, None))
+    process = worker_pool._start(RunContext({0: config}, torch.device("cpu"), None, None))
     try:
-        assert lane.connection.recv() is IDLE
-        lane.connection.send(([PlannedTraining(config, own=[0])], {0: config}))
-        assert [epochs_in(lane.connection.recv()) for _ in range(2)] == [0, 1]
-        os.kill(lane.process.pid, signal.SIGINT)
-        os.kill(lane.process.pid, signal.SIGTERM)
-        assert [epochs_in(lane.connection.recv()) for _ in range(5)] == [2, 3, 4, 5, 6]
-        assert lane.process.poll() is None
-        lane.connection.close()
-        assert lane.process.wait(10) == 0
+        assert process.connection.recv() is IDLE
+        process.connection.send(([PlannedTraining(config, own=[0])], {0: config}))
+        assert [epochs_in(process.connection.recv()) for _ in range(2)] == [0, 1]
+        os.kill(process.process.pid, signal.SIGINT)
+        os.kill(process.process.pid, signal.SIGTERM)
+        assert [epochs_in(process.connection.recv()) for _ in range(5)] == [2, 3, 4, 5, 6]
+        assert process.process.poll() is None
+        process.connection.close()
+        assert process.process.wait(10) == 0
     finally:
-        lane.close()
+        process.close()

@@ -1,6 +1,7 @@
-"""The memory of one training step, or one evaluated block: ``python -m tests.walking_noise.training.one_step WHAT SETTINGS``.
+"""Peak memory of a training step or of the evaluation of a block.
 
-Prints the most that the process has held, in bytes, after a pack of 4 runs and after one of 16.
+``python -m tests.walking_noise.training.one_step WHAT SETTINGS``, where WHAT is ``train`` or ``evaluate``,
+prints the peak memory of the process in bytes, after a pack of 4 runs and after one of 16.
 """
 
 from __future__ import annotations
@@ -25,30 +26,31 @@ from walking_noise.training.trainer import PackTrainer
 CPU = torch.device("cpu")
 
 
-def do(what: str, configs: Sequence[RunConfig]) -> None:
+def run(what: str, configs: Sequence[RunConfig]) -> None:
     runs, batch, shape = len(configs), configs[0].training.batch_size, configs[0].data.shape
     samples, labels = torch.zeros(BLOCK, *shape, dtype=torch.uint8), torch.zeros(BLOCK, dtype=torch.int64)
     data = DataSet("none", configs[0].data.classes, ImageTransform(), samples, labels, samples, labels, checksum="")
-    training = PackTrainer([Member(config) for config in configs], data, CPU)
-    training.optimizer.anneal([1e-3] * runs)
+    trainer = PackTrainer([Member(config) for config in configs], data, CPU)
+    trainer.optimizer.anneal([1e-3] * runs)
     if what == "train":
-        training.step(torch.rand(runs, batch, *shape), torch.zeros(runs, batch, dtype=torch.int64))
+        trainer.step(torch.rand(runs, batch, *shape), torch.zeros(runs, batch, dtype=torch.int64))
     else:
-        evaluate(training.pack, range(runs), configs, data, 1, group_size=runs)
+        evaluate(trainer.pack, range(runs), configs, data, 1, group_size=runs)
 
 
-def most_held() -> int:
+def peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def snapshot() -> int:
+def present_memory() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
 if __name__ == "__main__":
     what, settings = sys.argv[1], ast.literal_eval(sys.argv[2])
-    ballast = b"x" * max(0, most_held() - snapshot())  # imports may have held more for a moment than a small pack adds
+    # the peak of the imports may exceed what a small pack adds
+    ballast = b"x" * max(0, peak_memory() - present_memory())
     for runs in (4, 16):
         with deterministic():
-            do(what, [RunConfig.from_dict({**settings, "seed": seed}) for seed in range(runs)])
-        print(most_held())
+            run(what, [RunConfig.from_dict({**settings, "seed": seed}) for seed in range(runs)])
+        print(peak_memory())

@@ -1,4 +1,4 @@
-"""A training step that is recorded once and replayed, against the same step done each time."""
+"""CUDA graph of a training step: replayed steps against the same steps called each time."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def runs(model: str = "mlp", epochs: int = 2, **more: Any) -> list[RunConfig]:
     return [RunConfig.from_dict({**shared, **one, **more, "seed": seed}) for seed, one in enumerate(RUNS)]
 
 
-class Remembered:
-    """A recorder for work that leaves no trace on a device: it does the work anew, on the same tensors."""
+class FakeRecorder:
+    """A recorder without a GPU: a replay calls the recorded work again, on the same tensors."""
 
     def __init__(self, fault: Exception | None = None) -> None:
         self.fault = fault
@@ -58,16 +58,16 @@ class Remembered:
 
 
 @pytest.fixture
-def recorders(monkeypatch: pytest.MonkeyPatch) -> list[Remembered]:
-    """Every step is replayed from now on; one recorder for each pack."""
-    made: list[Remembered] = []
+def recorders(monkeypatch: pytest.MonkeyPatch) -> list[FakeRecorder]:
+    """Let every step be replayed, with one recorder for each pack."""
+    recorders: list[FakeRecorder] = []
 
     def graphed(step: Any, batch_size: int, device: torch.device) -> GraphedStep:
-        made.append(Remembered())
-        return GraphedStep(step, batch_size, made[-1])
+        recorders.append(FakeRecorder())
+        return GraphedStep(step, batch_size, recorders[-1])
 
     monkeypatch.setattr("walking_noise.training.trainer.graphed", graphed)
-    return made
+    return recorders
 
 
 def bits(trained: Sequence[TrainedNetwork]) -> list[Any]:
@@ -80,45 +80,41 @@ def bits(trained: Sequence[TrainedNetwork]) -> list[Any]:
 
 
 @pytest.mark.parametrize("model", ["mlp", "lenet5"])
-def test_replayed_equals_done_each_time(model: str, fewer_digits: DataSet, request: pytest.FixtureRequest) -> None:
-    """150 samples: a batch that is audited, three to warm up, five to replay, and a shorter last one."""
+def test_replayed_steps_equal_called_steps(model: str, fewer_digits: DataSet, request: pytest.FixtureRequest) -> None:
+    """150 samples: an audited batch, three to warm up, five to replay, and a shorter last one."""
     expected = bits(train_pack(runs(model), fewer_digits, CPU))
     recorders = request.getfixturevalue("recorders")
     assert bits(train_pack(runs(model), fewer_digits, CPU)) == expected
-    whole = len(fewer_digits.train_labels) // BATCH
-    each_epoch = (
-        WARM_UP_STEPS,
-        1,
-        whole - 1 - WARM_UP_STEPS,
-    )  # the run that is lost in the first leaves the others to themselves
+    full = len(fewer_digits.train_labels) // BATCH
+    first_epoch = second_epoch = (WARM_UP_STEPS, 1, full - 1 - WARM_UP_STEPS)
     counts = [(one.warm_ups, one.recordings, one.replays) for one in recorders]
-    assert counts == [each_epoch, (0, 0, 0), each_epoch]
+    assert counts == [first_epoch, (0, 0, 0), second_epoch], "a run diverges in the first epoch and is fast-forwarded"
 
 
-def test_batches_are_copied_to_where_the_recorded_step_reads_them(fewer_digits: DataSet) -> None:
-    trainees = PackTrainer([Member(config) for config in runs()[:2]], fewer_digits, CPU)
-    recorder = Remembered()
-    trainees.do_step = GraphedStep(trainees.step, BATCH, recorder)
+def test_batches_are_copied_to_the_tensors_of_the_recorded_step(fewer_digits: DataSet) -> None:
+    trainer = PackTrainer([Member(config) for config in runs()[:2]], fewer_digits, CPU)
+    recorder = FakeRecorder()
+    trainer.do_step = GraphedStep(trainer.step, BATCH, recorder)
     seen: list[tuple[int, int]] = []
     cross_entropy = torch.nn.functional.cross_entropy
 
-    def looking(logits: Tensor, labels: Tensor, *more: Any, **how: Any) -> Tensor:
-        seen.append((labels.data_ptr(), int(trainees.step.index)))
-        return cross_entropy(logits, labels, *more, **how)
+    def recorded(logits: Tensor, labels: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        seen.append((labels.data_ptr(), int(trainer.step.index)))
+        return cross_entropy(logits, labels, *args, **kwargs)
 
     with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr("walking_noise.training.step.F.cross_entropy", looking)
-        trainees.train_epoch(lambda: None)
+        monkeypatch.setattr("walking_noise.training.step.F.cross_entropy", recorded)
+        trainer.train_epoch(lambda: None)
     addresses = [address for address, _ in seen[1 + WARM_UP_STEPS : -1]]
     assert len(set(addresses)) == 1
-    assert [place for _, place in seen] == list(range(len(seen)))
+    assert [index for _, index in seen] == list(range(len(seen)))
 
 
-def test_a_step_that_cannot_be_recorded_is_done_as_ever(
+def test_a_step_that_cannot_be_recorded_is_called_each_time(
     fewer_digits: DataSet, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     expected = bits(train_pack(runs()[:3], fewer_digits, CPU))
-    recorder = Remembered(RuntimeError("operation not permitted when stream is capturing"))
+    recorder = FakeRecorder(RuntimeError("operation not permitted when stream is capturing"))
     monkeypatch.setattr(
         "walking_noise.training.trainer.graphed",
         lambda step, batch_size, device: GraphedStep(step, batch_size, recorder),
@@ -126,34 +122,37 @@ def test_a_step_that_cannot_be_recorded_is_done_as_ever(
     assert bits(train_pack(runs()[:3], fewer_digits, CPU)) == expected
     assert (recorder.recordings, recorder.replays) == (1, 0)
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.endswith("could not be recorded: operation not permitted when stream is capturing")
+    assert line == (
+        "no CUDA graph of the training step; it is launched kernel by kernel: "
+        "operation not permitted when stream is capturing"
+    )
 
 
-@pytest.mark.parametrize("lack", [torch.OutOfMemoryError, torch.AcceleratorError], ids=["torch's", "CUDA's"])
-@pytest.mark.parametrize("hidden", [False, True], ids=["as it is", "behind the error of ending the recording"])
-def test_lack_of_memory_is_an_error(
-    hidden: bool, lack: type[Exception], fewer_digits: DataSet, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("error_type", [torch.OutOfMemoryError, torch.AcceleratorError], ids=["torch's", "CUDA's"])
+@pytest.mark.parametrize("hidden", [False, True], ids=["direct", "as context of the error of ending the capture"])
+def test_out_of_memory_is_raised(
+    hidden: bool, error_type: type[Exception], fewer_digits: DataSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fault = lack("CUDA out of memory")
+    fault = error_type("CUDA out of memory")
     if hidden:
         ending = RuntimeError("capture was invalidated")
         ending.__context__, fault = fault, ending
     monkeypatch.setattr(
         "walking_noise.training.trainer.graphed",
-        lambda step, batch_size, device: GraphedStep(step, batch_size, Remembered(fault)),
+        lambda step, batch_size, device: GraphedStep(step, batch_size, FakeRecorder(fault)),
     )
-    with pytest.raises(lack, match="CUDA out of memory"):
+    with pytest.raises(error_type, match="CUDA out of memory"):
         train_pack(runs()[:3], fewer_digits, CPU)
 
 
 def test_on_a_cpu_nothing_is_recorded(fewer_digits: DataSet) -> None:
-    trainees = PackTrainer([Member(config) for config in runs()[:1]], fewer_digits, CPU)
-    assert trainees.do_step is trainees.step
+    trainer = PackTrainer([Member(config) for config in runs()[:1]], fewer_digits, CPU)
+    assert trainer.do_step is trainer.step
 
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("model", ["mlp", "lenet5"])
-def test_captured_equals_launched_kernel_by_kernel(
+def test_captured_steps_equal_steps_launched_kernel_by_kernel(
     model: str, fewer_digits: DataSet, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with deterministic():
@@ -164,7 +163,7 @@ def test_captured_equals_launched_kernel_by_kernel(
 
 
 @pytest.mark.gpu
-def test_a_graph_was_captured_and_its_memory_is_given_back(fewer_digits: DataSet) -> None:
+def test_a_graph_is_captured_and_its_memory_is_freed(fewer_digits: DataSet) -> None:
     recorded: list[Work] = []
     record = CudaGraphs.record
 
@@ -187,36 +186,36 @@ def test_a_graph_was_captured_and_its_memory_is_given_back(fewer_digits: DataSet
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("model", ["mlp", "lenet5"])
-def test_a_captured_pack_of_seven_is_each_alone(model: str, fewer_digits: DataSet) -> None:
-    """Up to the order of sums, which libraries choose by the size of a product."""
+def test_a_captured_pack_of_seven_equals_seven_single_runs(model: str, fewer_digits: DataSet) -> None:
+    """Up to the order of sums, which libraries choose by the size of a matrix product."""
     with deterministic():
         packed = train_pack(runs(model), fewer_digits, GPU)
-        alone = [train_pack([config], fewer_digits, GPU)[0] for config in runs(model)]
-    for one, other in zip(packed, alone, strict=True):
+        single = [train_pack([config], fewer_digits, GPU)[0] for config in runs(model)]
+    for one, other in zip(packed, single, strict=True):
         assert one.training_loss == pytest.approx(other.training_loss, rel=1e-3, nan_ok=True)
         assert (one.overflow_epoch, one.diverged_epoch) == (other.overflow_epoch, other.diverged_epoch)
 
 
 @pytest.mark.gpu
-def test_recording_moves_nothing(fewer_digits: DataSet) -> None:
+def test_recording_changes_nothing(fewer_digits: DataSet) -> None:
     with deterministic():
-        trainees = PackTrainer([Member(config) for config in runs()[:3]], fewer_digits.to(GPU), GPU)
-        assert isinstance(trainees.do_step, GraphedStep)
-        trainees.train_epoch(lambda: None)
-        x, y = next(trainees.batches.epoch(1))
-        before = [tensor.clone() for tensor in trainees.pack.state_dict().values()]
-        place = int(trainees.step.index)
-        replay = CudaGraphs(GPU).record(lambda: trainees.step(x, y))
+        trainer = PackTrainer([Member(config) for config in runs()[:3]], fewer_digits.to(GPU), GPU)
+        assert isinstance(trainer.do_step, GraphedStep)
+        trainer.train_epoch(lambda: None)
+        x, y = next(trainer.batches.epoch(1))
+        before = [tensor.clone() for tensor in trainer.pack.state_dict().values()]
+        index = int(trainer.step.index)
+        replay = CudaGraphs(GPU).record(lambda: trainer.step(x, y))
         torch.cuda.synchronize()
-        assert int(trainees.step.index) == place
-        after = trainees.pack.state_dict().values()
+        assert int(trainer.step.index) == index
+        after = trainer.pack.state_dict().values()
         assert all(torch.equal(one, other) for one, other in zip(after, before, strict=True))
         replay()
-        assert int(trainees.step.index) == place + 1
+        assert int(trainer.step.index) == index + 1
 
 
 @pytest.mark.gpu
-def test_after_work_that_cannot_be_recorded_all_is_as_before() -> None:
+def test_a_failed_capture_has_no_after_effects() -> None:
     x, graphs = torch.zeros(2**20, device=GPU), CudaGraphs(GPU)
 
     def work() -> None:
@@ -238,18 +237,18 @@ def test_after_work_that_cannot_be_recorded_all_is_as_before() -> None:
 
 @pytest.mark.gpu
 @pytest.mark.filterwarnings("ignore:Synchronization debug mode:UserWarning")
-def test_between_its_first_and_its_last_batch_an_epoch_never_waits_for_the_gpu(fewer_digits: DataSet) -> None:
+def test_an_epoch_does_not_synchronise_between_its_first_and_its_last_batch(fewer_digits: DataSet) -> None:
     batches = 0
 
-    def watched() -> None:
+    def after_batch() -> None:
         nonlocal batches
         batches += 1
         torch.cuda.set_sync_debug_mode("error" if 0 < batches < len(fewer_digits.train_labels) // BATCH else "default")
 
     with deterministic():
-        trainees = PackTrainer([Member(config) for config in runs()[:3]], fewer_digits.to(GPU), GPU)
-        trainees.do_step = trainees.step
+        trainer = PackTrainer([Member(config) for config in runs()[:3]], fewer_digits.to(GPU), GPU)
+        trainer.do_step = trainer.step
         try:
-            trainees.train_epoch(watched)
+            trainer.train_epoch(after_batch)
         finally:
             torch.cuda.set_sync_debug_mode("default")

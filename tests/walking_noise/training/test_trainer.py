@@ -1,4 +1,4 @@
-"""The training of a pack, against a plain torch loop for each run."""
+"""Training loop of a pack against a plain torch loop for each run."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ class InDoublePrecision(ImageTransform):
 
 
 def run(*settings: dict[str, Any], **more: Any) -> RunConfig:
-    merge_members: dict[str, Any] = {"training.epochs": EPOCHS}
-    for some in (*settings, more):
-        merge_members |= some
-    return RunConfig.from_dict(merge_members)
+    merged: dict[str, Any] = {"training.epochs": EPOCHS}
+    for part in (*settings, more):
+        merged |= part
+    return RunConfig.from_dict(merged)
 
 
 def noisy_forward(network: nn.Sequential, config: RunConfig, step: int, x: Tensor) -> Tensor:
-    """The forward pass with the noise of one step written out; autograd does the rest."""
+    """A forward pass with the noise of one step, written out; gradients come from autograd."""
     injection = Injection([config], "training", CPU)
     for layer in network:
         x = layer(x)
@@ -52,7 +52,7 @@ def noisy_forward(network: nn.Sequential, config: RunConfig, step: int, x: Tenso
 
 
 def plain_training(config: RunConfig, data: DataSet) -> tuple[nn.Sequential, list[float]]:
-    """One run, written as any torch tutorial would: the trained network and its loss in every epoch."""
+    """The trained network of one run and its loss in every epoch, by the training loop of a torch tutorial."""
     network = config.initial_network().train()
     adam = torch.optim.Adam(network.parameters(), lr=config.training.learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, T_max=config.training.epochs)
@@ -100,7 +100,7 @@ RUNS: list[dict[str, Any]] = [
 @pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("batch_norm", [False, True], ids=["plain", "batch norm"])
 @pytest.mark.parametrize("model", ["mlp", "lenet5"])
-def test_a_pack_trains_as_plain_torch_loops(model: str, batch_norm: bool, fewer_digits: DataSet) -> None:
+def test_a_pack_trains_like_plain_torch_loops(model: str, batch_norm: bool, fewer_digits: DataSet) -> None:
     network = {"model.name": model, "model.batch_norm": batch_norm, "training.epochs": 2}
     configs = [run(one, network) for one in (RUNS if model == "mlp" else RUNS[1:3])]
     data = dataclasses.replace(fewer_digits, transform=InDoublePrecision())
@@ -119,7 +119,7 @@ def test_a_pack_trains_as_plain_torch_loops(model: str, batch_norm: bool, fewer_
 
 
 @pytest.mark.usefixtures("float64")
-def test_class_weights_enter_the_loss_as_in_torch(fewer_digits: DataSet) -> None:
+def test_class_weights_weight_the_loss_as_in_torch(fewer_digits: DataSet) -> None:
     configs = [run({"noise.kind": "none", "seed": 1}), run({"noise.std": 0.3, "seed": 2})]
     unweighted = dataclasses.replace(fewer_digits, transform=InDoublePrecision())
     weighted = dataclasses.replace(unweighted, class_weights=torch.linspace(0.01, 0.19, 10))
@@ -159,23 +159,23 @@ def test_weights_are_clamped_run_by_run(model: str, fewer_digits: DataSet) -> No
 
 
 @pytest.mark.parametrize("epochs", [1, 2, LAST_EPOCHS, LAST_EPOCHS + 2])
-def test_the_last_epochs_are_evaluated_and_all_for_a_curve(epochs: int, digits: DataSet) -> None:
+def test_the_last_epochs_are_evaluated_and_all_of_them_for_a_curve(epochs: int, digits: DataSet) -> None:
     settings = {"training.epochs": epochs, "noise.std": 0.5}
-    last, curve = train_pack([run(settings), run(settings, {"evaluation.curve": True})], digits, CPU)
-    assert len(last.evaluations) == min(epochs, LAST_EPOCHS)
+    without, curve = train_pack([run(settings), run(settings, {"evaluation.curve": True})], digits, CPU)
+    assert len(without.evaluations) == min(epochs, LAST_EPOCHS)
     assert len(curve.evaluations) == epochs
-    assert curve.evaluations[-LAST_EPOCHS:] == last.evaluations
+    assert curve.evaluations[-LAST_EPOCHS:] == without.evaluations
     assert [evaluation.audit is not None for evaluation in curve.evaluations] == [False] * (epochs - 1) + [True]
 
 
 def test_a_run_of_two_epochs_is_not_the_start_of_a_longer_one(digits: DataSet) -> None:
-    """The rate falls to 0 over all epochs of the run."""
+    """The learning rate falls to 0 over all epochs of the run."""
     short, long = (train_pack([run({"training.epochs": epochs})], digits, CPU)[0] for epochs in (2, 4))
     assert short.training_loss[0] == long.training_loss[0]
     assert short.training_loss[1] != long.training_loss[1]
 
 
-def test_what_is_called_between_batches_and_epochs(digits: DataSet) -> None:
+def test_callbacks_after_batches_and_epochs(digits: DataSet) -> None:
     calls: list[str] = []
     train_pack(
         [run(), run({"seed": 1})],
@@ -184,11 +184,11 @@ def test_what_is_called_between_batches_and_epochs(digits: DataSet) -> None:
         after_batch=lambda: calls.append("batch"),
         after_epoch=lambda epochs: calls.append(f"epoch {epochs}"),
     )
-    scored = ["batch"] * 2  # blocks of the validation set
-    assert calls == [call for epoch in (1, 2, 3) for call in (*["batch"] * 2, *scored, f"epoch {[epoch] * 2}")]
+    evaluated = ["batch"] * 2  # blocks of the validation set
+    assert calls == [call for epoch in (1, 2, 3) for call in (*["batch"] * 2, *evaluated, f"epoch {[epoch] * 2}")]
 
 
-def test_what_is_raised_between_batches_ends_the_training(digits: DataSet) -> None:
+def test_an_exception_raised_after_a_batch_ends_the_training(digits: DataSet) -> None:
     calls = 0
 
     def stop() -> None:
@@ -202,7 +202,7 @@ def test_what_is_raised_between_batches_ends_the_training(digits: DataSet) -> No
     assert calls == 2
 
 
-def test_random_numbers_of_others_are_left_alone(digits: DataSet) -> None:
+def test_the_global_random_numbers_are_unchanged(digits: DataSet) -> None:
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
@@ -212,17 +212,15 @@ def test_random_numbers_of_others_are_left_alone(digits: DataSet) -> None:
     assert first.training_loss == second.training_loss
 
 
-def test_weights_that_are_no_longer_numbers_stay_with_their_run(
-    digits: DataSet, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nan_weights_affect_their_run_only(digits: DataSet, monkeypatch: pytest.MonkeyPatch) -> None:
     configs = [run({"seed": seed, "training.learning_rate": 2e-3 if seed == 1 else 1e-3}) for seed in range(3)]
     healthy = train_pack(configs, digits, CPU)
 
-    def broken(learning_rate: float, epoch: int, epochs: int) -> float:
-        sick = learning_rate == 2e-3 and epoch == 1
-        return float("nan") if sick else cosine_rate(learning_rate, epoch, epochs)
+    def with_nan(learning_rate: float, epoch: int, epochs: int) -> float:
+        broken = learning_rate == 2e-3 and epoch == 1
+        return float("nan") if broken else cosine_rate(learning_rate, epoch, epochs)
 
-    monkeypatch.setattr(trainer, "cosine_rate", broken)
+    monkeypatch.setattr(trainer, "cosine_rate", with_nan)
     trained = train_pack(configs, digits, CPU)
     assert [one.diverged_epoch for one in trained] == [None, 2, None]
     assert [one.overflow_epoch for one in trained] == [None, None, None]

@@ -1,3 +1,3 @@
-"""Pack sizes: how many runs a device holds at once, from the estimated memory and from what once ran out of it."""
+"""Pack sizes: estimates of the memory of runs, capacity of a device, and limits learned when memory ran out."""
 
 from __future__ import annotations

@@ -13,16 +13,17 @@ from walking_noise.evaluation.shared_prefix import BLOCK
 from walking_noise.runtime.sizing.memory_estimate import estimate_memory
 
 CPU_PACK = 16
-"""Most networks in a pack on one core; more do not lower the overhead of torch's calls any further."""
+"""Maximum number of networks in a pack on one core. More networks do not reduce torch's overhead per run further."""
 CPU_ACTIVATIONS = 230e6
-"""Bytes of activations of a mini-batch, over all layers and networks, above which a pack on one core is slower."""
+"""Maximum bytes of activations of a mini-batch, over all layers and networks of a pack on one core. More is slower."""
 CPU_EVALUATED = 50e6
-"""The same for a block of samples at inference, whose activations should stay in the caches."""
+"""The same for a block of samples at inference. Its activations should fit in the caches."""
 CPU_ROUNDS = 4
-"""Packs per core that a worker leases on a CPU, so that many runs share the start of a process."""
+"""Packs per core that a worker leases at once on a CPU, so that many runs share the startup time of a process."""
 GPU_PACK_LIMIT = 512
+"""Maximum number of networks in a pack on a GPU."""
 MEMORY_SHARE = 0.8
-"""Share of a GPU's free memory that a pack may use."""
+"""Fraction of a GPU's free memory that a pack may use."""
 MEMORY_RESERVE = 2**30
 """Bytes of a GPU's memory reserved for the data set, for audits and for the workspace of libraries."""
 
@@ -57,14 +58,14 @@ def worker_processes(device: torch.device) -> int:
 
 
 def training_pack_size(config: RunConfig, device: torch.device) -> int:
-    """The most networks like that of this run in one pack."""
+    """Maximum number of networks in a pack of runs like this one."""
     if device.type == "cpu":
         return _at_once(CPU_PACK, CPU_ACTIVATIONS, config.training.batch_size * _bytes_per_sample(config))
     return _at_once(GPU_PACK_LIMIT, usable_memory(device), bytes_per_run(config))
 
 
 def evaluation_group_size(config: RunConfig, device: torch.device) -> int:
-    """The most runs like this one that are evaluated as one on trained networks."""
+    """Maximum number of runs like this one that are evaluated together on trained networks."""
     if device.type == "cpu":
         return _at_once(CPU_PACK, CPU_EVALUATED, BLOCK * _bytes_per_sample(config))
     needed = estimate_memory(config)
@@ -72,33 +73,35 @@ def evaluation_group_size(config: RunConfig, device: torch.device) -> int:
 
 
 def default_pack_size(config: RunConfig, device: torch.device | None = None) -> int:
-    """The number of networks that a worker leases at once, enough to keep the device busy for a while."""
+    """Number of networks that a worker leases at once. They keep the device busy for some time."""
     device = device or default_device()
     pack_size = training_pack_size(config, device)
     return pack_size if device.type != "cpu" else pack_size * worker_processes(device) * CPU_ROUNDS
 
 
 def bytes_per_run(config: RunConfig) -> int:
-    """The memory of one run of a pack on a GPU, in bytes.
+    """Memory of one run of a pack on a GPU, in bytes.
 
-    The CUDA graph of a step keeps its memory while other steps and evaluations run beside it. For checkpoints a
-    snapshot of the run is held, too.
+    The CUDA graph of a step keeps its memory while other steps and evaluations run and need theirs. In addition, there
+    may be a snapshot of the run for its checkpoint.
     """
     needed = estimate_memory(config)
     return 2 * needed.persistent + needed.step + max(needed.step, needed.block)
 
 
 def usable_memory(device: torch.device) -> float:
-    """Bytes of a GPU's memory that runs may use: a share of what is free or cached by torch, less the reserve."""
+    """Bytes of a GPU's memory that runs may use: a fraction of the memory that is free or cached, minus the reserve."""
     free, _ = torch.cuda.mem_get_info(device)
     cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     return MEMORY_SHARE * (free + cached) - MEMORY_RESERVE
 
 
-def _at_once(most: int, available: float, each: float) -> int:
-    return max(1, min(most, int(available / each)))
+def _at_once(limit: int, available: float, each: float) -> int:
+    """Number of runs that fit in the available memory, at least 1 and at most ``limit``."""
+    return max(1, min(limit, int(available / each)))
 
 
 def _bytes_per_sample(config: RunConfig) -> int:
+    """Bytes of the activations of one sample in one network."""
     model, data = config.model, config.data
     return 4 * models.summary(model.name, data.shape, data.classes, model.batch_norm).activations

@@ -1,4 +1,4 @@
-"""Memory estimate of one run of a pack, counted on the packed layers themselves without computing anything."""
+"""Memory estimate of one run of a pack, by counting the tensors of a packed network on the meta device."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class MemoryEstimate:
     network
         Parameters and buffers.
     persistent
-        Held between training steps: the network and Adam's two moments.
+        Between training steps: the network and Adam's two moments.
     step
-        Peak of a training step, in addition.
+        Additional peak of a training step.
     block
-        Peak of the evaluation of a block of samples, in addition.
+        Additional peak of the evaluation of a block of samples.
     """
 
     network: int
@@ -44,10 +44,10 @@ class MemoryEstimate:
 
 
 def estimate_memory(config: RunConfig, device: torch.device = META) -> MemoryEstimate:
-    """Estimate the memory of a run with mini-batches of its own and, at every point, noise whose factor is kept.
+    """Estimate the memory of a run that shares no mini-batches and has multiplicative noise at every noise point.
 
-    The workspace of libraries is not included. ``device`` holds the layers; on the meta device, which computes nothing,
-    they are those of a GPU.
+    Autograd keeps the factor of that noise. The workspace of libraries is not included. The layers are counted on
+    ``device``. The meta device, which computes nothing, uses the layers of a GPU.
     """
     data, model = config.data, config.model
     return _estimate(model.name, data.shape, data.classes, model.batch_norm, config.training.batch_size, device)
@@ -71,7 +71,7 @@ def _estimate(
 
 
 def _noisy(point: int, x: Tensor, /, member: int | None = None) -> Tensor:
-    """An injection of multiplicative and additive noise."""
+    """An injection that allocates as many tensors as multiplicative and additive noise do."""
     return x * torch.ones_like(x) + torch.zeros_like(x)
 
 
@@ -80,7 +80,7 @@ def _bytes(tensor: Tensor) -> int:
 
 
 class _PeakMemory(TorchDispatchMode):
-    """Sums the memory of all tensors while they exist, without the pack's own, and notes the peak."""
+    """Records the peak of the memory of all tensors, except those of the pack."""
 
     def __init__(self, pack: Pack) -> None:
         super().__init__()  # type: ignore[no-untyped-call]

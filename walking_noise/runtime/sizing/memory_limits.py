@@ -1,4 +1,4 @@
-"""Memory limits: pack sizes that ran out of memory, halved and remembered."""
+"""Memory limits: numbers of items that ran out of memory, halved for the rest of the process."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ log = logging.getLogger(__name__)
 
 
 class MemoryLimits:
-    """The largest number of items that fit in memory, for each kind of item that once ran out of it."""
+    """Maximum numbers of items that fit in memory, for kinds of items that have run out of memory."""
 
     def __init__(self) -> None:
         self._limits: dict[tuple[str, str], int] = {}
 
     def limit(self, kind: str, pack_key: str, wanted: int) -> int:
-        """``wanted``, or fewer if so many are known not to fit."""
+        """``wanted``, or the limit of this kind if that is lower."""
         return min(wanted, self._limits.get((kind, pack_key), wanted))
 
     def halve(self, kind: str, pack_key: str, tried: int) -> None:
-        """Remember that ``tried`` items did not fit, limit their kind to half of that, and log it in one line.
+        """Limit this kind to half of ``tried`` items, which did not fit, and log that in one line.
 
         Parameters
         ----------
         kind
-            What the items are, in words, in the plural.
+            Name of the items in the log line, in the plural.
         """
         gc.collect()
         if torch.cuda.is_available():

@@ -1,4 +1,4 @@
-"""Adam on a CPU: torch's fused kernel, on as many members at once as have equal rate and step."""
+"""Adam on a CPU by torch's fused kernel, which updates all members of equal learning rate and step count at once."""
 
 from __future__ import annotations
 
@@ -8,46 +8,48 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from walking_noise.training.adam.reference_update import BETAS, EPS, Stack
+from walking_noise.training.adam.reference_update import BETAS, EPS, StackedParameter
 
 VECTOR = 16
 """float32 numbers in the widest vector register of a CPU."""
 
 
 class FusedGroup:
-    """Members of equal rate and step, moved together by torch's fused kernel for CPUs.
+    """Members of equal learning rate and step count, which torch's fused CPU kernel updates together.
 
-    That kernel rounds the elements left over at the end of a tensor in another way than those in full vectors, so a
-    member's elements must stand in the same place of a vector whatever the size of the pack: the members' parts are
-    whole tensors where each fills whole vectors, else tensors of their own.
+    The kernel computes the elements of a tensor in full vectors, and the remainder at its end with another rounding. A
+    member's numbers must not depend on the size of its pack, so each of its elements must have the same position in a
+    vector in every pack. If the elements of one member fill whole vectors, the kernel gets the rows of all members as
+    one tensor. Otherwise it gets one tensor per member.
 
     Parameters
     ----------
     members
-        Ascending.
+        Indices of the members, ascending.
     step
-        A tensor that says which step it is, the first being 1.
+        Tensor of the current step count, counted from 1.
     """
 
-    def __init__(self, stacks: Sequence[Stack], members: Sequence[int], rate: float, step: Tensor) -> None:
+    def __init__(self, stacked: Sequence[StackedParameter], members: Sequence[int], rate: float, step: Tensor) -> None:
         self.members, self.rate, self.step = members, rate, step
         self.rows = [
-            tuple(self._rows(tensor) for tensor in (stack.parameter, stack.mean, stack.square)) for stack in stacks
+            tuple(self._rows(tensor) for tensor in (one.parameter, one.first_moment, one.second_moment))
+            for one in stacked
         ]
 
-    def move(self, gradients: Sequence[Tensor | None]) -> None:
-        """Update the members in place; a parameter without a gradient stays as it is."""
-        moved: tuple[list[Tensor], ...] = ([], [], [], [])
+    def update(self, gradients: Sequence[Tensor | None]) -> None:
+        """Update the members in place. A parameter without a gradient is not changed."""
+        arguments: tuple[list[Tensor], ...] = ([], [], [], [])
         for gradient, rows in zip(gradients, self.rows, strict=True):
             if gradient is not None:
-                for tensors, more in zip(moved, (*rows, self._rows(gradient)), strict=True):
+                for tensors, more in zip(arguments, (*rows, self._rows(gradient)), strict=True):
                     tensors.extend(more)
-        parameters, means, squares, slopes = moved
+        parameters, first_moments, second_moments, gradient_rows = arguments
         torch._fused_adam_(
             parameters,
-            slopes,
-            means,
-            squares,
+            gradient_rows,
+            first_moments,
+            second_moments,
             [],
             [self.step] * len(parameters),
             lr=self.rate,
@@ -67,31 +69,31 @@ class FusedGroup:
 
 
 class FusedAdam:
-    """Moves all members of a pack on a CPU."""
+    """Updates all members of a pack on a CPU."""
 
-    def __init__(self, stacks: Sequence[Stack]) -> None:
-        self._stacks = stacks
+    def __init__(self, stacked: Sequence[StackedParameter]) -> None:
+        self._stacked = stacked
         self._groups: list[FusedGroup] = []
         self._clamped = [
             (weights, bound)
-            for stack in stacks
-            if stack.bound is not None
-            for weights, bound in zip(stack.parameter.unbind(0), stack.bound.tolist(), strict=True)
+            for one in stacked
+            if one.bound is not None
+            for weights, bound in zip(one.parameter.unbind(0), one.bound.tolist(), strict=True)
             if bound < math.inf
         ]
 
     def regroup(self, rates: Tensor, steps: Tensor) -> None:
-        """Let members of equal rate and step move together; ``steps`` is read again at every step."""
+        """Group the members by learning rate and step count. ``steps`` is read again at every step."""
         groups: dict[tuple[float, float], list[int]] = {}
         for member, both in enumerate(zip(rates.tolist(), steps.tolist(), strict=True)):
             groups.setdefault(both, []).append(member)
         self._groups = [
-            FusedGroup(self._stacks, members, rate, steps[members[0]]) for (rate, _), members in groups.items()
+            FusedGroup(self._stacked, members, rate, steps[members[0]]) for (rate, _), members in groups.items()
         ]
 
-    def move(self, gradients: Sequence[Tensor | None]) -> None:
+    def update(self, gradients: Sequence[Tensor | None]) -> None:
         """Update every member in place, and clamp its weights."""
         for group in self._groups:
-            group.move(gradients)
-        for weights, bound in self._clamped:  # with bounds as tensors, torch's clamp takes six times as long
+            group.update(gradients)
+        for weights, bound in self._clamped:  # torch's clamp is six times slower with bounds as tensors
             weights.clamp_(-bound, bound)

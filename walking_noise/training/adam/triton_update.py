@@ -1,4 +1,4 @@
-"""One step of Adam for all members of a pack, in Triton, in one launch per parameter; imported on a GPU only."""
+"""Triton update rule: one step of Adam for all members of a pack, one launch per parameter; imported on a GPU only."""
 # mypy: disable-error-code="import-untyped, untyped-decorator, no-untyped-def"
 
 from __future__ import annotations
@@ -8,42 +8,44 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from walking_noise.training.adam.reference_update import BETAS, EPS, Stack
+from walking_noise.training.adam.reference_update import BETAS, EPS, StackedParameter
 
 ELEMENTS = 1024
 """Elements of a member that one program updates."""
 
 
-def move(stack: Stack, gradient: Tensor, size: Tensor, root: Tensor, finite: Tensor) -> None:
-    """A :class:`walking_noise.training.adam.reference_update.Move`: everything is read and written once."""
-    members, elements = len(stack.parameter), stack.parameter[0].numel()
-    with torch.cuda.device_of(stack.parameter):
-        _move[members, triton.cdiv(elements, ELEMENTS)](
-            stack.parameter,
+def triton_update(
+    stacked: StackedParameter, gradient: Tensor, step_size: Tensor, bias_correction2_sqrt: Tensor, finite: Tensor
+) -> None:
+    """A :class:`walking_noise.training.adam.reference_update.UpdateRule` that reads and writes every number once."""
+    members, elements = len(stacked.parameter), stacked.parameter[0].numel()
+    with torch.cuda.device_of(stacked.parameter):
+        _update_kernel[members, triton.cdiv(elements, ELEMENTS)](
+            stacked.parameter,
             gradient,
-            stack.mean,
-            stack.square,
-            size,
-            root,
-            size if stack.bound is None else stack.bound,
+            stacked.first_moment,
+            stacked.second_moment,
+            step_size,
+            bias_correction2_sqrt,
+            step_size if stacked.bound is None else stacked.bound,
             finite,
             elements,
             BETA1=BETAS[0],
             BETA2=BETAS[1],
             EPSILON=EPS,
-            BOUNDED=stack.bound is not None,
+            BOUNDED=stacked.bound is not None,
             ELEMENTS=ELEMENTS,
         )
 
 
 @triton.jit
-def _move(
+def _update_kernel(
     parameters,
     gradients,
-    means,
-    squares,
-    sizes,
-    roots,
+    first_moments,
+    second_moments,
+    step_sizes,
+    bias_corrections2_sqrt,
     bounds,
     finite,
     elements,
@@ -53,24 +55,24 @@ def _move(
     BOUNDED: tl.constexpr,
     ELEMENTS: tl.constexpr,
 ):
-    """Program (member, block): NaN passes through every comparison, so that it stays what it is."""
+    """Program (member, block). The clamp compares with > and <, which are false for NaN, so NaN is preserved."""
     member = tl.program_id(0)
-    own = tl.program_id(1) * ELEMENTS + tl.arange(0, ELEMENTS)
-    inside = own < elements
-    at = member.to(tl.int64) * elements + own
-    gradient = tl.load(gradients + at, mask=inside, other=0.0)
-    mean = tl.load(means + at, mask=inside, other=0.0)
-    square = tl.load(squares + at, mask=inside, other=0.0)
-    parameter = tl.load(parameters + at, mask=inside, other=0.0)
-    mean += (1 - BETA1) * (gradient - mean)
-    square = BETA2 * square + (1 - BETA2) * gradient * gradient
-    spread = tl.sqrt(square) / tl.load(roots + member) + EPSILON
-    parameter -= tl.load(sizes + member) * mean / spread
+    element = tl.program_id(1) * ELEMENTS + tl.arange(0, ELEMENTS)
+    inside = element < elements
+    offset = member.to(tl.int64) * elements + element
+    gradient = tl.load(gradients + offset, mask=inside, other=0.0)
+    first_moment = tl.load(first_moments + offset, mask=inside, other=0.0)
+    second_moment = tl.load(second_moments + offset, mask=inside, other=0.0)
+    parameter = tl.load(parameters + offset, mask=inside, other=0.0)
+    first_moment += (1 - BETA1) * (gradient - first_moment)
+    second_moment = BETA2 * second_moment + (1 - BETA2) * gradient * gradient
+    denominator = tl.sqrt(second_moment) / tl.load(bias_corrections2_sqrt + member) + EPSILON
+    parameter -= tl.load(step_sizes + member) * first_moment / denominator
     if BOUNDED:
         bound = tl.load(bounds + member)
         parameter = tl.where(parameter > bound, bound, tl.where(parameter < -bound, -bound, parameter))
-    tl.store(means + at, mean, mask=inside)
-    tl.store(squares + at, square, mask=inside)
-    tl.store(parameters + at, parameter, mask=inside)
-    lost = tl.sum((tl.abs(parameter) < float("inf")).to(tl.int32)) < ELEMENTS
-    tl.store(finite + member, 0, mask=lost)
+    tl.store(first_moments + offset, first_moment, mask=inside)
+    tl.store(second_moments + offset, second_moment, mask=inside)
+    tl.store(parameters + offset, parameter, mask=inside)
+    nonfinite = tl.sum((tl.abs(parameter) < float("inf")).to(tl.int32)) < ELEMENTS
+    tl.store(finite + member, 0, mask=nonfinite)
