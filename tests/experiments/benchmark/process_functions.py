@@ -1,24 +1,24 @@
-"""What the processes of a crew run in tests; a module, so that they can import it."""
+"""Functions that tests run in several processes; in a module, so that the processes can import them."""
 
 from __future__ import annotations
 
 import os
 
-from experiments.benchmark.process_group_timing import wait_for_all
+from experiments.benchmark.timed_processes import wait_for_all
 
 
-def place_and_process(place: int, word: str) -> tuple[int, int, str]:
+def rank_and_process(rank: int, word: str) -> tuple[int, int, str]:
     wait_for_all()
-    return place, os.getpid(), word
+    return rank, os.getpid(), word
 
 
-def fail_at_one(place: int) -> None:
-    if place == 1:
+def fail_at_one(rank: int) -> None:
+    if rank == 1:
         raise ValueError("not here")
     wait_for_all()
 
 
-def die_at_one(place: int) -> None:
-    if place == 1:
+def die_at_one(rank: int) -> None:
+    if rank == 1:
         os._exit(9)
     wait_for_all()
