@@ -28,7 +28,7 @@ def describe(
     Parameters
     ----------
     collection
-        The collection whose runs were compared with the plan, if any.
+        The collection that the plan was compared with, if any.
     array_size, array_size_is_known
         Largest number of tasks in a Slurm array, and whether Slurm or the user gave it; otherwise it is an assumption.
     pack_size

@@ -58,9 +58,9 @@ class Needs:
     Attributes
     ----------
     keys
-        Keys of the networks whose checkpoints these runs can resume.
+        Keys of the networks that these runs train; a checkpoint with one of these keys can be resumed.
     unreadable
-        Number of these runs whose settings this version cannot read, so that their keys are not known.
+        Number of runs with settings that this version cannot read, so that their keys are not known.
     """
 
     keys: frozenset[str]

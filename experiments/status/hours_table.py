@@ -61,7 +61,8 @@ def describe(accounts: Sequence[HoursAccount]) -> Iterator[str]:
         "CPU hours. wasted: spent on runs that failed, or on training that was lost with its worker."
     )
     yield (
-        "hours planned: worker hours for the runs left, estimated from the completed runs with the same pack settings."
+        "hours planned: worker hours for the runs left, estimated from the completed runs with the same pack settings, "
+        "or else from measured speeds."
     )
     if any(account.planned is None for account in accounts):
         yield (

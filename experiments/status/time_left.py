@@ -40,7 +40,7 @@ def remaining_work(runs: Runs, workers: Sequence[Worker], device: Device | None)
     Parameters
     ----------
     workers
-        The collection's workers so far, from whose completed runs the hours of a run are taken.
+        All workers of the collection; their completed runs give the hours of a run.
     device
         Measured speeds for kinds of runs without a completed one.
     """

@@ -14,7 +14,7 @@ from experiments.worker.leases import LEASE_SECONDS
 from experiments.worker.records.history import DONE
 
 HEARTBEAT_TIMEOUT = datetime.timedelta(seconds=LEASE_SECONDS)
-"""A worker whose last heartbeat is older may be lost."""
+"""Age of the last heartbeat from which a worker counts as unresponsive; it may be lost."""
 HOUR = datetime.timedelta(hours=1)
 
 

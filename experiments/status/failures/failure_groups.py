@@ -56,7 +56,7 @@ class FailureGroup:
     end
         ``FAILED``, ``LOST`` or ``GIVEN_BACK``.
     example
-        One of the attempts: the first one whose run is FAILED now, if there is any.
+        One of the attempts; if runs are FAILED now because of this cause, an attempt at one of these runs.
     failed
         Ids of the runs that are FAILED now because of this cause, by collection.
     attempts

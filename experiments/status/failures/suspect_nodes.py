@@ -20,7 +20,7 @@ MAX_P_VALUE = 0.001
 
 @dataclass(frozen=True)
 class Suspect:
-    """A node whose workers fail significantly more often than those of the other nodes.
+    """A node with a significantly larger share of failed workers than the other nodes.
 
     Attributes
     ----------
