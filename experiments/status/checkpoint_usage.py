@@ -25,7 +25,7 @@ DAY = 86_400.0
 
 
 class Need(Enum):
-    """Whether a file in the folder is needed; the values are shown to the user."""
+    """Need of a file in the folder; the values are shown to the user."""
 
     NEEDED = "needed by unfinished runs"
     NOT_NEEDED = "not needed by any run"

@@ -39,7 +39,7 @@ OTHER = "·"
 
 
 def screen(status: StudyStatus, height: int) -> Group:
-    """What ``walking-noise watch`` shows, in at most ``height`` lines of 80 characters."""
+    """The screen for a status, in at most ``height`` lines of 80 characters."""
     above = list(_collections(status))
     below = [Text(), *_summary(status), *_failures(status)]
     room = height - len(above) - len(below) - 3  # an empty line, the head of the table, the line for other workers

@@ -168,7 +168,7 @@ def _evaluated(configs: list[RunConfig], device: torch.device) -> _Monitor:
 
 
 def _clean_passes(configs: list[RunConfig], samples: int) -> float:
-    """How often the part before a noise point was computed, from the samples that all products have processed."""
+    """Computations of the part before a noise point, on average, from the samples that all products have processed."""
     after = _products_after(configs[0])
     validation = len(data.load(configs[0].data.name).validation_labels)
     noisy = validation * sum(after[_point(config)] for config in configs)
