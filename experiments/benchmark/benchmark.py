@@ -1,4 +1,4 @@
-"""The parts of the benchmark in their order, with what they print."""
+"""Parts of the benchmark in their order, and their printed output."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ INFERENCE_ROUNDS = 3
 
 
 def against_peers(device: torch.device, models: Collection[str]) -> Record:
-    """Compare packs of these models with their peers, and print the table of goals."""
+    """Compare packs of some models with their peers, and print the tables of goals."""
     line, started = ProgressLine(sys.stdout, seconds=5.0), time.monotonic()
     compared: list[Comparison] = []
     inference: list[Inference] = []
@@ -33,7 +33,7 @@ def against_peers(device: torch.device, models: Collection[str]) -> Record:
     chosen = [case for case in cases(device) if case.model in models]
     copied = copy_bandwidth(device, TIMING.rounds) if any(case.traffic_goal for case in chosen) else []
     if chosen:
-        print(f"{device_in_words(device)}, {TIMING.rounds} rounds in turn; training steps alone:")
+        print(f"{device_in_words(device)}, {TIMING.rounds} rounds in turn; training steps only:")
         print(heading(), flush=True)
     for case in chosen:
         compared.append(compare(case, device, TIMING, line.show))
@@ -54,16 +54,16 @@ def against_peers(device: torch.device, models: Collection[str]) -> Record:
 
 
 def rates_by_kind(device: torch.device, models: Collection[str]) -> list[Rate]:
-    """Measure each kind of pack of these models, and print its speed."""
+    """Measure each kind of pack of some models, and print its speed."""
     processes = capacity.worker_processes(device)
     print(
-        f"{device_in_words(device)}: {processes} packs side by side; per run, in packs of the default size:", flush=True
+        f"{device_in_words(device)}: {processes} packs in parallel; per run, in packs of the default size:", flush=True
     )
     rates = []
     for rate in measure(studied(models), device):
         rates.append(rate)
         step = f"step {rate.step_seconds * 1e6:9,.1f} µs ± {rate.spread / 2:3.0%}"
         steps = f"{processes / rate.step_seconds:9,.0f} run steps/s"
-        sample = f"evaluation {rate.sample_seconds * 1e6:7,.2f} µs a sample"
+        sample = f"evaluation {rate.sample_seconds * 1e6:7,.2f} µs per sample"
         print(f"{rate.kind!s:50}  pack of {rate.pack_size:3}  {step}  {steps}  {sample}", flush=True)
     return rates

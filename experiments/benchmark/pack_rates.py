@@ -1,9 +1,9 @@
-"""Measuring how fast this device trains and evaluates a kind of pack.
+"""Measurement of the speed at which this device trains and evaluates each kind of pack.
 
-The inputs are random and of the right shape; of the data sets only the shapes count, so that none has to be there, and
-augmentation is not measured. A pack is as most of the studies make them: runs of one seed with noise at one point, as
-many as there are levels, then at the next; here both terms of noise. On a CPU one process for each core does the same
-at the same time, as workers do.
+The inputs are random and have the shape of the data set, so that no data set has to be present; augmentation is not
+measured. A pack has the composition that it has in most studies: runs of one seed with noise at one point, as many as
+there are levels, then at the next point. Here each run has multiplicative and additive noise. On a CPU one process per
+core measures at the same time, as workers train.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from experiments.benchmark.process_group_timing import TimedProcesses, wait_for_all
 from experiments.benchmark.time_window import settle
+from experiments.benchmark.timed_processes import TimedProcesses, wait_for_all
 from experiments.plan.throughput import Device, Kind, Rate
 from walking_noise import RunConfig, Stopped
 from walking_noise.checkpoints.provenance import device_name
@@ -38,20 +38,20 @@ STUDIED = (
     ("gsc", "mlp"),
     ("gsc", "cnn_s"),
 )
-"""Models and data sets whose packs differ; Fashion-MNIST is as MNIST, SVHN as CIFAR-10."""
+"""Data sets and models with different packs; Fashion-MNIST has the packs of MNIST, and SVHN those of CIFAR-10."""
 BATCH_SIZES = {"gsc": 512}
-"""Of training, where it is not the default."""
+"""Batch size of training where it is not the default, by data set."""
 LEVELS = 41
-"""Of a walking study, at each point."""
+"""Number of levels of a walking study at each point."""
 ROUNDS = 3
 STEPS = 16
-"""Training steps of an epoch here."""
+"""Training steps of an epoch of the random data."""
 SECONDS = 0.5
-"""The least that a round takes."""
+"""Least duration of a round."""
 
 
 def studied(models: Iterable[str] | None = None) -> list[RunConfig]:
-    """A run of each kind of pack that the studies have, or those of some models."""
+    """A run for each kind of pack of the studies, or only for those of some models."""
     chosen = None if models is None else set(models)
     return [
         RunConfig.from_dict(
@@ -74,25 +74,25 @@ def studied(models: Iterable[str] | None = None) -> list[RunConfig]:
 
 
 def device_in_words(device: torch.device) -> str:
-    """As it is called by its maker; of a CPU also how many cores work here."""
+    """The name of a device as its maker gives it; for a CPU with the number of cores in use."""
     cores = f"{capacity.worker_processes(device)} cores of " if device.type == "cpu" else ""
     return cores + device_name(device)
 
 
 def measure(configs: Iterable[RunConfig], device: torch.device) -> Iterator[Rate]:
     """The speed of each kind of pack, in turn."""
-    with TimedProcesses(capacity.worker_processes(device)) as crew:
+    with TimedProcesses(capacity.worker_processes(device)) as group:
         for config in configs:
-            yield _combined(config, device, crew.run(_rounds, config, device))
+            yield _combined(config, device, group.run(_rounds, config, device))
 
 
 def measured_device(device: torch.device, rates: Iterable[Rate]) -> Device:
-    """What was measured of the device that is here."""
+    """The measured rates of a device, as ``walking-noise plan`` reads them."""
     return Device(device_in_words(device), capacity.worker_processes(device), tuple(rates))
 
 
-def _rounds(place: int, config: RunConfig, device: torch.device) -> list[tuple[float, float]]:
-    """Seconds of a step and of an evaluated sample, per run, in each round; the first round warms up."""
+def _rounds(rank: int, config: RunConfig, device: torch.device) -> list[tuple[float, float]]:
+    """Seconds per run of a training step and of an evaluated sample, in each round after a warm-up round."""
     wait_for_all()
     size, points = capacity.training_pack_size(config, device), len(config.points)
     configs = [
@@ -106,15 +106,15 @@ def _rounds(place: int, config: RunConfig, device: torch.device) -> list[tuple[f
 
 
 def _step(configs: list[RunConfig], data: DataSet, device: torch.device) -> float:
-    """Seconds of a training step: of those between the first and the last of an epoch.
+    """Seconds of a training step, from the end of the first step of an epoch to the end of the last.
 
-    Not of the first epoch on a GPU, in which the step is recorded.
+    On a GPU the first epoch is left out, since the CUDA graph of the step is recorded in it.
     """
-    clock, passed = _Clock(device), 0 if device.type == "cpu" else STEPS
+    clock, skipped = _Clock(device), 0 if device.type == "cpu" else STEPS
 
     def after_batch() -> None:
         clock.steps += 1
-        if clock.steps <= passed:
+        if clock.steps <= skipped:
             return
         if clock.steps % STEPS == 1:
             clock.start()
@@ -124,13 +124,13 @@ def _step(configs: list[RunConfig], data: DataSet, device: torch.device) -> floa
     try:
         train_pack(configs, data, device, after_batch=after_batch)
     except Stopped:
-        epochs = (clock.steps - passed) // STEPS
+        epochs = (clock.steps - skipped) // STEPS
         return clock.seconds / (epochs * (STEPS - 1))
     raise AssertionError("a million epochs have passed")
 
 
 def _sample(configs: list[RunConfig], data: DataSet, device: torch.device) -> float:
-    """Seconds of one evaluated sample."""
+    """Seconds of the evaluation of one sample by all networks of the pack."""
     pack = Pack([config.initial_network() for config in configs]).to(device)
     clock, passes, size = _Clock(device), 0, capacity.evaluation_group_size(configs[0], device)
     clock.start()
@@ -142,7 +142,7 @@ def _sample(configs: list[RunConfig], data: DataSet, device: torch.device) -> fl
 
 
 class _Clock:
-    """Sums the seconds between starts and stops, once the device has done what it was given."""
+    """Stopwatch that waits for the device's queue at every start and stop, and adds up the seconds between them."""
 
     def __init__(self, device: torch.device) -> None:
         self.device, self.seconds, self.steps = device, 0.0, 0
@@ -161,18 +161,18 @@ class _Clock:
 
 def _combined(config: RunConfig, device: torch.device, processes: list[list[tuple[float, float]]]) -> Rate:
     steps, samples = ([value[part] for rounds in processes for value in rounds] for part in (0, 1))
-    middle = statistics.median(steps)
+    median = statistics.median(steps)
     return Rate(
         kind=Kind.of(config),
         pack_size=capacity.training_pack_size(config, device),
-        step_seconds=middle,
+        step_seconds=median,
         sample_seconds=statistics.median(samples),
-        spread=(max(steps) - min(steps)) / middle,
+        spread=(max(steps) - min(steps)) / median,
     )
 
 
-class _AsStored:
-    """Samples that are the network's input as they are."""
+class _Unchanged:
+    """Transform that passes stored samples to the network unchanged."""
 
     augments = False
 
@@ -202,7 +202,7 @@ def _random_data(config: RunConfig) -> DataSet:
     return DataSet(
         name="random",
         classes=config.data.classes,
-        transform=_AsStored(),
+        transform=_Unchanged(),
         train_samples=samples(training),
         train_labels=labels(training),
         validation_samples=samples(validation),

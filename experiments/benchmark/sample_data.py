@@ -1,4 +1,4 @@
-"""The data that are trained on: the published ones if they are here, else random ones of their shape."""
+"""Training data of the benchmark: the published data set if it is present, else random images of its shape."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RANDOM = "random"
 
 @cache
 def samples(name: str) -> DataSet:
-    """A data set in memory; one of random images is called :data:`RANDOM`."""
+    """A data set in memory; random images have the name :data:`RANDOM`."""
     return data.load(name) if data.status(name).present else random_images(name, *SAMPLES[name])
 
 
@@ -49,7 +49,7 @@ def random_images(name: str, training: int, validation: int) -> DataSet:
 
 
 def usual_loader(name: str, images: DataSet, batch_size: int, workers: int, pinned: bool) -> Loader:
-    """The training set as scripts read it: torchvision's data set, its transforms sample by sample, shuffled.
+    """The training set as in a usual training script: torchvision's data set and transforms in a shuffled DataLoader.
 
     Yields inputs (batch, channels, height, width) and labels (batch,).
     """
@@ -64,7 +64,7 @@ def usual_loader(name: str, images: DataSet, batch_size: int, workers: int, pinn
 
 
 def _torchvision_set(name: str, images: DataSet) -> Any:
-    """A data set of torchvision's own class, which holds our copy of the samples in place of files."""
+    """A data set of torchvision's own class that holds these samples, so that no files are needed."""
     from torchvision import datasets, transforms
     from torchvision.datasets import VisionDataset
 
@@ -77,11 +77,11 @@ def _torchvision_set(name: str, images: DataSet) -> Any:
     if images.transform.mean:
         steps.append(transforms.Normalize(images.transform.mean, images.transform.std))
     kind = {"mnist": datasets.MNIST, "cifar10": datasets.CIFAR10}[name]
-    made = object.__new__(kind)
-    VisionDataset.__init__(made, root="", transform=transforms.Compose(steps))
+    dataset = object.__new__(kind)
+    VisionDataset.__init__(dataset, root="", transform=transforms.Compose(steps))
     if kind is datasets.MNIST:
-        made.data, made.targets = images.train_samples.squeeze(1), images.train_labels
+        dataset.data, dataset.targets = images.train_samples.squeeze(1), images.train_labels
     else:
-        made.data = images.train_samples.movedim(1, -1).contiguous().numpy()
-        made.targets = images.train_labels.tolist()
-    return made
+        dataset.data = images.train_samples.movedim(1, -1).contiguous().numpy()
+        dataset.targets = images.train_labels.tolist()
+    return dataset

@@ -1,4 +1,4 @@
-"""The stretch of time in which steps are counted."""
+"""Time window in which training steps are counted."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from dataclasses import dataclass
 
 import torch
 
-from experiments.benchmark.process_group_timing import wait_for_all
+from experiments.benchmark.timed_processes import wait_for_all
 from walking_noise import Stopped
 from walking_noise.training import cuda_graph
 
 
 @dataclass(frozen=True)
 class Timing:
-    """How long is measured.
+    """Durations of a measurement.
 
     Attributes
     ----------
     rounds
-        Times that each peer has its turn.
+        Number of times that each peer is measured.
     seconds
-        Of a turn, once it is warm.
+        Duration of one measurement, after the warm-up.
     warm_up
-        Seconds, and at least :data:`WARM_UP_STEPS` steps, that are not counted.
+        Seconds that are not counted at the beginning; they include at least :data:`WARM_UP_STEPS` steps.
     """
 
     rounds: int = 5
@@ -32,16 +32,16 @@ class Timing:
 
 
 WARM_UP_STEPS = 3 + cuda_graph.WARM_UP_STEPS
-"""Enough for a step to be audited, warmed up and recorded, and for some to be replayed."""
+"""Steps for the audit of the noise, for the warm-up and the recording of the CUDA graph, and for some replays of it."""
 
 
 class Window:
-    """Counts steps from when all processes are warm until the time is over; then ends the training by Stopped.
+    """Time window of a measurement; it opens when all processes are warm, and ends the training when it closes.
 
     Attributes
     ----------
     rate
-        Steps per second, once it is over.
+        Steps per second; 0 until the window is closed.
     """
 
     def __init__(self, device: torch.device, timing: Timing) -> None:
@@ -52,7 +52,7 @@ class Window:
         self._opened: float | None = None
 
     def step(self) -> None:
-        """Count a step; raises :class:`walking_noise.Stopped` after the last."""
+        """Count a step; raise :class:`walking_noise.Stopped` after the last one."""
         now = time.perf_counter()
         self._steps += 1
         self._first = self._first or now
@@ -68,6 +68,6 @@ class Window:
 
 
 def settle(device: torch.device) -> None:
-    """Wait until the device has done what it was given."""
+    """Wait until the device has finished all submitted work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)

@@ -1,3 +1,3 @@
-"""What grids would do before anything is submitted: how many runs, trainings, packs, tasks, hours, bytes."""
+"""Plan of grids before they are submitted: number of runs, trainings, packs, tasks, hours and bytes."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What runs take: trainings and passes, by what packs together, and the time a measured device needs for them."""
+"""Demand of runs by pack key: trainings, inference-only evaluations, and the time that a measured device needs."""
 
 from __future__ import annotations
 
@@ -20,68 +20,83 @@ SAMPLES = {
     "cifar10": (50_000, 10_000),
     "gsc": (85_511, 11_005),
 }
-"""Samples that train and that validate, of the published splits; a hold-out or other words move some of them."""
+"""Training and validation samples of the published splits. A hold-out or other keywords
+change them."""
 
 
 @dataclass(frozen=True)
 class Demand:
-    """What the runs of one pack key take.
+    """Demand of the runs with one pack key.
 
     Attributes
     ----------
     config
-        One of the runs: its pack settings are those of all.
+        One of the runs; all of them have the same pack settings.
     trainings
-        Different networks.
+        Number of different networks to train.
     curves
-        Those of them that are evaluated after every epoch.
-    passes
-        Different runs with noise at inference only, one pass over the validation set each.
-    companies
-        Of the networks that may train beside each other, how many each seed has.
+        Number of these networks that are evaluated after every epoch.
+    inference_only
+        Number of different runs with noise at inference only; each takes one pass over the validation set.
+    networks_per_seed
+        For each group of networks that may train in one pack, the number of networks of each seed.
     """
 
     config: RunConfig
     trainings: int
     curves: int
-    passes: int
-    companies: tuple[tuple[int, ...], ...] = ()
+    inference_only: int
+    networks_per_seed: tuple[tuple[int, ...], ...] = ()
 
     def packs(self, size: int) -> int:
-        """Packs of at most so many networks."""
-        return sum(len(list(split_into_packs([range(count) for count in seeds], size))) for seeds in self.companies)
+        """Number of packs, of at most ``size`` networks each."""
+        return sum(
+            len(list(split_into_packs([range(count) for count in group], size))) for group in self.networks_per_seed
+        )
 
     def seconds(self, device: Device) -> float | None:
-        """The time that all of it takes a device; None if it was not measured, or the data set's size is not known."""
+        """Seconds that a device needs for all of it.
+
+        None if the device was not measured with this kind of pack, or if the size of the data set is not known.
+        """
         rate = device.rate(Kind.of(self.config))
         if rate is None or self.config.data.name not in SAMPLES:
             return None
         samples, validation = SAMPLES[self.config.data.name]
         epochs = self.config.training.epochs
         steps = epochs * math.ceil(samples / self.config.training.batch_size) * self.trainings
-        evaluations = epochs * self.curves + min(LAST_EPOCHS, epochs) * (self.trainings - self.curves) + self.passes
+        without_curve = self.trainings - self.curves
+        evaluations = epochs * self.curves + min(LAST_EPOCHS, epochs) * without_curve + self.inference_only
         return (steps * rate.step_seconds + evaluations * validation * rate.sample_seconds) / device.processes
 
 
-def demands(documents: Iterable[PlannedRun], kinds: Mapping[str, RunConfig]) -> list[Demand]:
-    """What runs take, equal ones once and shared networks once, by pack key in the order of their first run."""
-    networks: dict[str, dict[str, bool]] = {}
-    passes: dict[str, set[str]] = {}
-    companies: dict[str, dict[tuple[str, bool], dict[int, set[str]]]] = {}
-    for planned in documents:
-        of_seeds = companies.setdefault(planned.pack, {}).setdefault(planned.company, {})
-        of_seeds.setdefault(planned.seed, set()).add(planned.network)
-        curve = networks.setdefault(planned.pack, {})
-        curve[planned.network] = curve.get(planned.network, False) or planned.curve
-        if planned.inference_only:
-            passes.setdefault(planned.pack, set()).add(planned.run)
+def demands(planned_runs: Iterable[PlannedRun], configs: Mapping[str, RunConfig]) -> list[Demand]:
+    """The demand of runs by pack key, in the order of the first run of each key.
+
+    Runs with equal run keys count once, and so do shared networks.
+
+    Parameters
+    ----------
+    configs
+        For each pack key, a run that has it.
+    """
+    curves: dict[str, dict[str, bool]] = {}
+    inference_only: dict[str, set[str]] = {}
+    groups: dict[str, dict[tuple[str, bool], dict[int, set[str]]]] = {}
+    for run in planned_runs:
+        by_seed = groups.setdefault(run.pack, {}).setdefault(run.pack_group, {})
+        by_seed.setdefault(run.seed, set()).add(run.network)
+        curve = curves.setdefault(run.pack, {})
+        curve[run.network] = curve.get(run.network, False) or run.curve
+        if run.inference_only:
+            inference_only.setdefault(run.pack, set()).add(run.run)
     return [
         Demand(
-            kinds[pack],
+            configs[pack],
             len(curve),
             sum(curve.values()),
-            len(passes.get(pack, ())),
-            tuple(tuple(map(len, of_seeds.values())) for of_seeds in companies[pack].values()),
+            len(inference_only.get(pack, ())),
+            tuple(tuple(map(len, by_seed.values())) for by_seed in groups[pack].values()),
         )
-        for pack, curve in networks.items()
+        for pack, curve in curves.items()
     ]

@@ -1,4 +1,4 @@
-"""The runs that a collection has."""
+"""Runs that a collection already has."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from walking_noise import ConfigError
 
 
 def present_in(collection: str) -> set[str]:
-    """The settings keys of a collection's runs; runs that cannot be read, of another version, are none of these.
+    """The settings keys of a collection's runs; runs of another version that this one cannot read are left out.
 
     Raises
     ------
     UserError
-        There is no database, or no such name.
+        There is no database, or the name is not a valid one.
     """
     keys = set()
     for document in runs_in(collection).find({}, {"config": True}):

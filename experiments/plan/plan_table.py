@@ -1,4 +1,4 @@
-"""The plan as a person reads it."""
+"""Table of ``walking-noise plan``, with explanations of its numbers."""
 
 from __future__ import annotations
 
@@ -23,25 +23,35 @@ def describe(
     devices: Sequence[Device],
     pack_size: PackSize,
 ) -> Iterator[str]:
-    """The lines of the plan: a row per file, what packs together, and what to know about the numbers."""
+    """The lines of the plan: a row for each file, a row for each combination of pack settings, and explanations.
+
+    Parameters
+    ----------
+    collection
+        The collection that the plan was compared with, if any.
+    array_size, array_size_is_known
+        Largest number of tasks in a Slurm array, and whether Slurm or the user gave it; otherwise it is an assumption.
+    pack_size
+        The number of networks of a full pack, for the settings of a run.
+    """
     total = rows[-1]
     yield from _files(rows, array_size, devices, pack_size)
     yield ""
     yield from _packs(total, devices, pack_size)
     yield ""
-    yield from _remarks(total, collection, array_size, array_size_is_known, devices)
+    yield from _explanations(total, collection, array_size, array_size_is_known, devices)
 
 
 def _files(rows: Sequence[Row], array_size: int, devices: Sequence[Device], pack_size: PackSize) -> list[str]:
-    looked = rows[-1].present is not None
-    head = ["file", "runs", "distinct", *(["present"] if looked else []), "with noise", "trainings", "packs", "tasks"]
+    compared = rows[-1].present is not None
+    head = ["file", "runs", "distinct", *(["present"] if compared else []), "with noise", "trainings", "packs", "tasks"]
     head += ["arrays", *(f"hours, {device.name}" for device in devices), "MB"]
     lines = [
         [
             row.name,
             f"{row.runs:,}",
             f"{row.distinct:,}",
-            *([f"{row.present:,}"] if looked else []),
+            *([f"{row.present:,}"] if compared else []),
             f"{row.noisy:,}",
             f"{row.trainings:,}",
             f"{row.packs(pack_size):,}",
@@ -56,13 +66,13 @@ def _files(rows: Sequence[Row], array_size: int, devices: Sequence[Device], pack
 
 
 def _arrays(rows: Sequence[Row], array_size: int) -> list[int]:
-    """The Slurm arrays of each row: SEML makes arrays of one file's runs, so the last row, of all files, is a sum."""
+    """Number of Slurm arrays in each row; the last row is the sum, since the runs of one file never share an array."""
     *files, total = [math.ceil(row.tasks / array_size) for row in rows]
     return [*files, sum(files) or total]
 
 
 def _packs(total: Row, devices: Sequence[Device], pack_size: PackSize) -> list[str]:
-    head = ["trained together", "", "", "epochs", "batch", "trainings", "pack", "packs", "passes"]
+    head = ["pack settings", "", "", "epochs", "batch", "trainings", "pack size", "packs", "inference only"]
     head += [f"hours, {device.name}" for device in devices]
     lines = []
     for demand in sorted(total.demands, key=lambda demand: astuple(demand.config)[:2]):
@@ -70,7 +80,7 @@ def _packs(total: Row, devices: Sequence[Device], pack_size: PackSize) -> list[s
         seconds = (demand.seconds(device) for device in devices)
         lines.append(
             [
-                " ".join([config.data.name, *_unusual(config)]),
+                " ".join([config.data.name, *_data_settings(config)]),
                 config.model.name,
                 "BatchNorm" if config.model.batch_norm else "",
                 f"{config.training.epochs}",
@@ -78,44 +88,48 @@ def _packs(total: Row, devices: Sequence[Device], pack_size: PackSize) -> list[s
                 f"{demand.trainings:,}",
                 f"{size}",
                 f"{demand.packs(size):,}",
-                f"{demand.passes:,}",
+                f"{demand.inference_only:,}",
                 *(short(None if one is None else one / 3600) for one in seconds),
             ]
         )
     return aligned(head, lines, left=3)
 
 
-def _unusual(config: RunConfig) -> list[str]:
-    """What tells apart packs of the same data set: the settings of the data that are not at their defaults."""
+def _data_settings(config: RunConfig) -> list[str]:
+    """Settings of the data that are not at their defaults, by which packs on one data set differ."""
     default = RunConfig().data
     named = [name for name in ("transform", "validation") if getattr(config.data, name) != getattr(default, name)]
-    words = [f"{len(config.data.keywords)} keywords"] if config.data.keywords else []
-    return [*(str(getattr(config.data, name)) for name in named), *words]
+    keywords = [f"{len(config.data.keywords)} keywords"] if config.data.keywords else []
+    return [*(str(getattr(config.data, name)) for name in named), *keywords]
 
 
-def _remarks(
+def _explanations(
     total: Row, collection: str | None, array_size: int, array_size_is_known: bool, devices: Sequence[Device]
 ) -> Iterator[str]:
-    equal = total.runs - total.distinct
+    duplicates = total.runs - total.distinct
     yield (
-        f"distinct: {equal:,} of {total.runs:,} runs do what another one does (level 0 wherever it is, a level that "
-        "two grids have); with noise: runs that are trained with it."
+        f"distinct: {duplicates:,} of {total.runs:,} runs repeat another one (level 0 at another point, a level that "
+        "two grids have). with noise: runs that are trained with noise."
     )
-    yield "trainings: runs with noise at inference only share the network trained without it; passes: these runs."
-    source = "" if array_size_is_known else " (assumed: no Slurm answers here; --max-array-size changes it)"
-    yield f"tasks: of Slurm arrays, one for each run that `seml add` makes; an array may have {array_size}{source}."
+    yield (
+        "trainings: networks to train; runs with noise at inference only share the network that is trained without "
+        "noise. inference only: these runs."
+    )
+    source = "" if array_size_is_known else " (assumed, as Slurm does not answer here; --max-array-size changes it)"
+    yield f"tasks: of Slurm arrays, one for each run that `seml add` adds; at most {array_size} in an array{source}."
     if total.tasks > array_size:
         command = f"walking-noise start {collection or 'COLLECTION'}"
-        yield f"arrays: of each file, as `{command}` submits them; `seml start` submits one, which may be too large."
+        yield f"arrays: as submitted by `{command}`; `seml start` submits a single one, which may be too large."
     if total.kept:
-        yield f"networks: {total.kept:,} of the runs keep theirs; set WALKING_NOISE_NETWORKS to a folder for them."
+        yield f"networks: {total.kept:,} of the runs keep their network; set WALKING_NOISE_NETWORKS to a folder."
     if not devices:
-        yield "hours: no device has been measured; `walking-noise bench --save` measures the one it runs on."
+        yield "hours: no device has been measured; `walking-noise bench --save` measures the device it runs on."
     for device in devices:
         missing = {str(Kind.of(demand.config)) for demand in total.demands if demand.seconds(device) is None}
         if missing:
-            yield f"hours, {device.name}: ? where a part was not measured: {'; '.join(sorted(missing))}."
+            yield f"hours, {device.name}: ? where a speed was not measured: {'; '.join(sorted(missing))}."
     yield (
-        f"MB: documents of {DOCUMENT_BYTES / 1000:.1f} kB and {LOSS_BYTES:g} bytes per epoch, {PACKED_BYTES:g} "
-        f"from {LONG} epochs on, as measured on runs of the MLP; before MongoDB's compression, without log files."
+        f"MB: {DOCUMENT_BYTES / 1000:.1f} kB for each document and {LOSS_BYTES:g} bytes for each epoch, "
+        f"{PACKED_BYTES:g} in runs of more than {LONG} epochs; measured on runs of the MLP, before MongoDB's "
+        "compression, without log files."
     )

@@ -1,4 +1,4 @@
-"""What a file asks for, run by run: which are the same, which share a network, which pack together."""
+"""Counts of the runs of a grid file: distinct runs, shared networks, runs that train in one pack."""
 
 from __future__ import annotations
 
@@ -14,21 +14,31 @@ from walking_noise.runtime.planner import pack_group
 
 
 class PlannedRun(NamedTuple):
-    """A run as a document would hold it: its keys (:class:`walking_noise.RunConfig`), and what it takes.
+    """Keys and demands of a run that ``seml add`` would add.
 
-    ``company`` is that of its training (:func:`walking_noise.runtime.planner.pack_group`).
+    Attributes
+    ----------
+    run, network, pack
+        The run's keys, see :class:`walking_noise.RunConfig`.
+    pack_group
+        Equal for runs that may train in one pack, see :func:`walking_noise.runtime.planner.pack_group`.
+    inference_only
+        Whether it has noise at inference, but not in training.
+    curve
+        Whether its network is evaluated after every epoch.
     """
 
     run: str
     network: str
     pack: str
-    company: tuple[str, bool]
+    pack_group: tuple[str, bool]
     seed: int
     inference_only: bool
     curve: bool
 
     @classmethod
     def of(cls, config: RunConfig) -> PlannedRun:
+        """The planned run with these settings."""
         return cls(
             config.run_key,
             config.network_key,
@@ -42,61 +52,61 @@ class PlannedRun(NamedTuple):
 
 @dataclass
 class RunCounts:
-    """What one file asks for.
+    """Counts of the runs of one grid file.
 
     Attributes
     ----------
     runs
-        As many as the grids give.
+        Number of runs that the grids give.
     noisy
-        How many of them are trained with noise.
+        Number of these runs that are trained with noise.
     documents
-        The different runs as SEML tells them apart, by their settings: as many documents as ``seml add`` makes.
+        The runs that SEML distinguishes, by a key of their settings: ``seml add`` adds one document for each of them.
         Several may do the same, such as those with level 0 at different points: their run keys are equal.
-    kinds
-        For every pack key a run that has it.
+    configs
+        For each pack key, a run that has it.
     kept
-        How many runs keep their network.
+        Number of runs that keep their network.
     """
 
     path: Path
     runs: int = 0
     noisy: int = 0
     documents: dict[str, PlannedRun] = field(default_factory=dict)
-    kinds: dict[str, RunConfig] = field(default_factory=dict)
+    configs: dict[str, RunConfig] = field(default_factory=dict)
     kept: int = 0
 
 
 def count_runs(path: Path, overwrite: Settings | None = None) -> RunCounts:
-    """Count the runs of a file, as :func:`experiments.plan.grid_files.expand` gives them.
+    """Count the runs of a file, see :func:`experiments.plan.grid_files.expand`.
 
     Raises
     ------
     GridError
-        It cannot be read, or a run of it is refused.
+        The file cannot be read, or the settings of a run are invalid.
     """
     counted = RunCounts(path)
-    settings = expand(path, overwrite)
-    for given in settings:
+    all_settings = expand(path, overwrite)
+    for settings in all_settings:
         try:
-            config = RunConfig.from_dict(given)
+            config = RunConfig.from_dict(settings)
             planned = PlannedRun.of(config)
         except ConfigError as refusal:
-            raise GridError(f"{path}: {refusal} (of a run with {_words(given)})") from None
+            raise GridError(f"{path}: {refusal} (in the run with {_as_text(settings)})") from None
         counted.runs += 1
         counted.noisy += config.noisy_training
         counted.kept += config.training.keep_network
         counted.documents[settings_key(config)] = planned
-        counted.kinds.setdefault(planned.pack, config)
+        counted.configs.setdefault(planned.pack, config)
     return counted
 
 
 def settings_key(config: RunConfig) -> str:
-    """Equal for runs that SEML takes for the same: all their settings are."""
+    """A key that is equal for runs with equal settings, which SEML takes for the same run."""
     return digest(config.to_flat())
 
 
-def _words(given: Settings) -> str:
+def _as_text(settings: Settings) -> str:
     def flat(part: Settings, prefix: str = "") -> Iterable[str]:
         for name, value in part.items():
             if isinstance(value, dict):
@@ -104,4 +114,4 @@ def _words(given: Settings) -> str:
             else:
                 yield f"{prefix}{name}: {value}"
 
-    return ", ".join(flat(given))
+    return ", ".join(flat(settings))

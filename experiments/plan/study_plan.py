@@ -1,4 +1,4 @@
-"""The plan: every file by itself, and all of them together."""
+"""Plan of grid files: a row for each file, and one for all files together."""
 
 from __future__ import annotations
 
@@ -22,36 +22,37 @@ from walking_noise import RunConfig
 from walking_noise.runtime.sizing import capacity
 
 DOCUMENT_BYTES = 12_000
-"""Of a run's document without what grows with the epochs, as BSON; 8.6 kB of it are SEML's list of the sources.
-Measured on documents of workers."""
+"""Size of a run's document as BSON, without the parts that grow with the epochs; 8.6 kB of it are SEML's list of source
+files. Measured on documents that workers wrote."""
 LOSS_BYTES, PACKED_BYTES = 12.7, 5.5
-"""By which an epoch's training loss makes it larger; the latter in a long training, of more than ``LONG`` epochs."""
+"""Bytes of an epoch's training loss in the document: as an item of a list, and in the compact form that trainings of
+more than ``LONG`` epochs use."""
 CURVE_BYTES = 12.7
-"""Likewise for an epoch of the validation curve."""
+"""Bytes of an epoch's value of the validation curve."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """What a file asks for, or all files together.
+    """Numbers of one file, or of all files together.
 
     Attributes
     ----------
     runs
-        As many as the grids give.
+        Number of runs that the grids give.
     documents
-        Runs that differ in their settings: what ``seml add`` makes of them.
+        Number of runs with different settings: ``seml add`` adds one document for each.
     distinct
-        Runs that differ in what they do: equal run keys count once.
+        Number of runs that do different things: runs with equal run keys count once.
     present
-        Documents that are in the collection already; None if it was not looked at.
+        Number of these documents that the collection already has; None if no collection was read.
     noisy
-        Runs trained with noise.
+        Number of runs that are trained with noise.
     kept
-        Runs that keep their network.
+        Number of runs that keep their network.
     demands
-        What the distinct runs take, by pack key.
+        Demand of the distinct runs, by pack key.
     bytes
-        Of the documents when all runs have ended.
+        Size of the documents after all runs have ended.
     """
 
     name: str
@@ -66,20 +67,20 @@ class Row:
 
     @property
     def trainings(self) -> int:
-        """Different networks to train, shared ones once."""
+        """Number of networks to train; a network that runs share counts once."""
         return sum(demand.trainings for demand in self.demands)
 
     @property
     def tasks(self) -> int:
-        """Slurm array tasks of ``seml start``: one for each document that is not there."""
+        """Number of Slurm array tasks that ``seml start`` submits: one for each document that is not present."""
         return self.documents - (self.present or 0)
 
     def packs(self, pack_size: Callable[[RunConfig], int]) -> int:
-        """Packs of the default size."""
+        """Number of packs; ``pack_size`` gives the number of networks of a full pack with these settings."""
         return sum(demand.packs(pack_size(demand.config)) for demand in self.demands)
 
     def hours(self, device: Device) -> float | None:
-        """What a device needs for all of it; None if a part was not measured."""
+        """Hours that a device needs for all of it; None if a part was not measured."""
         seconds = [demand.seconds(device) for demand in self.demands]
         return None if None in seconds else sum(one for one in seconds if one is not None) / 3600
 
@@ -87,7 +88,7 @@ class Row:
 def numbers(
     rows: Sequence[Row], devices: Sequence[Device], pack_size: Callable[[RunConfig], int]
 ) -> list[dict[str, Any]]:
-    """The rows as plain values."""
+    """The rows as dictionaries of plain values, for JSON."""
     names = ("name", "runs", "documents", "distinct", "present", "noisy", "kept", "trainings", "tasks", "bytes")
     return [
         {name: getattr(row, name) for name in names}
@@ -96,30 +97,40 @@ def numbers(
     ]
 
 
-def plan(tallies: Sequence[RunCounts], present: set[str] | None) -> list[Row]:
-    """A row for each file and, if there are several, one for all of them together."""
-    rows = [_row(str(one.path), [one], present) for one in tallies]
-    return rows if len(rows) == 1 else [*rows, _row(f"all {len(rows)} files", tallies, present)]
+def plan(counts: Sequence[RunCounts], present: set[str] | None) -> list[Row]:
+    """A row for each file and, if there are several, one for all of them together.
+
+    ``present``: settings keys of the runs that the collection already has; None if no collection was read.
+    """
+    rows = [_row(str(one.path), [one], present) for one in counts]
+    return rows if len(rows) == 1 else [*rows, _row(f"all {len(rows)} files", counts, present)]
 
 
 def count(
     paths: Sequence[Path], show: Callable[[str], None], overwrite: Settings | None = None
 ) -> Iterator[RunCounts | GridError]:
-    """Count the runs of files, in their order, on all cores; a file that is refused gives the reason.
+    """Count the runs of files on all cores, and yield the counts in the order of the files.
 
-    ``overwrite``: settings that all runs are given.
+    For an invalid file the error is yielded.
+
+    Parameters
+    ----------
+    show
+        Called with the progress.
+    overwrite
+        Settings that replace those of all runs.
     """
     cores = min(len(os.sched_getaffinity(0)), len(paths))
     if cores == 1:
         for number, path in enumerate(paths, start=1):
             show(f"{number} of {len(paths)} files: {path}")
-            yield _tally(path, overwrite)
+            yield _counts_or_error(path, overwrite)
         return
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["experiments.plan.run_counts"])
     executor = ProcessPoolExecutor(cores, context, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN))
     try:
-        futures = [executor.submit(_tally, path, overwrite) for path in paths]
+        futures = [executor.submit(_counts_or_error, path, overwrite) for path in paths]
         for done, _ in enumerate(as_completed(futures), start=1):
             show(f"{done} of {len(paths)} files")
         yield from (future.result() for future in futures)
@@ -128,30 +139,33 @@ def count(
 
 
 def together_on(device: Device | None) -> Callable[[RunConfig], int]:
-    """The networks that train as one: on a measured device, or else on the one that is here."""
-    here = torch.device(capacity.default_device())
+    """A function that returns the pack size for the settings of a run.
+
+    It is the size that was measured on ``device``. Without a measurement it is the default on this machine's device.
+    """
+    local = torch.device(capacity.default_device())
 
     def size(config: RunConfig) -> int:
         rate = device.rate(Kind.of(config)) if device is not None else None
-        return rate.pack_size if rate is not None else capacity.training_pack_size(config, here)
+        return rate.pack_size if rate is not None else capacity.training_pack_size(config, local)
 
     return size
 
 
-def _tally(path: Path, overwrite: Settings | None) -> RunCounts | GridError:
+def _counts_or_error(path: Path, overwrite: Settings | None) -> RunCounts | GridError:
     try:
         return count_runs(path, overwrite)
-    except GridError as refusal:
-        return refusal
+    except GridError as error:
+        return error
 
 
-def _row(name: str, tallies: Iterable[RunCounts], present: set[str] | None) -> Row:
+def _row(name: str, counts: Iterable[RunCounts], present: set[str] | None) -> Row:
     documents: dict[str, PlannedRun] = {}
-    kinds: dict[str, RunConfig] = {}
+    configs: dict[str, RunConfig] = {}
     runs = noisy = kept = 0
-    for one in tallies:
+    for one in counts:
         documents |= one.documents
-        kinds |= one.kinds
+        configs |= one.configs
         runs, noisy, kept = runs + one.runs, noisy + one.noisy, kept + one.kept
     return Row(
         name=name,
@@ -161,15 +175,15 @@ def _row(name: str, tallies: Iterable[RunCounts], present: set[str] | None) -> R
         present=None if present is None else len(documents.keys() & present),
         noisy=noisy,
         kept=kept,
-        demands=tuple(demands(documents.values(), kinds)),
-        bytes=_bytes(documents.values(), kinds),
+        demands=tuple(demands(documents.values(), configs)),
+        bytes=_bytes(documents.values(), configs),
     )
 
 
-def _bytes(documents: Iterable[PlannedRun], kinds: Mapping[str, RunConfig]) -> float:
-    def of(one: PlannedRun) -> float:
-        epochs = kinds[one.pack].training.epochs
+def _bytes(planned_runs: Iterable[PlannedRun], configs: Mapping[str, RunConfig]) -> float:
+    def document_bytes(run: PlannedRun) -> float:
+        epochs = configs[run.pack].training.epochs
         loss = LOSS_BYTES if epochs <= LONG else PACKED_BYTES
-        return DOCUMENT_BYTES + epochs * (loss + CURVE_BYTES * one.curve)
+        return DOCUMENT_BYTES + epochs * (loss + CURVE_BYTES * run.curve)
 
-    return sum(map(of, documents))
+    return sum(map(document_bytes, planned_runs))

@@ -1,4 +1,4 @@
-"""How fast devices train, as ``walking-noise bench --save`` measured it; a file in the user's cache."""
+"""Throughput of devices as ``walking-noise bench --save`` measured it, in a JSON file in the user's cache."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from walking_noise import RunConfig
 
 @dataclass(frozen=True)
 class Kind:
-    """What decides how long a step takes: the networks of a pack, and how many samples they see at once."""
+    """Kind of pack: the settings that decide the time of a training step. ``inputs`` is the shape of a sample."""
 
     inputs: tuple[int, ...]
     classes: int
@@ -27,6 +27,7 @@ class Kind:
 
     @classmethod
     def of(cls, config: RunConfig) -> Kind:
+        """The kind of pack that a run trains in."""
         model, training = config.model, config.training
         return cls(tuple(config.data.shape), config.data.classes, model.name, model.batch_norm, training.batch_size)
 
@@ -37,16 +38,16 @@ class Kind:
 
 @dataclass(frozen=True)
 class Rate:
-    """The speed of one kind of pack, with every lane of the device at work.
+    """Speed of one kind of pack, measured while all processes of the device are busy.
 
     Attributes
     ----------
     pack_size
-        Networks trained as one.
+        Number of networks in the pack.
     step_seconds, sample_seconds
-        Of a training step, and of one sample evaluated, of one run of such a pack.
+        Seconds of one training step, and of the evaluation of one sample: those of the pack, divided by ``pack_size``.
     spread
-        (slowest - fastest) / median of the rounds.
+        (slowest - fastest) / median of the step times of the rounds.
     """
 
     kind: Kind
@@ -58,12 +59,12 @@ class Rate:
 
 @dataclass(frozen=True)
 class Device:
-    """The measured speeds of a device.
+    """Measured speeds of a device.
 
     Attributes
     ----------
     processes
-        Packs that it trains in parallel.
+        Number of packs that it trains in parallel.
     """
 
     name: str
@@ -71,11 +72,11 @@ class Device:
     rates: tuple[Rate, ...]
 
     def rate(self, kind: Kind) -> Rate | None:
-        """The speed of that kind of pack, if it was measured."""
+        """The speed of a kind of pack; None if it was not measured."""
         return next((rate for rate in self.rates if rate.kind == kind), None)
 
     def with_rates(self, rates: Iterable[Rate]) -> Device:
-        """The same device with new measurements in the place of old ones."""
+        """The same device with these rates added; they replace older ones of the same kind."""
         by_kind = {rate.kind: rate for rate in (*self.rates, *rates)}
         return replace(self, rates=tuple(by_kind.values()))
 
@@ -86,12 +87,12 @@ def default_file() -> Path:
 
 
 def read(file: Path) -> dict[str, Device]:
-    """The measured devices by name; none if there is no such file.
+    """The measured devices by name; empty if there is no such file.
 
     Raises
     ------
     UserError
-        The file cannot be read, or is not of this form.
+        The file cannot be read, or does not have the expected form.
     """
     try:
         return {name: _device(name, content) for name, content in json.loads(file.read_text()).items()}
@@ -99,37 +100,41 @@ def read(file: Path) -> dict[str, Device]:
         return {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
-            f"{file}: no measurements can be read from it ({type(error).__name__}: {error}); remove it and measure "
-            "again with `walking-noise bench --save`"
+            f"{file}: no measurements can be read ({type(error).__name__}: {error}); remove the file and measure again "
+            "with `walking-noise bench --save`"
         ) from None
 
 
 def known(file: Path | None) -> list[Device]:
-    """The measured devices of a file that a user has named, or of the default one, if there is any.
+    """The measured devices of ``file``, which the user has named, or of the default file if ``file`` is None.
 
     Raises
     ------
     UserError
-        The named file is not there, or as :func:`read`.
+        There is no such file, or :func:`read` cannot read it.
     """
     if file is not None and not file.exists():
-        raise UserError(f"{file}: there is no such file; `walking-noise bench --save` makes one")
+        raise UserError(f"{file}: there is no such file; `walking-noise bench --save` writes one")
     return list(read(file or default_file()).values())
 
 
 def save(file: Path, device: Device) -> None:
-    """Keep measurements of a device beside those of others and of its other kinds of packs."""
-    kept = read(file)
-    if device.name in kept and kept[device.name].processes == device.processes:
-        device = kept[device.name].with_rates(device.rates)
-    content = {name: asdict(one) for name, one in {**kept, device.name: device}.items()}
+    """Add the measurements of a device to a file.
+
+    The file keeps other devices, and rates of the same device for other kinds of packs. If the number of processes of
+    the device has changed, its old rates are dropped, as they are not comparable.
+    """
+    saved = read(file)
+    if device.name in saved and saved[device.name].processes == device.processes:
+        device = saved[device.name].with_rates(device.rates)
+    content = {name: asdict(one) for name, one in {**saved, device.name: device}.items()}
     write_whole(file, json.dumps(content, indent=1))
 
 
 def _device(name: str, content: dict[str, Any]) -> Device:
     return Device(
         name,
-        int(content["processes"] if "processes" in content else content["lanes"]),
+        int(content["processes"] if "processes" in content else content["lanes"]),  # the key of older files
         tuple(_rate(rate) for rate in content["rates"]),
     )
 
@@ -138,5 +143,5 @@ def _rate(content: dict[str, Any]) -> Rate:
     kind = content["kind"]
     rate = Rate(**{**content, "kind": Kind(**{**kind, "inputs": tuple(kind["inputs"])})})
     if not all(math.isfinite(seconds) and seconds > 0 for seconds in (rate.step_seconds, rate.sample_seconds)):
-        raise ValueError(f"{rate.kind}: seconds must be above 0")
+        raise ValueError(f"{rate.kind}: seconds must be finite and above 0")
     return rate

@@ -1,3 +1,3 @@
-"""How studies stand: progress, failures, hours, checkpoints."""
+"""Status of studies: progress, failures, hours, checkpoints."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The checkpoints in a folder: which of them an unfinished run needs, and removing the others."""
+"""Use of the checkpoints in a folder: which ones unfinished runs need, and removal of the others."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ from walking_noise.version import __version__
 
 PART = ".part"
 DAY = 86_400.0
-"""Seconds. A file that is being written is younger."""
+"""Seconds. A partial file that is still being written is younger."""
 
 
 class Need(Enum):
-    """Whether a file in the folder is needed; the values say it in words."""
+    """Need of a file in the folder; the values are shown to the user."""
 
     NEEDED = "needed by unfinished runs"
-    BY_NOTHING = "needed by nothing"
-    OF_ANOTHER_VERSION = "of another version, kept for runs whose settings this one cannot read"
+    NOT_NEEDED = "not needed by any run"
+    OTHER_VERSION = "of another version, kept for unreadable runs"
     UNUSABLE = "damaged, or unreadable for this version"
-    LEFT_OVER = "never finished, older than a day"
-    IN_WRITING = "being written"
-    FOREIGN = "no checkpoints, left alone"
-    UNKNOWN = "not known to be needed or not: the database was not asked"
+    OLD_PARTIAL = "partial file, older than a day"
+    PARTIAL = "being written"
+    NO_CHECKPOINT = "not a checkpoint, ignored"
+    UNKNOWN = "unknown, as the database was not queried"
 
 
-REMOVED = (Need.BY_NOTHING, Need.UNUSABLE, Need.LEFT_OVER)
-"""What ``clean`` removes."""
+REMOVED = (Need.NOT_NEEDED, Need.UNUSABLE, Need.OLD_PARTIAL)
+"""Files that ``walking-noise checkpoints clean`` removes."""
 
 
 @dataclass(frozen=True)
 class Kept:
-    """A file in the folder of checkpoints; ``age`` in seconds."""
+    """A file in the folder of checkpoints; ``age`` in seconds since it was last written."""
 
     file: Path
     bytes: int
@@ -53,29 +53,39 @@ class Kept:
 
 @dataclass(frozen=True)
 class Needs:
-    """The networks that unfinished runs need, by their keys, and how many of these runs this version cannot read."""
+    """Needs of the unfinished runs of all collections.
+
+    Attributes
+    ----------
+    keys
+        Keys of the networks that these runs train; a checkpoint with one of these keys can be resumed.
+    unreadable
+        Number of runs with settings that this version cannot read, so that their keys are not known.
+    """
 
     keys: frozenset[str]
     unreadable: int
 
 
 def needs(database: Database[Document], show: Callable[[str], None]) -> Needs:
-    """What the unfinished runs of all collections need."""
+    """Return what the unfinished runs of all collections need; ``show`` is called with the progress."""
     keys: set[str] = set()
-    unreadable = seen = 0
+    unreadable = read = 0
     for name in of_seml(database):
         for document in database[name].find(unfinished(), {"config": 1}):
             try:
                 keys.add(run_config(document["config"]).network_key)
             except (ConfigError, KeyError):
                 unreadable += 1
-            seen += 1
-            show(f"{seen:,} unfinished runs looked at")
+            read += 1
+            show(f"{read:,} unfinished runs read")
     return Needs(frozenset(keys), unreadable)
 
 
 def kept(folder: Path, needed: Needs | None) -> list[Kept]:
-    """The files in the folder, none if it is not there; without ``needed`` nothing is said of the checkpoints' need.
+    """List the files in the folder; the list is empty if there is no folder.
+
+    Without ``needed``, readable checkpoints get :attr:`Need.UNKNOWN`.
 
     Raises
     ------
@@ -87,22 +97,22 @@ def kept(folder: Path, needed: Needs | None) -> list[Kept]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise UserError(f"{folder}: it cannot be read: {error.strerror}") from None
+        raise UserError(f"{folder}: cannot be read: {error.strerror}") from None
 
 
-def remove(those: Sequence[Kept]) -> None:
-    """Remove files; what somebody else has removed meanwhile is as good.
+def remove(files: Sequence[Kept]) -> None:
+    """Remove files; a file that another process has removed already is skipped.
 
     Raises
     ------
     UserError
-        One cannot be removed; those before it are gone.
+        A file cannot be removed; the files before it are removed.
     """
-    for one in those:
+    for one in files:
         try:
             one.file.unlink(missing_ok=True)
         except OSError as error:
-            raise UserError(f"{one.file}: it cannot be removed: {error.strerror}") from None
+            raise UserError(f"{one.file}: cannot be removed: {error.strerror}") from None
 
 
 def _kept(folder: Path, needed: Needs | None) -> Iterator[Kept]:
@@ -110,7 +120,7 @@ def _kept(folder: Path, needed: Needs | None) -> Iterator[Kept]:
     for file in sorted(folder.iterdir()):
         try:
             state = file.stat()
-        except FileNotFoundError:  # a worker has just removed it
+        except FileNotFoundError:  # a worker has just removed the file
             continue
         age = now - state.st_mtime
         yield Kept(file, state.st_size, age, _need(file, age, needed))
@@ -118,15 +128,15 @@ def _kept(folder: Path, needed: Needs | None) -> Iterator[Kept]:
 
 def _need(file: Path, age: float, needed: Needs | None) -> Need:
     if file.suffix == PART:
-        return Need.LEFT_OVER if age > DAY else Need.IN_WRITING
+        return Need.OLD_PARTIAL if age > DAY else Need.PARTIAL
     if file.suffix != SUFFIX:
-        return Need.FOREIGN
+        return Need.NO_CHECKPOINT
     try:
         header = read_header(file)
     except CheckpointUnusable:
-        return Need.UNUSABLE if file.exists() else Need.BY_NOTHING
+        return Need.UNUSABLE if file.exists() else Need.NOT_NEEDED
     if needed is None:
         return Need.UNKNOWN
     if header.network_key in needed.keys:
         return Need.NEEDED
-    return Need.OF_ANOTHER_VERSION if needed.unreadable and header.version != __version__ else Need.BY_NOTHING
+    return Need.OTHER_VERSION if needed.unreadable and header.version != __version__ else Need.NOT_NEEDED

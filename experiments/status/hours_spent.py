@@ -1,4 +1,8 @@
-"""What a study spends: the hours of its workers, what of them was lost, and what the rest will take."""
+"""Account of a study's worker hours: used, wasted by reason, and planned.
+
+This module does not import torch, so that ``walking-noise watch`` stays small; :mod:`experiments.status.hours_table`
+adds the planned hours, which need it.
+"""
 
 from __future__ import annotations
 
@@ -10,33 +14,37 @@ from experiments.status.failures.causes import normalised
 from experiments.status.worker_statistics import Worker
 
 FAILED_RUNS = "runs that failed"
-NO_SIGN_OF_LIFE = "lost without a sign of life"
+LOST_WITHOUT_REASON = "lost without a sign of life"
+"""Reasons of wasted hours besides those that workers report. They are keys of ``walking-noise hours --json``."""
 
 
 @dataclass(frozen=True)
-class Spent:
-    """Hours of workers on one kind of device.
+class DeviceHours:
+    """Worker hours on one kind of device.
 
     Attributes
     ----------
     used
-        From their start to their end, or to when they were last heard of.
+        Hours of the workers from their start to their end or last heartbeat.
     wasted
-        Of these, the hours spent on runs that failed, and on training that was lost with its worker, by reason.
+        By reason, the part of ``used`` that was spent on runs that failed, or on training that was lost with its
+        worker.
     """
 
     used: float
     wasted: dict[str, float]
 
     @property
-    def wasted_in_all(self) -> float:
+    def total_wasted(self) -> float:
+        """Wasted hours, of all reasons together."""
         return sum(self.wasted.values())
 
     @classmethod
-    def by(cls, workers: Sequence[Worker]) -> Spent:
+    def of(cls, workers: Sequence[Worker]) -> DeviceHours:
+        """The hours of some workers."""
         wasted: dict[str, float] = {}
         for worker in workers:
-            for reason, hours in ((FAILED_RUNS, worker.failed_hours), (_reason(worker), worker.lost_hours)):
+            for reason, hours in ((FAILED_RUNS, worker.failed_hours), (_loss_reason(worker), worker.lost_hours)):
                 if hours > 0:
                     wasted[reason] = wasted.get(reason, 0.0) + hours
         return cls(sum(worker.hours for worker in workers), wasted)
@@ -44,34 +52,35 @@ class Spent:
 
 @dataclass(frozen=True)
 class HoursAccount:
-    """What a collection, or several together, have spent and will spend.
+    """Account of the worker hours of a collection, or of several together.
 
     Attributes
     ----------
     gpu, cpu
-        Spent on GPUs, and on processors alone.
+        Hours of workers with a GPU, and of workers without one.
     runs_left
-        Runs that have no result.
+        Number of runs without a result.
     planned
-        Hours that they will take, on the device that was used so far or was measured; None if that is not known.
+        Estimated worker hours of ``runs_left``; None if they are not known.
     """
 
     name: str
-    gpu: Spent
-    cpu: Spent
+    gpu: DeviceHours
+    cpu: DeviceHours
     runs_left: int
     planned: float | None
 
     @classmethod
     def of(cls, name: str, workers: Sequence[Worker], runs_left: int, planned: float | None) -> HoursAccount:
-        on_gpu = [worker for worker in workers if worker.gpu]
-        others = [worker for worker in workers if not worker.gpu]
-        return cls(name, Spent.by(on_gpu), Spent.by(others), runs_left, planned)
+        """The account of a collection with these workers."""
+        gpu_workers = [worker for worker in workers if worker.gpu]
+        cpu_workers = [worker for worker in workers if not worker.gpu]
+        return cls(name, DeviceHours.of(gpu_workers), DeviceHours.of(cpu_workers), runs_left, planned)
 
     def numbers(self) -> dict[str, Any]:
-        """The account as plain values."""
+        """The account as a dictionary of plain values, for JSON."""
         return asdict(self)
 
 
-def _reason(worker: Worker) -> str:
-    return normalised(worker.end, worker.host) if worker.end is not None else NO_SIGN_OF_LIFE
+def _loss_reason(worker: Worker) -> str:
+    return normalised(worker.end_reason, worker.host) if worker.end_reason is not None else LOST_WITHOUT_REASON

@@ -1,4 +1,4 @@
-"""How far a collection has come, in one line: how many runs are done, how fast, and how long the rest will take."""
+"""Progress of a collection in one line: runs done, runs per minute, time left."""
 
 from __future__ import annotations
 
@@ -10,42 +10,42 @@ from experiments.database.connection import Document, Runs
 from experiments.database.run_status import COMPLETED, FAILED, RUNNING
 from experiments.terminal.progress_line import clock
 
-SHARE = 0.05
-"""Counting takes no more than this share of the time; on the embedded database it takes 0.2 ms a run."""
+MAX_QUERY_SHARE = 0.05
+"""Largest share of the time that may be spent on counting; on the embedded database counting takes 0.2 ms per run."""
 
-SOON = 0.1
-"""The end is foretold once this share of the work is done; before, starting up counts too much."""
+MIN_WORK_FOR_ESTIMATE = 0.1
+"""Share of the work that must be done before the time left is shown; earlier, the start-up counts too much."""
 
 
 class CollectionProgress:
-    """Counts the runs of a collection by status, now and then.
+    """Progress of a collection since this object was made; it counts the runs again at intervals.
 
     Attributes
     ----------
     counts
-        Runs by status when last counted.
+        Number of runs by status at the last count.
     """
 
     def __init__(self, runs: Runs) -> None:
         self.runs = runs
         self.started = time.monotonic()
         self.count()
-        self._done_before, self._work_before = self.counts[COMPLETED], self._work
+        self._initially_completed, self._initial_work = self.counts[COMPLETED], self._work
 
     def count(self) -> None:
-        """Count anew."""
+        """Count the runs again."""
         started = time.monotonic()
         key = {"status": "$status", "pack": "$claim.token"}
         group = {"_id": key, "count": {"$sum": 1}, "trained": {"$max": "$info.trained"}}
         groups = list(self.runs.aggregate([{"$group": group}]))
         self.counts = Counter[str]()
-        for found in groups:
-            self.counts[found["_id"]["status"]] += found["count"]
+        for one in groups:
+            self.counts[one["_id"]["status"]] += one["count"]
         self._work = _work(groups)
-        self._next = time.monotonic() + (time.monotonic() - started) / SHARE
+        self._next = time.monotonic() + (time.monotonic() - started) / MAX_QUERY_SHARE
 
     def text(self) -> str:
-        """Say how it goes; counts anew where that is due."""
+        """The progress in one line; counts again if the last count is old enough."""
         if time.monotonic() > self._next:
             self.count()
         minutes = (time.monotonic() - self.started) / 60
@@ -54,19 +54,22 @@ class CollectionProgress:
             text += f", {self.counts[FAILED]} failed"
         if self.new:
             text += f", {self.new / minutes:.0f} runs/min"
-        worked = self._work - self._work_before
-        if worked > SOON * (self.counts.total() - self._work_before):
-            text += f", {clock(60 * minutes * (self.counts.total() - self._work) / worked)} left"
+        work = self._work - self._initial_work
+        if work > MIN_WORK_FOR_ESTIMATE * (self.counts.total() - self._initial_work):
+            text += f", {clock(60 * minutes * (self.counts.total() - self._work) / work)} left"
         return text
 
     @property
     def new(self) -> int:
-        """Runs done since the beginning."""
-        return self.counts[COMPLETED] - self._done_before
+        """Number of runs completed since this object was made."""
+        return self.counts[COMPLETED] - self._initially_completed
 
 
 def _work(groups: Iterable[Document]) -> float:
-    """Runs' worth of work done: finished runs, and of a pack in training the share its worker tells."""
+    """Work done, in runs: a finished run counts as 1, a run in training as the share that its worker reports.
+
+    ``groups``: number of runs and largest reported share, by status and pack.
+    """
     packs: dict[str | None, list[Document]] = {}
     for group in groups:
         packs.setdefault(group["_id"].get("pack"), []).append(group)

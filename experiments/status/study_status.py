@@ -1,4 +1,4 @@
-"""How collections stand: runs by status, workers, rates, failures, the time left."""
+"""Status of a study: runs by status, workers, rates, causes of failure, the time left."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from experiments.database.connection import Document, server_time
 from experiments.database.run_collections import counts
 from experiments.database.run_status import FAILED, RUNNING
 from experiments.status.failures.failure_groups import grouped
-from experiments.status.worker_statistics import HOUR, Worker, hours_at_work, workers
+from experiments.status.worker_statistics import HOUR, Worker, active_hours, workers
 
-WAITING = ("STAGED", "QUEUED", "PENDING", "RESCHEDULED", "RUNNING")
-"""Runs in one of these statuses will be worked on without anyone doing more than to start them."""
-SOON = datetime.timedelta(minutes=1)
-"""A worker's speed is not told before it has worked for so long: starting up counts too much."""
+OUTSTANDING = ("STAGED", "QUEUED", "PENDING", "RESCHEDULED", "RUNNING")
+"""Statuses of runs that are still to be trained, and that need no action of the user but to be started."""
+MIN_ACTIVE_TIME = datetime.timedelta(minutes=1)
+"""Workers that have been active for a shorter time are left out of the time left: their start-up counts too much."""
 
 
 @dataclass(frozen=True)
 class StudyStatus:
-    """How some collections stand.
+    """Status of the runs and workers of some collections.
 
     Attributes
     ----------
     time
-        By the database's clock.
+        Time of the query, by the database's clock.
     counts
-        Runs by status, by collection.
+        Number of runs by status, for each collection.
     workers
-        All there have been.
+        All workers of these collections, past and present.
     causes
-        Of the runs that are FAILED, with their numbers, the most frequent first.
+        Causes of failure of the runs that are FAILED now, with the number of runs, the most frequent first.
     """
 
     time: datetime.datetime
@@ -44,54 +44,63 @@ class StudyStatus:
 
     @property
     def total(self) -> Counter[str]:
+        """Number of runs by status, of all collections together."""
         return sum(self.counts.values(), Counter())
 
     @property
-    def at_work(self) -> list[Worker]:
-        """The workers that have not said that they ended; the silent ones first, then those that began first."""
-        there = [worker for worker in self.workers if worker.end is None]
-        return sorted(there, key=lambda worker: (not worker.silent, worker.started))
+    def open_workers(self) -> list[Worker]:
+        """The workers that have not reported their end: unresponsive ones first, then in the order of their start."""
+        not_ended = [worker for worker in self.workers if worker.end_reason is None]
+        return sorted(not_ended, key=lambda worker: (not worker.unresponsive, worker.started))
 
     @property
     def runs_per_hour(self) -> float:
-        """Runs' worth of training done in an hour, while anyone was at work."""
-        hours = hours_at_work(self.workers)
-        return sum(worker.runs_done for worker in self.workers) / hours if hours else 0.0
+        """Runs trained per hour, averaged over the time in which at least one worker was active."""
+        hours = active_hours(self.workers)
+        return sum(worker.runs_trained for worker in self.workers) / hours if hours else 0.0
 
     @property
     def runs_last_hour(self) -> float:
-        """Runs' worth of training done in the last hour, each worker's spread evenly over its time."""
-        return sum(worker.runs_done * self._share_in_last_hour(worker) for worker in self.workers)
+        """Runs trained in the last hour; the training of a worker is taken as evenly spread over its time."""
+        return sum(worker.runs_trained * self._share_in_last_hour(worker) for worker in self.workers)
 
     @property
     def hours_left(self) -> float | None:
-        """Until all that waits is done, if those at work go on; None if nobody is at work for long enough to tell."""
-        settled = [worker for worker in self.workers if worker.at_work and worker.until - worker.started >= SOON]
-        speed = sum(worker.runs_per_hour for worker in settled)
-        left = self.runs_waiting - sum(worker.runs_ahead for worker in self.workers)
-        return max(left, 0.0) / speed if speed > 0 else None
+        """Hours until all outstanding runs are trained, if the active workers continue at their speed.
+
+        None if no worker has been active for at least :data:`MIN_ACTIVE_TIME`.
+        """
+        measured = [
+            worker for worker in self.workers if worker.active and worker.until - worker.started >= MIN_ACTIVE_TIME
+        ]
+        speed = sum(worker.runs_per_hour for worker in measured)
+        runs = self.outstanding_runs - sum(worker.partial_runs for worker in self.workers)
+        return max(runs, 0.0) / speed if speed > 0 else None
 
     @property
-    def runs_waiting(self) -> int:
-        """Runs that are to be done, those in training included."""
-        return sum(self.total[status] for status in WAITING)
+    def outstanding_runs(self) -> int:
+        """Number of runs that are still to be trained, including those in training."""
+        return sum(self.total[status] for status in OUTSTANDING)
 
     @property
-    def runs_starting(self) -> int:
-        """Runs that SEML calls RUNNING while their worker still starts up, or was lost while it did."""
-        held = sum(worker.runs - worker.completed - worker.failed for worker in self.at_work)
-        return max(self.total[RUNNING] - held, 0)
+    def starting_runs(self) -> int:
+        """Number of runs that SEML has set to RUNNING, but which no worker has registered yet.
+
+        Their worker is starting up, or was lost while it started up.
+        """
+        registered = sum(worker.runs - worker.completed - worker.failed for worker in self.open_workers)
+        return max(self.total[RUNNING] - registered, 0)
 
     def _share_in_last_hour(self, worker: Worker) -> float:
-        within = worker.until - max(worker.started, self.time - HOUR)
-        return max(within / HOUR, 0.0) / worker.hours if worker.hours > 0 else 0.0
+        overlap = worker.until - max(worker.started, self.time - HOUR)
+        return max(overlap / HOUR, 0.0) / worker.hours if worker.hours > 0 else 0.0
 
 
 def study_status(database: Database[Document], names: Sequence[str]) -> StudyStatus:
-    """How some collections stand now."""
+    """Return the present status of the named collections."""
     now = server_time(database)
     counted = {name: counts(database[name]) for name in names}
-    failing = [name for name in names if counted[name][FAILED]]
-    groups = [group for group in grouped(database, failing) if group.failed] if failing else []
+    with_failures = [name for name in names if counted[name][FAILED]]
+    groups = [group for group in grouped(database, with_failures) if group.failed] if with_failures else []
     causes = [(group.cause, group.failed_count) for group in groups]
     return StudyStatus(now, counted, workers(database, names, now), causes)

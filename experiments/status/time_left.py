@@ -1,4 +1,8 @@
-"""What the unfinished runs of a collection will take: as long as others like them, or as was measured on a device."""
+"""Estimate of the worker hours that the unfinished runs of a collection need.
+
+A run is expected to take as long as the completed runs of the same kind did. For kinds without a completed run the
+estimate comes from the measured speed of a device.
+"""
 
 from __future__ import annotations
 
@@ -16,66 +20,74 @@ from experiments.status.worker_statistics import Worker
 from walking_noise import ConfigError, RunConfig
 from walking_noise.config.keys import PACK_SETTINGS
 
-Kind = tuple[object, ...]
-"""The settings that decide what packs together, in their order: the runs of a worker agree in them."""
+RunKind = tuple[object, ...]
+"""A run's values of the pack settings, in their order. All runs of a worker have the same ones."""
 
 
 @dataclass(frozen=True)
-class Remaining:
-    """Runs without a result, and the hours of a worker that they take; None if a part is not known."""
+class RemainingWork:
+    """The number of runs without a result, and the worker hours that they need; None if a part is not known."""
 
     runs: int
     hours: float | None
 
 
-def remaining(runs: Runs, workers: Sequence[Worker], device: Device | None) -> Remaining:
-    """What is left to do in a collection whose workers so far were these.
+def remaining_work(runs: Runs, workers: Sequence[Worker], device: Device | None) -> RemainingWork:
+    """Estimate the remaining work of a collection.
 
-    A run takes what runs of its kind took so far, with all that is around their training; of kinds that have no result
-    yet, what ``device`` was measured to need.
+    The time of a run includes what its worker spends outside training.
+
+    Parameters
+    ----------
+    workers
+        All workers of the collection; their completed runs give the hours of a run.
+    device
+        Measured speeds for kinds of runs without a completed one.
     """
-    left, per_run = _left(runs), _hours_per_run(runs, workers)
-    count = sum(left.values())
-    begun = min(sum(worker.runs_ahead for worker in workers), count)
-    alike = sum(number * per_run[kind] for kind, number in left.items() if kind in per_run)
-    others = _measured(runs, left.keys() - per_run.keys(), device)
-    return Remaining(count, None if others is None else (alike + others) * (1 - begun / count if count else 0.0))
+    unfinished_runs, hours_per_run = _unfinished_by_kind(runs), _hours_per_run(runs, workers)
+    count = sum(unfinished_runs.values())
+    partial = min(sum(worker.partial_runs for worker in workers), count)
+    known = sum(number * hours_per_run[kind] for kind, number in unfinished_runs.items() if kind in hours_per_run)
+    measured = _hours_on_device(runs, unfinished_runs.keys() - hours_per_run.keys(), device)
+    return RemainingWork(
+        count, None if measured is None else (known + measured) * (1 - partial / count if count else 0.0)
+    )
 
 
-def _left(runs: Runs) -> dict[Kind, int]:
+def _unfinished_by_kind(runs: Runs) -> dict[RunKind, int]:
     """The number of unfinished runs of each kind."""
     key = {name.replace(".", "_"): {"$ifNull": [f"$config.{name}", None]} for name in PACK_SETTINGS}
     groups = runs.aggregate([{"$match": unfinished()}, {"$group": {"_id": key, "count": {"$sum": 1}}}])
     return {_hashable(group["_id"].values()): group["count"] for group in groups}
 
 
-def _hours_per_run(runs: Runs, workers: Sequence[Worker]) -> dict[Kind, float]:
-    """The hours that a run with a result took, by kind."""
+def _hours_per_run(runs: Runs, workers: Sequence[Worker]) -> dict[RunKind, float]:
+    """The worker hours of a completed run, by kind; lost hours and those of failed runs are left out."""
     leaders = {worker.leader for worker in workers if worker.completed}
-    wanted = {f"config.{name}": 1 for name in PACK_SETTINGS}
-    kinds = {leader["_id"]: _kind(leader["config"]) for leader in runs.find({"_id": {"$in": list(leaders)}}, wanted)}
-    hours: dict[Kind, float] = defaultdict(float)
-    completed: Counter[Kind] = Counter()
+    fields = {f"config.{name}": 1 for name in PACK_SETTINGS}
+    kinds = {leader["_id"]: _kind(leader["config"]) for leader in runs.find({"_id": {"$in": list(leaders)}}, fields)}
+    hours: dict[RunKind, float] = defaultdict(float)
+    completed: Counter[RunKind] = Counter()
     for worker in workers:
         if worker.completed and worker.leader in kinds:
             kind = kinds[worker.leader]
-            share_ended = worker.completed / (worker.completed + worker.runs_ahead)
-            hours[kind] += (worker.hours - worker.lost_hours - worker.failed_hours) * share_ended
+            completed_share = worker.completed / (worker.completed + worker.partial_runs)
+            hours[kind] += (worker.hours - worker.lost_hours - worker.failed_hours) * completed_share
             completed[kind] += worker.completed
     return {kind: hours[kind] / count for kind, count in completed.items()}
 
 
-def _kind(config: Mapping[str, Mapping[str, object]]) -> Kind:
-    parts = (name.split(".") for name in PACK_SETTINGS)
-    return _hashable(config.get(group, {}).get(name) for group, name in parts)
+def _kind(config: Mapping[str, Mapping[str, object]]) -> RunKind:
+    names = (name.split(".") for name in PACK_SETTINGS)
+    return _hashable(config.get(group, {}).get(name) for group, name in names)
 
 
-def _hashable(values: Iterable[object]) -> Kind:
+def _hashable(values: Iterable[object]) -> RunKind:
     return tuple(tuple(value) if isinstance(value, list) else value for value in values)
 
 
-def _measured(runs: Runs, kinds: Collection[Kind], device: Device | None) -> float | None:
-    """Hours that a measured device needs for all unfinished runs of some kinds; None if that is not known."""
+def _hours_on_device(runs: Runs, kinds: Collection[RunKind], device: Device | None) -> float | None:
+    """Hours that a measured device needs for all unfinished runs of some kinds; None if a part is not known."""
     if not kinds:
         return 0.0
     if device is None:
@@ -94,6 +106,7 @@ def _measured(runs: Runs, kinds: Collection[Kind], device: Device | None) -> flo
 
 
 def _config(document: Document) -> RunConfig | None:
+    """The settings of a run; None if this version cannot read them."""
     try:
         return run_config(document["config"])
     except ConfigError:

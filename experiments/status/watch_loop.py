@@ -1,4 +1,4 @@
-"""Looking at collections again and again, and showing how they stand."""
+"""Loop of ``walking-noise watch``: query the status of collections at intervals and show it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from rich.text import Text
 
 from experiments.database.connection import DatabaseError
 from experiments.database.run_collections import database_with
-from experiments.status.progress_text import SHARE
+from experiments.status.progress_text import MAX_QUERY_SHARE
 from experiments.status.study_status import StudyStatus, study_status
 from experiments.status.watch_screen import HEIGHT, WIDTH, screen
 
 
 def once(names: Sequence[str]) -> None:
-    """Show how collections stand.
+    """Show the status of the named collections once.
 
     Raises
     ------
@@ -26,44 +26,51 @@ def once(names: Sequence[str]) -> None:
         There is no such collection, or no database.
     """
     console = _console()
-    now, _ = look(names)
-    console.print(screen(now, _height(console)))
+    status, _ = query(names)
+    console.print(screen(status, _height(console)))
 
 
 def watch(names: Sequence[str], seconds: float) -> None:
-    """Show how collections stand until interrupted: in place on a terminal, else one screen below the other.
+    """Show the status of the named collections until interrupted.
 
-    A database that goes away meanwhile is waited for: the screen stays as it was and says so.
+    On a terminal each screen replaces the one before; elsewhere screens follow each other. If the database becomes
+    unavailable, the error is printed, the last screen stays, and the query is repeated.
+
+    Parameters
+    ----------
+    seconds
+        Between two queries. The pause is longer if the database would otherwise be busy with queries for more than
+        :data:`~experiments.status.progress_text.MAX_QUERY_SHARE` of the time.
 
     Raises
     ------
     UserError
-        There is no such collection, or no database to begin with.
+        There is no such collection, or no database at the first query.
     """
     console = _console()
     with Live(console=console, auto_refresh=False) if console.is_terminal else contextlib.nullcontext() as live:
-        for now in _looks(names, seconds, console):
-            shown = screen(now, _height(console))
+        for status in _statuses(names, seconds, console):
+            shown = screen(status, _height(console))
             if live is not None:
                 live.update(shown, refresh=True)
             else:
                 console.print(shown)
 
 
-def _looks(names: Sequence[str], seconds: float, console: Console) -> Iterator[StudyStatus]:
-    now, took = look(names)
-    yield now
+def _statuses(names: Sequence[str], seconds: float, console: Console) -> Iterator[StudyStatus]:
+    status, query_seconds = query(names)
+    yield status
     while True:
-        sleep(max(seconds, took / SHARE - took))
+        sleep(max(seconds, query_seconds / MAX_QUERY_SHARE - query_seconds))
         try:
-            now, took = look(names)
-            yield now
+            status, query_seconds = query(names)
+            yield status
         except DatabaseError as error:
             console.print(Text(f"{error}; trying again", "red"))
 
 
-def look(names: Sequence[str]) -> tuple[StudyStatus, float]:
-    """How collections stand, by a connection of its own, and the seconds for which that kept the database busy."""
+def query(names: Sequence[str]) -> tuple[StudyStatus, float]:
+    """The status of the named collections, over a new connection, and the seconds that the query took."""
     with database_with(names) as database:
         started = monotonic()
         return study_status(database, names), monotonic() - started
@@ -75,4 +82,4 @@ def _console() -> Console:
 
 
 def _height(console: Console) -> int:
-    return max(console.height, HEIGHT) - 1  # the cursor stands below
+    return max(console.height, HEIGHT) - 1  # the last line is for the cursor

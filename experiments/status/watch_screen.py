@@ -1,4 +1,4 @@
-"""How collections stand, on one screen of a terminal."""
+"""Screen of ``walking-noise watch``: the status of collections in the lines of a terminal."""
 
 from __future__ import annotations
 
@@ -17,71 +17,79 @@ from experiments.terminal.progress_line import clock
 from experiments.terminal.text_table import runs_in_words, short
 
 WIDTH, HEIGHT = 80, 24
-"""The least that a screen has, and what is filled where there is none."""
-COLLECTIONS = 4
-"""So many collections have a line of their own; the others share one."""
-CAUSES = 3
-"""So many causes of failure are shown."""
-BAR = 32
+"""Width in characters, and the smallest height in lines. Both are used where the output is not a terminal."""
+MAX_COLLECTIONS = 4
+"""Largest number of lines for collections; if there are more, the last line is for all the others."""
+MAX_CAUSES = 3
+"""Largest number of causes of failure that are shown."""
+BAR_WIDTH = 32
 
-TASK = 14
-NUMBERS = {"runs": 6, "done": 4, "runs/h": 6, "heard of": 13}
-"""The widths of the columns of workers, in characters; the first has the rest."""
+TASK_WIDTH = 14
+NUMBER_WIDTHS = {"runs": 6, "done": 4, "runs/h": 6, "heartbeat": 13}
+"""Widths of the columns of the table of workers, in characters; the first column gets the rest."""
 
-PARTS = {
+BAR_PARTS = {
     COMPLETED: ("█", "green"),
     RUNNING: ("▒", "cyan"),
     FAILED: ("!", "red"),
 }
-WAITS = "·"
-"""How statuses look in the bar; all others look like those that wait."""
+"""Character and colour of a status in the bar."""
+OTHER = "·"
+"""Character of all other statuses in the bar."""
 
 
-def screen(now: StudyStatus, height: int) -> Group:
-    """What ``walking-noise watch`` shows, in at most ``height`` lines of 80 characters."""
-    above = list(_collections(now))
-    below = [Text(), *_summary(now), *_failures(now)]
-    room = height - len(above) - len(below) - 3  # an empty line, the table's head, the line that counts the others
+def screen(status: StudyStatus, height: int) -> Group:
+    """The screen for a status, in at most ``height`` lines of 80 characters."""
+    above = list(_collections(status))
+    below = [Text(), *_summary(status), *_failures(status)]
+    room = height - len(above) - len(below) - 3  # an empty line, the head of the table, the line for other workers
+    several = len(status.counts) > 1
     return Group(
-        *above, *_packs(now.at_work, max(room, 1), several=len(now.counts) > 1), *(_fitted(line) for line in below)
+        *above,
+        *_workers(status.open_workers, max(room, 1), several=several),
+        *(_truncated(line) for line in below),
     )
 
 
-def _collections(now: StudyStatus) -> Iterator[Text]:
-    names = list(now.counts)
-    shown = names if len(names) <= COLLECTIONS else names[: COLLECTIONS - 1]
+def _collections(status: StudyStatus) -> Iterator[Text]:
+    names = list(status.counts)
+    shown = names if len(names) <= MAX_COLLECTIONS else names[: MAX_COLLECTIONS - 1]
     width = max(map(len, shown))
     for name in shown:
-        yield _line(name.ljust(width), now.counts[name])
+        yield _collection(name.ljust(width), status.counts[name])
     others = names[len(shown) :]
     if others:
-        counted = sum((now.counts[name] for name in others), Counter[str]())
-        yield _line(f"{len(others)} others".ljust(width), counted)
+        counts = sum((status.counts[name] for name in others), Counter[str]())
+        yield _collection(f"{len(others)} others".ljust(width), counts)
 
 
-def _line(name: str, counted: Counter[str]) -> Text:
-    text = Text(f"{name} ") + _bar(counted)
-    return _fitted(text.append(f" {counted[COMPLETED]:,} of {counted.total():,} done"))
+def _collection(name: str, counts: Counter[str]) -> Text:
+    text = Text(f"{name} ") + _bar(counts)
+    return _truncated(text.append(f" {counts[COMPLETED]:,} of {counts.total():,} done"))
 
 
-def _bar(counted: Counter[str]) -> Text:
-    """A bar of the statuses' shares, in which each that is there has a place, at the cost of the largest."""
-    total = max(counted.total(), 1)
-    places = {status: max(BAR * counted[status] // total, 1) if counted[status] else 0 for status in PARTS}
-    places[max(places, key=places.__getitem__)] -= max(sum(places.values()) - BAR, 0)
+def _bar(counts: Counter[str]) -> Text:
+    """A bar of the statuses' shares; a status with any run gets at least one character, taken from the largest."""
+    total = max(counts.total(), 1)
+    widths = {status: max(BAR_WIDTH * counts[status] // total, 1) if counts[status] else 0 for status in BAR_PARTS}
+    widths[max(widths, key=widths.__getitem__)] -= max(sum(widths.values()) - BAR_WIDTH, 0)
     bar = Text()
-    for status, (sign, style) in PARTS.items():
-        bar.append(sign * places[status], style)
-    return bar.append(WAITS * (BAR - len(bar)), "dim")
+    for status, (character, style) in BAR_PARTS.items():
+        bar.append(character * widths[status], style)
+    return bar.append(OTHER * (BAR_WIDTH - len(bar)), "dim")
 
 
-def _packs(there: Sequence[Worker], room: int, *, several: bool) -> Iterator[RenderableType]:
+def _workers(workers: Sequence[Worker], room: int, *, several: bool) -> Iterator[RenderableType]:
+    """A table of the first ``room`` workers, and a line for the others.
+
+    ``several``: there are several collections, so that the table names the collection of each worker.
+    """
     table = Table(box=None, pad_edge=False, width=WIDTH, header_style="bold")
     table.add_column("worker", no_wrap=True, ratio=1)
-    table.add_column("task", no_wrap=True, width=TASK)
-    for name, width in NUMBERS.items():
+    table.add_column("task", no_wrap=True, width=TASK_WIDTH)
+    for name, width in NUMBER_WIDTHS.items():
         table.add_column(name, justify="right", no_wrap=True, width=width)
-    shown = there[:room]
+    shown = workers[:room]
     for worker in shown:
         table.add_row(
             f"{worker.host} ({worker.collection})" if several else worker.host,
@@ -89,67 +97,68 @@ def _packs(there: Sequence[Worker], room: int, *, several: bool) -> Iterator[Ren
             f"{worker.runs:,}",
             f"{worker.trained:.0%}",
             short(worker.runs_per_hour),
-            f"{'! ' if worker.silent else ''}{clock(worker.age.total_seconds())} ago",
-            style="red" if worker.silent else None,
+            f"{'! ' if worker.unresponsive else ''}{clock(worker.heartbeat_age.total_seconds())} ago",
+            style="red" if worker.unresponsive else None,
         )
     if shown:
         yield Text()
         yield table
-    others = there[room:]
+    others = workers[room:]
     if others:
         runs = sum(worker.runs for worker in others)
         trained = sum(worker.trained * worker.runs for worker in others) / runs
-        yield _fitted(
+        yield _truncated(
             Text(
                 f"and {len(others):,} more with {runs_in_words(runs)}, {trained:.0%} done, "
-                f"heard of {clock(max(worker.age for worker in others).total_seconds())} ago at most",
+                f"oldest heartbeat {clock(max(worker.heartbeat_age for worker in others).total_seconds())} ago",
                 "dim",
             )
         )
 
 
-def _summary(now: StudyStatus) -> Iterator[Text]:
-    starting = f" ({now.runs_starting:,} starting up)" if now.runs_starting else ""
-    waiting = [
-        f"{count:,} {status}{starting if status == RUNNING else ''}"
-        for status, count in now.total.most_common()
-        if count and status != COMPLETED
+def _summary(status: StudyStatus) -> Iterator[Text]:
+    starting = f" ({status.starting_runs:,} starting up)" if status.starting_runs else ""
+    not_completed = [
+        f"{count:,} {name}{starting if name == RUNNING else ''}"
+        for name, count in status.total.most_common()
+        if count and name != COMPLETED
     ]
-    if waiting:
-        yield Text(", ".join(waiting))
-    silent = sum(worker.silent for worker in now.workers)
-    busy = sum(worker.at_work for worker in now.workers)
-    workers = f"{busy:,} worker{'s' * (busy != 1)} at work"
+    if not_completed:
+        yield Text(", ".join(not_completed))
+    unresponsive = sum(worker.unresponsive for worker in status.workers)
+    active = sum(worker.active for worker in status.workers)
+    workers = f"{active:,} active worker{'s' * (active != 1)}"
     yield Text(
-        f"{workers}, {short(now.runs_last_hour)} runs in the last hour, {short(now.runs_per_hour)} runs/h overall"
+        f"{workers}, {short(status.runs_last_hour)} runs in the last hour, {short(status.runs_per_hour)} runs/h overall"
     )
-    yield Text(_left(now), "bold")
-    spent = HoursAccount.of("", now.workers, 0, None)
-    used = [f"{short(one.used)} {kind} hours" for kind, one in (("GPU", spent.gpu), ("CPU", spent.cpu)) if one.used]
-    wasted = spent.gpu.wasted_in_all + spent.cpu.wasted_in_all
-    yield Text(f"used: {', '.join(used) or 'nothing yet'}{f', of them {short(wasted)} wasted' if wasted else ''}")
-    if silent:
-        names = " ".join(now.counts)
-        yield Text(f"! {silent:,} not heard of for long: `walking-noise rescue {names}` takes up their runs", "red")
+    yield Text(_time_left(status), "bold")
+    hours = HoursAccount.of("", status.workers, 0, None)
+    used = [f"{short(one.used)} {kind} hours" for kind, one in (("GPU", hours.gpu), ("CPU", hours.cpu)) if one.used]
+    wasted = hours.gpu.total_wasted + hours.cpu.total_wasted
+    yield Text(f"used: {', '.join(used) or 'nothing yet'}{f', of which {short(wasted)} wasted' if wasted else ''}")
+    if unresponsive:
+        names = " ".join(status.counts)
+        count = f"{unresponsive:,} unresponsive worker{'s' * (unresponsive != 1)}"
+        yield Text(f"! {count}: `walking-noise rescue {names}` releases lost runs", "red")
 
 
-def _left(now: StudyStatus) -> str:
-    if not now.runs_waiting:
-        return "no run waits to be done"
-    if now.hours_left is None:
-        return "time left: not known until somebody has worked for a minute"
-    return f"time left: {clock(3600 * now.hours_left)}"
+def _time_left(status: StudyStatus) -> str:
+    if not status.outstanding_runs:
+        return "no runs left to train"
+    if status.hours_left is None:
+        return "time left: unknown until a worker has been active for a minute"
+    return f"time left: {clock(3600 * status.hours_left)}"
 
 
-def _failures(now: StudyStatus) -> Iterator[Text]:
-    for cause, count in now.causes[:CAUSES]:
+def _failures(status: StudyStatus) -> Iterator[Text]:
+    for cause, count in status.causes[:MAX_CAUSES]:
         yield Text(f"{runs_in_words(count)} FAILED: {cause}", "red")
-    if now.causes:
-        more = len(now.causes) - CAUSES
+    if status.causes:
+        more = len(status.causes) - MAX_CAUSES
         others = f"{more} more cause{'s' * (more != 1)}; " if more > 0 else ""
-        yield Text(f"{others}`walking-noise failures {' '.join(now.counts)}` says more")
+        yield Text(f"{others}details: `walking-noise failures {' '.join(status.counts)}`")
 
 
-def _fitted(text: Text) -> Text:
+def _truncated(text: Text) -> Text:
     text.truncate(WIDTH, overflow="ellipsis")
     return text

@@ -1,4 +1,4 @@
-"""The workers of a study, as the history has them: what they have done, and what of it was lost."""
+"""Statistics of a study's workers from the history: hours, runs, and how much of their training was kept or lost."""
 
 from __future__ import annotations
 
@@ -13,33 +13,37 @@ from experiments.database.run_collections import WORKERS
 from experiments.worker.leases import LEASE_SECONDS
 from experiments.worker.records.history import DONE
 
-SILENT = datetime.timedelta(seconds=LEASE_SECONDS)
-"""A worker that has not been heard of for longer may be lost."""
+HEARTBEAT_TIMEOUT = datetime.timedelta(seconds=LEASE_SECONDS)
+"""Age of the last heartbeat from which a worker counts as unresponsive; it may be lost."""
 HOUR = datetime.timedelta(hours=1)
 
 
 @dataclass(frozen=True)
 class Worker:
-    """A worker.
+    """Record of a worker.
 
     Attributes
     ----------
+    leader
+        Id of the run that SEML started the worker for; the worker leased the other runs itself.
     task
         Its Slurm task as ``ARRAY_TASK``; None outside Slurm.
     gpu
         Whether it trained on a GPU.
     runs
-        How many it took on.
+        Number of runs that it leased.
     resumed, trained, kept
-        Shares of their epochs: taken up from checkpoints; done, these included; and standing where they outlive it.
+        Shares of all epochs of these runs: resumed from checkpoints; trained, including the resumed ones; and saved
+        where they outlive the worker, in results or checkpoints.
     completed, failed
-        How many of the runs ended so.
-    end
-        ``done``, or why it ended; None while it works, or if it was lost and nobody has noticed.
-    silent
-        Whether it has not said how it ended, and was not heard of for :data:`SILENT`.
-    age
-        Since it was last heard of.
+        Number of its runs that ended with this status.
+    started, until
+        Time of its start, and of its end or, if it has not reported its end, of its last heartbeat.
+    end_reason
+        ``done``, or the reason for which it ended early; None while it works, or if it was lost and nothing has
+        recorded the loss yet.
+    heartbeat_age
+        Time since its last heartbeat.
     """
 
     collection: str
@@ -55,40 +59,44 @@ class Worker:
     failed: int
     started: datetime.datetime
     until: datetime.datetime
-    end: str | None
-    age: datetime.timedelta
+    end_reason: str | None
+    heartbeat_age: datetime.timedelta
 
     @classmethod
     def of(cls, document: Document, now: datetime.datetime) -> Worker:
+        """The worker of a document of the history; ``now`` is the time by the database's clock."""
         slurm = document.get("slurm", {})
         return cls(
             **{name: document[name] for name in ("collection", "leader", "host", "gpu", "runs", "completed", "failed")},
             **{name: document[name] for name in ("resumed", "trained", "kept", "started")},
             task=f"{slurm['array_id']}_{slurm['task_id']}" if slurm else None,
             until=document.get("ended") or document["beat"],
-            end=document.get("end"),
-            age=now - document["beat"],
+            end_reason=document.get("end"),
+            heartbeat_age=now - document["beat"],
         )
 
     @property
-    def at_work(self) -> bool:
-        return self.end is None and not self.silent
+    def active(self) -> bool:
+        """Whether it has not ended and has sent a heartbeat within :data:`HEARTBEAT_TIMEOUT`."""
+        return self.end_reason is None and not self.unresponsive
 
     @property
-    def silent(self) -> bool:
-        return self.end is None and self.age > SILENT
+    def unresponsive(self) -> bool:
+        """Whether it has not ended, but its last heartbeat is older than :data:`HEARTBEAT_TIMEOUT`."""
+        return self.end_reason is None and self.heartbeat_age > HEARTBEAT_TIMEOUT
 
     @property
     def hours(self) -> float:
+        """Hours from its start to its end or last heartbeat."""
         return (self.until - self.started) / HOUR
 
     @property
     def lost_hours(self) -> float:
-        """Hours spent on training that stands nowhere, of a worker that has not ended as it should."""
-        if self.at_work or self.end == DONE:
+        """Hours spent on training that was lost with the worker; 0 if it is active or ended with ``done``."""
+        if self.active or self.end_reason == DONE:
             return 0.0
-        done, lost = self.trained - self.resumed, self.trained - self.kept
-        return self.hours * (min(max(lost / done, 0.0), 1.0) if done > 0 else 1.0)
+        own, lost = self.trained - self.resumed, self.trained - self.kept
+        return self.hours * (min(max(lost / own, 0.0), 1.0) if own > 0 else 1.0)
 
     @property
     def failed_hours(self) -> float:
@@ -96,31 +104,32 @@ class Worker:
         return (self.hours - self.lost_hours) * self.failed / self.runs
 
     @property
-    def runs_ahead(self) -> float:
-        """Runs' worth of training that is done for runs that have not ended yet."""
-        return max(self.trained * self.runs - self.completed - self.failed, 0.0) if self.at_work else 0.0
+    def partial_runs(self) -> float:
+        """Training done for runs that have not ended yet, in runs: half the epochs of one run count as 0.5."""
+        return max(self.trained * self.runs - self.completed - self.failed, 0.0) if self.active else 0.0
 
     @property
-    def runs_done(self) -> float:
-        """Runs' worth of training that it has done itself, a share of a run's epochs counting as that share of it."""
+    def runs_trained(self) -> float:
+        """Training done by this worker, resumed epochs not included, in runs: half the epochs of a run count as 0.5."""
         return max(self.trained - self.resumed, 0.0) * self.runs
 
     @property
     def runs_per_hour(self) -> float:
-        return self.runs_done / self.hours if self.hours > 0 else 0.0
+        """Training done per hour, in runs."""
+        return self.runs_trained / self.hours if self.hours > 0 else 0.0
 
 
 def workers(database: Database[Document], collections: Sequence[str], now: datetime.datetime) -> list[Worker]:
-    """All workers of some collections; ``now`` is the time by the database's clock."""
-    found = database[WORKERS].find({"collection": {"$in": list(collections)}})
-    return [Worker.of(document, now) for document in found]
+    """All workers of the collections; ``now`` is the time by the database's clock."""
+    documents = database[WORKERS].find({"collection": {"$in": list(collections)}})
+    return [Worker.of(document, now) for document in documents]
 
 
-def hours_at_work(those: Iterable[Worker]) -> float:
-    """Hours in which at least one of the workers was at work."""
+def active_hours(workers: Iterable[Worker]) -> float:
+    """Hours in which at least one of the workers was active: the length of the union of their intervals."""
     total, covered = datetime.timedelta(), datetime.datetime.min
-    for worker in sorted(those, key=lambda worker: worker.started):
-        begun = max(worker.started, covered)
-        if worker.until > begun:
-            total, covered = total + (worker.until - begun), worker.until
+    for worker in sorted(workers, key=lambda worker: worker.started):
+        begin = max(worker.started, covered)
+        if worker.until > begin:
+            total, covered = total + (worker.until - begin), worker.until
     return total / HOUR

@@ -1,4 +1,4 @@
-"""Files that a user names to be written."""
+"""Output files that the user has named."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from walking_noise.atomic_file import atomic_write
 
 
 def write_whole(file: Path, text: str) -> None:
-    """Write a file, in a folder that is made if it is not there, by way of a temporary one beside it.
+    """Write a file atomically, and create its folder if necessary.
 
     Raises
     ------
     UserError
-        It cannot be written there.
+        The file cannot be written.
     """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -28,7 +28,7 @@ def write_whole(file: Path, text: str) -> None:
 
 
 def check_writable(file: Path) -> None:
-    """Raise the :class:`UserError` of :func:`write_whole`, if it would, before there is anything to write."""
+    """Raise the :class:`UserError` that :func:`write_whole` would raise, before there is anything to write."""
     try:
         if file.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
@@ -39,4 +39,4 @@ def check_writable(file: Path) -> None:
 
 
 def _not_writable(file: Path, error: OSError) -> UserError:
-    return UserError(f"{file}: it cannot be written: {error.strerror}")
+    return UserError(f"{file}: cannot be written: {error.strerror}")

@@ -1,4 +1,4 @@
-"""Progress in one line: rewritten on a terminal, a line a minute elsewhere."""
+"""Progress in one line: rewritten in place on a terminal, one new line per minute elsewhere."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ if TYPE_CHECKING:
 
 
 class ProgressLine:
-    """Shows texts on ``stream``: each in place of the one before on a terminal, else one every ``seconds``."""
+    """Progress line on ``stream``, by default standard error.
+
+    On a terminal each text replaces the one before, at most ten times a second. Elsewhere at most one text is written
+    in ``seconds``; the texts between are dropped.
+    """
 
     def __init__(self, stream: TextIO | None = None, seconds: float = 60.0) -> None:
         self.stream = stream or sys.stderr
@@ -21,6 +25,7 @@ class ProgressLine:
         self._rewritten = False
 
     def show(self, text: str) -> None:
+        """Show a text, unless the last one was shown too short a time ago."""
         terminal = self.stream.isatty()
         if time.monotonic() - self._shown_at < (0.1 if terminal else self.seconds):
             return
@@ -29,21 +34,22 @@ class ProgressLine:
         self._write(f"\r\033[K{text}" if terminal else f"{text}\n")
 
     def end(self) -> None:
-        """Clear the line, so that something else may be printed."""
+        """Clear the line, so that something else can be printed; the next text is shown at once."""
         if self._rewritten:
             self._write("\r\033[K")
         self._rewritten, self._shown_at = False, float("-inf")
 
     def _write(self, text: str) -> None:
-        with contextlib.suppress(OSError):  # a full disk, or a terminal that was closed, is no reason to stop
+        with contextlib.suppress(OSError):  # a full disk or a closed terminal must not stop the work
             self.stream.write(text)
             self.stream.flush()
 
 
 def training_progress(progress: Progress) -> str:
-    """How far training is, in a line: runs that ended, epochs, and from these runs per hour and the time left.
+    """The progress of training in one line: ended runs, epochs, runs per hour, time left.
 
-    A pack's runs end together, so runs per hour count each epoch as its share of a run.
+    Runs per hour and the time left are computed from epochs, each as its share of a run, since all runs of a pack end
+    at the same time.
     """
     done, total = progress.epochs_done, progress.epochs_total
     parts = [f"{done:,} of {total:,} epochs"] if total else []

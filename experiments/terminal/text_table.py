@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def aligned(head: Sequence[str], lines: Sequence[Sequence[str]], left: int) -> list[str]:
-    """Columns of equal width, the first ``left`` of them flush left."""
+    """The lines of a table; the first ``left`` columns are left-aligned, the others right-aligned."""
     widths = [max(map(len, column)) for column in zip(head, *lines, strict=True)]
 
     def line(cells: Sequence[str]) -> str:
@@ -20,12 +20,12 @@ def aligned(head: Sequence[str], lines: Sequence[Sequence[str]], left: int) -> l
 
 
 def short(number: float | None) -> str:
-    """A number with two digits or more; ``?`` if it is not known."""
+    """A number with at least two significant digits; ``?`` for None."""
     if number is None:
         return "?"
     return f"{number:,.0f}" if number >= 10 else f"{number:.2g}"
 
 
 def runs_in_words(count: int) -> str:
-    """``1 run``, ``12,100 runs``."""
+    """A number of runs as text: ``1 run``, ``12,100 runs``."""
     return f"{count:,} run{'s' * (count != 1)}"

@@ -1,8 +1,8 @@
-"""What the commands that look at a study take with 100,000 documents in the embedded database: ``make bench``.
+"""Time and memory of the commands that read a study of 100,000 documents in the embedded database: ``make bench``.
 
-A run that a worker has completed is copied: 60,000 completed, 2,000 failed, 2,000 running and 36,000 pending ones,
-by 214 workers. Each command is timed in a process of its own, with the indexes and without; memory is the most that the
-command has held, and the most that the server has held since it was started.
+The documents are copies of a completed run: 60,000 completed, 2,000 failed, 2,000 running and 36,000 pending ones, of
+214 workers. Each command is timed in a new process, with the indexes and without them. Memory is the peak of the
+command, and the peak of the server since its start.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ code = subprocess.run(sys.argv[1:]).returncode
 memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
 print(f"{time.monotonic() - started:.1f} {memory} {code}")
 """
-"""Starts a command from a small process: a new process counts the memory of the one that started it."""
+"""Starts a command from a small process, since the peak memory of a new process includes that of its parent."""
 
 
 @pytest.fixture
@@ -104,10 +104,10 @@ def fill(runs: Runs, completed: Document) -> None:
 
 
 def measured(shell: Shell, *command: str) -> str:
-    """What a command took: seconds, and the most memory that it held, in MB; or how it failed."""
+    """Seconds and peak memory in MB of a command, or the reason why it failed."""
     with shell.start("python", "-c", LAUNCHER, *command) as process:
-        said, _ = process.communicate()
-    *output, numbers = said.splitlines()
+        printed, _ = process.communicate()
+    *output, numbers = printed.splitlines()
     seconds, memory, code = numbers.split()
     return f"{seconds} s, {memory} MB" if code == "0" else f"failed after {seconds} s: {output[-1]}"
 
@@ -133,7 +133,7 @@ def test_commands_on_many_documents(database: EmbeddedDatabase, tmp_path: Path):
         runs = client[DATABASE]["study"]
         completed = completed_run(shell, client, tmp_path)
         (tmp_path / "checkpoints").mkdir()
-        (tmp_path / "checkpoints" / "left.part").touch()  # a folder without files needs no look at the runs
+        (tmp_path / "checkpoints" / "left.part").touch()  # for an empty folder the runs are not read
         started = time.monotonic()
         fill(runs, completed)
         sizes = f"{len(bson.encode(completed)):,} bytes each, of which sources {_bytes(completed, 'source_files'):,}"
@@ -148,12 +148,11 @@ def test_commands_on_many_documents(database: EmbeddedDatabase, tmp_path: Path):
             database.stop()
             database.start()
             for name, command in COMMANDS.items():
-                said = measured(shell, *(part.format(state=tmp_path) for part in command))
-                print(
-                    f"{name}, {'' if indexed else 'not '}indexed: {said}; server so far {peak_of_server(database)} MB"
-                )
+                result = measured(shell, *(part.format(state=tmp_path) for part in command))
+                peak = peak_of_server(database)
+                print(f"{name}, {'' if indexed else 'not '}indexed: {result}; peak of the server {peak} MB")
             seconds = companions_of_a_leader(runs)
-            print(f"companions.pending, {'' if indexed else 'not '}indexed: {seconds:.1f} s")
+            print(f"companions of a leader, {'' if indexed else 'not '}indexed: {seconds:.1f} s")
 
 
 def _bytes(document: Document, name: str) -> int:

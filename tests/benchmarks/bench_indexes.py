@@ -1,4 +1,4 @@
-"""What the indexes of the runs gain on the embedded database, at 20,000 runs: ``make bench``."""
+"""Speed-up by the indexes of the runs in the embedded database, with 20,000 runs: ``make bench``."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ROUNDS = 3
 
 @pytest.fixture
 def runs(tmp_path: Path) -> Iterator[Runs]:
-    """Runs as SEML adds them: most completed, two packs of them running, the rest pending."""
+    """Runs as SEML adds them: most are completed, two packs are running, the rest is pending."""
     database = EmbeddedDatabase(tmp_path / "database")
     database.start()
     assert database.account is not None
@@ -58,13 +58,13 @@ def median_seconds(work: Callable[[], object]) -> float:
     return statistics.median(seconds)
 
 
-def questions(runs: Runs) -> dict[str, Callable[[], object]]:
-    """What SEML and workers ask, by name."""
+def queries(runs: Runs) -> dict[str, Callable[[], object]]:
+    """Queries of SEML and of workers, by name."""
     leader = runs.find_one({"_id": RUNS})
     assert leader is not None
-    alike = companions(leader, run_config(leader["config"]))
+    companion_filter = companions(leader, run_config(leader["config"]))
     ids = list(range(COMPLETED - ARRAY // 2, COMPLETED + CLAIMED + ARRAY // 2))
-    mine = {"status": "RUNNING", "claim.token": f"token {(COMPLETED + PACK) // PACK}"}
+    of_worker = {"status": "RUNNING", "claim.token": f"token {(COMPLETED + PACK) // PACK}"}
     span = {"_id": {"$gte": COMPLETED, "$lte": COMPLETED + CLAIMED}}
 
     def claim() -> None:
@@ -75,21 +75,21 @@ def questions(runs: Runs) -> dict[str, Callable[[], object]]:
 
     return {
         "SEML's claim of one of an array's runs": claim,
-        "a worker's companions": lambda: list(runs.find(alike, {"config": 1}).sort("_id", 1)),
-        "a heartbeat": lambda: runs.update_many({**span, **mine}, {"$set": {"heartbeat": 0}}),
-        "the runs of a worker": lambda: list(runs.find(mine, {"_id": 1})),
+        "a worker's companions": lambda: list(runs.find(companion_filter, {"config": 1}).sort("_id", 1)),
+        "a heartbeat": lambda: runs.update_many({**span, **of_worker}, {"$set": {"heartbeat": 0}}),
+        "the runs of a worker": lambda: list(runs.find(of_worker, {"_id": 1})),
         "all running runs": lambda: list(runs.find({"status": "RUNNING"}, {"claim": 1})),
         "the number of pending runs": lambda: runs.count_documents({"status": "PENDING"}),
         "all counted by status": lambda: list(runs.aggregate([{"$group": {"_id": "$status", "n": {"$sum": 1}}}])),
     }
 
 
-def test_questions_with_and_without(runs: Runs):
-    asked = questions(runs)
-    without = {name: median_seconds(ask) for name, ask in asked.items()}
+def test_queries_with_and_without_indexes(runs: Runs):
+    timed = queries(runs)
+    without = {name: median_seconds(query) for name, query in timed.items()}
     started = time.perf_counter()
     ensure_indexes(runs.database, runs.name)
     print(f"\n{RUNS:,} runs; indexes made in {time.perf_counter() - started:.1f} s")
-    for name, ask in asked.items():
-        after = median_seconds(ask)
+    for name, query in timed.items():
+        after = median_seconds(query)
         print(f"{name:40} {without[name]:7.3f} s -> {after:7.3f} s, {without[name] / after:6.1f} times")

@@ -1,8 +1,8 @@
-"""The ways to compute one layer of many runs, per layer and device.
+"""Speed of several ways to compute one layer of many runs, per layer and device.
 
-On any device: ``python tests/benchmarks/bench_layers.py [--device cuda] [--members 64]``; ``make bench`` runs it
-where the library would train. Every way is first checked against the plain layers, member by member; then all take
-their turns, forward and backward, in several rounds.
+For any device: ``python tests/benchmarks/bench_layers.py [--device cuda] [--members 64]``; ``make bench`` uses the
+device on which the library would train. Every way is first checked against the plain layers of the members. Then all
+ways are timed in turn, forward and backward, in several rounds.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Way = Callable[[Tensor, Tensor, Tensor], Tensor]
 class Layer:
     """A layer of K members: inputs (K, B, …), or (1, B, …) if shared; weights (K, out, in, …), biases (K, out).
 
-    No gradient of the input is computed of a network's first layer.
+    For the first layer of a network no gradient of the input is computed.
     """
 
     name: str
@@ -65,24 +65,25 @@ LAYERS = (
 
 
 def own_rows(x: Tensor, weight: Tensor) -> Tensor:
+    """The input (K, B, …); a shared input (1, B, …) is expanded."""
     return x.expand(len(weight), *x.shape[1:])
 
 
-def apart(y: Tensor, members: int) -> Tensor:
+def split_members(y: Tensor, members: int) -> Tensor:
     """(B, K·C, …) as (K, B, C, …)."""
     samples, channels, *rest = y.shape
     return y.view(samples, members, channels // members, *rest).transpose(0, 1)
 
 
 def convolve_members(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Each member's convolution alone."""
+    """One convolution for each member."""
     return torch.stack([F.conv2d(*one) for one in zip(own_rows(x, weight), weight, bias, strict=True)])
 
 
 def convolve_wide(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """One convolution with the filters of all; only for a shared input."""
+    """One convolution with the filters of all members; only for a shared input."""
     y = F.conv2d(x[0], weight.flatten(0, 1), bias.flatten())
-    return apart(y, len(weight))
+    return split_members(y, len(weight))
 
 
 def convolve_grouped(x: Tensor, weight: Tensor, bias: Tensor, memory: torch.memory_format | None = None) -> Tensor:
@@ -95,11 +96,11 @@ def convolve_grouped(x: Tensor, weight: Tensor, bias: Tensor, memory: torch.memo
             kernels.contiguous(memory_format=memory),
         )
     y = F.conv2d(merge_members, kernels, bias.flatten(), groups=len(weight))
-    return apart(y, len(weight))
+    return split_members(y, len(weight))
 
 
 def convolve_channels_last(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """The same with the channels innermost in memory."""
+    """One convolution with a group for each member, with the channels innermost in memory."""
     return convolve_grouped(x, weight, bias, torch.channels_last)
 
 
@@ -114,14 +115,14 @@ def convolve_unfolded(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 
 def multiply_members(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Each member's product alone."""
+    """One product for each member."""
     return torch.stack([F.linear(*one) for one in zip(own_rows(x, weight), weight, bias, strict=True)])
 
 
 def multiply_wide(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """One product with the rows of all matrices; only for a shared input."""
     y = F.linear(x[0], weight.flatten(0, 1), bias.flatten())
-    return apart(y, len(weight))
+    return split_members(y, len(weight))
 
 
 def multiply_batched(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -132,28 +133,28 @@ def multiply_batched(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 def ways(layer: Layer) -> dict[str, Way]:
     """The ways to compute a layer, by name; the first is the reference."""
     if len(layer.weights) == 2:
-        found: dict[str, Way] = {"member by member": multiply_members, "batched product": multiply_batched}
-        return found | ({"wide": multiply_wide} if layer.shared else {})
-    found = {
+        methods: dict[str, Way] = {"member by member": multiply_members, "batched product": multiply_batched}
+        return methods | ({"wide": multiply_wide} if layer.shared else {})
+    methods = {
         "member by member": convolve_members,
         "grouped": convolve_grouped,
         "grouped, chan. last": convolve_channels_last,
         "unfold + product": convolve_unfolded,
     }
-    return found | ({"wide": convolve_wide} if layer.shared else {})
+    return methods | ({"wide": convolve_wide} if layer.shared else {})
 
 
 def check(layer: Layer, members: int, device: torch.device) -> None:
-    """All ways give the same values and gradients."""
+    """Check that all ways give the same values and gradients."""
     expected: list[Tensor] = []
     for name, way in ways(layer).items():
         tensors = layer.tensors(members, device)
         y = way(*tensors)
-        found = [y.detach(), *torch.autograd.grad(y.square().mean(), differentiated(tensors))]
-        for one, another in zip(found, expected or found, strict=True):
+        values = [y.detach(), *torch.autograd.grad(y.square().mean(), differentiated(tensors))]
+        for one, another in zip(values, expected or values, strict=True):
             difference = float((one - another).abs().max() / another.abs().max())
             assert difference < 1e-3, f"{layer.name}: {name} differs by {difference:.2g}"
-        expected = expected or found
+        expected = expected or values
 
 
 def differentiated(tensors: list[Tensor]) -> list[Tensor]:
@@ -161,7 +162,7 @@ def differentiated(tensors: list[Tensor]) -> list[Tensor]:
 
 
 def seconds(way: Way, tensors: list[Tensor], device: torch.device) -> float:
-    """Of forward and backward pass."""
+    """Seconds of a forward and backward pass."""
     upstream = torch.ones_like(way(*tensors), memory_format=torch.contiguous_format)
     wanted = differentiated(tensors)
     torch.autograd.grad(way(*tensors), wanted, upstream)
@@ -177,7 +178,7 @@ def seconds(way: Way, tensors: list[Tensor], device: torch.device) -> float:
 
 def table(device: torch.device, members: int) -> Iterator[str]:
     """A line per layer: microseconds of a run's forward and backward pass, median and spread of the rounds."""
-    yield f"{device_in_words(device)}, {members} members, batches of {BATCH}; µs forward and backward, of one run"
+    yield f"{device_in_words(device)}, {members} members, batches of {BATCH}; µs of forward and backward pass, per run"
     for layer in LAYERS:
         check(layer, members, device)
         tensors = layer.tensors(members, device)

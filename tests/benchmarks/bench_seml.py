@@ -1,7 +1,7 @@
-"""What SEML, its database and its records cost beside the training of many short runs: ``make bench``.
+"""Overhead of SEML, its database and its records over the training of many short runs: ``make bench``.
 
-A grid of 1,000 runs of one epoch goes through ``seml add`` and ``seml start --local`` with the embedded database, on
-one core. Its overhead is the time of ``start`` less the time in packs that the results tell.
+A grid of 1,000 runs of one epoch is added by ``seml add`` and trained by ``seml start --local``, with the embedded
+database, on one core. The overhead is the time of ``start`` minus the training time in the results.
 """
 
 from __future__ import annotations

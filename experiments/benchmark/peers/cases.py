@@ -1,4 +1,4 @@
-"""What is compared: a walking study of a model on a data set, and how much faster packs have to be."""
+"""Cases of the comparison: a walking study of a model on a data set, and the goals for the speed of packs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from walking_noise import RunConfig
 from walking_noise.runtime.planner import plan_packs
 
 LEVELS = tuple(10.0 ** (exponent / 4) for exponent in range(-8, 33))
-"""Of the studies in ``seml_configs/walking``: 41 from 0.01 to 1e8."""
+"""Noise levels, those of ``seml_configs/walking/mnist.yaml``: 41 from 0.01 to 1e8."""
 SEEDS = range(3)
 TITLES = {"mlp": "MLP", "lenet5": "LeNet-5", "mnist": "MNIST", "cifar10": "CIFAR-10"}
 
@@ -25,15 +25,16 @@ class Case:
     Attributes
     ----------
     epochs
-        Of a run in the papers' study.
+        Epochs of a run in the papers' study.
     point
-        The noise point of a run alone.
+        The noise point of a single run.
     walks
-        Whether a pack's runs are spread over all points, or all stand at ``point``.
+        Whether the runs of a pack are spread over all points; otherwise all have their noise at ``point``.
     goals
-        Least ratio of the speed of packs to that of a peer, by the peer's name, see :mod:`.peers`.
+        Least ratio of the speed of packs to that of a peer, by the peer's name, see
+        :mod:`experiments.benchmark.peers.peer`.
     traffic_goal
-        Least share of the time of a pack's steps that the memory traffic needs which nothing can avoid.
+        Least share of a pack's step time that the unavoidable memory traffic takes.
     """
 
     data: str
@@ -46,7 +47,7 @@ class Case:
 
     @property
     def config(self) -> RunConfig:
-        """A run alone, at the middle level."""
+        """A single run, at the middle level."""
         return RunConfig.from_dict(
             {
                 "data.name": self.data,
@@ -64,9 +65,9 @@ class Case:
 
     @property
     def title(self) -> str:
-        """The name, and where noise is and how long a run trains."""
-        alone = f"point {self.point}, {self.config.points[self.point].name}"
-        where = f"at all points in turn ({alone}, if alone)" if self.walks else f"at {alone}"
+        """The name, the noise points, and the epochs of a run."""
+        point = f"point {self.point}, {self.config.points[self.point].name}"
+        where = f"at all points in turn (single runs: {point})" if self.walks else f"at {point}"
         return f"{self.name}, noise {where}; {self.epochs} epochs"
 
     def study(self) -> list[RunConfig]:
@@ -78,14 +79,14 @@ class Case:
             for point, level, seed in product(points, LEVELS, SEEDS)
         ]
 
-    def pack(self, size: int, place: int, places: int) -> list[RunConfig]:
-        """The runs that train as one in the process at ``place`` of ``places``: a full pack out of the middle."""
-        planned = list(plan_packs(self.study(), {self.config.pack_key: size}, places))
+    def pack(self, size: int, rank: int, processes: int) -> list[RunConfig]:
+        """The pack that process ``rank`` of ``processes`` trains: a full one from the middle of the study."""
+        planned = list(plan_packs(self.study(), {self.config.pack_key: size}, processes))
         full = [members for members in planned if len(members) == len(planned[0])]
-        return [training.config for training in full[(len(full) // 2 + place) % len(full)]]
+        return [training.config for training in full[(len(full) // 2 + rank) % len(full)]]
 
     def runs_per_hour(self, steps_per_second: float, samples: int) -> float:
-        """Runs trained in an hour at so many steps of runs per second, on a training set of so many samples."""
+        """Runs trained per hour, from the run steps per second and the number of training samples."""
         return 3600 * steps_per_second / (self.epochs * math.ceil(samples / self.config.training.batch_size))
 
 

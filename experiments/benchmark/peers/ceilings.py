@@ -1,22 +1,23 @@
-"""What nothing can avoid: the bytes that a training step of a run moves, and the operations it does.
+"""Ceilings of the speed: bytes that a training step of a run must move at least, and its operations.
 
-Of the network, only convolutions and linear layers ("products") pass over whole activations; all that stands between
-two of them (BatchNorm, noise, ReLU, pooling: a "chain") is taken as one fused pass, noise is drawn in registers, and
-what lies in the caches is not counted on, since a pack exceeds them. With activations in float32, per step:
+Of the layers of a network, only convolutions and linear layers ("products") pass over whole activations. The layers
+between two products (BatchNorm, noise, ReLU, pooling: a "chain") count as one fused pass. Noise is drawn in registers.
+Caches are not taken into account, since a pack exceeds them. With activations in float32, per step:
 
 forward
     a product reads its input P and its weights W and writes its output O. BatchNorm needs the statistics of all of O
-    first, and pooling a window of it: such a chain reads O and writes the next product's input. A chain without them
-    is part of the product before it.
+    first, and pooling needs a window of it: a chain with one of them reads O and writes the input of the next product.
+    A chain without them is part of the product before it.
 backward
-    a product reads the gradient of O, its input P and W, and writes the gradients of P (but for the first product) and
-    of W. BatchNorm needs two sums over all of O first, so its chain reads O and the gradient it is given twice, a
-    pooling without BatchNorm once; it writes the gradient of O.
+    a product reads the gradient of O, its input P and W, and writes the gradients of P (except for the first product)
+    and of W. BatchNorm needs two sums over all of O first, so a chain with BatchNorm reads O and the incoming gradient
+    twice; a chain with pooling only reads them once. The chain writes the gradient of O.
 Adam
-    reads parameter, gradient and both moments, and writes all but the gradient.
+    reads parameter, gradient and both moments, and writes all of them except the gradient.
 
-A product of ``m`` multiply-adds per sample does ``2·m·batch`` operations forward and twice that backward, the first one
-only for its weights. What members share, the mini-batch, is divided among them.
+A product with ``m`` multiply-adds per sample does ``2·m·batch`` operations forward and twice as many backward. The
+first product does only half of those backward, for its weights. The mini-batch is divided among the members that share
+it.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ FLOAT = 4
 STORED = 1
 """Bytes of a number, and of a stored pixel."""
 COPIED = {"cpu": 2**28, "cuda": 2**30}
-"""Bytes that are copied to measure how fast that goes."""
+"""Bytes that are copied to measure the bandwidth."""
 
 
 @dataclass(frozen=True)
@@ -46,14 +47,14 @@ class Product:
     Attributes
     ----------
     inputs, outputs
-        Of the layer itself.
+        Elements of the layer's input and output.
     chained
-        Of the chain behind it: the next product's input.
+        Elements of the chain's output, the next product's input.
     passes
-        Times that the chain's backward pass reads its input: 2 with BatchNorm, 1 with pooling alone; 0 if the chain is
-        part of the product.
+        Number of times that the chain's backward pass reads its input: 2 with BatchNorm, 1 with pooling only, 0 if the
+        chain is part of the product.
     multiply_adds
-        Of the layer.
+        Multiply-adds of the layer.
     """
 
     inputs: int
@@ -65,28 +66,28 @@ class Product:
 
 def products(config: RunConfig) -> list[Product]:
     """The convolutions and linear layers of a run's network, in their order."""
-    found: list[Product] = []
+    layers: list[Product] = []
     with torch.device("meta"):
         network = build(config.model.name, config.data.shape, config.data.classes, config.model.batch_norm)
         x = torch.empty(1, *config.data.shape)
-    for layer, taken, given in _layers(network.eval(), x):
+    for layer, before, after in _layers(network.eval(), x):
         if isinstance(layer, nn.Conv2d | nn.Linear):
-            multiply_adds = layer.weight.numel() * given.numel() // layer.weight.shape[0]
-            found.append(Product(taken.numel(), given.numel(), given.numel(), 0, multiply_adds))
-        elif found:
-            last = found[-1]
+            multiply_adds = layer.weight.numel() * after.numel() // layer.weight.shape[0]
+            layers.append(Product(before.numel(), after.numel(), after.numel(), 0, multiply_adds))
+        elif layers:
+            last = layers[-1]
             passes = 2 if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d) else int(isinstance(layer, nn.MaxPool2d))
-            found[-1] = Product(last.inputs, last.outputs, given.numel(), max(last.passes, passes), last.multiply_adds)
-    return found
+            layers[-1] = Product(last.inputs, last.outputs, after.numel(), max(last.passes, passes), last.multiply_adds)
+    return layers
 
 
 def bytes_per_run_step(config: RunConfig, members_per_batch: float = 1.0) -> float:
-    """Bytes that a training step of a run moves at least.
+    """Least number of bytes that a training step of a run moves.
 
     Parameters
     ----------
     members_per_batch
-        Runs of a pack that share a mini-batch, and so the reading of it.
+        Runs of a pack that share a mini-batch; it is read once for all of them.
     """
     layers, batch = products(config), config.training.batch_size
     pixels = layers[0].inputs
@@ -114,7 +115,7 @@ def parameters(config: RunConfig) -> int:
 
 
 def copy_bandwidth(device: torch.device, rounds: int) -> list[float]:
-    """Bytes per second that copying reads and writes in the device's memory, in each round."""
+    """Bytes read and written per second by a copy within the device's memory, in each round."""
     source = torch.zeros(COPIED[device.type] // FLOAT, device=device)
     target = torch.empty_like(source)
     target.copy_(source)
@@ -130,7 +131,7 @@ def copy_bandwidth(device: torch.device, rounds: int) -> list[float]:
 
 
 def _layers(network: nn.Sequential, x: Tensor) -> Iterator[tuple[nn.Module, Tensor, Tensor]]:
-    """Every layer with what it takes and what it gives."""
+    """Every layer with its input and its output."""
     for layer in network:
         y = layer(x)
         yield layer, x, y

@@ -1,4 +1,4 @@
-"""What has to hold before peers are timed: that they compute the same."""
+"""Checks that all peers compute the same, before they are timed."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from walking_noise.training.trainer import train_pack
 MEMBERS = 8
 STEPS = 2
 TOLERANCE = 1e-3
-"""Relative to the largest value. Sums of float32 in another order differ by less, also after some steps of Adam, which
-makes whole steps of gradients that are zero but for rounding."""
+"""Largest difference relative to the largest value. Float32 sums in another order differ by less, even after some steps
+of Adam, which turns gradients that consist of rounding errors into steps of full size."""
 
 
 def check(case: Case, device: torch.device) -> None:
@@ -33,48 +33,48 @@ def check(case: Case, device: torch.device) -> None:
     Raises
     ------
     UserError
-        Two of them differ by more than rounding; the text says which.
+        Two of them differ by more than rounding; the message names them.
     """
-    images = _few(samples(case.data), case.config.training.batch_size).to(device)
+    images = _first_samples(samples(case.data), case.config.training.batch_size).to(device)
     packed = case.pack(MEMBERS, 0, 1)
     with deterministic():
         check_logits(case, [replace(config, seed=seed) for seed, config in enumerate(packed)], images, device)
-        check_alone_and_packed(case, packed, images, device)
+        check_single_and_packed(case, packed, images, device)
     check_noise(case, device)
 
 
 def check_logits(case: Case, configs: Sequence[RunConfig], images: DataSet, device: torch.device) -> None:
-    """A pack's logits without noise are those of the plain networks of the usual way, in training and evaluation."""
+    """Compare the logits of a pack without noise with those of plain networks, in training and evaluation mode."""
     pack = Pack([config.initial_network() for config in configs]).to(device)
     plain = [plain_network(config, noisy=False).to(device) for config in configs]
     x = images.transform.validation_inputs(images.validation_samples)
     for training in (True, False):
         expected = torch.stack([network.train(training)(x) for network in plain])
-        logits = pack.train(training)(x.unsqueeze(0), _quiet)
+        logits = pack.train(training)(x.unsqueeze(0), _no_noise)
         _compare(case, "the logits of a pack and of the plain networks", logits, expected)
 
 
-def check_alone_and_packed(case: Case, configs: Sequence[RunConfig], images: DataSet, device: torch.device) -> None:
-    """A noisy run has the same losses and logits after some steps, alone and in a pack.
+def check_single_and_packed(case: Case, configs: Sequence[RunConfig], images: DataSet, device: torch.device) -> None:
+    """Compare the losses and logits of a noisy run after some steps, trained by itself and in a pack.
 
-    The logits are those with the statistics of the batch: a bias before BatchNorm, which drifts, does not matter then.
+    The logits are computed with the statistics of the batch, so that a drifting bias before BatchNorm has no effect.
     """
     last = len(configs) - 1
-    together = train_pack([_one_epoch(config) for config in configs], images, device)[last]
-    (alone,) = train_pack([_one_epoch(configs[last])], images, device)
-    losses = torch.tensor(together.training_loss), torch.tensor(alone.training_loss)
-    _compare(case, "the losses of a run in a pack and alone", *losses)
+    packed = train_pack([_one_epoch(config) for config in configs], images, device)[last]
+    (single,) = train_pack([_one_epoch(configs[last])], images, device)
+    losses = torch.tensor(packed.training_loss), torch.tensor(single.training_loss)
+    _compare(case, "the losses of a run in a pack and by itself", *losses)
     x = images.transform.validation_inputs(images.validation_samples).unsqueeze(0)
     pack = Pack([configs[last].initial_network()]).to(device)
     logits = []
-    for trained in (together, alone):
+    for trained in (packed, single):
         pack.load_member(0, trained.state)
-        logits.append(pack(x, _quiet))
-    _compare(case, "the logits of a run trained in a pack and alone", *logits)
+        logits.append(pack(x, _no_noise))
+    _compare(case, "the logits of a run trained in a pack and by itself", *logits)
 
 
 def check_noise(case: Case, device: torch.device) -> None:
-    """The usual way's noise layers have the level that the trainer's noise has, at that point alone."""
+    """Check that the usual way has noise at the same point only, and with the same level, as the trainer."""
     layers = list(plain_network(case.config).named_children())
     noises = {before: layer for (before, _), (_, layer) in pairwise(layers) if isinstance(layer, Noise)}
     name, level = case.config.points[case.point].name, case.config.levels[case.point].add
@@ -91,7 +91,7 @@ def _compare(case: Case, what: str, ours: Tensor, expected: Tensor) -> None:
         raise UserError(f"bench: {case.name}: {what} differ by {difference:.2g} of the largest; nothing was timed")
 
 
-def _quiet(point: int, x: Tensor, member: int | None = None) -> Tensor:
+def _no_noise(point: int, x: Tensor, member: int | None = None) -> Tensor:
     return x
 
 
@@ -99,7 +99,7 @@ def _one_epoch(config: RunConfig) -> RunConfig:
     return replace(config, training=replace(config.training, epochs=1))
 
 
-def _few(images: DataSet, batch_size: int) -> DataSet:
+def _first_samples(images: DataSet, batch_size: int) -> DataSet:
     """The first batches and the first block of a data set."""
     return replace(
         images,

@@ -1,4 +1,4 @@
-"""The table of goals: figures with their spread, what was to be reached, and whether it was."""
+"""Table of goals: measured figures with their spread, the goals, and whether they are met."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ LEAST_FORWARD_SHARE = 0.8
 
 @dataclass(frozen=True)
 class Goal:
-    """What a figure has to reach, or may not exceed."""
+    """Lower bound of a figure, or with ``at_most`` its upper bound."""
 
     value: float
     at_most: bool = False
 
     def met(self, figure: float) -> bool:
-        """Whether a figure is on the right side, the bound included."""
+        """Whether a figure meets the bound; a figure equal to the bound does."""
         return figure <= self.value if self.at_most else figure >= self.value
 
 
 @dataclass(frozen=True)
 class Row:
-    """A figure, in each round, and its goal if it has one.
+    """A figure in each round, and its goal if it has one.
 
     Attributes
     ----------
     style
-        As in a format specification; ``"%"`` for shares.
+        Format specification of the figure; it ends with ``%`` for shares.
     unit
-        What stands behind a figure.
+        Text behind the figure.
     """
 
     what: str
@@ -67,7 +67,7 @@ def _short(style: str) -> str:
 
 
 def heading() -> str:
-    """What stands in the columns."""
+    """The head of the columns."""
     return f"  {'':50} {'median':>10}{'':7} {'least .. most':23} goal"
 
 
@@ -83,12 +83,12 @@ class Table:
 
 
 def comparison_table(comparison: Comparison, copied: Sequence[float] = ()) -> Table:
-    """The speed of every peer, packs against the others, and the share of unavoidable traffic where it is a goal.
+    """Rows for the speed of every peer, for packs against the others, and for the memory traffic if that has a goal.
 
     Parameters
     ----------
     copied
-        Bytes per second that copying reads and writes on the device, in each round.
+        Bytes read and written per second by a copy on the device, in each round.
     """
     case = comparison.case
     rows = [
@@ -114,7 +114,7 @@ def comparison_table(comparison: Comparison, copied: Sequence[float] = ()) -> Ta
 
 
 def _least_traffic(comparison: Comparison) -> float:
-    """Bytes that a step of a run in a pack moves at least."""
+    """Least number of bytes that a training step of a run in a pack moves."""
     case = comparison.case
     (packed,) = (peer for peer in comparison.peers if peer.name == "c")
     assert packed.pack_size is not None
@@ -125,12 +125,12 @@ def _least_traffic(comparison: Comparison) -> float:
 def _traffic_row(comparison: Comparison, copied: Sequence[float], goal: Goal) -> Row:
     moved = _least_traffic(comparison)
     shares = tuple(rate * moved / speed for rate, speed in zip(comparison.rates("c"), copied, strict=True))
-    what = f"{moved / 1e6:.1f} MB a run step at {statistics.median(copied) / 1e9:,.0f} GB/s, share of its time"
+    what = f"{moved / 1e6:.1f} MB per run step at {statistics.median(copied) / 1e9:,.0f} GB/s, share of its time"
     return Row(what, shares, goal, ".0%")
 
 
 def inference_table(measured: Inference) -> Table:
-    """Trainings, the share of forward passes, and how often clean activations were computed."""
+    """Rows for the trainings, the share of forward passes, and the computations of clean activations."""
     rows = (
         Row("networks trained", (measured.trainings,), Goal(1, at_most=True), "g"),
         Row("evaluations' time in forward passes", measured.forward_share, Goal(LEAST_FORWARD_SHARE), ".0%"),

@@ -1,4 +1,4 @@
-"""An inference-only walking study of one model: what is trained for it, and what its evaluations spend time on."""
+"""Inference-only walking study of one model: its trainings, and the time of its evaluations."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from walking_noise.runtime.planner import plan_trainings
 
 @dataclass(frozen=True)
 class Inference:
-    """What was measured of the study.
+    """Measurements of the study.
 
     Attributes
     ----------
     runs, trainings
-        Planned runs, and networks trained for them.
+        Number of planned runs, and of networks trained for them.
     forward_share
-        Of the time of all evaluations, that in forward passes, noise included; one value per round.
+        Share of the time of all evaluations that is spent in forward passes, noise included; one value per round.
     clean_passes
-        Times that the activations before a noise point were computed for all the levels there, on average.
+        Number of times that the activations before a noise point were computed for all the levels there, on average.
     """
 
     title: str
@@ -46,7 +46,7 @@ class Inference:
 def study(device: torch.device, levels: tuple[float, ...] = LEVELS) -> list[RunConfig]:
     """LeNet-5 with BatchNorm under noise at inference: all points × levels, one repetition, one epoch of training.
 
-    On CIFAR-10 where a GPU evaluates and the images are here, else on the digits that are always here.
+    The data set is CIFAR-10 if a GPU evaluates and the images are present, else the digits that the package includes.
     """
     large = device.type != "cpu" and data.status("cifar10").present
     one = RunConfig.from_dict(
@@ -67,30 +67,32 @@ def study(device: torch.device, levels: tuple[float, ...] = LEVELS) -> list[RunC
 
 
 def measure_inference(configs: list[RunConfig], device: torch.device, rounds: int) -> Inference:
-    """Train the one network of an inference-only study and evaluate all its runs, and watch that."""
-    watches = [_evaluated(configs, device) for _ in range(rounds)]
+    """Train the network of an inference-only study, evaluate all its runs, and measure the evaluations."""
+    monitors = [_evaluated(configs, device) for _ in range(rounds)]
     one = configs[0]
     return Inference(
         title=f"inference only, {one.model.name} with BatchNorm on {one.data.name}, {len(configs)} runs",
         runs=len(configs),
         trainings=len(plan_trainings(configs)),
-        forward_share=tuple(watch.forward_share for watch in watches),
-        clean_passes=_clean_passes(configs, watches[-1].samples),
+        forward_share=tuple(monitor.forward_share for monitor in monitors),
+        clean_passes=_clean_passes(configs, monitors[-1].samples),
     )
 
 
 @dataclass
-class _Watch:
-    """Marks on the time of the device, and samples that went through convolutions and linear layers, while ``on``.
+class _Monitor:
+    """Monitor of forward passes: their time stamps, and the samples that convolutions and linear layers process.
+
+    It records while ``on``.
 
     Attributes
     ----------
     marks
-        At the beginning and the end.
+        Time stamps of the beginning and the end.
     passes
-        The same of every forward pass of a pack.
+        Time stamps of the beginning and the end of every forward pass of a pack.
     samples
-        Of all members and layers together.
+        Samples processed, of all members and layers together.
     """
 
     device: torch.device
@@ -102,6 +104,7 @@ class _Watch:
     samples: int = 0
 
     def mark(self) -> Any:
+        """A time stamp: seconds on a CPU, an event on a GPU."""
         if self.device.type != "cuda":
             return time.perf_counter()
         event = torch.cuda.Event(enable_timing=True)
@@ -109,6 +112,7 @@ class _Watch:
         return event
 
     def seconds(self, start: Any, end: Any) -> float:
+        """Seconds between two time stamps."""
         if self.device.type != "cuda":
             return float(end - start)
         torch.cuda.synchronize(self.device)
@@ -116,62 +120,64 @@ class _Watch:
 
     @property
     def forward_share(self) -> float:
+        """Share of the time between the marks that is spent in forward passes."""
         begin, end = self.marks
         assert self.passes, "no forward pass of a pack was seen"
         return sum(self.seconds(*one) for one in self.passes) / self.seconds(begin, end)
 
     @contextmanager
-    def watching(self) -> Iterator[None]:
-        begun: list[Any] = []
+    def hooks(self) -> Iterator[None]:
+        """Hooks on all modules that record the forward passes while ``on``."""
+        starts: list[Any] = []
 
         def before(module: nn.Module, inputs: Any) -> None:
             if self.on and isinstance(module, Pack):
                 self.products.update(module.layers[name] for name in self.product_names)
-                begun.append(self.mark())
+                starts.append(self.mark())
 
         def after(module: nn.Module, inputs: Any, output: Tensor) -> None:
             if self.on and isinstance(module, Pack):
-                self.passes.append((begun.pop(), self.mark()))
+                self.passes.append((starts.pop(), self.mark()))
             elif self.on and module in self.products:
                 self.samples += output.shape[0] * output.shape[1]
 
-        hooks = register_module_forward_pre_hook(before), register_module_forward_hook(after)
+        handles = register_module_forward_pre_hook(before), register_module_forward_hook(after)
         try:
             yield
         finally:
-            for hook in hooks:
-                hook.remove()
+            for handle in handles:
+                handle.remove()
 
 
-def _evaluated(configs: list[RunConfig], device: torch.device) -> _Watch:
-    """Watch the evaluations, from the end of training until all runs have their results."""
+def _evaluated(configs: list[RunConfig], device: torch.device) -> _Monitor:
+    """Monitor the evaluations, from the end of training until all runs have their results."""
     products = (name for name, layer in _network(configs[0]).named_children() if _is_product(layer))
-    watch = _Watch(device, tuple(products))
+    monitor = _Monitor(device, tuple(products))
 
     def progress(now: Progress) -> None:
-        if now.epochs_done == now.epochs_total and not watch.marks:
-            watch.on = True
-            watch.marks.append(watch.mark())
+        if now.epochs_done == now.epochs_total and not monitor.marks:
+            monitor.on = True
+            monitor.marks.append(monitor.mark())
 
-    with watch.watching():
+    with monitor.hooks():
         for _, outcome in train_each(configs, device=device, processes=1, progress=progress):
             if isinstance(outcome, Failure):
                 raise UserError(f"bench: a run of the inference-only study failed: {outcome.error}")
-    watch.marks.append(watch.mark())
-    return watch
+    monitor.marks.append(monitor.mark())
+    return monitor
 
 
 def _clean_passes(configs: list[RunConfig], samples: int) -> float:
-    """From the samples that went through all products: how often the part before a noise point was computed."""
+    """Computations of the part before a noise point, on average, from the samples that all products have processed."""
     after = _products_after(configs[0])
-    validated = len(data.load(configs[0].data.name).validation_labels)
-    noisy = validated * sum(after[_point(config)] for config in configs)
-    least = validated * sum(after[0] - after[point] for point in {_point(config) for config in configs})
+    validation = len(data.load(configs[0].data.name).validation_labels)
+    noisy = validation * sum(after[_point(config)] for config in configs)
+    least = validation * sum(after[0] - after[point] for point in {_point(config) for config in configs})
     return (samples - noisy) / least
 
 
 def _products_after(config: RunConfig) -> list[int]:
-    """The convolutions and linear layers behind each noise point."""
+    """The number of convolutions and linear layers behind each noise point."""
     behind, products = [], 0
     for layer in reversed(_network(config)):
         products += _is_product(layer)

@@ -1,9 +1,9 @@
-"""The ways to train many runs that are compared, and the speed of each.
+"""Peers of the comparison: ways to train many runs, and the measurement of their speed.
 
-a   a process per run, the usual way, one for each core of a CPU, one on a GPU
-a'  on a GPU, as many of these processes as it serves best
-b   one run in the project's trainer, all in memory; one for each core of a CPU, one on a GPU
-c   packs as the project forms them, one for each core of a CPU; on a GPU one of the best size
+a   one process per run, the usual way; one process for each core of a CPU, or one on a GPU
+a'  on a GPU, the fastest number of these processes
+b   one run in the project's trainer, with the data in memory; one process for each core of a CPU, or one on a GPU
+c   packs as the project forms them; one for each core of a CPU, or on a GPU one of the fastest size
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ MOST_WORKERS = 4
 
 @dataclass(frozen=True)
 class Peer:
-    """A way to train, and how many processes do it side by side.
+    """A way to train, and the number of processes that do so in parallel.
 
     Attributes
     ----------
     pack_size
-        The most runs that a process trains at once; None: the usual way, one run.
+        Largest number of runs that a process trains at once; None: one run, the usual way.
     workers
-        Further processes of a DataLoader.
+        Worker processes of the DataLoader.
     """
 
     name: str
@@ -53,16 +53,17 @@ class Peer:
 
 
 def usual(name: str, processes: int, device: torch.device, cores: int) -> Peer:
-    """Processes of the usual way. A core serves each of them; on a GPU the others read data for them.
+    """A peer of the usual way.
 
-    On a CPU a DataLoader with workers would take the cores that other runs train on.
+    Each process has one core. On a GPU the other cores read data in DataLoader workers. On a CPU there are no workers,
+    since they would take the cores that other runs train on.
     """
     workers = 0 if device.type == "cpu" else min(MOST_WORKERS, max(0, cores // processes - 1))
     return Peer(name, processes, workers=workers)
 
 
-def run_steps_per_second(place: int, peer: Peer, case: Case, device: torch.device, timing: Timing) -> float:
-    """Training steps per second of the process at ``place``, times the runs that take each of them."""
+def run_steps_per_second(rank: int, peer: Peer, case: Case, device: torch.device, timing: Timing) -> float:
+    """Training steps per second of process ``rank``, times the number of runs that take each step."""
     images, window = samples(case.data), Window(device, timing)
     members = 1
     try:
@@ -72,18 +73,18 @@ def run_steps_per_second(place: int, peer: Peer, case: Case, device: torch.devic
                 loader = usual_loader(case.data, images, batch, peer.workers, pinned=device.type == "cuda")
                 train_as_usual(case.config, loader, device, window.step)
         else:
-            runs = [case.config] if peer.pack_size == 1 else case.pack(peer.pack_size, place, peer.processes)
+            runs = [case.config] if peer.pack_size == 1 else case.pack(peer.pack_size, rank, peer.processes)
             members = len(runs)
             with deterministic():
                 train_pack(runs, images, device, after_batch=window.step)
     except Stopped:
         return members * window.rate
-    raise AssertionError("a study's training ended within the time of a measurement")
+    raise AssertionError("the training of a study ended within the time of a measurement")
 
 
 @contextmanager
 def _threads(device: torch.device) -> Iterator[None]:
-    """One thread on a CPU, of which every core has its own process; on a GPU what torch chooses."""
+    """Use one thread on a CPU, where every core has its own process; on a GPU keep torch's number of threads."""
     before = torch.get_num_threads()
     torch.set_num_threads(1 if device.type == "cpu" else before)
     try:

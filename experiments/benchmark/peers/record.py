@@ -1,4 +1,4 @@
-"""All that a comparison measured, round by round, as JSON."""
+"""Record of all measurements of a comparison, round by round, as a JSON file."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from experiments.terminal.output_file import write_whole
 
 @dataclass(frozen=True)
 class Record:
-    """What was measured against peers on a device.
+    """Measurements of packs and their peers on a device.
 
     Attributes
     ----------
     copied
-        Bytes per second that copying read and wrote, per round; empty where no case asks for it.
+        Bytes read and written per second by a copy, per round; empty if no case needs it.
     tables
-        What was printed.
+        The printed tables.
     """
 
     device: str
@@ -33,10 +33,10 @@ class Record:
     tables: tuple[Table, ...]
 
     def save(self, file: Path) -> None:
-        """Write it in place of the last one."""
+        """Write the record to a file; an older one is replaced."""
         write_whole(file, json.dumps(asdict(self), indent=1))
 
 
 def rounds_file(throughput: Path) -> Path:
-    """Where the rounds are kept: beside the file of throughputs."""
+    """The file of the rounds, in the folder of the throughput file."""
     return throughput.with_name(f"{throughput.stem}-rounds.json")

@@ -1,4 +1,4 @@
-"""One run the usual way: a plain network with noise modules, read by a DataLoader, trained by torch's Adam."""
+"""Training of one run the usual way: plain network with noise modules, DataLoader, torch's Adam."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from walking_noise.models.noise_points import NoisePoint
 
 
 class Noise(nn.Module):
-    """Gaussian noise as a layer: ``x·(1 + mul·e1) + add·e2``."""
+    """Layer of Gaussian noise: ``x·(1 + mul·e1) + add·e2``, with ``e1`` and ``e2`` standard normal."""
 
     def __init__(self, mul: float, add: float) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class Noise(nn.Module):
 
 
 def plain_network(config: RunConfig, noisy: bool = True) -> nn.Sequential:
-    """The run's network, initialised as the trainer does it, with a noise layer where it is noisy."""
+    """The run's network with the trainer's initialisation, and with a noise layer at each noisy point if ``noisy``."""
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     for name, layer in config.initial_network().named_children():
         if not isinstance(layer, NoisePoint):
@@ -39,7 +39,7 @@ def plain_network(config: RunConfig, noisy: bool = True) -> nn.Sequential:
 
 
 def train_as_usual(config: RunConfig, loader: Loader, device: torch.device, after_batch: Callable[[], None]) -> None:
-    """Train until ``after_batch`` raises, with the loss read off after every step."""
+    """Train until ``after_batch`` raises; the loss is read after every step."""
     network = plain_network(config).to(device)
     optimizer = torch.optim.Adam(network.parameters(), lr=config.training.learning_rate)
     total = 0.0

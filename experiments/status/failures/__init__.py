@@ -1,3 +1,3 @@
-"""Why runs have failed: causes, nodes, and the commands that put it right."""
+"""Failed runs: causes, suspect nodes, and the commands that reset the runs."""
 
 from __future__ import annotations

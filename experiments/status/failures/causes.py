@@ -1,4 +1,4 @@
-"""The cause of a failure, in words that are equal for equal causes."""
+"""Cause of a failure as a text that is equal for equal causes."""
 
 from __future__ import annotations
 
@@ -6,53 +6,53 @@ import re
 from collections.abc import Sequence
 from pathlib import PurePath
 
-LONGEST = 200
-"""A cause has no more characters than this."""
+MAX_LENGTH = 200
+"""Largest number of characters of a line in a cause."""
 
 FRAME = re.compile(r'^\s*File "(?P<file>[^"]+)", line \d+, in (?P<function>\S+)')
 
-CODE = r"(?<!signal )(?<!code )(?<!Errno )"
-"""Not behind these words: there a number says what went wrong."""
+NOT_A_CODE = r"(?<!signal )(?<!code )(?<!Errno )"
+"""Lookbehind: a number after one of these words is kept, since it names the error."""
 
 VARYING = (
     (re.compile(r"(?<![\w.])~?(?:/[\w.+@=,-]+)+/?"), "PATH"),
     (re.compile(r"\b0x[0-9a-f]+\b|\b(?=[0-9a-f]*\d)(?=[0-9a-f]*[a-f])[0-9a-f]{8,}\b", re.IGNORECASE), "ID"),
-    (re.compile(CODE + r"[-+]?(?<![\w.])\d+(?:[.,:_-]\d+)*(?:e[-+]?\d+)?(?![\w.]*[a-z_])", re.IGNORECASE), "N"),
+    (re.compile(NOT_A_CODE + r"[-+]?(?<![\w.])\d+(?:[.,:_-]\d+)*(?:e[-+]?\d+)?(?![\w.]*[a-z_])", re.IGNORECASE), "N"),
     (re.compile(r"\bN(?: ?[KMGT]i?B| bytes)\b"), "N bytes"),
     (re.compile(r"\bN(?:, N)+"), "N, …"),
 )
-"""What differs between failures of one cause, and what is written for it; applied in this order."""
+"""Patterns of text that differs between failures of one cause, with their replacements; applied in this order."""
 
 
 def cause_of(trace: Sequence[str], host: str | None = None) -> str:
-    """What went wrong, and where, by a traceback or what else stands for one.
+    """The error of a traceback and the place where it was raised.
 
-    Numbers, ids, paths and the name of the node are left out. A traceback gives its last frame and its exception; what
-    has none, its first line.
+    The cause consists of the traceback's exception and its last frame. A text that is not a traceback gives its first
+    line. Numbers, ids, paths and the name of the node are replaced by placeholders.
 
     Parameters
     ----------
     trace
         Lines, or texts of several lines.
     host
-        The node on which it happened.
+        The node on which the run failed.
     """
     lines = [line.rstrip() for text in trace for line in text.splitlines() if line.strip()]
     if not lines:
-        return "no reason was kept"
-    frames = [(number, found) for number, line in enumerate(lines) if (found := FRAME.match(line))]
+        return "no reason recorded"
+    frames = [(number, match) for number, line in enumerate(lines) if (match := FRAME.match(line))]
     if not frames:
         return normalised(lines[0], host)
     number, frame = frames[-1]
-    message = next((line for line in lines[number + 1 :] if not line[0].isspace()), "no exception was kept")
+    message = next((line for line in lines[number + 1 :] if not line[0].isspace()), "no exception recorded")
     return f"{normalised(message, host)} ({PurePath(frame['file']).name}, in {frame['function']})"
 
 
 def normalised(text: str, host: str | None = None) -> str:
-    """A line without what differs between failures of one cause."""
+    """A line with placeholders for everything that differs between failures of one cause, and of limited length."""
     if host:
         text = re.sub(rf"(?<![\w-]){re.escape(host)}(?![\w-])", "NODE", text)
-    for pattern, word in VARYING:
-        text = pattern.sub(word, text)
+    for pattern, placeholder in VARYING:
+        text = pattern.sub(placeholder, text)
     text = " ".join(text.split())
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+    return text if len(text) <= MAX_LENGTH else f"{text[: MAX_LENGTH - 1]}…"

@@ -1,4 +1,8 @@
-"""Failures grouped by cause: runs that are FAILED now, and all attempts that ended without a result."""
+"""Groups of failures with the same cause: runs that are FAILED now, and all unsuccessful attempts of the history.
+
+An unsuccessful attempt is one that ended without a result: the run failed, its worker released it, or the worker was
+lost.
+"""
 
 from __future__ import annotations
 
@@ -14,16 +18,26 @@ from experiments.database.run_status import FAILED
 from experiments.status.failures.causes import cause_of, normalised
 from experiments.worker.records.history import GIVEN_BACK, LOST
 
-WORDS = {FAILED: "", GIVEN_BACK: "given back: ", LOST: "lost: "}
-"""How the cause of an attempt begins, by its end."""
+PREFIXES = {FAILED: "", GIVEN_BACK: "released: ", LOST: "lost: "}
+"""Prefix of an attempt's cause, by the way in which the attempt ended."""
 
-OF_AN_ATTEMPT = {"collection": 1, "run": 1, "token": 1, "host": 1, "end": 1, "reason": 1, "trace": 1}
-OF_A_RUN = {"claim.token": 1, "claim.host": 1, "host.hostname": 1, "fail_trace": 1}
+ATTEMPT_FIELDS = {"collection": 1, "run": 1, "token": 1, "host": 1, "end": 1, "reason": 1, "trace": 1}
+RUN_FIELDS = {"claim.token": 1, "claim.host": 1, "host.hostname": 1, "fail_trace": 1}
 
 
 @dataclass(frozen=True)
-class Ended:
-    """An attempt that ended without a result. ``host`` and ``token`` are None where they were not noted."""
+class UnsuccessfulAttempt:
+    """An attempt at a run that ended without a result.
+
+    Attributes
+    ----------
+    token
+        Of the worker; None if it was not recorded.
+    host
+        The node; None if it was not recorded.
+    end
+        ``FAILED``, ``LOST`` or ``GIVEN_BACK``.
+    """
 
     collection: str
     run: int
@@ -34,82 +48,93 @@ class Ended:
 
 
 @dataclass
-class Group:
+class FailureGroup:
     """The failures of one cause.
 
     Attributes
     ----------
     end
         ``FAILED``, ``LOST`` or ``GIVEN_BACK``.
+    example
+        One of the attempts; if runs are FAILED now because of this cause, an attempt at one of these runs.
     failed
-        Ids of the runs that are FAILED now, by collection.
+        Ids of the runs that are FAILED now because of this cause, by collection.
     attempts
-        How many attempts ended so.
-    touched
-        The runs that had such an attempt.
+        Number of attempts that ended with this cause.
+    runs
+        Collection and id of the runs of these attempts.
     nodes
-        Attempts by node.
+        Number of these attempts by node.
     """
 
     cause: str
     end: str
-    example: Ended
+    example: UnsuccessfulAttempt
     failed: dict[str, list[int]] = field(default_factory=dict)
     attempts: int = 0
-    touched: set[tuple[str, int]] = field(default_factory=set)
+    runs: set[tuple[str, int]] = field(default_factory=set)
     nodes: Counter[str] = field(default_factory=Counter)
 
     @property
     def failed_count(self) -> int:
+        """Number of runs that are FAILED now because of this cause."""
         return sum(map(len, self.failed.values()))
 
-    def add(self, ended: Ended, *, failed: bool) -> None:
-        """Count an attempt; ``failed``: its run is FAILED because of it."""
+    def add(self, attempt: UnsuccessfulAttempt, *, failed: bool) -> None:
+        """Count an attempt; ``failed``: its run is FAILED now because of this attempt."""
         self.attempts += 1
-        self.touched.add((ended.collection, ended.run))
-        if ended.host:
-            self.nodes[ended.host] += 1
+        self.runs.add((attempt.collection, attempt.run))
+        if attempt.host:
+            self.nodes[attempt.host] += 1
         if failed and not self.failed:
-            self.example = ended
+            self.example = attempt
         if failed:
-            self.failed.setdefault(ended.collection, []).append(ended.run)
+            self.failed.setdefault(attempt.collection, []).append(attempt.run)
 
 
-def grouped(database: Database[Document], collections: Sequence[str]) -> list[Group]:
-    """The failures of some collections by cause: first what runs are FAILED of now, the most frequent first."""
-    groups: dict[tuple[str, str], Group] = {}
+def grouped(database: Database[Document], collections: Sequence[str]) -> list[FailureGroup]:
+    """The failures of some collections by cause.
+
+    Causes with the most runs that are FAILED now come first, then those with the most attempts.
+    """
+    groups: dict[tuple[str, str], FailureGroup] = {}
     for collection in collections:
-        for ended, failed in _of_collection(database, collection):
-            group = groups.setdefault((ended.end, ended.cause), Group(ended.cause, ended.end, ended))
-            group.add(ended, failed=failed)
+        for attempt, failed in _attempts(database, collection):
+            group = groups.setdefault((attempt.end, attempt.cause), FailureGroup(attempt.cause, attempt.end, attempt))
+            group.add(attempt, failed=failed)
     return sorted(groups.values(), key=lambda group: (-group.failed_count, -group.attempts, group.cause))
 
 
-def _of_collection(database: Database[Document], collection: str) -> Iterator[tuple[Ended, bool]]:
-    """Every attempt that ended without a result, once, and whether its run is FAILED because of it."""
+def _attempts(database: Database[Document], collection: str) -> Iterator[tuple[UnsuccessfulAttempt, bool]]:
+    """Every unsuccessful attempt once, and whether its run is FAILED now because of it.
+
+    Runs that are FAILED without an attempt in the history are added from their own documents.
+    """
     runs = database[collection]
-    waiting = {
+    failed_runs = {
         (run["_id"], run.get("claim", {}).get("token")) for run in runs.find({"status": FAILED}, {"claim.token": 1})
     }
-    for attempt in database[ATTEMPTS].find({"collection": collection}, OF_AN_ATTEMPT):
-        ended = _of_attempt(attempt)
-        failed = ended.end == FAILED and (ended.run, ended.token) in waiting
-        waiting.discard((ended.run, ended.token))
-        yield ended, failed
-    if waiting:
-        unnoted = {"_id": {"$in": sorted(run for run, _ in waiting)}, "status": FAILED}
-        for run in runs.find(unnoted, OF_A_RUN):
-            yield _of_run(collection, run), True
+    for document in database[ATTEMPTS].find({"collection": collection}, ATTEMPT_FIELDS):
+        attempt = _from_history(document)
+        failed = attempt.end == FAILED and (attempt.run, attempt.token) in failed_runs
+        failed_runs.discard((attempt.run, attempt.token))
+        yield attempt, failed
+    if failed_runs:
+        not_in_history = {"_id": {"$in": sorted(run for run, _ in failed_runs)}, "status": FAILED}
+        for run in runs.find(not_in_history, RUN_FIELDS):
+            yield _from_run(collection, run), True
 
 
-def _of_attempt(attempt: Document) -> Ended:
+def _from_history(attempt: Document) -> UnsuccessfulAttempt:
     host, end = attempt.get("host"), attempt["end"]
     reason = cause_of(attempt["trace"], host) if attempt.get("trace") else normalised(attempt["reason"], host)
-    return Ended(attempt["collection"], attempt["run"], attempt["token"], host, end, WORDS.get(end, "") + reason)
+    return UnsuccessfulAttempt(
+        attempt["collection"], attempt["run"], attempt["token"], host, end, PREFIXES.get(end, "") + reason
+    )
 
 
-def _of_run(collection: str, run: Document) -> Ended:
-    claim = run.get("claim", {})
-    host = claim.get("host") or run.get("host", {}).get("hostname")
+def _from_run(collection: str, run: Document) -> UnsuccessfulAttempt:
+    lease = run.get("claim", {})
+    host = lease.get("host") or run.get("host", {}).get("hostname")
     cause = cause_of(run.get("fail_trace") or (), host)
-    return Ended(collection, run["_id"], claim.get("token"), host, FAILED, cause)
+    return UnsuccessfulAttempt(collection, run["_id"], lease.get("token"), host, FAILED, cause)

@@ -1,4 +1,4 @@
-"""Failures as a person reads them."""
+"""Text of ``walking-noise failures``."""
 
 from __future__ import annotations
 
@@ -10,25 +10,30 @@ from experiments.database.connection import Document
 from experiments.database.run_collections import ATTEMPTS
 from experiments.database.run_status import FAILED
 from experiments.errors import UserError
-from experiments.status.failures.failure_groups import Group
+from experiments.status.failures.failure_groups import FailureGroup
 from experiments.status.failures.reset_commands import reset_by_status, reset_commands
 from experiments.status.failures.suspect_nodes import Suspect
 from experiments.terminal.text_table import runs_in_words
 
-NODES = 5
-"""So many nodes are named for a cause."""
+MAX_NODES = 5
+"""Largest number of nodes that are named for a cause."""
 
 ENDED_FROM_OUTSIDE = {
-    "KILLED": "ended from outside (time or memory limit, scancel, a dead node)",
+    "KILLED": "killed from outside (time or memory limit, scancel, node failure)",
     "INTERRUPTED": "cancelled with `seml cancel`",
 }
-"""Statuses of runs without a trace, and what they mean."""
+"""Statuses of runs without a trace, with an explanation of each."""
 
 
-def describe(groups: Sequence[Group], statuses: Mapping[str, Mapping[str, int]], named: Sequence[Suspect]) -> list[str]:
+def describe(
+    groups: Sequence[FailureGroup], statuses: Mapping[str, Mapping[str, int]], suspects: Sequence[Suspect]
+) -> list[str]:
     """The lines that ``walking-noise failures`` prints.
 
-    ``statuses`` has the numbers of runs that ended from outside, by status and collection.
+    Parameters
+    ----------
+    statuses
+        Number of runs that ended from outside, by status and collection.
     """
     lines = [_summary(groups)]
     failed = {
@@ -45,26 +50,26 @@ def describe(groups: Sequence[Group], statuses: Mapping[str, Mapping[str, int]],
                 f"   reset: {reset_by_status(name, status)}",
             ]
     if failed or any(statuses.values()):
-        names = sorted({*failed, *(name for found in statuses.values() for name in found)})
-        lines += ["", f"then start what was reset: {'; '.join(f'walking-noise start {name}' for name in names)}"]
-    if named:
-        lines += ["", *map(_suspicion, named)]
+        names = sorted({*failed, *(name for by_collection in statuses.values() for name in by_collection)})
+        lines += ["", f"after a reset, start the runs: {'; '.join(f'walking-noise start {name}' for name in names)}"]
+    if suspects:
+        lines += ["", *map(_suspect, suspects)]
     return lines
 
 
 def attempts_of(database: Database[Document], collection: str, run: int) -> Iterator[str]:
-    """All that is known of the attempts at a run that ended without a result, the oldest first, with their traces.
+    """Describe the unsuccessful attempts at a run, the oldest first, with their traces.
 
     Raises
     ------
     UserError
-        Neither the collection nor the history has such a run.
+        Neither the collection nor the history has this run.
     """
     attempts = list(database[ATTEMPTS].find({"collection": collection, "run": run}).sort("ended", 1))
     if not attempts:
         if database[collection].find_one({"_id": run}, {"_id": 1}) is None:
             raise UserError(f"{collection} has no run {run}")
-        yield f"{collection}: no attempt at run {run} is known to have ended without a result"
+        yield f"{collection}: no unsuccessful attempt at run {run} is recorded"
     for attempt in attempts:
         task = f", Slurm task {attempt['slurm']}" if "slurm" in attempt else ""
         yield (
@@ -74,49 +79,50 @@ def attempts_of(database: Database[Document], collection: str, run: int) -> Iter
         yield from (f"    {line.rstrip()}" for text in attempt.get("trace", ()) for line in text.splitlines())
 
 
-def _summary(groups: Sequence[Group]) -> str:
+def _summary(groups: Sequence[FailureGroup]) -> str:
     runs, attempts = sum(group.failed_count for group in groups), sum(group.attempts for group in groups)
     if not groups:
         return "no run has failed"
     return (
-        f"{runs_in_words(runs)} FAILED now; {_attempts(attempts)} ended without a result; "
+        f"{runs_in_words(runs)} FAILED now; {_attempts(attempts, 'unsuccessful ')}; "
         f"{len(groups)} cause{'s' * (len(groups) != 1)}"
     )
 
 
-def _counts(group: Group) -> str:
-    attempts = f"{_attempts(group.attempts)} at {runs_in_words(len(group.touched))}"
+def _counts(group: FailureGroup) -> str:
+    attempts = f"{_attempts(group.attempts)} at {runs_in_words(len(group.runs))}"
     return f"{runs_in_words(group.failed_count)} FAILED now, {attempts}" if group.failed else attempts
 
 
-def _attempts(count: int) -> str:
-    return f"{count:,} attempt{'s' * (count != 1)}"
+def _attempts(count: int, adjective: str = "") -> str:
+    return f"{count:,} {adjective}attempt{'s' * (count != 1)}"
 
 
-def _details(group: Group, failed: Mapping[str, Sequence[int]]) -> Iterator[str]:
+def _details(group: FailureGroup, failed: Mapping[str, Sequence[int]]) -> Iterator[str]:
+    """The nodes of a group, an example, and the commands that reset its runs; ``failed``: all FAILED runs."""
     if group.nodes:
-        most = group.nodes.most_common(NODES)
-        others = len(group.nodes) - len(most)
-        nodes = ", ".join(f"{node} {count:,}" for node, count in most)
+        most_frequent = group.nodes.most_common(MAX_NODES)
+        others = len(group.nodes) - len(most_frequent)
+        nodes = ", ".join(f"{node} {count:,}" for node, count in most_frequent)
         yield f"   nodes: {nodes}{f' and {others} more' if others else ''}"
     example = group.example
-    of_now = group.end == FAILED and example.run in group.failed.get(example.collection, ())
-    look = (
+    failed_now = group.end == FAILED and example.run in group.failed.get(example.collection, ())
+    command = (
         f"seml {example.collection} print-fail-trace -id {example.run}"
-        if of_now
+        if failed_now
         else f"walking-noise failures {example.collection} --run {example.run}"
     )
-    yield f"   example: run {example.run}{f' on {example.host}' if example.host else ''}: {look}"
+    yield f"   example: run {example.run}{f' on {example.host}' if example.host else ''}: {command}"
     for name, ids in group.failed.items():
         for command in reset_commands(name, ids, sorted(set(failed[name]) - set(ids))):
             yield f"   reset: {command}"
 
 
-def _suspicion(suspect: Suspect) -> str:
+def _suspect(suspect: Suspect) -> str:
     return (
-        f"node {suspect.node}: {suspect.failed} of {suspect.workers} workers ended in failure, elsewhere "
-        f"{suspect.failed_elsewhere} of {suspect.workers_elsewhere} (p = {suspect.chance:.0e}); "
-        f"exclude it: `exclude: {suspect.node}` in sbatch_options"
+        f"node {suspect.node}: {suspect.failed} of {suspect.workers} workers failed, on all other nodes "
+        f"{suspect.failed_elsewhere} of {suspect.workers_elsewhere} (p = {suspect.p_value:.0e}); "
+        f"to exclude it: `exclude: {suspect.node}` in sbatch_options"
     )
 
 

@@ -1,4 +1,4 @@
-"""Nodes on which more workers fail than chance explains."""
+"""Nodes on which significantly more workers fail than elsewhere."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from experiments.database.connection import Document
 from experiments.database.run_collections import ATTEMPTS, WORKERS
 from experiments.worker.records.history import FAILED, LOST
 
-CHANCE = 0.001
-"""A node is named if chance would make any node of the site look so with less than this probability."""
+MAX_P_VALUE = 0.001
+"""Largest p-value of a suspect node, corrected for the number of nodes (Bonferroni)."""
 
 
 @dataclass(frozen=True)
 class Suspect:
-    """A node whose workers fail out of proportion.
+    """A node with a significantly larger share of failed workers than the other nodes.
 
     Attributes
     ----------
     failed, workers
-        Workers there that were lost or had runs that failed, and all workers there.
+        Workers on the node that were lost or had failed runs, and all workers on the node.
     failed_elsewhere, workers_elsewhere
-        The same of all other nodes together.
-    chance
-        The one-sided p-value of Fisher's exact test, times the number of nodes.
+        The same numbers for all other nodes together.
+    p_value
+        One-sided p-value of Fisher's exact test, times the number of nodes.
     """
 
     node: str
@@ -37,33 +37,37 @@ class Suspect:
     workers: int
     failed_elsewhere: int
     workers_elsewhere: int
-    chance: float
+    p_value: float
 
 
 def suspects(database: Database[Document], collections: Sequence[str]) -> list[Suspect]:
-    """The nodes that stand out, the worst first. Counted are workers: the runs of one share its fate."""
-    among = {"collection": {"$in": list(collections)}}
-    bad = {"end": {"$in": [FAILED, LOST]}, **among}
-    tokens = {group["_id"] for group in database[ATTEMPTS].aggregate([{"$match": bad}, {"$group": {"_id": "$token"}}])}
+    """The suspect nodes, the smallest p-value first.
+
+    Workers are counted, not runs, since the runs of one worker do not fail independently.
+    """
+    of_collections = {"collection": {"$in": list(collections)}}
+    bad_end = {"end": {"$in": [FAILED, LOST]}, **of_collections}
+    groups = database[ATTEMPTS].aggregate([{"$match": bad_end}, {"$group": {"_id": "$token"}}])
+    tokens = {group["_id"] for group in groups}
     workers: Counter[str] = Counter()
     failed: Counter[str] = Counter()
-    for worker in database[WORKERS].find(among, {"host": 1}):
+    for worker in database[WORKERS].find(of_collections, {"host": 1}):
         workers[worker["host"]] += 1
         failed[worker["host"]] += worker["_id"] in tokens
-    return out_of_proportion(failed, workers)
+    return find_suspects(failed, workers)
 
 
-def out_of_proportion(failed: Mapping[str, int], workers: Mapping[str, int]) -> list[Suspect]:
-    """The nodes that stand out, by their failed workers and all their workers."""
+def find_suspects(failed: Mapping[str, int], workers: Mapping[str, int]) -> list[Suspect]:
+    """The suspect nodes, from the number of failed workers and of all workers on each node."""
     all_failed, all_workers = sum(failed.values()), sum(workers.values())
-    found = []
+    suspects = []
     for node, here in workers.items():
-        bad = failed.get(node, 0)
-        bad_elsewhere, elsewhere = all_failed - bad, all_workers - here
-        if elsewhere == 0 or bad * elsewhere <= bad_elsewhere * here:
+        failed_here = failed.get(node, 0)
+        failed_elsewhere, elsewhere = all_failed - failed_here, all_workers - here
+        if elsewhere == 0 or failed_here * elsewhere <= failed_elsewhere * here:
             continue
-        table = np.array([[bad, here - bad], [bad_elsewhere, elsewhere - bad_elsewhere]])
-        chance = min(1.0, float(fisher_exact(table, alternative="greater").pvalue) * len(workers))
-        if chance < CHANCE:
-            found.append(Suspect(node, bad, here, bad_elsewhere, elsewhere, chance))
-    return sorted(found, key=lambda suspect: suspect.chance)
+        table = np.array([[failed_here, here - failed_here], [failed_elsewhere, elsewhere - failed_elsewhere]])
+        p_value = min(1.0, float(fisher_exact(table, alternative="greater").pvalue) * len(workers))
+        if p_value < MAX_P_VALUE:
+            suspects.append(Suspect(node, failed_here, here, failed_elsewhere, elsewhere, p_value))
+    return sorted(suspects, key=lambda suspect: suspect.p_value)

@@ -1,4 +1,4 @@
-"""``walking-noise bench``: what it measures and where it keeps that."""
+"""``walking-noise bench``: its measurements and the file for them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def rate(model: str, seconds: float) -> Rate:
     return Rate(Kind((1, 28, 28), 10, model, True, 128), 16, seconds, seconds / 100, 0.1)
 
 
-def test_one_model_is_measured_and_kept(
+def test_one_model_is_measured_and_saved(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     monkeypatch.setattr(pack_rates, "SECONDS", 0.01)
@@ -42,17 +42,17 @@ def test_one_model_is_measured_and_kept(
     for measured in device.rates:
         assert measured.pack_size == capacity.CPU_PACK
         assert 1e-6 < measured.sample_seconds < measured.step_seconds < 1
-    said = capsys.readouterr().out
-    assert "MLP with BatchNorm on MNIST, noise at point 5, bn2; 100 epochs; random images" in said
-    assert "mlp with BatchNorm on 1×28×28, batches of 128" in said
-    kept = json.loads((default_file().parent / "throughput-rounds.json").read_text())
-    ((compared,), (table,)) = kept["comparisons"], kept["tables"]
+    printed = capsys.readouterr().out
+    assert "MLP with BatchNorm on MNIST, noise at point 5, bn2; 100 epochs; random images" in printed
+    assert "mlp with BatchNorm on 1×28×28, batches of 128" in printed
+    record = json.loads((default_file().parent / "throughput-rounds.json").read_text())
+    ((compared,), (table,)) = record["comparisons"], record["tables"]
     assert {peer: len(rounds) for peer, rounds in compared["rounds"].items()} == {"a": 2, "b": 2, "c": 2}
     assert [row["what"] for row in table["rows"][-2:]] == ["(c) against (a)", "(c) against (b)"]
 
 
 @pytest.mark.slow
-def test_the_cores_of_a_cpu_work_at_the_same_time():
+def test_all_cores_of_a_cpu_measure_at_the_same_time():
     (config, _) = pack_rates.studied(["cnn_s"])
     with on_cores(2):
         (measured,) = pack_rates.measure([config], CPU)
@@ -65,22 +65,22 @@ def test_every_kind_of_the_studies_is_measured():
     assert len({Kind.of(config) for config in pack_rates.studied()}) == 12
 
 
-def test_devices_and_kinds_are_kept_beside_each_other(tmp_path: Path):
+def test_a_file_keeps_other_devices_and_kinds(tmp_path: Path):
     file = tmp_path / "new" / "throughput.json"
     assert read(file) == {}
     save(file, Device("A", 1, (rate("mlp", 1.0), rate("lenet5", 2.0))))
     save(file, Device("B", 4, (rate("mlp", 3.0),)))
     save(file, Device("A", 1, (rate("mlp", 4.0),)))
-    kept = read(file)
-    assert set(kept) == {"A", "B"}
-    assert {one.kind.model: one.step_seconds for one in kept["A"].rates} == {"mlp": 4.0, "lenet5": 2.0}
+    devices = read(file)
+    assert set(devices) == {"A", "B"}
+    assert {one.kind.model: one.step_seconds for one in devices["A"].rates} == {"mlp": 4.0, "lenet5": 2.0}
     save(file, Device("A", 2, (rate("mlp", 5.0),)))
     assert read(file)["A"] == Device("A", 2, (rate("mlp", 5.0),))
     assert [path.name for path in file.parent.iterdir()] == ["throughput.json"]
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"A": {}}', '{"A": {"lanes": 1, "rates": [{}]}}', "zero"])
-def test_a_file_that_cannot_be_read_is_refused_before_anything_is_measured(
+def test_an_unreadable_file_is_an_error_before_the_measurement(
     content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     file = tmp_path / "throughput.json"
@@ -88,7 +88,7 @@ def test_a_file_that_cannot_be_read_is_refused_before_anything_is_measured(
         save(file, Device("A", 1, (rate("mlp", 1.0),)))
         content = file.read_text().replace("1.0", "0.0")
     file.write_text(content)
-    with pytest.raises(UserError, match="no measurements can be read from it"):
+    with pytest.raises(UserError, match="no measurements can be read"):
         read(file)
     assert main(["bench", "--save", "--file", str(file)]) == 1
     (line,) = capsys.readouterr().err.splitlines()
@@ -96,7 +96,7 @@ def test_a_file_that_cannot_be_read_is_refused_before_anything_is_measured(
     assert file.read_text() == content
 
 
-def test_where_nothing_can_be_kept_nothing_is_measured(
+def test_an_unwritable_file_is_an_error_before_the_measurement(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     (tmp_path / "file").touch()
@@ -108,14 +108,32 @@ def test_where_nothing_can_be_kept_nothing_is_measured(
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def test_wrong_use(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_wrong_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["bench", "--models", "resnet"]) == 1
     assert capsys.readouterr().err == "walking-noise: --models: 'resnet' is refused; allowed: cnn_s, lenet5, mlp\n"
     assert main(["bench", "--file", str(tmp_path / "f.json")]) == 1
     assert capsys.readouterr().err == "walking-noise: --file has no effect without --save\n"
 
 
-def test_what_is_kept_is_plain_json(tmp_path: Path):
+def saved_device(file: Path, key: str) -> Device:
+    """The device of a file in which ``key`` holds the number of processes."""
+    save(file, Device("A", 3, (rate("mlp", 1.0),)))
+    content = json.loads(file.read_text())
+    content["A"][key] = content["A"].pop("processes")
+    file.write_text(json.dumps(content))
+    return read(file)["A"]
+
+
+@pytest.mark.parametrize("key", ["processes", "lanes"])
+def test_files_of_this_and_of_older_versions_are_read(key: str, tmp_path: Path):
+    file = tmp_path / "f.json"
+    assert saved_device(file, key) == Device("A", 3, (rate("mlp", 1.0),))
+    save(file, Device("A", 3, (rate("lenet5", 2.0),)))
+    assert read(file)["A"].rates == (rate("mlp", 1.0), rate("lenet5", 2.0))
+    assert "lanes" not in file.read_text()
+
+
+def test_the_file_is_plain_json(tmp_path: Path):
     save(tmp_path / "f.json", Device("A", 1, (rate("mlp", 1.0),)))
     (kind,) = [one["kind"] for one in json.loads((tmp_path / "f.json").read_text())["A"]["rates"]]
     assert kind == {"inputs": [1, 28, 28], "classes": 10, "model": "mlp", "batch_norm": True, "batch_size": 128}

@@ -1,4 +1,4 @@
-"""The comparison of packs with their peers: what is compared, that it is the same, and the table. Nothing is timed."""
+"""Comparison of packs with their peers: the cases, the equality of the peers, and the table. No speed is tested."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from experiments.benchmark.peers.goal_table import Goal, Row, Table, comparison_
 from experiments.benchmark.peers.inference_study import Inference, measure_inference, study
 from experiments.benchmark.peers.peer import Peer, run_steps_per_second, usual
 from experiments.benchmark.peers.usual_training import Noise, plain_network
-from experiments.benchmark.process_group_timing import TimedProcesses
 from experiments.benchmark.time_window import WARM_UP_STEPS, Timing, Window
+from experiments.benchmark.timed_processes import TimedProcesses
 from experiments.errors import UserError
-from tests.experiments.benchmark import crewing
+from tests.experiments.benchmark import process_functions
 from tests.experiments.shell import on_cores
 from walking_noise import RunConfig, Stopped
 from walking_noise.runtime.sizing import capacity
@@ -45,14 +45,14 @@ QUICK = Timing(rounds=2, seconds=0.01, warm_up=0.0)
 
 @pytest.fixture(autouse=True)
 def few_samples(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Random images, and few of them: the tests see no data sets."""
+    """Use a few random images; the tests read no data sets."""
     monkeypatch.setattr(sample_data, "SAMPLES", {"mnist": (300, 250), "cifar10": (300, 250)})
     sample_data.samples.cache_clear()
     yield
     sample_data.samples.cache_clear()
 
 
-# What is compared
+# Cases
 
 
 def test_the_cases_have_the_goals_of_their_device():
@@ -71,7 +71,7 @@ def test_the_cases_have_the_goals_of_their_device():
 def test_a_pack_is_one_of_the_study(case: Case):
     study = case.study()
     assert len(study) == len(LEVELS) * len(SEEDS) * (len(case.config.points) if case.walks else 1)
-    packs = [case.pack(8, place, 4) for place in range(4)]
+    packs = [case.pack(8, rank, 4) for rank in range(4)]
     assert all(config in study for pack in packs for config in pack)
     assert len({tuple(config.run_key for config in pack) for pack in packs}) == 4
     assert len({len(pack) for pack in packs}) == 1
@@ -86,7 +86,7 @@ def test_runs_per_hour_count_the_steps_of_a_study():
 
 def test_on_a_cpu_a_process_per_core(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(capacity, "processes", lambda device: 2)
-    peers = comparison.contestants(MLP, CPU, QUICK, print)
+    peers = comparison.peers_of(MLP, CPU, QUICK, print)
     assert [(peer.name, peer.processes, peer.workers) for peer in peers] == [("a", 2, 0), ("b", 2, 0), ("c", 2, 0)]
     assert [peer.pack_size for peer in peers][:2] == [None, 1]
 
@@ -96,47 +96,47 @@ def test_on_a_gpu_the_cores_read_data():
 
 
 @pytest.fixture
-def told_rates(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, int], float | Exception]:
-    """Rates by the peer's name and its number of processes or runs, in the place of measured ones."""
+def given_rates(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, int], float | Exception]:
+    """Rates that replace measured ones, by the peer's name and its number of processes or runs."""
     rates: dict[tuple[str, int], float | Exception] = {}
 
-    def told(peer: Peer, *_: Any) -> float:
+    def rate_of(peer: Peer, *_: Any) -> float:
         rate = rates[peer.name, peer.pack_size or peer.processes]
         if isinstance(rate, Exception):
             raise rate
         return rate
 
-    monkeypatch.setattr(comparison, "_tried", told)
+    monkeypatch.setattr(comparison, "_trial", rate_of)
     monkeypatch.setattr(comparison, "_cores", lambda: 8)
     return rates
 
 
-def test_processes_share_a_gpu_until_that_is_slower(told_rates: dict[tuple[str, int], float | Exception]):
+def test_the_fastest_number_of_processes_on_a_gpu(given_rates: dict[tuple[str, int], float | Exception]):
     def best() -> int:
         return comparison._best_sharing(LENET, GPU, QUICK, print).processes
 
-    told_rates.update({("a'", 1): 1.0, ("a'", 2): 1.8, ("a'", 4): 1.7})
+    given_rates.update({("a'", 1): 1.0, ("a'", 2): 1.8, ("a'", 4): 1.7})
     assert best() == 2
-    told_rates.update({("a'", 4): 2.0, ("a'", 8): 3.0})
+    given_rates.update({("a'", 4): 2.0, ("a'", 8): 3.0})
     assert best() == 8
-    told_rates["a'", 8] = torch.AcceleratorError("CUDA error: out of memory")
+    given_rates["a'", 8] = torch.AcceleratorError("CUDA error: out of memory")
     assert best() == 4
 
 
-def test_the_best_pack_that_fits(told_rates: dict[tuple[str, int], float | Exception]):
+def test_the_fastest_pack_that_fits(given_rates: dict[tuple[str, int], float | Exception]):
     def best() -> int | None:
         return comparison._best_pack(LENET, GPU, QUICK, print, [32, 64, 128]).pack_size
 
-    told_rates.update({("c", 32): 1.0, ("c", 64): 3.0, ("c", 128): 2.0})
+    given_rates.update({("c", 32): 1.0, ("c", 64): 3.0, ("c", 128): 2.0})
     assert best() == 64
-    told_rates["c", 64] = torch.OutOfMemoryError()
+    given_rates["c", 64] = torch.OutOfMemoryError()
     assert best() == 32
-    told_rates["c", 32] = torch.OutOfMemoryError()
+    given_rates["c", 32] = torch.OutOfMemoryError()
     with pytest.raises(torch.OutOfMemoryError, match="no pack of 32 runs fits"):
         best()
 
 
-# That it is the same
+# Equality of the peers
 
 
 @pytest.mark.parametrize("case", cases(CPU), ids=lambda case: case.name)
@@ -144,7 +144,7 @@ def test_the_peers_compute_the_same(case: Case):
     equality_checks.check(case, CPU)
 
 
-def test_another_plain_network_is_refused(monkeypatch: pytest.MonkeyPatch):
+def test_a_different_plain_network_is_an_error(monkeypatch: pytest.MonkeyPatch):
     def biased(config: RunConfig, noisy: bool = True) -> nn.Sequential:
         network = plain_network(config, noisy)
         with torch.no_grad():
@@ -156,13 +156,13 @@ def test_another_plain_network_is_refused(monkeypatch: pytest.MonkeyPatch):
         equality_checks.check(MLP, CPU)
 
 
-def test_a_run_that_differs_in_a_pack_is_refused(monkeypatch: pytest.MonkeyPatch):
+def test_a_different_run_in_a_pack_is_an_error(monkeypatch: pytest.MonkeyPatch):
     def reseeded(configs: list[RunConfig], *rest: Any) -> list[TrainedNetwork]:
-        alone = len(configs) == 1
-        return train_pack([replace(config, seed=config.seed + alone) for config in configs], *rest)
+        single = len(configs) == 1
+        return train_pack([replace(config, seed=config.seed + single) for config in configs], *rest)
 
     monkeypatch.setattr(equality_checks, "train_pack", reseeded)
-    with pytest.raises(UserError, match="the losses of a run in a pack and alone differ by"):
+    with pytest.raises(UserError, match="the losses of a run in a pack and by itself differ by"):
         equality_checks.check(MLP, CPU)
 
 
@@ -170,7 +170,7 @@ def test_a_run_that_differs_in_a_pack_is_refused(monkeypatch: pytest.MonkeyPatch
     ("changes", "fault"),
     [({"std": 1.1}, r"has the level 1\.(09|10)"), ({"point": 4}, "has noise after fc2, not after bn2")],
 )
-def test_other_noise_is_refused(changes: Mapping[str, Any], fault: str, monkeypatch: pytest.MonkeyPatch):
+def test_different_noise_is_an_error(changes: Mapping[str, Any], fault: str, monkeypatch: pytest.MonkeyPatch):
     def noisier(config: RunConfig) -> nn.Sequential:
         return plain_network(replace(config, noise=replace(config.noise, **changes)))
 
@@ -204,7 +204,7 @@ def test_the_usual_data_set_holds_the_same_samples(name: str):
 
 @pytest.mark.data
 @pytest.mark.parametrize(("name", "kind"), [("mnist", "MNIST"), ("cifar10", "CIFAR10")])
-def test_it_gives_what_torchvision_reads(name: str, kind: str, data_root: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_usual_data_set_equals_torchvisions(name: str, kind: str, data_root: Path, monkeypatch: pytest.MonkeyPatch):
     from torchvision import datasets
 
     monkeypatch.setenv("WALKING_NOISE_DATA", str(data_root))
@@ -222,10 +222,10 @@ def test_it_gives_what_torchvision_reads(name: str, kind: str, data_root: Path, 
     assert len(ours) == len(theirs)
 
 
-# Measuring
+# Measurement
 
 
-def test_a_window_counts_what_is_warm():
+def test_a_window_counts_after_the_warm_up():
     window = Window(CPU, Timing(seconds=0.0))
     window.timing = Timing(seconds=0.0, warm_up=0.0)
     for _ in range(WARM_UP_STEPS):
@@ -241,21 +241,21 @@ def test_each_peer_trains(peer: Peer):
     assert run_steps_per_second(0, peer, MLP, CPU, QUICK) > 0
 
 
-def test_a_crew_works_side_by_side():
-    with TimedProcesses(3) as crew:
-        places, processes, words = zip(*crew.run(crewing.place_and_process, "word"), strict=True)
-        assert places == (0, 1, 2)
+def test_processes_run_at_the_same_time():
+    with TimedProcesses(3) as group:
+        ranks, processes, words = zip(*group.run(process_functions.rank_and_process, "word"), strict=True)
+        assert ranks == (0, 1, 2)
         assert len({*processes, os.getpid()}) == 4
         assert set(words) == {"word"}
-    with TimedProcesses(1) as alone:
-        assert alone.run(crewing.place_and_process, "word") == [(0, os.getpid(), "word")]
+    with TimedProcesses(1) as single:
+        assert single.run(process_functions.rank_and_process, "word") == [(0, os.getpid(), "word")]
 
 
-def test_what_goes_wrong_in_a_crew_is_told():
-    with TimedProcesses(2) as crew, pytest.raises(ValueError, match="not here"):
-        crew.run(crewing.fail_at_one)
-    with TimedProcesses(2) as crew, pytest.raises(UserError, match="one of 2 measuring processes died"):
-        crew.run(crewing.die_at_one)
+def test_errors_of_processes_are_raised():
+    with TimedProcesses(2) as group, pytest.raises(ValueError, match="not here"):
+        group.run(process_functions.fail_at_one)
+    with TimedProcesses(2) as group, pytest.raises(UserError, match="one of 2 measuring processes died"):
+        group.run(process_functions.die_at_one)
 
 
 def test_an_inference_only_study():
@@ -266,7 +266,7 @@ def test_an_inference_only_study():
     assert 0 < measured.clean_passes <= 1
 
 
-# The ceilings
+# Ceilings
 
 
 def test_products_of_lenet():
@@ -281,9 +281,9 @@ def test_bytes_and_operations_of_the_mlp():
     hidden = 784 * 64 + 2 * 64 * 64 + 64 * 10
     assert parameters(MLP.config) == hidden + 3 * 3 * 64 + 10
     assert operations_per_run_step(MLP.config) == 128 * (6 * hidden - 2 * 784 * 64)
-    products_alone = 3 * 3 * 64 + 2 * (3 * 64 + 10)
+    products_only = 3 * 3 * 64 + 2 * (3 * 64 + 10)
     chains = 3 * (2 + 2 * 2 + 1) * 64
-    activations = 128 * (4 * (products_alone + chains) + 13 * 784)
+    activations = 128 * (4 * (products_only + chains) + 13 * 784)
     assert bytes_per_run_step(MLP.config) == activations + 40 * parameters(MLP.config)
     shared = bytes_per_run_step(MLP.config, members_per_batch=8)
     assert bytes_per_run_step(MLP.config) - shared == pytest.approx(128 * 13 * 784 * 7 / 8)
@@ -294,7 +294,7 @@ def test_copy_bandwidth(monkeypatch: pytest.MonkeyPatch):
     assert len(copy_bandwidth(CPU, 2)) == 2
 
 
-# The table
+# Table
 
 
 def compared(case: Case, **rounds: list[list[float]]) -> Comparison:
@@ -336,7 +336,7 @@ def test_the_share_of_unavoidable_traffic():
     assert row.goal == Goal(0.5)
 
 
-def test_a_table_reads_well():
+def test_the_text_of_a_table():
     table = Table(
         "Case", (Row("(c) against (a)", (16.2, 15.9, 15.0), Goal(15), unit=" times"), Row("speed", (1234.5,)))
     )
@@ -357,24 +357,24 @@ def test_missed_goals_are_counted(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     with on_cores(1):
         record = benchmark.against_peers(CPU, ["mlp"])
     assert [row.met for row in record.tables[0].rows] == [None, None, None, False, True]
-    said = capsys.readouterr().out
-    assert "1 of 2 goals met, 1 missed" in said
-    assert ">= 1e+09 missed" in said
+    printed = capsys.readouterr().out
+    assert "1 of 2 goals met, 1 missed" in printed
+    assert ">= 1e+09 missed" in printed
 
 
-def test_differing_peers_are_not_timed(monkeypatch: pytest.MonkeyPatch):
+def test_different_peers_are_not_timed(monkeypatch: pytest.MonkeyPatch):
     def noisy_logits(case: Case, what: str, ours: Tensor, expected: Tensor) -> None:
         raise UserError("they differ")
 
     monkeypatch.setattr(equality_checks, "_compare", noisy_logits)
-    monkeypatch.setattr(comparison, "contestants", None)
+    monkeypatch.setattr(comparison, "peers_of", None)
     with pytest.raises(UserError, match="they differ"):
         comparison.compare(MLP, CPU, QUICK, print)
 
 
 @pytest.mark.gpu
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")  # a DataLoader's workers
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")  # workers of a DataLoader
 def test_the_table_of_a_gpu(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(benchmark, "TIMING", QUICK)
     monkeypatch.setattr(comparison, "GPU_PACKS", (8, 16))

@@ -65,11 +65,11 @@ def test_what_there_is(state: Path, capsys: pytest.CaptureFixture[str], monkeypa
     counted = {row[:44].strip().split("  ")[0]: int(row.split()[-3]) for row in rows}
     assert counted == {
         "needed by unfinished runs": 1,
-        "needed by nothing": 2,
+        "not needed by any run": 2,
         "damaged, or unreadable for this version": 1,
-        "never finished, older than a day": 1,
+        "partial file, older than a day": 1,
         "being written": 1,
-        "no checkpoints, left alone": 1,
+        "not a checkpoint, ignored": 1,
     }
     assert undelivered.startswith(f"{state / 'undelivered'}: 1 files of results not yet delivered; `walking-noise deli")
     assert names(state) == ALL
@@ -111,7 +111,7 @@ def test_nothing_is_removed_unless_the_database_answers(state: Path, capsys: pyt
     assert main(["checkpoints", "list"]) == 0
     said = capsys.readouterr()
     assert "whether they are needed is not known: no database answers" in said.err
-    assert "not known to be needed or not: the database was not asked" in said.out
+    assert "unknown, as the database was not queried" in said.out
 
 
 def test_another_versions_checkpoints_stay_while_its_runs_cannot_be_read(

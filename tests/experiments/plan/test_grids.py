@@ -1,4 +1,4 @@
-"""The studies' files: as many runs as their heads and the table here say, of the papers' models, levels and epochs."""
+"""Grid files of the studies: numbers of runs as in their comments and the table here; models, levels and epochs."""
 
 from __future__ import annotations
 
@@ -22,9 +22,16 @@ SWITCH = ("<<: *papers", "<<: *release")
 
 
 class Counts(NamedTuple):
-    """Of all repetitions: runs, those trained with noise, and both with the release's repetitions.
+    """Numbers of a study.
 
-    Of seed 0 alone: runs that do different things, and networks to train for them.
+    Attributes
+    ----------
+    runs, noisy
+        All runs, and the runs trained with noise.
+    release, noisy_release
+        The same numbers with the release's repetitions.
+    distinct, networks
+        With seed 0 only: runs that do different things, and networks to train for them.
     """
 
     runs: int
@@ -89,7 +96,7 @@ known: dict[str, RunConfig] = {}
 
 @cache
 def series(path: Path) -> tuple[tuple[RunConfig, int], ...]:
-    """The runs of a file but for their seeds, which become 0, each with the number of its seeds."""
+    """The runs of a file without their repetitions: each run with seed 0, and the number of its seeds."""
     repetitions: Counter[str] = Counter()
     for settings in expand(path):
         settings["seed"] = 0
@@ -119,8 +126,8 @@ def head(path: Path) -> str:
     return " ".join(" ".join(line.removeprefix("#") for line in lines).split())
 
 
-def with_the_release(path: Path, folder: Path) -> Path:
-    """A copy of the file with the other repetitions."""
+def with_release_repetitions(path: Path, folder: Path) -> Path:
+    """A copy of the file with the release's repetitions."""
     text = path.read_text()
     assert text.count(SWITCH[0]) == 1
     copy = folder / path.name
@@ -133,41 +140,41 @@ def test_every_study_is_in_the_table():
 
 
 @pytest.mark.parametrize("path", FILES, ids=name)
-def test_as_many_runs_as_the_head_says(path: Path):
-    said = re.search(r"([\d,]+ runs), of which ([\d,]+)", head(path))
-    assert said
-    assert tuple(numbers(said[0])) == runs_and_noisy(path)
+def test_runs_as_in_the_comment(path: Path):
+    sentence = re.search(r"([\d,]+ runs), of which ([\d,]+)", head(path))
+    assert sentence
+    assert tuple(numbers(sentence[0])) == runs_and_noisy(path)
 
 
 @pytest.mark.parametrize("study", STUDIES)
-def test_as_many_runs_as_the_table_says(study: str, tmp_path: Path):
+def test_runs_as_in_the_table(study: str, tmp_path: Path):
     path, counts = GRIDS / f"{study}.yaml", STUDIES[study]
     assert runs_and_noisy(path) == (counts.runs, counts.noisy)
     planned = runs(study)
     assert len({run.run_key for run in planned}) == counts.distinct
     assert len({run.network_key for run in planned}) == counts.networks
     if SWITCH[0] in path.read_text():
-        release = runs_and_noisy(with_the_release(path, tmp_path))
-        (said,) = re.findall(r"\(([\d,]+ and [\d,]+) with the release's", head(path)) or [
+        release = runs_and_noisy(with_release_repetitions(path, tmp_path))
+        (in_comment,) = re.findall(r"\(([\d,]+ and [\d,]+) with the release's", head(path)) or [
             f"{counts.runs} {counts.noisy}"
         ]
-        assert numbers(said) == list(release)
+        assert numbers(in_comment) == list(release)
     else:
         release = (counts.runs, counts.noisy)
     assert release == (counts.release, counts.noisy_release)
 
 
-def test_together_they_are_the_release_but_for_what_it_has_besides():
-    """635,120 runs, of which 289,945 are trained with noise, multi-execution among them, which trains none."""
+def test_all_studies_are_those_of_the_release():
+    """The release has 635,120 runs, 289,945 of them trained with noise; its multi-execution runs train no network."""
     assert sum(counts.release for counts in STUDIES.values()) == 516_460
-    ours_alone = 340 + 27 * 6  # learning curves; maximum noise of MNIST at 1e16
+    not_in_release = 340 + 27 * 6  # learning curves; maximum noise of MNIST at 1e16
     at_level_0 = 2 * 61 + 47 * 5 + 28 * 5 + 19 * 3 + 2 * 47 * 3 + 38 * 3  # global; walking: the release counts them
-    noisy = sum(counts.noisy_release for counts in STUDIES.values()) - ours_alone + at_level_0
+    noisy = sum(counts.noisy_release for counts in STUDIES.values()) - not_in_release + at_level_0
     assert noisy == pytest.approx(289_945, rel=0.0012)
 
 
 @pytest.mark.parametrize("study", STUDIES)
-def test_models_epochs_and_rates_are_the_releases(study: str):
+def test_models_epochs_and_learning_rates_of_the_release(study: str):
     for run in runs(study):
         training = run.training
         assert training.epochs == EPOCHS[run.data.name, run.model.name]
@@ -224,7 +231,7 @@ def test_table_1(data: str):
 
 
 @pytest.mark.parametrize("data", ["mnist", "fashion_mnist", "svhn", "cifar10", "gsc"])
-def test_walking_is_at_every_point(data: str):
+def test_walking_has_every_point(data: str):
     additive = np.logspace(-2, 8, 41) if data == "mnist" else np.logspace(-2, 10, 49)
     linear = np.linspace(0, 6, 61) if data == "mnist" else np.linspace(0, 2, 21)
     logarithmic = np.logspace(0, 16, 65) if data == "mnist" else np.logspace(0, 10, 41)
@@ -311,13 +318,13 @@ def test_point_5():
     assert Counter(run.noise.order for run in zoom) == {"multiply_first": 25 * 25, "add_first": 25 * 25}
 
 
-def test_learning_curves_are_those_of_table_1():
+def test_learning_curves_share_the_networks_of_table_1():
     curves = runs("learning_curves/cifar10")
     assert all(run.evaluation.curve and run.noisy_training for run in curves)
     assert {run.network_key for run in curves} <= {run.network_key for run in runs("table1/cifar10")}
 
 
-def test_the_demo_has_what_its_table_and_its_figure_need():
+def test_the_demo_has_the_runs_of_its_table_and_figure():
     planned = runs("demo")
     everywhere = {
         (run.noise.kind, run.model.batch_norm)
@@ -336,8 +343,8 @@ def test_the_demo_has_what_its_table_and_its_figure_need():
 
 
 @pytest.mark.slow
-def test_seml_adds_the_repetitions_that_the_switch_says(shell: Shell, tmp_path: Path):
+def test_seml_adds_the_repetitions_of_the_switch(shell: Shell, tmp_path: Path):
     path = GRIDS / "learning_curves" / "cifar10.yaml"
     assert "Adding 170 configs" in shell.run("seml", "switched", "add", str(path))
-    # the others are there already
-    assert "Adding 170 configs" in shell.run("seml", "switched", "add", str(with_the_release(path, tmp_path)))
+    # the other 170 have been added before
+    assert "Adding 170 configs" in shell.run("seml", "switched", "add", str(with_release_repetitions(path, tmp_path)))

@@ -1,4 +1,4 @@
-"""``walking-noise plan``: what it counts, what it refuses, and how it says so."""
+"""``walking-noise plan``: its numbers, its table, and the errors of invalid files."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ SPEED = Rate(Kind((1, 28, 28), 10, "mlp", False, 128), pack_size=3, step_seconds
 
 
 @pytest.fixture(autouse=True)
-def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """A folder and a cache of its own, no Slurm, no GPU."""
+def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A working directory and a cache for each test, no Slurm, no GPU."""
     monkeypatch.setattr(capacity, "default_device", lambda: torch.device("cpu"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -46,7 +46,7 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 def grid(name: str, **sections: Any) -> Path:
-    """A file below the working directory."""
+    """Write a grid file to the working directory."""
     folder = Path.cwd()
     write_grid(folder, **sections).rename(folder / name)
     return Path(name)
@@ -56,7 +56,7 @@ def with_seeds(*seeds: int) -> dict[str, Any]:
     return {**WALKING, "grid": {**WALKING["grid"], "seed": choice(*seeds)}}
 
 
-def test_it_counts_what_training_would_do():
+def test_the_counts_are_those_of_training():
     file = grid("walking.yaml", **WALKING)
     configs = [RunConfig.from_dict(settings) for settings in expand(file)]
     (row,) = plan([count_runs(file)], None)
@@ -64,8 +64,8 @@ def test_it_counts_what_training_would_do():
     assert row.distinct == len({config.run_key for config in configs}) == 2 + 2 * 2 * 2 * 2
     assert row.trainings == len(plan_trainings(configs)) == 2 + 8
     for size in (1, 3, 100):
-        together = {config.pack_key: size for config in configs}
-        assert row.packs(lambda _, size=size: size) == len(list(plan_packs(configs, together, processes=1)))  # type: ignore[misc]
+        pack_sizes = {config.pack_key: size for config in configs}
+        assert row.packs(lambda _, size=size: size) == len(list(plan_packs(configs, pack_sizes, processes=1)))  # type: ignore[misc]
 
 
 def test_equal_runs_of_two_files_are_one():
@@ -76,7 +76,7 @@ def test_equal_runs_of_two_files_are_one():
     assert (together.documents, together.distinct, together.trainings) == (3 * 12, 3 * 9, 3 * 5)
 
 
-def test_settings_that_seml_tells_apart_are_documents():
+def test_different_settings_are_different_documents():
     """A level that two grids have is one document; level 0 at two points is two documents and one run."""
     file = grid(
         "twice.yaml",
@@ -94,9 +94,9 @@ def test_hours():
     device = Device("H100", processes=2, rates=(SPEED,))
     steps, evaluations = 100 * math.ceil(60_000 / 128) * 7, 100 * 2 + 5 * 5 + 11
     seconds = (steps * 1e-3 + evaluations * 10_000 * 1e-5) / 2
-    assert Demand(config, trainings=7, curves=2, passes=11).seconds(device) == pytest.approx(seconds)
+    assert Demand(config, trainings=7, curves=2, inference_only=11).seconds(device) == pytest.approx(seconds)
     unmeasured = RunConfig.from_dict({"model.batch_norm": True})
-    assert Demand(unmeasured, trainings=1, curves=0, passes=0).seconds(device) is None
+    assert Demand(unmeasured, trainings=1, curves=0, inference_only=0).seconds(device) is None
 
 
 def test_the_table(capsys: pytest.CaptureFixture[str]):
@@ -125,20 +125,20 @@ def test_the_table(capsys: pytest.CaptureFixture[str]):
     }
 
 
-REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+INVALID: dict[str, tuple[dict[str, Any], str]] = {
     "unknown": ({"fixed": {"noise.sdt": 0.5}}, "noise.sdt: there is no such setting; did you mean noise.std?"),
     "inert": (
         {"fixed": {"noise.std": 0.5, "noise.order": "add_first"}},
         "noise.order: 'add_first' is refused; it has an effect only with mixed noise; leave it out "
-        "(of a run with noise.order: add_first, noise.std: 0.5, training.epochs: 1)",
+        "(in the run with noise.order: add_first, noise.std: 0.5, training.epochs: 1)",
     ),
     "empty": (
         {"fixed": {"seed": 1}, "part": {"grid": {"noise.std": {"type": "uniform", "min": 0, "max": 1, "num": 0}}}},
-        "part.noise.std: the grid has no values, so it gives no run",
+        "part.noise.std: the grid has no values and would add no run",
     ),
     "range": (
         {"grid": {"seed": {"type": "range", "min": 2, "max": 2, "step": 1}}},
-        "seed: the grid has no values, so it gives no run",
+        "seed: the grid has no values and would add no run",
     ),
     "zip": (
         {"grid": {"noise.std": {**choice(1.0), "zip_id": "z"}, "seed": {**choice(1, 2), "zip_id": "z"}}},
@@ -147,25 +147,27 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "type": ({"grid": {"seed": {"options": [1]}}}, "No type found in parameter {'options': [1]}"),
     "step": (
         {"grid": {"seed": {"type": "range", "min": 0, "max": 2, "step": 0}}},
-        "SEML cannot read it: ZeroDivisionError: division by zero",
+        "SEML cannot read the file: ZeroDivisionError: division by zero",
     ),
     "yaml": (
         {"fixed": {"data": {"name": "gsc", "keywords": [True, False]}}},
         "data.keywords: [True, False] is refused; allowed: a list of distinct words, none of them silence or unknown; "
         "in YAML put yes, no, on, off in quotes",
     ),
-    "min": ({"grid": {"seed": {"type": "range", "max": 2}}}, "SEML cannot read it: KeyError: 'min'"),
+    "min": ({"grid": {"seed": {"type": "range", "max": 2}}}, "SEML cannot read the file: KeyError: 'min'"),
 }
 
 
-@pytest.mark.parametrize("case", REFUSED)
-def test_refused_settings(case: str, capsys: pytest.CaptureFixture[str]):
-    sections, fault = REFUSED[case]
+@pytest.mark.parametrize("case", INVALID)
+def test_invalid_settings(case: str, capsys: pytest.CaptureFixture[str]):
+    sections, fault = INVALID[case]
     grid("wrong.yaml", **sections)
     assert main(["plan", "wrong.yaml"]) == 1
-    said = capsys.readouterr()
-    assert said.out == ""
-    (line,) = [line for line in said.err.splitlines() if "wrong.yaml: " in line and line != "1 of 1 files: wrong.yaml"]
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    (line,) = [
+        line for line in printed.err.splitlines() if "wrong.yaml: " in line and line != "1 of 1 files: wrong.yaml"
+    ]
     assert line.startswith(f"walking-noise: wrong.yaml: {fault}")
 
 
@@ -174,35 +176,35 @@ def test_refused_settings(case: str, capsys: pytest.CaptureFixture[str]):
     [
         ("a: [1", "line 1: expected ',' or ']', but got '<stream end>'"),
         ("fixed: {seed: 1}", "Please specify a 'seml' dictionary."),
-        ("", "it is empty"),
-        ("# nothing yet\n", "it is empty"),
+        ("", "the file is empty"),
+        ("# nothing yet\n", "the file is empty"),
         ("a: 1\na: 2", "Found duplicate keys: 'a'"),
     ],
 )
-def test_files_that_are_no_grids(text: str, fault: str):
+def test_files_without_a_grid(text: str, fault: str):
     file = Path("wrong.yaml")
     file.write_text(text)
-    with pytest.raises(GridError) as refusal:
+    with pytest.raises(GridError) as error:
         expand(file)
-    (line,) = str(refusal.value).splitlines()
+    (line,) = str(error.value).splitlines()
     assert line.startswith(f"wrong.yaml: {fault}")
 
 
-def test_every_file_that_is_refused_is_named(capfd: pytest.CaptureFixture[str]):
-    """With several files, which are read by several processes."""
+def test_every_invalid_file_is_named(capfd: pytest.CaptureFixture[str]):
+    """Several files are read by several processes."""
     grid("right.yaml", **WALKING)
     grid("wrong.yaml", fixed={"noise.std": -1.0})
     grid("worse.yaml", fixed={"noise.point": 99})
     assert main(["plan", "right.yaml", "wrong.yaml", "worse.yaml"]) == 1
-    said = capfd.readouterr()
-    assert said.out == ""
-    assert [line.split(": ")[:3] for line in said.err.splitlines() if line.startswith("walking-noise")] == [
+    printed = capfd.readouterr()
+    assert printed.out == ""
+    assert [line.split(": ")[:3] for line in printed.err.splitlines() if line.startswith("walking-noise")] == [
         ["walking-noise", "wrong.yaml", "noise.std"],
         ["walking-noise", "worse.yaml", "noise.point"],
     ]
 
 
-def test_which_files_are_meant(capsys: pytest.CaptureFixture[str]):
+def test_search_for_files(capsys: pytest.CaptureFixture[str]):
     Path("a/b").mkdir(parents=True)
     for number, name in enumerate(("a/one.yaml", "a/b/two.yaml", "a/b/no.yml")):
         Path(name).write_text(yaml.safe_dump({"fixed": {"seed": number}}))
@@ -220,19 +222,18 @@ def test_which_files_are_meant(capsys: pytest.CaptureFixture[str]):
         assert capsys.readouterr().err == f"walking-noise: {pattern}: {fault}\n"
     Path("a/copy.yaml").write_bytes(both[1].read_bytes())
     assert main(["plan", "a/one.yaml", "a/copy.yaml"]) == 1
-    assert (
-        capsys.readouterr().err == "walking-noise: a/copy.yaml: its content is that of a/one.yaml; give one of them\n"
-    )
+    error = "walking-noise: a/copy.yaml: has the same content as a/one.yaml; give only one of the two\n"
+    assert capsys.readouterr().err == error
 
 
 @pytest.mark.parametrize("size", ["0", "-1", "many"])
-def test_array_sizes_that_are_none(size: str, capsys: pytest.CaptureFixture[str]):
+def test_invalid_array_sizes(size: str, capsys: pytest.CaptureFixture[str]):
     with pytest.raises(SystemExit):
         main(["plan", "grid.yaml", f"--max-array-size={size}"])
     assert f"{size!r} is no whole number >= 1" in capsys.readouterr().err
 
 
-def test_what_a_collection_has(shell: Shell):
+def test_runs_that_a_collection_already_has(shell: Shell):
     file = grid("walking.yaml", **WALKING)
     half = grid("half.yaml", **with_seeds(1))
     shell.run("seml", "planned", "add", str(half))
@@ -251,14 +252,14 @@ def test_without_a_database(capsys: pytest.CaptureFixture[str], monkeypatch: pyt
     monkeypatch.setattr(connection, "connect", connect)
     grid("walking.yaml", **WALKING)
     assert main(["plan", "walking.yaml", "--collection", "table1"]) == 0
-    said = capsys.readouterr()
-    assert "walking-noise: table1 was not looked at: no database: none is configured\n" in said.err
-    assert "present" not in said.out
+    printed = capsys.readouterr()
+    assert "walking-noise: table1 was not looked at: no database: none is configured\n" in printed.err
+    assert "present" not in printed.out
 
 
-def test_a_file_that_cannot_be_written_is_told(capsys: pytest.CaptureFixture[str]):
+def test_a_file_that_cannot_be_written(capsys: pytest.CaptureFixture[str]):
     grid("walking.yaml", **WALKING)
     Path("folder").mkdir()
     assert main(["plan", "walking.yaml", "--json", "folder"]) == 1
-    assert capsys.readouterr().err.endswith("walking-noise: folder: it cannot be written: Is a directory\n")
+    assert capsys.readouterr().err.endswith("walking-noise: folder: cannot be written: Is a directory\n")
     assert sorted(path.name for path in Path.cwd().iterdir()) == ["folder", "walking.yaml"]

@@ -1,4 +1,4 @@
-"""``walking-noise failures``: equal causes together, the nodes, and commands that reset what they say."""
+"""``walking-noise failures``: groups of equal causes, suspect nodes, and commands that reset exactly their runs."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from experiments.errors import UserError
 from experiments.status.failures.causes import cause_of, normalised
 from experiments.status.failures.failure_groups import grouped
 from experiments.status.failures.failure_text import attempts_of
-from experiments.status.failures.reset_commands import LONGEST, reset_commands
-from experiments.status.failures.suspect_nodes import out_of_proportion
+from experiments.status.failures.reset_commands import MAX_FILTER, reset_commands
+from experiments.status.failures.suspect_nodes import find_suspects
 from tests.experiments.shell import Shell
 from tests.experiments.worker.claiming import Fill, statuses
 from tests.experiments.worker.past import OUT_OF_MEMORY, attempt, fail, worker
@@ -51,20 +51,20 @@ def test_different_causes(one: str, other: str):
     assert normalised(one) != normalised(other)
 
 
-def test_the_cause_in_a_trace():
+def test_cause_of_a_trace():
     trace = [line.format(run=3, host="n07") for line in OUT_OF_MEMORY]
     expected = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate N bytes on NODE (pack.py, in forward)"
     assert cause_of(trace, "n07") == expected
     assert cause_of(["\n".join(trace)], "n07") == expected
     assert cause_of(["noise.std: -1 is refused\n"]) == "noise.std: N is refused"
     assert cause_of(["the worker ended by signal 9; the end of its log:\n", "step 1\n"]).startswith("the worker ended")
-    assert cause_of([]) == "no reason was kept"
+    assert cause_of([]) == "no reason recorded"
     assert len(cause_of(["x" * 1000])) == 200
 
 
 @pytest.fixture
 def study(runs: Runs, pending_runs: Fill) -> Runs:
-    """Ten runs: four out of memory on n07, one refused on n01, two killed, one given back, two done."""
+    """Ten runs: four out of memory on n07, one refused on n01, two killed, one released, two completed."""
     pending_runs([{}] * 10)
     broken, sound = worker(runs, host="n07", failed=4), worker(runs, host="n01", failed=1, completed=2)
     fail(runs, [2, 3, 4, 9], broken)
@@ -75,13 +75,13 @@ def study(runs: Runs, pending_runs: Fill) -> Runs:
     return runs
 
 
-def test_what_is_printed(study: Runs, found_by_commands: None, capsys: pytest.CaptureFixture[str]):
+def test_printed_text(study: Runs, found_by_commands: None, capsys: pytest.CaptureFixture[str]):
     assert main(["failures", study.name]) == 0
     printed = capsys.readouterr().out.replace(study.name, "mnist")
     assert printed == (Path(__file__).parent / "failures.txt").read_text()
 
 
-def test_the_commands_reset_exactly_those_runs(study: Runs, shell: Shell, capsys: pytest.CaptureFixture[str]):
+def test_commands_reset_exactly_their_runs(study: Runs, shell: Shell, capsys: pytest.CaptureFixture[str]):
     for number, expected in enumerate(({2, 3, 4, 9}, {5}, {6, 7})):
         before = statuses(study)
         lines = shell.run("walking-noise", "failures", study.name).splitlines()
@@ -90,23 +90,25 @@ def test_the_commands_reset_exactly_those_runs(study: Runs, shell: Shell, capsys
         after = statuses(study)
         assert {run for run in after if after[run] != before[run]} == expected, number
         assert {after[run] for run in expected} == {"STAGED"}
-    assert shell.run("walking-noise", "failures", study.name).startswith("0 runs FAILED now; 6 attempts")
+    assert shell.run("walking-noise", "failures", study.name).startswith("0 runs FAILED now; 6 unsuccessful attempts")
 
 
-def test_what_has_failed_is_known_after_a_reset(study: Runs, shell: Shell):
+def test_failures_are_known_after_a_reset(study: Runs, shell: Shell):
     shell.run("seml", study.name, "reset", "-y", "-s", "FAILED")
-    said = shell.run("walking-noise", "failures", study.name)
-    assert "4 attempts at 4 runs: torch.OutOfMemoryError" in said
-    assert f"walking-noise failures {study.name} --run " in said
+    printed = shell.run("walking-noise", "failures", study.name)
+    assert "4 attempts at 4 runs: torch.OutOfMemoryError" in printed
+    assert f"walking-noise failures {study.name} --run " in printed
     history = shell.run("walking-noise", "failures", study.name, "--run", "3")
     assert "on n07: FAILED: If reserved memory is large" in history
     assert "    torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 3.25 GiB on n07" in history
-    assert "no attempt at run 1 " in shell.run("walking-noise", "failures", study.name, "--run", "1")
+    assert "no unsuccessful attempt at run 1 is recorded" in shell.run(
+        "walking-noise", "failures", study.name, "--run", "1"
+    )
     with pytest.raises(UserError, match="has no run 999"):
         list(attempts_of(study.database, study.name, 999))
 
 
-def test_runs_that_failed_before_there_was_a_history(runs: Runs, pending_runs: Fill):
+def test_failed_runs_without_a_history(runs: Runs, pending_runs: Fill):
     pending_runs([{}] * 3)
     trace = ["Traceback:\n", '  File "/x/a.py", line 3, in f\n', "ValueError: 3\n"]
     host = {"hostname": "n03"}
@@ -116,12 +118,12 @@ def test_runs_that_failed_before_there_was_a_history(runs: Runs, pending_runs: F
     assert group.nodes == {"n03": 2}
 
 
-def test_an_attempt_is_counted_once_however_often_its_run_fails(runs: Runs, pending_runs: Fill):
+def test_each_attempt_is_counted_once(runs: Runs, pending_runs: Fill):
     pending_runs([{}])
     for _ in range(3):
         fail(runs, [1], worker(runs))
     (group,) = grouped(runs.database, [runs.name])
-    assert (group.attempts, group.failed_count, len(group.touched)) == (3, 1, 1)
+    assert (group.attempts, group.failed_count, len(group.runs)) == (3, 1, 1)
 
 
 def test_causes_of_several_collections(study: Runs, client, pending_runs: Fill):
@@ -134,7 +136,7 @@ def test_causes_of_several_collections(study: Runs, client, pending_runs: Fill):
 
 
 @pytest.mark.parametrize(
-    ("ids", "others", "among"),
+    ("ids", "others", "selection"),
     [
         ([7], [], '{"_id": {"$in": [7]}}'),
         ([1, 2, 4], [], '{"_id": {"$in": [1, 2, 4]}}'),
@@ -143,26 +145,26 @@ def test_causes_of_several_collections(study: Runs, client, pending_runs: Fill):
         (range(0, 999, 2), [91], '{"$or": [{"_id": {"$gte": 0, "$lte": 90}}, {"_id": {"$gte": 92, "$lte": 998}}]}'),
     ],
 )  # fmt: skip
-def test_commands_are_short(ids, others, among: str):
+def test_commands_are_short(ids, others, selection: str):
     (command,) = reset_commands("c", list(ids), others)
-    assert shlex.split(command) == ["seml", "c", "reset", "-y", "-s", "FAILED", "-fd", among]
+    assert shlex.split(command) == ["seml", "c", "reset", "-y", "-s", "FAILED", "-fd", selection]
 
 
-def test_commands_for_scattered_runs_are_split_where_linux_would_refuse_them():
+def test_commands_that_are_too_long_for_linux_are_split():
     ids, others = list(range(0, 60_000, 2)), list(range(1, 60_000, 2))
     commands = reset_commands("c", ids, others)
     assert 1 < len(commands) < 6
-    assert all(len(command) < LONGEST + 100 for command in commands)
-    named = [run for command in commands for run in _named(command)]
-    assert named == ids
+    assert all(len(command) < MAX_FILTER + 100 for command in commands)
+    reset = [run for command in commands for run in _listed(command)]
+    assert reset == ids
 
 
-def _named(command: str) -> list[int]:
-    listed: list[int] = json.loads(shlex.split(command)[-1])["_id"]["$in"]
-    return listed
+def _listed(command: str) -> list[int]:
+    ids: list[int] = json.loads(shlex.split(command)[-1])["_id"]["$in"]
+    return ids
 
 
-def test_hundreds_of_scattered_runs(runs: Runs, shell: Shell):
+def test_a_command_for_hundreds_of_scattered_runs(runs: Runs, shell: Shell):
     runs.insert_many(
         {"_id": run, "status": "FAILED", "seml": {}, "slurm": [{"sbatch_options": {}}], "config": {}, "batch_id": 1}
         for run in range(1500)
@@ -173,27 +175,27 @@ def test_hundreds_of_scattered_runs(runs: Runs, shell: Shell):
     assert [run for run, status in statuses(runs).items() if status == "STAGED"] == ids
 
 
-def test_nodes_out_of_proportion():
-    (suspect,) = out_of_proportion({"n07": 38, "n01": 2, "n02": 1}, {"n07": 40, "n01": 100, "n02": 110})
+def test_a_suspect_node():
+    (suspect,) = find_suspects({"n07": 38, "n01": 2, "n02": 1}, {"n07": 40, "n01": 100, "n02": 110})
     assert (suspect.node, suspect.failed, suspect.workers) == ("n07", 38, 40)
     assert (suspect.failed_elsewhere, suspect.workers_elsewhere) == (3, 210)
-    assert suspect.chance < 1e-30
+    assert suspect.p_value < 1e-30
 
 
 @pytest.mark.parametrize(
     ("failed", "workers"),
     [
-        ({"n01": 2}, {"n01": 3, "n02": 3}),  # too few to tell
+        ({"n01": 2}, {"n01": 3, "n02": 3}),  # too few workers
         ({"n01": 40}, {"n01": 40}),  # no other node
         ({"n01": 20, "n02": 20, "n03": 21}, {"n01": 20, "n02": 20, "n03": 21}),  # the cause is everywhere
         ({}, {"n01": 100, "n02": 100}),
     ],
 )
-def test_nodes_that_chance_explains(failed: dict[str, int], workers: dict[str, int]):
-    assert out_of_proportion(failed, workers) == []
+def test_no_suspect_nodes(failed: dict[str, int], workers: dict[str, int]):
+    assert find_suspects(failed, workers) == []
 
 
-def test_a_node_is_named(runs: Runs, found_by_commands: None, capsys: pytest.CaptureFixture[str]):
+def test_a_suspect_node_is_printed(runs: Runs, found_by_commands: None, capsys: pytest.CaptureFixture[str]):
     runs.insert_one({"_id": 1, "status": "PENDING", "seml": {}})
     for number in range(24):
         one = worker(runs, host="n07" if number < 8 else "n01")
@@ -201,11 +203,11 @@ def test_a_node_is_named(runs: Runs, found_by_commands: None, capsys: pytest.Cap
             attempt(runs, 1, one, "LOST", "its Slurm task is gone")
     assert main(["failures", runs.name]) == 0
     *_, line = capsys.readouterr().out.splitlines()
-    assert line.startswith("node n07: 8 of 8 workers ended in failure, elsewhere 0 of 16 (p = 3e-06)")
-    assert line.endswith("exclude it: `exclude: n07` in sbatch_options")
+    assert line.startswith("node n07: 8 of 8 workers failed, on all other nodes 0 of 16 (p = 3e-06)")
+    assert line.endswith("to exclude it: `exclude: n07` in sbatch_options")
 
 
-def test_there_is_nothing(runs: Runs, pending_runs: Fill, found_by_commands: None, capsys: pytest.CaptureFixture[str]):
+def test_no_failures(runs: Runs, pending_runs: Fill, found_by_commands: None, capsys: pytest.CaptureFixture[str]):
     assert main(["failures", runs.name]) == 1
     assert capsys.readouterr().err.startswith(f"walking-noise: there is no collection '{runs.name}'; there are: ")
     pending_runs([{}])

@@ -21,7 +21,7 @@ SPEED = Rate(Kind((1, 28, 28), 10, "mlp", False, 128), pack_size=3, step_seconds
 DEVICE = Device("H100", processes=1, rates=(SPEED,))
 
 
-def read(collection: Runs, **fields: Any) -> Worker:
+def recorded_worker(collection: Runs, **fields: Any) -> Worker:
     return Worker.of(worker(collection, **fields), server_time(collection.database))
 
 
@@ -32,22 +32,22 @@ def read(collection: Runs, **fields: Any) -> Worker:
         ({"end": "SIGTERM", "trained": 0.6, "kept": 0.5, "resumed": 0.1}, 10.0 / 5, 0.0),
         ({"end": "SIGTERM", "trained": 0.6, "kept": 0.6}, 0.0, 0.0),
         ({"end": "its Slurm task is gone", "trained": 0.5, "kept": 0.0}, 10.0, 0.0),
-        ({"end": "SIGTERM", "trained": 0.0, "kept": 0.0}, 10.0, 0.0),  # all of it was starting up
-        ({"end": None, "trained": 0.5, "kept": 0.0}, 0.0, 0.0),  # at work
-        ({"end": None, "trained": 0.5, "kept": 0.25, "ended": 1.0}, 5.0, 0.0),  # not heard of for an hour
+        ({"end": "SIGTERM", "trained": 0.0, "kept": 0.0}, 10.0, 0.0),  # all the time was start-up
+        ({"end": None, "trained": 0.5, "kept": 0.0}, 0.0, 0.0),  # active
+        ({"end": None, "trained": 0.5, "kept": 0.25, "ended": 1.0}, 5.0, 0.0),  # the last heartbeat is an hour old
         ({"end": "done", "runs": 4, "failed": 1, "completed": 3}, 0.0, 2.5),
         ({"end": "SIGTERM", "trained": 1.0, "kept": 0.5, "runs": 4, "failed": 2}, 5.0, 2.5),
     ],
 )
-def test_what_was_wasted(runs: Runs, fields: dict[str, Any], lost: float, failed: float):
-    one = read(runs, hours=10.0, **fields)
+def test_lost_and_failed_hours(runs: Runs, fields: dict[str, Any], lost: float, failed: float):
+    one = recorded_worker(runs, hours=10.0, **fields)
     assert one.hours == pytest.approx(10)
     assert (one.lost_hours, one.failed_hours) == pytest.approx((lost, failed))
 
 
 @pytest.fixture
 def study(runs: Runs, pending_runs: Fill) -> Runs:
-    """Ten runs, of which four took two hours of a GPU; a worker of two others was preempted, and one failed them."""
+    """Ten runs: four completed in two GPU hours; one worker of two others was preempted, another one had them fail."""
     pending_runs([{}] * 10)
     runs.update_many({"_id": {"$lte": 4}}, {"$set": {"status": "COMPLETED"}})
     worker(runs, hours=2.0, ended=9.0, runs=4, completed=4)
@@ -58,15 +58,15 @@ def study(runs: Runs, pending_runs: Fill) -> Runs:
 
 @pytest.fixture
 def other(study: Runs) -> Runs:
-    """A collection with a run of which nothing is known."""
+    """A collection with one run, for which there is neither a completed run nor a measurement."""
     other = study.database[f"{study.name}_other"]
     other.insert_one({"_id": 1, "status": "PENDING", "seml": {}, "config": {}})
     return other
 
 
 def test_the_table(study: Runs, other: Runs):
-    found = accounts(study.database, [study.name, other.name], None)
-    named = [replace(account, name=account.name.replace(study.name, "mnist")) for account in found]
+    both = accounts(study.database, [study.name, other.name], None)
+    named = [replace(account, name=account.name.replace(study.name, "mnist")) for account in both]
     assert "\n".join([*describe(named), ""]) == (Path(__file__).parent / "hours.txt").read_text()
 
 
@@ -83,13 +83,13 @@ def test_the_numbers(study: Runs, other: Runs, found_by_commands: None, tmp_path
     assert together["runs_left"] == 7
 
 
-def test_runs_in_training_are_planned_only_for_the_rest(study: Runs):
+def test_planned_hours_leave_out_what_is_trained(study: Runs):
     worker(study, hours=1.0, end=None, leader=5, runs=4, trained=0.5)
     (account,) = accounts(study.database, [study.name], None)
     assert account.planned == pytest.approx((6 - 2) * 0.5)
 
 
-def test_kinds_of_which_none_has_a_result_take_what_was_measured(study: Runs):
+def test_kinds_without_a_completed_run_use_measured_speeds(study: Runs):
     longer = {"config.training.epochs": 2}
     study.update_many({"_id": {"$gte": 9}}, {"$set": {**longer, "config.seed": 5}})
     study.update_one({"_id": 10}, {"$set": {"config.seed": 6}})
@@ -101,11 +101,11 @@ def test_kinds_of_which_none_has_a_result_take_what_was_measured(study: Runs):
 
 
 def test_refusals(study: Runs, found_by_commands: None, capsys: pytest.CaptureFixture[str], tmp_path: Path):
-    for arguments, said in (
+    for arguments, message in (
         (["nowhere"], "there is no collection 'nowhere'"),
         ([study.name, "--throughput", "missing.json"], "missing.json: there is no such file"),
         ([study.name, "--json", str(tmp_path)], "cannot be written"),
     ):
         assert main(["hours", *arguments]) == 1
         (line,) = capsys.readouterr().err.splitlines()
-        assert said in line
+        assert message in line

@@ -14,7 +14,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_rewritten_on_a_terminal(monkeypatch: pytest.MonkeyPatch):
+def test_one_line_on_a_terminal(monkeypatch: pytest.MonkeyPatch):
     stream, now = Terminal(), [0.0]
     line = ProgressLine(stream)
     monkeypatch.setattr("time.monotonic", lambda: now[0])
@@ -24,7 +24,7 @@ def test_rewritten_on_a_terminal(monkeypatch: pytest.MonkeyPatch):
     assert stream.getvalue() == "\r\033[Kfirst\r\033[Ksecond\r\033[K"
 
 
-def test_lines_elsewhere(monkeypatch: pytest.MonkeyPatch):
+def test_new_lines_without_a_terminal(monkeypatch: pytest.MonkeyPatch):
     stream, now = io.StringIO(), [0.0]
     line = ProgressLine(stream, seconds=5)
     monkeypatch.setattr("time.monotonic", lambda: now[0])
@@ -39,7 +39,7 @@ class FullDisk(io.StringIO):
         raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def test_a_full_disk_does_not_stop_the_work():
+def test_a_full_disk_raises_no_error():
     line = ProgressLine(FullDisk())
     line.show("first")
     line.end()
@@ -66,7 +66,7 @@ def test_training_progress_fits_a_line():
     assert len(training_progress(largest)) < 100
 
 
-def test_a_line_a_minute_where_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch):
+def test_one_line_per_minute_without_a_terminal(monkeypatch: pytest.MonkeyPatch):
     stream, now = io.StringIO(), [0.0]
     line = ProgressLine(stream)
     monkeypatch.setattr("time.monotonic", lambda: now[0])

@@ -1,4 +1,4 @@
-"""Processes that measure the same thing at the same time, as workers on the cores of a CPU do."""
+"""Group of processes that measure at the same time, as workers on the cores of a CPU train at the same time."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from experiments.errors import UserError
 
 P = ParamSpec("P")
 T = TypeVar("T")
-PATIENCE = 600.0
+BARRIER_TIMEOUT = 600.0
 """Seconds that a process waits for the others."""
 
 _barrier: Barrier | None = None
 
 
 def wait_for_all() -> None:
-    """Wait until all processes of the crew are here; one alone goes on at once."""
+    """Wait until all processes of the group have called this function; a single process does not wait."""
     if _barrier is not None:
-        _barrier.wait(PATIENCE)
+        _barrier.wait(BARRIER_TIMEOUT)
 
 
 class TimedProcesses:
-    """So many processes; a crew of one is this process.
+    """Group of ``size`` processes that run the same function; a group of one is the calling process.
 
-    What they run has to :func:`wait_for_all` at least once, so that each of them takes part.
+    The function must call :func:`wait_for_all` at least once, so that every process of the group runs it.
     """
 
     def __init__(self, size: int) -> None:
@@ -40,10 +40,10 @@ class TimedProcesses:
         if size > 1:
             context = multiprocessing.get_context("forkserver")
             context.set_forkserver_preload(["experiments.benchmark.peers.peer"])
-            self._executor = ProcessPoolExecutor(size, context, initializer=_join, initargs=(context.Barrier(size),))
+            self._executor = ProcessPoolExecutor(size, context, initializer=_set_up, initargs=(context.Barrier(size),))
 
     def __enter__(self) -> TimedProcesses:
-        self.run(_arrive)  # the executor notices the death of a process only once it has heard of all
+        self.run(_start)  # the executor notices the death of a process only after it has started all of them
         return self
 
     def __exit__(
@@ -53,47 +53,48 @@ class TimedProcesses:
             self._executor.shutdown(cancel_futures=True)
 
     def run(self, function: Callable[Concatenate[int, P], T], *args: P.args, **kwargs: P.kwargs) -> list[T]:
-        """What ``function(place, …)`` returns in each process; places are 0, 1, ….
+        """Return what ``function(rank, …)`` returns in each process; the ranks are 0, 1, ….
 
         Raises
         ------
         UserError
-            A process died.
+            A process has died.
         """
         if self._executor is None:
             return [function(0, *args, **kwargs)]
-        parts = [partial(function, place, *args, **kwargs) for place in range(self.size)]
-        futures = [self._executor.submit(_take_part, part) for part in parts]
+        calls = [partial(function, rank, *args, **kwargs) for rank in range(self.size)]
+        futures = [self._executor.submit(_call, call) for call in calls]
         try:
-            _raise_first_cause(futures)
+            _raise_cause(futures)
         except BrokenProcessPool:
             raise UserError(
-                f"bench: one of {self.size} measuring processes died; what it said stands above. If it said nothing, "
+                f"bench: one of {self.size} measuring processes died; see its output above. If there is none, "
                 "memory may have run out: use fewer cores with `taskset -c 0-1 walking-noise bench`"
             ) from None
         return [future.result() for future in futures]
 
 
-def _arrive(place: int) -> None:
+def _start(rank: int) -> None:
     wait_for_all()
 
 
-def _join(barrier: Barrier) -> None:
+def _set_up(barrier: Barrier) -> None:
     global _barrier
     _barrier = barrier
 
 
-def _take_part(part: Callable[[], T]) -> T:
+def _call(call: Callable[[], T]) -> T:
+    """Call a function; if it raises, release the other processes from the barrier."""
     try:
-        return part()
+        return call()
     except BaseException:
         assert _barrier is not None
         _barrier.abort()
         raise
 
 
-def _raise_first_cause(futures: list[Future[T]]) -> None:
-    """Raise what went wrong in one process rather than that the others waited for it in vain."""
+def _raise_cause(futures: list[Future[T]]) -> None:
+    """Raise the error of the process that failed, in preference to the broken barrier of the others."""
     errors = [error for future in futures if (error := future.exception()) is not None]
     causes = [error for error in errors if not isinstance(error, BrokenBarrierError)]
     for error in (*causes, *errors):
