@@ -229,7 +229,7 @@ def test_which_files_are_meant(capsys: pytest.CaptureFixture[str]):
 def test_array_sizes_that_are_none(size: str, capsys: pytest.CaptureFixture[str]):
     with pytest.raises(SystemExit):
         main(["plan", "grid.yaml", f"--max-array-size={size}"])
-    assert f"{size!r} is no whole number >= 1" in capsys.readouterr().err
+    assert f"{size!r} is not a whole number >= 1" in capsys.readouterr().err
 
 
 def test_what_a_collection_has(shell: Shell):
@@ -252,7 +252,7 @@ def test_without_a_database(capsys: pytest.CaptureFixture[str], monkeypatch: pyt
     grid("walking.yaml", **WALKING)
     assert main(["plan", "walking.yaml", "--collection", "table1"]) == 0
     said = capsys.readouterr()
-    assert "walking-noise: table1 was not looked at: no database: none is configured\n" in said.err
+    assert "walking-noise: the runs in collection table1 are not counted: no database: none is configured\n" in said.err
     assert "present" not in said.out
 
 
