@@ -58,7 +58,8 @@ def unprobed_runs(runs: Runs) -> list[int]:
     ids = [run["_id"] for run in runs.find(unprobed, {"config": 1}).sort("_id", 1) if run_config(run["config"]).noisy]
     if not ids:
         raise UserError(
-            f"collection {runs.name} has no completed run with noise that kept its network and has not been probed"
+            f"collection {runs.name} has no completed run with noise that kept its network and has not been probed; "
+            "give run ids to probe runs again"
         )
     return ids
 
@@ -146,7 +147,7 @@ def _kept_run(runs: Runs, run: int, folder: Path) -> KeptRun:
         raise UserError(f"run {run} kept no network; add it again with training.keep_network: true")
     if not config.noisy:
         raise UserError(
-            f"run {run} has no noise; give the ids of runs with noise; each is compared with its noise-free twin"
+            f"run {run} has no noise; give the ids of runs with noise, which are compared with their noise-free twins"
         )
     try:
         network = read_network(folder / file)

@@ -24,7 +24,7 @@ from experiments.worker.supervisor import continue_in_child, stop
 ASSIGNMENT = Assignment.from_arguments(sys.argv) if __name__ == "__main__" else None
 continue_in_child(ASSIGNMENT)  # before the slow imports
 
-warnings.filterwarnings("ignore", "pkg_resources is deprecated")  # sacred
+warnings.filterwarnings("ignore", "pkg_resources is deprecated")  # from an import of Sacred
 
 from typing import Any
 

@@ -15,7 +15,7 @@ def present(site: Site) -> Iterator[Finding]:
     needed, known = _needed(site), data.sources().keys()
     for name in sorted(needed - known):
         yield error(
-            f"runs need data set {name}, which this version does not know",
+            f"unfinished runs need data set {name}, which this version does not know",
             "use the version with which the runs were added",
         )
     for name in sorted(needed & known):
@@ -40,11 +40,11 @@ def _readable(status: data.Status) -> Finding:
     if not status.present:
         missing = ", ".join(path.name for path in status.missing)
         return error(
-            f"unfinished runs need {name}, but {missing} is missing in {folder}",
+            f"unfinished runs need data set {name}, but {missing} is missing in {folder}",
             f"run `walking-noise data get {name}` on a machine with Internet access and with WALKING_NOISE_DATA set "
             "to the same folder, which all nodes must be able to read",
         )
     unreadable = next((file for file in folder.rglob("*") if not os.access(file, os.R_OK)), None)
     if unreadable is not None:
-        return error(f"{unreadable} of data set {name} cannot be read", f"chmod -R u+rX {folder}")
+        return error(f"{unreadable} of data set {name} cannot be read", f"run `chmod -R u+rX {folder}`")
     return ok(f"{name} {status.extent or 'present'} in {folder}")

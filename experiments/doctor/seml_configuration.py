@@ -26,7 +26,7 @@ def well_formed(site: Site) -> Iterator[Finding]:
     try:
         content = yaml.safe_load(site.file.read_text())
     except OSError as fault:
-        yield error(f"{site.file}: {fault.strerror}", CONFIGURE)
+        yield error(f"cannot read {site.file}: {fault.strerror}", CONFIGURE)
         return
     except (yaml.YAMLError, UnicodeDecodeError):
         yield error(f"{site.file} is not valid YAML", CONFIGURE)
@@ -70,14 +70,15 @@ def private_to_owner(site: Site) -> Iterator[Finding]:
     mode = site.file.stat().st_mode
     if mode & OTHER_USERS:
         yield error(
-            f"{site.file} contains a password, and other users can access it ({_octal(mode)})", f"chmod 600 {site.file}"
+            f"{site.file} contains a password, and other users can access it ({_octal(mode)})",
+            f"run `chmod 600 {site.file}`",
         )
     folder = site.file.parent
     mode = folder.stat().st_mode
     if mode & (stat.S_IWGRP | stat.S_IWOTH):
-        yield error(f"other users can write to {folder} ({_octal(mode)})", f"chmod 700 {folder}")
+        yield error(f"other users can write to {folder} ({_octal(mode)})", f"run `chmod 700 {folder}`")
     elif mode & OTHER_USERS:
-        yield warning(f"other users can access {folder} ({_octal(mode)})", f"chmod 700 {folder}")
+        yield warning(f"other users can access {folder} ({_octal(mode)})", f"run `chmod 700 {folder}`")
     if not mode & OTHER_USERS and not site.file.stat().st_mode & OTHER_USERS:
         yield ok("only the owner can read the password")
 

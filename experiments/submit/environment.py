@@ -55,7 +55,7 @@ def is_allowed(name: str, keep: Iterable[str] = ()) -> bool:
 
 
 def not_allowed(environment: Mapping[str, str]) -> list[str]:
-    """The names of the variables in the environment of a document that their name or value disallows."""
+    """The names of the variables in a document's environment that are not allowed, by their name or by their value."""
     keep = environment.get(KEEP_VARIABLE, "").split()
     return [name for name, value in environment.items() if not is_allowed(name, keep) or SECRET_VALUE.search(value)]
 

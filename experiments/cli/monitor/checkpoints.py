@@ -47,7 +47,7 @@ def _list(options: Namespace) -> int:
             print(f"walking-noise: cannot determine which checkpoints are needed: {error}", file=sys.stderr)
     quota = WorkerOptions.from_environment().state_quota
     allowed = f" of {_size(quota)} (WALKING_NOISE_STATE_QUOTA)" if quota else ""
-    print(f"{state / 'checkpoints'}: {len(files):,} files, {_size(sum(one.bytes for one in files))}{allowed}")
+    print(f"{state / 'checkpoints'}: {len(files):,} files, {_size(sum(file.bytes for file in files))}{allowed}")
     _print_by_need(files)
     _print_undelivered(state)
     return 0
@@ -60,11 +60,11 @@ def _clean(options: Namespace) -> int:
     files = kept(state / "checkpoints", None)
     if files:
         files = kept(state / "checkpoints", _needs())
-    removable = [one for one in files if one.need in REMOVED and one.age >= options.older_than * DAY]
+    removable = [file for file in files if file.need in REMOVED and file.age >= options.older_than * DAY]
     if not options.dry_run:
         remove(removable)
     result = "would be removed" if options.dry_run else "removed"
-    print(f"{result}: {len(removable):,} of {len(files):,} files, {_size(sum(one.bytes for one in removable))}")
+    print(f"{result}: {len(removable):,} of {len(files):,} files, {_size(sum(file.bytes for file in removable))}")
     _print_by_need(removable)
     _print_undelivered(state)
     return 0
@@ -99,7 +99,7 @@ def _print_by_need(files: list[Kept]) -> None:
     from experiments.status.checkpoint_usage import Need
     from experiments.terminal.text_table import aligned
 
-    by_need = {need: [one.bytes for one in files if one.need is need] for need in Need}
+    by_need = {need: [file.bytes for file in files if file.need is need] for need in Need}
     lines = [(need.value, f"{len(sizes):,}", _size(sum(sizes))) for need, sizes in by_need.items() if sizes]
     if lines:
         print("\n".join(aligned(("", "files", "size"), lines, left=1)))
