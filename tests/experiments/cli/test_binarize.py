@@ -164,7 +164,7 @@ def test_runs_that_cannot_be_probed_are_rejected(study: Study):
         assert setting in fault(without_twin)
 
 
-def test_a_run_that_is_not_completed_is_refused(study: Study):
+def test_a_run_that_is_not_completed_is_rejected(study: Study):
     study.runs.insert_one({"_id": 70, "status": "RUNNING"})
     with pytest.raises(UserError, match=r"^run 70 is RUNNING; only a completed run has a trained network$"):
         kept_runs(study.runs, [study.noisy, 70], study.networks)
