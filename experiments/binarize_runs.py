@@ -1,4 +1,4 @@
-"""A look inside the kept networks of completed runs, stored in the runs' own documents (``binarization``)."""
+"""Probes of the kept networks of completed runs, stored in the field ``binarization`` of their documents."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from walking_noise.runtime.sizing.capacity import default_device
 from walking_noise.training.member import TrainedNetwork
 
 Show = Callable[[str], None]
-"""Called with what is being looked at."""
+"""Called with a text that names the part of a network that is being probed."""
 
-IN_COMMON = ("data", "model", "training", "seed")
-"""The settings that a run has in common with its noise-free twin."""
+SHARED_SETTINGS = ("data", "model", "training", "seed")
+"""Sections of the settings in which a run equals its noise-free twin."""
 
 
 @dataclass(frozen=True)
 class KeptRun:
-    """A completed run with noise, its network, and that of the same run without noise."""
+    """Completed run with noise, its network, and the network of its noise-free twin (the same run without noise)."""
 
     id: int
     config: RunConfig
@@ -39,90 +39,96 @@ class KeptRun:
     twin: TrainedNetwork
 
     @property
-    def noise_in_words(self) -> str:
-        """Kind, level and point of its noise."""
+    def noise_text(self) -> str:
+        """Kind, level and noise point of the run."""
         noise = self.config.noise
         level = " ".join(f"{name} {getattr(noise, name):g}" for name in self.config.level_settings)
         return f"{noise.kind} {level} at {f'point {noise.point}' if isinstance(noise.point, int) else noise.point}"
 
 
-def not_looked_into(runs: Runs) -> list[int]:
-    """The completed runs of a collection, with noise, whose networks were kept and not looked into, by their ids.
+def unprobed_runs(runs: Runs) -> list[int]:
+    """The ids of completed runs with noise that kept their network and have not been probed, in ascending order.
 
     Raises
     ------
     UserError
-        There is none.
+        No run matches.
     """
-    kept = {"status": COMPLETED, "result.network": {"$ne": None}, "binarization": None}
-    found = [run["_id"] for run in runs.find(kept, {"config": 1}).sort("_id", 1) if run_config(run["config"]).noisy]
-    if not found:
-        raise UserError(f"collection {runs.name} has no completed run with noise whose network waits to be looked into")
-    return found
+    unprobed = {"status": COMPLETED, "result.network": {"$ne": None}, "binarization": None}
+    ids = [run["_id"] for run in runs.find(unprobed, {"config": 1}).sort("_id", 1) if run_config(run["config"]).noisy]
+    if not ids:
+        raise UserError(
+            f"collection {runs.name} has no completed run with noise that kept its network and has not been probed; "
+            "give run ids to probe runs again"
+        )
+    return ids
 
 
 def kept_runs(runs: Runs, ids: Sequence[int], folder: Path) -> list[KeptRun]:
-    """Runs of a collection with their networks from ``folder``.
+    """Read runs of a collection and their networks from ``folder``.
 
     Raises
     ------
     UserError
-        A run is not there, is not completed, has no noise, or one of its two networks cannot be read.
+        A run does not exist, is not completed, has no noise, or one of its two networks cannot be read.
     """
     return [_kept_run(runs, run, folder) for run in ids]
 
 
 def binarize(run: KeptRun, device: torch.device | None, samples: int, show: Show) -> Document:
-    """What is found inside the run's network and its noise-free twin, as plain values for its document.
+    """Probe the network of the run and of its noise-free twin; return the findings as plain values for its document.
 
-    Distributions are those of the first ``samples`` of the validation set; ``device`` None is a GPU if there is one.
+    Distributions are taken over the first ``samples`` samples of the validation set. If ``device`` is None, a GPU is
+    used if there is one.
 
     Raises
     ------
     UserError
-        The data are not there, or a network cannot be looked into.
+        The data set is missing, or a network cannot be probed.
     """
-    where = device or default_device()
+    used_device = device or default_device()
 
-    def look(config: RunConfig, network: TrainedNetwork, kind: str) -> Findings:
-        return probe(config, network, dataset, where, samples, lambda at: show(f"run {run.id}, {kind} network: {at}"))
+    def findings(config: RunConfig, network: TrainedNetwork, kind: str) -> Findings:
+        return probe(
+            config, network, dataset, used_device, samples, lambda part: show(f"run {run.id}, {kind} network: {part}")
+        )
 
     try:
         dataset = data.load(**vars(run.config.data))
-        noise_free = look(run.config.without_noise(), run.twin, "noise-free")
-        noisy = look(run.config, run.network, "noisy")
+        noise_free = findings(run.config.without_noise(), run.twin, "noise-free")
+        noisy = findings(run.config, run.network, "noisy")
     except WalkingNoiseError as error:
         raise UserError(f"run {run.id}: {error}") from None
     return {
         "samples": min(samples, len(dataset.validation_labels)),
         "validation_samples": len(dataset.validation_labels),
-        "provenance": provenance(dataset, where),
+        "provenance": provenance(dataset, used_device),
         "noise_free": dataclasses.asdict(noise_free),
         "noisy": dataclasses.asdict(noisy),
     }
 
 
 def store(runs: Runs, run: KeptRun, findings: Document) -> None:
-    """Put the findings into the run's document, in the place of any before.
+    """Store the findings in the document of the run; they replace earlier ones.
 
     Raises
     ------
     UserError
-        The run was reset, deleted or trained anew meanwhile.
+        The run was reset, deleted or trained again since it was read.
     """
-    same = {"_id": run.id, "status": COMPLETED, "result.network": run.file}
-    if runs.update_one(same, {"$set": {"binarization": findings}}).matched_count == 0:
-        raise UserError(f"run {run.id} was reset or deleted meanwhile; its findings are not stored")
+    unchanged = {"_id": run.id, "status": COMPLETED, "result.network": run.file}
+    if runs.update_one(unchanged, {"$set": {"binarization": findings}}).matched_count == 0:
+        raise UserError(f"run {run.id} was reset or deleted while it was probed; its findings were not stored")
 
 
-def in_words(findings: Document) -> str:
-    """The findings in a line: the accuracy, and where the values that arrive have clusters."""
+def summary(findings: Document) -> str:
+    """One line: the accuracies, and the noise points at which the incoming values have more than one cluster."""
     noisy = findings["noisy"]
     text = f"accuracy {noisy['noise_on']:.3f} with noise, {noisy['noise_off']:.3f} without"
     for point in noisy["points"]:
-        arriving = point["arriving"]
-        if arriving["clusters"]["count"] > 1:
-            text += f"; {point['name']}: {arriving['clusters']['count']} clusters, quantised {arriving['noise_on']:.3f}"
+        incoming = point["arriving"]
+        if incoming["clusters"]["count"] > 1:
+            text += f"; {point['name']}: {incoming['clusters']['count']} clusters, quantised {incoming['noise_on']:.3f}"
     return text
 
 
@@ -140,7 +146,9 @@ def _kept_run(runs: Runs, run: int, folder: Path) -> KeptRun:
     if file is None:
         raise UserError(f"run {run} kept no network; add it again with training.keep_network: true")
     if not config.noisy:
-        raise UserError(f"run {run} has no noise; name the runs with noise, each is compared with its noise-free twin")
+        raise UserError(
+            f"run {run} has no noise; give the ids of runs with noise, which are compared with their noise-free twins"
+        )
     try:
         network = read_network(folder / file)
     except NetworkUnreadable as error:
@@ -149,7 +157,7 @@ def _kept_run(runs: Runs, run: int, folder: Path) -> KeptRun:
 
 
 def _noise_free(run: int, config: RunConfig, network: Path) -> TrainedNetwork:
-    """The network that was trained as the run's, without noise, and lies beside it."""
+    """The network of the noise-free twin, from the folder of the run's network."""
     clean, unreadable = config.without_noise(), ""
     for file in cached_networks_beside(network, clean):
         try:
@@ -157,11 +165,13 @@ def _noise_free(run: int, config: RunConfig, network: Path) -> TrainedNetwork:
         except NetworkUnreadable as error:
             unreadable = str(error)
     if unreadable:
-        raise UserError(f"run {run}: its noise-free twin cannot be read: {unreadable}; reset the run that kept it")
+        raise UserError(
+            f"run {run}: the network of its noise-free twin cannot be read: {unreadable}; reset the run that wrote it"
+        )
     flat = clean.to_flat() | {"training.keep_network": True}
-    wanted = {name: value for name, value in flat.items() if name.startswith(IN_COMMON) and value is not None}
-    settings = ", ".join(f"{name}: {json.dumps(value)}" for name, value in wanted.items()).replace('"', "")
+    required = {name: value for name, value in flat.items() if name.startswith(SHARED_SETTINGS) and value is not None}
+    settings = ", ".join(f"{name}: {json.dumps(value)}" for name, value in required.items()).replace('"', "")
     raise UserError(
-        f"run {run}: its noise-free twin is not in {network.parent}; "
+        f"run {run}: the network of its noise-free twin is not in {network.parent}; "
         f"add and start a run with noise.kind: none, {settings}"
     )

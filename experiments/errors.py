@@ -1,11 +1,12 @@
-"""What goes wrong around the runs."""
+"""Error that a user can correct."""
 
 from __future__ import annotations
 
 
 class UserError(Exception):
-    """Something that the user can put right; its text says in one line what is wrong and what to do.
+    """Error that a user can correct; its text states in one line what is wrong and what to do.
 
-    The counterpart of :class:`walking_noise.WalkingNoiseError`, not derived from it: that would load torch, a second
-    or more, where nothing is trained, as in ``walking-noise db`` and in the process that waits for a worker.
+    The counterpart of :class:`walking_noise.WalkingNoiseError`. It is not derived from that class, because the import
+    would load torch, which takes a second or more, in processes that train nothing: ``walking-noise db``, and the
+    process that waits for a worker.
     """

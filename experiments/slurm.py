@@ -1,7 +1,7 @@
-"""What Slurm says: the tasks it holds, and how it is configured.
+"""Queries to Slurm: active tasks, nodes and configuration.
 
-SEML's own helper takes a Slurm that does not answer for one without tasks; here that is None, which is never "nothing
-runs".
+Each function returns None if Slurm does not answer; None never means that nothing runs. SEML's own helper does not make
+this distinction: it treats a Slurm that does not answer as one without tasks.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ import subprocess
 from dataclasses import dataclass
 from functools import cached_property
 
-SECONDS_TO_ANSWER = 60.0
-USUAL_ARRAY_SIZE = 1001
+TIMEOUT_SECONDS = 60.0
+DEFAULT_ARRAY_SIZE = 1001
 """Slurm's default of MaxArraySize."""
-GONE = {
+ENDED = {
     *("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL"),
     *("OUT_OF_MEMORY", "PREEMPTED", "REVOKED", "TIMEOUT"),
 }
-"""A task in one of these states has ended for good; one in any other, known or not, may still run or be run."""
-OF_NO_ARRAY = 0
-"""SEML gives a run this task id if the job that it runs in is no array."""
+"""States of tasks that have ended and will not run again. A task in any other state, known or not, may still run."""
+TASK_WITHOUT_ARRAY = 0
+"""The task id that SEML stores for a run whose job is not an array."""
 
 
 @dataclass(frozen=True)
 class ActiveTasks:
-    """The tasks that Slurm holds and has not ended: pending, running, suspended, completing, held or requeued."""
+    """Tasks that Slurm knows and that have not ended: pending, running, suspended, completing, held or requeued."""
 
     tasks: frozenset[tuple[int, int]]
     """Pairs (array id, task id)."""
@@ -46,7 +46,7 @@ class ActiveTasks:
 
 @dataclass(frozen=True)
 class Node:
-    """A node: its state in Slurm's words, the reason for it, and its generic resources, as ``gpu:a100:4``."""
+    """Node of a cluster: its state as Slurm names it, the reason, and generic resources, for example ``gpu:a100:4``."""
 
     name: str
     state: str
@@ -55,82 +55,86 @@ class Node:
 
     @property
     def takes_jobs(self) -> bool:
-        """Whether jobs run there, now, once others have ended, or once it is powered up."""
+        """Whether the node runs jobs: now, after its present jobs, or after it is powered up."""
         state = self.state.rstrip("~#!%@^-+")
         return state in ("allocated", "completing", "idle", "mixed", "planned", "reserved") or state.startswith("power")
 
 
 def nodes() -> list[Node] | None:
-    """The nodes of all partitions; None if there is no Slurm, or it does not answer."""
-    said = _answer("sinfo", "--Node", "--all", "--noheader", "--format=%N|%T|%E|%G")
-    if said is None:
+    """The nodes of all partitions; None if there is no Slurm or it does not answer."""
+    output = _output("sinfo", "--Node", "--all", "--noheader", "--format=%N|%T|%E|%G")
+    if output is None:
         return None
     by_name = {}
-    for line in said.splitlines():
-        name, state, *reason, gres = line.split("|")  # a reason may be any text
+    for line in output.splitlines():
+        name, state, *reason, gres = line.split("|")  # the reason is free text and may contain "|"
         by_name[name] = Node(name, state, "|".join(reason), gres)
     return list(by_name.values())
 
 
 def active_tasks() -> ActiveTasks | None:
-    """The tasks that have not ended; None if there is no Slurm, it does not answer, or it hides others' jobs.
+    """The tasks that have not ended; None if there is no Slurm, it does not answer, or it hides other users' jobs.
 
-    To learn which runs have lost their task, read the runs first and ask then: a task that began in between would
-    seem gone.
+    To find runs whose task has ended, read the runs first and call this function afterwards. In the opposite order, a
+    task that starts between the two steps would seem to have ended.
     """
     private = _setting("PrivateData")
     if private is None or "jobs" in private.split(","):
         return None
-    said = _answer("squeue", "--noheader", "--all", "--array", "--states=all", "--format=%F|%K|%A|%T")
-    return None if said is None else ActiveTasks(_tasks(said))
+    output = _output("squeue", "--noheader", "--all", "--array", "--states=all", "--format=%F|%K|%A|%T")
+    return None if output is None else ActiveTasks(_parse_tasks(output))
 
 
 def max_array_size() -> int | None:
-    """The most tasks that Slurm takes in an array; None if there is no Slurm, or it does not answer."""
+    """The limit of tasks in an array; None if there is no Slurm or it does not answer."""
     size = _setting("MaxArraySize")
     return int(size) if size else None
 
 
 def cluster_name() -> str | None:
-    """The name that SEML notes in ``execution.cluster``; None if there is no Slurm, or it does not answer."""
+    """The name that SEML stores in ``execution.cluster``; None if there is no Slurm or it does not answer."""
     return _setting("ClusterName")
 
 
-def states() -> frozenset[str] | None:
-    """The states that this Slurm lets ask for; None if there is no Slurm, or it does not name them.
+def known_states() -> frozenset[str] | None:
+    """The job states that this version of Slurm accepts in a query; None if there is no Slurm or it does not list them.
 
-    SEML asks for its ``SLURM_STATES.ACTIVE``, and takes a refusal of one of these for a Slurm without tasks.
+    SEML queries the states in its ``SLURM_STATES.ACTIVE``. If Slurm rejects one of them, SEML concludes that no task
+    is active.
     """
     try:
-        asked = subprocess.run(["squeue", "--states=?"], capture_output=True, text=True, timeout=SECONDS_TO_ANSWER)
+        finished = subprocess.run(["squeue", "--states=?"], capture_output=True, text=True, timeout=TIMEOUT_SECONDS)
     except (OSError, subprocess.SubprocessError):
         return None
-    named = re.search(r"Valid job states include: (\S+)", asked.stderr)
-    return frozenset(named[1].split(",")) if named else None
+    states = re.search(r"Valid job states include: (\S+)", finished.stderr)
+    return frozenset(states[1].split(",")) if states else None
 
 
-def _tasks(said: str) -> frozenset[tuple[int, int]]:
-    """The active ones of squeue's lines ARRAY|TASK|JOB|STATE, one for each task."""
+def _parse_tasks(output: str) -> frozenset[tuple[int, int]]:
+    """The active tasks in the output of squeue, which has one line ARRAY|TASK|JOB|STATE per task."""
     tasks = set()
-    for line in said.splitlines():
+    for line in output.splitlines():
         array, task, job, state = line.split("|")
-        if state in GONE:
+        if state in ENDED:
             continue
         if task.isdecimal():
             tasks.add((int(array), int(task)))
         if job != array or not task.isdecimal():
-            tasks.add((int(job), OF_NO_ARRAY))
+            tasks.add((int(job), TASK_WITHOUT_ARRAY))
     return frozenset(tasks)
 
 
 def _setting(name: str) -> str | None:
-    said = _answer("scontrol", "show", "config")
-    found = re.search(rf"^{name}\s*=\s*(\S+)", said, re.MULTILINE) if said else None
-    return found[1] if found else None
+    output = _output("scontrol", "show", "config")
+    setting = re.search(rf"^{name}\s*=\s*(\S+)", output, re.MULTILINE) if output else None
+    return setting[1] if setting else None
 
 
-def _answer(*command: str) -> str | None:
-    """What a program of Slurm prints; None if it fails. A user's SQUEUE_USERS and the like must not hide tasks."""
+def _output(*command: str) -> str | None:
+    """The output of a Slurm command; None if it fails.
+
+    Variables such as ``SQUEUE_USERS`` are removed from its environment, because they would hide tasks.
+    """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SQUEUE_")}
     try:
         return subprocess.run(
@@ -139,7 +143,7 @@ def _answer(*command: str) -> str | None:
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=SECONDS_TO_ANSWER,
+            timeout=TIMEOUT_SECONDS,
             check=True,
         ).stdout
     except (OSError, subprocess.SubprocessError):

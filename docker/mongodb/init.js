@@ -1,5 +1,6 @@
-// Run once, when the volume is made: SEML's user, who may read and write this database and no other, and the indexes
-// of the runs' history (experiments/database/indexes.py). A collection of runs gets its own by `walking-noise doctor --fix`.
+// Runs once, when the volume is created. It creates the user of SEML, who can read and write this database only, and the
+// indexes of the history of runs (experiments/database/indexes.py). `walking-noise doctor --fix` creates the indexes of a
+// collection of runs.
 const INDEXES = {
   "walking_noise.workers": [["collection"]],
   "walking_noise.attempts": [["collection", "run"]]

@@ -1,4 +1,4 @@
-// Starts omniboard on every collection of runs that SEML keeps in the database, at /COLLECTION each.
+// Starts omniboard for every collection of SEML runs in the database, each at the path /COLLECTION.
 "use strict";
 
 const { randomBytes } = require("node:crypto");
@@ -14,25 +14,25 @@ async function collectionsOfRuns() {
     useNewUrlParser: true,
     useUnifiedTopology: true,
   });
-  const found = [];
+  const names = [];
   for (const { name } of await connection.db.listCollections().toArray()) {
     const first = await connection.db.collection(name).findOne({}, { projection: { "seml.executable": 1 } });
-    if (first?.seml) found.push(name);
+    if (first?.seml) names.push(name);
   }
   await connection.close();
-  return found.sort();
+  return names.sort();
 }
 
 async function main() {
   let collections = await collectionsOfRuns();
   while (!collections.length) {
-    console.log("No runs yet; add some with SEML. Looking again in 30 seconds.");
+    console.log("The database has no runs yet; add runs with SEML. Checking again in 30 seconds.");
     await sleep(30_000);
     collections = await collectionsOfRuns();
   }
-  mongoose.pluralize(null); // else it would look for the collection "table1_mnists"
+  mongoose.pluralize(null); // else mongoose would use the collection "table1_mnists" for "table1_mnist"
   process.argv.push("-u", `${USER}:${SEML_PASSWORD}:${randomBytes(24).toString("hex")}`);
-  process.env.OMNIBOARD_CONFIG = __filename; // it takes its sections from what this module exports
+  process.env.OMNIBOARD_CONFIG = __filename; // omniboard reads its sections from the exports of this module
   module.exports = Object.fromEntries(
     collections.map((name) => [name, { mongodbURI, path: `/${name}`, runsCollectionName: name }]),
   );

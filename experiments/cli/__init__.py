@@ -1,3 +1,3 @@
-"""The subcommands of ``walking-noise``: each module adds its parser, whose ``run`` gives the exit code."""
+"""Subcommands of ``walking-noise``; each module adds a parser and a function that returns the exit code."""
 
 from __future__ import annotations

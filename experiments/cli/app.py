@@ -1,4 +1,4 @@
-"""The command ``walking-noise``."""
+"""Command ``walking-noise``: its parser and its entry point."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from experiments.errors import UserError
 
 
 class _Version(argparse.Action):
-    """Prints the version, which is read only then: it comes with torch."""
+    """Option that prints the version; importing the library, and torch with it, is deferred until then."""
 
     def __call__(self, parser: argparse.ArgumentParser, *rest: Any) -> None:
         from walking_noise import __version__
@@ -24,13 +24,13 @@ class _Version(argparse.Action):
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command's arguments."""
+    """The parser of the command and of its subcommands."""
     top = argparse.ArgumentParser(
         prog="walking-noise",
-        description="Robustness of neural networks against noise at chosen layers. "
-        "Grids are run with seml; this is the rest.",
+        description="Measure how much noise neural networks tolerate at chosen layers. "
+        "Grids are run by SEML (`seml`); these commands prepare, submit, monitor and repair the runs.",
     )
-    top.add_argument("--version", action=_Version, nargs=0, help="print the version")
+    top.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     commands = top.add_subparsers(metavar="COMMAND", required=True)
     for command in (
         demo,
@@ -55,7 +55,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; 0: done, 1: an error, told in one line, 2: wrong usage."""
+    """Run the command and return its exit code: 0 for success, 1 for an error, which is printed in one line.
+
+    Invalid arguments end the process with exit code 2; an interrupt (Ctrl-C) returns 130.
+    """
     options = parser().parse_args(arguments)
     try:
         return int(options.run(options))

@@ -1,4 +1,4 @@
-"""Kinds of arguments that several commands take."""
+"""Argument types shared by several commands."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 
 class PassedOption(argparse.Action):
-    """An option of SEML's, collected as it was typed in ``options.passed_on``; ``nargs=0``: it takes no value."""
+    """Option of SEML, appended unchanged to ``options.passed_on``; ``nargs=0`` for an option without a value."""
 
-    def __init__(self, option_strings: Sequence[str], dest: str, **how: Any) -> None:
-        super().__init__(option_strings, "passed_on", default=[], **how)
+    def __init__(self, option_strings: Sequence[str], dest: str, **settings: Any) -> None:
+        super().__init__(option_strings, "passed_on", default=[], **settings)
 
     def __call__(
         self,
@@ -21,38 +21,38 @@ class PassedOption(argparse.Action):
         values: str | Sequence[Any] | None,
         option: str | None = None,
     ) -> None:
-        typed = [str(option), *([values] if isinstance(values, str) else values or [])]
-        options.passed_on = [*options.passed_on, *typed]
+        arguments = [str(option), *([values] if isinstance(values, str) else values or [])]
+        options.passed_on = [*options.passed_on, *arguments]
 
 
 def dictionary(text: str) -> dict[str, Any]:
-    """The dictionary that an option of SEML's is given as."""
+    """Parse the Python dictionary that an option of SEML takes."""
     try:
-        given = ast.literal_eval(text)
+        value = ast.literal_eval(text)
     except (ValueError, SyntaxError):
-        given = None
-    if not isinstance(given, dict):
-        raise argparse.ArgumentTypeError(f"{text!r} is no dictionary as {{'training.epochs': 5}}")
-    return given
+        value = None
+    if not isinstance(value, dict):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a dictionary such as {{'training.epochs': 5}}")
+    return value
 
 
 def positive(text: str) -> int:
-    """A whole number >= 1."""
+    """Parse a whole number >= 1."""
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number >= 1")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number >= 1")
     return int(text)
 
 
-def at_least(least: float) -> Callable[[str], float]:
-    """A finite number >= ``least``."""
+def at_least(minimum: float) -> Callable[[str], float]:
+    """The parser of a finite number >= ``minimum``."""
 
     def number(text: str) -> float:
         try:
-            given = float(text)
+            value = float(text)
         except ValueError:
-            given = float("nan")
-        if not least <= given < float("inf"):
-            raise argparse.ArgumentTypeError(f"{text!r} is refused; allowed is a number >= {least:g}")
-        return given
+            value = float("nan")
+        if not minimum <= value < float("inf"):
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number >= {minimum:g}")
+        return value
 
     return number

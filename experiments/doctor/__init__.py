@@ -1,6 +1,6 @@
-"""What ``walking-noise doctor`` examines: the place where runs are added and started, and the nodes where they train.
+"""Checks of ``walking-noise doctor``: of the site where runs are added and started, and of the nodes that train them.
 
-``checks.py`` is the list.
+:data:`experiments.doctor.examination.CHECKS` lists them.
 """
 
 from __future__ import annotations

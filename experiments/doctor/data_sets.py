@@ -1,4 +1,4 @@
-"""The data sets that runs need."""
+"""Check of the data sets that runs need."""
 
 from __future__ import annotations
 
@@ -11,17 +11,20 @@ from walking_noise import data
 
 
 def present(site: Site) -> Iterator[Finding]:
-    """Those of unfinished runs are here and readable; of the others, which are here."""
+    """Data sets of unfinished runs are present and readable; the other data sets are listed as present or missing."""
     needed, known = _needed(site), data.sources().keys()
     for name in sorted(needed - known):
-        yield error(f"runs need {name}, which this version does not know", "take the version that they were added by")
+        yield error(
+            f"unfinished runs need data set {name}, which this version does not know",
+            "use the version with which the runs were added",
+        )
     for name in sorted(needed & known):
         yield _readable(data.status(name))
     others = {name: data.status(name).present for name in sorted(known - needed)}
     if others:
-        here, away = (", ".join(name for name in others if others[name] is there) for there in (True, False))
-        counted = f"{here or 'none'} present, {away or 'none'} missing"
-        yield ok(f"of those that no run waits for: {counted} (in {data.data_root()})")
+        present, missing = (", ".join(name for name in others if others[name] is wanted) for wanted in (True, False))
+        listed = f"{present or 'none'} present, {missing or 'none'} missing"
+        yield ok(f"not needed by unfinished runs: {listed} (in {data.data_root()})")
 
 
 def _needed(site: Site) -> set[str]:
@@ -35,13 +38,13 @@ def _needed(site: Site) -> set[str]:
 def _readable(status: data.Status) -> Finding:
     name, folder = status.name, status.folder
     if not status.present:
-        lacking = ", ".join(path.name for path in status.missing)
+        missing = ", ".join(path.name for path in status.missing)
         return error(
-            f"runs wait for {name}, and {folder} lacks {lacking}",
-            f"walking-noise data get {name}, on a machine with access to the Internet and with the same "
-            "WALKING_NOISE_DATA, which all nodes must see",
+            f"unfinished runs need data set {name}, but {missing} is missing in {folder}",
+            f"run `walking-noise data get {name}` on a machine with Internet access and with WALKING_NOISE_DATA set "
+            "to the same folder, which all nodes must be able to read",
         )
-    closed = next((file for file in folder.rglob("*") if not os.access(file, os.R_OK)), None)
-    if closed is not None:
-        return error(f"{closed} of {name} cannot be read", f"chmod -R u+rX {folder}")
+    unreadable = next((file for file in folder.rglob("*") if not os.access(file, os.R_OK)), None)
+    if unreadable is not None:
+        return error(f"{unreadable} of data set {name} cannot be read", f"run `chmod -R u+rX {folder}`")
     return ok(f"{name} {status.extent or 'present'} in {folder}")

@@ -1,4 +1,4 @@
-"""The database: reached, written to, with the rights that are needed and no more, quick enough, its clock right."""
+"""Checks of the database: connection, encryption, write access, rights, clock and indexes."""
 
 from __future__ import annotations
 
@@ -13,22 +13,29 @@ from experiments.database.indexes import ensure_indexes, missing_indexes
 from experiments.doctor.examined_site import NotChecked, Site
 from experiments.doctor.finding import Finding, error, ok, warning
 
-TRIAL = "walking_noise.trial"
-"""Documents are written here for trial, and removed."""
+TEST_COLLECTION = "walking_noise.trial"
+"""Collection into which a test document is written; it is removed again."""
 LOOPBACK = ("localhost", "127.", "::1")
-ENOUGH = {"readWrite", "dbOwner"}
-"""Either of these roles suffices, in the database of the runs."""
-TOO_MUCH = {"root", "dbAdminAnyDatabase", "userAdminAnyDatabase", "readWriteAnyDatabase", "clusterAdmin", "__system"}
+SUFFICIENT_ROLES = {"readWrite", "dbOwner"}
+"""Either of these roles on the database of the runs is sufficient."""
+EXCESSIVE_ROLES = {
+    "root",
+    "dbAdminAnyDatabase",
+    "userAdminAnyDatabase",
+    "readWriteAnyDatabase",
+    "clusterAdmin",
+    "__system",
+}
 CLOCK_SECONDS = 30.0
-"""Times of runs are told by the clocks of nodes, leases by the database's: a difference so small misleads nobody."""
+"""Largest accepted difference; nodes record times of runs by their own clocks, leases follow the database clock."""
 
 
 def answers(site: Site) -> Iterator[Finding]:
-    """It is there and accepts SEML's user."""
+    """The database answers and accepts the user of SEML."""
     database = site.connection
     if isinstance(database, DatabaseError):
-        found, _, mend = str(database).partition("; ")
-        yield error(found, mend)
+        problem, _, remedy = str(database).partition("; ")
+        yield error(problem, remedy)
         return
     version = database.client.server_info()["version"]
     tls = "with TLS" if _encrypted(str(site.configuration["host"])) else "without TLS"
@@ -36,24 +43,24 @@ def answers(site: Site) -> Iterator[Finding]:
 
 
 def seen_by_nodes(site: Site) -> Iterator[Finding]:
-    """A database that listens on this machine alone serves no other node; in the clear its data are anyone's."""
+    """The nodes of the cluster can reach the database, and the connection is encrypted."""
     configuration, others = site.configuration, site.other_hosts
     host = str(configuration["host"])
     name = (urlsplit(host).hostname or "") if "://" in host else host
     tunnelled = "ssh_config" in configuration
     if name.startswith(LOOPBACK) and others and not tunnelled:
         yield warning(
-            f"it listens on this machine alone, where {', '.join(others[:3])} cannot reach it",
-            "a cluster needs a MongoDB of its own, with TLS and passwords; the embedded one serves one machine only",
+            f"the database listens on this machine only; {', '.join(others[:3])} cannot reach it",
+            "set up a MongoDB with TLS and passwords for the cluster; the embedded database serves one machine only",
         )
     elif others and not tunnelled and not _encrypted(host):
         yield warning(
             f"the connection to {name} is not encrypted",
-            "ask the server for TLS and write `host: mongodb://NAME/?tls=true&tlsCAFile=FILE`",
+            "enable TLS on the server and set `host: mongodb://NAME/?tls=true&tlsCAFile=FILE` in SEML's configuration",
         )
     else:
-        direct = "encrypted" if others else "no other machine is known to need it"
-        yield ok("reached through ssh" if tunnelled else direct)
+        direct = "encrypted" if others else "no other machine needs it"
+        yield ok("reached through an SSH tunnel" if tunnelled else direct)
 
 
 def _encrypted(host: str) -> bool:
@@ -62,73 +69,85 @@ def _encrypted(host: str) -> bool:
 
 def writable(site: Site) -> Iterator[Finding]:
     """A document can be written, read and removed."""
-    trial = site.database[TRIAL]
+    collection = site.database[TEST_COLLECTION]
     try:
-        written = trial.insert_one({"host": "trial"}).inserted_id
+        written = collection.insert_one({"host": "trial"}).inserted_id
         try:
-            found = trial.find_one({"_id": written})
+            found = collection.find_one({"_id": written})
         finally:
-            trial.delete_one({"_id": written})
-    except OperationFailure as refusal:
-        reason = (refusal.details or {}).get("codeName", f"error {refusal.code}")
+            collection.delete_one({"_id": written})
+    except OperationFailure as fault:
+        reason = (fault.details or {}).get("codeName", f"error {fault.code}")
         name = site.configuration["db_name"]
         yield error(
-            f"SEML's user may not write to {name} ({reason})",
-            f'have its administrator run: db.grantRolesToUser("{site.configuration["username"]}", '
+            f"the user of SEML has no write access to {name} ({reason})",
+            f'ask the administrator of the database to run: db.grantRolesToUser("{site.configuration["username"]}", '
             f'[{{role: "readWrite", db: "{name}"}}])',
         )
         return
     except PyMongoError as fault:
-        yield error(f"a document cannot be written: {type(fault).__name__}", "see the server's log: is its disk full?")
+        yield error(
+            f"a document cannot be written: {type(fault).__name__}",
+            "check the log of the server and its free disk space",
+        )
         return
     if found is None:
-        yield error("a document that was written is not there", "let SEML's configuration name a primary server")
+        yield error(
+            "a document that was written cannot be read back",
+            "set the host in SEML's configuration to a primary server",
+        )
     else:
         yield ok("a document was written, read and removed")
 
 
 def rights(site: Site) -> Iterator[Finding]:
-    """The user may do what is needed, and no more: jobs on every node carry this password."""
-    said = site.database.command("connectionStatus")["authInfo"]
-    if not said["authenticatedUsers"]:
-        yield warning("the database asks for no password", "start it with authorization, and make users")
+    """The user has the necessary rights and no more, because jobs on all nodes use its password."""
+    status = site.database.command("connectionStatus")["authInfo"]
+    if not status["authenticatedUsers"]:
+        yield warning("the database requires no password", "start it with authorization enabled and create users")
         return
     name = site.configuration["db_name"]
-    roles = {(role["role"], role["db"]) for role in said["authenticatedUserRoles"]}
-    mighty = sorted({role for role, place in roles if role in TOO_MUCH})
-    if mighty:
+    roles = {(role["role"], role["db"]) for role in status["authenticatedUserRoles"]}
+    excessive = sorted({role for role, database in roles if role in EXCESSIVE_ROLES})
+    if excessive:
         yield warning(
-            f"SEML's user has the rights {', '.join(mighty)} over the whole server",
-            f"make a user for it with readWrite on {name}",
+            f"the user of SEML has the roles {', '.join(excessive)} on the whole server",
+            f"create a user with the role readWrite on {name} for SEML",
         )
-    elif any(role in ENOUGH and place == name for role, place in roles):
+    elif any(role in SUFFICIENT_ROLES and database == name for role, database in roles):
         yield ok(f"readWrite on {name}")
     else:
-        held = ", ".join(f"{role} on {place}" for role, place in sorted(roles)) or "none"
-        yield error(f"SEML's user has not readWrite on {name} but: {held}", "have its administrator grant it")
+        granted = ", ".join(f"{role} on {database}" for role, database in sorted(roles)) or "none"
+        yield error(
+            f"the user of SEML lacks the role readWrite on {name}; its roles: {granted}",
+            "ask the administrator of the database to grant it",
+        )
 
 
 def clock(site: Site) -> Iterator[Finding]:
-    """The server's clock and this machine's agree."""
+    """The clocks of the database and of this machine agree."""
     before = now()
     server = server_time(site.database).replace(tzinfo=datetime.UTC)
-    apart = max((before - server).total_seconds(), (server - now()).total_seconds(), 0.0)
-    if apart > CLOCK_SECONDS:
-        yield warning(f"this machine's and the database's differ by {apart:.0f} s", "let both follow NTP (chrony)")
+    difference = max((before - server).total_seconds(), (server - now()).total_seconds(), 0.0)
+    if difference > CLOCK_SECONDS:
+        yield warning(
+            f"the clocks of this machine and of the database differ by {difference:.0f} s",
+            "synchronise both by NTP (chrony)",
+        )
     else:
-        yield ok(f"this machine's and the database's agree within {max(apart, 1):.0f} s")
+        yield ok(f"the clocks of this machine and of the database agree within {max(difference, 1):.0f} s")
 
 
 def indexes(site: Site) -> Iterator[Finding]:
-    """Questions to large collections are answered by an index; ``--fix`` makes those that lack."""
+    """Every collection has the indexes that its queries need; ``--fix`` creates missing ones."""
     if not site.collections:
-        raise NotChecked("there are no runs")
+        raise NotChecked("there are no runs yet")
     for runs in site.collections:
-        found = (ensure_indexes if site.mend else missing_indexes)(site.database, runs.name)
-        named = ", ".join(f"{name} {index}" for name, indexes in found.items() for index in indexes)
-        if not named:
-            yield ok(f"{runs.name} has them")
-        elif site.mend:
-            yield ok(f"made: {named}")
+        missing = (ensure_indexes if site.fix else missing_indexes)(site.database, runs.name)
+        names = ", ".join(f"{name} {index}" for name, indexes in missing.items() for index in indexes)
+        if not names:
+            yield ok(f"{runs.name} has all indexes")
+        elif site.fix:
+            yield ok(f"created: {names}")
         else:
-            yield warning(f"missing: {named}", f"walking-noise doctor {runs.name} --fix")
+            yield warning(f"missing: {names}", f"run `walking-noise doctor {runs.name} --fix`")

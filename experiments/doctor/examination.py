@@ -1,4 +1,4 @@
-"""Examination of a site: all checks in order, and their findings as text and as data."""
+"""Examination of a site: the list of checks, and their findings as text and as data."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from experiments.doctor import (
 from experiments.doctor.examined_site import UNFINISHED, NotChecked, Site
 from experiments.doctor.finding import ERROR, WARNING, Check, Finding
 
-OF_A_JOB = ("account", "constraint", "gres", "partition", "qos", "reservation")
-"""Of the options of a grid's jobs these decide on which node one lands, and what it sees there."""
+PLACEMENT_OPTIONS = ("account", "constraint", "gres", "partition", "qos", "reservation")
+"""Options of sbatch that determine on which node a job runs and which devices it sees there."""
 
 CHECKS = (
     Check("SEML's configuration", seml_configuration.well_formed, on_nodes=True),
-    Check("file modes", seml_configuration.for_its_owner_alone),
+    Check("file modes", seml_configuration.private_to_owner),
     Check("SEML's settings", seml_configuration.settings_load),
     Check("database", database_access.answers, on_nodes=True),
     Check("database from nodes", database_access.seen_by_nodes),
@@ -56,33 +56,37 @@ CHECKS = (
 def examine(
     site: Site, *, node: bool = False, show: Callable[[str], None] | None = None
 ) -> Iterator[tuple[str, Finding]]:
-    """What is looked at, and what was found; ``node``: only what differs between nodes; ``show``: told before."""
+    """Run the checks; yield the name of each check with each of its findings.
+
+    With ``node``, only the checks run whose result may differ between nodes. ``show`` is called with a text before each
+    check.
+    """
     for check in CHECKS:
         if check.on_nodes or not node:
             if show is not None:
-                show(f"looking at: {check.what}")
+                show(f"checking: {check.name}")
             for finding in check.findings(site):
-                yield check.what, finding
+                yield check.name, finding
 
 
-def line(what: str, finding: Finding) -> str:
-    """A finding in a line."""
-    return f"{finding.level:9}  {what}: {finding.found}{f'; {finding.mend}' if finding.mend else ''}"
+def line(name: str, finding: Finding) -> str:
+    """One line for a finding."""
+    return f"{finding.level:9}  {name}: {finding.found}{f'; {finding.mend}' if finding.mend else ''}"
 
 
-def in_total(findings: list[tuple[str, Finding]]) -> str:
-    """How many errors and warnings there are."""
+def totals(findings: list[tuple[str, Finding]]) -> str:
+    """One line with the number of errors and of warnings."""
     levels = Counter(finding.level for _, finding in findings)
     return f"errors: {levels[ERROR]}, warnings: {levels[WARNING]}"
 
 
 def numbers(findings: list[tuple[str, Finding]]) -> list[dict[str, Any]]:
-    """The findings as JSON holds them."""
-    return [{"what": what, **asdict(finding)} for what, finding in findings]
+    """The findings for the JSON file."""
+    return [{"what": name, **asdict(finding)} for name, finding in findings]
 
 
-def command_for_a_node(site: Site) -> str | None:
-    """The command that examines a compute node as a job of the first unfinished run sees it; None without Slurm."""
+def node_command(site: Site) -> str | None:
+    """The command that checks a compute node under the options of the first unfinished run; None without Slurm."""
     if not site.other_hosts:
         return None
     return shlex.join(["srun", *_job_options(site), "walking-noise", "doctor", *site.names, "--node"])
@@ -93,8 +97,8 @@ def _job_options(site: Site) -> list[str]:
         for runs in site.collections:
             run = runs.find_one({"status": {"$in": UNFINISHED}, "slurm": {"$exists": True}}, {"slurm": 1})
             if run is not None:
-                given = run["slurm"][0].get("sbatch_options", {})
-                return [f"--{name}={given[name]}" for name in OF_A_JOB if name in given]
+                options = run["slurm"][0].get("sbatch_options", {})
+                return [f"--{name}={options[name]}" for name in PLACEMENT_OPTIONS if name in options]
     except NotChecked:
         pass
     return ["--gres=gpu:1"]

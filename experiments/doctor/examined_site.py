@@ -1,4 +1,4 @@
-"""The place that is examined: each thing that several checks look at, had once."""
+"""Examined site: configuration, database, options and nodes, each read once and shared by the checks."""
 
 from __future__ import annotations
 
@@ -17,36 +17,38 @@ from experiments.database.run_collections import of_seml
 from experiments.errors import UserError
 from experiments.worker.worker_options import WorkerOptions
 
-PATIENCE_MS = 5000
+SERVER_TIMEOUT_MS = 5000
 UNFINISHED = ("STAGED", "PENDING", "RUNNING")
 
 
 class NotChecked(Exception):
-    """A check is impossible, because of something that another one reports; the text says what."""
+    """Raised if a check is impossible because of a problem that another check reports; the text names the problem."""
 
 
 @dataclass
 class Site:
-    """Where runs are added, started or trained.
+    """Site where runs are added, started or trained.
 
     Attributes
     ----------
     names
-        The collections to look at; none: all of them.
-    mend
-        Whether to put right what can be put right without asking.
+        The collections to check; empty for all collections.
+    fix
+        Whether to create missing indexes.
     configuration_file
-        The configuration in the place of the one that SEML reads.
+        A configuration file to use instead of the one that SEML reads; None for SEML's.
+    environment
+        The environment variables to check.
     """
 
     names: tuple[str, ...] = ()
-    mend: bool = False
+    fix: bool = False
     configuration_file: Path | None = None
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
     @property
     def file(self) -> Path:
-        """SEML's configuration."""
+        """The configuration file of SEML."""
         from seml.settings import SETTINGS
 
         return self.configuration_file or Path(SETTINGS.DATABASE.MONGODB_CONFIG_PATH)
@@ -56,41 +58,41 @@ class Site:
         try:
             return configuration(self.file)
         except DatabaseError:
-            raise NotChecked("SEML's configuration cannot be used") from None
+            raise NotChecked("the configuration of SEML is invalid") from None
 
     @cached_property
     def connection(self) -> Database[Document] | DatabaseError:
-        """The database, or why there is none."""
+        """The database, or the error that prevents a connection."""
         try:
-            return reached(self.configuration, serverSelectionTimeoutMS=PATIENCE_MS)
+            return reached(self.configuration, serverSelectionTimeoutMS=SERVER_TIMEOUT_MS)
         except DatabaseError as error:
             return error
 
     @property
     def database(self) -> Database[Document]:
         if isinstance(self.connection, DatabaseError):
-            raise NotChecked("there is no database")
+            raise NotChecked("the database cannot be reached")
         return self.connection
 
     def close(self) -> None:
-        """End the connection."""
+        """Close the connection to the database."""
         connection = vars(self).pop("connection", None)
         if isinstance(connection, Database):
             connection.client.close()
 
     @cached_property
     def collections(self) -> list[Runs]:
-        """The collections of runs to look at, as far as they are there."""
-        there = of_seml(self.database)
-        return [self.database[name] for name in there if not self.names or name in self.names]
+        """The collections of runs to check, without those that do not exist."""
+        present = of_seml(self.database)
+        return [self.database[name] for name in present if not self.names or name in self.names]
 
     @cached_property
     def options(self) -> WorkerOptions:
-        """What a worker would read from this environment."""
+        """The options that a worker would read from the environment."""
         try:
             return WorkerOptions.from_environment(self.environment)
         except UserError:
-            raise NotChecked("the options of workers cannot be used") from None
+            raise NotChecked("the options of workers are invalid") from None
 
     @cached_property
     def nodes(self) -> list[slurm.Node]:
@@ -102,7 +104,7 @@ class Site:
 
     @property
     def other_hosts(self) -> list[str]:
-        """The nodes that Slurm has besides this machine; none where there is no Slurm."""
+        """The names of the Slurm nodes other than this machine; empty without Slurm."""
         here = os.uname().nodename.split(".")[0]
         try:
             return [node.name for node in self.nodes if node.name.split(".")[0] != here]

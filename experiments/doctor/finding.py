@@ -1,4 +1,4 @@
-"""What a check finds."""
+"""Findings of checks, and the definition of a check."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ OK, WARNING, ERROR, UNCHECKED = "ok", "warning", "error", "unchecked"
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found, in a line, how bad it is, and what to do."""
+    """Result of a check: its level, one line on what was found, and what to do (empty if there is nothing to do)."""
 
     level: str
     found: str
@@ -20,17 +20,17 @@ class Finding:
 
 
 def ok(found: str) -> Finding:
-    """Nothing is wrong."""
+    """A finding without a problem."""
     return Finding(OK, found)
 
 
 def warning(found: str, mend: str) -> Finding:
-    """Work goes on, but not as it should."""
+    """A finding with which runs can be trained, but with a disadvantage."""
     return Finding(WARNING, found, mend)
 
 
 def error(found: str, mend: str) -> Finding:
-    """Runs will fail or be lost, or a secret is open."""
+    """A finding with which runs fail, work is lost or a secret is exposed."""
     return Finding(ERROR, found, mend)
 
 
@@ -39,19 +39,19 @@ Examination = Callable[[Site], Iterable[Finding]]
 
 @dataclass(frozen=True)
 class Check:
-    """One thing to look at.
+    """One check of a site.
 
     Attributes
     ----------
-    what
+    name
         Its name in the report.
     examine
-        Looks at it and says what was found; raises :class:`NotChecked` where that is impossible.
+        Yields the findings; raises :class:`NotChecked` if the check is impossible.
     on_nodes
-        Whether it may turn out differently on a compute node.
+        Whether the result may differ on a compute node.
     """
 
-    what: str
+    name: str
     examine: Examination
     on_nodes: bool = False
 

@@ -1,4 +1,4 @@
-"""The device that a worker takes."""
+"""Checks of the worker options and of the device that a worker uses."""
 
 from __future__ import annotations
 
@@ -18,74 +18,82 @@ from walking_noise.runtime.sizing.capacity import default_device, worker_process
 DRIVER = Path("/proc/driver/nvidia/version")
 GIB = 2**30
 FREE_SHARE = 0.5
-"""With less of its memory free, a GPU is somebody else's, too."""
+"""A GPU with a smaller share of free memory counts as used by another process."""
 
 
 def options(site: Site) -> Iterator[Finding]:
-    """The worker's options can be used."""
+    """The options of the worker are valid."""
     try:
         WorkerOptions.from_environment(site.environment)
-    except UserError as refusal:
-        yield error(str(refusal), "correct or unset it, and add the runs again: they carry it")
+    except UserError as fault:
+        yield error(str(fault), "correct or unset it; runs that were added with this value must be added again")
         return
-    given = sorted(name for name in site.environment if name.startswith(PREFIX))
-    yield ok(", ".join(f"{name}={site.environment[name]}" for name in given) or "none set")
+    variables = sorted(name for name in site.environment if name.startswith(PREFIX))
+    yield ok(", ".join(f"{name}={site.environment[name]}" for name in variables) or "no option is set")
 
 
 def usable(site: Site) -> Iterator[Finding]:
-    """Torch sees the GPUs that are here, and one of them is free for a worker."""
-    with warnings.catch_warnings(record=True) as told:
+    """Torch can use the GPUs of this machine, and one of them is free for a worker."""
+    with warnings.catch_warnings(record=True) as messages:
         warnings.simplefilter("always")
-        seen = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if not seen:
-        yield _no_gpu(site, str(told[-1].message) if told else "")
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if not count:
+        yield _no_gpu(site, str(messages[-1].message) if messages else "")
         return
     device = site.options.device or default_device()
     if device.type != "cuda":
-        yield warning(f"{seen} GPUs are here, and workers take {device}", f"unset {PREFIX}DEVICE")
+        yield warning(f"this machine has {count} GPUs, but workers use {device}", f"unset {PREFIX}DEVICE")
         return
-    taken = torch.device("cuda", device.index or 0)
-    yield _described(taken)
-    if seen > 1 and "SLURM_JOB_ID" in site.environment:
-        yield warning(f"this task has {seen} GPUs, and a worker uses one", 'ask for `gres: "gpu:1"` in the grid')
-    elif seen > 1:
-        names = ", ".join(f"cuda:{index}" for index in range(seen) if index != taken.index)
-        yield ok(f"{seen} GPUs are here; for another worker set {PREFIX}DEVICE to {names}")
+    used = torch.device("cuda", device.index or 0)
+    yield _describe(used)
+    if count > 1 and "SLURM_JOB_ID" in site.environment:
+        yield warning(
+            f"this task has {count} GPUs, but a worker uses one", 'request one by `gres: "gpu:1"` in the grid'
+        )
+    elif count > 1:
+        names = ", ".join(f"cuda:{index}" for index in range(count) if index != used.index)
+        yield ok(f"this machine has {count} GPUs; set {PREFIX}DEVICE to {names} for another worker")
 
 
-def _no_gpu(site: Site, said: str) -> Finding:
+def _no_gpu(site: Site, message: str) -> Finding:
     if site.options.device is not None and site.options.device.type == "cpu":
-        return ok(f"workers take the CPU, as {PREFIX}DEVICE says: {worker_processes(site.options.device)} cores")
-    promised = site.environment.get("CUDA_VISIBLE_DEVICES") or site.environment.get("SLURM_JOB_GPUS")
-    if not (DRIVER.exists() or promised):
-        return ok(f"none on this machine: workers train on {worker_processes(torch.device('cpu'))} cores")
-    why = f": {' '.join(said.split())}" if said else ""
+        return ok(f"workers use the CPU, as set by {PREFIX}DEVICE: {worker_processes(site.options.device)} cores")
+    assigned = site.environment.get("CUDA_VISIBLE_DEVICES") or site.environment.get("SLURM_JOB_GPUS")
+    if not (DRIVER.exists() or assigned):
+        return ok(f"this machine has none; workers train on {worker_processes(torch.device('cpu'))} cores")
+    why = f": {' '.join(message.split())}" if message else ""
     if torch.version.cuda is None:
-        return error(f"torch {torch.__version__} is built for CPUs", "install the torch of requirements/lock.txt")
+        return error(
+            f"torch {torch.__version__} is built for CPUs only", "install the version of torch in requirements/lock.txt"
+        )
     return error(
-        f"torch, built for CUDA {torch.version.cuda}, sees no GPU{_with_driver()}{why}",
-        "see what `nvidia-smi` says: the driver must serve that CUDA, and a Slurm job ask for a GPU by gres",
+        f"torch, built for CUDA {torch.version.cuda}, finds no GPU{_with_driver()}{why}",
+        "run `nvidia-smi`: the driver must support this version of CUDA, and a Slurm job must request a GPU by gres",
     )
 
 
-def _described(device: torch.device) -> Finding:
-    """The GPU that a worker takes: of a MIG slice, name and memory are the slice's."""
+def _describe(device: torch.device) -> Finding:
+    """The finding on the GPU that a worker uses; for a MIG slice, name and memory are those of the slice."""
     try:
         torch.zeros(1, device=device)
         free, total = torch.cuda.mem_get_info(device)
     except RuntimeError as fault:
         why = str(fault).splitlines()[0]
-        return error(f"{device} cannot be used: {why}", f"choose another by {PREFIX}DEVICE, or see `nvidia-smi`")
+        return error(
+            f"{device} cannot be used: {why}", f"choose another device by {PREFIX}DEVICE, or check `nvidia-smi`"
+        )
     name = torch.cuda.get_device_name(device)
     found = (
-        f"a worker takes {device}, {name}, {free / GIB:.1f} of {total / GIB:.1f} GiB free, "
+        f"a worker uses {device}, {name}, {free / GIB:.1f} of {total / GIB:.1f} GiB free, "
         f"CUDA {torch.version.cuda}{_with_driver()}"
     )
     if free < FREE_SHARE * total:
-        return warning(found, f"another process uses it: choose another by {PREFIX}DEVICE, or let Slurm share them out")
+        return warning(
+            found, f"another process uses this GPU; choose another by {PREFIX}DEVICE, or let Slurm assign GPUs"
+        )
     return ok(found)
 
 
 def _with_driver() -> str:
-    found = re.search(r"Kernel Module\D*(\d[\d.]*)", DRIVER.read_text()) if DRIVER.exists() else None
-    return f", driver {found[1]}" if found else ""
+    version = re.search(r"Kernel Module\D*(\d[\d.]*)", DRIVER.read_text()) if DRIVER.exists() else None
+    return f", driver {version[1]}" if version else ""

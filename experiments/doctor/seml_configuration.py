@@ -1,4 +1,4 @@
-"""SEML's own files: which database it uses, and its settings."""
+"""Checks of the files of SEML: its database configuration, their permissions, and its settings."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from experiments.doctor.finding import Finding, error, ok, warning
 REQUIRED = ("username", "password", "host", "port", "database")
 READ_BY_SEML = {*REQUIRED, "directConnection", "ssh_config"}
 CONFIGURE = 'run `seml configure`, or `walking-noise db start` and `eval "$(walking-noise db env)"`'
-OTHERS = stat.S_IRWXG | stat.S_IRWXO
+OTHER_USERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 def well_formed(site: Site) -> Iterator[Finding]:
-    """The configuration is there and has what SEML reads; what SEML would ignore is named."""
+    """The configuration exists and has the entries that SEML requires and none that SEML would ignore."""
     try:
         content = yaml.safe_load(site.file.read_text())
     except OSError as fault:
-        yield error(f"{site.file}: {fault.strerror}", CONFIGURE)
+        yield error(f"cannot read {site.file}: {fault.strerror}", CONFIGURE)
         return
     except (yaml.YAMLError, UnicodeDecodeError):
-        yield error(f"{site.file} is no YAML", CONFIGURE)
+        yield error(f"{site.file} is not valid YAML", CONFIGURE)
         return
     faults = list(_faults(content, site.file))
     yield from faults or [ok(f"{site.file}")]
@@ -37,59 +37,64 @@ def well_formed(site: Site) -> Iterator[Finding]:
 
 def _faults(content: Any, file: Path) -> Iterator[Finding]:
     if not isinstance(content, dict):
-        yield error(f"{file} holds no settings", CONFIGURE)
+        yield error(f"{file} contains no settings", CONFIGURE)
         return
-    lacking = [name for name in REQUIRED if name not in content]
-    if lacking:
-        yield error(f"{file} lacks {', '.join(lacking)}", CONFIGURE)
+    missing = [name for name in REQUIRED if name not in content]
+    if missing:
+        yield error(f"{', '.join(missing)} missing in {file}", CONFIGURE)
         return
     if not str(content["port"]).isdecimal():
-        yield error(f"the port in {file} is no number", "give it as `port: 27017`")
+        yield error(f"the port in {file} is not a number", "write it as `port: 27017`")
     ignored = sorted(map(str, content.keys() - READ_BY_SEML))
     if ignored:
         yield error(
             f"SEML ignores {', '.join(ignored)} in {file}",
-            "options of the connection go into the host, as `host: mongodb://NAME/?tls=true&tlsCAFile=FILE`",
+            "write connection options into the host: `host: mongodb://NAME/?tls=true&tlsCAFile=FILE`",
         )
     host = str(content["host"])
     if "://" in host and urlsplit(host).password is not None:
-        yield error(f"the host in {file} holds a password, which messages may show", "move it to `password:` there")
+        yield error(
+            f"the host in {file} contains a password, which messages may show", "move it to `password:` in this file"
+        )
     if content["username"] is None:
         yield warning(
-            f"{file} names no user: everyone who reaches the database reads and changes the runs",
-            "give the database users with passwords",
+            f"{file} names no user: everyone who can reach the database can read and change the runs",
+            "create users with passwords in the database",
         )
 
 
-def for_its_owner_alone(site: Site) -> Iterator[Finding]:
-    """Nobody else reads the password, or can put another file in the place of its own."""
+def private_to_owner(site: Site) -> Iterator[Finding]:
+    """Only the owner can read the file with the password, and only the owner can replace it."""
     if not site.file.exists():
-        raise NotChecked("SEML has no configuration")
+        raise NotChecked("SEML has no configuration file")
     mode = site.file.stat().st_mode
-    if mode & OTHERS:
-        yield error(f"{site.file} holds a password, and others may read it ({_octal(mode)})", f"chmod 600 {site.file}")
+    if mode & OTHER_USERS:
+        yield error(
+            f"{site.file} contains a password, and other users can access it ({_octal(mode)})",
+            f"run `chmod 600 {site.file}`",
+        )
     folder = site.file.parent
     mode = folder.stat().st_mode
     if mode & (stat.S_IWGRP | stat.S_IWOTH):
-        yield error(f"others may write to {folder} ({_octal(mode)})", f"chmod 700 {folder}")
-    elif mode & OTHERS:
-        yield warning(f"others may look into {folder} ({_octal(mode)})", f"chmod 700 {folder}")
-    if not mode & OTHERS and not site.file.stat().st_mode & OTHERS:
-        yield ok("the password is readable by its owner alone")
+        yield error(f"other users can write to {folder} ({_octal(mode)})", f"run `chmod 700 {folder}`")
+    elif mode & OTHER_USERS:
+        yield warning(f"other users can access {folder} ({_octal(mode)})", f"run `chmod 700 {folder}`")
+    if not mode & OTHER_USERS and not site.file.stat().st_mode & OTHER_USERS:
+        yield ok("only the owner can read the password")
 
 
 def settings_load(site: Site) -> Iterator[Finding]:
-    """``settings.py``, which SEML executes at every start, does not fail."""
+    """``settings.py`` of SEML, which SEML executes at every start, runs without an error."""
     settings = site.file.with_name("settings.py")
     if not settings.exists():
-        yield ok(f"SEML's own; there is no {settings}")
+        yield ok(f"SEML uses its defaults; {settings} does not exist")
         return
     script = "import runpy, sys; sys.exit('SETTINGS' not in runpy.run_path(sys.argv[1]))"
     loaded = subprocess.run([sys.executable, "-c", script, str(settings)], capture_output=True, text=True)
     if loaded.returncode:
-        said = loaded.stderr.strip().splitlines()
-        why = said[-1] if said else "it defines no SETTINGS"
-        yield error(f"{settings} fails, and every command of SEML with it: {why}", "correct it or move it away")
+        messages = loaded.stderr.strip().splitlines()
+        why = messages[-1] if messages else "it defines no SETTINGS"
+        yield error(f"{settings} fails, so every SEML command fails: {why}", "correct the file or move it away")
     else:
         yield ok(f"{settings} loads")
 

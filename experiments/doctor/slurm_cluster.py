@@ -1,4 +1,4 @@
-"""Slurm, and the nodes that it has."""
+"""Checks of Slurm, its nodes and their GPUs."""
 
 from __future__ import annotations
 
@@ -11,83 +11,86 @@ from experiments.doctor.examined_site import NotChecked, Site
 from experiments.doctor.finding import Finding, error, ok, warning
 
 LOCAL = "local"
-"""SEML gives runs without Slurm this as their cluster."""
+"""The cluster that SEML stores for runs trained without Slurm."""
 
 
 def answers(site: Site) -> Iterator[Finding]:
-    """It answers, knows the states that SEML asks for, and takes arrays."""
+    """Slurm answers, shows all jobs and knows the states that SEML queries."""
     if shutil.which("scontrol") is None:
-        raise NotChecked("there is no Slurm here; runs are trained with `walking-noise start NAME --local`")
+        raise NotChecked("Slurm is not installed on this machine; train runs with `walking-noise start NAME --local`")
     size = slurm.max_array_size()
     if size is None:
-        yield error("Slurm does not answer", "see what `scontrol ping` says, and ask the cluster's administrators")
+        yield error("Slurm does not answer", "run `scontrol ping`, and ask the administrators of the cluster")
         return
     active = slurm.active_tasks()
     if active is None:
         yield warning(
-            "Slurm does not show all jobs: lost runs are found by their leases only, some minutes later",
-            "ask the administrators for PrivateData without jobs",
+            "Slurm does not show other users' jobs: lost runs are detected only by their leases, some minutes later",
+            "ask the administrators to remove `jobs` from PrivateData in slurm.conf",
         )
     unknown = _unknown_states()
     if unknown:
         yield error(
-            f"this Slurm does not know the states {', '.join(unknown)} that SEML asks for, which takes all runs for "
-            "KILLED",
-            "in ~/.config/seml/settings.py leave them out of SETTINGS.SLURM_STATES",
+            f"this version of Slurm does not know the states {', '.join(unknown)}, which SEML queries: SEML would set "
+            "all runs to KILLED",
+            "remove these states from SETTINGS.SLURM_STATES in ~/.config/seml/settings.py",
         )
     if active is not None and not unknown:
-        yield ok(f"answers: MaxArraySize {size:,}, {len(active.tasks):,} tasks are active")
+        yield ok(f"answers: MaxArraySize {size:,}, {len(active.tasks):,} active tasks")
 
 
 def _unknown_states() -> list[str]:
     from seml.settings import SETTINGS
 
-    known = slurm.states()
+    known = slurm.known_states()
     return sorted(set(SETTINGS.SLURM_STATES.ACTIVE) - known) if known else []
 
 
 def name(site: Site) -> Iterator[Finding]:
-    """SEML tells runs of a cluster from those without Slurm by its name."""
-    called = slurm.cluster_name()
-    if called is None:
+    """The cluster is not named ``local``, because SEML marks runs without Slurm by this name."""
+    cluster = slurm.cluster_name()
+    if cluster is None:
         raise NotChecked("Slurm does not answer")
-    if called == LOCAL:
+    if cluster == LOCAL:
         yield error(
-            "the cluster is named local, as which SEML knows runs that are trained without Slurm",
-            "have its administrators give it another ClusterName in slurm.conf",
+            "the cluster is named local, a name that SEML uses for runs trained without Slurm",
+            "ask the administrators to set another ClusterName in slurm.conf",
         )
     else:
-        yield ok(called)
+        yield ok(cluster)
 
 
 def nodes(site: Site) -> Iterator[Finding]:
-    """Which of them take no jobs, and why."""
-    out = [node for node in site.nodes if not node.takes_jobs]
-    for node in out:
+    """All nodes accept jobs."""
+    unavailable = [node for node in site.nodes if not node.takes_jobs]
+    for node in unavailable:
         why = f": {node.reason}" if node.reason not in ("", "none") else ""
         yield warning(
             f"{node.name} is {node.state}{why}",
-            f"have the administrators look at it; then: scontrol update nodename={node.name} state=resume",
+            f"ask the administrators to repair it, then to run `scontrol update nodename={node.name} state=resume`",
         )
-    if not out:
-        yield ok(f"all {len(site.nodes)} take jobs")
-    elif len(out) == len(site.nodes):
-        yield error("no node takes jobs", "see `sinfo -R`")
+    if not unavailable:
+        yield ok(f"all {len(site.nodes)} accept jobs")
+    elif len(unavailable) == len(site.nodes):
+        yield error("no node accepts jobs", "run `sinfo -R` for the reasons")
 
 
 def gpus(site: Site) -> Iterator[Finding]:
-    """The types of GPUs that a grid's ``gres`` may ask for, MIG slices among them."""
+    """Slurm has GPUs; their types, MIG slices among them, are those that ``gres`` in a grid can request."""
     kinds = Counter(gres for node in site.nodes for gres in _gpus(node.gres))
     if not kinds:
-        yield warning("Slurm knows no GPUs", "train on CPUs, without `gres` in the grid, or ask for GresTypes=gpu")
+        yield warning(
+            "Slurm has no GPUs",
+            "remove `gres` from the grid to train on CPUs, or ask the administrators for GresTypes=gpu",
+        )
         return
     yield ok(", ".join(f"{count} × {kind}" for kind, count in sorted(_totals(site.nodes).items())))
     if len(kinds) > 1:
-        yield ok('several types: `gres: "gpu:TYPE:1"` in the grid keeps a study, and its checkpoints, on one')
+        yield ok('several types: set `gres: "gpu:TYPE:1"` in the grid to keep a study and its checkpoints on one type')
 
 
 def _gpus(gres: str) -> list[str]:
-    """The parts of a node's generic resources that are GPUs, as ``gpu:a100:4(S:0-1)`` or ``gpu:1g.5gb:7``."""
+    """The GPUs among the generic resources of a node, for example ``gpu:a100:4(S:0-1)`` or ``gpu:1g.5gb:7``."""
     return [part for part in gres.split(",") if part.split(":")[0] == "gpu"]
 
 

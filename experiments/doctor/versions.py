@@ -1,4 +1,4 @@
-"""Python, and the versions of all that this suite is built on."""
+"""Checks of the versions of Python and of the dependencies."""
 
 from __future__ import annotations
 
@@ -16,61 +16,68 @@ from experiments.doctor.examined_site import Site
 from experiments.doctor.finding import Finding, error, ok, warning
 
 PROJECT = "walking_noise"
-NEEDED = ("", "worker")
-"""The parts of the project that must be complete; what is installed of the others must be of the right version."""
-IF_INSTALLED = ("analysis", "embedded")
+REQUIRED_EXTRAS = ("", "worker")
+"""Extras whose dependencies must be installed; the empty name stands for the dependencies of the project itself."""
+OPTIONAL_EXTRAS = ("analysis", "embedded")
+"""Extras whose dependencies may be missing; those that are installed must have an allowed version."""
 LOCK = ROOT / "requirements" / "lock.txt"
 
 
 def python(site: Site) -> Iterator[Finding]:
-    """The interpreter is one that the project supports."""
-    wanted = SpecifierSet(metadata.metadata(PROJECT)["Requires-Python"])
-    here = platform.python_version()
-    if wanted.contains(here, prereleases=True):
-        yield ok(here)
+    """The project supports this version of Python."""
+    supported = SpecifierSet(metadata.metadata(PROJECT)["Requires-Python"])
+    version = platform.python_version()
+    if supported.contains(version, prereleases=True):
+        yield ok(version)
     else:
-        yield error(f"{here} is not supported ({wanted})", "make install PYTHON=/path/to/python3.11")
+        yield error(
+            f"version {version} is not supported ({supported})", "run `make install PYTHON=/path/to/python3.11`"
+        )
 
 
 def dependencies(site: Site) -> Iterator[Finding]:
-    """Every dependency has a version that is allowed, and best the one that is pinned."""
-    wrong = [fault for requirement, needed in _requirements() if (fault := _fault(requirement, needed))]
-    other = [f"{name} {here} (pinned {pinned})" for name, here, pinned in _not_as_pinned(LOCK)]
-    if wrong:
-        yield error("; ".join(wrong), "make install, or pip install the versions that pyproject.toml allows")
-    elif other:
-        yield warning(f"others than the tested ones: {', '.join(other)}", "make install")
+    """Every dependency has an allowed version, preferably the pinned one."""
+    invalid = [fault for requirement, required in _requirements() if (fault := _fault(requirement, required))]
+    unpinned = [f"{name} {version} (pinned {pinned})" for name, version, pinned in _not_as_pinned(LOCK)]
+    if invalid:
+        yield error(
+            "; ".join(invalid), "run `make install`, or install the versions that pyproject.toml allows with pip"
+        )
+    elif unpinned:
+        yield warning(f"not the tested versions: {', '.join(unpinned)}", "run `make install`")
     else:
-        yield ok(f"walking_noise {metadata.version(PROJECT)}, torch {metadata.version('torch')}, all as pinned")
+        yield ok(
+            f"walking_noise {metadata.version(PROJECT)}, torch {metadata.version('torch')}, all versions as pinned"
+        )
 
 
 def _requirements() -> Iterator[tuple[Requirement, bool]]:
-    """What the project asks for here, and whether it must be installed."""
+    """The requirements of the project on this platform, each with whether it must be installed."""
     for line in metadata.requires(PROJECT) or []:
         requirement = Requirement(line)
-        for extra in (*NEEDED, *IF_INSTALLED):
+        for extra in (*REQUIRED_EXTRAS, *OPTIONAL_EXTRAS):
             if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
-                yield requirement, extra in NEEDED
+                yield requirement, extra in REQUIRED_EXTRAS
                 break
 
 
-def _fault(requirement: Requirement, needed: bool) -> str | None:
-    here = _installed(requirement.name)
-    if here is None:
-        return f"{requirement.name} is not installed" if needed else None
-    if requirement.specifier.contains(here, prereleases=True):
+def _fault(requirement: Requirement, required: bool) -> str | None:
+    version = _installed(requirement.name)
+    if version is None:
+        return f"{requirement.name} is not installed" if required else None
+    if requirement.specifier.contains(version, prereleases=True):
         return None
-    return f"{requirement.name} {here} is not {requirement.specifier}"
+    return f"{requirement.name} {version} does not satisfy {requirement.specifier}"
 
 
 def _not_as_pinned(lock: Path) -> Iterator[tuple[str, str, str]]:
-    """Name, version here, pinned version of what differs; nothing where there is no lock, as in an installed copy."""
+    """Name, installed version and pinned version of each difference; empty without a lock file (an installed copy)."""
     pins = dict(re.findall(r"^(\S+)==(\S+)", lock.read_text(), re.MULTILINE)) if lock.exists() else {}
     for requirement, _ in _requirements():
         name = re.sub(r"[-_.]+", "-", requirement.name).lower()
-        here = _installed(name)
-        if here is not None and name in pins and here.partition("+")[0] != pins[name]:
-            yield name, here, pins[name]
+        version = _installed(name)
+        if version is not None and name in pins and version.partition("+")[0] != pins[name]:
+            yield name, version, pins[name]
 
 
 def _installed(name: str) -> str | None:

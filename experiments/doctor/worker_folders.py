@@ -1,4 +1,4 @@
-"""The folders that workers write to: there, writable, seen by all nodes, with room."""
+"""Checks of the folders of workers: write access, visibility to all nodes, free space."""
 
 from __future__ import annotations
 
@@ -12,52 +12,54 @@ from experiments.doctor.examined_site import NotChecked, Site
 from experiments.doctor.finding import Finding, error, ok, warning
 from experiments.worker.delivery.state_folder import NAME, StateFolder
 
-TRIAL_BYTES = 2**20
-"""So much is written for trial: a quota that is used up refuses it."""
+TEST_BYTES = 2**20
+"""Size of the test file; writing it fails if the quota of the user is exhausted."""
 GIB = 2**30
-LEAST, COMFORTABLE = 1 * GIB, 10 * GIB
-"""Below these a disk that checkpoints are written to is an error, and a warning."""
-OF_A_NODE = ("/tmp", "/var/tmp", "/dev/shm", "/run", "/scratch/local")
-OF_MEMORY = ("tmpfs", "ramfs", "devtmpfs")
+ERROR_BELOW, WARNING_BELOW = 1 * GIB, 10 * GIB
+"""Free bytes on the disk of the checkpoints below which the finding is an error, or a warning."""
+NODE_LOCAL_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm", "/run", "/scratch/local")
+MEMORY_FILE_SYSTEMS = ("tmpfs", "ramfs", "devtmpfs")
 MOUNTS = Path("/proc/self/mounts")
 
 
 def networks(site: Site) -> Iterator[Finding]:
-    """Trained networks can be shared, if a folder is named for it."""
+    """The folder of trained networks, if one is set, is writable and visible to all nodes."""
     if site.options.networks is None:
-        yield ok("none named: workers do not share networks, and runs with training.keep_network fail")
+        yield ok("not set: workers do not share networks, and runs with training.keep_network fail")
         return
     yield from _folder(site, Path(site.options.networks).expanduser().absolute(), "WALKING_NOISE_NETWORKS")
 
 
 def state(site: Site) -> Iterator[Finding]:
-    """Checkpoints and undelivered results can be written, for all nodes to read."""
+    """The state folder, for checkpoints and undelivered results, is writable and visible to all nodes."""
     yield from _folder(site, _state_folder(site).folder, "WALKING_NOISE_STATE")
 
 
 def space(site: Site) -> Iterator[Finding]:
-    """Checkpoints find room on the disk, and in the quota."""
+    """There is free space for checkpoints on the disk and in ``WALKING_NOISE_STATE_QUOTA``."""
     folder = _state_folder(site)
     free = shutil.disk_usage(_existing(folder.folder)).free
-    if free < COMFORTABLE:
-        grade = error if free < LEAST else warning
-        yield grade(
-            f"{free / GIB:.1f} GiB are free for {folder.folder}",
-            "make room (`walking-noise checkpoints` names what nothing needs), or set WALKING_NOISE_STATE",
+    if free < WARNING_BELOW:
+        finding = error if free < ERROR_BELOW else warning
+        yield finding(
+            f"{free / GIB:.1f} GiB free for {folder.folder}",
+            "free space (`walking-noise checkpoints clean` removes unneeded checkpoints), or set WALKING_NOISE_STATE",
         )
     else:
-        yield ok(f"{free / GIB:,.0f} GiB are free for {folder.folder}")
+        yield ok(f"{free / GIB:,.0f} GiB free for {folder.folder}")
     quota = site.options.state_quota
     if quota is not None:
         used = sum(file.stat().st_size for file in folder.checkpoints.glob("*") if file.is_file())
-        found = f"checkpoints take {used / GIB:.1f} of {quota / GIB:.1f} GiB of WALKING_NOISE_STATE_QUOTA"
+        found = f"checkpoints use {used / GIB:.1f} of {quota / GIB:.1f} GiB of WALKING_NOISE_STATE_QUOTA"
         yield (
-            ok(found) if used < 0.9 * quota else warning(found, "`walking-noise checkpoints` names what nothing needs")
+            ok(found)
+            if used < 0.9 * quota
+            else warning(found, "run `walking-noise checkpoints clean` to remove unneeded checkpoints")
         )
 
 
 def _state_folder(site: Site) -> StateFolder:
-    """The folder that is named, or the one beside the logs, where SEML puts these."""
+    """The state folder of the options, or else the one next to the logs of the newest run."""
     if site.options.state is not None:
         return StateFolder(site.options.state)
     for runs in site.collections:
@@ -65,31 +67,32 @@ def _state_folder(site: Site) -> StateFolder:
         if run is not None:
             logs = Path(run["seml"].get("output_dir", ".")).expanduser().absolute()
             return StateFolder.of(site.options, run) or StateFolder(logs / NAME)
-    raise NotChecked("WALKING_NOISE_STATE is not set, and there are no runs yet: it will be beside their logs")
+    raise NotChecked("WALKING_NOISE_STATE is not set, and there are no runs yet; the folder will be next to their logs")
 
 
 def _folder(site: Site, folder: Path, variable: str) -> Iterator[Finding]:
-    refusal = _not_writable(_existing(folder))
-    if refusal:
-        yield error(f"nothing can be written to {folder}: {refusal}", f"name another folder by {variable}")
+    fault = _write_fault(_existing(folder))
+    if fault:
+        yield error(f"cannot write to {folder}: {fault}", f"set {variable} to another folder")
     elif site.other_hosts and (kind := _node_local(folder)):
         yield warning(
-            f"{folder} is {kind}, which other nodes do not see",
-            f"name a folder that all nodes see by {variable}, before runs are added",
+            f"{folder} is {kind}, which other nodes cannot access",
+            f"set {variable} to a folder that all nodes can access, before runs are added",
         )
     else:
         yield ok(str(folder))
 
 
 def _existing(folder: Path) -> Path:
-    """The folder, or where it would be made."""
-    return next((place for place in (folder, *folder.parents) if place.exists()), Path("/"))
+    """The folder, or its nearest parent that exists."""
+    return next((path for path in (folder, *folder.parents) if path.exists()), Path("/"))
 
 
-def _not_writable(folder: Path) -> str | None:
+def _write_fault(folder: Path) -> str | None:
+    """The reason why a file cannot be written to the folder; None if it can."""
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
-            file.write(bytes(TRIAL_BYTES))
+            file.write(bytes(TEST_BYTES))
             file.flush()
             os.fsync(file.fileno())
     except OSError as fault:
@@ -98,16 +101,17 @@ def _not_writable(folder: Path) -> str | None:
 
 
 def _node_local(folder: Path) -> str | None:
-    """What kind of place it is, if it is known to be of one node alone."""
-    place = _existing(folder).resolve()
-    kind = _file_system(place)
-    if kind in OF_MEMORY:
+    """A description of the location if it is known to be local to one node; None otherwise."""
+    path = _existing(folder).resolve()
+    kind = _file_system(path)
+    if kind in MEMORY_FILE_SYSTEMS:
         return f"in memory ({kind})"
-    local = next((name for name in OF_A_NODE if place.is_relative_to(name)), None)
+    local = next((name for name in NODE_LOCAL_FOLDERS if path.is_relative_to(name)), None)
     return f"below {local}" if local else None
 
 
-def _file_system(place: Path) -> str:
+def _file_system(path: Path) -> str:
+    """The type of the file system on which a path lies."""
     mounts = (line.split() for line in MOUNTS.read_text().splitlines())
-    holding = [(len(point), kind) for _, point, kind, *_ in mounts if place.is_relative_to(point)]
-    return max(holding, default=(0, ""))[1]
+    containing = [(len(point), kind) for _, point, kind, *_ in mounts if path.is_relative_to(point)]
+    return max(containing, default=(0, ""))[1]

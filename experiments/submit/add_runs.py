@@ -1,4 +1,4 @@
-"""Adding the runs of grids, as ``seml add`` does, with an environment that holds no secrets."""
+"""Addition of the runs of grids by ``seml add``, with an environment that holds no secrets."""
 
 from __future__ import annotations
 
@@ -20,13 +20,25 @@ from experiments.submit import seml_command
 from experiments.submit.environment import SECRET_VALUE, allowed_environment
 from experiments.terminal.progress_line import ProgressLine
 
-AT_THE_END = Path(__file__).parents[1] / "worker" / "until_the_worker_ends.sh"
-"""Jobs' shells read this first."""
+JOB_SHELL_SETUP = Path(__file__).parents[1] / "worker" / "until_the_worker_ends.sh"
+"""Script that the shells of a job read first, because ``BASH_ENV`` names it."""
 
 
 @dataclass(frozen=True)
 class Added:
-    """``runs`` of the ``planned`` ones, with ``passed_on`` variables of this shell; ``left_out`` others stayed here."""
+    """Result of an addition.
+
+    Attributes
+    ----------
+    runs
+        Number of added runs.
+    planned
+        Number of runs in the files; those that are not added were in the collection before.
+    passed_on
+        Number of environment variables of this shell that SEML has stored.
+    left_out
+        Number of the other environment variables of this shell.
+    """
 
     runs: int
     planned: int
@@ -41,27 +53,27 @@ def add(
     overwrite: Settings | None = None,
     options: Sequence[str] = (),
 ) -> Added:
-    """Add the runs of all files, or none if one of them is refused.
+    """Add the runs of all files, or none if one file is rejected.
 
     Parameters
     ----------
     collection
-        Where to.
+        Name of the collection.
     files
-        SEML files, folders of them, or patterns.
+        SEML files, folders of SEML files, or patterns.
     keep
-        Variables that shall stand in the documents beyond those that are allowed.
+        Environment variables to pass to SEML in addition to the allowed ones.
     overwrite
-        Settings that all runs are given, whatever the files say.
+        Settings that replace the values of the files in all runs.
     options
         Further arguments of ``seml add``.
 
     Raises
     ------
     UserError
-        A file is refused, or the environment; there is no database; SEML failed.
+        A file or the environment is rejected, there is no database, or SEML fails.
     """
-    environment = allowed_environment(keep, BASH_ENV=str(AT_THE_END))
+    environment = allowed_environment(keep, BASH_ENV=str(JOB_SHELL_SETUP))
     paths = find(files)
     planned = check(paths, overwrite)
     overwriting = ["--overwrite-params", repr(overwrite)] if overwrite else []
@@ -72,18 +84,18 @@ def add(
         code = seml_command.run([collection, "add", *overwriting, *options, *map(str, paths)], environment)
         added = runs.count_documents({}) - before
     if code:
-        raise UserError(f"`seml {collection} add` failed, as it says above; {added:,} runs were added")
+        raise UserError(f"`seml {collection} add` failed with the error above; {added:,} runs were added")
     passed_on = sum(name in os.environ for name in environment)
     return Added(added, planned, passed_on, len(os.environ) - passed_on)
 
 
 def check(paths: Sequence[Path], overwrite: Settings | None = None) -> int:
-    """Refuse files of which SEML could not add all runs, and return the number of runs.
+    """Check that SEML can add all runs of the files; return the number of runs.
 
     Raises
     ------
     UserError
-        A file cannot be read, a run of it is refused, or SEML cannot note the state of the code.
+        A file cannot be read, one of its runs is rejected, or SEML cannot store the commit of the code.
     """
     line = ProgressLine()
     outcomes = list(count(paths, line.show, overwrite))
@@ -97,17 +109,17 @@ def check(paths: Sequence[Path], overwrite: Settings | None = None) -> int:
 
 
 def _check_repository(path: Path) -> None:
-    """Refuse code in a repository whose state SEML cannot note, or whose address would give a password away."""
+    """Reject a repository without a commit for SEML to store, or with a secret in the address of its remote."""
     seml, _, _ = read_config(path)
     try:
-        noted = get_git_info(seml["executable"], seml["working_dir"])
+        git = get_git_info(seml["executable"], seml["working_dir"])
     except ValueError:
         raise UserError(
-            f"{path}: the repository of {seml['working_dir']} has no commit yet, and SEML notes one with every run: "
-            "make one with `git commit`"
+            f"{path}: the repository {seml['working_dir']} has no commit, but SEML stores one with every run; "
+            "create one with `git commit`"
         ) from None
-    if noted is not None and SECRET_VALUE.search(noted["path"]):
+    if git is not None and SECRET_VALUE.search(git["path"]):
         raise UserError(
-            f"{path}: the address of the git remote of {seml['working_dir']} holds a password or a token, which SEML "
-            "would store in every run: `git remote set-url` to one without, and leave the secret to a credential helper"
+            f"{path}: the address of the git remote of {seml['working_dir']} contains a password or token, which SEML "
+            "would store in every run; remove it with `git remote set-url` and use a credential helper for the secret"
         )

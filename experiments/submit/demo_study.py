@@ -1,6 +1,6 @@
-"""The main job in one command: a grid, run through SEML with an embedded database, and the report on it.
+"""Demo study: a grid that SEML runs with an embedded database, and the report on it, in one command.
 
-Everything lies in ``.demo`` in the checkout. Run again, it goes on where it was; what is done stays done.
+All files are in the folder ``.demo`` of the checkout. A second call resumes the study and keeps completed runs.
 """
 
 from __future__ import annotations
@@ -31,48 +31,50 @@ from experiments.worker.supervisor import Stop
 
 CHECKOUT = Path(__file__).parents[2]
 COLLECTION = "demo"
-TRAININGS_AT_ONCE = 1000
-"""A worker claims so many, all that may share a pack, so that few processes have to start."""
+PACK_SIZE = 1000
+"""Pack size of a worker: it leases all runs that can share a pack, so that few processes have to start."""
 UNFINISHED = ("PENDING", "RUNNING", "FAILED", "KILLED", "INTERRUPTED")
-"""Runs in one of these states are reset when the demo is run again."""
+"""Statuses of the runs that a second call of the demo resets."""
 POLL_SECONDS = 0.5
 
 
 def demo(folder: Path = CHECKOUT / ".demo", grid: Path = CHECKOUT / "seml_configs" / "demo.yaml") -> None:
-    """Run a grid and report on it, with progress; a second call trains only what is missing.
+    """Run a grid and report on it, showing the progress; a second call trains only the runs that are not completed.
 
     Raises
     ------
     UserError
         A step failed; the end of its log is printed.
     SystemExit
-        A signal asked to stop; no process is left.
+        A signal requested to stop; all child processes have ended.
     """
     if not grid.exists():
-        raise UserError(f"there is no {grid}; the demo runs in the checkout of walking_noise, after `make install`")
+        raise UserError(f"{grid} does not exist; run the demo in the checkout of walking_noise, after `make install`")
     folder.mkdir(mode=0o700, exist_ok=True)
-    with _stop_signals() as check, _alone(folder):
-        _forget_another_grid(folder, grid)
+    with _stop_signals() as exit_if_stopped, _locked(folder):
+        _discard_other_grid(folder, grid)
         print(f"database in {folder}", flush=True)
         with _database(folder) as database:
-            check()
-            steps = _Steps(folder, database, check)
+            exit_if_stopped()
+            steps = _Steps(folder, database, exit_if_stopped)
             try:
                 steps.add(grid)
                 incomplete = steps.train()
                 steps.report()
-                steps.say_how_to_look()
+                steps.print_commands()
             except PyMongoError as error:
-                raise UserError(f"the database went away ({error}); see {database.server.log}") from error
+                raise UserError(
+                    f"the connection to the database was lost ({error}); see {database.server.log}"
+                ) from error
             if incomplete:
                 raise UserError(incomplete)
 
 
 class _Steps:
-    """The commands a user would type, one after the other."""
+    """Steps of the demo: the commands that a user would type, one after the other."""
 
-    def __init__(self, folder: Path, database: EmbeddedDatabase, check: Callable[[], None]) -> None:
-        self.folder, self.database, self.check = folder, database, check
+    def __init__(self, folder: Path, database: EmbeddedDatabase, exit_if_stopped: Callable[[], None]) -> None:
+        self.folder, self.database, self.exit_if_stopped = folder, database, exit_if_stopped
         self.logs = folder / "logs"
         self.logs.mkdir(exist_ok=True)
         self.line = ProgressLine(sys.stdout, seconds=5.0)
@@ -80,11 +82,11 @@ class _Steps:
         self.environment = allowed_environment(
             PYTHONWARNINGS="ignore",
             XDG_CONFIG_HOME=str(folder),
-            WALKING_NOISE_PACK_SIZE=str(TRAININGS_AT_ONCE),
+            WALKING_NOISE_PACK_SIZE=str(PACK_SIZE),
         )
 
     def add(self, grid: Path) -> None:
-        """Add what the database does not have, and reset what did not come to its end."""
+        """Add the runs that the database does not have, and reset those that are not completed."""
         print(f"seml {COLLECTION} add {grid.name}", flush=True)
         self._seml("add", str(grid), show=lambda: "reading the grid")
         shutil.copyfile(grid, self.folder / grid.name)
@@ -92,32 +94,32 @@ class _Steps:
             counts = CollectionProgress(client[DATABASE][COLLECTION]).counts
         states = [state for state in UNFINISHED if counts[state]]
         if states:
-            chosen = [argument for state in states for argument in ("-s", state)]
-            self._seml("reset", "-y", *chosen, show=lambda: "resetting the runs that were not finished")
+            selection = [argument for state in states for argument in ("-s", state)]
+            self._seml("reset", "-y", *selection, show=lambda: "resetting the runs that are not completed")
 
     def train(self) -> str:
-        """Run what is not done, on all cores of this machine; says what did not come to its end, if anything."""
+        """Train the runs that are not completed, on all cores; return the error message if some remain."""
         with self._client() as client:
-            headway = CollectionProgress(client[DATABASE][COLLECTION])
-            total = headway.counts.total()
-            if headway.counts[COMPLETED] == total:
-                print(f"all {total} runs are done", flush=True)
+            progress = CollectionProgress(client[DATABASE][COLLECTION])
+            total = progress.counts.total()
+            if progress.counts[COMPLETED] == total:
+                print(f"all {total} runs are completed", flush=True)
                 return ""
             print(f"seml {COLLECTION} start --local", flush=True)
-            self._seml("start", "--local", show=headway.text)
-            headway.count()
-        seconds = time.monotonic() - headway.started
-        print(f"{headway.new} runs in {clock(seconds)} ({60 * headway.new / seconds:.0f} runs/min)", flush=True)
-        others = [f"{count} {status}" for status, count in sorted(headway.counts.items()) if status != COMPLETED]
+            self._seml("start", "--local", show=progress.text)
+            progress.count()
+        seconds = time.monotonic() - progress.started
+        print(f"{progress.new} runs in {clock(seconds)} ({60 * progress.new / seconds:.0f} runs/min)", flush=True)
+        others = [f"{count} {status}" for status, count in sorted(progress.counts.items()) if status != COMPLETED]
         if not others:
             return ""
         return (
-            f"{headway.counts[COMPLETED]} of {total} runs were completed ({', '.join(others)}): see {self.logs}, or, "
-            f"with the database started as above, `seml {COLLECTION} print-fail-trace`"
+            f"{progress.counts[COMPLETED]} of {total} runs are completed ({', '.join(others)}); see {self.logs}, or "
+            f"start the database as shown above and run `seml {COLLECTION} print-fail-trace`"
         )
 
     def report(self) -> None:
-        """Make the report; it prints its table and where it is."""
+        """Write the report; its command prints the table of midpoints and the path of the page."""
         command = [
             sys.executable,
             "-m",
@@ -130,13 +132,13 @@ class _Steps:
         with ProcessGroup(command, self.environment) as group:
             self._wait(group, None)
         if group.process.returncode:
-            raise UserError(f"the report failed (exit code {group.process.returncode}); what it said stands above")
+            raise UserError(f"the report failed (exit code {group.process.returncode}); see its output above")
 
-    def say_how_to_look(self) -> None:
-        """Print the commands that show the runs."""
+    def print_commands(self) -> None:
+        """Print the commands by which the user can inspect the runs."""
         here = Path.cwd()
         folder = shlex.quote(str(self.folder.relative_to(here) if self.folder.is_relative_to(here) else self.folder))
-        print("To look at its runs:")
+        print("To inspect the runs:")
         if shutil.which("walking-noise") is None:
             print(f'    export PATH="{self.bin}:$PATH"')
         print(f"    walking-noise db start --folder {folder}")
@@ -153,7 +155,7 @@ class _Steps:
 
     def _wait(self, group: ProcessGroup, show: Callable[[], str] | None) -> None:
         while group.process.poll() is None:
-            self.check()
+            self.exit_if_stopped()
             if show is not None:
                 self.line.show(show())
             time.sleep(POLL_SECONDS)
@@ -161,36 +163,36 @@ class _Steps:
 
     def _client(self) -> MongoClient[Document]:
         account = self.database.account
-        assert account is not None  # it was started
+        assert account is not None  # the database was started
         return account.client()
 
 
 @contextlib.contextmanager
 def _stop_signals() -> Iterator[Callable[[], None]]:
-    """Note signals instead of ending at any place; the function given ends the program where that is safe."""
+    """Record stop signals; yield a function that exits the program if one has arrived, to call where that is safe."""
     stop = Stop()
 
-    def check() -> None:
+    def exit_if_stopped() -> None:
         if stop.requested:
-            print("\nstopping; `make demo` goes on from here", flush=True)
+            print("\nstopping; run `make demo` again to continue", flush=True)
             raise SystemExit(stop.exit_code)
 
-    before = {signum: signal.signal(signum, stop.note) for signum in STOP_SIGNALS}
+    previous = {signum: signal.signal(signum, stop.note) for signum in STOP_SIGNALS}
     try:
-        yield check
+        yield exit_if_stopped
     finally:
-        for signum, handler in before.items():
+        for signum, handler in previous.items():
             signal.signal(signum, handler)
 
 
 @contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Refuse a second demo in ``folder`` at the same time."""
+def _locked(folder: Path) -> Iterator[None]:
+    """Lock ``folder``, so that a second demo in it fails."""
     with (folder / "demo.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(f"another demo runs in {folder}") from None
+            raise UserError(f"another demo is running in {folder}; wait until it has ended") from None
         yield
 
 
@@ -204,12 +206,12 @@ def _database(folder: Path) -> Iterator[EmbeddedDatabase]:
         database.stop()
 
 
-def _forget_another_grid(folder: Path, grid: Path) -> None:
-    """Begin anew if the runs in ``folder`` are of another grid: two in one collection would be reported on as one."""
-    known = folder / grid.name
-    if known.exists() and known.read_bytes() != grid.read_bytes():
-        print(f"{grid.name} has changed: its old runs are dropped", flush=True)
+def _discard_other_grid(folder: Path, grid: Path) -> None:
+    """Delete the runs in ``folder`` if they belong to another grid; the report would combine both grids."""
+    previous = folder / grid.name
+    if previous.exists() and previous.read_bytes() != grid.read_bytes():
+        print(f"{grid.name} has changed: its previous runs are deleted", flush=True)
         EmbeddedDatabase(folder).stop()
         for name in ("data", "seml"):
             shutil.rmtree(folder / name, ignore_errors=True)
-        known.unlink()
+        previous.unlink()

@@ -1,4 +1,4 @@
-"""Running other programs so that none is left behind."""
+"""Child program in a process group of its own, of which no process remains."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
-GIVE_BACK_SECONDS = 60.0
+TERMINATION_SECONDS = 60.0
+"""Time between SIGTERM and SIGKILL, in which a worker can release its runs."""
 
 
 class ProcessGroup:
-    """A program and all that it starts, in a process group of its own; on leaving, no process of it is left.
+    """Context manager of a program and all processes that it starts; on exit, it ends those that still run.
 
-    Its output goes to ``log``, or where this process's goes.
+    The output of the program is written to ``log``, or to the output of this process.
     """
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str], log: Path | None = None) -> None:
@@ -39,7 +40,7 @@ class ProcessGroup:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for signum, seconds in ((signal.SIGTERM, GIVE_BACK_SECONDS), (signal.SIGKILL, 5.0)):
+        for signum, seconds in ((signal.SIGTERM, TERMINATION_SECONDS), (signal.SIGKILL, 5.0)):
             end = time.monotonic() + seconds
             if self._alive():
                 with contextlib.suppress(ProcessLookupError):
@@ -49,11 +50,14 @@ class ProcessGroup:
         self.process.wait()
 
     def tail(self, lines: int = 10) -> str:
-        """The end of the log."""
+        """The last lines of the log."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:]) if self.log else ""
 
     def _alive(self) -> bool:
-        """Whether any process of the group still runs. One that ended may stay as a zombie where nobody reaps it."""
+        """Whether a process of the group still runs.
+
+        A zombie does not count: a process that ended remains one if its parent does not wait for it.
+        """
         self.process.poll()
         for stat in Path("/proc").glob("[0-9]*/stat"):
             with contextlib.suppress(OSError):

@@ -1,7 +1,7 @@
-"""Secrets in the documents of runs that SEML alone has added: found and removed.
+"""Removal of secrets from the documents of runs that were added by ``seml add`` without our environment filter.
 
-SEML keeps two things of the place where runs are added: its environment, ``seml.env``, and the address of the git
-remote, ``git.path``. Both are the same in all runs of a batch, so they are looked at and changed in groups.
+SEML stores two fields that may contain secrets of the user: the environment, ``seml.env``, and the address of the git
+remote, ``git.path``. Both are equal in all runs of a batch, so that documents are checked and changed in groups.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ ENVIRONMENT, REMOTE = "seml.env", "git.path"
 
 @dataclass(frozen=True)
 class Excess:
-    """What equal documents hold that may not stand there.
+    """Disallowed content of a group of documents with equal environment and git remote.
 
     Attributes
     ----------
     runs
         The number of documents.
     names
-        The variables, and ``git.path`` if the address holds a secret; never a value.
+        The names of the variables, and ``git.path`` if the address contains a secret; never a value.
     matching
-        The filter of these documents.
+        The filter that selects these documents.
     cleaned
-        The fields as they may be.
+        The fields without the disallowed content.
     """
 
     runs: int
@@ -39,28 +39,28 @@ class Excess:
 
 
 def excess(runs: Runs) -> Iterator[Excess]:
-    """Find the documents of a collection that hold more than :mod:`experiments.submit.environment` allows."""
+    """Find the documents of a collection with content that :mod:`experiments.submit.environment` disallows."""
     group = {"_id": {"environment": f"${ENVIRONMENT}", "remote": f"${REMOTE}"}, "runs": {"$sum": 1}}
-    for found in runs.aggregate([{"$group": group}]):
-        environment, remote = found["_id"].get("environment"), found["_id"].get("remote")
+    for equal in runs.aggregate([{"$group": group}]):
+        environment, remote = equal["_id"].get("environment"), equal["_id"].get("remote")
         variables = not_allowed(environment or {})
-        leaks = bool(SECRET_VALUE.search(remote or ""))
-        if variables or leaks:
+        has_secret = bool(SECRET_VALUE.search(remote or ""))
+        if variables or has_secret:
             cleaned: Document = {}
             if variables:
                 cleaned[ENVIRONMENT] = {name: environment[name] for name in environment if name not in variables}
-            if leaks:
+            if has_secret:
                 cleaned[REMOTE] = re.sub("://[^/@]*@", "://", remote)
-            names = frozenset([*variables, *([REMOTE] if leaks else [])])
-            yield Excess(found["runs"], names, {ENVIRONMENT: environment, REMOTE: remote}, cleaned)
+            names = frozenset([*variables, *([REMOTE] if has_secret else [])])
+            yield Excess(equal["runs"], names, {ENVIRONMENT: environment, REMOTE: remote}, cleaned)
 
 
-def holding_more(runs: Runs) -> tuple[int, list[str]]:
-    """How many documents of a collection hold more than is allowed, and the names of what they hold; never a value."""
-    found = list(excess(runs))
-    return sum(group.runs for group in found), sorted(frozenset[str]().union(*(group.names for group in found)))
+def count_excess(runs: Runs) -> tuple[int, list[str]]:
+    """The number of documents with disallowed content, and the names of the variables and fields; never a value."""
+    groups = list(excess(runs))
+    return sum(group.runs for group in groups), sorted(frozenset[str]().union(*(group.names for group in groups)))
 
 
 def clean(runs: Runs, group: Excess) -> int:
-    """Remove what documents hold too much; return how many were changed."""
+    """Remove the disallowed content of a group of documents; return the number of changed documents."""
     return runs.update_many(group.matching, {"$set": group.cleaned}).modified_count

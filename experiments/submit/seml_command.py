@@ -1,4 +1,4 @@
-"""SEML's own commands, run as a user would type them."""
+"""Execution of ``seml`` commands as a user would type them."""
 
 from __future__ import annotations
 
@@ -8,18 +8,20 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from experiments.submit.environment import QUIET
+from experiments.submit.environment import SACRED_WARNING_FILTER
 
 SEML = str(Path(sys.executable).parent / "seml")
 
 
 def run(arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
-    """Run ``seml`` and return its exit code; what it prints goes where this process's output goes.
+    """Run ``seml`` and return its exit code; its output goes to the output of this process.
 
-    Ctrl-C reaches both: SEML is left to come to its end, then KeyboardInterrupt is raised.
+    Ctrl-C reaches both processes. This function waits until SEML has ended and then raises KeyboardInterrupt.
     """
     interrupted = False
-    process = subprocess.Popen([SEML, *arguments], env=_quiet(os.environ if environment is None else environment))
+    process = subprocess.Popen(
+        [SEML, *arguments], env=_with_warning_filter(os.environ if environment is None else environment)
+    )
     while True:
         try:
             code = process.wait()
@@ -32,11 +34,11 @@ def run(arguments: Sequence[str], environment: Mapping[str, str] | None = None) 
 
 
 def become(arguments: Sequence[str]) -> None:
-    """Replace this process by ``seml``, so that signals and exit code are its own."""
+    """Replace this process by ``seml``, which then receives the signals and determines the exit code."""
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execve(SEML, [SEML, *arguments], _quiet(os.environ))
+    os.execve(SEML, [SEML, *arguments], _with_warning_filter(os.environ))
 
 
-def _quiet(environment: Mapping[str, str]) -> dict[str, str]:
-    return {"PYTHONWARNINGS": QUIET, **environment}
+def _with_warning_filter(environment: Mapping[str, str]) -> dict[str, str]:
+    return {"PYTHONWARNINGS": SACRED_WARNING_FILTER, **environment}

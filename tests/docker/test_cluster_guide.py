@@ -1,4 +1,4 @@
-"""The commands that CLUSTER.md tells a user to type exist, with the options it gives them."""
+"""Commands, options, variables and paths in CLUSTER.md exist."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from tests.experiments.shell import ROOT
 
 GUIDE = (ROOT / "CLUSTER.md").read_text()
 COMMANDS = re.findall(r"walking-noise(?: (?!&&|\|)[\w./\"$=:-]+)+", GUIDE)
-"""Typed ones and those named in the text, without what a comment adds."""
+"""Commands in code blocks and in the text, without comments that follow them."""
 
 
 def arguments(command: str) -> list[str]:
     return shlex.split(command)[1:]
 
 
-def test_guide_names_commands():
+def test_guide_names_the_commands():
     assert {arguments(command)[0] for command in COMMANDS} >= {
         *("data", "db", "doctor", "plan", "add", "start", "watch", "failures", "rescue", "hours", "deliver"),
     }
 
 
 @pytest.mark.parametrize("command", dict.fromkeys(COMMANDS))
-def test_command_is_understood(command: str, capsys: pytest.CaptureFixture[str]):
+def test_command_is_valid(command: str, capsys: pytest.CaptureFixture[str]):
     try:
         parser().parse_args(arguments(command))
     except SystemExit:
@@ -34,7 +34,7 @@ def test_command_is_understood(command: str, capsys: pytest.CaptureFixture[str])
 
 
 @pytest.mark.parametrize("name", sorted({*re.findall(r"WALKING_NOISE_\w+", GUIDE)}))
-def test_variable_is_one_that_the_code_reads(name: str):
+def test_variable_is_read_by_the_code(name: str):
     short = name.removeprefix("WALKING_NOISE_").lower()
     readers = [path for folder in ("experiments", "walking_noise", "docker") for path in (ROOT / folder).rglob("*")]
     texts = (path.read_text() for path in readers if path.suffix in (".py", "") and path.is_file())

@@ -1,4 +1,4 @@
-"""The services of compose.yaml: for this host alone, with passwords that somebody has made, on pinned versions."""
+"""Services of compose.yaml: reachable from this host only, without default passwords, with pinned versions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DOCKER = Path(__file__).parents[2] / "docker"
 
 
 REQUIRED = re.compile(r"\$\{(\w+):\?(.+?)\}")
-"""A variable without which compose does not start, and what it says then."""
+"""A variable without which compose does not start, and its error message."""
 
 
 def read(name: str) -> Any:
@@ -34,15 +34,15 @@ def test_services_listen_on_loopback(compose: Any):
     assert all(port.startswith("127.0.0.1:") for port in ports), ports
 
 
-def test_nodes_reach_the_database_by_tls_alone():
+def test_nodes_reach_the_database_only_by_tls():
     (name, service), *others = [item for item in read("compose.tls.yaml")["services"].items() if "ports" in item[1]]
     assert (name, others) == ("mongodb", [])
     assert "--tlsMode=requireTLS" in service["command"]
-    assert all(REQUIRED.match(port) for port in service["ports"]), "an address that nobody chose"
+    assert all(REQUIRED.match(port) for port in service["ports"]), "the address has a default"
 
 
 @pytest.mark.parametrize("name", ["compose.yaml", "compose.tls.yaml"])
-def test_nothing_secret_has_a_default(name: str):
+def test_no_secret_has_a_default(name: str):
     example = (DOCKER / ".env.example").read_text()
     known = dict(re.findall(r"^(?:# )?(\w+)=(.*)$", example, re.MULTILINE))
     for variable, message in REQUIRED.findall((DOCKER / name).read_text()):
@@ -53,7 +53,7 @@ def test_nothing_secret_has_a_default(name: str):
             assert "PASSWORD" not in variable or REQUIRED.fullmatch(value), f"{variable} is not required of docker/.env"
 
 
-def test_secrets_of_a_host_are_not_for_git():
+def test_git_ignores_the_secrets_of_a_host():
     ignored = (DOCKER / ".gitignore").read_text().split("\n")
     assert {".env", "*.pem"} <= set(ignored)
 
@@ -64,7 +64,7 @@ def test_images_are_pinned(compose: Any):
     assert all(re.fullmatch(r"\w+:\d+\.\d+\.\d+", image) for image in images), images
 
 
-def test_database_outlives_its_container(compose: Any):
+def test_the_data_of_the_database_are_in_a_volume(compose: Any):
     volumes = dict(volume.split(":")[:2] for volume in compose["services"]["mongodb"]["volumes"])
     named = {name for name, target in volumes.items() if target == "/data/db"}
     assert named == compose["volumes"].keys()
@@ -75,13 +75,13 @@ def test_omniboard_waits_for_a_healthy_database(compose: Any):
     assert compose["services"]["omniboard"]["depends_on"] == {"mongodb": {"condition": "service_healthy"}}
 
 
-def test_files_that_are_mounted_exist(compose: Any):
+def test_mounted_files_exist(compose: Any):
     mounted = [volume.split(":")[0] for volume in compose["services"]["mongodb"]["volumes"]]
     assert all((DOCKER / path).is_file() for path in mounted if path.startswith("."))
     assert (DOCKER / compose["services"]["omniboard"]["build"] / "Dockerfile").is_file()
 
 
-def test_database_begins_with_the_indexes_of_the_history():
+def test_a_new_database_has_the_indexes_of_the_history():
     written = re.search(r"const INDEXES = (\{.*?\});", (DOCKER / "mongodb" / "init.js").read_text(), re.DOTALL)
     assert written
     made = json.loads(written[1])

@@ -1,6 +1,6 @@
-"""Train a small pack as whoever runs this, and print what came out: the same numbers in every environment of a machine.
+"""Training of a small pack, whose printed results must be equal in every environment of a machine.
 
-Run in the worker's image and beside it by ``image.sh``, which compares the two.
+``image.sh`` runs it in the worker image and outside of it and compares the output.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ PACK = [
     RunConfig.from_dict({"model.name": "lenet5", "model.batch_norm": True, "noise.std": std, "training.epochs": 1})
     for std in (0.0, 0.1, 10.0)
 ]
-OF_THE_OCCASION = ("seconds", "provenance")
+VARYING_FIELDS = ("seconds", "provenance")
 
 if __name__ == "__main__":
     if os.getuid() == 0 and "--not-as-root" in sys.argv:
-        sys.exit("trained.py: this is root, where an ordinary user was asked for")
+        sys.exit("trained.py: running as root, but --not-as-root is given")
     for result in train(PACK, device="cpu", processes=1):
         document = result.to_document()
-        print(json.dumps({name: value for name, value in document.items() if name not in OF_THE_OCCASION}))
+        print(json.dumps({name: value for name, value in document.items() if name not in VARYING_FIELDS}))

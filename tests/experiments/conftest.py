@@ -1,4 +1,4 @@
-"""A real embedded database and a real SEML, which finds it by its environment, as a user's shell would."""
+"""Fixtures with a real embedded database and a real SEML, which finds it through the environment as for a user."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def shell(embedded: EmbeddedDatabase) -> Shell:
 
 @pytest.fixture
 def configured(embedded: EmbeddedDatabase, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let this process, and what it starts, find the embedded database where SEML does."""
+    """Configure this process and its children to use the embedded database."""
     monkeypatch.setattr(SETTINGS.DATABASE, "MONGODB_CONFIG_PATH", embedded.folder / "seml" / "mongodb.config")
     for name, value in shell.environment.items():
         monkeypatch.setenv(name, value)
@@ -50,7 +50,7 @@ def configured(embedded: EmbeddedDatabase, shell: Shell, monkeypatch: pytest.Mon
 
 @pytest.fixture
 def runs(client: MongoClient[Document]) -> Runs:
-    """A collection of its own for each test."""
+    """A new, empty collection."""
     return client[DATABASE][next(names)]
 
 
@@ -66,7 +66,7 @@ def staged(shell: Shell, client: MongoClient[Document], tmp_path_factory: pytest
 
 @pytest.fixture
 def pending_runs(runs: Runs, staged: Document, tmp_path: Path) -> Callable[[Sequence[Document]], None]:
-    """Fill the collection with pending runs, numbered from 1, that have the given settings and else are alike."""
+    """Fill the collection with pending runs, numbered from 1, that differ only in the given settings."""
 
     def fill(settings: Sequence[Document]) -> None:
         for number, changes in enumerate(settings, start=1):
@@ -74,10 +74,10 @@ def pending_runs(runs: Runs, staged: Document, tmp_path: Path) -> Callable[[Sequ
             document["seml"]["output_file"] = str(tmp_path / f"runs_{number}.out")
             for name, value in changes.items():
                 *path, last = name.split(".")
-                place = document["config"]
+                section = document["config"]
                 for key in path:
-                    place = place[key]
-                place[last] = value
+                    section = section[key]
+                section[last] = value
             runs.insert_one(document)
 
     return fill
@@ -91,5 +91,5 @@ def result() -> Result:
 
 @pytest.fixture
 def found_by_commands(embedded: EmbeddedDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Commands that look at collections find the embedded database, in this process."""
+    """Let commands that read collections use the embedded database, in this process."""
     monkeypatch.setattr(run_collections, "configuration", lambda: configuration(embedded.configuration))

@@ -1,4 +1,4 @@
-"""Programs by Slurm's names that record what they are given, in a folder for the PATH."""
+"""Fake Slurm commands that record their input, in a folder for the PATH."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ while [ -e hold ]; do sleep 0.1; done
 
 
 class FakeSlurm:
-    """A cluster ``attic`` that takes arrays of ``size`` tasks and never runs them."""
+    """A cluster ``attic`` that accepts arrays of up to ``size`` tasks and never runs them."""
 
     def __init__(self, folder: Path, size: int) -> None:
         self.folder = folder
@@ -34,38 +34,38 @@ class FakeSlurm:
             (folder / name).chmod(0o755)
 
     def configure(self, size: int, private: str = "none") -> None:
-        """Let ``scontrol show config`` print so."""
+        """Set the output of ``scontrol show config``."""
         config = {"ClusterName": "attic", "MaxArraySize": size, "MaxJobCount": 10000, "PrivateData": private}
         (self.folder / "config").write_text("".join(f"{name:<23} = {value}\n" for name, value in config.items()))
 
-    def goes_down(self) -> None:
-        """Let no program answer any more."""
+    def go_down(self) -> None:
+        """Make all commands fail."""
         (self.folder / "queue").unlink()
         (self.folder / "config").unlink()
 
-    def loses(self, array: int) -> None:
-        """Forget an array."""
+    def lose(self, array: int) -> None:
+        """Remove an array from the queue."""
         lines = (self.folder / "queue").read_text().splitlines(keepends=True)
         (self.folder / "queue").write_text("".join(line for line in lines if not line.startswith(f"{array}|")))
 
-    def holds(self, *, on: bool) -> None:
-        """Let ``sbatch`` take arrays, but not end."""
+    def block(self, *, on: bool) -> None:
+        """Let ``sbatch`` accept arrays but not return, or let it return again."""
         (self.folder / "hold").touch() if on else (self.folder / "hold").unlink()
 
-    def refuses(self, reason: str) -> None:
-        """Take no more arrays."""
+    def reject(self, reason: str) -> None:
+        """Reject further arrays."""
         (self.folder / "refuse").write_text(reason)
 
-    def takes(self) -> None:
-        """Take arrays again."""
+    def accept(self) -> None:
+        """Accept arrays again."""
         (self.folder / "refuse").unlink()
 
     @property
     def scripts(self) -> dict[int, str]:
-        """Job id -> what ``sbatch`` was given."""
+        """Job id -> the script that ``sbatch`` received."""
         return {int(script.name): script.read_text() for script in sorted((self.folder / "scripts").iterdir())}
 
     def environment(self, job: int) -> dict[str, str]:
-        """The variables that ``sbatch`` had."""
+        """The environment in which ``sbatch`` ran."""
         recorded = (self.folder / "environments" / str(job)).read_text()
         return dict(line.split("=", 1) for line in recorded.split("\0") if line)

@@ -1,4 +1,4 @@
-"""A place where all is as it should be, for ``walking-noise doctor`` to find nothing, until a fault is planted."""
+"""Sandbox without faults, in which ``walking-noise doctor`` reports a problem only after a fault is planted."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ STATES = ",".join(SETTINGS.SLURM_STATES.ACTIVE)
 
 
 def configured(cluster: str) -> str:
-    """A ``scontrol`` that shows the configuration of a cluster."""
+    """The script of a ``scontrol`` that prints the configuration of a cluster."""
     settings = {"ClusterName": cluster, "MaxArraySize": 1001, "PrivateData": "none"}
     return "\n".join(f'echo "{name} = {value}"' for name, value in settings.items())
 
@@ -42,7 +42,7 @@ GIB = 2**30
 
 @dataclass
 class Sandbox:
-    """A collection with a run of its own, SEML's configuration, a Slurm of one node, folders: all below ``folder``."""
+    """Site with a collection of one run, a SEML configuration, a Slurm of one node, and folders below ``folder``."""
 
     folder: Path
     runs: Runs
@@ -57,7 +57,7 @@ class Sandbox:
             self.slurm(program, script)
         self.patch.setenv("WALKING_NOISE_STATE", str(self.folder / "state"))
         self.patch.setattr(worker_folders, "MOUNTS", self.write("mounts", "disk / ext4 rw 0 0\n"))
-        self.patch.setattr(worker_folders, "OF_A_NODE", ())
+        self.patch.setattr(worker_folders, "NODE_LOCAL_FOLDERS", ())
         self.disk(free=200 * GIB)
         self.patch.setattr(gpu_device, "DRIVER", self.folder / "no driver")
         self.patch.setattr(torch.cuda, "is_available", lambda: False)
@@ -75,7 +75,7 @@ class Sandbox:
         self.configure(yaml.safe_load(self.configuration.read_text()), **changes)
 
     def slurm(self, program: str, script: str) -> None:
-        """What a program of Slurm does."""
+        """Replace a Slurm command by a script."""
         self.write(f"bin/{program}", f"#!/bin/sh\n{script}\n").chmod(0o755)
 
     def disk(self, free: int) -> None:
@@ -87,10 +87,10 @@ class Sandbox:
         file.write_text(text)
         return file
 
-    def examine(self, *names: str, mend: bool = False, node: bool = False) -> list[tuple[str, Finding]]:
-        with contextlib.closing(Site(names or (self.runs.name,), mend, self.configuration)) as site:
+    def examine(self, *names: str, fix: bool = False, node: bool = False) -> list[tuple[str, Finding]]:
+        with contextlib.closing(Site(names or (self.runs.name,), fix, self.configuration)) as site:
             return list(examine(site, node=node))
 
     def faults(self, *names: str) -> list[tuple[str, Finding]]:
-        """All that is not as it should be."""
-        return [(what, found) for what, found in self.examine(*names) if found.level not in (OK, UNCHECKED)]
+        """The warnings and errors."""
+        return [(name, finding) for name, finding in self.examine(*names) if finding.level not in (OK, UNCHECKED)]

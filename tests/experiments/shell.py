@@ -1,4 +1,4 @@
-"""A shell in which ``seml`` finds the embedded database, and the files that it reads."""
+"""Shell in which ``seml`` finds the embedded database, and writer of the grids that it reads."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BIN = Path(sys.executable).parent
 
 @contextlib.contextmanager
 def on_cores(number: int) -> Iterator[None]:
-    """Let the processes started here see so many cores; on one core a worker trains in its own process."""
+    """Restrict processes started in the block to ``number`` cores; on one core a worker starts no worker processes."""
     all_cores = os.sched_getaffinity(0)
     os.sched_setaffinity(0, set(list(all_cores)[:number]))
     try:
@@ -30,13 +30,13 @@ def on_cores(number: int) -> Iterator[None]:
 
 @dataclass
 class Shell:
-    """A shell with ``XDG_CONFIG_HOME`` set, as ``walking-noise db env`` says."""
+    """Shell with ``XDG_CONFIG_HOME`` set, as by ``walking-noise db env``."""
 
     folder: Path
     variables: Mapping[str, str] = field(default_factory=dict)
 
     def having(self, variables: Mapping[str, str]) -> Shell:
-        """A shell in which these variables are set, too."""
+        """A copy of the shell in which these variables are also set."""
         return Shell(self.folder, {**self.variables, **variables})
 
     @property
@@ -62,7 +62,7 @@ class Shell:
             )
 
     def run(self, *command: str, cores: int = 1, **environment: str) -> str:
-        """What the command printed; a failed command fails the test."""
+        """Run a command and return its output; a failed command fails the test."""
         with self.start(*command, cores=cores, **environment) as process:
             output, _ = process.communicate(timeout=300)
         assert process.returncode == 0, output
@@ -70,7 +70,7 @@ class Shell:
 
 
 def write_grid(folder: Path, **sections: Any) -> Path:
-    """A SEML file for a grid of short runs, whose logs go into ``folder/logs``."""
+    """Write a SEML file with a grid of short runs, whose logs go to ``folder/logs``; return its path."""
     content: dict[str, Any] = {
         "seml": {
             "executable": "experiments/train.py",

@@ -1,4 +1,4 @@
-"""Answers of Slurm's programs, as recorded."""
+"""Queries to Slurm, with recorded output of its commands."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ Program = Callable[[str, str], None]
 
 @pytest.fixture
 def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
-    """Puts a shell script in the place of one of Slurm's programs; without any, there is no Slurm."""
+    """Replace a Slurm command by a shell script; a command without a script fails, as if Slurm were not installed."""
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     for name in ("squeue", "scontrol"):
         (tmp_path / name).write_text("#!/bin/sh\nexit 127\n")
@@ -57,7 +57,7 @@ def printing(text: str) -> str:
     return f"cat <<'END'\n{text}END\n"
 
 
-def test_what_has_not_ended_is_active(program: Program):
+def test_tasks_that_have_not_ended_are_active(program: Program):
     program("squeue", printing(QUEUE))
     program("scontrol", printing(CONFIG))
     tasks = slurm.active_tasks()
@@ -69,17 +69,17 @@ def test_what_has_not_ended_is_active(program: Program):
     assert tasks.holds(6, 2)
 
 
-def test_a_job_that_is_no_array_has_task_0_as_seml_says(program: Program):
+def test_a_job_that_is_not_an_array_has_task_0_as_in_seml(program: Program):
     program("squeue", printing(QUEUE))
     program("scontrol", printing(CONFIG))
     tasks = slurm.active_tasks()
     assert tasks is not None
     assert tasks.holds(4, 0)
-    assert tasks.holds(8, 0)  # SEML, started in a task by hand, knows the task's own job id only
+    assert tasks.holds(8, 0)  # SEML, started by hand in a task, only knows the job id of the task
     assert not tasks.holds(5, 0)
 
 
-def test_every_task_of_every_user_is_asked_for(program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_tasks_of_all_users_are_queried(program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("SQUEUE_USERS", "nobody")
     monkeypatch.setenv("SQUEUE_STATES", "FAILED")
     program("scontrol", printing(CONFIG))
@@ -89,7 +89,7 @@ def test_every_task_of_every_user_is_asked_for(program: Program, tmp_path: Path,
     assert {"--array", "--all", "--states=all"} < set((tmp_path / "arguments").read_text().split())
 
 
-def test_a_slurm_that_does_not_answer_is_not_taken_for_one_without_tasks(program: Program):
+def test_no_answer_is_none_and_not_an_empty_set(program: Program):
     program("scontrol", printing(CONFIG))
     down = "echo 'slurm_load_jobs error: Unable to contact slurm controller (connect failure)' >&2; exit 1"
     program("squeue", down)
@@ -101,15 +101,15 @@ def test_a_slurm_that_does_not_answer_is_not_taken_for_one_without_tasks(program
     assert slurm.cluster_name() is None
 
 
-def test_nor_is_one_that_takes_too_long(program: Program, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(slurm, "SECONDS_TO_ANSWER", 0.2)
+def test_a_timeout_is_none(program: Program, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(slurm, "TIMEOUT_SECONDS", 0.2)
     program("scontrol", printing(CONFIG))
     program("squeue", "exec sleep 60")
     assert slurm.active_tasks() is None
-    assert slurm.states() is None
+    assert slurm.known_states() is None
 
 
-def test_nor_is_one_that_hides_the_jobs_of_others(program: Program):
+def test_hidden_jobs_of_other_users_are_none(program: Program):
     program("squeue", printing(QUEUE))
     program("scontrol", printing(CONFIG.replace("none", "accounts,jobs,usage")))
     assert slurm.active_tasks() is None
@@ -120,18 +120,18 @@ def test_without_slurm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     assert slurm.active_tasks() is None
     assert slurm.max_array_size() is None
     assert slurm.cluster_name() is None
-    assert slurm.states() is None
+    assert slurm.known_states() is None
 
 
-def test_its_configuration(program: Program):
+def test_configuration(program: Program):
     program("scontrol", printing(CONFIG))
     assert slurm.max_array_size() == 4001
     assert slurm.cluster_name() == "attic"
 
 
-def test_the_states_that_may_be_asked_for(program: Program):
+def test_known_states(program: Program):
     program("squeue", f"exec >&2; {printing(STATES)}exit 1")
-    states = slurm.states()
+    states = slurm.known_states()
     assert states is not None
     assert set(states) == {"PENDING", "RUNNING", "SUSPENDED", "COMPLETED", "RESV_DEL_HOLD"}
     assert not set(SETTINGS.SLURM_STATES.ACTIVE) <= states

@@ -1,4 +1,4 @@
-"""The executable by hand, and what ``seml add`` refuses."""
+"""Executable of the grids, called by hand, and settings that ``seml add`` rejects."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TRAIN = str(ROOT / "experiments" / "train.py")
 
 
 def without_filters(shell: Shell) -> dict[str, str]:
-    """The shell's environment, in which Python shows warnings."""
+    """The environment of the shell, in which Python shows warnings."""
     return {name: value for name, value in shell.environment.items() if name != "PYTHONWARNINGS"}
 
 
@@ -31,7 +31,7 @@ def test_a_run_by_hand_needs_no_database(shell: Shell, tmp_path: Path):
     assert finished.stderr.splitlines()[-1] == f"accuracy {result['accuracy']:.3f} (trained)"
 
 
-def test_a_run_by_hand_that_fails_says_why_in_its_last_line(shell: Shell):
+def test_a_run_by_hand_that_fails_prints_the_reason_in_its_last_line(shell: Shell):
     command = ("python", TRAIN, "with", "data.name=cifar10", "model.name=lenet5")
     finished = subprocess.run(command, env=shell.environment, capture_output=True, text=True, timeout=120)
     assert (finished.returncode, finished.stdout) == (1, "")
@@ -46,14 +46,14 @@ def test_a_run_by_hand_that_fails_says_why_in_its_last_line(shell: Shell):
         ("noise.stdd=1", "CONFIG ERROR: noise.stdd: there is no such setting; did you mean noise.std?"),
     ],
 )
-def test_a_bad_value_by_hand_ends_in_one_line(shell: Shell, setting: str, line: str):
+def test_an_invalid_value_by_hand_prints_one_line(shell: Shell, setting: str, line: str):
     with shell.start("python", TRAIN, "with", setting) as process:
         output, _ = process.communicate(timeout=60)
     assert process.returncode == 1
     assert output.splitlines() == [line]
 
 
-def test_seml_add_refuses_a_bad_value_in_one_line_and_adds_nothing(shell: Shell, runs: Runs, tmp_path: Path):
+def test_seml_add_rejects_an_invalid_value_in_one_line_and_adds_nothing(shell: Shell, runs: Runs, tmp_path: Path):
     grid = write_grid(tmp_path, grid={"noise.point": {"type": "choice", "options": [3, 99]}})
     with shell.start("seml", runs.name, "add", str(grid)) as process:
         output, _ = process.communicate(timeout=60)

@@ -1,3 +1,3 @@
-"""Commands that follow studies and repair them."""
+"""Commands that monitor studies and recover lost work."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``walking-noise checkpoints``: what workers have kept, and removing what nothing needs."""
+"""``walking-noise checkpoints``: lists the checkpoints of workers and removes those that no run needs."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
 
 
 def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
-    """Add ``checkpoints`` and what can be done with them."""
-    text = "checkpoints of unfinished trainings: what there is, and removing what nothing needs"
+    """Add the command ``checkpoints`` and its actions."""
+    text = "List the checkpoints of unfinished trainings, or remove those that no run needs."
     checkpoints = commands.add_parser("checkpoints", help=text, description=text)
     actions = checkpoints.add_subparsers(metavar="ACTION", required=True)
-    for name, run, what in (
-        ("list", _list, "say what there is, how large it is, and whether an unfinished run needs it"),
-        ("clean", _clean, "remove checkpoints that no unfinished run of any collection needs, and damaged ones"),
+    for name, run, summary in (
+        ("list", _list, "Show the number and size of checkpoints, grouped by whether an unfinished run needs them."),
+        ("clean", _clean, "Remove damaged checkpoints and those that no unfinished run of any collection needs."),
     ):
-        action = actions.add_parser(name, help=what, description=what)
-        folder = "of the workers' state; default: $WALKING_NOISE_STATE"
+        action = actions.add_parser(name, help=summary, description=summary)
+        folder = "state folder of the workers; default: $WALKING_NOISE_STATE"
         action.add_argument("--folder", metavar="DIR", type=Path, help=folder)
         if run is _clean:
-            action.add_argument("--dry-run", action="store_true", help="only say what would be removed")
-            age = "only what has not been written to for so long"
+            action.add_argument("--dry-run", action="store_true", help="only report what would be removed")
+            age = "only remove files that were last written DAYS days ago or earlier"
             action.add_argument("--older-than", metavar="DAYS", type=at_least(0), default=0.0, help=age)
         action.set_defaults(run=run)
 
@@ -39,17 +39,17 @@ def _list(options: Namespace) -> int:
     from experiments.worker.worker_options import WorkerOptions
 
     state = _state(options)
-    there = kept(state / "checkpoints", None)
-    if there:
+    files = kept(state / "checkpoints", None)
+    if files:
         try:
-            there = kept(state / "checkpoints", _needs())
+            files = kept(state / "checkpoints", _needs())
         except DatabaseError as error:
-            print(f"walking-noise: whether they are needed is not known: {error}", file=sys.stderr)
+            print(f"walking-noise: cannot determine which checkpoints are needed: {error}", file=sys.stderr)
     quota = WorkerOptions.from_environment().state_quota
     allowed = f" of {_size(quota)} (WALKING_NOISE_STATE_QUOTA)" if quota else ""
-    print(f"{state / 'checkpoints'}: {len(there):,} files, {_size(sum(one.bytes for one in there))}{allowed}")
-    _by_need(there)
-    _undelivered(state)
+    print(f"{state / 'checkpoints'}: {len(files):,} files, {_size(sum(file.bytes for file in files))}{allowed}")
+    _print_by_need(files)
+    _print_undelivered(state)
     return 0
 
 
@@ -57,16 +57,16 @@ def _clean(options: Namespace) -> int:
     from experiments.status.checkpoint_usage import DAY, REMOVED, kept, remove
 
     state = _state(options)
-    there = kept(state / "checkpoints", None)
-    if there:
-        there = kept(state / "checkpoints", _needs())
-    gone = [one for one in there if one.need in REMOVED and one.age >= options.older_than * DAY]
+    files = kept(state / "checkpoints", None)
+    if files:
+        files = kept(state / "checkpoints", _needs())
+    removable = [file for file in files if file.need in REMOVED and file.age >= options.older_than * DAY]
     if not options.dry_run:
-        remove(gone)
-    removed = "would be removed" if options.dry_run else "removed"
-    print(f"{removed}: {len(gone):,} of {len(there):,} files, {_size(sum(one.bytes for one in gone))}")
-    _by_need(gone)
-    _undelivered(state)
+        remove(removable)
+    result = "would be removed" if options.dry_run else "removed"
+    print(f"{result}: {len(removable):,} of {len(files):,} files, {_size(sum(file.bytes for file in removable))}")
+    _print_by_need(removable)
+    _print_undelivered(state)
     return 0
 
 
@@ -76,8 +76,8 @@ def _state(options: Namespace) -> Path:
     folder: Path | None = options.folder or WorkerOptions.from_environment().state
     if folder is None:
         raise UserError(
-            "no folder of the workers' state is given; use --folder DIR or set WALKING_NOISE_STATE (where it is not "
-            "set, workers have theirs in `state` beside the logs of their runs)"
+            "the state folder of the workers is not given; use --folder DIR or set WALKING_NOISE_STATE (without this "
+            "variable, workers use the folder `state` next to the logs of their runs)"
         )
     return folder
 
@@ -95,23 +95,23 @@ def _needs() -> Needs:
             line.end()
 
 
-def _by_need(there: list[Kept]) -> None:
+def _print_by_need(files: list[Kept]) -> None:
     from experiments.status.checkpoint_usage import Need
     from experiments.terminal.text_table import aligned
 
-    by_need = {need: [one.bytes for one in there if one.need is need] for need in Need}
+    by_need = {need: [file.bytes for file in files if file.need is need] for need in Need}
     lines = [(need.value, f"{len(sizes):,}", _size(sum(sizes))) for need, sizes in by_need.items() if sizes]
     if lines:
         print("\n".join(aligned(("", "files", "size"), lines, left=1)))
 
 
-def _undelivered(state: Path) -> None:
+def _print_undelivered(state: Path) -> None:
     from experiments.worker.delivery.spool import Spool
 
     undelivered = Spool(state / "undelivered")
     if files := undelivered.files():
         folder = undelivered.folder
-        print(f"{folder}: {len(files):,} files of results not yet delivered; `walking-noise deliver {folder}` does it")
+        print(f"{folder}: {len(files):,} files with undelivered results; run `walking-noise deliver {folder}`")
 
 
 def _size(count: int) -> str:

@@ -1,4 +1,4 @@
-"""``walking-noise deliver``: results that were kept on disk while the database was away."""
+"""``walking-noise deliver``: stores results in the database that workers could only write to disk."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from pathlib import Path
 
 
 def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
-    """Add ``deliver``."""
-    text = "bring the results that workers kept on disk, while the database was away, into their runs"
+    """Add the command ``deliver``."""
+    text = "Store results in the database that workers wrote to disk while the database was unreachable."
     deliver = commands.add_parser("deliver", help=text, description=text)
-    deliver.add_argument("folder", metavar="FOLDER", type=Path, help="that the worker named, STATE/undelivered")
+    deliver.add_argument(
+        "folder", metavar="FOLDER", type=Path, help="folder named in the log of the worker: STATE/undelivered"
+    )
     deliver.set_defaults(run=_run)
 
 
@@ -21,13 +23,15 @@ def _run(options: Namespace) -> int:
     from experiments.worker.delivery.spool import Spool
 
     if not options.folder.is_dir():
-        raise UserError(f"{options.folder}: there is no such folder")
-    brought = Spool(options.folder).deliver(connect())
-    print(f"{brought.delivered} results are in the database")
-    if brought.outdated:
-        print(f"{brought.outdated} were not needed: their runs were completed, reset or deleted meanwhile")
-    if brought.foreign:
-        print(f"{brought.foreign} stay on disk: this database does not know their workers; is it the right one?")
-    for fault in brought.faults:
+        raise UserError(f"folder {options.folder} does not exist; give the folder that the log of the worker names")
+    outcome = Spool(options.folder).deliver(connect())
+    print(f"{outcome.delivered} results stored in the database")
+    if outcome.outdated:
+        print(f"{outcome.outdated} results discarded: their runs have since been completed, reset or deleted")
+    if outcome.foreign:
+        print(
+            f"{outcome.foreign} results left on disk: the database does not know their workers; check its configuration"
+        )
+    for fault in outcome.faults:
         print(f"walking-noise: {fault}", file=sys.stderr)
-    return 1 if brought.faults else 0
+    return 1 if outcome.faults else 0

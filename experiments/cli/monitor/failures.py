@@ -1,4 +1,4 @@
-"""``walking-noise failures``: why runs have failed, and how to reset them."""
+"""``walking-noise failures``: groups failed runs by cause and prints the commands that reset them."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from experiments.errors import UserError
 
 
 def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
-    """Add ``failures``."""
-    text = "failed runs and attempts by cause, with the nodes, an example and the command that resets them"
+    """Add the command ``failures``."""
+    text = "List failed runs and attempts by cause, with nodes, an example and the command that resets them."
     failures = commands.add_parser(
         "failures",
         help=text,
-        description=f"{text}. Nodes that fail out of proportion are named. Attempts are remembered after `seml reset`.",
+        description=f"{text} Nodes with an unusually high share of failures are named. Attempts are still listed after "
+        "`seml reset`.",
     )
-    failures.add_argument("collections", metavar="COLLECTION", nargs="+", help="of SEML")
-    run = "show all that is known of the attempts at this run of one collection, with their traces"
+    failures.add_argument("collections", metavar="COLLECTION", nargs="+", help="name of a SEML collection")
+    run = "show all attempts at this run of one collection, with their tracebacks"
     failures.add_argument("--run", metavar="ID", type=int, dest="one", help=run)
     failures.set_defaults(run=_run)
 
@@ -29,7 +30,7 @@ def _run(options: Namespace) -> int:
 
     names = list(dict.fromkeys(options.collections))
     if options.one is not None and len(names) > 1:
-        raise UserError("--run: is refused with several collections; name the one of the run")
+        raise UserError("--run: several collections are given; give only the collection of the run")
     with database_with(names) as database:
         if options.one is not None:
             lines = list(attempts_of(database, names[0], options.one))

@@ -1,4 +1,4 @@
-"""``walking-noise hours``: what studies spend."""
+"""``walking-noise hours``: the GPU and CPU hours of studies."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 
 
 def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
-    """Add ``hours``."""
-    text = "hours of GPUs and processors that collections have used, of these wasted, and still planned"
+    """Add the command ``hours``."""
+    text = "Report the GPU and CPU hours of collections: used, wasted (a part of the used hours) and still needed."
     hours = commands.add_parser("hours", help=text, description=text)
-    hours.add_argument("collections", metavar="COLLECTION", nargs="+", help="of SEML")
-    measured = "speeds as `walking-noise bench --save` keeps them, for runs of which none like them has a result yet"
+    hours.add_argument("collections", metavar="COLLECTION", nargs="+", help="name of a SEML collection")
+    measured = "speeds measured by `walking-noise bench --save`, for runs without a completed run of the same kind"
     hours.add_argument("--throughput", metavar="FILE", type=Path, help=measured)
-    hours.add_argument("--json", metavar="FILE", type=Path, help="write the numbers to a file, too")
+    hours.add_argument("--json", metavar="FILE", type=Path, help="also write the numbers to this file")
     hours.set_defaults(run=_run)
 
 
@@ -29,8 +29,8 @@ def _run(options: Namespace) -> int:
     devices = throughput.known(options.throughput)
     names = list(dict.fromkeys(options.collections))
     with database_with(names) as database:
-        found = accounts(database, names, next(iter(devices), None))
+        rows = accounts(database, names, next(iter(devices), None))
     if options.json is not None:
-        write_whole(options.json, json.dumps([account.numbers() for account in found], indent=1))
-    print("\n".join(describe(found)))
+        write_whole(options.json, json.dumps([account.numbers() for account in rows], indent=1))
+    print("\n".join(describe(rows)))
     return 0

@@ -1,4 +1,4 @@
-"""``walking-noise rescue``: runs whose worker was lost."""
+"""``walking-noise rescue``: returns the runs of lost workers to PENDING."""
 
 from __future__ import annotations
 
@@ -12,11 +12,15 @@ if TYPE_CHECKING:
 
 
 def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
-    """Add ``rescue``."""
-    text = "make the runs of workers that were killed, or whose node died, PENDING again; they go on where they were"
+    """Add the command ``rescue``."""
+    text = (
+        "Return the runs of lost workers (killed, or on a failed node) to PENDING. They resume from their checkpoints."
+    )
     rescue = commands.add_parser("rescue", help=text, description=text)
-    rescue.add_argument("collections", metavar="COLLECTION", nargs="+", help="a collection of runs")
-    no_wait = "do not wait for workers that are silent; the next rescue, or the next worker, looks at them again"
+    rescue.add_argument("collections", metavar="COLLECTION", nargs="+", help="name of a SEML collection")
+    no_wait = (
+        "do not wait for workers that have stopped reporting; the next rescue or the next worker checks them again"
+    )
     rescue.add_argument("--no-wait", action="store_true", help=no_wait)
     rescue.set_defaults(run=_run)
 
@@ -31,23 +35,25 @@ def _run(options: Namespace) -> int:
     lease_seconds, cluster = WorkerOptions.from_environment().lease_seconds, slurm.cluster_name()
     with database_with(options.collections) as database:
         for name in options.collections:
-            rescue = Recovery(database[name], cluster, slurm.active_tasks, lease_seconds)
-            found = rescue.killed() + rescue.lost()
-            if found.silent and not options.no_wait:
-                found = _after_grace(rescue, name, found)
-            print(f"{name}: {'; '.join(in_words(found)) or 'no run has lost its worker'}")
-            if found.returned:
-                print(f"{name}: where no task is left that takes them, `walking-noise start {name}` starts them")
+            recovery = Recovery(database[name], cluster, slurm.active_tasks, lease_seconds)
+            recovered = recovery.killed() + recovery.lost()
+            if recovered.silent and not options.no_wait:
+                recovered = _after_grace(recovery, name, recovered)
+            print(f"{name}: {'; '.join(in_words(recovered)) or 'no run has lost its worker'}")
+            if recovered.returned:
+                print(f"{name}: if no Slurm task is left to train them, run `walking-noise start {name}`")
     return 0
 
 
-def _after_grace(rescue: Recovery, name: str, found: Recovered) -> Recovered:
-    """Wait for silent workers as long as they may be silent, and look again."""
+def _after_grace(recovery: Recovery, name: str, recovered: Recovered) -> Recovered:
+    """Wait until the grace period of silent workers is over, and recover the runs of those that are still silent."""
     from experiments.terminal.progress_line import ProgressLine
 
-    line, end = ProgressLine(), time.monotonic() + rescue.grace_seconds
-    while (left := end - time.monotonic()) > 0:
-        line.show(f"{name}: the workers of {found.silent} runs are silent; waiting for them for {left:.0f} s")
-        time.sleep(min(left, 0.5))
+    line, end = ProgressLine(), time.monotonic() + recovery.grace_seconds
+    while (remaining := end - time.monotonic()) > 0:
+        line.show(
+            f"{name}: the workers of {recovered.silent} runs have stopped reporting; waiting {remaining:.0f} s for them"
+        )
+        time.sleep(min(remaining, 0.5))
     line.end()
-    return replace(found, silent=0, unseen=0) + rescue.lost()
+    return replace(recovered, silent=0, unseen=0) + recovery.lost()

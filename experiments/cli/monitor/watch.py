@@ -1,4 +1,4 @@
-"""``walking-noise watch``: how studies go, on one screen."""
+"""``walking-noise watch``: shows the progress of studies on one screen."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from experiments.cli.arguments import at_least
 
 
 def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
-    """Add ``watch``."""
-    text = "runs, packs at work, rates, failures and the time left of collections, on one screen"
-    watch = commands.add_parser("watch", help=text, description=f"{text}, until Ctrl-C.")
-    watch.add_argument("collections", metavar="COLLECTION", nargs="+", help="of SEML")
-    watch.add_argument("--once", action="store_true", help="show it once and end")
-    seconds = "between two looks at the database, which take no more than a twentieth of the time; default: 10"
+    """Add the command ``watch``."""
+    text = "Show runs, active packs, rates, failures and remaining time of collections on one screen."
+    watch = commands.add_parser("watch", help=text, description=f"{text} Ctrl-C ends it.")
+    watch.add_argument("collections", metavar="COLLECTION", nargs="+", help="name of a SEML collection")
+    watch.add_argument("--once", action="store_true", help="show the screen once and exit")
+    seconds = (
+        "seconds between two queries; default: 10. Slow queries are repeated less often, so that they take at most 5 "
+        "%% of the time"
+    )
     watch.add_argument("--seconds", metavar="N", type=at_least(1), default=10.0, help=seconds)
     watch.set_defaults(run=_run)
 

@@ -1,3 +1,3 @@
-"""Commands that set up a machine: data sets, database, checks, measured speed."""
+"""Commands that set up a machine: data sets, embedded database, checks, benchmark."""
 
 from __future__ import annotations

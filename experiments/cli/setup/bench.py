@@ -1,4 +1,4 @@
-"""``walking-noise bench``: packs against the usual ways of training, and how fast this device trains."""
+"""``walking-noise bench``: measures packs against the usual ways of training, and the speed of this device."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ from experiments.errors import UserError
 
 
 def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
-    """Add ``bench``."""
+    """Add the command ``bench``."""
     text = (
-        "measure how much faster this device trains packs than one run at a time, and how fast it trains and "
-        "evaluates each kind of pack that the studies have"
+        "Measure how much faster this device trains packs than single runs, and its speed of training and evaluation "
+        "for each kind of pack in the studies."
     )
     bench = commands.add_parser("bench", help=text, description=text)
-    bench.add_argument("--models", metavar="MODEL", nargs="+", help="only these, as in model.name; default: all")
-    kept = "keep the measurements for `walking-noise plan`, beside those of other devices and models"
-    bench.add_argument("--save", action="store_true", help=kept)
-    bench.add_argument("--file", metavar="FILE", type=Path, help="where to keep them; default: in the user's cache")
+    bench.add_argument("--models", metavar="MODEL", nargs="+", help="models to measure, as in model.name; default: all")
+    save = "save the measurements for `walking-noise plan`; those of other devices and models are kept"
+    bench.add_argument("--save", action="store_true", help=save)
+    bench.add_argument(
+        "--file", metavar="FILE", type=Path, help="file for --save; default: a file in the cache of the user"
+    )
     bench.set_defaults(run=_run)
 
 
@@ -39,7 +41,7 @@ def _run(options: Namespace) -> int:
         raise UserError("--file has no effect without --save")
     file = options.file or throughput.default_file()
     if options.save:
-        throughput.read(file)  # refused now, not after minutes
+        throughput.read(file)  # report an unusable file now, not after minutes
         check_writable(file)
     device = WorkerOptions.from_environment().device or default_device()
     models = options.models or known
@@ -48,5 +50,5 @@ def _run(options: Namespace) -> int:
     if options.save:
         throughput.save(file, measured_device(device, rates))
         record.save(rounds_file(file))
-        print(f"kept in {file} and {rounds_file(file)}")
+        print(f"saved to {file} and {rounds_file(file)}")
     return 0

@@ -1,4 +1,4 @@
-"""``walking-noise data``: the data sets."""
+"""``walking-noise data``: lists, downloads and checks data sets."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from experiments.errors import UserError
 
 
 def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
-    """Add ``data`` and what can be done with it."""
-    data = commands.add_parser("data", help="the data sets: which are here, get them, check them")
+    """Add the command ``data`` and its actions."""
+    summary = "List, download or check data sets."
+    data = commands.add_parser("data", help=summary, description=summary)
     actions = data.add_subparsers(metavar="ACTION", required=True)
     for name, run, text in (
-        ("list", _list, "say which data sets are here"),
-        ("get", _get, "download data sets"),
-        ("check", _check, "read data sets and compare their checksums"),
+        ("list", _list, "List all data sets and whether they are present."),
+        ("get", _get, "Download data sets."),
+        ("check", _check, "Read data sets and compare their checksums."),
     ):
         action = actions.add_parser(name, help=text, description=text)
         if run is not _list:
-            action.add_argument("names", metavar="NAME", nargs="+", help="as in data.name")
-        root = "folder of all data sets; default: $WALKING_NOISE_DATA, else in the user's cache"
+            action.add_argument("names", metavar="NAME", nargs="+", help="name of a data set, as in data.name")
+        root = "folder of all data sets; default: $WALKING_NOISE_DATA, or a folder in the cache of the user"
         action.add_argument("--root", type=Path, help=root)
         action.set_defaults(run=run)
 

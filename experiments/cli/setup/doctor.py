@@ -1,4 +1,4 @@
-"""``walking-noise doctor``: whether runs can be added, started and trained here."""
+"""``walking-noise doctor``: checks that runs can be added, started and trained on this site."""
 
 from __future__ import annotations
 
@@ -9,18 +9,20 @@ from pathlib import Path
 
 
 def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
-    """Add ``doctor``."""
-    text = "look for what would make runs fail or be lost: database, secrets, Slurm, data, disk, GPU, versions"
-    doctor = commands.add_parser("doctor", help=text, description=f"{text}. Exit code 1 if there is an error.")
-    doctor.add_argument("collections", metavar="COLLECTION", nargs="*", help="look at these only; default: all")
-    doctor.add_argument("--fix", action="store_true", help="make the indexes that lack")
-    doctor.add_argument("--node", action="store_true", help="look only at what may differ on a compute node")
-    doctor.add_argument("--json", metavar="FILE", type=Path, help="write the findings to a file, too")
+    """Add the command ``doctor``."""
+    text = "Check for problems that make runs fail or lose work: database, secrets, Slurm, data, disk, GPU, versions."
+    doctor = commands.add_parser("doctor", help=text, description=f"{text} The exit code is 1 if there is an error.")
+    doctor.add_argument("collections", metavar="COLLECTION", nargs="*", help="collections to check; default: all")
+    doctor.add_argument("--fix", action="store_true", help="create missing indexes")
+    doctor.add_argument(
+        "--node", action="store_true", help="only run the checks whose result may differ on a compute node"
+    )
+    doctor.add_argument("--json", metavar="FILE", type=Path, help="also write the findings to this file")
     doctor.set_defaults(run=_run)
 
 
 def _run(options: Namespace) -> int:
-    from experiments.doctor.examination import command_for_a_node, examine, in_total, line, numbers
+    from experiments.doctor.examination import examine, line, node_command, numbers, totals
     from experiments.doctor.examined_site import Site
     from experiments.doctor.finding import ERROR
     from experiments.terminal.output_file import check_writable, write_whole
@@ -31,14 +33,14 @@ def _run(options: Namespace) -> int:
     findings, progress = [], ProgressLine()
     show = progress.show if progress.stream.isatty() else None
     with contextlib.closing(Site(tuple(options.collections), options.fix)) as site:
-        for what, finding in examine(site, node=options.node, show=show):
+        for name, finding in examine(site, node=options.node, show=show):
             progress.end()
-            print(line(what, finding), flush=True)
-            findings.append((what, finding))
-        print(in_total(findings))
-        command = None if options.node else command_for_a_node(site)
+            print(line(name, finding), flush=True)
+            findings.append((name, finding))
+        print(totals(findings))
+        command = None if options.node else node_command(site)
     if command is not None:
-        print(f"on a compute node, where data, disk and GPU may look different: {command}")
+        print(f"to check a compute node, where data, disk and GPU may differ, run: {command}")
     if options.json is not None:
         write_whole(options.json, json.dumps(numbers(findings), indent=1))
     return int(any(finding.level == ERROR for _, finding in findings))

@@ -1,3 +1,3 @@
-"""Commands that plan, add, start and extend studies."""
+"""Commands that plan, add, start and probe studies."""
 
 from __future__ import annotations

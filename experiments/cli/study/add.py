@@ -1,4 +1,4 @@
-"""``walking-noise add``: the runs of grids, without the secrets of the shell."""
+"""``walking-noise add``: adds the runs of grids to a collection, without the secrets of the shell."""
 
 from __future__ import annotations
 
@@ -8,20 +8,28 @@ from experiments.cli.arguments import PassedOption, dictionary
 
 
 def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
-    """Add ``add``."""
-    text = "add the runs of grids to a collection: `seml COLLECTION add`, which sees only what jobs need of this shell"
-    add = commands.add_parser("add", help=text, description=text, allow_abbrev=False)
-    add.add_argument("collection", metavar="COLLECTION")
-    add.add_argument("files", metavar="FILE", nargs="+", help="SEML files, folders of them, or patterns as **/*.yaml")
-    keep = "let one more variable through, as those that $WALKING_NOISE_KEEP names; may be repeated"
+    """Add the command ``add``."""
+    text = "Add the runs of grids to a collection, without the secrets of this shell."
+    add = commands.add_parser(
+        "add",
+        help=text,
+        description=f"{text} Calls `seml COLLECTION add` with only those environment variables that jobs need, because "
+        "SEML stores all variables that it sees in every run.",
+        allow_abbrev=False,
+    )
+    add.add_argument("collection", metavar="COLLECTION", help="name of the SEML collection")
+    add.add_argument(
+        "files", metavar="FILE", nargs="+", help="SEML files, folders of SEML files, or patterns such as **/*.yaml"
+    )
+    keep = "also pass this environment variable, like those named in $WALKING_NOISE_KEEP; can be repeated"
     add.add_argument("--keep", metavar="NAME", action="append", default=[], help=keep)
-    of_seml = add.add_argument_group("options of seml", "as `seml COLLECTION add --help` says")
+    seml_options = add.add_argument_group("SEML options", "see `seml COLLECTION add --help`")
     for flags in (("-nh", "--no-hash"), ("-ncs", "--no-sanity-check"), ("-ncc", "--no-code-checkpoint")):
-        of_seml.add_argument(*flags, action=PassedOption, nargs=0)
-    of_seml.add_argument("-f", "--force", action=PassedOption, nargs=0)
-    of_seml.add_argument("-o", "--overwrite-params", metavar="DICT", type=dictionary)
-    of_seml.add_argument("-d", "--description", metavar="TEXT", action=PassedOption)
-    of_seml.add_argument("--no-resolve-descriptions", action=PassedOption, nargs=0)
+        seml_options.add_argument(*flags, action=PassedOption, nargs=0)
+    seml_options.add_argument("-f", "--force", action=PassedOption, nargs=0)
+    seml_options.add_argument("-o", "--overwrite-params", metavar="DICT", type=dictionary)
+    seml_options.add_argument("-d", "--description", metavar="TEXT", action=PassedOption)
+    seml_options.add_argument("--no-resolve-descriptions", action=PassedOption, nargs=0)
     add.set_defaults(run=_run)
 
 
@@ -29,9 +37,9 @@ def _run(options: Namespace) -> int:
     from experiments.submit.add_runs import add
 
     added = add(options.collection, options.files, options.keep, options.overwrite_params, options.passed_on)
-    known = f", {added.planned - added.runs:,} were there already" if added.runs < added.planned else ""
+    present = f" ({added.planned - added.runs:,} already present)" if added.runs < added.planned else ""
     print(
-        f"{added.runs:,} runs added to {options.collection}{known}; of this shell's variables {added.passed_on} went "
-        f"with them and {added.left_out} did not"
+        f"{added.runs:,} runs added to {options.collection}{present}; {added.passed_on} environment variables of this "
+        f"shell were passed to SEML, {added.left_out} were left out"
     )
     return 0

@@ -1,4 +1,4 @@
-"""``walking-noise demo``: from a grid to the midpoint table."""
+"""``walking-noise demo``: runs a small study from its grid to the table of midpoints."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from argparse import ArgumentParser, Namespace, _SubParsersAction
 
 
 def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
-    """Add ``demo``."""
-    text = "run seml_configs/demo.yaml through SEML with an embedded database, and report on it; a few minutes"
+    """Add the command ``demo``."""
+    text = "Run seml_configs/demo.yaml with SEML and an embedded database, and report on it; takes a few minutes."
     commands.add_parser("demo", help=text, description=text).set_defaults(run=_run)
 
 

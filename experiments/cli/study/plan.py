@@ -1,4 +1,4 @@
-"""``walking-noise plan``: what grids would do."""
+"""``walking-noise plan``: estimates the demand of grids before they are submitted."""
 
 from __future__ import annotations
 
@@ -11,17 +11,19 @@ from experiments.cli.arguments import positive
 
 
 def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
-    """Add ``plan``."""
-    text = "what grids would do before anything is submitted: runs, trainings, packs, Slurm tasks, hours, disk"
+    """Add the command ``plan``."""
+    text = "Estimate the demand of grids before they are submitted: runs, trainings, packs, Slurm tasks, hours, disk."
     plan = commands.add_parser("plan", help=text, description=text)
-    plan.add_argument("files", metavar="FILE", nargs="+", help="SEML files, folders of them, or patterns as **/*.yaml")
-    plan.add_argument("--collection", metavar="NAME", help="count the runs that this collection has already")
     plan.add_argument(
-        "--max-array-size", metavar="N", type=positive, help="tasks of a Slurm array; default: what Slurm says"
+        "files", metavar="FILE", nargs="+", help="SEML files, folders of SEML files, or patterns such as **/*.yaml"
     )
-    measured = "speeds as `walking-noise bench --save` keeps them; default: its own file, if there is one"
+    plan.add_argument("--collection", metavar="NAME", help="also count the runs that this collection already has")
+    plan.add_argument(
+        "--max-array-size", metavar="N", type=positive, help="tasks per Slurm array; default: MaxArraySize of Slurm"
+    )
+    measured = "speeds measured by `walking-noise bench --save`; default: the default file of bench, if it exists"
     plan.add_argument("--throughput", metavar="FILE", type=Path, help=measured)
-    plan.add_argument("--json", metavar="FILE", type=Path, help="write the numbers to a file, too")
+    plan.add_argument("--json", metavar="FILE", type=Path, help="also write the numbers to this file")
     plan.set_defaults(run=_run)
 
 
@@ -43,18 +45,20 @@ def _run(options: Namespace) -> int:
         try:
             present = existing_runs.present_in(options.collection)
         except DatabaseError as error:
-            print(f"walking-noise: {options.collection} was not looked at: {error}", file=sys.stderr)
+            print(
+                f"walking-noise: the runs in collection {options.collection} are not counted: {error}", file=sys.stderr
+            )
     line = ProgressLine()
     outcomes = list(count(paths, line.show))
     line.end()
-    refused = [outcome for outcome in outcomes if not isinstance(outcome, RunCounts)]
-    if refused:
-        for refusal in refused:
-            print(f"walking-noise: {refusal}", file=sys.stderr)
+    errors = [outcome for outcome in outcomes if not isinstance(outcome, RunCounts)]
+    if errors:
+        for invalid in errors:
+            print(f"walking-noise: {invalid}", file=sys.stderr)
         return 1
     rows = plan([outcome for outcome in outcomes if isinstance(outcome, RunCounts)], present)
     known = options.max_array_size or slurm.max_array_size()
-    array_size = known or slurm.USUAL_ARRAY_SIZE
+    array_size = known or slurm.DEFAULT_ARRAY_SIZE
     pack_size = together_on(devices[0] if devices else None)
     if options.json is not None:
         write_whole(options.json, json.dumps(numbers(rows, devices, pack_size), indent=1))

@@ -1,4 +1,4 @@
-"""``walking-noise scrub``: secrets that stand in documents, removed."""
+"""``walking-noise scrub``: removes secrets from the documents of runs."""
 
 from __future__ import annotations
 
@@ -6,11 +6,17 @@ from argparse import ArgumentParser, Namespace, _SubParsersAction
 
 
 def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
-    """Add ``scrub``."""
-    text = "remove from documents what `seml add` kept of the user's environment, but for what jobs need"
-    scrub = commands.add_parser("scrub", help=text, description=text)
-    scrub.add_argument("collections", metavar="COLLECTION", nargs="+")
-    scrub.add_argument("--dry-run", action="store_true", help="only say what would be removed; names, never values")
+    """Add the command ``scrub``."""
+    text = "Remove environment variables that jobs do not need, secrets among them, from the documents of runs."
+    scrub = commands.add_parser(
+        "scrub",
+        help=text,
+        description=f"{text} `seml add`, if called directly, stores all variables of the shell in every run.",
+    )
+    scrub.add_argument("collections", metavar="COLLECTION", nargs="+", help="name of a SEML collection")
+    scrub.add_argument(
+        "--dry-run", action="store_true", help="only list the names of the variables that would be removed"
+    )
     scrub.set_defaults(run=_run)
 
 
@@ -22,20 +28,23 @@ def _run(options: Namespace) -> int:
     line = ProgressLine()
     with database_with(options.collections) as database:
         for name in options.collections:
-            line.show(f"{name}: looking at the environments of its runs")
-            found = list(excess(database[name]))
-            total = sum(group.runs for group in found)
-            names = sorted(frozenset[str]().union(*(group.names for group in found)))
+            line.show(f"{name}: checking the environments of its runs")
+            groups = list(excess(database[name]))
+            total = sum(group.runs for group in groups)
+            names = sorted(frozenset[str]().union(*(group.names for group in groups)))
             done = 0
             if not options.dry_run:
-                for group in found:
+                for group in groups:
                     line.show(f"{name}: {done:,} of {total:,} runs cleaned")
                     done += clean(database[name], group)
             line.end()
-            if not found:
-                print(f"{name}: no run holds more than is allowed")
+            if not groups:
+                print(f"{name}: no run holds a variable that is not allowed")
             elif options.dry_run:
-                print(f"{name}: {total:,} runs hold more than is allowed: {', '.join(names)}")
+                print(f"{name}: {total:,} runs hold variables that are not allowed: {', '.join(names)}")
             else:
-                print(f"{name}: {done:,} runs cleaned of {', '.join(names)}; change those that are passwords or tokens")
+                print(
+                    f"{name}: removed from {done:,} runs: {', '.join(names)}; passwords and tokens among them must be "
+                    "changed, because others may have read them"
+                )
     return 0

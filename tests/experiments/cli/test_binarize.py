@@ -12,7 +12,7 @@ import bson
 import pytest
 from pymongo import MongoClient
 
-from experiments.binarize_runs import kept_runs, not_looked_into, store
+from experiments.binarize_runs import kept_runs, store, unprobed_runs
 from experiments.cli.app import main
 from experiments.database.connection import Document, Runs
 from experiments.database.embedded_server import DATABASE
@@ -49,15 +49,15 @@ class Study:
 
 @pytest.fixture(scope="module")
 def study(shell: Shell, client: MongoClient[Document], tmp_path_factory: pytest.TempPathFactory) -> Study:
-    """Two noisy runs that keep their network and their noise-free twin, one that keeps none, and one without twin."""
+    """Two noisy runs with kept network and noise-free twin, one without kept network, and one without twin."""
     folder = tmp_path_factory.mktemp("kept")
     grid = write_grid(
         folder,
         fixed={"model.batch_norm": True, "training.keep_network": True},
         noisy={"fixed": NOISE, "grid": {"noise.point": choice(7, 9)}},
         twin={"fixed": {"noise.kind": "none"}},
-        forgetful={"fixed": {**NOISE, "noise.point": 3, "training.keep_network": False}},
-        alone={"fixed": {**NOISE, "noise.point": 5, "seed": 8}},
+        without_network={"fixed": {**NOISE, "noise.point": 3, "training.keep_network": False}},
+        without_twin={"fixed": {**NOISE, "noise.point": 5, "seed": 8}},
     )
     study = Study(shell, client[DATABASE]["kept"], folder / "networks")
     shell.run("seml", "kept", "add", str(grid), WALKING_NOISE_NETWORKS=str(study.networks))
@@ -65,14 +65,14 @@ def study(shell: Shell, client: MongoClient[Document], tmp_path_factory: pytest.
     return study
 
 
-def test_every_run_names_its_network_and_each_is_kept_once(study: Study):
+def test_every_run_names_its_network_and_each_network_is_stored_once(study: Study):
     kept = {document["_id"]: document["result"].get("network") for document in study.runs.find()}
     assert [kept.pop(study.run(noise__point=3))] == [None]
     assert {file.name for file in study.networks.iterdir()} == set(kept.values())
     assert len(set(kept.values())) == 4
 
 
-def test_findings_are_stored_in_the_runs_own_document(study: Study):
+def test_findings_are_stored_in_the_document_of_the_run(study: Study):
     finished = study.binarize(study.noisy, "--networks", study.networks, "--samples", 200)
     assert finished.returncode == 0, finished.stderr
     assert finished.stdout.startswith(f"run {study.noisy}, multiplicative std 1e+10 at point 7: accuracy 0.")
@@ -91,7 +91,7 @@ def test_findings_are_stored_in_the_runs_own_document(study: Study):
     assert len(bson.encode(found)) < 64_000
 
 
-def test_the_folder_may_come_from_the_environment_and_findings_are_replaced(study: Study):
+def test_the_folder_can_come_from_the_environment_and_findings_are_replaced(study: Study):
     run = study.run(noise__point=9)
     for samples in (100, 150):
         finished = study.binarize(run, run, "--samples", samples, WALKING_NOISE_NETWORKS=str(study.networks))
@@ -102,34 +102,34 @@ def test_the_folder_may_come_from_the_environment_and_findings_are_replaced(stud
         assert document["binarization"]["samples"] == samples
 
 
-def test_by_default_all_that_were_not_looked_into_are_meant(study: Study, runs: Runs):
-    noisy, alone, twin = (study.runs.find_one({"_id": study.run(**kind)}) for kind in (
+def test_all_unprobed_runs_are_the_default(study: Study, runs: Runs):
+    noisy, without_twin, twin = (study.runs.find_one({"_id": study.run(**kind)}) for kind in (
         {"noise__point": 9}, {"seed": 8}, {"noise__kind": "none"},
     ))  # fmt: skip
-    for document in (noisy, alone, twin):
+    for document in (noisy, without_twin, twin):
         assert document is not None
         runs.insert_one({**document, "binarization": None})
-    assert not_looked_into(runs) == sorted([study.run(noise__point=9), study.run(seed=8)])
+    assert unprobed_runs(runs) == sorted([study.run(noise__point=9), study.run(seed=8)])
     runs.update_many({}, {"$set": {"binarization": {}}})
-    with pytest.raises(UserError, match="no completed run with noise whose network waits"):
-        not_looked_into(runs)
+    with pytest.raises(UserError, match="no completed run with noise that kept its network and has not been probed"):
+        unprobed_runs(runs)
 
 
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
         ((99, "--networks", "."), "collection kept has no run 99"),
-        ((1,), "no folder of networks is given; use --networks DIR or set WALKING_NOISE_NETWORKS"),
+        ((1,), "the folder of networks is not given; use --networks DIR or set WALKING_NOISE_NETWORKS"),
     ],
 )
-def test_a_refusal_is_one_line(study: Study, arguments: tuple[object, ...], line: str):
+def test_an_error_is_one_line(study: Study, arguments: tuple[object, ...], line: str):
     finished = study.binarize(*arguments)
     assert (finished.returncode, finished.stdout) == (1, "")
     assert finished.stderr.splitlines() == [f"walking-noise: {line}"]
 
 
 @pytest.mark.parametrize("name", ["", "$kept"])
-def test_names_that_no_collection_has(study: Study, name: str):
+def test_invalid_collection_names(study: Study, name: str):
     command = ("walking-noise", "binarize", name, "1", "--networks", str(study.networks))
     finished = subprocess.run(command, env=study.shell.environment, capture_output=True, text=True, timeout=120)
     assert (finished.returncode, finished.stdout) == (1, "")
@@ -138,28 +138,33 @@ def test_names_that_no_collection_has(study: Study, name: str):
 
 
 @pytest.mark.parametrize("run", ["0", "one", str(2**63)])
-def test_numbers_that_no_run_has(run: str, capsys: pytest.CaptureFixture[str]):
+def test_invalid_run_ids(run: str, capsys: pytest.CaptureFixture[str]):
     with pytest.raises(SystemExit):
         main(["binarize", "kept", run])
-    assert f"argument ID: {run!r} is refused" in capsys.readouterr().err
+    assert f"argument ID: {run!r} is not a whole number between 1 and" in capsys.readouterr().err
 
 
-def test_runs_that_cannot_be_looked_into_are_refused(study: Study):
+def test_runs_that_cannot_be_probed_are_rejected(study: Study):
     def fault(run: int) -> str:
-        with pytest.raises(UserError) as refusal:
+        with pytest.raises(UserError) as raised:
             kept_runs(study.runs, [study.noisy, run], study.networks)
-        assert "\n" not in str(refusal.value)
-        return str(refusal.value)
+        assert "\n" not in str(raised.value)
+        return str(raised.value)
 
-    forgetful, twin, alone = study.run(noise__point=3), study.run(noise__kind="none"), study.run(seed=8)
-    assert fault(forgetful) == f"run {forgetful} kept no network; add it again with training.keep_network: true"
+    without_network, twin, without_twin = study.run(noise__point=3), study.run(noise__kind="none"), study.run(seed=8)
+    assert (
+        fault(without_network)
+        == f"run {without_network} kept no network; add it again with training.keep_network: true"
+    )
     assert fault(twin).startswith(f"run {twin} has no noise; ")
-    assert fault(alone).startswith(f"run {alone}: its noise-free twin is not in {study.networks}; ")
+    assert fault(without_twin).startswith(
+        f"run {without_twin}: the network of its noise-free twin is not in {study.networks}; "
+    )
     for setting in ("noise.kind: none", "model.batch_norm: true", "training.keep_network: true", "seed: 8"):
-        assert setting in fault(alone)
+        assert setting in fault(without_twin)
 
 
-def test_a_run_that_is_not_completed_is_refused(study: Study):
+def test_a_run_that_is_not_completed_is_rejected(study: Study):
     study.runs.insert_one({"_id": 70, "status": "RUNNING"})
     with pytest.raises(UserError, match=r"^run 70 is RUNNING; only a completed run has a trained network$"):
         kept_runs(study.runs, [study.noisy, 70], study.networks)
@@ -167,7 +172,7 @@ def test_a_run_that_is_not_completed_is_refused(study: Study):
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no network" * 99])
-def test_an_absent_or_damaged_network_is_told(study: Study, content: bytes | None, tmp_path: Path):
+def test_a_missing_or_damaged_network_is_reported(study: Study, content: bytes | None, tmp_path: Path):
     shutil.copytree(study.networks, tmp_path / "networks")
     document = study.runs.find_one({"_id": study.noisy})
     assert document is not None
@@ -180,27 +185,27 @@ def test_an_absent_or_damaged_network_is_told(study: Study, content: bytes | Non
         kept_runs(study.runs, [study.noisy], tmp_path / "networks")
 
 
-def test_a_damaged_twin_is_told(study: Study, tmp_path: Path):
+def test_a_damaged_twin_is_reported(study: Study, tmp_path: Path):
     folder = shutil.copytree(study.networks, tmp_path / "networks")
     twin = study.runs.find_one({"_id": study.run(noise__kind="none")})
     assert twin is not None
     file = folder / twin["result"]["network"]
     file.write_bytes(b"cut short")
-    with pytest.raises(UserError) as refusal:
+    with pytest.raises(UserError) as raised:
         kept_runs(study.runs, [study.noisy], folder)
-    why = f"its noise-free twin cannot be read: {file}: the file is damaged"
-    assert str(refusal.value) == f"run {study.noisy}: {why}; reset the run that kept it"
+    why = f"the network of its noise-free twin cannot be read: {file}: the file is damaged"
+    assert str(raised.value) == f"run {study.noisy}: {why}; reset the run that wrote it"
 
 
-def test_a_run_that_was_reset_meanwhile_gets_no_findings(study: Study, runs: Runs):
+def test_findings_of_a_run_that_was_reset_are_not_stored(study: Study, runs: Runs):
     (kept,) = kept_runs(study.runs, [study.noisy], study.networks)
     runs.insert_one({"_id": kept.id, "status": "PENDING"})
-    with pytest.raises(UserError, match="reset or deleted meanwhile"):
+    with pytest.raises(UserError, match="reset or deleted while it was probed"):
         store(runs, kept, {"samples": 1})
     assert runs.find_one() == {"_id": kept.id, "status": "PENDING"}
 
 
-def test_seml_get_results_and_reset_leave_out_the_findings(study: Study, shell: Shell):
+def test_seml_get_results_omits_the_findings_and_reset_removes_them(study: Study, shell: Shell):
     run = study.run(noise__point=9)
     study.binarize(run, "--samples", 50, "--networks", study.networks)
     script = "import seml, sys; print(sorted(seml.get_results(sys.argv[1], to_data_frame=False)[0]))"
@@ -211,24 +216,24 @@ def test_seml_get_results_and_reset_leave_out_the_findings(study: Study, shell: 
     assert "binarization" not in document
 
 
-def test_without_a_folder_only_the_run_that_needs_it_fails(shell: Shell, runs: Runs, tmp_path: Path):
+def test_without_a_networks_folder_only_the_run_that_needs_it_fails(shell: Shell, runs: Runs, tmp_path: Path):
     grid = write_grid(tmp_path, grid={"training.keep_network": choice(True, False)})
     shell.run("seml", runs.name, "add", str(grid))
     shell.run("seml", runs.name, "start", "--local")
-    asked, other = (runs.find_one({"config.training.keep_network": asked}) for asked in (True, False))
-    assert asked is not None
+    keeping, other = (runs.find_one({"config.training.keep_network": keep}) for keep in (True, False))
+    assert keeping is not None
     assert other is not None
-    assert (asked["status"], other["status"]) == ("FAILED", "COMPLETED")
-    (line,) = asked["fail_trace"]
+    assert (keeping["status"], other["status"]) == ("FAILED", "COMPLETED")
+    (line,) = keeping["fail_trace"]
     assert line.startswith("training.keep_network: no folder for networks is set")
 
 
 def test_a_run_by_hand_keeps_its_network(shell: Shell, tmp_path: Path):
     train = str(ROOT / "experiments" / "train.py")
     command = ("python", train, "with", "training.keep_network=True", "training.epochs=1")
-    refusal = subprocess.run(command, env=shell.environment, capture_output=True, text=True, timeout=120)
-    assert (refusal.returncode, refusal.stdout) == (1, "")
-    assert refusal.stderr.splitlines()[-1].startswith("the run failed: training.keep_network: no folder for networks")
-    there = shell.environment | {"WALKING_NOISE_NETWORKS": str(tmp_path / "networks")}
-    finished = subprocess.run(command, env=there, capture_output=True, text=True, check=True, timeout=120)
+    rejected = subprocess.run(command, env=shell.environment, capture_output=True, text=True, timeout=120)
+    assert (rejected.returncode, rejected.stdout) == (1, "")
+    assert rejected.stderr.splitlines()[-1].startswith("the run failed: training.keep_network: no folder for networks")
+    with_folder = shell.environment | {"WALKING_NOISE_NETWORKS": str(tmp_path / "networks")}
+    finished = subprocess.run(command, env=with_folder, capture_output=True, text=True, check=True, timeout=120)
     assert (tmp_path / "networks" / json.loads(finished.stdout)["network"]).is_file()

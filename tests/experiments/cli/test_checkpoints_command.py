@@ -1,4 +1,4 @@
-"""``walking-noise checkpoints``: what is needed stays, whatever is asked."""
+"""``walking-noise checkpoints`` never removes a checkpoint that a run needs."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def names(state: Path) -> set[str]:
 ALL = {"seed 1", "seed 2", "seed 3", "damaged.checkpoint", "old.part", "new.part", "notes.txt"}
 
 
-def test_what_there_is(state: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+def test_list(state: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("WALKING_NOISE_STATE_QUOTA", "2G")
     assert main(["checkpoints", "list"]) == 0
     head, _, *rows, undelivered = capsys.readouterr().out.splitlines()
@@ -71,11 +71,11 @@ def test_what_there_is(state: Path, capsys: pytest.CaptureFixture[str], monkeypa
         "being written": 1,
         "not a checkpoint, ignored": 1,
     }
-    assert undelivered.startswith(f"{state / 'undelivered'}: 1 files of results not yet delivered; `walking-noise deli")
+    assert undelivered.startswith(f"{state / 'undelivered'}: 1 files with undelivered results; run `walking-noise deli")
     assert names(state) == ALL
 
 
-def test_only_what_nothing_needs_is_removed(state: Path, capsys: pytest.CaptureFixture[str]):
+def test_only_unneeded_checkpoints_are_removed(state: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["checkpoints", "clean", "--dry-run"]) == 0
     assert capsys.readouterr().out.startswith("would be removed: 4 of 7 files")
     assert names(state) == ALL
@@ -85,7 +85,7 @@ def test_only_what_nothing_needs_is_removed(state: Path, capsys: pytest.CaptureF
     assert len(list((state / "undelivered").iterdir())) == 1
 
 
-def test_only_what_is_old_enough_is_removed(state: Path):
+def test_only_old_files_are_removed(state: Path):
     for seed, days in ((1, 9), (2, 9), (3, 3)):
         file = CheckpointStore(state / "checkpoints").file(config(seed))
         os.utime(file, (time.time() - days * DAY,) * 2)
@@ -94,31 +94,31 @@ def test_only_what_is_old_enough_is_removed(state: Path):
 
 
 @pytest.mark.parametrize("status", ["STAGED", "FAILED", "KILLED", "INTERRUPTED", "RUNNING", "RESCHEDULED"])
-def test_a_run_that_may_be_taken_up_again_keeps_its_checkpoint(state: Path, runs: Runs, status: str):
+def test_a_run_that_may_resume_keeps_its_checkpoint(state: Path, runs: Runs, status: str):
     runs.update_many({}, {"$set": {"status": status}})
     assert main(["checkpoints", "clean"]) == 0
     assert names(state) == {"seed 1", "seed 2", "new.part", "notes.txt"}
 
 
-def test_nothing_is_removed_unless_the_database_answers(state: Path, capsys: pytest.CaptureFixture[str], monkeypatch):
-    def away() -> None:
-        raise DatabaseError("no database answers at there:1")
+def test_nothing_is_removed_without_the_database(state: Path, capsys: pytest.CaptureFixture[str], monkeypatch):
+    def no_database() -> None:
+        raise DatabaseError("no database answers at host:1")
 
-    monkeypatch.setattr(run_collections, "configuration", away)
+    monkeypatch.setattr(run_collections, "configuration", no_database)
     assert main(["checkpoints", "clean"]) == 1
     assert "no database answers" in capsys.readouterr().err
     assert names(state) == ALL
     assert main(["checkpoints", "list"]) == 0
-    said = capsys.readouterr()
-    assert "whether they are needed is not known: no database answers" in said.err
-    assert "unknown, as the database was not queried" in said.out
+    printed = capsys.readouterr()
+    assert "cannot determine which checkpoints are needed: no database answers" in printed.err
+    assert "unknown, as the database was not queried" in printed.out
 
 
-def test_another_versions_checkpoints_stay_while_its_runs_cannot_be_read(
+def test_checkpoints_of_another_version_stay_while_its_runs_cannot_be_read(
     state: Path, runs: Runs, monkeypatch: pytest.MonkeyPatch
 ):
-    with monkeypatch.context() as then:
-        then.setattr("walking_noise.checkpoints.checkpoint_format.__version__", "0.0.1")
+    with monkeypatch.context() as patch:
+        patch.setattr("walking_noise.checkpoints.checkpoint_format.__version__", "0.0.1")
         CheckpointStore(state / "checkpoints").save([Member(config(3))], torch.device("cpu"), "data")
     runs.update_one({"_id": 1}, {"$set": {"config.of_another_version": 1}})
     assert main(["checkpoints", "clean"]) == 0

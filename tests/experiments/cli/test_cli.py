@@ -1,4 +1,4 @@
-"""The command ``walking-noise``."""
+"""Command ``walking-noise``."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_wrong_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]):
     assert "usage: walking-noise" in capsys.readouterr().err
 
 
-def test_the_life_of_an_embedded_database(tmp_path: Path):
+def test_the_life_cycle_of_an_embedded_database(tmp_path: Path):
     folder = tmp_path / "it's here"
 
     def command(action: str) -> tuple[int, str, str]:
@@ -37,8 +37,8 @@ def test_the_life_of_an_embedded_database(tmp_path: Path):
         finished = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True)
         return finished.returncode, finished.stdout, finished.stderr
 
-    assert command("status")[:2] == (3, f"does not run: {folder}\n")
-    assert command("stop")[:2] == (0, f"does not run: {folder}\n")
+    assert command("status")[:2] == (3, f"not running: {folder}\n")
+    assert command("stop")[:2] == (0, f"not running: {folder}\n")
     code, _, error = command("env")
     assert code == 1
     assert len(error.splitlines()) == 1
@@ -47,20 +47,20 @@ def test_the_life_of_an_embedded_database(tmp_path: Path):
     code, printed, _ = command("start")
     assert (code, printed.split()[0]) == (0, "started:")
     try:
-        assert command("start")[1].startswith("runs already: 127.0.0.1:")
+        assert command("start")[1].startswith("already running: 127.0.0.1:")
         code, printed, _ = command("status")
-        assert (code, printed.split(":")[0]) == (0, "runs")
+        assert (code, printed.split(":")[0]) == (0, "running")
         export = command("env")[1]
-        assert "other programs look for their configuration there" in export
+        assert "other programs read their configuration from there" in export
         script = 'eval "$0"; printf %s "$XDG_CONFIG_HOME"'
         shown = subprocess.run(["sh", "-c", script, export], capture_output=True, text=True, check=True)
         assert (shown.stdout, shown.stderr) == (str(folder), "")
     finally:
         assert command("stop")[:2] == (0, f"stopped: {folder}\n")
-    assert "walking-noise: the embedded database does not run" in command("env")[2]
+    assert "walking-noise: the embedded database is not running" in command("env")[2]
 
 
-def test_it_starts_without_loading_torch(tmp_path: Path):
+def test_the_command_starts_without_loading_torch(tmp_path: Path):
     script = "import sys; from experiments.cli.app import main; main(sys.argv[1:]); sys.exit('torch' in sys.modules)"
     command = [sys.executable, "-c", script, "db", "stop", "--folder", str(tmp_path)]
     subprocess.run(command, check=True, cwd=ROOT)
@@ -83,18 +83,18 @@ def test_data_sets(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
 
 
 def test_no_database(shell: Shell, embedded: EmbeddedDatabase, tmp_path: Path):
-    """What a worker says where SEML is not configured, or its database does not answer."""
+    """The error of a worker if SEML is not configured or its database rejects the password."""
     script = (
         "from experiments.database.connection import connect\ntry: connect()\nexcept Exception as error: print(error)"
     )
 
-    def said() -> str:
+    def message() -> str:
         (line,) = shell.run("python", "-c", script, XDG_CONFIG_HOME=str(tmp_path)).splitlines()
         return line
 
-    assert "run `seml configure`" in said().replace("Run", "run")
+    assert "run `seml configure`" in message().replace("Run", "run")
     configuration = tmp_path / "seml" / "mongodb.config"
     configuration.parent.mkdir()
-    good = embedded.configuration.read_text()
-    configuration.write_text(good.replace("password: ", "password: not"))
-    assert "refuses SEML's configuration" in said()
+    valid = embedded.configuration.read_text()
+    configuration.write_text(valid.replace("password: ", "password: not"))
+    assert "refuses SEML's configuration" in message()

@@ -47,7 +47,7 @@ def test_started_once(database: EmbeddedDatabase):
 def test_its_start_says_whom_it_serves(database: EmbeddedDatabase, capsys: pytest.CaptureFixture[str]):
     assert main(["db", "start", "--folder", str(database.folder)]) == 0
     said = capsys.readouterr().out
-    assert "it serves this host only; runs on a cluster's nodes need a MongoDB that these reach: see CLUSTER.md" in said
+    assert "it serves this host only; the nodes of a cluster need a MongoDB that they can reach, see CLUSTER.md" in said
     assert account(database).password not in said
 
 

@@ -1,4 +1,4 @@
-"""Faults to plant in a sandbox, one at a time, and what ``walking-noise doctor`` must say of each."""
+"""Faults to plant in a sandbox, one at a time, and the finding that ``walking-noise doctor`` must report for each."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def database_down(sandbox: Sandbox) -> None:
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         sandbox.reconfigure(port=probe.getsockname()[1])
-    sandbox.patch.setattr("experiments.doctor.examined_site.PATIENCE_MS", 200)
+    sandbox.patch.setattr("experiments.doctor.examined_site.SERVER_TIMEOUT_MS", 200)
 
 
 def wrong_password(sandbox: Sandbox) -> None:
@@ -76,7 +76,7 @@ def secret_in_documents(sandbox: Sandbox) -> None:
 
 
 def older_sources(sandbox: Sandbox) -> None:
-    """A checkout in which one file is another than the run's, and one is no more."""
+    """A checkout in which one source file differs from that of the run, and one is missing."""
     run = sandbox.runs.find_one({"_id": 1})
     assert run is not None
     checkout = Path(shutil.copytree(run["seml"]["working_dir"], sandbox.folder / "checkout"))
@@ -85,7 +85,7 @@ def older_sources(sandbox: Sandbox) -> None:
     sandbox.runs.update_one({"_id": 1}, {"$set": {"seml.working_dir": str(checkout)}})
 
 
-def slurm_away(sandbox: Sandbox) -> None:
+def slurm_down(sandbox: Sandbox) -> None:
     sandbox.slurm("scontrol", "echo 'Unable to contact slurm controller' >&2; exit 1")
     sandbox.slurm("sinfo", "exit 1")
 
@@ -98,7 +98,7 @@ def drained_node(sandbox: Sandbox) -> None:
     sandbox.slurm("sinfo", f'echo "{HERE}|idle|none|gpu:a100:4"; echo "{HERE}.b|drained|bad disk|gpu:1g.5gb:7"')
 
 
-def no_gpus_in_slurm(sandbox: Sandbox) -> None:
+def slurm_without_gpus(sandbox: Sandbox) -> None:
     sandbox.slurm("sinfo", f'echo "{HERE}|idle|none|(null)"')
 
 
@@ -133,7 +133,7 @@ def quota_used_up(sandbox: Sandbox) -> None:
     sandbox.write("state/checkpoints/a", "x" * 1000)
 
 
-def option_that_cannot_be_used(sandbox: Sandbox) -> None:
+def invalid_option(sandbox: Sandbox) -> None:
     sandbox.patch.setenv("WALKING_NOISE_PACK_SIZE", "many")
 
 
@@ -154,36 +154,51 @@ def dependency_not_as_pinned(sandbox: Sandbox) -> None:
 
 FAULTS: Mapping[Plant, tuple[str, str, str, str]] = {
     no_configuration: (ERROR, "SEML's configuration", "No such file", "seml configure"),
-    damaged_configuration: (ERROR, "SEML's configuration", "is no YAML", "seml configure"),
+    damaged_configuration: (ERROR, "SEML's configuration", "is not valid YAML", "seml configure"),
     tls_where_seml_ignores_it: (ERROR, "SEML's configuration", "SEML ignores tls", r"host: mongodb://NAME/\?tls=true"),
-    password_in_the_host: (ERROR, "SEML's configuration", "holds a password", "`password:`"),
-    world_readable_password: (ERROR, "file modes", r"others may read it \(mode 644\)", "^chmod 600 .*mongodb.config$"),
-    folder_open_to_all: (ERROR, "file modes", r"others may write to .*seml \(mode 777\)", "^chmod 700 .*seml$"),
-    settings_that_fail: (ERROR, "SEML's settings", "NameError: name 'undefined'", "correct it"),
+    password_in_the_host: (ERROR, "SEML's configuration", "contains a password", "`password:`"),
+    world_readable_password: (
+        ERROR,
+        "file modes",
+        r"other users can access it \(mode 644\)",
+        "^run `chmod 600 .*mongodb.config`$",
+    ),
+    folder_open_to_all: (
+        ERROR,
+        "file modes",
+        r"other users can write to .*seml \(mode 777\)",
+        "^run `chmod 700 .*seml`$",
+    ),
+    settings_that_fail: (ERROR, "SEML's settings", "NameError: name 'undefined'", "correct the file"),
     database_down: (ERROR, "database", r"no database answers at 127\.0\.0\.1:\d+", "walking-noise db start"),
     wrong_password: (ERROR, "database", "refuses SEML's configuration: ", "seml configure"),
     server_with_a_wrong_clock: (WARNING, "clock", "differ by 300 s", "NTP"),
-    missing_index: (WARNING, "indexes", r"runs\d+ \(claim.token, status, _id\)$", r"doctor runs\d+ --fix$"),
-    secret_in_documents: (ERROR, "secrets", r"1 runs of runs\d+ hold DATABASE_PASSWORD", "walking-noise scrub runs"),
+    missing_index: (WARNING, "indexes", r"runs\d+ \(claim.token, status, _id\)$", r"doctor runs\d+ --fix`$"),
+    secret_in_documents: (ERROR, "secrets", r"1 runs in runs\d+ hold DATABASE_PASSWORD", "walking-noise scrub runs"),
     older_sources: (
         WARNING,
         "sources",
-        "others than .*checkout: (.*experiments/train.py|.*version.py){2}$",
+        "other source files than .*checkout: (.*experiments/train.py|.*version.py){2}$",
         "reload-sources -b 1",
     ),
-    slurm_away: (ERROR, "Slurm", "does not answer", "scontrol ping"),
+    slurm_down: (ERROR, "Slurm", "does not answer", "scontrol ping"),
     cluster_named_local: (ERROR, "cluster's name", "named local", "ClusterName"),
     drained_node: (WARNING, "nodes", f"{HERE}.b is drained: bad disk", f"update nodename={HERE}.b state=resume"),
-    no_gpus_in_slurm: (WARNING, "GPUs of nodes", "no GPUs", "without `gres`"),
-    database_for_one_host: (WARNING, "database from nodes", "where n2 cannot reach it", "serves one machine only"),
-    missing_data_set: (ERROR, "data sets", "wait for cifar10, and .* lacks ", "walking-noise data get cifar10"),
-    unknown_data_set: (ERROR, "data sets", "need mnist6k", "the version that they were added by"),
-    unwritable_state_folder: (ERROR, "state folder", "nothing can be written", "WALKING_NOISE_STATE$"),
-    unwritable_networks_folder: (ERROR, "networks folder", "nothing can be written", "WALKING_NOISE_NETWORKS$"),
-    full_disk: (ERROR, "disk", "0.5 GiB are free", "make room"),
+    slurm_without_gpus: (WARNING, "GPUs of nodes", "no GPUs", "remove `gres`"),
+    database_for_one_host: (WARNING, "database from nodes", "n2 cannot reach it", "serves one machine only"),
+    missing_data_set: (
+        ERROR,
+        "data sets",
+        "unfinished runs need data set cifar10, but .* missing in ",
+        "walking-noise data get cifar10",
+    ),
+    unknown_data_set: (ERROR, "data sets", "need data set mnist6k", "the version with which the runs were added"),
+    unwritable_state_folder: (ERROR, "state folder", "cannot write to", "^set WALKING_NOISE_STATE "),
+    unwritable_networks_folder: (ERROR, "networks folder", "cannot write to", "^set WALKING_NOISE_NETWORKS "),
+    full_disk: (ERROR, "disk", "0.5 GiB free", "free space"),
     quota_used_up: (WARNING, "disk", "of WALKING_NOISE_STATE_QUOTA", "walking-noise checkpoints"),
-    option_that_cannot_be_used: (ERROR, "options", "WALKING_NOISE_PACK_SIZE: 'many'", "correct or unset it"),
-    gpu_without_driver: (ERROR, "GPU", "for CUDA 13.0, sees no GPU", "nvidia-smi"),
-    wrong_dependency: (ERROR, "dependencies", "seml 0.5.6 is not ==0.5.7", "make install"),
+    invalid_option: (ERROR, "options", "WALKING_NOISE_PACK_SIZE: 'many'", "correct or unset it"),
+    gpu_without_driver: (ERROR, "GPU", "for CUDA 13.0, finds no GPU", "nvidia-smi"),
+    wrong_dependency: (ERROR, "dependencies", "seml 0.5.6 does not satisfy ==0.5.7", "make install"),
     dependency_not_as_pinned: (WARNING, "dependencies", "pymongo 4.99.0", "make install"),
 }

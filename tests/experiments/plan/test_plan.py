@@ -230,7 +230,7 @@ def test_search_for_files(capsys: pytest.CaptureFixture[str]):
 def test_invalid_array_sizes(size: str, capsys: pytest.CaptureFixture[str]):
     with pytest.raises(SystemExit):
         main(["plan", "grid.yaml", f"--max-array-size={size}"])
-    assert f"{size!r} is no whole number >= 1" in capsys.readouterr().err
+    assert f"{size!r} is not a whole number >= 1" in capsys.readouterr().err
 
 
 def test_runs_that_a_collection_already_has(shell: Shell):
@@ -253,7 +253,7 @@ def test_without_a_database(capsys: pytest.CaptureFixture[str], monkeypatch: pyt
     grid("walking.yaml", **WALKING)
     assert main(["plan", "walking.yaml", "--collection", "table1"]) == 0
     printed = capsys.readouterr()
-    assert "walking-noise: table1 was not looked at: no database: none is configured\n" in printed.err
+    assert "walking-noise: the runs in collection table1 are not counted: no database: none is configured\n" in printed.err
     assert "present" not in printed.out
 
 

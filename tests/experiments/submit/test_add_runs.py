@@ -1,4 +1,4 @@
-"""Grids are added whole or not at all, and without the secrets of the shell."""
+"""Grids are added completely or not at all, and without the secrets of the shell."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from seml.settings import SETTINGS
 from experiments.cli.app import main
 from experiments.database.connection import Document
 from experiments.database.embedded_server import DATABASE
-from experiments.submit.add_runs import AT_THE_END, check
+from experiments.submit.add_runs import JOB_SHELL_SETUP, check
 from experiments.submit.environment import not_allowed
 from tests.experiments.shell import Shell, choice, write_grid
 
@@ -24,7 +24,7 @@ GRID = {"fixed": {"noise.kind": "additive"}, "grid": {"noise.std": choice(0.5, 1
 
 
 def repository(folder: Path, *commands: str) -> Path:
-    """A grid whose code lies in a git repository of its own."""
+    """A grid whose code is in a git repository of its own."""
     (folder / "experiments").mkdir(parents=True)
     (folder / "experiments" / "train.py").write_text("")
     for command in ("git init --quiet", *commands):
@@ -37,27 +37,29 @@ COMMIT = "git -c user.name=a -c user.email=b commit --quiet --allow-empty -m c"
 
 
 @pytest.mark.slow
-def test_all_runs_are_added_with_what_jobs_need(shell: Shell, client: MongoClient[Document], tmp_path: Path):
+def test_all_runs_are_added_with_the_variables_that_jobs_need(
+    shell: Shell, client: MongoClient[Document], tmp_path: Path
+):
     grid = write_grid(tmp_path, **GRID)
-    given = {"MY_TOKEN": "hidden", "OMP_NUM_THREADS": "4", "BASH_ENV": "/mine", "PYTHONWARNINGS": ""}
-    shell = shell.having(given)
+    variables = {"MY_TOKEN": "hidden", "OMP_NUM_THREADS": "4", "BASH_ENV": "/mine", "PYTHONWARNINGS": ""}
+    shell = shell.having(variables)
     command = ["walking-noise", "add", "added", str(grid), "--keep", "OMP_NUM_THREADS"]
-    said = shell.run(*command, "-o", "{'training.epochs': 3}", "-d", "words of mine")
-    assert "Adding 4 configs to the database (batch-ID 1)." in said
-    assert said.splitlines()[-1].startswith("4 runs added to added; of this shell's variables ")
-    assert "pkg_resources" not in said
-    assert "hidden" not in said
+    output = shell.run(*command, "-o", "{'training.epochs': 3}", "-d", "my description")
+    assert "Adding 4 configs to the database (batch-ID 1)." in output
+    assert output.splitlines()[-1].startswith("4 runs added to added; ")
+    assert "pkg_resources" not in output
+    assert "hidden" not in output
     documents = list(client[DATABASE]["added"].find())
     assert [document["config"]["training"]["epochs"] for document in documents] == [3] * 4
-    assert {document["seml"]["description"] for document in documents} == {"words of mine"}
+    assert {document["seml"]["description"] for document in documents} == {"my description"}
     for document in documents:
         environment = document["seml"]["env"]
         assert not_allowed(environment) == []
-        assert (environment["OMP_NUM_THREADS"], environment["BASH_ENV"]) == ("4", str(AT_THE_END))
+        assert (environment["OMP_NUM_THREADS"], environment["BASH_ENV"]) == ("4", str(JOB_SHELL_SETUP))
         assert environment["XDG_CONFIG_HOME"] == str(shell.folder)
-    assert AT_THE_END.exists()
+    assert JOB_SHELL_SETUP.exists()
     again = shell.run(*command, "-o", "{'training.epochs': 3}")
-    assert "0 runs added to added, 4 were there already" in again
+    assert "0 runs added to added (4 already present)" in again
 
 
 @pytest.mark.parametrize(
@@ -69,31 +71,31 @@ def test_all_runs_are_added_with_what_jobs_need(shell: Shell, client: MongoClien
         ({"grid": {"seed": choice()}}, "the grid has no values"),
     ],
 )
-def test_a_bad_file_keeps_the_good_one_out(
+def test_an_invalid_file_prevents_the_addition_of_a_valid_one(
     sections: dict[str, Any], reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    good = write_grid(tmp_path, **GRID).rename(tmp_path / "good.yaml")
-    bad = write_grid(tmp_path, **sections)
-    assert main(["add", "none", str(good), str(bad)]) == 1
+    valid = write_grid(tmp_path, **GRID).rename(tmp_path / "valid.yaml")
+    invalid = write_grid(tmp_path, **sections)
+    assert main(["add", "none", str(valid), str(invalid)]) == 1
     last = capsys.readouterr().err.splitlines()[-1]
-    assert last.startswith(f"walking-noise: {bad}: ")
+    assert last.startswith(f"walking-noise: {invalid}: ")
     assert reason in last
 
 
-def test_a_file_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_a_missing_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["add", "none", str(tmp_path / "missing.yaml")]) == 1
     assert capsys.readouterr().err == f"walking-noise: {tmp_path / 'missing.yaml'}: there is no such file\n"
 
 
-@pytest.mark.parametrize("given", ["1", "{", "[]"])
-def test_what_is_no_dictionary(given: str, capsys: pytest.CaptureFixture[str]):
+@pytest.mark.parametrize("value", ["1", "{", "[]"])
+def test_a_value_that_is_not_a_dictionary(value: str, capsys: pytest.CaptureFixture[str]):
     with pytest.raises(SystemExit) as end:
-        main(["add", "none", "grid.yaml", "-o", given])
+        main(["add", "none", "grid.yaml", "-o", value])
     assert end.value.code == 2
-    assert f"{given!r} is no dictionary" in capsys.readouterr().err
+    assert f"{value!r} is not a dictionary" in capsys.readouterr().err
 
 
-def test_what_is_overwritten_is_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_overwritten_settings_are_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     grid = write_grid(tmp_path, fixed={"noise.std": -1.0})
     assert check([grid], {"noise.std": 1.0}) == 1
     assert main(["add", "none", str(write_grid(tmp_path, **GRID)), "-o", "{'seed': -1}"]) == 1
@@ -103,28 +105,28 @@ def test_what_is_overwritten_is_checked(tmp_path: Path, capsys: pytest.CaptureFi
 def test_a_repository_without_commits(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     grid = repository(tmp_path)
     assert main(["add", "none", str(grid)]) == 1
-    assert "has no commit yet, and SEML notes one with every run: make one with `git commit`" in capsys.readouterr().err
+    assert "has no commit, but SEML stores one with every run; create one with `git commit`" in capsys.readouterr().err
     shutil.rmtree(tmp_path / ".git")
     assert check([grid]) == 4
 
 
-def test_a_remote_that_holds_a_token(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_a_git_remote_with_a_token(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     grid = repository(tmp_path, COMMIT, "git remote add origin https://me:hidden@host/code.git")
     assert main(["add", "none", str(grid)]) == 1
-    said = capsys.readouterr().err
-    assert "the address of the git remote" in said
-    assert "hidden" not in said
+    output = capsys.readouterr().err
+    assert "the address of the git remote" in output
+    assert "hidden" not in output
 
 
-def test_what_seml_alone_refuses(shell: Shell, client: MongoClient[Document], tmp_path: Path):
+def test_a_file_that_only_seml_rejects(shell: Shell, client: MongoClient[Document], tmp_path: Path):
     grid = write_grid(tmp_path, **GRID)
     grid.write_text(yaml.safe_dump(yaml.safe_load(grid.read_text()) | {"slurm": [{"sbatch_options_template": "NONE"}]}))
-    with shell.start("walking-noise", "add", "refused", str(grid)) as process:
-        said, _ = process.communicate(timeout=120)
+    with shell.start("walking-noise", "add", "rejected", str(grid)) as process:
+        output, _ = process.communicate(timeout=120)
     assert process.returncode == 1
-    assert "sbatch options template 'NONE' not found" in said
-    assert said.endswith("walking-noise: `seml refused add` failed, as it says above; 0 runs were added\n")
-    assert client[DATABASE]["refused"].count_documents({}) == 0
+    assert "sbatch options template 'NONE' not found" in output
+    assert output.endswith("walking-noise: `seml rejected add` failed with the error above; 0 runs were added\n")
+    assert client[DATABASE]["rejected"].count_documents({}) == 0
 
 
 @pytest.mark.parametrize("command", ["add", "start", "scrub"])

@@ -1,4 +1,4 @@
-"""The demo on a tiny grid: from nothing to the report, again, and interrupted."""
+"""Demo on a small grid: interrupted, resumed, and called again."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ pytestmark = pytest.mark.slow
 
 
 def start(folder: Path, grid: Path) -> subprocess.Popen[str]:
-    script = "import sys; from pathlib import Path; from experiments.submit.demo_study import demo; demo(*map(Path, sys.argv[1:]))"
+    script = (
+        "import sys; from pathlib import Path; from experiments.submit.demo_study import demo; "
+        "demo(*map(Path, sys.argv[1:]))"
+    )
     with on_cores(1):
         return subprocess.Popen(
             [sys.executable, "-c", script, str(folder), str(grid)],
@@ -43,20 +46,20 @@ def run(folder: Path, grid: Path) -> str:
     return output
 
 
-def processes_of(folder: Path) -> list[str]:
+def processes_using(folder: Path) -> list[str]:
     """Command lines of running processes that name the folder, or have it in their environment."""
-    found = []
+    commands = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            told = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
+            content = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
         except OSError:
             continue
-        if str(folder).encode() in told:
-            found.append((process / "cmdline").read_text().replace("\0", " "))
-    return found
+        if str(folder).encode() in content:
+            commands.append((process / "cmdline").read_text().replace("\0", " "))
+    return commands
 
 
-def tiny_grid(folder: Path, epochs: int) -> Path:
+def small_grid(folder: Path, epochs: int) -> Path:
     return write_grid(
         folder,
         fixed={"training.epochs": epochs, "noise.kind": "additive"},
@@ -68,8 +71,8 @@ def table(output: str) -> str:
     return output[output.index("Runs: ") :]
 
 
-def test_interrupted_gone_on_with_and_run_again(tmp_path: Path):
-    folder, grid = tmp_path / "demo", tiny_grid(tmp_path, epochs=60)
+def test_an_interrupted_demo_resumes_and_a_third_call_trains_nothing(tmp_path: Path):
+    folder, grid = tmp_path / "demo", small_grid(tmp_path, epochs=60)
     with start(folder, grid) as process:
         while not list((tmp_path / "logs").glob("demo_2.out")):
             assert process.poll() is None, process.stdout.read() if process.stdout else ""
@@ -79,7 +82,7 @@ def test_interrupted_gone_on_with_and_run_again(tmp_path: Path):
     assert process.returncode == 130, output
     assert "0 of 6 runs done" in output
     assert "stopping" in output
-    assert processes_of(folder) == []
+    assert processes_using(folder) == []
 
     runs = shorten(folder)
     assert [run["status"] for run in runs] == ["PENDING"] * 6
@@ -97,13 +100,13 @@ def test_interrupted_gone_on_with_and_run_again(tmp_path: Path):
     ]
 
     second = run(folder, grid)
-    assert "all 6 runs are done" in second
+    assert "all 6 runs are completed" in second
     assert table(second) == table(first)
-    assert processes_of(folder) == []
+    assert processes_using(folder) == []
 
 
 def shorten(folder: Path) -> list[Document]:
-    """The runs, which are made short."""
+    """The runs as they were; their number of epochs is reduced to one."""
     database = EmbeddedDatabase(folder)
     assert not database.server.running
     database.start()
@@ -111,13 +114,13 @@ def shorten(folder: Path) -> list[Document]:
     assert account is not None
     with account.client() as client:
         runs = client[DATABASE]["demo"]
-        found = list(runs.find())
+        unchanged = list(runs.find())
         runs.update_many({}, {"$set": {"config.training.epochs": 1}})
     database.stop()
-    return found
+    return unchanged
 
 
-def test_another_grid_begins_anew(tmp_path: Path):
+def test_a_changed_grid_replaces_the_runs(tmp_path: Path):
     folder, grid = tmp_path / "demo", tmp_path / "grid.yaml"
     folder.mkdir()
     (folder / "data").mkdir()
@@ -126,7 +129,7 @@ def test_another_grid_begins_anew(tmp_path: Path):
     with start(folder, grid) as process:
         output, _ = process.communicate(timeout=120)
     assert process.returncode == 1
-    assert "grid.yaml has changed: its old runs are dropped" in output
+    assert "grid.yaml has changed: its previous runs are deleted" in output
     assert "EXECUTABLE ERROR: Could not find the executable." in output
     assert "UserError: `seml demo add` failed (exit code 1); see" in output.splitlines()[-1]
-    assert processes_of(folder) == []
+    assert processes_using(folder) == []

@@ -1,3 +1,5 @@
+"""Environment variables that are passed to SEML."""
+
 from __future__ import annotations
 
 import os
@@ -17,29 +19,29 @@ def empty(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PATH", "/bin")
 
 
-def test_only_what_is_on_the_list_passes(monkeypatch: pytest.MonkeyPatch):
+def test_only_allowed_variables_are_passed(monkeypatch: pytest.MonkeyPatch):
     passing = {"LC_ALL": "C", "WALKING_NOISE_DATA": "/data", "TMPDIR": "/t", "MODULEPATH": "/m"}
-    staying = {
+    left_out = {
         **{"AWS_SECRET_ACCESS_KEY": "x", "MY_TOKEN": "y", "HTTPS_PROXY": "http://proxy", "SLURM_JOB_ID": "1"},
         **{"WALKING_NOISE_TOKEN": "z", "WALKING_NOISE_DB_PASSWORD": "p", "CUDA_VISIBLE_DEVICES": "0", "EDITOR": "vi"},
     }
-    for name, value in {**passing, **staying}.items():
+    for name, value in {**passing, **left_out}.items():
         monkeypatch.setenv(name, value)
     passed = allowed_environment(XDG_CONFIG_HOME="/demo")
     assert {name: passed.pop(name) for name in passing} == passing
     assert set(passed) == {"PATH", "PYTHONWARNINGS", "XDG_CONFIG_HOME"}
 
 
-def test_programs_of_this_python_are_found():
+def test_programs_of_this_python_come_first():
     assert allowed_environment()["PATH"] == f"{Path(sys.executable).parent}:/bin"
 
 
-def test_what_sacred_imports_warns_of_is_left_to_it(monkeypatch: pytest.MonkeyPatch):
+def test_the_warning_of_an_import_of_sacred_is_filtered(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PYTHONWARNINGS", "error")
     assert allowed_environment()["PYTHONWARNINGS"] == "error,ignore:pkg_resources is deprecated:UserWarning"
 
 
-def test_a_user_may_let_more_through(monkeypatch: pytest.MonkeyPatch):
+def test_a_user_can_pass_more_variables(monkeypatch: pytest.MonkeyPatch):
     for name in ("OMP_NUM_THREADS", "MY_SITE", "OTHER"):
         monkeypatch.setenv(name, "1")
     monkeypatch.setenv("WALKING_NOISE_KEEP", "MY_SITE")
@@ -52,12 +54,12 @@ def test_a_user_may_let_more_through(monkeypatch: pytest.MonkeyPatch):
     assert sorted(not_allowed(passed)) == ["MY_SITE", "OMP_NUM_THREADS"]
 
 
-def test_but_no_secret(monkeypatch: pytest.MonkeyPatch):
+def test_a_user_cannot_pass_a_secret(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("GITHUB_TOKEN", "hidden")
-    with pytest.raises(UserError, match="GITHUB_TOKEN cannot be kept: it looks like a secret") as refusal:
+    with pytest.raises(UserError, match="cannot keep GITHUB_TOKEN: its name is that of a secret") as raised:
         allowed_environment(["GITHUB_TOKEN"])
-    assert "hidden" not in str(refusal.value)
-    with pytest.raises(UserError, match="MISSING cannot be kept: there is no such variable here"):
+    assert "hidden" not in str(raised.value)
+    with pytest.raises(UserError, match="cannot keep MISSING: the variable is not set in this shell"):
         allowed_environment(["MISSING"])
 
 
@@ -70,11 +72,11 @@ def test_but_no_secret(monkeypatch: pytest.MonkeyPatch):
         "-----BEGIN OPENSSH PRIVATE KEY-----hidden",
     ],
 )
-def test_secrets_in_values_are_refused(value: str, monkeypatch: pytest.MonkeyPatch):
+def test_values_with_a_secret_are_rejected(value: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("WALKING_NOISE_DATA", value)
-    with pytest.raises(UserError, match="WALKING_NOISE_DATA holds a password or a key") as refusal:
+    with pytest.raises(UserError, match="WALKING_NOISE_DATA contains a password or a key") as raised:
         allowed_environment()
-    assert "hidden" not in str(refusal.value)
+    assert "hidden" not in str(raised.value)
     assert not_allowed({"WALKING_NOISE_DATA": value}) == ["WALKING_NOISE_DATA"]
 
 

@@ -1,4 +1,4 @@
-"""The shells of a Slurm job that is asked to end: `until_the_worker_ends.sh`, which BASH_ENV names."""
+"""Shells of a Slurm job that receive SIGTERM: `until_the_worker_ends.sh`, which BASH_ENV names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 from tests.experiments.shell import ROOT
 
-BASH_ENV = ROOT / "experiments" / "workers" / "until_the_worker_ends.sh"
+BASH_ENV = ROOT / "experiments" / "worker" / "until_the_worker_ends.sh"
 WORKER = """
 import pathlib, time
 pathlib.Path("begun").touch()
@@ -36,12 +36,12 @@ def shell(script: str, folder: Path, **environment: str) -> subprocess.Popen[byt
 def until(file: Path) -> None:
     end = time.monotonic() + 20
     while not file.exists():
-        assert time.monotonic() < end, f"{file.name} is not there"
+        assert time.monotonic() < end, f"{file.name} does not exist"
         time.sleep(0.01)
 
 
 def give_back(process: subprocess.Popen[bytes], folder: Path) -> int:
-    """Let the worker end, and with it the shell; its exit code."""
+    """Let the worker end, and with it the shell; return the exit code of the shell."""
     (folder / "give back").touch()
     code = process.wait(20)
     assert (folder / "gave back").exists()
@@ -49,7 +49,7 @@ def give_back(process: subprocess.Popen[bytes], folder: Path) -> int:
 
 
 @pytest.mark.parametrize("script", [STEP, SCRIPT], ids=["step", "batch script"])
-def test_in_a_job_a_shell_that_is_asked_to_end_waits_for_its_worker(tmp_path: Path, script: str):
+def test_in_a_job_a_terminated_shell_waits_for_its_worker(tmp_path: Path, script: str):
     process = shell(script, tmp_path, SLURM_JOB_ID="7")
     process.send_signal(signal.SIGTERM)
     with pytest.raises(subprocess.TimeoutExpired):
@@ -57,7 +57,7 @@ def test_in_a_job_a_shell_that_is_asked_to_end_waits_for_its_worker(tmp_path: Pa
     give_back(process, tmp_path)
 
 
-def test_a_script_that_is_told_of_the_time_limit_goes_on_when_its_worker_has_ended(tmp_path: Path):
+def test_a_script_notified_of_the_time_limit_continues_after_its_worker(tmp_path: Path):
     process = shell(SCRIPT, tmp_path, SLURM_JOB_ID="7")
     process.send_signal(signal.SIGUSR1)
     until(tmp_path / "notified")
@@ -73,7 +73,7 @@ def test_a_script_without_a_worker_ends_at_once(tmp_path: Path):
     assert not (tmp_path / "ended").exists()
 
 
-def test_elsewhere_shells_end_as_ever(tmp_path: Path):
+def test_outside_a_job_a_terminated_shell_ends_at_once(tmp_path: Path):
     process = shell(SCRIPT, tmp_path, SLURM_JOB_ID="")
     process.send_signal(signal.SIGTERM)
     assert process.wait(20) == -signal.SIGTERM
@@ -82,7 +82,7 @@ def test_elsewhere_shells_end_as_ever(tmp_path: Path):
 
 
 @pytest.mark.parametrize(("job", "shared"), [("7", "1"), ("", "")])
-def test_in_a_job_a_step_waits_for_no_other(job: str, shared: str):
+def test_steps_of_a_job_share_its_resources(job: str, shared: str):
     environment = {**os.environ, "BASH_ENV": str(BASH_ENV), "SLURM_JOB_ID": job}
     command = ["bash", "-c", 'echo -n "$SLURM_OVERLAP"']
     assert subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout == shared

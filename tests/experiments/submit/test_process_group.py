@@ -1,3 +1,5 @@
+"""Process groups, of which no process remains."""
+
 from __future__ import annotations
 
 import os
@@ -18,19 +20,22 @@ def running(pid: int) -> bool:
         return False
 
 
-DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(60)"
+IGNORES_SIGTERM = (
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(60)"
+)
 
 
-@pytest.mark.parametrize("command", ["sleep 60", f'"{sys.executable}" -c "{DEAF}"'])
-def test_no_process_is_left(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(process_group, "GIVE_BACK_SECONDS", 0.5)
+@pytest.mark.parametrize("command", ["sleep 60", f'"{sys.executable}" -c "{IGNORES_SIGTERM}"'])
+def test_no_process_remains(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(process_group, "TERMINATION_SECONDS", 0.5)
     children = tmp_path / "children"
     script = f'{command} & echo $! > "{children}.part"; mv "{children}.part" "{children}"; exit 7'
     with ProcessGroup(["sh", "-c", script], dict(os.environ), tmp_path / "log") as group:
-        while not children.exists() or ("DEAF" in command and "ready" not in group.tail()):
+        while not children.exists() or ("SIG_IGN" in command and "ready" not in group.tail()):
             time.sleep(0.01)
         child = int(children.read_text())
         assert running(child)
+        group.process.wait()
     assert group.process.returncode == 7
     assert not running(child)
 

@@ -1,10 +1,12 @@
+"""Removal of secrets from stored documents."""
+
 from __future__ import annotations
 
 import pytest
 
 from experiments.cli.app import main
 from experiments.database.connection import Document, Runs
-from experiments.submit.scrub_secrets import clean, excess, holding_more
+from experiments.submit.scrub_secrets import clean, count_excess, excess
 
 NEEDED = {"HOME": "/home/me", "PATH": "/bin", "WALKING_NOISE_DATA": "/data"}
 MORE = {"GITHUB_TOKEN": "hidden", "a.b": "with a dot", "BASH_FUNC_module%%": "() {", "WALKING_NOISE_KEY": "hidden"}
@@ -12,7 +14,7 @@ MORE = {"GITHUB_TOKEN": "hidden", "a.b": "with a dot", "BASH_FUNC_module%%": "()
 
 @pytest.fixture
 def added(runs: Runs) -> Runs:
-    """Runs as four calls of `seml add` leave them: two with secrets, one whose remote has one, one as it should be."""
+    """Runs of five calls of `seml add`: two with secrets, one with a secret in the remote, two without."""
     batches: list[Document] = [
         {"seml": {"env": {**NEEDED, **MORE}, "working_dir": "/code"}, "git": {"path": "https://host/code"}},
         {"seml": {"env": {**NEEDED, "WALKING_NOISE_MONGODB": "mongodb://me:hidden@host"}}, "git": None},
@@ -28,12 +30,12 @@ def added(runs: Runs) -> Runs:
     return runs
 
 
-def test_what_is_held_too_much_goes_and_nothing_else(added: Runs):
+def test_only_disallowed_content_is_removed(added: Runs):
     before = {document["_id"]: document for document in added.find()}
     names = ["BASH_FUNC_module%%", "GITHUB_TOKEN", "WALKING_NOISE_KEY", "WALKING_NOISE_MONGODB", "a.b", "git.path"]
-    assert holding_more(added) == (9, names)
+    assert count_excess(added) == (9, names)
     assert [clean(added, group) for group in excess(added)] == [3, 3, 3]
-    assert holding_more(added) == (0, [])
+    assert count_excess(added) == (0, [])
     after = {document["_id"]: document for document in added.find()}
     assert "hidden" not in str(after)
     for run in before:
@@ -46,28 +48,30 @@ def test_what_is_held_too_much_goes_and_nothing_else(added: Runs):
     assert after == before
 
 
-def test_a_run_added_meanwhile_stays_as_it_is(added: Runs):
+def test_a_run_changed_during_the_cleaning_stays_unchanged(added: Runs):
     groups = list(excess(added))
     added.update_one({"_id": 0}, {"$set": {"seml.env.NEW": "x"}})
     assert sorted(clean(added, group) for group in groups) == [2, 3, 3]
-    assert holding_more(added)[0] == 1
+    assert count_excess(added)[0] == 1
 
 
-def test_it_says_names_and_never_values(added: Runs, configured: None, capsys: pytest.CaptureFixture[str]):
+def test_names_are_printed_but_never_values(added: Runs, configured: None, capsys: pytest.CaptureFixture[str]):
     name = added.name
     assert main(["scrub", name, "--dry-run"]) == 0
-    told = f"{name}: 9 runs hold more than is allowed: BASH_FUNC_module%%, GITHUB_TOKEN, WALKING_NOISE_KEY"
-    said = capsys.readouterr()
-    assert told in said.out
-    assert holding_more(added)[0] == 9
+    expected = (
+        f"{name}: 9 runs hold variables that are not allowed: BASH_FUNC_module%%, GITHUB_TOKEN, WALKING_NOISE_KEY"
+    )
+    listed = capsys.readouterr()
+    assert expected in listed.out
+    assert count_excess(added)[0] == 9
     assert main(["scrub", name]) == 0
-    again = capsys.readouterr()
-    assert f"{name}: 9 runs cleaned of BASH_FUNC_module%%, GITHUB_TOKEN" in again.out
-    assert "hidden" not in "".join([*said, *again])
+    cleaned = capsys.readouterr()
+    assert f"{name}: removed from 9 runs: BASH_FUNC_module%%, GITHUB_TOKEN" in cleaned.out
+    assert "hidden" not in "".join([*listed, *cleaned])
     assert main(["scrub", name]) == 0
-    assert capsys.readouterr().out == f"{name}: no run holds more than is allowed\n"
+    assert capsys.readouterr().out == f"{name}: no run holds a variable that is not allowed\n"
 
 
-def test_a_collection_that_is_not_there(configured: None, capsys: pytest.CaptureFixture[str]):
+def test_a_missing_collection(configured: None, capsys: pytest.CaptureFixture[str]):
     assert main(["scrub", "nowhere"]) == 1
     assert "there is no collection 'nowhere'" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""A secret in the shell of a user stays there, from `walking-noise add` to the last result."""
+"""Secrets in the shell of a user are stored nowhere, from `walking-noise add` to the last result."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ SECRETS = {
     "DB_PASSWORD": "planted-password",
     "GITHUB_TOKEN": "planted-token",
     "HTTPS_PROXY": "http://me:planted-in-an-address@proxy:3128",
-    "WALKING_NOISE_TOKEN": "planted-beside-options",
+    "WALKING_NOISE_TOKEN": "planted-among-options",
     "HARMLESS_TO_SEE": "planted-under-another-name",
 }
 LONG, SHORT = 400, 2
-"""Epochs: enough to be interrupted in, and few."""
+"""Epochs: enough to interrupt the training, and few."""
 
 
 def files_below(folder: Path) -> dict[str, bytes]:
@@ -41,7 +41,7 @@ def contents_of(client: MongoClient[Document]) -> Iterator[tuple[str, bytes]]:
             yield name, repr(document).encode() + (document["data"] if name.endswith(".chunks") else b"")
 
 
-def test_what_is_secret_stays_where_it_is(
+def test_no_secret_is_stored_or_printed(
     shell: Shell, client: MongoClient[Document], embedded: EmbeddedDatabase, tmp_path: Path
 ):
     assert embedded.account is not None
@@ -49,24 +49,24 @@ def test_what_is_secret_stays_where_it_is(
     options = {"WALKING_NOISE_STATE": str(state), "WALKING_NOISE_CHECKPOINT_SECONDS": "0.01"}
     grid = write_grid(tmp_path, fixed={"training.epochs": LONG}, grid={"noise.std": choice(0.5, 1.0)})
     shell = shell.having({**SECRETS, **options})
-    said = shell.run("walking-noise", "add", COLLECTION, str(grid))
+    printed = shell.run("walking-noise", "add", COLLECTION, str(grid))
 
     with shell.start("walking-noise", "start", COLLECTION, "--local") as process:
         while not any(not path.endswith(".part") for path in files_below(state / "checkpoints")):
             assert process.poll() is None
             time.sleep(0.05)
         os.killpg(process.pid, signal.SIGTERM)
-        said += process.communicate(timeout=60)[0]
-    kept = files_below(state)
-    assert kept
+        printed += process.communicate(timeout=60)[0]
+    written = files_below(state)
+    assert written
     runs = client[DATABASE][COLLECTION]
     runs.update_many({}, {"$set": {"config.training.epochs": SHORT}})
-    said += shell.run("walking-noise", "start", COLLECTION, "--local")
+    printed += shell.run("walking-noise", "start", COLLECTION, "--local")
     assert [run["status"] for run in runs.find()] == ["COMPLETED"] * 2
 
-    looked_at = {"output": said.encode(), **kept, **files_below(tmp_path)}
-    searched = [*looked_at.items(), *contents_of(client)]
+    contents = {"output": printed.encode(), **written, **files_below(tmp_path)}
+    searched = [*contents.items(), *contents_of(client)]
     assert {COLLECTION, "fs.chunks"} <= {name for name, _ in searched}
-    assert any("logs" in name for name in looked_at)
+    assert any("logs" in name for name in contents)
     for secret in [*SECRETS.values(), embedded.account.password]:
         assert [name for name, content in searched if secret.encode() in content] == []
