@@ -31,7 +31,7 @@ def connect() -> Database[Document]:
     DatabaseError
         SEML is not configured, or the database does not answer or does not accept the configuration.
     """
-    return reached(configuration())
+    return connect_to(configuration())
 
 
 def configuration(file: Path | None = None) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def configuration(file: Path | None = None) -> dict[str, Any]:
     )
 
 
-def reached(configuration: Mapping[str, Any], **options: Any) -> Database[Document]:
+def connect_to(configuration: Mapping[str, Any], **options: Any) -> Database[Document]:
     """The database that a configuration names, once it has answered; ``options`` are the driver's.
 
     Nothing of the configuration but host and port is repeated in errors: the rest may be secret.
@@ -76,7 +76,7 @@ def reached(configuration: Mapping[str, Any], **options: Any) -> Database[Docume
             f"SEML's configuration cannot be used ({why}); host is the name of a machine, or "
             "mongodb://NAME/?tls=true&tlsCAFile=FILE, and port a number"
         ) from None
-    place = place_of(database)
+    place = host_and_port(database)
     try:
         database.list_collection_names(filter={"name": "any"})
     except OperationFailure as refusal:
@@ -92,7 +92,7 @@ def reached(configuration: Mapping[str, Any], **options: Any) -> Database[Docume
     return database
 
 
-def place_of(database: Database[Document]) -> str:
+def host_and_port(database: Database[Document]) -> str:
     """Host and port of a database; several of a replica set."""
     servers = database.client.topology_description.server_descriptions()
     return ", ".join(f"{host}:{port}" for host, port in sorted(servers))
@@ -110,7 +110,7 @@ def _no_answer(place: str, error: str) -> str:
     )
 
 
-def runs_in(collection: str) -> Runs:
+def collection_runs(collection: str) -> Runs:
     """The runs of a collection that a user has named.
 
     Raises

@@ -22,7 +22,7 @@ import yaml
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-from experiments.database.server_process import ServerError, ServerFolder, ServerRuns
+from experiments.database.server_process import ServerError, ServerFolder, ServerRunning
 
 FOLDER_VARIABLE = "WALKING_NOISE_DB"
 DEFAULT_FOLDER = ".walking_noise"
@@ -38,7 +38,7 @@ def default_folder() -> Path:
 
 
 @dataclass(frozen=True)
-class Account:
+class ServerAccess:
     """How to reach the server, as SEML's configuration says it."""
 
     port: int
@@ -71,16 +71,16 @@ class EmbeddedDatabase:
         self._make_folders()
         try:
             with self.server.locked() as lock:
-                account = self.account
-                if account is None or not self._data.exists():
-                    account = self._create_account(lock)
-                account = Account(_free_port(account.port), account.password)
-                self._write_configuration(account)
-                process = self.server.start(self._command(account.port, "--auth"), lock)
-        except ServerRuns:
+                access = self.access
+                if access is None or not self._data.exists():
+                    access = self._create_access(lock)
+                access = ServerAccess(_free_port(access.port), access.password)
+                self._write_configuration(access)
+                process = self.server.start(self._command(access.port, "--auth"), lock)
+        except ServerRunning:
             self._wait(lambda: self.answers, lambda: not self.server.running)
             return False
-        self._wait(lambda: _accepts(account), lambda: process.poll() is not None)
+        self._wait(lambda: _accepts(access), lambda: process.poll() is not None)
         return True
 
     def stop(self) -> bool:
@@ -88,7 +88,7 @@ class EmbeddedDatabase:
         return self.server.stop()
 
     @property
-    def account(self) -> Account | None:
+    def access(self) -> ServerAccess | None:
         """What SEML's configuration in the folder says; None before the first start.
 
         Raises
@@ -101,13 +101,13 @@ class EmbeddedDatabase:
         content = yaml.safe_load(self.configuration.read_text())
         if (content["username"], content["host"]) != (USER, HOST):
             raise ServerError(f"{self.configuration} is the configuration of another database; choose another folder")
-        return Account(int(content["port"]), str(content["password"]))
+        return ServerAccess(int(content["port"]), str(content["password"]))
 
     @property
     def answers(self) -> bool:
         """Whether the server accepts SEML's configuration."""
-        account = self.account
-        return account is not None and _accepts(account)
+        access = self.access
+        return access is not None and _accepts(access)
 
     def _make_folders(self) -> None:
         if not self.folder.exists():
@@ -119,29 +119,29 @@ class EmbeddedDatabase:
         place = ["--host", HOST, "--port", str(port), "--storage-path", str(self._data), "--cache-size", "256M"]
         return [sys.executable, "-m", "secantus", *place, "--standalone", "--sync-on-commit", *options]
 
-    def _create_account(self, lock: int) -> Account:
+    def _create_access(self, lock: int) -> ServerAccess:
         # secantusdb lets nobody in to create the first user once it asks for passwords, so this happens without.
         self._data.mkdir(mode=0o700, exist_ok=True)
-        account = Account(_free_port(), secrets.token_urlsafe(24))
-        process = self.server.start(self._command(account.port), lock)
+        access = ServerAccess(_free_port(), secrets.token_urlsafe(24))
+        process = self.server.start(self._command(access.port), lock)
         try:
-            self._wait(lambda: _accepts(account, authenticate=False), lambda: process.poll() is not None)
-            with account.client(authenticate=False) as client:
+            self._wait(lambda: _accepts(access, authenticate=False), lambda: process.poll() is not None)
+            with access.client(authenticate=False) as client:
                 known = client[DATABASE].command("usersInfo", USER)["users"]
                 command = "updateUser" if known else "createUser"
                 roles = [{"role": "readWrite", "db": DATABASE}]
-                client[DATABASE].command(command, USER, pwd=account.password, roles=roles)
+                client[DATABASE].command(command, USER, pwd=access.password, roles=roles)
         finally:
             process.terminate()
             process.wait()
-        return account
+        return access
 
-    def _write_configuration(self, account: Account) -> None:
+    def _write_configuration(self, access: ServerAccess) -> None:
         content = {
             "username": USER,
-            "password": account.password,
+            "password": access.password,
             "host": HOST,
-            "port": account.port,
+            "port": access.port,
             "database": DATABASE,
         }
         partial = self.configuration.with_suffix(".partial")
@@ -153,16 +153,16 @@ class EmbeddedDatabase:
         end = time.monotonic() + START_SECONDS
         while not answers():
             if ended():
-                words = self.server.last_words()
+                words = self.server.last_log_line()
                 raise ServerError(f"the embedded database did not start: {words} (see {self.server.log})")
             if time.monotonic() > end:
                 raise ServerError(f"the embedded database does not answer; see {self.server.log}")
             time.sleep(0.05)
 
 
-def _accepts(account: Account, *, authenticate: bool = True) -> bool:
+def _accepts(access: ServerAccess, *, authenticate: bool = True) -> bool:
     try:
-        with account.client(authenticate=authenticate) as client:
+        with access.client(authenticate=authenticate) as client:
             client[DATABASE].list_collection_names()
         return True
     except PyMongoError:

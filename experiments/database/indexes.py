@@ -30,7 +30,7 @@ class Index:
         return f"({', '.join(self.fields)})"
 
 
-OF_RUNS = (
+RUN_INDEXES = (
     Index(
         ("status", "batch_id", "_id"),
         "SEML's claim (ids, PENDING); a worker's companions (status, batch, in the order of ids); the lost runs among "
@@ -41,7 +41,7 @@ OF_RUNS = (
         "a worker's heartbeat and its outcomes (its token, RUNNING, a range of ids)",
     ),
 )
-OF_HISTORY = {
+HISTORY_INDEXES = {
     WORKERS: (Index(("collection",), "the GPU hours of a study"),),
     ATTEMPTS: (Index(("collection", "run"), "the failures of a study, and of a run"),),
 }
@@ -49,7 +49,7 @@ OF_HISTORY = {
 
 def missing_indexes(database: Database[Document], collection: str) -> dict[str, list[Index]]:
     """The indexes that are not there, of a collection of runs and of the history, by collection."""
-    wanted = {collection: OF_RUNS, **OF_HISTORY}
+    wanted = {collection: RUN_INDEXES, **HISTORY_INDEXES}
     return {name: lacking for name, indexes in wanted.items() if (lacking := _lacking(database, name, indexes))}
 
 

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Sequence
 from pymongo.database import Database
 from pymongo.errors import OperationFailure, PyMongoError
 
-from experiments.database.connection import DatabaseError, Document, Runs, configuration, reached
+from experiments.database.connection import DatabaseError, Document, Runs, configuration, connect_to
 from experiments.database.run_status import COMPLETED
 from experiments.errors import UserError
 
-NOT_OF_RUNS = ("fs.", "system.", "walking_noise.")
+OTHER_COLLECTIONS = ("fs.", "system.", "walking_noise.")
 """So begin the names of the collections in which SEML keeps sources, MongoDB itself, and we our history."""
 
 WORKERS, ATTEMPTS = "walking_noise.workers", "walking_noise.attempts"
@@ -24,7 +24,7 @@ BUSY_MS = 120_000
 
 
 @contextlib.contextmanager
-def database_with(names: Sequence[str]) -> Iterator[Database[Document]]:
+def open_database(names: Sequence[str]) -> Iterator[Database[Document]]:
     """The database that SEML is configured with, once it is clear that it has these collections.
 
     Raises
@@ -32,9 +32,9 @@ def database_with(names: Sequence[str]) -> Iterator[Database[Document]]:
     UserError
         There is no such collection, or no database, or it fails before the block ends.
     """
-    database = reached(configuration(), connectTimeoutMS=BUSY_MS)
+    database = connect_to(configuration(), connectTimeoutMS=BUSY_MS)
     try:
-        there = sorted(name for name in database.list_collection_names() if not name.startswith(NOT_OF_RUNS))
+        there = sorted(name for name in database.list_collection_names() if not name.startswith(OTHER_COLLECTIONS))
         for name in names:
             if name not in there:
                 raise UserError(f"there is no collection {name!r}; there are: {', '.join(there) or 'none'}")
@@ -48,16 +48,16 @@ def database_with(names: Sequence[str]) -> Iterator[Database[Document]]:
         database.client.close()
 
 
-def of_seml(database: Database[Document]) -> list[str]:
+def seml_collections(database: Database[Document]) -> list[str]:
     """The names of all collections whose documents SEML has made."""
     return [
         name
         for name in sorted(database.list_collection_names())
-        if not name.startswith(NOT_OF_RUNS) and database[name].find_one({"seml": {"$exists": True}}, {"_id": 1})
+        if not name.startswith(OTHER_COLLECTIONS) and database[name].find_one({"seml": {"$exists": True}}, {"_id": 1})
     ]
 
 
-def unfinished() -> Document:
+def unfinished_filter() -> Document:
     """The filter of the runs without a result; it names their statuses, so that an index serves it."""
     from seml.settings import SETTINGS
 
@@ -65,9 +65,9 @@ def unfinished() -> Document:
     return {"status": {"$in": [status for status in statuses if status != COMPLETED]}}
 
 
-def counts(runs: Runs) -> Counter[str]:
+def status_counts(runs: Runs) -> Counter[str]:
     """The number of runs by status. Completed ones, which become the most, are not looked at."""
-    groups = runs.aggregate([{"$match": unfinished()}, {"$group": {"_id": "$status", "count": {"$sum": 1}}}])
+    groups = runs.aggregate([{"$match": unfinished_filter()}, {"$group": {"_id": "$status", "count": {"$sum": 1}}}])
     counted = Counter({group["_id"]: group["count"] for group in groups})
     counted[COMPLETED] = max(runs.estimated_document_count() - counted.total(), 0)
     return counted

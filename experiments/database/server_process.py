@@ -22,7 +22,7 @@ class ServerError(UserError):
     """The server does not start or does not stop."""
 
 
-class ServerRuns(ServerError):
+class ServerRunning(ServerError):
     """Somebody else holds the folder's lock: the server runs, or is being started or stopped."""
 
 
@@ -38,13 +38,13 @@ class ServerFolder:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[int]:
-        """Hold the lock, as an open file; :class:`ServerRuns` if somebody else does."""
+        """Hold the lock, as an open file; :class:`ServerRunning` if somebody else does."""
         lock = os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise ServerRuns(f"{self.folder} is in use by a running server") from None
+                raise ServerRunning(f"{self.folder} is in use by a running server") from None
             self._pid.unlink(missing_ok=True)
             yield lock
         finally:
@@ -58,7 +58,7 @@ class ServerFolder:
         try:
             with self.locked():
                 return False
-        except ServerRuns:
+        except ServerRunning:
             return True
 
     @property
@@ -109,7 +109,7 @@ class ServerFolder:
             self._child.wait()
             self._child = None
 
-    def last_words(self) -> str:
+    def last_log_line(self) -> str:
         """The last line of the log."""
         lines = self.log.read_text(errors="replace").split("\n") if self.log.exists() else []
         return next((line.strip() for line in reversed(lines) if line.strip()), "its log is empty")

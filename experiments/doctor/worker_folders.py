@@ -10,7 +10,7 @@ from pathlib import Path
 
 from experiments.doctor.examined_site import NotChecked, Site
 from experiments.doctor.finding import Finding, error, ok, warning
-from experiments.worker.delivery.state_folder import NAME, StateFolder
+from experiments.worker.delivery.state_folder import DEFAULT_NAME, StateFolder
 
 TRIAL_BYTES = 2**20
 """So much is written for trial: a quota that is used up refuses it."""
@@ -64,7 +64,7 @@ def _state_folder(site: Site) -> StateFolder:
         run = runs.find_one({}, {"seml.output_file": 1, "seml.output_dir": 1}, sort=[("_id", -1)])
         if run is not None:
             logs = Path(run["seml"].get("output_dir", ".")).expanduser().absolute()
-            return StateFolder.of(site.options, run) or StateFolder(logs / NAME)
+            return StateFolder.for_run(site.options, run) or StateFolder(logs / DEFAULT_NAME)
     raise NotChecked("WALKING_NOISE_STATE is not set, and there are no runs yet: it will be beside their logs")
 
 

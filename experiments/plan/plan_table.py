@@ -9,7 +9,7 @@ from dataclasses import astuple
 from experiments.plan.study_plan import DOCUMENT_BYTES, LOSS_BYTES, PACKED_BYTES, Row
 from experiments.plan.throughput import Device, Kind
 from experiments.terminal.text_table import aligned, short
-from experiments.worker.records.compact_result import LONG
+from experiments.worker.records.compact_result import COMPACT_ABOVE_EPOCHS
 from walking_noise import RunConfig
 
 PackSize = Callable[[RunConfig], int]
@@ -117,5 +117,6 @@ def _remarks(
             yield f"hours, {device.name}: ? where a part was not measured: {'; '.join(sorted(missing))}."
     yield (
         f"MB: documents of {DOCUMENT_BYTES / 1000:.1f} kB and {LOSS_BYTES:g} bytes per epoch, {PACKED_BYTES:g} "
-        f"from {LONG} epochs on, as measured on runs of the MLP; before MongoDB's compression, without log files."
+        f"from {COMPACT_ABOVE_EPOCHS} epochs on, as measured on runs of the MLP; before MongoDB's compression, "
+        "without log files."
     )

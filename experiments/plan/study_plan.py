@@ -17,7 +17,7 @@ from experiments.plan.demand import Demand, demands
 from experiments.plan.grid_files import GridError, Settings
 from experiments.plan.run_counts import PlannedRun, RunCounts, count_runs
 from experiments.plan.throughput import Device, Kind
-from experiments.worker.records.compact_result import LONG
+from experiments.worker.records.compact_result import COMPACT_ABOVE_EPOCHS
 from walking_noise import RunConfig
 from walking_noise.runtime.sizing import capacity
 
@@ -25,7 +25,8 @@ DOCUMENT_BYTES = 12_000
 """Of a run's document without what grows with the epochs, as BSON; 8.6 kB of it are SEML's list of the sources.
 Measured on documents of workers."""
 LOSS_BYTES, PACKED_BYTES = 12.7, 5.5
-"""By which an epoch's training loss makes it larger; the latter in a long training, of more than ``LONG`` epochs."""
+"""By which an epoch's training loss makes it larger; the latter in a training of more than
+``COMPACT_ABOVE_EPOCHS`` epochs."""
 CURVE_BYTES = 12.7
 """Likewise for an epoch of the validation curve."""
 
@@ -169,7 +170,7 @@ def _row(name: str, tallies: Iterable[RunCounts], present: set[str] | None) -> R
 def _bytes(documents: Iterable[PlannedRun], kinds: Mapping[str, RunConfig]) -> float:
     def of(one: PlannedRun) -> float:
         epochs = kinds[one.pack].training.epochs
-        loss = LOSS_BYTES if epochs <= LONG else PACKED_BYTES
+        loss = LOSS_BYTES if epochs <= COMPACT_ABOVE_EPOCHS else PACKED_BYTES
         return DOCUMENT_BYTES + epochs * (loss + CURVE_BYTES * one.curve)
 
     return sum(map(of, documents))

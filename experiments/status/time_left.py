@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from experiments.database.connection import Document, Runs
-from experiments.database.run_collections import unfinished
+from experiments.database.run_collections import unfinished_filter
 from experiments.database.stored_config import run_config
 from experiments.plan.demand import demands
 from experiments.plan.run_counts import PlannedRun
@@ -45,7 +45,7 @@ def remaining(runs: Runs, workers: Sequence[Worker], device: Device | None) -> R
 def _left(runs: Runs) -> dict[Kind, int]:
     """The number of unfinished runs of each kind."""
     key = {name.replace(".", "_"): {"$ifNull": [f"$config.{name}", None]} for name in PACK_SETTINGS}
-    groups = runs.aggregate([{"$match": unfinished()}, {"$group": {"_id": key, "count": {"$sum": 1}}}])
+    groups = runs.aggregate([{"$match": unfinished_filter()}, {"$group": {"_id": key, "count": {"$sum": 1}}}])
     return {_hashable(group["_id"].values()): group["count"] for group in groups}
 
 
@@ -82,7 +82,7 @@ def _measured(runs: Runs, kinds: Collection[Kind], device: Device | None) -> flo
         return None
     planned: dict[int, PlannedRun] = {}
     configs: dict[str, RunConfig] = {}
-    for document in runs.find(unfinished(), {"config": 1}):
+    for document in runs.find(unfinished_filter(), {"config": 1}):
         if _kind(document["config"]) in kinds:
             config = _config(document)
             if config is None:

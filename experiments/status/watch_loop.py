@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.text import Text
 
 from experiments.database.connection import DatabaseError
-from experiments.database.run_collections import database_with
+from experiments.database.run_collections import open_database
 from experiments.status.progress_text import SHARE
 from experiments.status.study_status import StudyStatus, study_status
 from experiments.status.watch_screen import HEIGHT, WIDTH, screen
@@ -64,7 +64,7 @@ def _looks(names: Sequence[str], seconds: float, console: Console) -> Iterator[S
 
 def look(names: Sequence[str]) -> tuple[StudyStatus, float]:
     """How collections stand, by a connection of its own, and the seconds for which that kept the database busy."""
-    with database_with(names) as database:
+    with open_database(names) as database:
         started = monotonic()
         return study_status(database, names), monotonic() - started
 

@@ -160,9 +160,9 @@ class _Steps:
         self.line.end()
 
     def _client(self) -> MongoClient[Document]:
-        account = self.database.account
-        assert account is not None  # it was started
-        return account.client()
+        access = self.database.access
+        assert access is not None  # it was started
+        return access.client()
 
 
 @contextlib.contextmanager

@@ -31,14 +31,14 @@ class Candidate:
     error: str = ""
 
     @classmethod
-    def of(cls, document: Document) -> Candidate:
+    def from_document(cls, document: Document) -> Candidate:
         try:
             return cls(document["_id"], run_config(document["config"]))
         except ConfigError as error:
             return cls(document["_id"], None, str(error))
 
 
-def companions(leader: Document, config: RunConfig) -> Document:
+def companion_filter(leader: Document, config: RunConfig) -> Document:
     """The filter of the runs that may share a worker and a pack with ``leader``, whose settings are ``config``.
 
     They are of its batch, hence of its resources, and of its Slurm array, so that cancelling one array touches no
@@ -54,12 +54,12 @@ def companions(leader: Document, config: RunConfig) -> Document:
     }
 
 
-def pending(runs: Runs, matching: Document) -> Iterable[Candidate]:
+def pending_candidates(runs: Runs, matching: Document) -> Iterable[Candidate]:
     """Find the runs that match, in the order of their ids."""
-    return map(Candidate.of, runs.find(matching, {"config": 1}).sort("_id", 1).limit(LOOK_AHEAD))
+    return map(Candidate.from_document, runs.find(matching, {"config": 1}).sort("_id", 1).limit(LOOK_AHEAD))
 
 
-def choose(candidates: Iterable[Candidate], trainings: int) -> list[Candidate]:
+def choose_companions(candidates: Iterable[Candidate], trainings: int) -> list[Candidate]:
     """Choose as many of the first candidates as need no more than ``trainings`` trainings.
 
     Runs that only evaluate a network which is trained for another one count nothing: it is trained once.
@@ -84,18 +84,18 @@ def lease_with_companions(
     ``fault``: why the leader cannot be trained here, if that is known.
     """
     fault = fault or _several_workers(leader)
-    chosen = [Candidate(leader["_id"], None, fault) if fault else Candidate.of(leader)]
+    chosen = [Candidate(leader["_id"], None, fault) if fault else Candidate.from_document(leader)]
     config = chosen[0].config
     if config is not None:
-        matching = companions(leader, config)
+        matching = companion_filter(leader, config)
         size = pack_size or default_pack_size(config, device)
         while True:
-            wanted = choose(itertools.chain(chosen, pending(leases.runs, matching)), size)
-            claimed = leases.take(leader, matching, [candidate.id for candidate in wanted])
+            wanted = choose_companions(itertools.chain(chosen, pending_candidates(leases.runs, matching)), size)
+            claimed = leases.acquire(leader, matching, [candidate.id for candidate in wanted])
             chosen = [candidate for candidate in wanted if candidate.id in claimed]
             if len(chosen) == len(wanted):  # else others were faster: choose again from what they left
                 return chosen
-    return [candidate for candidate in chosen if candidate.id in leases.take(leader, {}, [])]
+    return [candidate for candidate in chosen if candidate.id in leases.acquire(leader, {}, [])]
 
 
 def _several_workers(leader: Document) -> str:

@@ -13,5 +13,5 @@ DEVICE_GONE = os.EX_UNAVAILABLE
 """… if its GPU failed, so that no run can be blamed;"""
 DATABASE_GONE = os.EX_TEMPFAIL
 """… if the database stayed away, so that the worker could not give back what it had claimed."""
-ORDERLY = (0, LEADER_FAILED, DEVICE_GONE, *(128 + signum for signum in STOP_SIGNALS))
+CLEAN_EXIT_CODES = (0, LEADER_FAILED, DEVICE_GONE, *(128 + signum for signum in STOP_SIGNALS))
 """A worker that ends with one of these exit codes has left nothing to settle."""

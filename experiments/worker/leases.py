@@ -24,10 +24,10 @@ from experiments.worker.assignment import Assignment
 LEASE_SECONDS = 300.0
 """Without a sign of life for so long an owner counts as dead."""
 
-AT_ONCE = 256
+RUNS_PER_UPDATE = 256
 """So many of the runs in a list are claimed by one update: the embedded database looks each up in the whole list."""
 
-OF_AN_ATTEMPT = [
+ATTEMPT_FIELDS = [
     *("claim", "suspected", "experiment", "format", "command", "host", "start_time", "stop_time", "meta", "resources"),
     *("artifacts", "captured_out", "info", "heartbeat", "result", "fail_trace"),
     *(f"execution.{name}" for name in ("array_id", "task_id", "slurm_output_file", "reschedule_file")),
@@ -40,13 +40,13 @@ With a task id or a stop time left in it, SEML would take a PENDING run for KILL
 UNCLAIMED: Document = {"claim": {"$exists": False}}
 
 
-def returned(token: str | None) -> Document:
+def release_update(token: str | None) -> Document:
     """The update that makes a run PENDING again, as it was before ``token`` claimed it.
 
     The token stays known as ``returned_by``: a result of its owner that turns up later belongs to this run.
     """
     known = {"returned_by": token} if token else {}
-    return {"$set": {"status": PENDING, **known}, "$unset": dict.fromkeys(OF_AN_ATTEMPT, "")}
+    return {"$set": {"status": PENDING, **known}, "$unset": dict.fromkeys(ATTEMPT_FIELDS, "")}
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Leases:
     assignment: Assignment
     lease_seconds: float = LEASE_SECONDS
 
-    def take(self, leader: Document, companions: Document, ids: Collection[int]) -> set[int]:
+    def acquire(self, leader: Document, companions: Document, ids: Collection[int]) -> set[int]:
         """Claim the leader and those of ``ids`` that still match ``companions``; return those now claimed.
 
         Companions name the cluster but not the leader's Slurm task: `seml cancel` of one run would end the task, and
@@ -103,9 +103,9 @@ class Leases:
         """The filter of one run, as long as it is this worker's."""
         return {"_id": run, "status": RUNNING, "claim.token": self.assignment.token}
 
-    def give_back(self, ids: Collection[int] = ()) -> int:
+    def release(self, ids: Collection[int] = ()) -> int:
         """Make runs PENDING as they were before the claim, all or in the range of ``ids``; return their number."""
-        return self.runs.update_many(self.held(ids), returned(self.assignment.token)).modified_count
+        return self.runs.update_many(self.held(ids), release_update(self.assignment.token)).modified_count
 
     @property
     def _lease(self) -> Document:
@@ -115,8 +115,8 @@ class Leases:
 def _in_parts(ids: Collection[int]) -> Iterator[Document]:
     """Filters of the runs with these ids, for some of them each."""
     ordered = sorted(ids)
-    for start in range(0, len(ordered), AT_ONCE):
-        part = ordered[start : start + AT_ONCE]
+    for start in range(0, len(ordered), RUNS_PER_UPDATE):
+        part = ordered[start : start + RUNS_PER_UPDATE]
         yield {"_id": {"$gte": part[0], "$lte": part[-1], "$in": part}}
 
 

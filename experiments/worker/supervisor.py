@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from types import FrameType
 
 from experiments.worker.assignment import Assignment
-from experiments.worker.exit_codes import ORDERLY, STOP_SIGNALS
+from experiments.worker.exit_codes import CLEAN_EXIT_CODES, STOP_SIGNALS
 
 
 @dataclass
@@ -77,8 +77,8 @@ def continue_in_child(assignment: Assignment | None) -> None:
         os.kill(child, stop.signum)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     child = 0
-    if code not in ORDERLY:
+    if code not in CLEAN_EXIT_CODES:
         from experiments.worker.recovery import after_exit
 
-        after_exit.settle(assignment, code, stopped=stop.requested)
+        after_exit.recover_after_exit(assignment, code, stopped=stop.requested)
     sys.exit(code if code >= 0 else 128 - code)

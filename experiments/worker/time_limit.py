@@ -37,7 +37,7 @@ class TimeLimit:
             self._ahead = os.path.exists(self._notice)  # noqa: PTH110 - any failure means no
         return self._ahead
 
-    def ask_for_another_turn(self) -> None:
+    def request_requeue(self) -> None:
         """Let the task be queued again when it has ended."""
         if self._notice is not None and self._ahead:
             try:

@@ -27,10 +27,10 @@ from experiments.worker.delivery.state_folder import StateFolder
 from experiments.worker.exit_codes import DATABASE_GONE, DEVICE_GONE, LEADER_FAILED
 from experiments.worker.leases import Leases
 from experiments.worker.records import history
-from experiments.worker.records.history import FIELDS, Attempt, note_attempts
-from experiments.worker.records.run_document import begun, ended
+from experiments.worker.records.history import FIELDS, Attempt, record_attempts
+from experiments.worker.records.run_document import end_fields, start_fields
 from experiments.worker.records.run_logs import RunLogs
-from experiments.worker.recovery.at_startup import put_in_order
+from experiments.worker.recovery.at_startup import recover_at_startup
 from experiments.worker.supervisor import Stop
 from experiments.worker.time_limit import TimeLimit
 from experiments.worker.worker_options import WorkerOptions
@@ -68,8 +68,8 @@ def work(
         if leader is None or not _started_here(leader):
             log.warning("run %d was deleted or taken over; nothing to do", assignment.leader)
             return 0
-        state = StateFolder.of(options, leader)
-        put_in_order(runs, leader, assignment.token, state, options.lease_seconds)
+        state = StateFolder.for_run(options, leader)
+        recover_at_startup(runs, leader, assignment.token, state, options.lease_seconds)
         leases = Leases(runs, assignment, options.lease_seconds)
         chosen = lease_with_companions(leases, leader, options.pack_size, options.device, fault)
         if not chosen:
@@ -109,9 +109,9 @@ class Worker:
         self.leases, self.leader, self.options, self.state, self.stop = leases, leader, options, state, stop
         self.chosen, self.configs = chosen, {one.id: one.config for one in chosen if one.config is not None}
         self.logs = RunLogs(leader)
-        undelivered = state.undelivered if state else None
+        spool = state.spool if state else None
         ids = [candidate.id for candidate in chosen]
-        self.delivery = Delivery(leases, self.logs, ids, undelivered, options.patience_seconds, self._recorded)
+        self.delivery = Delivery(leases, self.logs, ids, spool, options.patience_seconds, self._recorded)
         self.logs.open(ids)
         self._commit = commit_of(leader)
         self._time_limit = TimeLimit(leader)
@@ -124,7 +124,7 @@ class Worker:
         """Say of all runs that they have begun."""
         device = self.options.device or default_device()
         self.delivery.begin(
-            begun(experiment, host, command),
+            start_fields(experiment, host, command),
             self.leader,
             host=socket.gethostname(),
             device=device_name(device),
@@ -180,7 +180,7 @@ class Worker:
             self._finish(ids[index], outcome)
 
     def _finish(self, run: int, outcome: Result | Failure) -> None:
-        self.delivery.finish(run, ended(outcome, self._commit))
+        self.delivery.finish(run, end_fields(outcome, self._commit))
         failed = isinstance(outcome, Failure)
         text = _in_words(outcome)
         self.logs.write([run], text)
@@ -222,12 +222,12 @@ class Worker:
                 "the database is away: %d results are kept in %s. When it is back, `walking-noise deliver %s` brings "
                 "them there, and `walking-noise rescue %s` makes the other %d runs PENDING again",
                 self.delivery.kept_on_disk,
-                self.state.undelivered.folder if self.state else "no folder",
-                self.state.undelivered.folder if self.state else "FOLDER",
+                self.state.spool.folder if self.state else "no folder",
+                self.state.spool.folder if self.state else "FOLDER",
                 name,
                 len(self.delivery.unfinished),
             )
-            self._time_limit.ask_for_another_turn()
+            self._time_limit.request_requeue()
             return
         unfinished = sorted(self.delivery.unfinished)
         reason = self._broken or self.stop.reason
@@ -239,15 +239,15 @@ class Worker:
         try:
             with pymongo.timeout(LAST_CALL_SECONDS):
                 claimed = list(self.leases.runs.find(self.leases.held(unfinished), FIELDS))
-                count = self.leases.give_back(unfinished)
+                count = self.leases.release(unfinished)
                 attempts = (Attempt(run, history.GIVEN_BACK, reason) for run in unfinished)
-                note_attempts(self.leases.runs, attempts, claimed)
+                record_attempts(self.leases.runs, attempts, claimed)
         except PyMongoError as error:
             log.error("%d runs stay RUNNING until `walking-noise rescue %s`: %s", len(unfinished), name, error)
-            self._time_limit.ask_for_another_turn()
+            self._time_limit.request_requeue()
             return
         self.delivery.end(reason, count)
-        self._time_limit.ask_for_another_turn()
+        self._time_limit.request_requeue()
         self.logs.write((run["_id"] for run in claimed), f"given back after {reason}: the run is PENDING again")
         log.warning(
             "%s: %d unfinished runs are PENDING again. The next task of their array takes them; where there is none, "

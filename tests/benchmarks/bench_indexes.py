@@ -14,7 +14,7 @@ from experiments.database.connection import Document, Runs
 from experiments.database.embedded_server import DATABASE, EmbeddedDatabase
 from experiments.database.indexes import ensure_indexes
 from experiments.database.stored_config import run_config
-from experiments.worker.companion_runs import companions
+from experiments.worker.companion_runs import companion_filter
 from tests.experiments.shell import Shell, write_grid
 
 RUNS, BATCHES, COMPLETED, CLAIMED, PACK = 20_000, 2, 15_000, 500, 256
@@ -27,9 +27,9 @@ def runs(tmp_path: Path) -> Iterator[Runs]:
     """Runs as SEML adds them: most completed, two packs of them running, the rest pending."""
     database = EmbeddedDatabase(tmp_path / "database")
     database.start()
-    assert database.account is not None
+    assert database.access is not None
     Shell(database.folder).run("seml", "one", "add", str(write_grid(tmp_path, fixed={"noise.std": 0.5})))
-    with database.account.client() as client:
+    with database.access.client() as client:
         staged = client[DATABASE]["one"].find_one()
         assert staged is not None
         many = client[DATABASE]["many"]
@@ -62,7 +62,7 @@ def questions(runs: Runs) -> dict[str, Callable[[], object]]:
     """What SEML and workers ask, by name."""
     leader = runs.find_one({"_id": RUNS})
     assert leader is not None
-    alike = companions(leader, run_config(leader["config"]))
+    alike = companion_filter(leader, run_config(leader["config"]))
     ids = list(range(COMPLETED - ARRAY // 2, COMPLETED + CLAIMED + ARRAY // 2))
     mine = {"status": "RUNNING", "claim.token": f"token {(COMPLETED + PACK) // PACK}"}
     span = {"_id": {"$gte": COMPLETED, "$lte": COMPLETED + CLAIMED}}

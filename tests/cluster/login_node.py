@@ -82,9 +82,9 @@ class LoginNode:
 
     @cached_property
     def client(self) -> MongoClient[Document]:
-        account = self.database.account
-        assert account is not None
-        return account.client()
+        access = self.database.access
+        assert access is not None
+        return access.client()
 
     def keep_to_the_folder(self) -> None:
         """Have SEML put what killed tasks leave behind into the cluster's folder, too."""

@@ -23,19 +23,19 @@ def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
 
 def _run(options: Namespace) -> int:
     from experiments import slurm
-    from experiments.database.run_collections import database_with
-    from experiments.worker.recovery.at_startup import in_words
+    from experiments.database.run_collections import open_database
+    from experiments.worker.recovery.at_startup import recovery_messages
     from experiments.worker.recovery.lost_workers import Recovery
     from experiments.worker.worker_options import WorkerOptions
 
     lease_seconds, cluster = WorkerOptions.from_environment().lease_seconds, slurm.cluster_name()
-    with database_with(options.collections) as database:
+    with open_database(options.collections) as database:
         for name in options.collections:
             rescue = Recovery(database[name], cluster, slurm.active_tasks, lease_seconds)
-            found = rescue.killed() + rescue.lost()
+            found = rescue.recover_killed() + rescue.recover_lost()
             if found.silent and not options.no_wait:
                 found = _after_grace(rescue, name, found)
-            print(f"{name}: {'; '.join(in_words(found)) or 'no run has lost its worker'}")
+            print(f"{name}: {'; '.join(recovery_messages(found)) or 'no run has lost its worker'}")
             if found.returned:
                 print(f"{name}: where no task is left that takes them, `walking-noise start {name}` starts them")
     return 0
@@ -50,4 +50,4 @@ def _after_grace(rescue: Recovery, name: str, found: Recovered) -> Recovered:
         line.show(f"{name}: the workers of {found.silent} runs are silent; waiting for them for {left:.0f} s")
         time.sleep(min(left, 0.5))
     line.end()
-    return replace(found, silent=0, unseen=0) + rescue.lost()
+    return replace(found, silent=0, unseen=0) + rescue.recover_lost()

@@ -36,7 +36,7 @@ def _positive(text: str) -> int:
 
 def _run(options: Namespace) -> int:
     from experiments.binarize_runs import binarize, in_words, kept_runs, not_looked_into, store
-    from experiments.database.connection import runs_in
+    from experiments.database.connection import collection_runs
     from experiments.terminal.progress_line import ProgressLine
     from experiments.worker.worker_options import WorkerOptions
 
@@ -44,7 +44,7 @@ def _run(options: Namespace) -> int:
     folder = options.networks or worker.networks
     if folder is None:
         raise UserError("no folder of networks is given; use --networks DIR or set WALKING_NOISE_NETWORKS")
-    runs = runs_in(options.collection)
+    runs = collection_runs(options.collection)
     ids = list(dict.fromkeys(options.ids)) or not_looked_into(runs)
     for run in kept_runs(runs, ids, Path(folder)):
         found = binarize(run, worker.device, options.samples, line.show)

@@ -24,7 +24,7 @@ from experiments.database.run_status import FAILED
 from experiments.worker.delivery.spool import Spool, SpooledResults, written
 from experiments.worker.leases import Leases
 from experiments.worker.records import history
-from experiments.worker.records.history import FIELDS, Attempt, WorkerHistory, note_attempts
+from experiments.worker.records.history import FIELDS, Attempt, WorkerHistory, record_attempts
 from experiments.worker.records.run_logs import RunLogs
 from experiments.worker.recovery.lost_workers import GRACE
 
@@ -87,12 +87,12 @@ class Delivery:
         leases: Leases,
         logs: RunLogs,
         ids: Collection[int],
-        undelivered: Spool | None,
+        spool: Spool | None,
         patience: float,
         recorded: Callable[[set[int]], None] = lambda runs: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.leases, self.logs, self.undelivered, self.patience = leases, logs, undelivered, patience
+        self.leases, self.logs, self.spool, self.patience = leases, logs, spool, patience
         self.recorded, self.clock = recorded, clock
         self.unfinished = set(ids)
         self.lost: set[int] = set()
@@ -224,7 +224,7 @@ class Delivery:
         failed = {run for run, fields in held.items() if fields["status"] == FAILED}
         if failed:
             claimed = self.leases.runs.find(self.leases.held(failed), FIELDS)
-            note_attempts(self.leases.runs, (_attempt(run, held[run]) for run in failed), claimed)
+            record_attempts(self.leases.runs, (_attempt(run, held[run]) for run in failed), claimed)
         updates = [UpdateOne(self.leases.held_run(run), {"$set": fields}) for run, fields in held.items()]
         recorded = set(held)
         if self.leases.runs.bulk_write(updates, ordered=False).matched_count < len(held):
@@ -264,13 +264,13 @@ class Delivery:
         there = set().union(*self._on_disk.values())
         with self._lock:
             new = {run: fields for run, fields in self._held.items() if run not in there}
-        if not new or self.undelivered is None:
+        if not new or self.spool is None:
             return
         try:
             token = self.leases.assignment.token
-            file = self.undelivered.keep(SpooledResults(self.leases.runs.name, token, self._begun, new))
+            file = self.spool.add(SpooledResults(self.leases.runs.name, token, self._begun, new))
         except OSError as error:
-            log.error("%d results are in memory only: %s: %s", len(new), self.undelivered.folder, error.strerror)
+            log.error("%d results are in memory only: %s: %s", len(new), self.spool.folder, error.strerror)
         else:
             self._on_disk[file] = set(new)
             log.warning("%d results are kept in %s", len(new), file)

@@ -34,7 +34,7 @@ class SpooledResults:
     Attributes
     ----------
     begun
-        The fields that say of a run that it has begun, as :func:`experiments.worker.records.run_document.begun` makes them.
+        The fields that say of a run that it has begun, as :func:`experiments.worker.records.run_document.start_fields` makes them.
     outcomes
         The fields that say how each run ended, by its id.
     """
@@ -115,7 +115,7 @@ class Spool:
         self.folder = folder
         self._numbers = itertools.count()
 
-    def keep(self, parcel: SpooledResults) -> Path:
+    def add(self, parcel: SpooledResults) -> Path:
         """Write a parcel and say where it is.
 
         Raises

@@ -9,7 +9,7 @@ from experiments.database.connection import Document
 from experiments.worker.delivery.spool import Spool
 from experiments.worker.worker_options import WorkerOptions
 
-NAME = "state"
+DEFAULT_NAME = "state"
 """Its name beside the logs of the runs, where nothing else is said."""
 
 
@@ -20,17 +20,17 @@ class StateFolder:
     folder: Path
 
     @classmethod
-    def of(cls, options: WorkerOptions, run: Document) -> StateFolder | None:
+    def for_run(cls, options: WorkerOptions, run: Document) -> StateFolder | None:
         """The folder for a worker of this run; None if none is named and the run has no log."""
         if options.state is not None:
             return cls(options.state)
         log = run["seml"].get("output_file")
-        return cls(Path(log).parent / NAME) if log else None
+        return cls(Path(log).parent / DEFAULT_NAME) if log else None
 
     @property
     def checkpoints(self) -> Path:
         return self.folder / "checkpoints"
 
     @property
-    def undelivered(self) -> Spool:
+    def spool(self) -> Spool:
         return Spool(self.folder / "undelivered")

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-LONG = 50
+COMPACT_ABOVE_EPOCHS = 50
 """A training loss of more epochs is stored as an array; a shorter one would not become smaller by much."""
 
 
@@ -21,7 +21,7 @@ def compact(result: dict[str, Any]) -> dict[str, Any]:
     from sacred.serializer import flatten  # not before: whoever only wants to know LONG would load all of Sacred
 
     loss = result["training_loss"]
-    if len(loss) <= LONG:
+    if len(loss) <= COMPACT_ABOVE_EPOCHS:
         return result
     stored: dict[str, Any] = flatten(np.array(loss, np.float32))  # type: ignore[no-untyped-call]
     return {**result, "training_loss": stored}

@@ -43,7 +43,7 @@ FIELDS = {"claim": 1, "config_hash": 1, "execution": 1, "start_time": 1}
 """What the history takes from a run's document."""
 
 
-def note_attempts(runs: Runs, attempts: Iterable[Attempt], documents: Iterable[Document]) -> None:
+def record_attempts(runs: Runs, attempts: Iterable[Attempt], documents: Iterable[Document]) -> None:
     """Note how attempts at runs ended. An attempt is noted once: what was said of it first stands.
 
     Parameters
@@ -121,7 +121,7 @@ class WorkerHistory:
         self._workers.update_one({"_id": self._token, "ended": {"$exists": False}}, [{"$set": fields}])
 
 
-def note_lost_workers(runs: Runs, tokens: Iterable[str], reason: str) -> None:
+def record_lost_workers(runs: Runs, tokens: Iterable[str], reason: str) -> None:
     """Note of workers that did not say so themselves how they ended; their time ends with their last heartbeat."""
     lost = {"_id": {"$in": list(tokens)}, "ended": {"$exists": False}}
     runs.database[WORKERS].update_many(lost, [{"$set": {"ended": "$beat", "end": {"$literal": reason}}}])

@@ -18,7 +18,7 @@ from experiments.worker.records.compact_result import compact
 from walking_noise import Failure, Result
 
 
-def begun(experiment: Mapping[str, Any], host: Mapping[str, Any], command: str) -> Document:
+def start_fields(experiment: Mapping[str, Any], host: Mapping[str, Any], command: str) -> Document:
     """The fields that say of a run that it has begun.
 
     ``experiment`` and ``host`` are Sacred's descriptions of them. The sources stay where SEML keeps them, in
@@ -39,7 +39,7 @@ def begun(experiment: Mapping[str, Any], host: Mapping[str, Any], command: str) 
     }
 
 
-def ended(outcome: Result | Failure, commit: str | None) -> Document:
+def end_fields(outcome: Result | Failure, commit: str | None) -> Document:
     """The fields that say how a run ended; ``commit`` is the one that SEML noted."""
     times = {"stop_time": now(), "heartbeat": now()}
     if isinstance(outcome, Failure):

@@ -13,9 +13,9 @@ from experiments.database.run_status import FAILED, RUNNING
 from experiments.errors import UserError
 from experiments.worker.assignment import Assignment
 from experiments.worker.exit_codes import DATABASE_GONE
-from experiments.worker.leases import Leases, returned
+from experiments.worker.leases import Leases, release_update
 from experiments.worker.records import history
-from experiments.worker.records.history import FIELDS, Attempt, note_attempts, note_lost_workers
+from experiments.worker.records.history import FIELDS, Attempt, record_attempts, record_lost_workers
 
 LOG_LINES = 40
 """A failed leader's trace shows so many lines of its log."""
@@ -23,10 +23,10 @@ MOST_KILLED = 10
 """A leader whose workers were killed so often has FAILED: it may be what kills them."""
 
 
-def settle(assignment: Assignment, code: int, *, stopped: bool) -> None:
+def recover_after_exit(assignment: Assignment, code: int, *, stopped: bool) -> None:
     """Put in order what the worker of ``assignment``, which ended with ``code``, had claimed; print what was done."""
     try:
-        said = put_in_order(Leases(connect()[assignment.collection], assignment), code, stopped=stopped)
+        said = recover_runs(Leases(connect()[assignment.collection], assignment), code, stopped=stopped)
     except (PyMongoError, UserError) as error:
         said = (
             f"what the worker had claimed stays RUNNING until `walking-noise rescue {assignment.collection}`; "
@@ -35,7 +35,7 @@ def settle(assignment: Assignment, code: int, *, stopped: bool) -> None:
     print(said, flush=True)
 
 
-def put_in_order(leases: Leases, code: int, *, stopped: bool) -> str:
+def recover_runs(leases: Leases, code: int, *, stopped: bool) -> str:
     """Give a worker's companions back, and judge its leader; say what was done.
 
     The leader is given back too if the worker was asked to stop, was killed from outside or lost the database; else
@@ -52,9 +52,9 @@ def put_in_order(leases: Leases, code: int, *, stopped: bool) -> str:
         trace = [f"{how}; the end of its log:\n", *_end_of_log(leases)]
         attempts[leader] = Attempt(leader, history.FAILED, how, tuple(map(str.rstrip, trace)))
         runs.update_one(held, {"$set": {"status": FAILED, "stop_time": now(), "fail_trace": trace}})
-    note_attempts(runs, attempts.values(), left)
-    given_back = runs.update_one(held, returned(token)).modified_count + leases.give_back()
-    note_lost_workers(runs, [token], how)
+    record_attempts(runs, attempts.values(), left)
+    given_back = runs.update_one(held, release_update(token)).modified_count + leases.release()
+    record_lost_workers(runs, [token], how)
     return f"{how}; {given_back} of its runs are PENDING again"
 
 

@@ -13,20 +13,22 @@ from experiments.worker.recovery.lost_workers import Recovered, Recovery
 log = logging.getLogger(__name__)
 
 
-def put_in_order(runs: Runs, leader: Document, token: str, state: StateFolder | None, lease_seconds: float) -> None:
+def recover_at_startup(
+    runs: Runs, leader: Document, token: str, state: StateFolder | None, lease_seconds: float
+) -> None:
     """Deliver what waits on disk, and return the runs of workers that are lost for certain."""
     if state is not None:
-        brought = state.undelivered.deliver(runs.database, runs.name)
+        brought = state.spool.deliver(runs.database, runs.name)
         if brought.delivered:
             log.info("%d results of other workers were delivered", brought.delivered)
         for fault in brought.faults:
             log.warning(fault)
     rescue = Recovery(runs, slurm.cluster_name(), slurm.active_tasks, lease_seconds)
-    for text in in_words(rescue.earlier_turns(leader, token) + rescue.lost()):
+    for text in recovery_messages(rescue.recover_requeued(leader, token) + rescue.recover_lost()):
         log.info(text)
 
 
-def in_words(rescued: Recovered) -> list[str]:
+def recovery_messages(rescued: Recovered) -> list[str]:
     """What was found, a line for each reason."""
     lines = [f"PENDING again: {runs_in_words(count)} ({reason})" for reason, count in rescued.returned.items()]
     for count, what in (

@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from experiments.database.connection import Document, Runs, server_time
 from experiments.database.run_status import COMPLETED, FAILED, KILLED, RUNNING
 from experiments.slurm import ActiveTasks
-from experiments.worker.leases import LEASE_SECONDS, UNCLAIMED, returned
-from experiments.worker.records.history import FIELDS, LOST, Attempt, note_attempts, note_lost_workers
+from experiments.worker.leases import LEASE_SECONDS, UNCLAIMED, release_update
+from experiments.worker.records.history import FIELDS, LOST, Attempt, record_attempts, record_lost_workers
 
 TASK_GONE = "its Slurm task is gone"
 GRACE = 0.2
@@ -65,7 +65,7 @@ class Owner:
     task: tuple[int, int] | None
 
     @classmethod
-    def of(cls, document: Document) -> Owner:
+    def from_document(cls, document: Document) -> Owner:
         claim = document.get("claim", {})
         execution = claim.get("execution") or document.get("execution", {})
         task = (execution["array_id"], execution["task_id"]) if "task_id" in execution else None
@@ -107,7 +107,7 @@ class Recovery:
         """How long a silent owner is waited for."""
         return GRACE * self.lease_seconds
 
-    def lost(self) -> Recovered:
+    def recover_lost(self) -> Recovered:
         """Return the runs of lost workers, and mark those of silent ones."""
         rescued, owned = Recovered(), self._owned(RUNNING)
         now, tasks = server_time(self.runs.database), self._tasks(owned)
@@ -124,7 +124,7 @@ class Recovery:
                 self._suspect(owner, documents, now, rescued)
         return rescued
 
-    def killed(self) -> Recovered:
+    def recover_killed(self) -> Recovered:
         """Return the runs that SEML has called KILLED, and let those that have a result be COMPLETED.
 
         SEML looks at the queue and writes later: a run that was completed in between has its result, and SEML's status.
@@ -135,9 +135,9 @@ class Recovery:
             self._take_away(owner, documents, KILLED, TASK_GONE, rescued)
         return rescued
 
-    def earlier_turns(self, leader: Document, token: str) -> Recovered:
+    def recover_requeued(self, leader: Document, token: str) -> Recovered:
         """Return what earlier turns of the leader's Slurm task have left, which was put into the queue again."""
-        rescued, task = Recovered(), Owner.of(leader).task
+        rescued, task = Recovered(), Owner.from_document(leader).task
         for owner, documents in self._owned(RUNNING).items():
             if task is not None and owner.task == task and owner.token not in (None, token):
                 self._take_away(owner, documents, RUNNING, "its Slurm task began anew", rescued)
@@ -146,7 +146,7 @@ class Recovery:
     def _owned(self, status: str) -> dict[Owner, list[Document]]:
         owned: dict[Owner, list[Document]] = {}
         for document in self.runs.find({"status": status}, {**FIELDS, "suspected": 1}):
-            owned.setdefault(Owner.of(document), []).append(document)
+            owned.setdefault(Owner.from_document(document), []).append(document)
         return owned
 
     def _tasks(self, owners: Iterable[Owner]) -> ActiveTasks | None:
@@ -180,13 +180,15 @@ class Recovery:
         **still: Document,
     ) -> int:
         """Make the runs PENDING that are still the owner's, and note why; return their number."""
-        count = self.runs.update_many({"status": status, **owner.runs, **still}, returned(owner.token)).modified_count
+        count = self.runs.update_many(
+            {"status": status, **owner.runs, **still}, release_update(owner.token)
+        ).modified_count
         if count:
             left = {"status": {"$in": [RUNNING, COMPLETED, FAILED]}, **owner.runs}
             kept = {document["_id"] for document in self.runs.find(left, {"_id": 1})}
             taken = [document for document in documents if document["_id"] not in kept]
-            note_attempts(self.runs, (Attempt(document["_id"], LOST, reason) for document in taken), taken)
-            note_lost_workers(self.runs, [owner.token] if owner.token else [], reason)
+            record_attempts(self.runs, (Attempt(document["_id"], LOST, reason) for document in taken), taken)
+            record_lost_workers(self.runs, [owner.token] if owner.token else [], reason)
             rescued.returned[reason] += count
         return count
 

@@ -16,8 +16,8 @@ import yaml
 from pymongo.errors import OperationFailure
 
 from experiments.cli.app import main
-from experiments.database.embedded_server import DATABASE, HOST, Account, EmbeddedDatabase, default_folder
-from experiments.database.server_process import ServerError, ServerFolder, ServerRuns
+from experiments.database.embedded_server import DATABASE, HOST, EmbeddedDatabase, ServerAccess, default_folder
+from experiments.database.server_process import ServerError, ServerFolder, ServerRunning
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +28,9 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedDatab
     database.stop()
 
 
-def account(database: EmbeddedDatabase) -> Account:
-    assert database.account is not None
-    return database.account
+def account(database: EmbeddedDatabase) -> ServerAccess:
+    assert database.access is not None
+    return database.access
 
 
 def command_line(pid: int | None) -> str:
@@ -70,7 +70,7 @@ def test_the_password_is_in_semls_configuration_alone(database: EmbeddedDatabase
 def test_listens_on_this_machine_alone_and_asks_for_the_password(database: EmbeddedDatabase):
     port = account(database).port
     assert f"--host 127.0.0.1 --port {port}" in command_line(database.server.pid)
-    for stranger in (Account(port, "guess").client(), account(database).client(authenticate=False)):
+    for stranger in (ServerAccess(port, "guess").client(), account(database).client(authenticate=False)):
         with stranger, pytest.raises(OperationFailure):
             stranger[DATABASE].list_collection_names()
 
@@ -130,7 +130,7 @@ def test_while_it_is_being_started_it_is_not_stopped(tmp_path: Path):
     with (tmp_path / "server.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         server = ServerFolder(tmp_path)
-        with pytest.raises(ServerRuns), server.locked():
+        with pytest.raises(ServerRunning), server.locked():
             pass
         with pytest.raises(ServerError, match="just being started"):
             server.stop()

@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 
 from experiments.database.connection import Document, Runs
-from experiments.database.indexes import OF_RUNS, ensure_indexes, missing_indexes
+from experiments.database.indexes import RUN_INDEXES, ensure_indexes, missing_indexes
 from experiments.database.run_collections import ATTEMPTS, WORKERS
 from experiments.database.run_status import PENDING, RUNNING
 from tests.experiments.worker.claiming import Fill, claim
 
 
 def test_made_once(runs: Runs):
-    assert missing_indexes(runs.database, runs.name)[runs.name] == list(OF_RUNS)
-    assert ensure_indexes(runs.database, runs.name)[runs.name] == list(OF_RUNS)
+    assert missing_indexes(runs.database, runs.name)[runs.name] == list(RUN_INDEXES)
+    assert ensure_indexes(runs.database, runs.name)[runs.name] == list(RUN_INDEXES)
     assert ensure_indexes(runs.database, runs.name) == {}
     assert {"_id_", "status_1_batch_id_1__id_1", "claim.token_1_status_1__id_1"} == set(runs.index_information())
     for beside in (ATTEMPTS, WORKERS):
@@ -23,8 +23,8 @@ def test_made_once(runs: Runs):
 
 
 def test_found_whatever_its_name(runs: Runs):
-    runs.create_index(OF_RUNS[0].keys, name="by an administrator")
-    assert missing_indexes(runs.database, runs.name)[runs.name] == [OF_RUNS[1]]
+    runs.create_index(RUN_INDEXES[0].keys, name="by an administrator")
+    assert missing_indexes(runs.database, runs.name)[runs.name] == [RUN_INDEXES[1]]
 
 
 def stages(plan: Document) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
 from experiments import slurm
-from experiments.database.connection import DatabaseError, Document, configuration, place_of, reached
+from experiments.database.connection import DatabaseError, Document, configuration, connect_to, host_and_port
 from experiments.database.embedded_server import DATABASE, HOST, EmbeddedDatabase
 from experiments.doctor.database_access import answers, seen_by_nodes
 from experiments.doctor.examined_site import Site
@@ -36,8 +36,8 @@ def secured(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> I
     database = EmbeddedDatabase(tmp_path_factory.mktemp("secured") / "db")
     database.start()
     database.stop()
-    assert database.account is not None
-    port = database.account.port
+    assert database.access is not None
+    port = database.access.port
     host = f"mongodb://{HOST}/?tls=true&tlsCAFile={authority.certificate}"
 
     def up() -> bool:
@@ -89,9 +89,9 @@ def test_a_study_from_grid_to_report(secured: EmbeddedDatabase, tmp_path: Path):
 
 def test_its_place_is_named_without_the_rest_of_its_address(secured: EmbeddedDatabase):
     content = configuration(secured.configuration)
-    database = reached(content, serverSelectionTimeoutMS=PATIENCE_MS)
+    database = connect_to(content, serverSelectionTimeoutMS=PATIENCE_MS)
     with database.client:
-        assert place_of(database) == f"{HOST}:{content['port']}"
+        assert host_and_port(database) == f"{HOST}:{content['port']}"
 
 
 def test_the_doctor_sees_that_it_is_encrypted(secured: EmbeddedDatabase, monkeypatch: pytest.MonkeyPatch):
@@ -121,7 +121,7 @@ def test_the_doctor_sees_that_it_is_encrypted(secured: EmbeddedDatabase, monkeyp
 def test_who_does_not_trust_its_authority_is_refused(secured: EmbeddedDatabase, tmp_path: Path, host: str, said: str):
     file = variant(secured, tmp_path, host=host)
     with pytest.raises(DatabaseError, match=said) as refusal:
-        reached(configuration(file), serverSelectionTimeoutMS=PATIENCE_MS)
+        connect_to(configuration(file), serverSelectionTimeoutMS=PATIENCE_MS)
     assert password(secured) not in str(refusal.value)
     assert "hunter2" not in str(refusal.value)
 
@@ -129,4 +129,4 @@ def test_who_does_not_trust_its_authority_is_refused(secured: EmbeddedDatabase, 
 def test_a_certificate_for_another_name_is_refused(secured: EmbeddedDatabase, authority: Authority, tmp_path: Path):
     file = variant(secured, tmp_path, host=f"mongodb://localhost/?tls=true&tlsCAFile={authority.certificate}")
     with pytest.raises(DatabaseError, match="no trusted connection could be made"):
-        reached(configuration(file), serverSelectionTimeoutMS=PATIENCE_MS)
+        connect_to(configuration(file), serverSelectionTimeoutMS=PATIENCE_MS)

@@ -23,7 +23,7 @@ def start_by_seml(runs: Runs, run: int, **execution: Any) -> Document:
 
 def claim(runs: Runs, leader: int, ids: Sequence[int], **execution: Any) -> tuple[Leases, set[int]]:
     leases = Leases(runs, Assignment(runs.name, leader))
-    return leases, leases.take(start_by_seml(runs, leader, **execution), ANY, ids)
+    return leases, leases.acquire(start_by_seml(runs, leader, **execution), ANY, ids)
 
 
 def statuses(runs: Runs) -> dict[int, str]:

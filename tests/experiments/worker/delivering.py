@@ -12,7 +12,7 @@ from experiments.worker.assignment import Assignment
 from experiments.worker.delivery.delivery import Delivery
 from experiments.worker.delivery.spool import Spool
 from experiments.worker.leases import LEASE_SECONDS, Leases
-from experiments.worker.records.run_document import begun
+from experiments.worker.records.run_document import start_fields
 from experiments.worker.records.run_logs import RunLogs
 
 EXPERIMENT = {"name": "walking_noise", "base_dir": "/x", "sources": [["a.py", "md5"]], "mainfile": "train.py"}
@@ -47,13 +47,13 @@ class Line:
         leader = self.document(1)
         self.reach = Away(self.runs)
         leases = Leases(self.reach, Assignment(self.runs.name, 1), self.lease_seconds)  # type: ignore[arg-type]
-        leases.take(leader, {"status": "PENDING"}, [2, 3])
-        self.undelivered = Spool(self.folder / "undelivered")
+        leases.acquire(leader, {"status": "PENDING"}, [2, 3])
+        self.spool = Spool(self.folder / "undelivered")
         self.delivery = Delivery(
-            leases, RunLogs(leader), {1, 2, 3}, self.undelivered, 600.0, self.recorded.append, lambda: self.seconds
+            leases, RunLogs(leader), {1, 2, 3}, self.spool, 600.0, self.recorded.append, lambda: self.seconds
         )
         self.delivery.begin(
-            begun(EXPERIMENT, HOST, "main"), leader, host="node7", device="a GPU", gpu=True, version="1.0"
+            start_fields(EXPERIMENT, HOST, "main"), leader, host="node7", device="a GPU", gpu=True, version="1.0"
         )
 
     def document(self, run: int) -> Document:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from experiments.database.connection import Runs
-from experiments.worker.records.compact_result import LONG, compact
+from experiments.worker.records.compact_result import COMPACT_ABOVE_EPOCHS, compact
 from tests.experiments.shell import Shell
 
 
@@ -22,7 +22,7 @@ def losses(epochs: int) -> list[float | None]:
 
 
 def test_short_curves_stay_as_they_are():
-    result: dict[str, Any] = {"accuracy": 0.5, "training_loss": losses(LONG)}
+    result: dict[str, Any] = {"accuracy": 0.5, "training_loss": losses(COMPACT_ABOVE_EPOCHS)}
     assert compact(result) is result
 
 
@@ -41,7 +41,7 @@ def test_long_curves_are_read_as_arrays_without_loss(runs: Runs, shell: Shell):
     assert read == result["training_loss"]
 
 
-@pytest.mark.parametrize(("epochs", "share"), [(LONG + 1, 0.7), (100, 0.6), (300, 0.45)])
+@pytest.mark.parametrize(("epochs", "share"), [(COMPACT_ABOVE_EPOCHS + 1, 0.7), (100, 0.6), (300, 0.45)])
 def test_it_is_smaller(epochs: int, share: float):
     result = {"training_loss": losses(epochs)}
     assert len(bson.encode(compact(result))) < share * len(bson.encode(result))

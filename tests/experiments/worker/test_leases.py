@@ -9,7 +9,7 @@ import pytest
 from experiments.database.connection import Document, Runs, server_time
 from experiments.database.embedded_server import DATABASE, EmbeddedDatabase
 from experiments.worker.assignment import Assignment
-from experiments.worker.leases import LEASE_SECONDS, OF_AN_ATTEMPT, Leases
+from experiments.worker.leases import ATTEMPT_FIELDS, LEASE_SECONDS, Leases
 from tests.experiments.worker.claiming import ANY, Fill, claim, start_by_seml, statuses
 
 
@@ -30,7 +30,7 @@ def test_a_leader_cancelled_before_the_claim_is_not_claimed(runs: Runs, pending_
     pending_runs([{}] * 2)
     leader = start_by_seml(runs, 1)
     runs.update_one({"_id": 1}, {"$set": {"status": "INTERRUPTED"}})
-    assert Leases(runs, Assignment(runs.name, 1)).take(leader, ANY, [2]) == {2}
+    assert Leases(runs, Assignment(runs.name, 1)).acquire(leader, ANY, [2]) == {2}
     assert statuses(runs) == {1: "INTERRUPTED", 2: "RUNNING"}
 
 
@@ -62,13 +62,13 @@ def test_workers_that_race_share_the_runs(embedded: EmbeddedDatabase, runs: Runs
     taken: dict[int, set[int]] = {leader["_id"]: set() for leader in leaders}
 
     def work(leader: Document) -> None:
-        assert embedded.account is not None
-        with embedded.account.client() as client:
+        assert embedded.access is not None
+        with embedded.access.client() as client:
             own: Runs = client[DATABASE][runs.name]
             leases = Leases(own, Assignment(runs.name, leader["_id"]))
             ready.wait()
             for start in range(0, len(companions), 40):
-                taken[leader["_id"]] |= leases.take(leader, ANY, companions[start : start + 40])
+                taken[leader["_id"]] |= leases.acquire(leader, ANY, companions[start : start + 40])
 
     threads = [threading.Thread(target=work, args=[leader]) for leader in leaders]
     for thread in threads:
@@ -87,11 +87,11 @@ def test_given_back_as_it_was(runs: Runs, pending_runs: Fill):
     runs.update_many({}, {"$set": {"execution": {"cluster": "alpha"}}})
     before = by_id(runs)
     leases, _ = claim(runs, 1, [2, 3, 4], cluster="alpha", array_id=4711, task_id=3)
-    attempt = {name: "of the attempt" for name in OF_AN_ATTEMPT if name != "claim" and "." not in name}
+    attempt = {name: "of the attempt" for name in ATTEMPT_FIELDS if name != "claim" and "." not in name}
     runs.update_many({}, {"$set": attempt})
     runs.update_one({"_id": 2}, {"$set": {"status": "INTERRUPTED"}})
     runs.update_one({"_id": 3}, {"$set": {"status": "COMPLETED"}})
-    assert leases.give_back([1, 2, 3, 4]) == 2
+    assert leases.release([1, 2, 3, 4]) == 2
     assert statuses(runs) == {1: "PENDING", 2: "INTERRUPTED", 3: "COMPLETED", 4: "PENDING"}
     returned_by = {"returned_by": leases.assignment.token}
     assert runs.find_one({"_id": 1}) == before[1] | returned_by
@@ -103,7 +103,7 @@ def test_a_leader_that_another_worker_has_is_not_taken(runs: Runs, pending_runs:
     claim(runs, 1, [2])
     leader = runs.find_one({"_id": 1})
     assert leader is not None
-    assert Leases(runs, Assignment(runs.name, 1)).take(leader, ANY, [2]) == set()
+    assert Leases(runs, Assignment(runs.name, 1)).acquire(leader, ANY, [2]) == set()
 
 
 def test_a_lease_is_by_the_databases_clock_and_renewed(runs: Runs, pending_runs: Fill):

@@ -31,7 +31,7 @@ def test_runs_whose_slurm_task_is_gone_are_returned_at_once(runs: Runs, pending_
     pending_runs([{}] * 4)
     leases, _ = claim(runs, 1, [2, 3], **TASK)
     runs.update_one({"_id": 3}, {"$set": {"status": "COMPLETED"}})
-    found = rescue(runs, (4711, 2)).lost()
+    found = rescue(runs, (4711, 2)).recover_lost()
     assert found.returned == {"its Slurm task is gone": 2}
     assert statuses(runs) == {1: "PENDING", 2: "PENDING", 3: "COMPLETED", 4: "PENDING"}
     returned = runs.find_one({"_id": 1})
@@ -45,7 +45,7 @@ def test_every_returned_run_has_its_attempt_counted(runs: Runs, pending_runs: Fi
     pending_runs([{}] * 2)
     for _ in range(2):
         claim(runs, 1, [2], **TASK)
-        rescue(runs).lost()
+        rescue(runs).recover_lost()
     attempts = list(runs.database[ATTEMPTS].find({"collection": runs.name}))
     assert sorted(attempt["run"] for attempt in attempts) == [1, 1, 2, 2]
     assert {attempt["end"] for attempt in attempts} == {"LOST"}
@@ -58,7 +58,7 @@ def test_the_lost_workers_time_ends_with_its_last_sign_of_life(runs: Runs, pendi
     leases, _ = claim(runs, 1, [], **TASK)
     history = WorkerHistory(runs, leases.assignment.token)
     history.begin({"_id": 1, "execution": TASK}, 1, host="node7", device="a GPU", gpu=True, version="1.0")
-    rescue(runs).lost()
+    rescue(runs).recover_lost()
     worker = runs.database[WORKERS].find_one({"_id": leases.assignment.token})
     assert worker is not None
     assert (worker["ended"], worker["end"]) == (worker["beat"], "its Slurm task is gone")
@@ -68,14 +68,14 @@ def test_the_lost_workers_time_ends_with_its_last_sign_of_life(runs: Runs, pendi
 def test_runs_of_a_living_worker_stay(runs: Runs, pending_runs: Fill):
     pending_runs([{}] * 2)
     claim(runs, 1, [2], **TASK)
-    assert not rescue(runs, (4711, 3)).lost().returned
+    assert not rescue(runs, (4711, 3)).recover_lost().returned
     assert set(statuses(runs).values()) == {"RUNNING"}
 
 
 def test_a_slurm_that_does_not_answer_is_no_empty_slurm(runs: Runs, pending_runs: Fill):
     pending_runs([{}] * 2)
     claim(runs, 1, [2], **TASK)
-    found = rescue(runs, answers=False).lost()
+    found = rescue(runs, answers=False).recover_lost()
     assert (found.returned, found.unseen) == ({}, 2)
     assert set(statuses(runs).values()) == {"RUNNING"}
 
@@ -83,19 +83,19 @@ def test_a_slurm_that_does_not_answer_is_no_empty_slurm(runs: Runs, pending_runs
 def test_tasks_of_another_cluster_are_not_asked_for(runs: Runs, pending_runs: Fill):
     pending_runs([{}] * 2)
     claim(runs, 1, [2], **{**TASK, "cluster": "beta"})
-    assert not rescue(runs).lost().returned
+    assert not rescue(runs).recover_lost().returned
 
 
 def test_a_lease_that_is_over_is_marked_and_returned_when_its_grace_is_over(runs: Runs, pending_runs: Fill):
     pending_runs([{}] * 2)
     leases, _ = claim(runs, 1, [2])
-    assert rescue(runs).lost().silent == 0
+    assert rescue(runs).recover_lost().silent == 0
     age(runs, leases, 1, lease="claim.lease")
     for _ in range(2):
-        found = rescue(runs).lost()
+        found = rescue(runs).recover_lost()
         assert (found.silent, found.returned) == (2, {})
     age(runs, leases, 61, mark="suspected")
-    (reason,) = rescue(runs).lost().returned
+    (reason,) = rescue(runs).recover_lost().returned
     assert reason.startswith("no sign of life from ")
     assert set(statuses(runs).values()) == {"PENDING"}
 
@@ -104,39 +104,39 @@ def test_an_owner_that_says_that_it_lives_keeps_its_runs(runs: Runs, pending_run
     pending_runs([{}] * 2)
     leases, _ = claim(runs, 1, [2])
     age(runs, leases, 1, lease="claim.lease")
-    rescue(runs).lost()
+    rescue(runs).recover_lost()
     age(runs, leases, 61, mark="suspected")
     assert leases.renew([1, 2]) == 2
-    assert not rescue(runs).lost().returned
+    assert not rescue(runs).recover_lost().returned
     assert runs.count_documents({"suspected": {"$exists": True}}) == 0
 
 
 def test_an_owner_that_comes_back_too_late_finds_its_token_gone(runs: Runs, pending_runs: Fill):
     pending_runs([{}] * 2)
     late, _ = claim(runs, 1, [2], **TASK)
-    rescue(runs).lost()
+    rescue(runs).recover_lost()
     claim(runs, 1, [2], **{**TASK, "task_id": 4})
     assert late.renew([1, 2]) == 0
-    assert late.give_back([1, 2]) == 0
-    assert late.take(start_by_seml(runs, 1), ANY, [2]) == set()
+    assert late.release([1, 2]) == 0
+    assert late.acquire(start_by_seml(runs, 1), ANY, [2]) == set()
 
 
 def test_a_run_whose_worker_has_not_begun_waits_for_its_task(runs: Runs, pending_runs: Fill):
     pending_runs([{}])
     start_by_seml(runs, 1, **TASK)
-    assert not rescue(runs, (4711, 3)).lost().returned
-    assert rescue(runs, (4711, 3)).lost().silent == 0
-    assert rescue(runs).lost().returned == {"its Slurm task is gone": 1}
+    assert not rescue(runs, (4711, 3)).recover_lost().returned
+    assert rescue(runs, (4711, 3)).recover_lost().silent == 0
+    assert rescue(runs).recover_lost().returned == {"its Slurm task is gone": 1}
     assert statuses(runs) == {1: "PENDING"}
 
 
 def test_a_run_that_never_got_a_worker_outside_slurm_is_returned_after_a_lease(runs: Runs, pending_runs: Fill):
     pending_runs([{}])
     start_by_seml(runs, 1)
-    assert rescue(runs).lost().silent == 1
+    assert rescue(runs).recover_lost().silent == 1
     then = server_time(runs.database) - datetime.timedelta(seconds=301)
     runs.update_many({}, {"$set": {"suspected": then}})
-    assert rescue(runs).lost().returned == {"its worker never began": 1}
+    assert rescue(runs).recover_lost().returned == {"its worker never began": 1}
 
 
 def test_what_seml_called_killed_is_returned_and_what_has_a_result_is_completed(runs: Runs, pending_runs: Fill):
@@ -144,7 +144,7 @@ def test_what_seml_called_killed_is_returned_and_what_has_a_result_is_completed(
     claim(runs, 1, [2, 3], **TASK)
     runs.update_one({"_id": 2}, {"$set": {"status": "COMPLETED", "result": {"accuracy": 0.5}}})
     runs.update_many({}, {"$set": {"status": "KILLED"}})
-    found = rescue(runs).killed()
+    found = rescue(runs).recover_killed()
     assert (found.returned, found.completed) == ({"its Slurm task is gone": 2}, 1)
     assert statuses(runs) == {1: "PENDING", 2: "COMPLETED", 3: "PENDING"}
 
@@ -154,7 +154,7 @@ def test_a_task_that_was_queued_again_returns_what_it_left(runs: Runs, pending_r
     claim(runs, 1, [2], **TASK)
     claim(runs, 3, [4], **{**TASK, "task_id": 4})
     leader = start_by_seml(runs, 5, **TASK)
-    found = rescue(runs, (4711, 3), (4711, 4)).earlier_turns(leader, Assignment(runs.name, 5).token)
+    found = rescue(runs, (4711, 3), (4711, 4)).recover_requeued(leader, Assignment(runs.name, 5).token)
     assert found.returned == {"its Slurm task began anew": 2}
     assert statuses(runs) == {1: "PENDING", 2: "PENDING", 3: "RUNNING", 4: "RUNNING", 5: "RUNNING"}
 
@@ -172,6 +172,6 @@ def test_a_sign_of_life_between_looking_and_taking_away_is_heard(runs: Runs, pen
         return owned
 
     monkeypatch.setattr(Recovery, "_owned", slowly)
-    assert not rescue(runs).lost().returned
+    assert not rescue(runs).recover_lost().returned
     assert set(statuses(runs).values()) == {"RUNNING"}
     assert runs.database[ATTEMPTS].count_documents({"collection": runs.name}) == 0

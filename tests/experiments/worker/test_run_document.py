@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from experiments.worker.records.run_document import begun, ended
+from experiments.worker.records.run_document import end_fields, start_fields
 from tests.experiments.worker.delivering import EXPERIMENT, HOST
 from walking_noise import Failure, Result
 
 
 def test_a_run_that_has_begun():
-    fields = begun(EXPERIMENT, HOST, "main")
+    fields = start_fields(EXPERIMENT, HOST, "main")
     assert fields["experiment"] == {**EXPERIMENT, "sources": []}
     assert fields["host"] == HOST
     assert fields["command"] == "main"
@@ -21,7 +21,7 @@ def test_a_run_that_has_begun():
 
 
 def test_a_run_that_is_completed(result: Result):
-    fields = ended(result, "0123abc")
+    fields = end_fields(result, "0123abc")
     expected: dict[str, Any] = result.to_document()
     expected["provenance"]["commit"] = "0123abc"
     assert fields["status"] == "COMPLETED"
@@ -30,8 +30,8 @@ def test_a_run_that_is_completed(result: Result):
 
 
 def test_a_run_that_fails():
-    assert ended(Failure("noise.std: -1 is refused"), None)["fail_trace"] == ["noise.std: -1 is refused\n"]
-    fields = ended(Failure("ValueError: x", "Traceback:\n  line\nValueError: x\n"), None)
+    assert end_fields(Failure("noise.std: -1 is refused"), None)["fail_trace"] == ["noise.std: -1 is refused\n"]
+    fields = end_fields(Failure("ValueError: x", "Traceback:\n  line\nValueError: x\n"), None)
     assert fields["fail_trace"] == ["Traceback:\n", "  line\n", "ValueError: x\n"]
     assert fields["status"] == "FAILED"
     assert "result" not in fields

@@ -11,9 +11,9 @@ from experiments.database.connection import Runs
 from experiments.database.run_collections import WORKERS
 from experiments.errors import UserError
 from experiments.worker.delivery.spool import Spool, SpooledResults
-from experiments.worker.leases import returned
+from experiments.worker.leases import release_update
 from experiments.worker.records.history import WorkerHistory
-from experiments.worker.records.run_document import begun, ended
+from experiments.worker.records.run_document import end_fields, start_fields
 from tests.experiments.worker.claiming import Fill, claim, start_by_seml, statuses
 from tests.experiments.worker.delivering import EXPERIMENT, HOST
 from walking_noise import Failure, Result
@@ -26,12 +26,12 @@ def parcel(runs: Runs, pending_runs: Fill, result: Result) -> SpooledResults:
     leases, _ = claim(runs, 1, [2, 3])
     worker = WorkerHistory(runs, leases.assignment.token)
     worker.begin({"_id": 1}, 3, host="n", device="cpu", gpu=False, version="1")
-    outcomes = {1: ended(result, None), 2: ended(result, None), 3: ended(Failure("it failed"), None)}
-    return SpooledResults(runs.name, leases.assignment.token, begun(EXPERIMENT, HOST, "main"), outcomes)
+    outcomes = {1: end_fields(result, None), 2: end_fields(result, None), 3: end_fields(Failure("it failed"), None)}
+    return SpooledResults(runs.name, leases.assignment.token, start_fields(EXPERIMENT, HOST, "main"), outcomes)
 
 
 def test_what_is_written_is_read_again(parcel: SpooledResults, runs: Runs, tmp_path: Path):
-    file = Spool(tmp_path / "undelivered").keep(parcel)
+    file = Spool(tmp_path / "undelivered").add(parcel)
     SpooledResults.read(file).deliver(runs.database)
     assert statuses(runs) == {1: "COMPLETED", 2: "COMPLETED", 3: "FAILED"}
     delivered = runs.find_one({"_id": 1})
@@ -42,7 +42,7 @@ def test_what_is_written_is_read_again(parcel: SpooledResults, runs: Runs, tmp_p
 
 def test_results_of_a_worker_that_was_taken_for_dead_are_delivered(parcel: SpooledResults, runs: Runs, tmp_path: Path):
     folder = Spool(tmp_path)
-    folder.keep(parcel)
+    folder.add(parcel)
     runs.update_one({"_id": 2}, {"$set": {"status": "KILLED"}})
     token = {"claim.token": parcel.token, "status": "RUNNING"}
     runs.update_many(token, {"$set": {"status": "PENDING", "returned_by": parcel.token}, "$unset": {"claim": 1}})
@@ -57,7 +57,7 @@ def test_results_of_a_worker_that_was_taken_for_dead_are_delivered(parcel: Spool
 
 def test_runs_that_others_have_now_are_left_to_them(parcel: SpooledResults, runs: Runs, tmp_path: Path):
     folder = Spool(tmp_path)
-    folder.keep(parcel)
+    folder.add(parcel)
     runs.update_one({"_id": 1}, {"$set": {"claim.token": "another worker's", "returned_by": parcel.token}})
     runs.update_one({"_id": 2}, {"$set": {"status": "STAGED"}, "$unset": {"claim": 1}})  # `seml reset`
     runs.delete_one({"_id": 3})
@@ -69,7 +69,7 @@ def test_runs_that_others_have_now_are_left_to_them(parcel: SpooledResults, runs
 
 def test_a_run_that_seml_has_started_again_takes_a_result_until_a_worker_has_it(parcel: SpooledResults, runs: Runs):
     for run in (1, 2):
-        runs.update_one({"_id": run}, returned(parcel.token))
+        runs.update_one({"_id": run}, release_update(parcel.token))
         start_by_seml(runs, run)
     claim(runs, 2, [])
     assert parcel.deliver(runs.database) == {1, 3}
@@ -78,7 +78,7 @@ def test_a_run_that_seml_has_started_again_takes_a_result_until_a_worker_has_it(
 
 def test_results_wait_for_the_database_that_knows_their_worker(parcel: SpooledResults, runs: Runs, tmp_path: Path):
     folder = Spool(tmp_path)
-    folder.keep(parcel)
+    folder.add(parcel)
     workers, here = runs.database[WORKERS], {"_id": parcel.token}
     known = workers.find_one_and_delete(here)
     assert known is not None
@@ -93,7 +93,7 @@ def test_a_parcel_that_cannot_be_removed_is_told_of(
     parcel: SpooledResults, runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     folder = Spool(tmp_path)
-    file = folder.keep(parcel)
+    file = folder.add(parcel)
 
     def refuse(self: Path, missing_ok: bool = False) -> None:
         raise PermissionError(13, "Permission denied")
@@ -113,7 +113,7 @@ def test_results_are_delivered_once(parcel: SpooledResults, runs: Runs):
 
 def test_only_those_of_the_collection_are_delivered(parcel: SpooledResults, runs: Runs, tmp_path: Path):
     folder = Spool(tmp_path)
-    folder.keep(parcel)
+    folder.add(parcel)
     assert folder.deliver(runs.database, "another").delivered == 0
     assert len(folder.files()) == 1
 

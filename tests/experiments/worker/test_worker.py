@@ -27,7 +27,7 @@ from experiments.worker.companion_runs import Candidate
 from experiments.worker.delivery import delivery
 from experiments.worker.delivery.state_folder import StateFolder
 from experiments.worker.leases import Leases
-from experiments.worker.records.run_document import ended
+from experiments.worker.records.run_document import end_fields
 from experiments.worker.supervisor import Stop
 from experiments.worker.worker import Worker
 from experiments.worker.worker_options import WorkerOptions
@@ -327,8 +327,8 @@ def test_when_all_its_runs_are_cancelled_a_worker_ends(
     pending_runs(alike(3, epochs=2000))
     by_seml(study)
     leases, leader = Leases(study.runs, Assignment(study.runs.name, 1)), study.document(1)
-    assert leases.take(leader, {"status": "PENDING"}, [2, 3]) == {1, 2, 3}
-    chosen = [Candidate.of(document) for document in study.runs.find()]
+    assert leases.acquire(leader, {"status": "PENDING"}, [2, 3]) == {1, 2, 3}
+    chosen = [Candidate.from_document(document) for document in study.runs.find()]
     monkeypatch.setattr(delivery, "BEAT_SECONDS", 0.2)
     with on_cores(1):
         worker = Worker(leases, leader, chosen, WorkerOptions(), None, Stop())
@@ -344,8 +344,8 @@ def test_a_stop_that_comes_when_all_is_trained_keeps_no_result_back(
     pending_runs(alike(2, epochs=1))
     by_seml(study)
     leases, leader, stop = Leases(study.runs, Assignment(study.runs.name, 1)), study.document(1), Stop()
-    leases.take(leader, {"status": "PENDING"}, [2])
-    chosen = [Candidate.of(document) for document in study.runs.find()]
+    leases.acquire(leader, {"status": "PENDING"}, [2])
+    chosen = [Candidate.from_document(document) for document in study.runs.find()]
 
     def stopped_at_the_end(configs: Sequence[object], **options: object) -> Iterator[tuple[int, Result]]:
         yield 0, result
@@ -365,8 +365,8 @@ def test_checkpoints_stay_until_all_results_of_their_network_are_recorded(
     pending_runs([{"noise.std": 1.0, **evaluated}, {"noise.std": 2.0, **evaluated}])
     by_seml(study)
     leases, leader = Leases(study.runs, Assignment(study.runs.name, 1)), study.document(1)
-    leases.take(leader, {"status": "PENDING"}, [2])
-    chosen = [Candidate.of(document) for document in study.runs.find()]
+    leases.acquire(leader, {"status": "PENDING"}, [2])
+    chosen = [Candidate.from_document(document) for document in study.runs.find()]
     worker = Worker(leases, leader, chosen, WorkerOptions(), StateFolder(tmp_path), Stop())
     config = chosen[0].config
     assert config is not None
@@ -375,8 +375,8 @@ def test_checkpoints_stay_until_all_results_of_their_network_are_recorded(
     checkpoint.touch()
     monkeypatch.setattr(delivery, "HOLD_RUNS", 1)
     monkeypatch.setattr(delivery, "HOLD_SECONDS", 0.0)
-    worker.delivery.finish(1, ended(result, None))
-    worker.delivery.finish(2, ended(Failure("out of memory") if other == "failed" else result, None))
+    worker.delivery.finish(1, end_fields(result, None))
+    worker.delivery.finish(2, end_fields(Failure("out of memory") if other == "failed" else result, None))
     worker.delivery.step()
     assert study.document(1)["status"] == "COMPLETED"
     assert checkpoint.exists()
@@ -412,8 +412,8 @@ def test_a_gpu_that_fails_is_no_runs_fault(
     pending_runs(alike(2, epochs=1))
     by_seml(study)
     leases, leader = Leases(study.runs, Assignment(study.runs.name, 1)), study.document(1)
-    leases.take(leader, {"status": "PENDING"}, [2])
-    chosen = [Candidate.of(document) for document in study.runs.find()]
+    leases.acquire(leader, {"status": "PENDING"}, [2])
+    chosen = [Candidate.from_document(document) for document in study.runs.find()]
 
     def fail(*arguments: object, **options: object) -> object:
         raise torch.AcceleratorError("CUDA error: unspecified launch failure\nmore")

@@ -84,7 +84,7 @@ def test_a_killed_worker_loses_no_more_than_an_interval(shell: Shell, runs: Runs
         os.killpg(process.pid, signal.SIGKILL)
     assert set(statuses(runs).values()) == {"RUNNING"}
     rescue = Recovery(runs, None, lambda: None, lease_seconds=3.0)
-    until(lambda: rescue.lost().returned)
+    until(lambda: rescue.recover_lost().returned)
     assert set(statuses(runs).values()) == {"PENDING"}
     with worker(shell, runs) as process:
         output, _ = process.communicate(timeout=120)
@@ -128,7 +128,7 @@ def test_a_worker_that_slept_past_its_lease_writes_nothing_more_and_ends(
         until(lambda: len(list((tmp_path / "state" / "checkpoints").glob("*.checkpoint"))) == 2)
         os.killpg(process.pid, signal.SIGSTOP)
         rescue = Recovery(runs, None, lambda: None, lease_seconds=3.0)
-        until(lambda: rescue.lost().returned)
+        until(lambda: rescue.recover_lost().returned)
         claim(runs, 1, [2])
         others = list(runs.find())
         os.killpg(process.pid, signal.SIGCONT)
@@ -149,9 +149,9 @@ def own_database(tmp_path: Path) -> Iterator[EmbeddedDatabase]:
 @pytest.fixture
 def own_runs(own_database: EmbeddedDatabase, staged: Document, tmp_path: Path) -> Iterator[Runs]:
     """Three pending runs in a database that a test may stop; their sources are those of this checkout."""
-    account = own_database.account
-    assert account is not None
-    with account.client() as client:
+    access = own_database.access
+    assert access is not None
+    with access.client() as client:
         runs: Runs = client[DATABASE]["runs"]
         for number, seed in enumerate((1, 2, 3), start=1):
             run = {**staged, "_id": number, "status": "PENDING", "config": {**staged["config"], "seed": seed}}
@@ -214,7 +214,7 @@ def test_a_worker_that_gives_up_keeps_its_results_for_the_next(
     own_database.start()
     assert set(statuses(own_runs).values()) == {"RUNNING"}
     rescue = Recovery(own_runs, None, lambda: None, lease_seconds=3.0)
-    until(lambda: rescue.lost().returned)
+    until(lambda: rescue.recover_lost().returned)
     with worker(shell, own_runs) as process:
         process.communicate(timeout=120)
     assert results(own_runs) == undisturbed(own_runs)
