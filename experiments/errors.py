@@ -1,11 +1,11 @@
-"""What goes wrong around the runs."""
+"""Errors of the package ``experiments``."""
 
 from __future__ import annotations
 
 
 class UserError(Exception):
-    """Something that the user can put right; its text says in one line what is wrong and what to do.
+    """An error that the user can correct. Its message states in one line what is wrong and what to do.
 
-    The counterpart of :class:`walking_noise.WalkingNoiseError`, not derived from it: that would load torch, a second
-    or more, where nothing is trained, as in ``walking-noise db`` and in the process that waits for a worker.
+    It is the counterpart of :class:`walking_noise.WalkingNoiseError`, but not a subclass of it. A subclass would import
+    torch, which takes a second or more, in processes that train nothing: ``walking-noise db``, a worker's supervisor.
     """
