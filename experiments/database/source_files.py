@@ -25,8 +25,8 @@ def import_all_sources() -> None:
     SEML imports the executable and then stores the sources of all imported modules in the project's folder. Workers run
     from copies of these sources. Modules with a late import, for example those of data sets, would be missing.
 
-    ``torch.ops`` and ``torch.classes`` are objects in place of modules. Their ``__file__`` is a bare file name. SEML would
-    take it for a file of the project, so it is replaced by a path in torch's folder.
+    ``torch.ops`` and ``torch.classes`` are objects in place of modules. Their ``__file__`` is a bare file name, and
+    SEML would take it for a file of the project. It is replaced by a path in torch's folder.
     """
     for module in pkgutil.walk_packages(walking_noise.__path__, "walking_noise."):
         importlib.import_module(module.name)

@@ -1,4 +1,4 @@
-"""The folder where workers keep what must outlive them: checkpoints, and results that could not be delivered."""
+"""State folder of workers: checkpoints, and results that could not be delivered. It outlives the workers."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from experiments.worker.delivery.spool import Spool
 from experiments.worker.worker_options import WorkerOptions
 
 DEFAULT_NAME = "state"
-"""Its name beside the logs of the runs, where nothing else is said."""
+"""The folder's name next to the logs of the runs, if ``WALKING_NOISE_STATE`` is not set."""
 
 
 @dataclass(frozen=True)
 class StateFolder:
-    """The folder and what lies where in it; nothing is made before it is needed."""
+    """The state folder and its subfolders. They are created when they are first needed."""
 
     folder: Path
 
     @classmethod
     def for_run(cls, options: WorkerOptions, run: Document) -> StateFolder | None:
-        """The folder for a worker of this run; None if none is named and the run has no log."""
+        """The folder of a worker of this run; None if the options name no folder and the run has no log."""
         if options.state is not None:
             return cls(options.state)
         log = run["seml"].get("output_file")

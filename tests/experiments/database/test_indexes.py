@@ -10,7 +10,7 @@ from experiments.database.connection import Document, Runs
 from experiments.database.indexes import RUN_INDEXES, ensure_indexes, missing_indexes
 from experiments.database.run_collections import ATTEMPTS, WORKERS
 from experiments.database.run_status import PENDING, RUNNING
-from tests.experiments.worker.claiming import Fill, claim
+from tests.experiments.worker.claiming import Fill, acquire_leases
 
 
 def test_made_once(runs: Runs):
@@ -36,7 +36,7 @@ def stages(plan: Document) -> dict[str, Any]:
 @pytest.mark.parametrize("fields", ["status", "claim"])
 def test_taken_by_its_queries(runs: Runs, pending_runs: Fill, fields: str):
     pending_runs([{}] * 20)
-    claims, _ = claim(runs, 1, range(2, 6))
+    claims, _ = acquire_leases(runs, 1, range(2, 6))
     ensure_indexes(runs.database, runs.name)
     queries: dict[str, list[tuple[Document, str, int]]] = {
         "status": [

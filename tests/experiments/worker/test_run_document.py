@@ -1,4 +1,4 @@
-"""What the documents of runs say."""
+"""Fields of a run's document at its start and end."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.experiments.worker.delivering import EXPERIMENT, HOST
 from walking_noise import Failure, Result
 
 
-def test_a_run_that_has_begun():
+def test_start_fields():
     fields = start_fields(EXPERIMENT, HOST, "main")
     assert fields["experiment"] == {**EXPERIMENT, "sources": []}
     assert fields["host"] == HOST
@@ -20,7 +20,7 @@ def test_a_run_that_has_begun():
     assert fields["start_time"] <= fields["heartbeat"]
 
 
-def test_a_run_that_is_completed(result: Result):
+def test_end_fields_of_a_completed_run(result: Result):
     fields = end_fields(result, "0123abc")
     expected: dict[str, Any] = result.to_document()
     expected["provenance"]["commit"] = "0123abc"
@@ -29,7 +29,7 @@ def test_a_run_that_is_completed(result: Result):
     assert len(fields["result"]["validation_curve"]) == 1
 
 
-def test_a_run_that_fails():
+def test_end_fields_of_a_failed_run():
     assert end_fields(Failure("noise.std: -1 is refused"), None)["fail_trace"] == ["noise.std: -1 is refused\n"]
     fields = end_fields(Failure("ValueError: x", "Traceback:\n  line\nValueError: x\n"), None)
     assert fields["fail_trace"] == ["Traceback:\n", "  line\n", "ValueError: x\n"]

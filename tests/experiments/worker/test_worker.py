@@ -24,7 +24,7 @@ from experiments.database.run_collections import ATTEMPTS
 from experiments.database.source_files import commit_of
 from experiments.worker.assignment import Assignment
 from experiments.worker.companion_runs import Candidate
-from experiments.worker.delivery import delivery
+from experiments.worker.delivery import delivery, heartbeat
 from experiments.worker.delivery.state_folder import StateFolder
 from experiments.worker.leases import Leases
 from experiments.worker.records.run_document import end_fields
@@ -329,7 +329,7 @@ def test_when_all_its_runs_are_cancelled_a_worker_ends(
     leases, leader = Leases(study.runs, Assignment(study.runs.name, 1)), study.document(1)
     assert leases.acquire(leader, {"status": "PENDING"}, [2, 3]) == {1, 2, 3}
     chosen = [Candidate.from_document(document) for document in study.runs.find()]
-    monkeypatch.setattr(delivery, "BEAT_SECONDS", 0.2)
+    monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 0.2)
     with on_cores(1):
         worker = Worker(leases, leader, chosen, WorkerOptions(), None, Stop())
         study.runs.update_many({}, {"$set": {"status": "INTERRUPTED"}})
@@ -373,8 +373,8 @@ def test_checkpoints_stay_until_all_results_of_their_network_are_recorded(
     checkpoint = CheckpointStore(tmp_path / "checkpoints").file(config)
     checkpoint.parent.mkdir()
     checkpoint.touch()
-    monkeypatch.setattr(delivery, "HOLD_RUNS", 1)
-    monkeypatch.setattr(delivery, "HOLD_SECONDS", 0.0)
+    monkeypatch.setattr(delivery, "FLUSH_RUNS", 1)
+    monkeypatch.setattr(delivery, "FLUSH_SECONDS", 0.0)
     worker.delivery.finish(1, end_fields(result, None))
     worker.delivery.finish(2, end_fields(Failure("out of memory") if other == "failed" else result, None))
     worker.delivery.step()
