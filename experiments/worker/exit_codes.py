@@ -9,9 +9,9 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
 """Signals that make a worker release its runs and exit. SIGHUP is sent when its terminal is closed."""
 LEADER_FAILED = 3
 """The run that SEML started the worker with has failed."""
-DEVICE_GONE = os.EX_UNAVAILABLE
+DEVICE_FAILED = os.EX_UNAVAILABLE
 """The GPU failed, so no run is to blame."""
-DATABASE_GONE = os.EX_TEMPFAIL
+DATABASE_UNREACHABLE = os.EX_TEMPFAIL
 """The database stayed unreachable, so the worker could not release its runs."""
-CLEAN_EXIT_CODES = (0, LEADER_FAILED, DEVICE_GONE, *(128 + signum for signum in STOP_SIGNALS))
+CLEAN_EXIT_CODES = (0, LEADER_FAILED, DEVICE_FAILED, *(128 + signum for signum in STOP_SIGNALS))
 """After these exit codes no run of the worker needs recovery."""

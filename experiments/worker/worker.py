@@ -24,7 +24,7 @@ from experiments.worker.assignment import Assignment
 from experiments.worker.companion_runs import Candidate, lease_with_companions
 from experiments.worker.delivery.delivery import LAST_CALL_SECONDS, NO_LONGER_HELD, Delivery
 from experiments.worker.delivery.state_folder import StateFolder
-from experiments.worker.exit_codes import DATABASE_GONE, DEVICE_GONE, LEADER_FAILED
+from experiments.worker.exit_codes import DATABASE_UNREACHABLE, DEVICE_FAILED, LEADER_FAILED
 from experiments.worker.leases import Leases
 from experiments.worker.records import history
 from experiments.worker.records.history import FIELDS, Attempt, record_attempts
@@ -80,7 +80,7 @@ def work(
         worker.begin(experiment, host, command)
     except (PyMongoError, UserError) as error:
         log.error("cannot use the database: %s", error)
-        return DATABASE_GONE
+        return DATABASE_UNREACHABLE
     return worker.run()
 
 
@@ -228,7 +228,7 @@ class Worker:
         """End with unfinished runs or undelivered outcomes: release the runs, or log the commands that recover them."""
         name = self.leases.runs.name
         if self.delivery.gave_up or self.delivery.queued:
-            self._exit_code = self.stop.exit_code or DATABASE_GONE
+            self._exit_code = self.stop.exit_code or DATABASE_UNREACHABLE
             log.error(
                 "the database is unreachable: %d results are saved in %s. When it is reachable, `walking-noise deliver "
                 "%s` writes them to the database, and `walking-noise rescue %s` makes the other %d runs PENDING again",
@@ -246,7 +246,7 @@ class Worker:
             log.warning("nothing left to train: all %d runs were %s", len(unfinished), NO_LONGER_HELD)
             self.delivery.end(f"all its runs were {NO_LONGER_HELD}")
             return
-        self._exit_code = DEVICE_GONE if self._device_error else self.stop.exit_code
+        self._exit_code = DEVICE_FAILED if self._device_error else self.stop.exit_code
         try:
             with pymongo.timeout(LAST_CALL_SECONDS):
                 held = list(self.leases.runs.find(self.leases.held(unfinished), FIELDS))

@@ -12,7 +12,7 @@ from experiments.database.run_collections import ATTEMPTS, WORKERS
 from experiments.database.run_status import FAILED, RUNNING
 from experiments.errors import UserError
 from experiments.worker.assignment import Assignment
-from experiments.worker.exit_codes import DATABASE_GONE
+from experiments.worker.exit_codes import DATABASE_UNREACHABLE
 from experiments.worker.leases import Leases, release_update
 from experiments.worker.records import history
 from experiments.worker.records.history import FIELDS, Attempt, record_attempts, record_lost_workers
@@ -47,7 +47,9 @@ def recover_runs(leases: Leases, code: int, *, stopped: bool) -> str:
     """
     reason = f"the worker ended with exit code {code}" if code > 0 else f"the worker ended by signal {-code}"
     runs, token, leader = leases.runs, leases.assignment.token, leases.assignment.leader
-    blameless = stopped or code == DATABASE_GONE or (code == -signal.SIGKILL and _killed_workers(leases) < MOST_KILLED)
+    blameless = (
+        stopped or code == DATABASE_UNREACHABLE or (code == -signal.SIGKILL and _killed_workers(leases) < MOST_KILLED)
+    )
     leader_filter = {"_id": leader, "status": RUNNING, "claim.token": {"$in": [token, None]}}
     running = list(runs.find({"status": RUNNING, "$or": [{"claim.token": token}, leader_filter]}, FIELDS))
     attempts = {run["_id"]: Attempt(run["_id"], history.LOST, reason) for run in running}

@@ -98,9 +98,9 @@ def test_the_doctor_reports_the_encryption(secured: EmbeddedDatabase, monkeypatc
     monkeypatch.setattr(slurm, "nodes", lambda: [slurm.Node("n2", "idle", "none", "gpu:2")])
     content = configuration(secured.configuration)
     with contextlib.closing(Site(configuration_file=secured.configuration)) as site:
-        (found,) = answers(site)
-        assert found.level == OK
-        assert f"answers at {HOST}:{content['port']}, with TLS, database {DATABASE}" in found.found
+        (answer,) = answers(site)
+        assert answer.level == OK
+        assert f"answers at {HOST}:{content['port']}, with TLS, database {DATABASE}" in answer.found
         site.configuration = {**content, "host": "mongodb://db.example.org/?tls=true"}
         assert [finding.found for finding in seen_by_nodes(site)] == ["encrypted"]
         site.configuration = {**content, "host": "db.example.org"}

@@ -81,8 +81,8 @@ def test_companions_match_their_leader(other: str, runs: Runs, pending_runs: Cal
     runs.update_one({"_id": 3}, {"$set": OTHERS[other]})
     leader = runs.find_one_and_update({"_id": 1}, {"$set": {"status": "RUNNING"}})
     assert leader is not None
-    found = pending_candidates(runs, companion_filter(leader, RunConfig.from_dict(leader["config"])))
-    assert ids(list(found)) == [2, 4]
+    pending = pending_candidates(runs, companion_filter(leader, RunConfig.from_dict(leader["config"])))
+    assert ids(list(pending)) == [2, 4]
 
 
 def test_companions_of_a_slurm_array(runs: Runs, pending_runs: Callable[[Sequence[Document]], None]):
@@ -90,5 +90,5 @@ def test_companions_of_a_slurm_array(runs: Runs, pending_runs: Callable[[Sequenc
     runs.update_many({"_id": {"$in": [1, 2]}}, {"$set": {"slurm.0.array_id": 4711}})
     leader = runs.find_one({"_id": 1})
     assert leader is not None
-    found = pending_candidates(runs, companion_filter(leader, RunConfig.from_dict(leader["config"])))
-    assert ids(list(found)) == [1, 2]
+    pending = pending_candidates(runs, companion_filter(leader, RunConfig.from_dict(leader["config"])))
+    assert ids(list(pending)) == [1, 2]

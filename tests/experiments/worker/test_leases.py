@@ -110,8 +110,8 @@ def test_a_lease_follows_the_databases_clock_and_is_renewed(runs: Runs, pending_
     pending_runs([{}] * 2)
     leases, _ = acquire_leases(runs, 1, [2])
     before, now = by_id(runs), server_time(runs.database)
-    left = (before[2]["claim"]["lease"] - now).total_seconds()
-    assert LEASE_SECONDS - 5 < left <= LEASE_SECONDS
+    remaining = (before[2]["claim"]["lease"] - now).total_seconds()
+    assert LEASE_SECONDS - 5 < remaining <= LEASE_SECONDS
     runs.update_one({"_id": 1}, {"$set": {"status": "COMPLETED"}})
     assert leases.renew([1, 2], trained=0.5) == 1
     after = by_id(runs)

@@ -31,8 +31,8 @@ def test_runs_without_a_slurm_task_are_recovered_at_once(runs: Runs, pending_run
     pending_runs([{}] * 4)
     leases, _ = acquire_leases(runs, 1, [2, 3], **TASK)
     runs.update_one({"_id": 3}, {"$set": {"status": "COMPLETED"}})
-    found = recovery(runs, (4711, 2)).recover_lost()
-    assert found.returned == {"its Slurm task is gone": 2}
+    recovered = recovery(runs, (4711, 2)).recover_lost()
+    assert recovered.returned == {"its Slurm task is gone": 2}
     assert statuses(runs) == {1: "PENDING", 2: "PENDING", 3: "COMPLETED", 4: "PENDING"}
     returned = runs.find_one({"_id": 1})
     assert returned is not None
@@ -75,8 +75,8 @@ def test_runs_of_a_live_worker_are_not_changed(runs: Runs, pending_runs: Fill):
 def test_without_an_answer_of_slurm_no_task_counts_as_gone(runs: Runs, pending_runs: Fill):
     pending_runs([{}] * 2)
     acquire_leases(runs, 1, [2], **TASK)
-    found = recovery(runs, answers=False).recover_lost()
-    assert (found.returned, found.unseen) == ({}, 2)
+    recovered = recovery(runs, answers=False).recover_lost()
+    assert (recovered.returned, recovered.unseen) == ({}, 2)
     assert set(statuses(runs).values()) == {"RUNNING"}
 
 
@@ -92,8 +92,8 @@ def test_an_expired_lease_is_marked_and_ends_after_the_grace_period(runs: Runs, 
     assert recovery(runs).recover_lost().silent == 0
     age(runs, leases, 1, lease="claim.lease")
     for _ in range(2):
-        found = recovery(runs).recover_lost()
-        assert (found.silent, found.returned) == (2, {})
+        recovered = recovery(runs).recover_lost()
+        assert (recovered.silent, recovered.returned) == (2, {})
     age(runs, leases, 61, mark="suspected")
     (reason,) = recovery(runs).recover_lost().returned
     assert reason.startswith("no sign of life from ")
@@ -144,8 +144,8 @@ def test_killed_runs_are_recovered_and_those_with_a_result_are_completed(runs: R
     acquire_leases(runs, 1, [2, 3], **TASK)
     runs.update_one({"_id": 2}, {"$set": {"status": "COMPLETED", "result": {"accuracy": 0.5}}})
     runs.update_many({}, {"$set": {"status": "KILLED"}})
-    found = recovery(runs).recover_killed()
-    assert (found.returned, found.completed) == ({"its Slurm task is gone": 2}, 1)
+    recovered = recovery(runs).recover_killed()
+    assert (recovered.returned, recovered.completed) == ({"its Slurm task is gone": 2}, 1)
     assert statuses(runs) == {1: "PENDING", 2: "COMPLETED", 3: "PENDING"}
 
 
@@ -154,8 +154,8 @@ def test_a_requeued_task_recovers_its_earlier_runs(runs: Runs, pending_runs: Fil
     acquire_leases(runs, 1, [2], **TASK)
     acquire_leases(runs, 3, [4], **{**TASK, "task_id": 4})
     leader = start_by_seml(runs, 5, **TASK)
-    found = recovery(runs, (4711, 3), (4711, 4)).recover_requeued(leader, Assignment(runs.name, 5).token)
-    assert found.returned == {"its Slurm task began anew": 2}
+    recovered = recovery(runs, (4711, 3), (4711, 4)).recover_requeued(leader, Assignment(runs.name, 5).token)
+    assert recovered.returned == {"its Slurm task began anew": 2}
     assert statuses(runs) == {1: "PENDING", 2: "PENDING", 3: "RUNNING", 4: "RUNNING", 5: "RUNNING"}
 
 
