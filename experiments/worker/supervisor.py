@@ -62,10 +62,10 @@ stop = Stop()
 
 
 def continue_in_child(assignment: Assignment | None) -> None:
-    """Fork, and return in the child process only.
+    """Fork the worker: the function returns in the child process only.
 
-    The parent passes signals on, waits for the child, recovers its runs if it failed, and exits with its exit code.
-    Without an assignment the function returns at once: a run without a database needs no supervisor.
+    The parent forwards signals to the child, waits for its end, recovers its runs if it crashed, and exits with its exit
+    code. Without an assignment there is no fork: a run without a database needs no supervisor.
     """
     if assignment is None:
         return

@@ -32,7 +32,8 @@ class WorkerOptions:
         ``cpu``, ``cuda`` or ``cuda:1`` (``WALKING_NOISE_DEVICE``); default: a GPU if there is one.
     networks
         Folder of trained networks (``WALKING_NOISE_NETWORKS``): workers share networks that were trained without noise,
-        and store the networks of runs with ``training.keep_network``; default: none are shared, and these runs fail.
+        and store the networks of runs with ``training.keep_network``. Without it no network is shared, and these runs
+        fail.
     state
         Folder of checkpoints and of results that could not be delivered (``WALKING_NOISE_STATE``); default: ``state``
         next to the logs of the runs.

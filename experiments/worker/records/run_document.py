@@ -41,7 +41,7 @@ def start_fields(experiment: Mapping[str, Any], host: Mapping[str, Any], command
 
 
 def end_fields(outcome: Result | Failure, commit: str | None) -> Document:
-    """The fields of a run's end; ``commit`` is the commit that SEML recorded, see :func:`commit_of`."""
+    """The fields of a run's end; ``commit`` comes from :func:`experiments.database.source_files.commit_of`."""
     times = {"stop_time": now(), "heartbeat": now()}
     if isinstance(outcome, Failure):
         trace = outcome.trace or outcome.error
