@@ -64,8 +64,8 @@ stop = Stop()
 def continue_in_child(assignment: Assignment | None) -> None:
     """Fork the worker: the function returns in the child process only.
 
-    The parent forwards signals to the child, waits for its end, recovers its runs if it crashed, and exits with its exit
-    code. Without an assignment there is no fork: a run without a database needs no supervisor.
+    The parent forwards signals to the child, waits for its end, recovers its runs if it crashed, and exits with its
+    exit code. Without an assignment there is no fork: a run without a database needs no supervisor.
     """
     if assignment is None:
         return
