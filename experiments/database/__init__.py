@@ -1,3 +1,3 @@
-"""The database that holds the runs: the one SEML is configured with, and the embedded one."""
+"""Access to the MongoDB database of the runs: SEML's configured database and the embedded one."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The database that SEML is configured with."""
+"""Connection to the database in SEML's configuration."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from experiments.errors import UserError
 
 Document = dict[str, Any]
 Runs = Collection[Document]
-"""The type of a collection of runs, as SEML makes it."""
+"""The type of a SEML collection: one document per run."""
 
 
 class DatabaseError(UserError):
-    """There is no database, or it does not answer."""
+    """No database is configured, or it does not answer or refuses."""
 
 
 def connect() -> Database[Document]:
-    """The database of SEML's configuration, once it has answered.
+    """Connect to the database in SEML's configuration and wait for its first answer.
 
     Raises
     ------
     DatabaseError
-        SEML is not configured, or the database does not answer or does not accept the configuration.
+        SEML is not configured, or the database does not answer or rejects the configuration.
     """
-    return reached(configuration())
+    return connect_to(configuration())
 
 
 def configuration(file: Path | None = None) -> dict[str, Any]:
-    """What SEML's configuration says of its database; ``file``: in the place of the one that SEML reads.
+    """Read the database section of SEML's configuration; ``file`` replaces SEML's own configuration file.
 
     Raises
     ------
     DatabaseError
-        There is none, or SEML cannot read it.
+        There is no configuration, or SEML cannot read it.
     """
     from seml.database import get_mongodb_config
     from seml.settings import SETTINGS
@@ -56,80 +56,87 @@ def configuration(file: Path | None = None) -> dict[str, Any]:
     )
 
 
-def reached(configuration: Mapping[str, Any], **options: Any) -> Database[Document]:
-    """The database that a configuration names, once it has answered; ``options`` are the driver's.
+def connect_to(configuration: Mapping[str, Any], **options: Any) -> Database[Document]:
+    """Connect to the database of a configuration and wait for its first answer.
 
-    Nothing of the configuration but host and port is repeated in errors: the rest may be secret.
+    Parameters
+    ----------
+    configuration
+        The result of :func:`configuration`.
+    options
+        Options of pymongo's client.
 
     Raises
     ------
     DatabaseError
-        The configuration cannot be used, or the database does not answer or refuses.
+        The configuration is invalid, or the database does not answer or refuses. The message repeats only host and
+        port of the configuration, because the rest may be secret.
     """
     from seml.database import get_database
 
     try:
         database: Database[Document] = get_database(**configuration, **options)
     except (PyMongoError, ValueError, TypeError, OSError) as error:
-        why = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else type(error).__name__
+        reason = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else type(error).__name__
         raise DatabaseError(
-            f"SEML's configuration cannot be used ({why}); host is the name of a machine, or "
-            "mongodb://NAME/?tls=true&tlsCAFile=FILE, and port a number"
+            f"SEML's configuration cannot be used ({reason}); set host to a machine's name or to "
+            "mongodb://NAME/?tls=true&tlsCAFile=FILE, and port to a number"
         ) from None
-    place = place_of(database)
+    address = host_and_port(database)
     try:
         database.list_collection_names(filter={"name": "any"})
     except OperationFailure as refusal:
         database.client.close()
         reason = (refusal.details or {}).get("errmsg") or f"error {refusal.code}"
         raise DatabaseError(
-            f"the database at {place} refuses SEML's configuration: {reason}; give SEML the right user and password "
-            "with `seml configure`"
+            f"the database at {address} refuses SEML's configuration: {reason}; set the right user and password with "
+            "`seml configure`"
         ) from None
     except PyMongoError as error:
         database.client.close()
-        raise DatabaseError(_no_answer(place, str(error))) from None
+        raise DatabaseError(_connection_failure(address, str(error))) from None
     return database
 
 
-def place_of(database: Database[Document]) -> str:
-    """Host and port of a database; several of a replica set."""
+def host_and_port(database: Database[Document]) -> str:
+    """``host:port`` of a database's server; a comma-separated list for a replica set."""
     servers = database.client.topology_description.server_descriptions()
     return ", ".join(f"{host}:{port}" for host, port in sorted(servers))
 
 
-def _no_answer(place: str, error: str) -> str:
+def _connection_failure(address: str, error: str) -> str:
+    """The message for a failed connection; ``error`` is the driver's message."""
     if "SSL" in error:
         return (
-            f"the database at {place} answers, but no trusted connection could be made to it; name the certificate of "
-            "its authority in SEML's configuration: host: mongodb://NAME/?tls=true&tlsCAFile=FILE"
+            f"the database at {address} answers, but no trusted connection could be made to it; name the certificate "
+            "of its authority in SEML's configuration: host: mongodb://NAME/?tls=true&tlsCAFile=FILE"
         )
     return (
-        f"no database answers at {place}, where SEML's configuration says it is; start it "
-        "(`walking-noise db start`, if it is the embedded one), or run `seml configure`"
+        f"no database answers at {address}, the address in SEML's configuration; start it (the embedded one with "
+        "`walking-noise db start`), or run `seml configure`"
     )
 
 
-def runs_in(collection: str) -> Runs:
-    """The runs of a collection that a user has named.
+def collection_runs(collection: str) -> Runs:
+    """Connect to the database and return the named collection, whether it exists or not.
 
     Raises
     ------
     UserError
-        No collection can have that name, or as :func:`connect`.
+        The name is not valid for a collection, or :func:`connect` fails.
     """
     try:
         return connect()[collection]
     except InvalidName as refusal:
-        raise UserError(f"{collection!r} is no name of a collection: {refusal}") from None
+        raise UserError(f"{collection!r} is not a valid collection name: {refusal}") from None
 
 
 def server_time(database: Database[Document]) -> datetime.datetime:
-    """The present time by the database's own clock, by which leases are measured."""
-    said: datetime.datetime = database.command("hello")["localTime"]
-    return said
+    """The current time of the database server's clock. Leases are measured by this clock."""
+    local_time: datetime.datetime = database.command("hello")["localTime"]
+    return local_time
 
 
 def now() -> datetime.datetime:
-    """The present time, as documents hold it."""
+    """The current time of this machine, in UTC, as documents store it."""
     return datetime.datetime.now(datetime.UTC)

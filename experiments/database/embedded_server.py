@@ -1,8 +1,7 @@
-"""The embedded database: a MongoDB for one machine, in a folder, without a server to administrate.
+"""Embedded database: a MongoDB-compatible server for one machine that needs no administration.
 
-secantusdb runs as a process of its own on 127.0.0.1 with a password. Its data, log and process id and SEML's
-configuration lie in one folder, readable by their owner alone; ``XDG_CONFIG_HOME=FOLDER`` is all that ``seml``
-needs to find it.
+secantusdb runs as a separate process on 127.0.0.1 and requires a password. One folder, readable by its owner only,
+holds the data, the log, the process id and a configuration of SEML. ``XDG_CONFIG_HOME=FOLDER`` makes ``seml`` use it.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ import yaml
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-from experiments.database.server_process import ServerError, ServerFolder, ServerRuns
+from experiments.database.server_process import ServerError, ServerFolder, ServerRunning
 
 FOLDER_VARIABLE = "WALKING_NOISE_DB"
 DEFAULT_FOLDER = ".walking_noise"
@@ -33,13 +32,13 @@ START_SECONDS = 60.0
 
 
 def default_folder() -> Path:
-    """$WALKING_NOISE_DB if set, else ``.walking_noise`` in the current folder."""
+    """``$WALKING_NOISE_DB`` if set, else ``.walking_noise`` in the current folder."""
     return Path(os.environ.get(FOLDER_VARIABLE) or DEFAULT_FOLDER)
 
 
 @dataclass(frozen=True)
-class Account:
-    """How to reach the server, as SEML's configuration says it."""
+class ServerAccess:
+    """Port and password of the server, as in SEML's configuration."""
 
     port: int
     password: str
@@ -50,7 +49,7 @@ class Account:
 
 
 class EmbeddedDatabase:
-    """The embedded database in ``folder``; nothing is made before :meth:`start`."""
+    """The embedded database in ``folder``. Only :meth:`start` creates the folder and its files."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = (folder or default_folder()).expanduser().absolute()
@@ -59,55 +58,55 @@ class EmbeddedDatabase:
         self._data = self.folder / "data"
 
     def start(self) -> bool:
-        """Start the server and wait until it answers; False if it ran already.
+        """Start the server and wait until it answers; return False if it was already running.
 
         Raises
         ------
         ServerError
-            secantusdb is not installed, or the server does not start; the text says what to do.
+            secantusdb is not installed, or the server does not start.
         """
         if importlib.util.find_spec("secantus") is None:
             raise ServerError("the embedded database is not installed: pip install 'walking_noise[embedded]'")
         self._make_folders()
         try:
             with self.server.locked() as lock:
-                account = self.account
-                if account is None or not self._data.exists():
-                    account = self._create_account(lock)
-                account = Account(_free_port(account.port), account.password)
-                self._write_configuration(account)
-                process = self.server.start(self._command(account.port, "--auth"), lock)
-        except ServerRuns:
+                access = self.access
+                if access is None or not self._data.exists():
+                    access = self._create_access(lock)
+                access = ServerAccess(_free_port(access.port), access.password)
+                self._write_configuration(access)
+                process = self.server.start(self._command(access.port, "--auth"), lock)
+        except ServerRunning:
             self._wait(lambda: self.answers, lambda: not self.server.running)
             return False
-        self._wait(lambda: _accepts(account), lambda: process.poll() is not None)
+        self._wait(lambda: _accepts(access), lambda: process.poll() is not None)
         return True
 
     def stop(self) -> bool:
-        """Stop the server and wait for its end; False if it did not run."""
+        """Stop the server and wait for its end; return False if it was not running."""
         return self.server.stop()
 
     @property
-    def account(self) -> Account | None:
-        """What SEML's configuration in the folder says; None before the first start.
+    def access(self) -> ServerAccess | None:
+        """Port and password from SEML's configuration in the folder; None before the first start.
 
         Raises
         ------
         ServerError
-            It is the configuration of another database.
+            The configuration is that of another database.
         """
         if not self.configuration.exists():
             return None
         content = yaml.safe_load(self.configuration.read_text())
         if (content["username"], content["host"]) != (USER, HOST):
             raise ServerError(f"{self.configuration} is the configuration of another database; choose another folder")
-        return Account(int(content["port"]), str(content["password"]))
+        return ServerAccess(int(content["port"]), str(content["password"]))
 
     @property
     def answers(self) -> bool:
-        """Whether the server accepts SEML's configuration."""
-        account = self.account
-        return account is not None and _accepts(account)
+        """Whether the server answers and accepts the password in SEML's configuration."""
+        access = self.access
+        return access is not None and _accepts(access)
 
     def _make_folders(self) -> None:
         if not self.folder.exists():
@@ -116,32 +115,32 @@ class EmbeddedDatabase:
         self.configuration.parent.mkdir(mode=0o700, exist_ok=True)
 
     def _command(self, port: int, *options: str) -> list[str]:
-        place = ["--host", HOST, "--port", str(port), "--storage-path", str(self._data), "--cache-size", "256M"]
-        return [sys.executable, "-m", "secantus", *place, "--standalone", "--sync-on-commit", *options]
+        storage = ["--host", HOST, "--port", str(port), "--storage-path", str(self._data), "--cache-size", "256M"]
+        return [sys.executable, "-m", "secantus", *storage, "--standalone", "--sync-on-commit", *options]
 
-    def _create_account(self, lock: int) -> Account:
-        # secantusdb lets nobody in to create the first user once it asks for passwords, so this happens without.
+    def _create_access(self, lock: int) -> ServerAccess:
+        # With --auth secantusdb admits nobody who could create the first user, so the server first runs without it.
         self._data.mkdir(mode=0o700, exist_ok=True)
-        account = Account(_free_port(), secrets.token_urlsafe(24))
-        process = self.server.start(self._command(account.port), lock)
+        access = ServerAccess(_free_port(), secrets.token_urlsafe(24))
+        process = self.server.start(self._command(access.port), lock)
         try:
-            self._wait(lambda: _accepts(account, authenticate=False), lambda: process.poll() is not None)
-            with account.client(authenticate=False) as client:
+            self._wait(lambda: _accepts(access, authenticate=False), lambda: process.poll() is not None)
+            with access.client(authenticate=False) as client:
                 known = client[DATABASE].command("usersInfo", USER)["users"]
                 command = "updateUser" if known else "createUser"
                 roles = [{"role": "readWrite", "db": DATABASE}]
-                client[DATABASE].command(command, USER, pwd=account.password, roles=roles)
+                client[DATABASE].command(command, USER, pwd=access.password, roles=roles)
         finally:
             process.terminate()
             process.wait()
-        return account
+        return access
 
-    def _write_configuration(self, account: Account) -> None:
+    def _write_configuration(self, access: ServerAccess) -> None:
         content = {
             "username": USER,
-            "password": account.password,
+            "password": access.password,
             "host": HOST,
-            "port": account.port,
+            "port": access.port,
             "database": DATABASE,
         }
         partial = self.configuration.with_suffix(".partial")
@@ -150,19 +149,19 @@ class EmbeddedDatabase:
         partial.replace(self.configuration)
 
     def _wait(self, answers: Callable[[], bool], ended: Callable[[], bool]) -> None:
-        end = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + START_SECONDS
         while not answers():
             if ended():
-                words = self.server.last_words()
-                raise ServerError(f"the embedded database did not start: {words} (see {self.server.log})")
-            if time.monotonic() > end:
+                reason = self.server.last_log_line()
+                raise ServerError(f"the embedded database did not start: {reason} (see {self.server.log})")
+            if time.monotonic() > deadline:
                 raise ServerError(f"the embedded database does not answer; see {self.server.log}")
             time.sleep(0.05)
 
 
-def _accepts(account: Account, *, authenticate: bool = True) -> bool:
+def _accepts(access: ServerAccess, *, authenticate: bool = True) -> bool:
     try:
-        with account.client(authenticate=authenticate) as client:
+        with access.client(authenticate=authenticate) as client:
             client[DATABASE].list_collection_names()
         return True
     except PyMongoError:
@@ -170,7 +169,7 @@ def _accepts(account: Account, *, authenticate: bool = True) -> bool:
 
 
 def _free_port(wanted: int = 0) -> int:
-    """``wanted`` if nobody listens there, else any free port."""
+    """The port ``wanted`` if it is free, else any free port."""
     for port in (wanted, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

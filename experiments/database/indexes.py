@@ -1,8 +1,9 @@
-"""The indexes without which a database of many runs is slow.
+"""Indexes of the collections of runs and of the history. Without them a database of many runs is slow.
 
-SEML makes one, on config_hash: every other question that it or we ask reads all documents of a collection. MongoDB
-finds a run to claim, by a list of ids and a status, by these; secantusdb takes the first of a filter's fields that an
-index begins with, which for a claim is the list of ids, and is not helped.
+SEML creates one index, on ``config_hash``. Every other query of SEML or of this package would read all documents of a
+collection. With these indexes MongoDB also finds quickly the run that SEML claims, by a list of ids and a status.
+secantusdb uses the first field of a filter that begins an index. For SEML's claim this field is the list of ids, so
+that query is no faster there.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from experiments.database.run_collections import ATTEMPTS, WORKERS
 
 @dataclass(frozen=True)
 class Index:
-    """An ascending index: the fields, in order, and the queries that it serves."""
+    """An ascending index: its fields in order, and a description of the queries that use it."""
 
     fields: tuple[str, ...]
     serves: str
@@ -30,31 +31,31 @@ class Index:
         return f"({', '.join(self.fields)})"
 
 
-OF_RUNS = (
+RUN_INDEXES = (
     Index(
         ("status", "batch_id", "_id"),
-        "SEML's claim (ids, PENDING); a worker's companions (status, batch, in the order of ids); the lost runs among "
-        "those RUNNING; every count by status",
+        "SEML's claim of a run (ids, PENDING); companions of a worker's run (status, batch, sorted by id); lost runs "
+        "(RUNNING); counts by status",
     ),
     Index(
         ("claim.token", "status", "_id"),
-        "a worker's heartbeat and its outcomes (its token, RUNNING, a range of ids)",
+        "a worker's heartbeats and outcomes (its token, RUNNING, a range of ids)",
     ),
 )
-OF_HISTORY = {
+HISTORY_INDEXES = {
     WORKERS: (Index(("collection",), "the GPU hours of a study"),),
-    ATTEMPTS: (Index(("collection", "run"), "the failures of a study, and of a run"),),
+    ATTEMPTS: (Index(("collection", "run"), "the failures of a study and of a run"),),
 }
 
 
 def missing_indexes(database: Database[Document], collection: str) -> dict[str, list[Index]]:
-    """The indexes that are not there, of a collection of runs and of the history, by collection."""
-    wanted = {collection: OF_RUNS, **OF_HISTORY}
+    """The missing indexes of a collection of runs and of the history, by collection."""
+    wanted = {collection: RUN_INDEXES, **HISTORY_INDEXES}
     return {name: lacking for name, indexes in wanted.items() if (lacking := _lacking(database, name, indexes))}
 
 
 def ensure_indexes(database: Database[Document], collection: str) -> dict[str, list[Index]]:
-    """Make what is missing for a collection of runs and the history, and return it, by collection."""
+    """Create the missing indexes of a collection of runs and of the history; return them by collection."""
     missing = missing_indexes(database, collection)
     for name, indexes in missing.items():
         for index in indexes:
@@ -63,5 +64,5 @@ def ensure_indexes(database: Database[Document], collection: str) -> dict[str, l
 
 
 def _lacking(database: Database[Document], name: str, indexes: tuple[Index, ...]) -> list[Index]:
-    there = [[tuple(pair) for pair in index["key"]] for index in database[name].index_information().values()]
-    return [index for index in indexes if index.keys not in there]
+    existing = [[tuple(pair) for pair in index["key"]] for index in database[name].index_information().values()]
+    return [index for index in indexes if index.keys not in existing]

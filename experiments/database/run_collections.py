@@ -1,4 +1,4 @@
-"""The collections of runs in SEML's database."""
+"""Collections of runs in SEML's database, and counts of their runs by status."""
 
 from __future__ import annotations
 
@@ -9,65 +9,68 @@ from collections.abc import Iterator, Sequence
 from pymongo.database import Database
 from pymongo.errors import OperationFailure, PyMongoError
 
-from experiments.database.connection import DatabaseError, Document, Runs, configuration, reached
+from experiments.database.connection import DatabaseError, Document, Runs, configuration, connect_to
 from experiments.database.run_status import COMPLETED
 from experiments.errors import UserError
 
-NOT_OF_RUNS = ("fs.", "system.", "walking_noise.")
-"""So begin the names of the collections in which SEML keeps sources, MongoDB itself, and we our history."""
+OTHER_COLLECTIONS = ("fs.", "system.", "walking_noise.")
+"""Name prefixes of collections without runs: SEML's source files, MongoDB's own collections, our history."""
 
 WORKERS, ATTEMPTS = "walking_noise.workers", "walking_noise.attempts"
-"""The collections of the history, see :mod:`experiments.worker.records.history`."""
+"""The collections of the history (:mod:`experiments.worker.records.history`)."""
 
 BUSY_MS = 120_000
-"""A database that answers may be busy with one question for so long: the embedded one is, with many runs."""
+"""Timeout of a connection. A single query can keep the embedded database busy for this long if there are many runs."""
 
 
 @contextlib.contextmanager
-def database_with(names: Sequence[str]) -> Iterator[Database[Document]]:
-    """The database that SEML is configured with, once it is clear that it has these collections.
+def open_database(names: Sequence[str]) -> Iterator[Database[Document]]:
+    """Connect to SEML's database for the length of a ``with`` block; ``names`` must be collections of it.
 
     Raises
     ------
     UserError
-        There is no such collection, or no database, or it fails before the block ends.
+        A collection or the database is missing, or the database fails before the block ends.
     """
-    database = reached(configuration(), connectTimeoutMS=BUSY_MS)
+    database = connect_to(configuration(), connectTimeoutMS=BUSY_MS)
     try:
-        there = sorted(name for name in database.list_collection_names() if not name.startswith(NOT_OF_RUNS))
+        existing = sorted(name for name in database.list_collection_names() if not name.startswith(OTHER_COLLECTIONS))
         for name in names:
-            if name not in there:
-                raise UserError(f"there is no collection {name!r}; there are: {', '.join(there) or 'none'}")
+            if name not in existing:
+                raise UserError(f"there is no collection {name!r}; there are: {', '.join(existing) or 'none'}")
         yield database
     except OperationFailure as refusal:
         reason = (refusal.details or {}).get("codeName", f"error {refusal.code}")
-        raise DatabaseError(f"the database refuses: {reason}; `walking-noise doctor` says what is missing") from None
+        raise DatabaseError(f"the database refuses: {reason}; `walking-noise doctor` shows what is missing") from None
     except PyMongoError as error:
-        raise DatabaseError(f"the database went away: {type(error).__name__}; try again when it is back") from None
+        raise DatabaseError(f"the database stopped answering: {type(error).__name__}; try again later") from None
     finally:
         database.client.close()
 
 
-def of_seml(database: Database[Document]) -> list[str]:
-    """The names of all collections whose documents SEML has made."""
+def seml_collections(database: Database[Document]) -> list[str]:
+    """The names of all collections whose documents were written by SEML."""
     return [
         name
         for name in sorted(database.list_collection_names())
-        if not name.startswith(NOT_OF_RUNS) and database[name].find_one({"seml": {"$exists": True}}, {"_id": 1})
+        if not name.startswith(OTHER_COLLECTIONS) and database[name].find_one({"seml": {"$exists": True}}, {"_id": 1})
     ]
 
 
-def unfinished() -> Document:
-    """The filter of the runs without a result; it names their statuses, so that an index serves it."""
+def unfinished_filter() -> Document:
+    """The filter of runs without a result. It lists their statuses, so that the database can use an index."""
     from seml.settings import SETTINGS
 
     statuses = [status for group in SETTINGS.STATES.values() for status in group]
     return {"status": {"$in": [status for status in statuses if status != COMPLETED]}}
 
 
-def counts(runs: Runs) -> Counter[str]:
-    """The number of runs by status. Completed ones, which become the most, are not looked at."""
-    groups = runs.aggregate([{"$match": unfinished()}, {"$group": {"_id": "$status", "count": {"$sum": 1}}}])
+def status_counts(runs: Runs) -> Counter[str]:
+    """The number of runs by status.
+
+    The number of completed runs, usually the largest, is the rest of the collection's size; they are not scanned.
+    """
+    groups = runs.aggregate([{"$match": unfinished_filter()}, {"$group": {"_id": "$status", "count": {"$sum": 1}}}])
     counted = Counter({group["_id"]: group["count"] for group in groups})
     counted[COMPLETED] = max(runs.estimated_document_count() - counted.total(), 0)
     return counted

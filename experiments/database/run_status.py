@@ -1,4 +1,4 @@
-"""Statuses of a run, as SEML stores them in its document."""
+"""Statuses of a run, as stored by SEML in the run's document."""
 
 from __future__ import annotations
 

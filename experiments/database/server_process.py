@@ -1,7 +1,8 @@
-"""One server process in a folder: started apart from its caller, found again, and stopped.
+"""Background server process with its lock, process id and log in a folder.
 
-The process holds a lock on ``server.lock`` for as long as it lives, inherited from whoever started it. So the lock
-alone says whether it runs: a process id left behind by a crash, or taken over by another program, misleads nobody.
+The process that starts the server locks ``server.lock``, and the server inherits the lock and holds it until it ends.
+The lock therefore shows reliably whether the server runs. The stored process id does not: it may be left over from a
+crash, or belong to another program by now.
 """
 
 from __future__ import annotations
@@ -19,15 +20,15 @@ from experiments.errors import UserError
 
 
 class ServerError(UserError):
-    """The server does not start or does not stop."""
+    """The server could not be started or stopped."""
 
 
-class ServerRuns(ServerError):
-    """Somebody else holds the folder's lock: the server runs, or is being started or stopped."""
+class ServerRunning(ServerError):
+    """Another process holds the folder's lock: the server runs, or is being started or stopped."""
 
 
 class ServerFolder:
-    """A folder with a server's lock, process id and log."""
+    """Folder with a server's lock (``server.lock``), process id (``server.pid``) and log (``server.log``)."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -38,13 +39,19 @@ class ServerFolder:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[int]:
-        """Hold the lock, as an open file; :class:`ServerRuns` if somebody else does."""
+        """Hold the lock during a ``with`` block that gets its file descriptor.
+
+        Raises
+        ------
+        ServerRunning
+            Another process holds it.
+        """
         lock = os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise ServerRuns(f"{self.folder} is in use by a running server") from None
+                raise ServerRunning(f"{self.folder} is in use by a running server") from None
             self._pid.unlink(missing_ok=True)
             yield lock
         finally:
@@ -52,25 +59,25 @@ class ServerFolder:
 
     @property
     def running(self) -> bool:
-        """Whether the lock is held."""
+        """Whether a process holds the lock."""
         if not self._lock.exists():
             return False
         try:
             with self.locked():
                 return False
-        except ServerRuns:
+        except ServerRunning:
             return True
 
     @property
     def pid(self) -> int | None:
-        """The process id of the running server; None while it is being started."""
+        """The process id of the running server; None if there is none, or while it is being started."""
         try:
             return int(self._pid.read_text()) if self.running else None
         except (FileNotFoundError, ValueError):
             return None
 
     def start(self, command: Sequence[str], lock: int) -> subprocess.Popen[bytes]:
-        """Start ``command`` in a session of its own, to which the lock passes on."""
+        """Start ``command`` in its own session; it inherits the file descriptor ``lock``."""
         self._reap()
         with self.log.open("ab") as log:
             process = subprocess.Popen(
@@ -87,29 +94,35 @@ class ServerFolder:
         return process
 
     def stop(self, seconds: float = 30) -> bool:
-        """Ask the running server to end and wait for it; return whether there was one."""
+        """Send SIGTERM to the running server and wait for its end; return whether one was running.
+
+        Raises
+        ------
+        ServerError
+            The server is just being started, or has not ended after ``seconds``.
+        """
         if not self.running:
             return False
         pid = self.pid
         if pid is None:
-            raise ServerError(f"the server in {self.folder} is just being started; try again in a moment")
+            raise ServerError(f"the server in {self.folder} is just being started; try again in a few seconds")
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)
-        end = time.monotonic() + seconds
+        deadline = time.monotonic() + seconds
         while self.running:
-            if time.monotonic() > end:
+            if time.monotonic() > deadline:
                 raise ServerError(f"the server (process {pid}) did not end within {seconds:g} s; see {self.log}")
             time.sleep(0.05)
         self._reap()
         return True
 
     def _reap(self) -> None:
-        """Take leave of a server that this process started and that has ended."""
+        """Collect the exit status of an ended server that this process started, so that no zombie remains."""
         if self._child is not None:
             self._child.wait()
             self._child = None
 
-    def last_words(self) -> str:
-        """The last line of the log."""
+    def last_log_line(self) -> str:
+        """The last line of the log that is not empty."""
         lines = self.log.read_text(errors="replace").split("\n") if self.log.exists() else []
         return next((line.strip() for line in reversed(lines) if line.strip()), "its log is empty")

@@ -1,4 +1,4 @@
-"""From a config, as SEML and Sacred keep it, to the run that it describes."""
+"""Conversion of a stored config, as written by SEML and Sacred, to a :class:`walking_noise.RunConfig`."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 from walking_noise import RunConfig
 
 NOT_SETTINGS = ("db_collection", "overwrite", "__doc__")
-"""SEML and Sacred keep these in a run's config; they say nothing about the run."""
+"""Keys that SEML and Sacred add to a run's config. They are not settings of the run."""
 
 
 def run_config(config: Mapping[str, Any]) -> RunConfig:
-    """The run that ``config`` describes.
+    """The settings in ``config``, without the keys of SEML and Sacred.
 
     Raises
     ------
     walking_noise.ConfigError
-        A setting is unknown or cannot be used.
+        A setting is unknown or has an invalid value.
     """
     return RunConfig.from_dict({name: value for name, value in config.items() if name not in NOT_SETTINGS})

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pymongo.errors import OperationFailure, PyMongoError
 
-from experiments.database.connection import DatabaseError, now, place_of, server_time
+from experiments.database.connection import DatabaseError, host_and_port, now, server_time
 from experiments.database.indexes import ensure_indexes, missing_indexes
 from experiments.doctor.examined_site import NotChecked, Site
 from experiments.doctor.finding import Finding, error, ok, warning
@@ -39,7 +39,7 @@ def answers(site: Site) -> Iterator[Finding]:
         return
     version = database.client.server_info()["version"]
     tls = "with TLS" if _encrypted(str(site.configuration["host"])) else "without TLS"
-    yield ok(f"MongoDB {version} answers at {place_of(database)}, {tls}, database {database.name}")
+    yield ok(f"MongoDB {version} answers at {host_and_port(database)}, {tls}, database {database.name}")
 
 
 def seen_by_nodes(site: Site) -> Iterator[Finding]:

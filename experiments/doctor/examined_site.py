@@ -12,8 +12,8 @@ from typing import Any
 from pymongo.database import Database
 
 from experiments import slurm
-from experiments.database.connection import DatabaseError, Document, Runs, configuration, reached
-from experiments.database.run_collections import of_seml
+from experiments.database.connection import DatabaseError, Document, Runs, configuration, connect_to
+from experiments.database.run_collections import seml_collections
 from experiments.errors import UserError
 from experiments.worker.worker_options import WorkerOptions
 
@@ -64,7 +64,7 @@ class Site:
     def connection(self) -> Database[Document] | DatabaseError:
         """The database, or the error that prevents a connection."""
         try:
-            return reached(self.configuration, serverSelectionTimeoutMS=SERVER_TIMEOUT_MS)
+            return connect_to(self.configuration, serverSelectionTimeoutMS=SERVER_TIMEOUT_MS)
         except DatabaseError as error:
             return error
 
@@ -83,7 +83,7 @@ class Site:
     @cached_property
     def collections(self) -> list[Runs]:
         """The collections of runs to check, without those that do not exist."""
-        present = of_seml(self.database)
+        present = seml_collections(self.database)
         return [self.database[name] for name in present if not self.names or name in self.names]
 
     @cached_property

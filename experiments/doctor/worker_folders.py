@@ -10,7 +10,7 @@ from pathlib import Path
 
 from experiments.doctor.examined_site import NotChecked, Site
 from experiments.doctor.finding import Finding, error, ok, warning
-from experiments.worker.delivery.state_folder import NAME, StateFolder
+from experiments.worker.delivery.state_folder import DEFAULT_NAME, StateFolder
 
 TEST_BYTES = 2**20
 """Size of the test file; writing it fails if the quota of the user is exhausted."""
@@ -66,7 +66,7 @@ def _state_folder(site: Site) -> StateFolder:
         run = runs.find_one({}, {"seml.output_file": 1, "seml.output_dir": 1}, sort=[("_id", -1)])
         if run is not None:
             logs = Path(run["seml"].get("output_dir", ".")).expanduser().absolute()
-            return StateFolder.of(site.options, run) or StateFolder(logs / NAME)
+            return StateFolder.for_run(site.options, run) or StateFolder(logs / DEFAULT_NAME)
     raise NotChecked("WALKING_NOISE_STATE is not set, and there are no runs yet; the folder will be next to their logs")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from experiments.database.connection import runs_in
+from experiments.database.connection import collection_runs
 from experiments.database.stored_config import run_config
 from experiments.plan.run_counts import settings_key
 from walking_noise import ConfigError
@@ -17,7 +17,7 @@ def present_in(collection: str) -> set[str]:
         There is no database, or the name is not a valid one.
     """
     keys = set()
-    for document in runs_in(collection).find({}, {"config": True}):
+    for document in collection_runs(collection).find({}, {"config": True}):
         try:
             keys.add(settings_key(run_config(document["config"])))
         except (ConfigError, KeyError):

@@ -9,7 +9,7 @@ from dataclasses import astuple
 from experiments.plan.study_plan import DOCUMENT_BYTES, LOSS_BYTES, PACKED_BYTES, Row
 from experiments.plan.throughput import Device, Kind
 from experiments.terminal.text_table import aligned, short
-from experiments.worker.records.compact_result import LONG
+from experiments.worker.records.compact_result import COMPACT_ABOVE_EPOCHS
 from walking_noise import RunConfig
 
 PackSize = Callable[[RunConfig], int]
@@ -130,6 +130,6 @@ def _explanations(
             yield f"hours, {device.name}: ? where a speed was not measured: {'; '.join(sorted(missing))}."
     yield (
         f"MB: {DOCUMENT_BYTES / 1000:.1f} kB for each document and {LOSS_BYTES:g} bytes for each epoch, "
-        f"{PACKED_BYTES:g} in runs of more than {LONG} epochs; measured on runs of the MLP, before MongoDB's "
+        f"{PACKED_BYTES:g} in runs of more than {COMPACT_ABOVE_EPOCHS} epochs; measured on runs of the MLP, before MongoDB's "
         "compression, without log files."
     )

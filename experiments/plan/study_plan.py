@@ -17,7 +17,7 @@ from experiments.plan.demand import Demand, demands
 from experiments.plan.grid_files import GridError, Settings
 from experiments.plan.run_counts import PlannedRun, RunCounts, count_runs
 from experiments.plan.throughput import Device, Kind
-from experiments.worker.records.compact_result import LONG
+from experiments.worker.records.compact_result import COMPACT_ABOVE_EPOCHS
 from walking_noise import RunConfig
 from walking_noise.runtime.sizing import capacity
 
@@ -26,7 +26,7 @@ DOCUMENT_BYTES = 12_000
 files. Measured on documents that workers wrote."""
 LOSS_BYTES, PACKED_BYTES = 12.7, 5.5
 """Bytes of an epoch's training loss in the document: as an item of a list, and in the compact form that trainings of
-more than ``LONG`` epochs use."""
+more than ``COMPACT_ABOVE_EPOCHS`` epochs use."""
 CURVE_BYTES = 12.7
 """Bytes of an epoch's value of the validation curve."""
 
@@ -183,7 +183,7 @@ def _row(name: str, counts: Iterable[RunCounts], present: set[str] | None) -> Ro
 def _bytes(planned_runs: Iterable[PlannedRun], configs: Mapping[str, RunConfig]) -> float:
     def document_bytes(run: PlannedRun) -> float:
         epochs = configs[run.pack].training.epochs
-        loss = LOSS_BYTES if epochs <= LONG else PACKED_BYTES
+        loss = LOSS_BYTES if epochs <= COMPACT_ABOVE_EPOCHS else PACKED_BYTES
         return DOCUMENT_BYTES + epochs * (loss + CURVE_BYTES * run.curve)
 
     return sum(map(document_bytes, planned_runs))

@@ -11,7 +11,7 @@ from pathlib import Path
 from pymongo.database import Database
 
 from experiments.database.connection import Document
-from experiments.database.run_collections import of_seml, unfinished
+from experiments.database.run_collections import seml_collections, unfinished_filter
 from experiments.database.stored_config import run_config
 from experiments.errors import UserError
 from walking_noise import ConfigError
@@ -71,8 +71,8 @@ def needs(database: Database[Document], show: Callable[[str], None]) -> Needs:
     """Return what the unfinished runs of all collections need; ``show`` is called with the progress."""
     keys: set[str] = set()
     unreadable = read = 0
-    for name in of_seml(database):
-        for document in database[name].find(unfinished(), {"config": 1}):
+    for name in seml_collections(database):
+        for document in database[name].find(unfinished_filter(), {"config": 1}):
             try:
                 keys.add(run_config(document["config"]).network_key)
             except (ConfigError, KeyError):

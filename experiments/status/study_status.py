@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pymongo.database import Database
 
 from experiments.database.connection import Document, server_time
-from experiments.database.run_collections import counts
+from experiments.database.run_collections import status_counts
 from experiments.database.run_status import FAILED, RUNNING
 from experiments.status.failures.failure_groups import grouped
 from experiments.status.worker_statistics import HOUR, Worker, active_hours, workers
@@ -99,7 +99,7 @@ class StudyStatus:
 def study_status(database: Database[Document], names: Sequence[str]) -> StudyStatus:
     """Return the present status of the named collections."""
     now = server_time(database)
-    counted = {name: counts(database[name]) for name in names}
+    counted = {name: status_counts(database[name]) for name in names}
     with_failures = [name for name in names if counted[name][FAILED]]
     groups = [group for group in grouped(database, with_failures) if group.failed] if with_failures else []
     causes = [(group.cause, group.failed_count) for group in groups]

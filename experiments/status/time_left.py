@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from experiments.database.connection import Document, Runs
-from experiments.database.run_collections import unfinished
+from experiments.database.run_collections import unfinished_filter
 from experiments.database.stored_config import run_config
 from experiments.plan.demand import demands
 from experiments.plan.run_counts import PlannedRun
@@ -57,7 +57,7 @@ def remaining_work(runs: Runs, workers: Sequence[Worker], device: Device | None)
 def _unfinished_by_kind(runs: Runs) -> dict[RunKind, int]:
     """The number of unfinished runs of each kind."""
     key = {name.replace(".", "_"): {"$ifNull": [f"$config.{name}", None]} for name in PACK_SETTINGS}
-    groups = runs.aggregate([{"$match": unfinished()}, {"$group": {"_id": key, "count": {"$sum": 1}}}])
+    groups = runs.aggregate([{"$match": unfinished_filter()}, {"$group": {"_id": key, "count": {"$sum": 1}}}])
     return {_hashable(group["_id"].values()): group["count"] for group in groups}
 
 
@@ -94,7 +94,7 @@ def _hours_on_device(runs: Runs, kinds: Collection[RunKind], device: Device | No
         return None
     planned: dict[int, PlannedRun] = {}
     configs: dict[str, RunConfig] = {}
-    for document in runs.find(unfinished(), {"config": 1}):
+    for document in runs.find(unfinished_filter(), {"config": 1}):
         if _kind(document["config"]) in kinds:
             config = _config(document)
             if config is None:

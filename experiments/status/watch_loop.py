@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.text import Text
 
 from experiments.database.connection import DatabaseError
-from experiments.database.run_collections import database_with
+from experiments.database.run_collections import open_database
 from experiments.status.progress_text import MAX_QUERY_SHARE
 from experiments.status.study_status import StudyStatus, study_status
 from experiments.status.watch_screen import HEIGHT, WIDTH, screen
@@ -71,7 +71,7 @@ def _statuses(names: Sequence[str], seconds: float, console: Console) -> Iterato
 
 def query(names: Sequence[str]) -> tuple[StudyStatus, float]:
     """The status of the named collections, over a new connection, and the seconds that the query took."""
-    with database_with(names) as database:
+    with open_database(names) as database:
         started = monotonic()
         return study_status(database, names), monotonic() - started
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from seml.experiment.config import read_config
 from seml.experiment.sources import get_git_info
 
-from experiments.database.connection import runs_in
+from experiments.database.connection import collection_runs
 from experiments.database.indexes import ensure_indexes
 from experiments.errors import UserError
 from experiments.plan.grid_files import Settings, find
@@ -77,7 +77,7 @@ def add(
     paths = find(files)
     planned = check(paths, overwrite)
     overwriting = ["--overwrite-params", repr(overwrite)] if overwrite else []
-    runs = runs_in(collection)
+    runs = collection_runs(collection)
     with runs.database.client:
         ensure_indexes(runs.database, collection)
         before = runs.count_documents({})

@@ -162,9 +162,9 @@ class _Steps:
         self.line.end()
 
     def _client(self) -> MongoClient[Document]:
-        account = self.database.account
-        assert account is not None  # the database was started
-        return account.client()
+        access = self.database.access
+        assert access is not None  # the database was started
+        return access.client()
 
 
 @contextlib.contextmanager

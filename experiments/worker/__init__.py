@@ -1,3 +1,3 @@
-"""What a worker does, from its claim on runs to their documents, and what becomes of runs whose worker was lost."""
+"""Worker: leases of runs, training, records, delivery of results, and recovery of runs of lost workers."""
 
 from __future__ import annotations

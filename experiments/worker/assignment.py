@@ -1,4 +1,4 @@
-"""What SEML hands a worker: one run, to begin with. Only the standard library is imported here."""
+"""Assignment of a worker: the run with which SEML starts it. Imports the standard library only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Assignment:
-    """The run with which SEML starts a worker, and the token under which the worker claims it and others."""
+    """The run with which SEML starts a worker, and the token under which the worker leases it and its companions."""
 
     collection: str
     leader: int
@@ -18,8 +18,8 @@ class Assignment:
 
     @classmethod
     def from_arguments(cls, arguments: Sequence[str]) -> Assignment | None:
-        """Read SEML's ``db_collection='NAME' overwrite=ID``; None without them: a run by hand."""
-        given = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
-        if "db_collection" not in given or "overwrite" not in given:
+        """Parse SEML's ``db_collection='NAME' overwrite=ID``; None without them, for a run without a database."""
+        values = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
+        if "db_collection" not in values or "overwrite" not in values:
             return None
-        return cls(str(ast.literal_eval(given["db_collection"])), int(given["overwrite"]))
+        return cls(str(ast.literal_eval(values["db_collection"])), int(values["overwrite"]))

@@ -1,4 +1,4 @@
-"""Which pending runs train together with the one that SEML started, and the claim on all of them."""
+"""Companion runs: the choice of pending runs that train together with the leader, and the lease of all of them."""
 
 from __future__ import annotations
 
@@ -16,53 +16,54 @@ from walking_noise import ConfigError, RunConfig, default_pack_size
 from walking_noise.config.keys import pack
 
 MOST_RUNS = 4096
-"""A claim holds no more runs than this: a heartbeat of so many still takes about a second."""
+"""The largest number of runs that a worker leases. A heartbeat of this many runs takes about a second."""
 LOOK_AHEAD = 20_000
-"""Only so many pending runs are looked at for one claim."""
+"""The largest number of pending runs that are read to choose companions."""
 ABSENT = {"$exists": False}
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A run that may be claimed: its settings, or why they cannot be used."""
+    """A run that a worker may lease: its settings, or None and the reason why they are invalid."""
 
     id: int
     config: RunConfig | None
     error: str = ""
 
     @classmethod
-    def of(cls, document: Document) -> Candidate:
+    def from_document(cls, document: Document) -> Candidate:
         try:
             return cls(document["_id"], run_config(document["config"]))
         except ConfigError as error:
             return cls(document["_id"], None, str(error))
 
 
-def companions(leader: Document, config: RunConfig) -> Document:
-    """The filter of the runs that may share a worker and a pack with ``leader``, whose settings are ``config``.
+def companion_filter(leader: Document, config: RunConfig) -> Document:
+    """The filter of pending runs that can share a worker and a pack with ``leader``, whose settings are ``config``.
 
-    They are of its batch, hence of its resources, and of its Slurm array, so that cancelling one array touches no
-    other; they have its sources; and they are equal in what a pack must agree in.
+    They belong to the leader's batch and therefore request the same resources. They belong to its Slurm array, so that
+    cancelling one array does not affect another. They have the same source files, and the settings that must be equal
+    within a pack.
     """
-    together = {f"config.{name}": value for name, value in pack(config).items()}
+    pack_settings = {f"config.{name}": value for name, value in pack(config).items()}
     return {
         "batch_id": leader["batch_id"],
         "status": PENDING,
         "slurm.0.array_id": leader["slurm"][0].get("array_id", ABSENT),
         "seml.source_files": leader["seml"].get("source_files", ABSENT),
-        **together,
+        **pack_settings,
     }
 
 
-def pending(runs: Runs, matching: Document) -> Iterable[Candidate]:
-    """Find the runs that match, in the order of their ids."""
-    return map(Candidate.of, runs.find(matching, {"config": 1}).sort("_id", 1).limit(LOOK_AHEAD))
+def pending_candidates(runs: Runs, matching: Document) -> Iterable[Candidate]:
+    """The runs that match the filter ``matching``, in the order of their ids."""
+    return map(Candidate.from_document, runs.find(matching, {"config": 1}).sort("_id", 1).limit(LOOK_AHEAD))
 
 
-def choose(candidates: Iterable[Candidate], trainings: int) -> list[Candidate]:
-    """Choose as many of the first candidates as need no more than ``trainings`` trainings.
+def choose_companions(candidates: Iterable[Candidate], trainings: int) -> list[Candidate]:
+    """Choose candidates, in order, that together need at most ``trainings`` trainings.
 
-    Runs that only evaluate a network which is trained for another one count nothing: it is trained once.
+    Runs with the same training share one network, so only the first of them counts.
     """
     chosen: list[Candidate] = []
     needed: set[str] = set()
@@ -77,30 +78,36 @@ def choose(candidates: Iterable[Candidate], trainings: int) -> list[Candidate]:
 
 
 def lease_with_companions(
-    leases: Leases, leader: Document, pack_size: int | None, device: torch.device | None, fault: str = ""
+    leases: Leases, leader: Document, pack_size: int | None, device: torch.device | None, error: str = ""
 ) -> list[Candidate]:
-    """Claim the leader and what fits; what cannot be trained is claimed too, to be recorded as failed.
+    """Lease the leader and its companions; return the leased runs, or none if the leader is no longer available.
 
-    ``fault``: why the leader cannot be trained here, if that is known.
+    Runs with invalid settings are leased too, so that the worker can record them as failed. A leader that cannot be
+    trained is leased without companions.
+
+    Parameters
+    ----------
+    error
+        The reason why the leader cannot be trained by this worker, if one is already known.
     """
-    fault = fault or _several_workers(leader)
-    chosen = [Candidate(leader["_id"], None, fault) if fault else Candidate.of(leader)]
+    error = error or _several_workers_error(leader)
+    chosen = [Candidate(leader["_id"], None, error) if error else Candidate.from_document(leader)]
     config = chosen[0].config
     if config is not None:
-        matching = companions(leader, config)
+        matching = companion_filter(leader, config)
         size = pack_size or default_pack_size(config, device)
         while True:
-            wanted = choose(itertools.chain(chosen, pending(leases.runs, matching)), size)
-            claimed = leases.take(leader, matching, [candidate.id for candidate in wanted])
-            chosen = [candidate for candidate in wanted if candidate.id in claimed]
-            if len(chosen) == len(wanted):  # else others were faster: choose again from what they left
+            wanted = choose_companions(itertools.chain(chosen, pending_candidates(leases.runs, matching)), size)
+            leased = leases.acquire(leader, matching, [candidate.id for candidate in wanted])
+            chosen = [candidate for candidate in wanted if candidate.id in leased]
+            if len(chosen) == len(wanted):  # otherwise other workers leased some of them: choose again
                 return chosen
-    return [candidate for candidate in chosen if candidate.id in leases.take(leader, {}, [])]
+    return [candidate for candidate in chosen if candidate.id in leases.acquire(leader, {}, [])]
 
 
-def _several_workers(leader: Document) -> str:
-    """Why ``experiments_per_job`` above 1 is refused, if it is: it would put several packs on one device."""
+def _several_workers_error(leader: Document) -> str:
+    """An error if ``experiments_per_job`` is above 1, else an empty string: it would put several packs on a device."""
     for options in leader["slurm"]:
         if options.get("array_id") is not None and options.get("experiments_per_job", 1) > 1:
-            return "slurm.experiments_per_job: above 1 is refused; a worker packs runs itself, leave it out"
+            return "slurm.experiments_per_job: above 1 is refused; leave it out, because a worker packs runs itself"
     return ""

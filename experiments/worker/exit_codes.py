@@ -1,4 +1,4 @@
-"""The signals that stop a worker, and the exit codes with which it ends. Only the standard library is imported here."""
+"""Exit codes of a worker, and the signals that stop it. Imports the standard library only."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import os
 import signal
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
-"""These signals ask a worker to give its runs back and to end; the last one says that its terminal was closed."""
+"""Signals that make a worker release its runs and exit. SIGHUP is sent when its terminal is closed."""
 LEADER_FAILED = 3
-"""A worker ends with this exit code if the run that SEML started failed, …"""
-DEVICE_GONE = os.EX_UNAVAILABLE
-"""… if its GPU failed, so that no run can be blamed;"""
-DATABASE_GONE = os.EX_TEMPFAIL
-"""… if the database stayed away, so that the worker could not give back what it had claimed."""
-ORDERLY = (0, LEADER_FAILED, DEVICE_GONE, *(128 + signum for signum in STOP_SIGNALS))
-"""A worker that ends with one of these exit codes has left nothing to settle."""
+"""The run that SEML started the worker with has failed."""
+DEVICE_FAILED = os.EX_UNAVAILABLE
+"""The GPU failed, so no run is to blame."""
+DATABASE_UNREACHABLE = os.EX_TEMPFAIL
+"""The database stayed unreachable, so the worker could not release its runs."""
+CLEAN_EXIT_CODES = (0, LEADER_FAILED, DEVICE_FAILED, *(128 + signum for signum in STOP_SIGNALS))
+"""After these exit codes no run of the worker needs recovery."""

@@ -1,11 +1,11 @@
-"""The runs a worker has taken on: claimed at once, and given back if they cannot be finished.
+"""Leases of runs: a worker acquires several runs at once, renews their leases, and releases runs that it cannot finish.
 
-A claim is a token, written into the documents of several runs by one update that matches only runs still
-PENDING; of two workers that want the same run one gets it. Whatever is written to a claimed run later matches the
-token and RUNNING, so that a run cancelled, reset or deleted meanwhile stays as it is.
-
-A claim is a lease, too: it names the time, by the database's clock, until which its owner must have said that it is
-alive. Of an owner that did not, :mod:`experiments.worker.recovery.lost_workers` takes the runs away, and with them the token.
+A lease is stored in the field ``claim`` of a run's document. It holds a token of the worker and the time, by the
+database's clock, until which the worker must renew it. A single update writes the token to several runs and matches
+only runs that are still PENDING. If two workers want the same run, only one of them therefore gets it. Every later
+write to a leased run matches the token and the status RUNNING, so that a run that was cancelled, reset or deleted is
+not changed. If a worker does not renew its leases, :mod:`experiments.worker.recovery.lost_workers` removes the token
+and makes the runs PENDING again.
 """
 
 from __future__ import annotations
@@ -22,46 +22,48 @@ from experiments.database.run_status import PENDING, RUNNING
 from experiments.worker.assignment import Assignment
 
 LEASE_SECONDS = 300.0
-"""Without a sign of life for so long an owner counts as dead."""
+"""Default duration of a lease. A worker that has not renewed it for this time counts as lost."""
 
-AT_ONCE = 256
-"""So many of the runs in a list are claimed by one update: the embedded database looks each up in the whole list."""
+RUNS_PER_UPDATE = 256
+"""The largest number of runs in one update. The embedded database searches the whole list of ids for each run."""
 
-OF_AN_ATTEMPT = [
+ATTEMPT_FIELDS = [
     *("claim", "suspected", "experiment", "format", "command", "host", "start_time", "stop_time", "meta", "resources"),
     *("artifacts", "captured_out", "info", "heartbeat", "result", "fail_trace"),
     *(f"execution.{name}" for name in ("array_id", "task_id", "slurm_output_file", "reschedule_file")),
 ]
-"""These fields of a document tell of one attempt at its run, and go when the run is given back.
+"""Fields of a document that describe one attempt at its run. They are removed when the run is released.
 
-With a task id or a stop time left in it, SEML would take a PENDING run for KILLED.
+If a task id or a stop time remained, SEML would set a PENDING run to KILLED.
 """
 
 UNCLAIMED: Document = {"claim": {"$exists": False}}
+"""The filter of runs without a lease."""
 
 
-def returned(token: str | None) -> Document:
-    """The update that makes a run PENDING again, as it was before ``token`` claimed it.
+def release_update(token: str | None) -> Document:
+    """The update that makes a run PENDING and restores its document to the state before ``token`` leased it.
 
-    The token stays known as ``returned_by``: a result of its owner that turns up later belongs to this run.
+    The token is stored as ``returned_by``: a result of this worker that arrives later can then still be written to the
+    run.
     """
-    known = {"returned_by": token} if token else {}
-    return {"$set": {"status": PENDING, **known}, "$unset": dict.fromkeys(OF_AN_ATTEMPT, "")}
+    returned_by = {"returned_by": token} if token else {}
+    return {"$set": {"status": PENDING, **returned_by}, "$unset": dict.fromkeys(ATTEMPT_FIELDS, "")}
 
 
 @dataclass(frozen=True)
 class Leases:
-    """The runs of a collection that carry a worker's token."""
+    """The leases of one worker: the runs of a collection that carry its token."""
 
     runs: Runs
     assignment: Assignment
     lease_seconds: float = LEASE_SECONDS
 
-    def take(self, leader: Document, companions: Document, ids: Collection[int]) -> set[int]:
-        """Claim the leader and those of ``ids`` that still match ``companions``; return those now claimed.
+    def acquire(self, leader: Document, companions: Document, ids: Collection[int]) -> set[int]:
+        """Lease the leader, and those of ``ids`` that still match the filter ``companions``; return the leased ids.
 
-        Companions name the cluster but not the leader's Slurm task: `seml cancel` of one run would end the task, and
-        with it the pack. The task stands in ``claim.execution``.
+        A companion's ``execution`` holds the cluster, but not the leader's Slurm task: `seml cancel` of one run would
+        end the task and with it the pack. The task is stored in ``claim.execution``.
         """
         execution = leader.get("execution", {})
         claim = {
@@ -73,53 +75,55 @@ class Leases:
             "host": {"$literal": socket.gethostname()},
         }
         cluster = {"$literal": {"cluster": execution.get("cluster", "local")}}
-        mine_or_nobodys = {"claim.token": {"$in": [self.assignment.token, None]}}
-        leads = {"_id": leader["_id"], "status": RUNNING, **mine_or_nobodys}
-        taken = _set({"status": RUNNING, "claim": claim, "execution": cluster})
+        own_or_none = {"claim.token": {"$in": [self.assignment.token, None]}}
+        leader_filter = {"_id": leader["_id"], "status": RUNNING, **own_or_none}
+        lease = _set({"status": RUNNING, "claim": claim, "execution": cluster})
         self.runs.bulk_write([
-            UpdateOne(leads, _set({"claim": claim})),
-            *(UpdateMany({**companions, **among}, taken) for among in _in_parts(ids)),
+            UpdateOne(leader_filter, _set({"claim": claim})),
+            *(UpdateMany({**companions, **some_ids}, lease) for some_ids in _id_filters(ids)),
         ])  # fmt: skip
         return {document["_id"] for document in self.runs.find(self.held([leader["_id"], *ids]), {"_id": 1})}
 
     def renew(self, ids: Collection[int], **info: Any) -> int:
-        """Give the lease of runs in the range of ``ids`` its full time again; return the number of those still held.
+        """Renew the leases in the range of ``ids`` for their full duration; return the number of runs still held.
 
-        ``info`` goes into the documents' ``info``.
+        ``info`` is written to the documents' field ``info``.
         """
-        alive = {"heartbeat": "$$NOW", "claim.lease": self._lease}
-        alive |= {f"info.{name}": {"$literal": value} for name, value in info.items()}
-        return self.runs.update_many(self.held(ids), _set(alive)).matched_count
+        fields = {"heartbeat": "$$NOW", "claim.lease": self._lease}
+        fields |= {f"info.{name}": {"$literal": value} for name, value in info.items()}
+        return self.runs.update_many(self.held(ids), _set(fields)).matched_count
 
     def held(self, ids: Collection[int] = ()) -> Document:
-        """The filter of what is still this worker's to write to, in the whole collection or in the range of ``ids``.
+        """The filter of the runs that this worker still holds, in the whole collection or in the range of ``ids``.
 
-        A range is compared faster than a list, and the index on ``_id`` serves both.
+        The filter compares with the range from the smallest to the largest id. This is faster than a list of ids, and
+        an index that contains ``_id`` can be used.
         """
-        among = {"_id": {"$gte": min(ids), "$lte": max(ids)}} if ids else {}
-        return {**among, "status": RUNNING, "claim.token": self.assignment.token}
+        id_range = {"_id": {"$gte": min(ids), "$lte": max(ids)}} if ids else {}
+        return {**id_range, "status": RUNNING, "claim.token": self.assignment.token}
 
     def held_run(self, run: int) -> Document:
-        """The filter of one run, as long as it is this worker's."""
+        """The filter of one run, which matches as long as this worker holds it."""
         return {"_id": run, "status": RUNNING, "claim.token": self.assignment.token}
 
-    def give_back(self, ids: Collection[int] = ()) -> int:
-        """Make runs PENDING as they were before the claim, all or in the range of ``ids``; return their number."""
-        return self.runs.update_many(self.held(ids), returned(self.assignment.token)).modified_count
+    def release(self, ids: Collection[int] = ()) -> int:
+        """Make held runs PENDING as before the lease, all or those in the range of ``ids``; return their number."""
+        return self.runs.update_many(self.held(ids), release_update(self.assignment.token)).modified_count
 
     @property
     def _lease(self) -> Document:
+        """The end of a lease that starts now, as an expression that the database evaluates."""
         return {"$add": ["$$NOW", round(1000 * self.lease_seconds)]}
 
 
-def _in_parts(ids: Collection[int]) -> Iterator[Document]:
-    """Filters of the runs with these ids, for some of them each."""
+def _id_filters(ids: Collection[int]) -> Iterator[Document]:
+    """Filters that together match ``ids``, each at most RUNS_PER_UPDATE of them."""
     ordered = sorted(ids)
-    for start in range(0, len(ordered), AT_ONCE):
-        part = ordered[start : start + AT_ONCE]
+    for start in range(0, len(ordered), RUNS_PER_UPDATE):
+        part = ordered[start : start + RUNS_PER_UPDATE]
         yield {"_id": {"$gte": part[0], "$lte": part[-1], "$in": part}}
 
 
 def _set(fields: Document) -> list[Document]:
-    """The update, as the database computes it, that sets fields of runs whose owner is thereby known to live."""
+    """The update pipeline that sets fields and removes the mark ``suspected``, since the worker is alive."""
     return [{"$set": fields}, {"$unset": ["suspected"]}]

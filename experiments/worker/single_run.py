@@ -1,4 +1,4 @@
-"""A run by hand: without a database, with its progress on the terminal."""
+"""Training of a single run without a database, with its progress on the terminal."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from walking_noise import Failure, Progress, RunConfig, train_each
 
 
 def train_one(config: RunConfig) -> dict[str, Any]:
-    """Train one run with progress on standard error; return its result as plain values.
+    """Train one run, with progress on standard error; return its result as plain values.
 
     Raises
     ------
     UserError
-        The run failed; the text says why.
+        The run failed; the message contains the reason.
     """
     options, line = WorkerOptions.from_environment(), ProgressLine(seconds=5.0)
 
     def show(progress: Progress) -> None:
-        if 0 < progress.epochs_done < progress.epochs_total:  # how it ended is told afterwards
+        if 0 < progress.epochs_done < progress.epochs_total:  # the end is reported by print_result
             line.show(training_progress(progress))
 
     ((_, outcome),) = train_each([config], device=options.device, networks=options.networks, progress=show)
@@ -34,6 +34,6 @@ def train_one(config: RunConfig) -> dict[str, Any]:
 
 
 def print_result(result: dict[str, Any]) -> None:
-    """Print a result as JSON on standard output, and what it comes to in a line on standard error."""
+    """Print a result as JSON on standard output, and its accuracy in one line on standard error."""
     print(json.dumps(result, indent=2), flush=True)
     print(f"accuracy {result['accuracy']:.3f} ({result['outcome']})", file=sys.stderr)

@@ -1,10 +1,10 @@
-"""The process that SEML starts stays small and waits; a child does the work, and what it leaves behind is settled.
+"""Supervisor of a worker: the process that SEML starts forks the worker as a child, waits for it and recovers its runs.
 
-SEML's local worker kills the process it started a quarter of a second after Ctrl-C, which is too short to give
-back what was claimed; a child outlives that. And a child that dies (out of memory, a crash of the driver) cannot
-clean up itself.
+Two reasons require a child. SEML's local worker kills the process that it started a quarter of a second after Ctrl-C,
+which is too short to release the runs; the child survives this. And a child that is killed (out of memory, a crash of
+the driver) cannot release its runs itself.
 
-At the start only the standard library is imported: a signal may come while everything else still loads.
+At the start only the standard library is imported, because a signal may arrive while other modules are still loading.
 """
 
 from __future__ import annotations
@@ -17,44 +17,55 @@ from dataclasses import dataclass
 from types import FrameType
 
 from experiments.worker.assignment import Assignment
-from experiments.worker.exit_codes import ORDERLY, STOP_SIGNALS
+from experiments.worker.exit_codes import CLEAN_EXIT_CODES, STOP_SIGNALS
 
 
 @dataclass
 class Stop:
-    """Whether this process was asked to stop: by a signal, or by the end of the process that waits for it."""
+    """Request to stop this process, made by a signal or by the end of its parent process.
+
+    Attributes
+    ----------
+    signum
+        The first signal received.
+    parent
+        The process id of the parent whose end counts as SIGTERM; None ignores it.
+    """
 
     signum: int | None = None
     parent: int | None = None
 
     def note(self, signum: int, frame: FrameType | None = None) -> None:
-        """Handle a signal; the first one counts."""
+        """Record a signal, as a signal handler; later signals are ignored."""
         self.signum = self.signum or signum
 
     @property
     def requested(self) -> bool:
+        """Whether the process must stop."""
         if self.signum is None and self.parent is not None and os.getppid() != self.parent:
             self.signum = signal.SIGTERM
         return self.signum is not None
 
     @property
     def reason(self) -> str:
-        """The signal's name; empty if there was none."""
+        """The name of the signal; empty without one."""
         return signal.Signals(self.signum).name if self.signum else ""
 
     @property
     def exit_code(self) -> int:
+        """128 plus the number of the signal; 0 without one."""
         return 128 + self.signum if self.signum else 0
 
 
 stop = Stop()
-"""Whether this process was asked to stop."""
+"""The stop request of this process."""
 
 
 def continue_in_child(assignment: Assignment | None) -> None:
-    """Return in a child process only; the parent waits for it, settles its claims if it fails, and ends as it ended.
+    """Fork the worker: the function returns in the child process only.
 
-    Without an assignment nothing happens: a run by hand is a process like any other.
+    The parent forwards signals to the child, waits for its end, recovers its runs if it crashed, and exits with its
+    exit code. Without an assignment there is no fork: a run without a database needs no supervisor.
     """
     if assignment is None:
         return
@@ -63,11 +74,11 @@ def continue_in_child(assignment: Assignment | None) -> None:
     def receive(signum: int, frame: FrameType | None) -> None:
         stop.note(signum)
         if child:
-            with contextlib.suppress(ProcessLookupError):  # it has just ended
+            with contextlib.suppress(ProcessLookupError):  # the child has just ended
                 os.kill(child, signum)
 
     for signum in STOP_SIGNALS:
-        if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN:  # else it is to outlive its terminal
+        if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN:  # nohup ignores SIGHUP
             signal.signal(signum, receive)
     child = os.fork()
     if child == 0:
@@ -77,8 +88,8 @@ def continue_in_child(assignment: Assignment | None) -> None:
         os.kill(child, stop.signum)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     child = 0
-    if code not in ORDERLY:
+    if code not in CLEAN_EXIT_CODES:
         from experiments.worker.recovery import after_exit
 
-        after_exit.settle(assignment, code, stopped=stop.requested)
+        after_exit.recover_after_exit(assignment, code, stopped=stop.requested)
     sys.exit(code if code >= 0 else 128 - code)

@@ -1,8 +1,8 @@
-"""The time limit of a Slurm task, told ahead by a file.
+"""Time limit of a Slurm task, announced by a file.
 
-With ``seml.reschedule_timeout`` in a grid, Slurm signals the job's script so many seconds before the limit, and
-SEML's script makes a file, as the signal does not reach the worker. If a second file lies beside it when the worker has
-ended, the script puts the task into the queue again.
+If a grid sets ``seml.reschedule_timeout``, Slurm signals the job script this many seconds before the time limit. The
+signal does not reach the worker, so SEML's script creates a file. If a second file, ``*.request``, exists when the
+worker has ended, the script requeues the task.
 """
 
 from __future__ import annotations
@@ -15,32 +15,33 @@ from pathlib import Path
 
 from experiments.database.connection import Document
 
-LOOK_SECONDS = 1.0
+CHECK_SECONDS = 1.0
+"""The shortest time between two checks for the file."""
 
 log = logging.getLogger(__name__)
 
 
 class TimeLimit:
-    """The time limit of the Slurm task in which the run ``leader`` was started; elsewhere there is none."""
+    """The time limit of the Slurm task of the run ``leader``. Outside Slurm there is no limit."""
 
     def __init__(self, leader: Document, clock: Callable[[], float] = time.monotonic) -> None:
-        notice = leader.get("execution", {}).get("reschedule_file")
-        self._notice = Path(notice) if notice else None
-        self._clock, self._look_again = clock, 0.0
-        self._ahead = False
+        file = leader.get("execution", {}).get("reschedule_file")
+        self._file = Path(file) if file else None
+        self._clock, self._next_check = clock, 0.0
+        self._near = False
 
     @property
-    def ahead(self) -> bool:
-        """Whether the limit is near; looked at once a second."""
-        if self._notice is not None and not self._ahead and self._clock() >= self._look_again:
-            self._look_again = self._clock() + LOOK_SECONDS
-            self._ahead = os.path.exists(self._notice)  # noqa: PTH110 - any failure means no
-        return self._ahead
+    def near(self) -> bool:
+        """Whether the limit was announced. The file is looked for at most once per CHECK_SECONDS."""
+        if self._file is not None and not self._near and self._clock() >= self._next_check:
+            self._next_check = self._clock() + CHECK_SECONDS
+            self._near = os.path.exists(self._file)  # noqa: PTH110 - any failure means no
+        return self._near
 
-    def ask_for_another_turn(self) -> None:
-        """Let the task be queued again when it has ended."""
-        if self._notice is not None and self._ahead:
+    def request_requeue(self) -> None:
+        """If the limit was announced, make SEML's script requeue the task when the worker has ended."""
+        if self._file is not None and self._near:
             try:
-                Path(f"{self._notice}.request").touch()
+                Path(f"{self._file}.request").touch()
             except OSError as error:
-                log.error("the task is not queued again: %s: %s", error.filename, error.strerror)
+                log.error("the task is not requeued: %s: %s", error.filename, error.strerror)

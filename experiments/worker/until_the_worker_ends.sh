@@ -1,16 +1,19 @@
 # shellcheck shell=bash
-# Read by every bash of a Slurm job, named by BASH_ENV. Asked to end by scancel, requeue, preemption or the time limit,
-# a shell waits for the worker it has started, which gives its runs back meanwhile; KillWait is the time it has. Without
-# this the shell that SEML starts as the step's task ends at once, and Slurm kills what it leaves behind.
+# Every bash of a Slurm job sources this file, because BASH_ENV names it. When scancel, a requeue, preemption or the time
+# limit sends SIGTERM, a shell waits for the worker that it has started, while the worker releases its runs; KillWait is
+# the time that remains. Otherwise the shell that SEML starts as the step's task would end at once, and Slurm would kill
+# its child processes.
 
 [[ -n ${SLURM_JOB_ID:-} ]] || return 0
 
-# A step waits for one that has ended if Slurm does not know it, as after a crash of its controller, up to the time limit.
+# After a crash of its controller Slurm may not know that a step has ended. A new step of the job would then wait for it up
+# to the time limit.
 export SLURM_OVERLAP=1
 
 trap '[[ -n $(jobs -pr) ]] || exit 143' TERM
 
-# A trapped signal, SEML's USR1 ahead of the time limit too, ends bash's own wait before the children have ended.
+# A trapped signal ends bash's builtin wait before the children have ended. SEML's script also traps USR1, which Slurm
+# sends ahead of the time limit.
 wait() {
     local status
     while

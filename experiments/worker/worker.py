@@ -1,4 +1,4 @@
-"""A worker: trains the run that SEML started together with pending ones that fit, each with its own document."""
+"""Worker: trains the run that SEML started together with pending companions, each with its own document."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from experiments.terminal.progress_line import ProgressLine, clock, training_pro
 from experiments.terminal.text_table import runs_in_words
 from experiments.worker.assignment import Assignment
 from experiments.worker.companion_runs import Candidate, lease_with_companions
-from experiments.worker.delivery.delivery import GONE, LAST_CALL_SECONDS, Delivery
+from experiments.worker.delivery.delivery import LAST_CALL_SECONDS, NO_LONGER_HELD, Delivery
 from experiments.worker.delivery.state_folder import StateFolder
-from experiments.worker.exit_codes import DATABASE_GONE, DEVICE_GONE, LEADER_FAILED
+from experiments.worker.exit_codes import DATABASE_UNREACHABLE, DEVICE_FAILED, LEADER_FAILED
 from experiments.worker.leases import Leases
 from experiments.worker.records import history
-from experiments.worker.records.history import FIELDS, Attempt, note_attempts
-from experiments.worker.records.run_document import begun, ended
+from experiments.worker.records.history import FIELDS, Attempt, record_attempts
+from experiments.worker.records.run_document import end_fields, start_fields
 from experiments.worker.records.run_logs import RunLogs
-from experiments.worker.recovery.at_startup import put_in_order
+from experiments.worker.recovery.at_startup import recover_at_startup
 from experiments.worker.supervisor import Stop
 from experiments.worker.time_limit import TimeLimit
 from experiments.worker.worker_options import WorkerOptions
@@ -41,8 +41,8 @@ from walking_noise.runtime.sizing.capacity import default_device
 LEADER_FIELDS = (
     "batch_id", "config", "execution", "git", "slurm", "seml.output_file", "seml.source_files", "seml.working_dir",
 )  # fmt: skip
-TELL_SECONDS, TELL_SHARE = 60.0, 0.05
-"""Two lines of progress in the runs' own logs are at least so much time and such a share of the training apart."""
+LOG_SECONDS, LOG_SHARE = 60.0, 0.05
+"""The smallest distance between two progress lines in the runs' logs: in seconds, and as a share of the training."""
 
 log = logging.getLogger(__name__)
 
@@ -52,39 +52,40 @@ def work(
 ) -> int:
     """Train the run of ``assignment`` and its companions; return the exit code of the process.
 
-    0: the run has a result; 3: it failed; 69: the GPU failed; 75: the database is gone; 128 + n: given back after
-    signal n.
-    ``experiment``, ``host`` and ``command`` are what Sacred says of itself in every document.
+    Exit codes: 0, the run has a result; 3, it failed; 69, the GPU failed; 75, the database is unreachable; 128 + n, the
+    runs were released after signal n.
+
+    ``experiment``, ``host`` and ``command`` are Sacred's descriptions for the runs' documents.
     """
-    if not is_main_process():  # of several that one Slurm task may start
+    if not is_main_process():  # a Slurm task may start several processes
         return 0
     try:
-        options, fault = WorkerOptions.from_environment(), ""
+        options, options_error = WorkerOptions.from_environment(), ""
     except UserError as error:
-        options, fault = WorkerOptions(), str(error)
+        options, options_error = WorkerOptions(), str(error)
     try:
         runs = connect()[assignment.collection]
         leader = runs.find_one({"_id": assignment.leader}, LEADER_FIELDS)
         if leader is None or not _started_here(leader):
-            log.warning("run %d was deleted or taken over; nothing to do", assignment.leader)
+            log.warning("nothing to do: run %d was deleted or taken over", assignment.leader)
             return 0
-        state = StateFolder.of(options, leader)
-        put_in_order(runs, leader, assignment.token, state, options.lease_seconds)
+        state = StateFolder.for_run(options, leader)
+        recover_at_startup(runs, leader, assignment.token, state, options.lease_seconds)
         leases = Leases(runs, assignment, options.lease_seconds)
-        chosen = lease_with_companions(leases, leader, options.pack_size, options.device, fault)
-        if not chosen:
-            log.warning("run %d was cancelled or taken over; nothing to do", assignment.leader)
+        leased = lease_with_companions(leases, leader, options.pack_size, options.device, options_error)
+        if not leased:
+            log.warning("nothing to do: run %d was cancelled or taken over", assignment.leader)
             return 0
-        worker = Worker(leases, leader, chosen, options, state, stop)
+        worker = Worker(leases, leader, leased, options, state, stop)
         worker.begin(experiment, host, command)
     except (PyMongoError, UserError) as error:
-        log.error("the database is gone: %s", error)
-        return DATABASE_GONE
+        log.error("cannot use the database: %s", error)
+        return DATABASE_UNREACHABLE
     return worker.run()
 
 
 def _started_here(leader: Document, environment: Mapping[str, str] = os.environ) -> bool:
-    """Whether the leader is still that of this Slurm task, if it was started in one."""
+    """Whether the leader's document names this Slurm task, or no task."""
     names = {"array_id": "SLURM_ARRAY_JOB_ID", "task_id": "SLURM_ARRAY_TASK_ID"}
     execution = leader.get("execution", {})
     return all(
@@ -95,36 +96,44 @@ def _started_here(leader: Document, environment: Mapping[str, str] = os.environ)
 
 
 class Worker:
-    """Trains claimed runs and keeps their documents and logs."""
+    """Trainer of leased runs, and writer of their documents and logs.
+
+    Parameters
+    ----------
+    leased
+        The leased runs, the leader among them.
+    state
+        Folder of checkpoints and undelivered results; None disables both.
+    """
 
     def __init__(
         self,
         leases: Leases,
         leader: Document,
-        chosen: list[Candidate],
+        leased: list[Candidate],
         options: WorkerOptions,
         state: StateFolder | None,
         stop: Stop,
     ) -> None:
         self.leases, self.leader, self.options, self.state, self.stop = leases, leader, options, state, stop
-        self.chosen, self.configs = chosen, {one.id: one.config for one in chosen if one.config is not None}
+        self.leased, self.configs = leased, {one.id: one.config for one in leased if one.config is not None}
         self.logs = RunLogs(leader)
-        undelivered = state.undelivered if state else None
-        ids = [candidate.id for candidate in chosen]
-        self.delivery = Delivery(leases, self.logs, ids, undelivered, options.patience_seconds, self._recorded)
+        spool = state.spool if state else None
+        ids = [candidate.id for candidate in leased]
+        self.delivery = Delivery(leases, self.logs, ids, spool, options.patience_seconds, self._discard_checkpoints)
         self.logs.open(ids)
         self._commit = commit_of(leader)
         self._time_limit = TimeLimit(leader)
         self._line = ProgressLine()
-        self._told_at, self._told = time.monotonic(), 0.0
-        self._broken = ""
+        self._logged_at, self._logged_share = time.monotonic(), 0.0
+        self._device_error = ""
         self._exit_code = 0
 
     def begin(self, experiment: Mapping[str, Any], host: Mapping[str, Any], command: str) -> None:
-        """Say of all runs that they have begun."""
+        """Write the start of the worker and of its runs to the database."""
         device = self.options.device or default_device()
         self.delivery.begin(
-            begun(experiment, host, command),
+            start_fields(experiment, host, command),
             self.leader,
             host=socket.gethostname(),
             device=device_name(device),
@@ -133,33 +142,33 @@ class Worker:
         )
 
     def run(self) -> int:
-        """Train, record, and give back what is not finished when asked to stop; return the exit code."""
+        """Train the runs and write their outcomes; release unfinished runs after a stop. Return the exit code."""
         started = time.monotonic()
-        log.info("run %d and %d others train together", self.leader["_id"], len(self.chosen) - 1)
+        log.info("training run %d and %d companions", self.leader["_id"], len(self.leased) - 1)
         with self.delivery:
-            for candidate in self.chosen:
+            for candidate in self.leased:
                 if candidate.config is None:
                     self._finish(candidate.id, Failure(candidate.error))
             try:
                 self._train()
-                self.delivery.drain(lambda: self.delivery.away and self.stop.requested)
+                self.delivery.drain(lambda: self.delivery.unreachable and self.stop.requested)
             except Stopped:
-                self.delivery.drain(lambda: self.delivery.away)
+                self.delivery.drain(lambda: self.delivery.unreachable)
             except torch.AcceleratorError as error:
-                self._broken = f"the GPU failed: {str(error).splitlines()[0]}"
-                log.error(self._broken)
-                self.delivery.drain(lambda: self.delivery.away)
+                self._device_error = f"the GPU failed: {str(error).splitlines()[0]}"
+                log.error(self._device_error)
+                self.delivery.drain(lambda: self.delivery.unreachable)
             finally:
                 self._line.end()
-        if self.delivery.unfinished or self.delivery.waiting:
-            self._leave()
+        if self.delivery.unfinished or self.delivery.queued:
+            self._end_unfinished()
         else:
-            lost = self.delivery.lost
-            self.delivery.end(f"{runs_in_words(len(lost))} {GONE}" if lost else history.DONE)
+            discarded = self.delivery.discarded
+            self.delivery.end(f"{runs_in_words(len(discarded))} {NO_LONGER_HELD}" if discarded else history.DONE)
         log.info(
-            "%d of %d runs finished in %s, of which the records took %.1f s",
-            len(self.chosen) - len(self.delivery.unfinished) - len(self.delivery.lost),
-            len(self.chosen),
+            "%d of %d runs finished in %s, of which database writes took %.1f s",
+            len(self.leased) - len(self.delivery.unfinished) - len(self.delivery.discarded),
+            len(self.leased),
             clock(time.monotonic() - started),
             self.delivery.seconds,
         )
@@ -180,23 +189,25 @@ class Worker:
             self._finish(ids[index], outcome)
 
     def _finish(self, run: int, outcome: Result | Failure) -> None:
-        self.delivery.finish(run, ended(outcome, self._commit))
+        """Queue a run's outcome for delivery, and log it."""
+        self.delivery.finish(run, end_fields(outcome, self._commit))
         failed = isinstance(outcome, Failure)
-        text = _in_words(outcome)
+        text = _outcome_text(outcome)
         self.logs.write([run], text)
         if run == self.leader["_id"]:
             self._line.end()
             log.log(logging.ERROR if failed else logging.INFO, "run %d %s", run, text)
             self._exit_code = LEADER_FAILED if failed else 0
 
-    def _recorded(self, runs: set[int]) -> None:
-        """Let go of the checkpoints that no unfinished run needs."""
+    def _discard_checkpoints(self, recorded: set[int]) -> None:
+        """Discard the checkpoints of recorded runs that no unrecorded run needs."""
         if self.state is not None:
             needed = {self.configs[run].network_key for run in self.delivery.unrecorded & self.configs.keys()}
-            ended = (self.configs[run] for run in runs & self.configs.keys())
+            ended = (self.configs[run] for run in recorded & self.configs.keys())
             CheckpointStore(self.state.checkpoints).discard([one for one in ended if one.network_key not in needed])
 
     def _show(self, progress: Progress) -> None:
+        """Report the progress: for the history, on the terminal, and in the runs' logs."""
         total = progress.epochs_total
         shares = (progress.epochs_resumed, progress.epochs_done, progress.epochs_kept)
         self.delivery.numbers = dict(
@@ -204,53 +215,53 @@ class Worker:
         )
         self._line.show(training_progress(progress))
         trained = progress.epochs_done / total
-        if time.monotonic() > self._told_at + TELL_SECONDS and trained >= self._told + TELL_SHARE:
-            self._told_at, self._told = time.monotonic(), trained
+        if time.monotonic() > self._logged_at + LOG_SECONDS and trained >= self._logged_share + LOG_SHARE:
+            self._logged_at, self._logged_share = time.monotonic(), trained
             self.logs.write(self.delivery.unfinished, training_progress(progress))
 
     def _must_stop(self) -> bool:
-        if self._time_limit.ahead:
+        if self._time_limit.near:
             self.stop.note(signal.SIGUSR1)
         return self.stop.requested or not self.delivery.needed
 
-    def _leave(self) -> None:
-        """Give back what is not finished, or say what becomes of it."""
+    def _end_unfinished(self) -> None:
+        """End with unfinished runs or undelivered outcomes: release the runs, or log the commands that recover them."""
         name = self.leases.runs.name
-        if self.delivery.gave_up or self.delivery.waiting:
-            self._exit_code = self.stop.exit_code or DATABASE_GONE
+        if self.delivery.gave_up or self.delivery.queued:
+            self._exit_code = self.stop.exit_code or DATABASE_UNREACHABLE
             log.error(
-                "the database is away: %d results are kept in %s. When it is back, `walking-noise deliver %s` brings "
-                "them there, and `walking-noise rescue %s` makes the other %d runs PENDING again",
-                self.delivery.kept_on_disk,
-                self.state.undelivered.folder if self.state else "no folder",
-                self.state.undelivered.folder if self.state else "FOLDER",
+                "the database is unreachable: %d results are saved in %s. When it is reachable, `walking-noise deliver "
+                "%s` writes them to the database, and `walking-noise rescue %s` makes the other %d runs PENDING again",
+                self.delivery.spooled,
+                self.state.spool.folder if self.state else "no folder",
+                self.state.spool.folder if self.state else "FOLDER",
                 name,
                 len(self.delivery.unfinished),
             )
-            self._time_limit.ask_for_another_turn()
+            self._time_limit.request_requeue()
             return
         unfinished = sorted(self.delivery.unfinished)
-        reason = self._broken or self.stop.reason
+        reason = self._device_error or self.stop.reason
         if not reason:
-            log.warning("nothing left to train: all %d runs were %s", len(unfinished), GONE)
-            self.delivery.end(f"all its runs were {GONE}")
+            log.warning("nothing left to train: all %d runs were %s", len(unfinished), NO_LONGER_HELD)
+            self.delivery.end(f"all its runs were {NO_LONGER_HELD}")
             return
-        self._exit_code = DEVICE_GONE if self._broken else self.stop.exit_code
+        self._exit_code = DEVICE_FAILED if self._device_error else self.stop.exit_code
         try:
             with pymongo.timeout(LAST_CALL_SECONDS):
-                claimed = list(self.leases.runs.find(self.leases.held(unfinished), FIELDS))
-                count = self.leases.give_back(unfinished)
+                held = list(self.leases.runs.find(self.leases.held(unfinished), FIELDS))
+                count = self.leases.release(unfinished)
                 attempts = (Attempt(run, history.GIVEN_BACK, reason) for run in unfinished)
-                note_attempts(self.leases.runs, attempts, claimed)
+                record_attempts(self.leases.runs, attempts, held)
         except PyMongoError as error:
             log.error("%d runs stay RUNNING until `walking-noise rescue %s`: %s", len(unfinished), name, error)
-            self._time_limit.ask_for_another_turn()
+            self._time_limit.request_requeue()
             return
         self.delivery.end(reason, count)
-        self._time_limit.ask_for_another_turn()
-        self.logs.write((run["_id"] for run in claimed), f"given back after {reason}: the run is PENDING again")
+        self._time_limit.request_requeue()
+        self.logs.write((run["_id"] for run in held), f"released after {reason}: the run is PENDING again")
         log.warning(
-            "%s: %d unfinished runs are PENDING again. The next task of their array takes them; where there is none, "
+            "%s: %d unfinished runs are PENDING again. The next task of their array resumes them; without one, "
             "`walking-noise start %s` does",
             reason,
             count,
@@ -258,7 +269,7 @@ class Worker:
         )
 
 
-def _in_words(outcome: Result | Failure) -> str:
+def _outcome_text(outcome: Result | Failure) -> str:
     if isinstance(outcome, Failure):
         return f"failed: {outcome.error}\n{outcome.trace}".rstrip()
     return f"{outcome.outcome}: accuracy {outcome.accuracy:.4f}"

@@ -1,4 +1,4 @@
-"""A worker's options, from its environment: where and how it works, never what a run is."""
+"""Options of a worker, read from environment variables. They never change a run's settings."""
 
 from __future__ import annotations
 
@@ -21,29 +21,31 @@ UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 @dataclass(frozen=True)
 class WorkerOptions:
-    """The options of a worker; None stands for the default.
+    """The options of a worker; None selects the default.
 
     Attributes
     ----------
     pack_size
-        Trainings taken on at once (``WALKING_NOISE_PACK_SIZE``); default: what keeps the device busy for a while.
+        Number of trainings that a worker leases (``WALKING_NOISE_PACK_SIZE``); default: enough to keep the device busy
+        for a while.
     device
-        ``cpu``, ``cuda``, ``cuda:1`` (``WALKING_NOISE_DEVICE``); default: a GPU if there is one.
+        ``cpu``, ``cuda`` or ``cuda:1`` (``WALKING_NOISE_DEVICE``); default: a GPU if there is one.
     networks
-        Folder in which workers share networks trained without noise and keep those of runs with
-        ``training.keep_network`` (``WALKING_NOISE_NETWORKS``); default: they do not share, and such runs fail.
+        Folder of trained networks (``WALKING_NOISE_NETWORKS``): workers share networks that were trained without noise,
+        and store the networks of runs with ``training.keep_network``. Without it no network is shared, and these runs
+        fail.
     state
         Folder of checkpoints and of results that could not be delivered (``WALKING_NOISE_STATE``); default: ``state``
-        beside the logs of the runs.
+        next to the logs of the runs.
     state_quota
-        Bytes that the checkpoints may take there (``WALKING_NOISE_STATE_QUOTA``, as ``500M`` or ``20G``); default: as
-        many as fit on the disk.
+        Largest total size of the checkpoints in bytes (``WALKING_NOISE_STATE_QUOTA``, for example ``500M`` or ``20G``);
+        default: limited by the disk only.
     checkpoint_seconds
-        The work that may be lost (``WALKING_NOISE_CHECKPOINT_SECONDS``).
+        Interval between checkpoints (``WALKING_NOISE_CHECKPOINT_SECONDS``): at most this much work is lost.
     lease_seconds
-        The silence after which a worker counts as dead (``WALKING_NOISE_LEASE_SECONDS``).
+        Duration of a lease (``WALKING_NOISE_LEASE_SECONDS``): without a heartbeat for this time a worker is lost.
     patience_seconds
-        How long the database may be away before a worker gives up (``WALKING_NOISE_PATIENCE_SECONDS``).
+        Longest outage of the database before a worker gives up (``WALKING_NOISE_PATIENCE_SECONDS``).
     """
 
     pack_size: int | None = None
@@ -57,12 +59,12 @@ class WorkerOptions:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> WorkerOptions:
-        """Read ``WALKING_NOISE_*``; an empty value stands for the default.
+        """Read ``WALKING_NOISE_*``; an empty value selects the default.
 
         Raises
         ------
         UserError
-            A value cannot be used.
+            A value is invalid.
         """
         readers = {
             "pack_size": _whole_number,
@@ -74,13 +76,13 @@ class WorkerOptions:
             "lease_seconds": _seconds,
             "patience_seconds": _seconds,
         }
-        given = {}
+        values = {}
         for name, read in readers.items():
             variable = PREFIX + name.upper()
             value = environment.get(variable)
             if value:
-                given[name] = read(variable, value)
-        return cls(**given)  # type: ignore[arg-type]
+                values[name] = read(variable, value)
+        return cls(**values)  # type: ignore[arg-type]
 
 
 def _text(variable: str, value: str) -> str:
@@ -104,14 +106,14 @@ def _seconds(variable: str, value: str) -> float:
 
 
 def _bytes(variable: str, value: str) -> int:
-    found = re.fullmatch(r"(\d+)([KMGT]?)", value)
-    if not found:
-        raise UserError(f"{variable}: {value!r} is refused; allowed is a number of bytes, as 500M or 20G")
-    return int(found[1]) * UNITS[found[2]]
+    match = re.fullmatch(r"(\d+)([KMGT]?)", value)
+    if not match:
+        raise UserError(f"{variable}: {value!r} is refused; allowed is a number of bytes, for example 500M or 20G")
+    return int(match[1]) * UNITS[match[2]]
 
 
 def _device(variable: str, value: str) -> torch.device:
     try:
         return device_by_name(value)
     except ConfigError:
-        raise UserError(f"{variable}: {value!r} is refused; there is no such device here") from None
+        raise UserError(f"{variable}: {value!r} is refused; this machine has no such device") from None

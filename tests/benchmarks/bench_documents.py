@@ -21,7 +21,7 @@ from experiments.database.connection import Document, Runs, server_time
 from experiments.database.embedded_server import DATABASE, EmbeddedDatabase
 from experiments.database.indexes import ensure_indexes
 from experiments.database.run_collections import WORKERS
-from experiments.worker.companion_runs import companions, pending
+from experiments.worker.companion_runs import companion_filter, pending_candidates
 from tests.experiments.shell import Shell, choice, write_grid
 from tests.experiments.worker.past import OUT_OF_MEMORY
 from walking_noise import RunConfig
@@ -122,14 +122,14 @@ def companions_of_a_leader(runs: Runs) -> float:
     assert leader is not None
     started = time.monotonic()
     config = RunConfig.from_dict({"training.epochs": 20, "model.batch_norm": True, "noise.std": 0.1})
-    assert sum(1 for _ in pending(runs, companions(leader, config))) > 0
+    assert sum(1 for _ in pending_candidates(runs, companion_filter(leader, config))) > 0
     return time.monotonic() - started
 
 
 def test_commands_on_many_documents(database: EmbeddedDatabase, tmp_path: Path):
     shell = Shell(database.folder)
-    assert database.account is not None
-    with database.account.client() as client:
+    assert database.access is not None
+    with database.access.client() as client:
         runs = client[DATABASE]["study"]
         completed = completed_run(shell, client, tmp_path)
         (tmp_path / "checkpoints").mkdir()

@@ -14,7 +14,7 @@ from experiments.database.connection import Document, Runs
 from experiments.database.embedded_server import DATABASE, EmbeddedDatabase
 from experiments.database.indexes import ensure_indexes
 from experiments.database.stored_config import run_config
-from experiments.worker.companion_runs import companions
+from experiments.worker.companion_runs import companion_filter
 from tests.experiments.shell import Shell, write_grid
 
 RUNS, BATCHES, COMPLETED, CLAIMED, PACK = 20_000, 2, 15_000, 500, 256
@@ -27,9 +27,9 @@ def runs(tmp_path: Path) -> Iterator[Runs]:
     """Runs as SEML adds them: most are completed, two packs are running, the rest is pending."""
     database = EmbeddedDatabase(tmp_path / "database")
     database.start()
-    assert database.account is not None
+    assert database.access is not None
     Shell(database.folder).run("seml", "one", "add", str(write_grid(tmp_path, fixed={"noise.std": 0.5})))
-    with database.account.client() as client:
+    with database.access.client() as client:
         staged = client[DATABASE]["one"].find_one()
         assert staged is not None
         many = client[DATABASE]["many"]
@@ -62,7 +62,7 @@ def queries(runs: Runs) -> dict[str, Callable[[], object]]:
     """Queries of SEML and of workers, by name."""
     leader = runs.find_one({"_id": RUNS})
     assert leader is not None
-    companion_filter = companions(leader, run_config(leader["config"]))
+    of_companions = companion_filter(leader, run_config(leader["config"]))
     ids = list(range(COMPLETED - ARRAY // 2, COMPLETED + CLAIMED + ARRAY // 2))
     of_worker = {"status": "RUNNING", "claim.token": f"token {(COMPLETED + PACK) // PACK}"}
     span = {"_id": {"$gte": COMPLETED, "$lte": COMPLETED + CLAIMED}}
@@ -75,7 +75,7 @@ def queries(runs: Runs) -> dict[str, Callable[[], object]]:
 
     return {
         "SEML's claim of one of an array's runs": claim,
-        "a worker's companions": lambda: list(runs.find(companion_filter, {"config": 1}).sort("_id", 1)),
+        "a worker's companions": lambda: list(runs.find(of_companions, {"config": 1}).sort("_id", 1)),
         "a heartbeat": lambda: runs.update_many({**span, **of_worker}, {"$set": {"heartbeat": 0}}),
         "the runs of a worker": lambda: list(runs.find(of_worker, {"_id": 1})),
         "all running runs": lambda: list(runs.find({"status": "RUNNING"}, {"claim": 1})),

@@ -42,8 +42,8 @@ def test_overhead_per_run(database: EmbeddedDatabase, tmp_path: Path):
     grid = write_grid(tmp_path, grid={"noise.std": choice(0.1, 0.2, 0.5, 1.0), "seed": seeds})
     added = seconds_of(shell, "add", str(grid))
     started = seconds_of(shell, "start", "--local")
-    assert database.account is not None
-    with database.account.client() as client:
+    assert database.access is not None
+    with database.access.client() as client:
         runs = client[DATABASE]["bench"]
         results = [document["result"] for document in runs.find({"status": "COMPLETED"}, ["result.seconds"])]
     assert len(results) == RUNS

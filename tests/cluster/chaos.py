@@ -1,8 +1,8 @@
-"""A grid on a private Slurm to which everything happens, and in figures what that has done to it.
+"""Chaos test: a grid on a private Slurm under random disturbances, with figures of their effects.
 
     python -m tests.cluster.chaos --runs 500 --kills 50
 
-Its user does no more than a cron job could: now and then ``walking-noise rescue`` and ``walking-noise start``.
+The only remedy is a cron job that regularly runs ``walking-noise rescue`` and ``walking-noise start``.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ POLL_SECONDS = 1.0
 
 
 def chaos(*, runs: int, epochs: int, kills: int, seed: int, pause: float, seconds: float) -> Figures:
-    """Run a grid of at least ``runs`` runs, kill ``kills`` processes meanwhile, and tell what has come of it.
+    """Run a grid of at least ``runs`` runs, kill ``kills`` processes during it, and return the figures.
 
     Parameters
     ----------
     epochs
-        Of the long ones among the runs, to meet a time limit.
+        Epochs of the long runs, which reach a time limit.
     seed
-        Of what happens when; what else happens on the machine decides, too.
+        Seed of the disturbances. Their effects also depend on the timing of the machine.
     pause
-        Mean seconds between two disturbances; they come sooner if the runs would be completed before.
+        Mean time between two disturbances in seconds. It is shortened if the runs would be completed before all kills.
     seconds
-        After this time the study is taken as it is.
+        After this time the study is evaluated as it is.
     """
     with private_slurm(SITE) as slurm, login_node(slurm, OPTIONS) as login:
         study = login.study("chaos", **_grid(math.ceil(runs / RUNS_PER_SEED), epochs))
@@ -53,24 +53,24 @@ def chaos(*, runs: int, epochs: int, kills: int, seed: int, pause: float, second
         monkey, line = Monkey(study, login, seed), ProgressLine()
         started = time.monotonic()
         with Witness(study.runs) as witness, Cron(study) as cron:
-            next_strike = started
+            next_disturbance = started
             while witness.completed < study.size and time.monotonic() < started + seconds:
-                late = monkey.kills * study.size < kills * witness.completed
-                if monkey.kills < kills and (late or time.monotonic() > next_strike):
-                    monkey.strike()
-                    next_strike = time.monotonic() + monkey.random.expovariate(1 / pause)
+                behind = monkey.kills * study.size < kills * witness.completed
+                if monkey.kills < kills and (behind or time.monotonic() > next_disturbance):
+                    monkey.disturb()
+                    next_disturbance = time.monotonic() + monkey.random.expovariate(1 / pause)
                 line.show(f"{witness.completed} of {study.size} runs completed, {monkey.kills} processes killed")
                 time.sleep(POLL_SECONDS)
             line.end()
-        took = time.monotonic() - started
-        witness.look()
+        duration = time.monotonic() - started
+        witness.check()
         if witness.completed < study.size:
-            print(*cron.said[-6:], study.statuses(), study.queue(), slurm.last_words(), sep="\n")
-        return figures_of(study, monkey, witness, took)
+            print(*cron.outputs[-6:], study.statuses(), study.queue(), slurm.log_tails(), sep="\n")
+        return figures_of(study, monkey, witness, duration)
 
 
 def _grid(seeds: int, epochs: int) -> dict[str, Any]:
-    """15 runs for each seed: of all kinds, some with noise at inference only, and one that takes long."""
+    """15 runs for each seed: all kinds of noise, some with noise at inference only, and one long run."""
     levels, seed = choice(0.1, 0.3, 1.0, 3.0), {"type": "range", "min": 0, "max": seeds, "step": 1}
     return {
         "seml": {"reschedule_timeout": 20},
@@ -91,19 +91,19 @@ def _grid(seeds: int, epochs: int) -> dict[str, Any]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the study and print its figures; 1 if anything was lost, done twice or changed, or too little happened."""
+    """Run the study and print its figures; return 1 if runs were lost, repeated or changed, or kills are missing."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=500)
-    parser.add_argument("--epochs", type=int, default=150, help="of the long ones among the runs")
+    parser.add_argument("--epochs", type=int, default=150, help="epochs of the long runs")
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--pause", type=float, default=6.0, metavar="SECONDS", help="mean time between disturbances")
-    parser.add_argument("--seconds", type=float, default=1500.0, help="the most that it may take")
+    parser.add_argument("--seconds", type=float, default=1500.0, help="longest duration of the study")
     options = parser.parse_args(arguments)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that nothing is left running
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that all processes are ended
     figures = chaos(**vars(options))
     print(figures)
-    return int(bool(figures.lost or figures.twice or figures.changed or figures.kills < options.kills))
+    return int(bool(figures.lost or figures.repeated or figures.changed or figures.kills < options.kills))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""One private Slurm and one embedded database for all tests here; the logs of both are shown when a test fails."""
+"""Fixtures: one private Slurm and one embedded database for all tests; the logs of Slurm are shown if a test fails."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ QUICK = {
     "WALKING_NOISE_LEASE_SECONDS": "10",
     "WALKING_NOISE_PACK_SIZE": "8",
 }
-"""Options of workers with which hours pass in seconds."""
+"""Options of workers that shorten hours to seconds."""
 
 
 @pytest.fixture(scope="session")
@@ -34,5 +34,5 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
     report = yield
     slurm = getattr(item, "funcargs", {}).get("slurm")
     if report.failed and isinstance(slurm, PrivateSlurm):
-        report.sections.append(("the private Slurm", slurm.last_words()))
+        report.sections.append(("the private Slurm", slurm.log_tails()))
     return report

@@ -1,4 +1,4 @@
-"""What a user and an administrator would let cron jobs do."""
+"""Cron jobs of a user and of an administrator."""
 
 from __future__ import annotations
 
@@ -11,18 +11,17 @@ PAUSE_SECONDS = 10.0
 
 
 class Cron:
-    """A context in which a thread mends Slurm, and rescues and starts a study, now and then, whether or not anything
-    answers just then.
+    """Thread that repairs Slurm, and rescues and starts a study, at regular intervals during a ``with`` block.
 
     Attributes
     ----------
-    said
-        What the user's commands said, the last ones last, and why Slurm did not answer.
+    outputs
+        Outputs of the user's commands and error messages of Slurm, in order.
     """
 
     def __init__(self, study: Study, pause: float = PAUSE_SECONDS) -> None:
         self.study, self.pause = study, pause
-        self.said: list[str] = []
+        self.outputs: list[str] = []
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._work, name="cron", daemon=True)
 
@@ -39,7 +38,7 @@ class Cron:
     def _work(self) -> None:
         while not self._ending.wait(self.pause):
             try:
-                self.study.slurm.mend()
-                self.said += [self.study.rescue(check=False), self.study.start(check=False)]
+                self.study.slurm.repair()
+                self.outputs += [self.study.rescue(check=False), self.study.start(check=False)]
             except AssertionError as error:
-                self.said.append(str(error))
+                self.outputs.append(str(error))

@@ -1,4 +1,4 @@
-"""What disturbances have done to a study, in figures."""
+"""Figures of a disturbed study: lost, repeated and changed runs, disturbances and workers."""
 
 from __future__ import annotations
 
@@ -15,72 +15,74 @@ from tests.cluster.witness import Witness
 
 @dataclass(frozen=True)
 class Figures:
-    """What has come of a study.
+    """Figures of a study.
 
     Attributes
     ----------
-    struck
-        How often what has happened to it.
+    disturbances
+        Number of disturbances by kind.
     lost
-        Runs without a result.
-    twice
-        Runs that were completed, and later were not or were completed anew, as seen by a witness or told by the
-        workers.
+        Number of runs without a result.
+    repeated
+        Number of runs that were completed more than once, or lost their status COMPLETED, according to the witness or
+        to the counts of the workers.
     changed
-        Runs with another result than they have when nothing happens to them, and in what it differs.
+        Runs whose result differs from that of an undisturbed run, with the names of the fields that differ.
     resumed
-        Share of the work of all workers that they took up from checkpoints.
+        Share of the work of all workers that was resumed from checkpoints.
+    checks
+        Number of times that the witness has read the runs.
     """
 
     runs: int
     seconds: float
-    struck: Counter[str]
+    disturbances: Counter[str]
     kills: int
     lost: int
-    twice: int
+    repeated: int
     changed: dict[int, list[str]]
     workers: int
     attempts: Counter[str]
     resumed: float
-    looks: int
+    checks: int
 
     def __str__(self) -> str:
-        happened = [f"    {count:4d}  {what}" for what, count in sorted(self.struck.items())]
+        disturbances = [f"    {count:4d}  {kind}" for kind, count in sorted(self.disturbances.items())]
         ends = ", ".join(f"{count} {end}" for end, count in sorted(self.attempts.items()))
         return "\n".join(
             [
-                f"{self.runs} runs in {clock(self.seconds)} by {self.workers} workers, to which this has happened:",
-                *happened,
-                f"processes killed {self.kills}, runs lost {self.lost}, done twice {self.twice}, "
+                f"{self.runs} runs in {clock(self.seconds)} by {self.workers} workers; disturbances:",
+                *disturbances,
+                f"processes killed {self.kills}, runs lost {self.lost}, repeated {self.repeated}, "
                 f"results changed {len(self.changed)}",
-                f"attempts that ended without a result: {ends}; {self.resumed:.0%} of the work was taken up from "
-                f"checkpoints; a witness looked {self.looks} times",
+                f"attempts that ended without a result: {ends}; {self.resumed:.0%} of the work was resumed from "
+                f"checkpoints; the witness has read the runs {self.checks} times",
             ]
         )
 
 
 def figures_of(study: Study, monkey: Monkey, witness: Witness, seconds: float) -> Figures:
-    """What has come of ``study``, to which ``monkey`` and ``witness`` saw for so many seconds."""
+    """The figures of ``study``, which ``monkey`` disturbed and ``witness`` watched for ``seconds``."""
     workers, results, undisturbed = study.history(), study.results(), study.undisturbed()
-    told = sum(worker["completed"] for worker in workers)
+    completed = sum(worker["completed"] for worker in workers)
     trained = sum(worker["runs"] * worker["trained"] for worker in workers)
     resumed = sum(worker["runs"] * worker["resumed"] for worker in workers)
-    of_time = {
-        "time limit, told ahead": sum(worker.get("end") == "SIGUSR1" for worker in workers),
+    time_limits = {
+        "time limit announced": sum(worker.get("end") == "SIGUSR1" for worker in workers),
         "time limit reached": len(study.queue("--states=TIMEOUT")),
     }
     return Figures(
         runs=study.size,
         seconds=seconds,
-        struck=monkey.struck + Counter(of_time),
+        disturbances=monkey.disturbances + Counter(time_limits),
         kills=monkey.kills,
         lost=study.size - study.statuses()[COMPLETED],
-        twice=len(witness.changed) + max(0, told - study.size),
+        repeated=len(witness.changed) + max(0, completed - study.size),
         changed={run: fields for run in results if (fields := _differences(results[run], undisturbed[run]))},
         workers=len(workers),
         attempts=Counter(attempt["end"] for attempt in study.attempts()),
         resumed=resumed / trained if trained else 0.0,
-        looks=witness.looks,
+        checks=witness.checks,
     )
 
 

@@ -1,4 +1,4 @@
-"""The processes of a private cluster, known by the SLURM_CONF in their environment, which is a file of its folder."""
+"""Processes of a private cluster, identified by the variable SLURM_CONF in their environment."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Process:
     environment: dict[str, str]
 
     def kill(self, signum: int = signal.SIGKILL) -> bool:
-        """Send a signal; whether there was still someone to receive it."""
+        """Send a signal; return False if the process has ended."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signum)
             return True
@@ -27,7 +27,7 @@ class Process:
 
 
 def processes_with(slurm_conf: Path) -> list[Process]:
-    """The processes that were started with this SLURM_CONF and live; zombies do not."""
+    """The live processes that were started with this SLURM_CONF, without zombies."""
     return [
         process
         for path in Path("/proc").glob("[0-9]*")
@@ -36,18 +36,18 @@ def processes_with(slurm_conf: Path) -> list[Process]:
 
 
 def end_all_with(slurm_conf: Path, seconds: float = 20.0) -> list[Process]:
-    """Kill what still lives of a cluster; what was found."""
-    found: dict[int, Process] = {}
-    end = time.monotonic() + seconds
-    while left := processes_with(slurm_conf):
-        assert time.monotonic() < end, f"do not end: {left}"
-        found |= {process.pid: process for process in left if process.kill()}
+    """Kill all live processes of a cluster; return them."""
+    killed: dict[int, Process] = {}
+    deadline = time.monotonic() + seconds
+    while processes := processes_with(slurm_conf):
+        assert time.monotonic() < deadline, f"processes do not end: {processes}"
+        killed |= {process.pid: process for process in processes if process.kill()}
         time.sleep(0.05)
-    return list(found.values())
+    return list(killed.values())
 
 
 def _read(path: Path) -> Process | None:
-    """None for a process that has ended, or that is none of this user's."""
+    """Read a process from its folder in /proc; None if it has ended or belongs to another user."""
     try:
         state, parent, *_ = (path / "stat").read_text().rpartition(")")[2].split()
         command = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()

@@ -1,4 +1,4 @@
-"""Where a user of the private cluster types commands: a shell, a database, and the studies in it."""
+"""Login node of the private cluster: a shell, an embedded database, and the studies in it."""
 
 from __future__ import annotations
 
@@ -27,21 +27,22 @@ GRID: dict[str, Any] = {
     "slurm": {"sbatch_options": {"gres": "gpu:1", "mem": "4G", "time": "0-01:00"}},
     "fixed": {"training.epochs": 3},
 }
-"""What a grid says unless it says otherwise: a pack of quick runs on the MLP and 5,000 digits, a GPU for each task."""
+"""Default sections of a grid: a pack of quick runs of the MLP on 5,000 digits, with a GPU for each task."""
 
 
 class LoginNode:
-    """The user's shell on ``slurm``; everything lies in its folder.
+    """The user's shell on ``slurm``. All its files are in the cluster's folder.
 
     Parameters
     ----------
     options
-        ``WALKING_NOISE_*``, set before grids are added, as SEML starts workers in the environment of that moment.
+        Variables ``WALKING_NOISE_*``. They are set before grids are added, because SEML starts workers in the
+        environment of that time.
 
     Attributes
     ----------
     database
-        The embedded database, which runs between :meth:`start_database` and :meth:`kill_database`.
+        The embedded database; it runs between :meth:`start_database` and :meth:`kill_database`.
     """
 
     def __init__(self, slurm: PrivateSlurm, options: Mapping[str, str]) -> None:
@@ -59,10 +60,10 @@ class LoginNode:
             **options,
         }
         git = Path(slurm.environment["HOME"]) / ".gitconfig"
-        git.write_text(f"[safe]\n    directory = {ROOT}\n")  # the checkout may be another user's
+        git.write_text(f"[safe]\n    directory = {ROOT}\n")  # the checkout may belong to another user
 
     def run(self, *command: str, check: bool = True, **environment: str) -> str:
-        """What a command prints; a failed one fails the test."""
+        """The output of a command; a failed command fails the test."""
         shell = self.environment | environment
         return self.slurm.run(*command, seconds=COMMAND_SECONDS, check=check, environment=shell)
 
@@ -73,33 +74,33 @@ class LoginNode:
         self.run("walking-noise", "db", "stop", "--folder", str(self.database.folder))
 
     def kill_database(self) -> int:
-        """End the database's server by SIGKILL; its pid."""
+        """Kill the database's server by SIGKILL; return its process id."""
         pid = self.database.server.pid
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
-        self.slurm.wait(lambda: not self.database.server.running, "the database has ended")
+        self.slurm.wait(lambda: not self.database.server.running, "the end of the database")
         return pid
 
     @cached_property
     def client(self) -> MongoClient[Document]:
-        account = self.database.account
-        assert account is not None
-        return account.client()
+        access = self.database.access
+        assert access is not None
+        return access.client()
 
-    def keep_to_the_folder(self) -> None:
-        """Have SEML put what killed tasks leave behind into the cluster's folder, too."""
-        temporary = self.slurm.user.own(_made(self.slurm.folder / "tmp"))
+    def configure_temporary_folder(self) -> None:
+        """Configure SEML to create its temporary files, which killed tasks do not remove, in the cluster's folder."""
+        temporary = self.slurm.user.own(_created(self.slurm.folder / "tmp"))
         settings = self.database.configuration.with_name("settings.py")
         settings.write_text(f"SETTINGS = {{'TMP_DIRECTORY': {str(temporary)!r}}}\n")
 
-    def leave(self) -> None:
-        """Stop the database, if it still runs."""
+    def close(self) -> None:
+        """Close the client, and stop the database if it is running."""
         self.client.close()
         self.stop_database()
 
     def study(self, name: str, **sections: Any) -> Study:
-        """Add a grid to a new collection: the sections of a SEML file, each on top of :data:`GRID`'s."""
-        folder = self.slurm.user.own(_made(self.slurm.folder / name))
+        """Add a grid to a new collection; ``sections`` of its file extend those of :data:`GRID`."""
+        folder = self.slurm.user.own(_created(self.slurm.folder / name))
         content = {key: GRID.get(key, {}) | sections.get(key, {}) for key in {*GRID, *sections}}
         content["seml"] = {"output_dir": str(folder / "logs")} | content["seml"]
         content["slurm"] = [content["slurm"]]
@@ -111,17 +112,17 @@ class LoginNode:
 
 @contextlib.contextmanager
 def login_node(slurm: PrivateSlurm, options: Mapping[str, str]) -> Iterator[LoginNode]:
-    """A login node whose database runs."""
+    """A login node with a running database."""
     login = LoginNode(slurm, options)
     login.start_database()
-    login.keep_to_the_folder()
+    login.configure_temporary_folder()
     try:
         yield login
     finally:
-        login.leave()
+        login.close()
 
 
-def _made(folder: Path) -> Path:
+def _created(folder: Path) -> Path:
     folder.mkdir()
     return folder
 

@@ -1,7 +1,7 @@
-"""A Slurm of its own in a temporary folder: two nodes with fake GPUs on this machine, run by an ordinary user.
+"""Private Slurm cluster in a temporary folder: two nodes with fake GPUs on this machine, run by an ordinary user.
 
-Debian's packages are all it needs (slurmctld, slurmd, slurm-client, munge); neither systemd nor root. Its daemons are
-children of this process, killed and started again at will, and ended by their pids.
+It needs Debian's packages slurmctld, slurmd, slurm-client and munge, but neither systemd nor root. Its daemons are
+child processes of this process. Tests can kill and restart them.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from tests.cluster.left_running import Process, end_all_with, processes_with
 from tests.cluster.ordinary_user import OrdinaryUser
 
 PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
-"""Daemons lie in folders that ordinary users do not search."""
+"""The folders of the daemons are not in the PATH of ordinary users."""
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scontrol")
-"""Debian's packages munge, slurmctld, slurmd and slurm-client bring them."""
+"""Programs of Debian's packages munge, slurmctld, slurmd and slurm-client."""
 NODES, NODE = ("n1", "n2"), "CPUs=16 RealMemory=64000"
 START_SECONDS = 60.0
 ANSWER_SECONDS = 60.0
@@ -38,14 +38,14 @@ def is_installed() -> bool:
 
 @dataclass(frozen=True)
 class Settings:
-    """What differs between sites.
+    """Settings that differ between clusters.
 
     Attributes
     ----------
     gpus
-        Fake GPUs of a node: as many tasks of ``gres: gpu:1`` run there at once.
+        Number of fake GPUs of a node, and so of simultaneous tasks with ``gres: gpu:1``.
     max_array_size
-        Slurm's MaxArraySize: an array has fewer tasks than this.
+        Slurm's MaxArraySize; an array has fewer tasks.
     kill_wait
         Seconds between SIGTERM and SIGKILL.
     """
@@ -56,7 +56,7 @@ class Settings:
 
 
 class Daemon:
-    """A server in the foreground; what it says goes to a log. May be killed and started again."""
+    """A server process that can be killed and started again; its output is written to a log."""
 
     def __init__(self, name: str, command: Sequence[str], environment: dict[str, str], log: Path) -> None:
         self.name, self.command, self.environment, self.log = name, command, environment, log
@@ -67,7 +67,7 @@ class Daemon:
         return self.process is not None and self.process.poll() is None
 
     def start(self, *options: str) -> None:
-        assert not self.runs, f"{self.name} runs already"
+        assert not self.runs, f"{self.name} is already running"
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [*self.command, *options],
@@ -79,14 +79,14 @@ class Daemon:
             )
 
     def kill(self) -> int:
-        """End it at once by SIGKILL; its pid."""
+        """Kill it by SIGKILL; return its process id."""
         assert self.process is not None
         self.process.kill()
         self.process.wait()
         return self.process.pid
 
     def stop(self, seconds: float = 15.0) -> None:
-        """Ask it to end; it is killed if it does not."""
+        """Send SIGTERM, and SIGKILL if it has not ended after ``seconds``."""
         if self.process is not None and self.runs:
             self.process.terminate()
             try:
@@ -96,14 +96,14 @@ class Daemon:
 
 
 class PrivateSlurm:
-    """The cluster in ``folder``: ``start`` and ``stop`` it, and run programs as its user.
+    """A cluster in ``folder``, with methods to start and stop it and to run programs as its user.
 
     Attributes
     ----------
     environment
-        That of everything here; nothing of the caller's but PATH.
+        Environment of all processes; only PATH is taken from the caller.
     controller, nodes
-        Its daemons: slurmctld, and a slurmd by node.
+        The daemons slurmctld and, by node, slurmd.
     """
 
     def __init__(self, folder: Path, settings: Settings) -> None:
@@ -120,7 +120,7 @@ class PrivateSlurm:
         }
 
     def start(self) -> None:
-        """Write the configuration and start all daemons; the nodes are idle then."""
+        """Write the configuration, start all daemons, and wait until the nodes are idle."""
         for name in ("", "log", "run", "state", "home", *(f"spool.{node}" for node in NODES)):
             (self.folder / name).mkdir(mode=0o755, exist_ok=True)
             self.user.own(self.folder / name)
@@ -128,16 +128,16 @@ class PrivateSlurm:
         for name, text in self._configuration().items():
             self._write(name, text.encode(), 0o644)
         self.munge.start()
-        self.wait(lambda: (self.folder / "run" / "munge.socket").exists(), "munged listens")
+        self.wait(lambda: (self.folder / "run" / "munge.socket").exists(), "the socket of munged")
         self.controller.start("-c")
         for node in self.nodes.values():
             node.start()
         self.wait_for_nodes()
 
     def stop(self) -> None:
-        """End what runs, by pid; nothing is left."""
+        """End all processes of the cluster."""
         if self.controller.runs:
-            with contextlib.suppress(AssertionError):  # it is stopped in any case
+            with contextlib.suppress(AssertionError):  # the daemons are stopped in any case
                 self.run("scancel", "--full", "--signal=KILL", f"--user={self.user.name}", seconds=10)
         for daemon in (*self.nodes.values(), self.controller, self.munge):
             daemon.stop()
@@ -150,7 +150,7 @@ class PrivateSlurm:
         check: bool = True,
         environment: Mapping[str, str] | None = None,
     ) -> str:
-        """What a program prints, run as the cluster's user; a failed one fails the test, with all it said."""
+        """The output of a program run as the cluster's user; a failed program fails the test and shows its output."""
         try:
             finished = subprocess.run(
                 self.user.command(command),
@@ -167,21 +167,21 @@ class PrivateSlurm:
         assert not check or finished.returncode == 0, f"{' '.join(command)} failed: {finished.stdout}"
         return finished.stdout
 
-    def wait(self, reached: Callable[[], object], what: str, seconds: float = START_SECONDS) -> None:
-        """Wait until something is so; fail with the ends of the daemons' logs if that takes too long."""
-        end = time.monotonic() + seconds
-        while not reached():
-            assert time.monotonic() < end, f"not reached within {seconds:g} s: {what}\n{self.last_words()}"
+    def wait(self, condition: Callable[[], object], what: str, seconds: float = START_SECONDS) -> None:
+        """Wait until a condition holds; after ``seconds`` fail with the ends of the daemons' logs."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, f"not reached within {seconds:g} s: {what}\n{self.log_tails()}"
             time.sleep(0.1)
 
     def wait_for_nodes(self) -> None:
-        """Wait until all nodes take tasks."""
+        """Wait until all nodes accept tasks."""
         states = ["sinfo", "-h", "-N", "-p", "main", "-t", "idle,mixed,allocated", "-o", "%N"]
-        self.wait(lambda: len(self.run(*states).split()) == len(NODES), "all nodes answer")
+        self.wait(lambda: len(self.run(*states).split()) == len(NODES), "answers of all nodes")
 
     @contextlib.contextmanager
     def without_node(self, name: str) -> Iterator[None]:
-        """A node does not answer, which Slurm is told; its tasks are queued again. On leaving it is back."""
+        """Take a node down, so that Slurm requeues its tasks, and bring it back at the end of the ``with`` block."""
         self.nodes[name].kill()
         self.run("scontrol", "update", f"NodeName={name}", "State=DOWN", "Reason=lost")
         try:
@@ -191,11 +191,11 @@ class PrivateSlurm:
             self.run("scontrol", "update", f"NodeName={name}", "State=RESUME")
             self.wait_for_nodes()
 
-    def mend(self) -> None:
-        """Do what an administrator does now and then while daemons crash.
+    def repair(self) -> None:
+        """Repair the state of Slurm after crashes of daemons, as an administrator does.
 
-        A controller that is started again knows the state of some seconds before. It drains a node whose tasks it does
-        not know, holds tasks that it could not launch, and takes tasks for running that have ended.
+        A restarted controller has a state that is some seconds old. It drains a node with tasks that it does not know,
+        holds tasks that it could not launch, and lists ended tasks as running.
         """
         if self.run("sinfo", "-h", "-t", "drain", "-o", "%N"):
             self.run("scontrol", "update", f"NodeName={','.join(NODES)}", "State=RESUME", check=False)
@@ -205,16 +205,16 @@ class PrivateSlurm:
                 self.run("scontrol", "release", task, check=False)
         live = {process.environment.get("SLURM_JOB_ID") for process in self.processes()}
         ghosts = set(self.run("squeue", "-h", "-t", "RUNNING", "-o", "%A").split()) - live
-        for job in ghosts & self._ghosts:  # not those that just begin or end
+        for job in ghosts & self._ghosts:  # seen twice, so not just starting or ending
             self.run("scancel", job, check=False)
         self._ghosts = ghosts
 
     def processes(self) -> list[Process]:
-        """All processes of this cluster: daemons, tasks, and what the user runs."""
+        """All processes of this cluster: daemons, tasks and commands of the user."""
         return processes_with(self.conf)
 
-    def last_words(self) -> str:
-        """The ends of all logs."""
+    def log_tails(self) -> str:
+        """The last lines of all logs."""
         return "\n".join(f"==> {log.name}\n{_tail(log)}" for log in sorted(self.logs.glob("*.log")))
 
     def _daemon(self, name: str, command: Sequence[str]) -> Daemon:
@@ -229,9 +229,9 @@ class PrivateSlurm:
 
     def _munged(self) -> list[str]:
         run, key = self.folder / "run", self.folder / "munge.key"
-        places = [f"--key-file={key}", f"--socket={run}/munge.socket", f"--pid-file={run}/munged.pid"]
-        places += [f"--seed-file={run}/munged.seed", f"--log-file={self.logs}/munged.log"]
-        return ["munged", "--foreground", "--num-threads=2", *places]
+        options = [f"--key-file={key}", f"--socket={run}/munge.socket", f"--pid-file={run}/munged.pid"]
+        options += [f"--seed-file={run}/munged.seed", f"--log-file={self.logs}/munged.log"]
+        return ["munged", "--foreground", "--num-threads=2", *options]
 
     def _configuration(self) -> dict[str, str]:
         host, (controller, *ports) = socket.gethostname().partition(".")[0], _free_ports(1 + len(NODES))
@@ -285,8 +285,8 @@ PartitionName=urgent Nodes={",".join(NODES)} MaxTime=INFINITE State=UP PriorityT
 
 @contextlib.contextmanager
 def private_slurm(settings: Settings) -> Iterator[PrivateSlurm]:
-    """A running cluster in a temporary folder that others may enter; on leaving, nothing of it is left."""
-    folder = Path(tempfile.mkdtemp(prefix="slurm-", dir="/tmp"))  # munge refuses folders that others may write to
+    """A running cluster in a temporary folder that other users may enter; all of it is removed at the end."""
+    folder = Path(tempfile.mkdtemp(prefix="slurm-", dir="/tmp"))  # munge refuses folders that other users may write to
     folder.chmod(0o755)
     slurm = PrivateSlurm(folder, settings)
     try:
@@ -298,7 +298,7 @@ def private_slurm(settings: Settings) -> Iterator[PrivateSlurm]:
 
 
 def _cores() -> tuple[str, str]:
-    """The cores that each node has: a worker on the first trains in one process, on the second in several."""
+    """The cores of each node. A worker on the first node trains in one process, on the second in several."""
     first, *others = sorted(os.sched_getaffinity(0))
     return str(first), ",".join(map(str, others if len(others) > 1 else [first, *others]))
 
@@ -312,7 +312,7 @@ def _free_ports(count: int) -> list[int]:
 
 
 def _devices(count: int) -> list[Path]:
-    """As many devices as a node has GPUs; any that exist will do, as nobody opens them."""
+    """``count`` existing devices in place of a node's GPUs. No process opens them."""
     return sorted(path for path in Path("/dev").iterdir() if path.is_char_device() and not path.is_symlink())[:count]
 
 

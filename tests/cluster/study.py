@@ -1,4 +1,4 @@
-"""A grid on the private cluster: its runs, the commands on it, and whether all came to the right end."""
+"""Study on the private cluster: its runs, the user's commands, and its results."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from tests.cluster.live_workers import LiveWorker, live_workers
 from tests.cluster.private_slurm import PrivateSlurm
 from walking_noise import train
 
-OF_THE_ATTEMPT = ("seconds", "pack_size", "provenance")
-"""These fields of a result tell how it was come by; the others, what came out."""
+WORKER_FIELDS = ("seconds", "pack_size", "provenance")
+"""Fields of a result that depend on the worker. All other fields depend on the run's settings only."""
 POLL_SECONDS = 1.0
 
 
@@ -30,9 +30,9 @@ class Study:
     Attributes
     ----------
     logs
-        Where SEML puts the output of its tasks and runs.
+        Folder of the logs of SEML's tasks and runs.
     command
-        Runs a command of the user.
+        Runs a command of the user; returns its output.
     """
 
     name: str
@@ -46,15 +46,15 @@ class Study:
         return self.runs.count_documents({})
 
     def start(self, *, check: bool = True) -> str:
-        """Submit what is to be run; what was said. Without ``check`` there may be nothing, or no Slurm."""
+        """Run ``walking-noise start``; return its output. With ``check`` False it may fail."""
         return self.command("walking-noise", "start", self.name, check=check)
 
     def rescue(self, *options: str, check: bool = True) -> str:
-        """Return the runs of lost workers; what was said."""
+        """Run ``walking-noise rescue``; return its output. With ``check`` False it may fail."""
         return self.command("walking-noise", "rescue", self.name, *options, check=check)
 
     def arrays(self) -> dict[int, int]:
-        """The arrays submitted so far, with the number of their tasks."""
+        """Array id -> number of tasks, of all submitted arrays."""
         return {
             slurm["array_id"]: slurm["num_tasks"]
             for run in self.runs.find({}, {"slurm": 1})
@@ -63,53 +63,53 @@ class Study:
         }
 
     def queue(self, *options: str) -> list[str]:
-        """Its tasks that Slurm holds, as lines ``TASK STATE``."""
+        """The study's tasks in Slurm's queue, as lines ``TASK STATE``."""
         return self.slurm.run("squeue", "-h", "-r", "-n", self.name, "-o", "%i %T", *options).splitlines()
 
     def statuses(self) -> Counter[str]:
         return Counter(run["status"] for run in self.runs.find({}, {"status": 1}))
 
     def workers(self) -> list[LiveWorker]:
-        """Those that live now."""
+        """The live workers of the study."""
         return [worker for worker in live_workers(self.slurm.processes()) if worker.collection == self.name]
 
     def in_training(self, seconds: float = 120.0) -> LiveWorker:
-        """Wait until a worker has something to lose: a checkpoint of it is on disk, but not all is done."""
+        """Wait until a live worker has written a checkpoint; return the worker."""
         checkpoints = self.logs / "state" / "checkpoints"
 
-        def trains() -> bool:
+        def checkpoint_exists() -> bool:
             return any(file.is_file() for file in checkpoints.rglob("*")) and bool(self.workers())
 
-        self.slurm.wait(trains, f"{self.name}: a worker trains", seconds)
+        self.slurm.wait(checkpoint_exists, f"{self.name}: a worker trains", seconds)
         return self.workers()[0]
 
     def finish(self, seconds: float = 240.0, *, start: bool = True) -> None:
         """Wait until every run is completed and every worker has ended.
 
-        With ``start``, what has no task left is started again, as a user or cron would do.
+        With ``start``, runs without a task are rescued and started again, as a user or a cron job would do.
         """
-        end, said = time.monotonic() + seconds, ""
+        deadline, output = time.monotonic() + seconds, ""
         while (statuses := self.statuses())[COMPLETED] < self.size:
             assert not statuses[FAILED], self._failure()
-            assert time.monotonic() < end, f"{self.name}: {statuses}, queue {self.queue()}, {said}"
+            assert time.monotonic() < deadline, f"{self.name}: {statuses}, queue {self.queue()}, {output}"
             if start and not self.queue():
-                said = self.rescue() + self.start(check=False)
+                output = self.rescue() + self.start(check=False)
             time.sleep(POLL_SECONDS)
-        self.slurm.wait(lambda: not self.workers(), f"{self.name}: the workers have ended")
+        self.slurm.wait(lambda: not self.workers(), f"{self.name}: the end of all workers")
 
     def results(self) -> dict[int, Document]:
-        """What came out, by run."""
+        """The results of completed runs, by run id, without the fields that depend on the worker."""
         return {run["_id"]: _outcome(run["result"]) for run in self.runs.find({"status": COMPLETED}, {"result": 1})}
 
     def undisturbed(self) -> dict[int, Document]:
-        """What comes out of the same runs if they are trained here and now, without a cluster."""
+        """The results of the same runs, trained in this process without a cluster, by run id."""
         documents = list(self.runs.find({}, {"config": 1}))
         results = train([run_config(document["config"]) for document in documents], device="cpu")
         outcomes = (_outcome(compact(result.to_document())) for result in results)
         return {document["_id"]: outcome for document, outcome in zip(documents, outcomes, strict=True)}
 
     def history(self) -> list[Document]:
-        """Its workers, dead and alive, from the first to the last."""
+        """The documents of its workers, ended and live, in the order of their start."""
         return list(self.runs.database[WORKERS].find({"collection": self.name}).sort("started", 1))
 
     def attempts(self) -> list[Document]:
@@ -122,4 +122,4 @@ class Study:
 
 
 def _outcome(result: Document) -> Document:
-    return {name: value for name, value in result.items() if name not in OF_THE_ATTEMPT}
+    return {name: value for name, value in result.items() if name not in WORKER_FIELDS}

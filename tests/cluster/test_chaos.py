@@ -1,4 +1,4 @@
-"""The short form of `make chaos`."""
+"""Short form of `make chaos`."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 KILLS = 8
 
 
-def test_nothing_is_lost_done_twice_or_changed():
+def test_no_run_is_lost_repeated_or_changed():
     figures = chaos(runs=60, epochs=20, kills=KILLS, seed=1, pause=6.0, seconds=400.0)
     print(figures)
-    assert (figures.lost, figures.twice, figures.changed) == (0, 0, {})
+    assert (figures.lost, figures.repeated, figures.changed) == (0, 0, {})
     assert figures.kills == KILLS

@@ -1,4 +1,4 @@
-"""What happens to tasks on a cluster, one thing at a time: nothing is lost, and the results are what they would be."""
+"""Disturbances of tasks on a cluster, one at a time: nothing is lost, and results equal those of undisturbed runs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 
 PACK = {"noise.std": choice(0.3, 1.0), "seed": choice(1, 2)}
 EPOCHS = 30
-"""So many epochs keep a worker busy until something happens to it."""
+"""Enough epochs to keep a worker busy until it is disturbed."""
 FAULT_SECONDS = 5.0
 
 
@@ -30,31 +30,31 @@ def cancelled(study: Study) -> None:
     study.start()
     study.slurm.run("scancel", study.in_training().task)
     study.finish()
-    assert_given_back(study, "SIGTERM")
+    assert_released(study, "SIGTERM")
 
 
 def requeued(study: Study) -> None:
-    """scontrol requeue: a task of the array goes on, and nobody has to do anything."""
+    """scontrol requeue: a task of the array continues without any command of the user."""
     study.start()
     study.slurm.run("scontrol", "requeue", study.in_training().task)
     study.finish(start=False)
-    assert_given_back(study, "SIGTERM")
+    assert_released(study, "SIGTERM")
 
 
-def out_of_time(study: Study) -> None:
-    """The time limit of a task, without a warning ahead."""
+def timed_out(study: Study) -> None:
+    """The time limit of a task, without an announcement."""
     study.start()
-    slow_down_until(study, lambda task: bool(study.queue(f"--jobs={task}", "--states=COMPLETING,TIMEOUT")))
+    suspend_until(study, lambda task: bool(study.queue(f"--jobs={task}", "--states=COMPLETING,TIMEOUT")))
     study.finish()
-    assert_given_back(study, "SIGTERM")
+    assert_released(study, "SIGTERM")
 
 
 def rescheduled(study: Study) -> None:
-    """The time limit of a task, told ahead (reschedule_timeout): the task puts itself into the queue again."""
+    """The announced time limit of a task (reschedule_timeout): the task requeues itself."""
     study.start()
-    slow_down_until(study, lambda task: (study.logs / f"{study.name}_{task}.reschedule").exists())
+    suspend_until(study, lambda task: (study.logs / f"{study.name}_{task}.reschedule").exists())
     study.finish(start=False)
-    assert_given_back(study, "SIGUSR1")
+    assert_released(study, "SIGUSR1")
 
 
 def killed(study: Study) -> None:
@@ -66,47 +66,45 @@ def killed(study: Study) -> None:
     assert_resumed(study)
 
 
-AT_ONCE: dict[Callable[[Study], None], dict[str, Any]] = {
+DISTURBANCES: dict[Callable[[Study], None], dict[str, Any]] = {
     cancelled: {},
     requeued: {},
     killed: {},
-    out_of_time: {"time": "0-00:01"},
+    timed_out: {"time": "0-00:01"},
     rescheduled: {"time": "0-00:02", "seml": {"reschedule_timeout": 70}},
 }
-"""These happen to one task each, and so to several studies at once; beside each, what its grid says."""
+"""Disturbances of one task, with the arguments of their grids. They run at the same time in several studies."""
 
 
 @pytest.fixture(scope="module")
 def outcomes(login: LoginNode) -> Iterator[dict[str, Future[Study]]]:
-    def happen(disturbance: Callable[[Study], None]) -> Study:
-        study = study_of(login, disturbance.__name__, **AT_ONCE[disturbance])
+    def disturb(disturbance: Callable[[Study], None]) -> Study:
+        study = study_of(login, disturbance.__name__, **DISTURBANCES[disturbance])
         disturbance(study)
         return study
 
-    with ThreadPoolExecutor(len(AT_ONCE)) as pool:
-        yield {disturbance.__name__: pool.submit(happen, disturbance) for disturbance in AT_ONCE}
+    with ThreadPoolExecutor(len(DISTURBANCES)) as pool:
+        yield {disturbance.__name__: pool.submit(disturb, disturbance) for disturbance in DISTURBANCES}
 
 
-@pytest.mark.parametrize("name", [disturbance.__name__ for disturbance in AT_ONCE])
-def test_a_study_ends_as_if_nothing_had_happened_to_its_task(
+@pytest.mark.parametrize("name", [disturbance.__name__ for disturbance in DISTURBANCES])
+def test_a_disturbed_study_has_the_results_of_an_undisturbed_one(
     outcomes: dict[str, Future[Study]], undisturbed: dict[int, Document], slurm: PrivateSlurm, name: str
 ):
     assert outcomes[name].result().results() == undisturbed
 
 
-def test_a_study_makes_way_for_more_urgent_work(
-    login: LoginNode, slurm: PrivateSlurm, undisturbed: dict[int, Document]
-):
+def test_a_preempted_study_is_completed(login: LoginNode, slurm: PrivateSlurm, undisturbed: dict[int, Document]):
     study = study_of(login, "preempted")
     study.start()
     node = study.in_training().node
     slurm.run("sbatch", "--partition=urgent", f"--nodelist={node}", "--exclusive", "--wrap=sleep 1")
     study.finish(start=False)
-    assert_given_back(study, "SIGTERM")
+    assert_released(study, "SIGTERM")
     assert study.results() == undisturbed
 
 
-def test_a_worker_on_a_lost_node_that_comes_back_writes_nothing_more(
+def test_a_worker_on_a_lost_node_that_comes_back_writes_nothing(
     login: LoginNode, slurm: PrivateSlurm, undisturbed: dict[int, Document]
 ):
     study = study_of(login, "cut_off")
@@ -114,7 +112,7 @@ def test_a_worker_on_a_lost_node_that_comes_back_writes_nothing_more(
     worker = study.in_training()
     worker.kill(signal.SIGSTOP)
     with slurm.without_node(worker.node):
-        slurm.wait(lambda: restarted(study), "another worker takes over", 120)
+        slurm.wait(lambda: restarted(study), "the start of another worker", 120)
         worker.kill(signal.SIGCONT)
         study.finish()
     first, second = study.history()
@@ -124,7 +122,9 @@ def test_a_worker_on_a_lost_node_that_comes_back_writes_nothing_more(
     assert study.results() == undisturbed
 
 
-def test_workers_outlive_the_database(login: LoginNode, slurm: PrivateSlurm, undisturbed: dict[int, Document]):
+def test_workers_survive_a_crash_of_the_database(
+    login: LoginNode, slurm: PrivateSlurm, undisturbed: dict[int, Document]
+):
     study = study_of(login, "without_database")
     study.start()
     study.in_training()
@@ -137,34 +137,34 @@ def test_workers_outlive_the_database(login: LoginNode, slurm: PrivateSlurm, und
 
 
 def study_of(login: LoginNode, name: str, time: str = "0-01:00", **sections: Any) -> Study:
-    """A grid whose runs one worker trains together, in one task at a time."""
+    """A grid whose runs are trained together by one worker, with one task at a time."""
     slurm = {"max_simultaneous_jobs": 1, "sbatch_options": {"gres": "gpu:1", "mem": "4G", "time": time}}
     return login.study(name, slurm=slurm, fixed={"training.epochs": EPOCHS}, grid=PACK, **sections)
 
 
 @pytest.fixture(scope="module")
 def undisturbed(login: LoginNode) -> dict[int, Document]:
-    """The results of the grid that all tests here have, trained without a cluster."""
+    """The results of the grid of all tests in this file, trained without a cluster."""
     return study_of(login, "undisturbed").undisturbed()
 
 
 def restarted(study: Study) -> bool:
-    """Whether a second worker has begun; until then, what a user does about a lost one."""
+    """Whether a second worker has started; until then, rescue and start the study if its queue is empty."""
     if not study.queue():
         study.rescue()
         study.start(check=False)
     return len(study.history()) > 1
 
 
-def slow_down_until(study: Study, reached: Callable[[str], bool]) -> None:
-    """Keep a worker from coming to its end before something has happened to its task."""
+def suspend_until(study: Study, condition: Callable[[str], bool]) -> None:
+    """Suspend a worker until a condition on its task holds, so that it cannot end before."""
     worker = study.in_training()
     worker.kill(signal.SIGSTOP)
-    study.slurm.wait(lambda: reached(worker.task), f"{study.name}: the end of the time of {worker.task}", 180)
+    study.slurm.wait(lambda: condition(worker.task), f"{study.name}: the time limit of {worker.task}", 180)
     worker.kill(signal.SIGCONT)
 
 
-def assert_given_back(study: Study, reason: str) -> None:
+def assert_released(study: Study, reason: str) -> None:
     attempts, (first, *others) = study.attempts(), study.history()
     assert {(attempt["end"], attempt["reason"]) for attempt in attempts} == {(GIVEN_BACK, reason)}
     assert (first["end"], first["returned"], others[-1]["end"]) == (reason, study.size, DONE)
@@ -172,7 +172,7 @@ def assert_given_back(study: Study, reason: str) -> None:
 
 
 def assert_resumed(study: Study) -> None:
-    """The last worker has gone on where checkpoints were, and all have completed every run once."""
+    """Assert that the last worker resumed from checkpoints, and that all workers together completed every run once."""
     workers = study.history()
     assert workers[-1]["resumed"] > 0
     assert sum(worker["completed"] for worker in workers) == study.size

@@ -1,4 +1,4 @@
-"""Grids on a real Slurm, to which nothing happens."""
+"""Grids on a real Slurm without disturbances."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.cluster.private_slurm import PrivateSlurm
 pytestmark = pytest.mark.slurm
 
 
-def test_a_grid_larger_than_an_array_is_trained_in_packs_by_a_few_tasks(login: LoginNode, slurm: PrivateSlurm):
+def test_a_grid_larger_than_an_array_is_trained_in_packs(login: LoginNode, slurm: PrivateSlurm):
     study = login.study(
         "plain",
         slurm={"max_simultaneous_jobs": 2},
@@ -31,7 +31,7 @@ def test_a_grid_larger_than_an_array_is_trained_in_packs_by_a_few_tasks(login: L
     assert max(running.values()) <= 2
 
     study.finish(start=False)
-    slurm.wait(lambda: not study.queue(), "tasks with nothing to do end", seconds=30)
+    slurm.wait(lambda: not study.queue(), "the end of tasks with nothing to do", seconds=30)
     assert study.results() == study.undisturbed()
     workers = study.history()
     assert Counter(worker["end"] for worker in workers) == {"done": len(workers)}

@@ -1,4 +1,4 @@
-"""Watches the runs of a study all the while: what is completed must stay as it is."""
+"""Witness of a study: a thread that checks that completed runs do not change."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from pymongo.errors import PyMongoError
 from experiments.database.connection import Document, Runs
 from experiments.database.run_status import COMPLETED
 
-LOOK_SECONDS = 2.0
+CHECK_SECONDS = 2.0
 FIELDS = {"claim.token": 1, "stop_time": 1, "result.accuracy": 1, "result.seconds": 1}
 
 
 class Witness:
-    """A context in which a thread looks at the runs again and again.
+    """Thread that reads the runs at regular intervals during a ``with`` block.
 
     Attributes
     ----------
-    looks
-        How often it has seen them.
+    checks
+        Number of times that it has read the runs.
     changed
-        Runs that were once completed and later were not, or were completed anew.
+        Runs that were completed and later were not, or were completed again.
     """
 
     def __init__(self, runs: Runs) -> None:
         self.runs = runs
-        self.looks = 0
+        self.checks = 0
         self.changed: set[int] = set()
         self._completed: dict[int, Document] = {}
         self._ending = threading.Event()
@@ -45,19 +45,19 @@ class Witness:
 
     @property
     def completed(self) -> int:
-        """The number of runs that were completed when last seen."""
+        """The number of runs that were completed at the last check."""
         return len(self._completed)
 
-    def look(self) -> None:
-        """Look once; the database may be away."""
+    def check(self) -> None:
+        """Read the runs once; nothing is done if the database is unreachable."""
         try:
             now = {run["_id"]: run for run in self.runs.find({"status": COMPLETED}, FIELDS)}
         except PyMongoError:
             return
-        self.looks += 1
+        self.checks += 1
         self.changed |= {run for run, before in self._completed.items() if now.get(run) != before}
         self._completed |= now
 
     def _watch(self) -> None:
-        while not self._ending.wait(LOOK_SECONDS):
-            self.look()
+        while not self._ending.wait(CHECK_SECONDS):
+            self.check()

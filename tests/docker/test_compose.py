@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from experiments.database.indexes import OF_HISTORY
+from experiments.database.indexes import HISTORY_INDEXES
 
 DOCKER = Path(__file__).parents[2] / "docker"
 
@@ -85,4 +85,4 @@ def test_a_new_database_has_the_indexes_of_the_history():
     written = re.search(r"const INDEXES = (\{.*?\});", (DOCKER / "mongodb" / "init.js").read_text(), re.DOTALL)
     assert written
     made = json.loads(written[1])
-    assert made == {name: [list(index.fields) for index in indexes] for name, indexes in OF_HISTORY.items()}
+    assert made == {name: [list(index.fields) for index in indexes] for name, indexes in HISTORY_INDEXES.items()}

@@ -30,8 +30,8 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedDatab
 
 @pytest.fixture(scope="session")
 def client(embedded: EmbeddedDatabase) -> Iterator[MongoClient[Document]]:
-    assert embedded.account is not None
-    with embedded.account.client() as client:
+    assert embedded.access is not None
+    with embedded.access.client() as client:
         yield client
 
 

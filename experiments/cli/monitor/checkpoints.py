@@ -83,12 +83,12 @@ def _state(options: Namespace) -> Path:
 
 
 def _needs() -> Needs:
-    from experiments.database.run_collections import database_with
+    from experiments.database.run_collections import open_database
     from experiments.status.checkpoint_usage import needs
     from experiments.terminal.progress_line import ProgressLine
 
     line = ProgressLine()
-    with database_with([]) as database:
+    with open_database([]) as database:
         try:
             return needs(database, line.show)
         finally:

@@ -23,7 +23,7 @@ def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
 
 
 def _run(options: Namespace) -> int:
-    from experiments.database.run_collections import database_with
+    from experiments.database.run_collections import open_database
     from experiments.status.failures.failure_groups import grouped
     from experiments.status.failures.failure_text import ENDED_FROM_OUTSIDE, attempts_of, describe
     from experiments.status.failures.suspect_nodes import suspects
@@ -31,7 +31,7 @@ def _run(options: Namespace) -> int:
     names = list(dict.fromkeys(options.collections))
     if options.one is not None and len(names) > 1:
         raise UserError("--run: several collections are given; give only the collection of the run")
-    with database_with(names) as database:
+    with open_database(names) as database:
         if options.one is not None:
             lines = list(attempts_of(database, names[0], options.one))
         else:

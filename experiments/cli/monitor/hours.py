@@ -19,7 +19,7 @@ def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
 
 
 def _run(options: Namespace) -> int:
-    from experiments.database.run_collections import database_with
+    from experiments.database.run_collections import open_database
     from experiments.plan import throughput
     from experiments.status.hours_table import accounts, describe
     from experiments.terminal.output_file import check_writable, write_whole
@@ -28,7 +28,7 @@ def _run(options: Namespace) -> int:
         check_writable(options.json)
     devices = throughput.known(options.throughput)
     names = list(dict.fromkeys(options.collections))
-    with database_with(names) as database:
+    with open_database(names) as database:
         rows = accounts(database, names, next(iter(devices), None))
     if options.json is not None:
         write_whole(options.json, json.dumps([account.numbers() for account in rows], indent=1))

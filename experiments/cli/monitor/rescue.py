@@ -27,19 +27,19 @@ def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
 
 def _run(options: Namespace) -> int:
     from experiments import slurm
-    from experiments.database.run_collections import database_with
-    from experiments.worker.recovery.at_startup import in_words
+    from experiments.database.run_collections import open_database
+    from experiments.worker.recovery.at_startup import recovery_messages
     from experiments.worker.recovery.lost_workers import Recovery
     from experiments.worker.worker_options import WorkerOptions
 
     lease_seconds, cluster = WorkerOptions.from_environment().lease_seconds, slurm.cluster_name()
-    with database_with(options.collections) as database:
+    with open_database(options.collections) as database:
         for name in options.collections:
             recovery = Recovery(database[name], cluster, slurm.active_tasks, lease_seconds)
-            recovered = recovery.killed() + recovery.lost()
+            recovered = recovery.recover_killed() + recovery.recover_lost()
             if recovered.silent and not options.no_wait:
                 recovered = _after_grace(recovery, name, recovered)
-            print(f"{name}: {'; '.join(in_words(recovered)) or 'no run has lost its worker'}")
+            print(f"{name}: {'; '.join(recovery_messages(recovered)) or 'no run has lost its worker'}")
             if recovered.returned:
                 print(f"{name}: if no Slurm task is left to train them, run `walking-noise start {name}`")
     return 0
@@ -56,4 +56,4 @@ def _after_grace(recovery: Recovery, name: str, recovered: Recovered) -> Recover
         )
         time.sleep(min(remaining, 0.5))
     line.end()
-    return replace(recovered, silent=0, unseen=0) + recovery.lost()
+    return replace(recovered, silent=0, unseen=0) + recovery.recover_lost()

@@ -65,7 +65,7 @@ def _env(options: Namespace) -> int:
     database = EmbeddedDatabase(options.folder)
     folder = shlex.quote(str(database.folder))
     start = f"start it with: walking-noise db start --folder {folder}"
-    if database.account is None:
+    if database.access is None:
         raise UserError(f"there is no embedded database in {folder}; {start}")
     if not database.server.running:
         print(f"walking-noise: the embedded database is not running; {start}", file=sys.stderr)
@@ -75,6 +75,6 @@ def _env(options: Namespace) -> int:
 
 
 def _description(database: EmbeddedDatabase) -> str:
-    account = database.account
-    place = f"127.0.0.1:{account.port}, " if account else ""
+    access = database.access
+    place = f"127.0.0.1:{access.port}, " if access else ""
     return f"{place}process {database.server.pid}, in {database.folder}"

@@ -38,7 +38,7 @@ def _positive(text: str) -> int:
 
 def _run(options: Namespace) -> int:
     from experiments.binarize_runs import binarize, kept_runs, store, summary, unprobed_runs
-    from experiments.database.connection import runs_in
+    from experiments.database.connection import collection_runs
     from experiments.terminal.progress_line import ProgressLine
     from experiments.worker.worker_options import WorkerOptions
 
@@ -46,7 +46,7 @@ def _run(options: Namespace) -> int:
     folder = options.networks or worker.networks
     if folder is None:
         raise UserError("the folder of networks is not given; use --networks DIR or set WALKING_NOISE_NETWORKS")
-    runs = runs_in(options.collection)
+    runs = collection_runs(options.collection)
     ids = list(dict.fromkeys(options.ids)) or unprobed_runs(runs)
     for run in kept_runs(runs, ids, Path(folder)):
         findings = binarize(run, worker.device, options.samples, line.show)

@@ -21,12 +21,12 @@ def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
 
 
 def _run(options: Namespace) -> int:
-    from experiments.database.run_collections import database_with
+    from experiments.database.run_collections import open_database
     from experiments.submit.scrub_secrets import clean, excess
     from experiments.terminal.progress_line import ProgressLine
 
     line = ProgressLine()
-    with database_with(options.collections) as database:
+    with open_database(options.collections) as database:
         for name in options.collections:
             line.show(f"{name}: checking the environments of its runs")
             groups = list(excess(database[name]))

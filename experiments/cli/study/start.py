@@ -35,7 +35,7 @@ def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
 
 
 def _run(options: Namespace) -> int:
-    from experiments.database.run_collections import database_with
+    from experiments.database.run_collections import open_database
     from experiments.submit.start_runs import start_here, start_in_slurm
     from experiments.submit.startable_runs import Startable
 
@@ -48,7 +48,7 @@ def _run(options: Namespace) -> int:
         selected["batch_id"] = options.batch_id
     if options.sacred_id is not None:
         selected["_id"] = options.sacred_id
-    with database_with([options.collection]) as database:
+    with open_database([options.collection]) as database:
         start = start_here if options.local else start_in_slurm
         start(Startable(database[options.collection], selected), options.num_experiments, options.passed_on)
     return 0

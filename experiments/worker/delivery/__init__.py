@@ -1,3 +1,3 @@
-"""Delivery of results to the database, and the spool on disk for when it does not answer."""
+"""Delivery of results and heartbeats to the database, and the spool of results on disk."""
 
 from __future__ import annotations

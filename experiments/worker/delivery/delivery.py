@@ -1,8 +1,8 @@
-"""A worker's line to the database: signs of life and outcomes, from a thread of its own.
+"""Delivery of a worker's outcomes and heartbeats to the database, in a background thread.
 
-The training never waits for the database. While that is away, outcomes are kept on disk; when it is back, they are
-delivered. Whatever is written matches the worker's token, so that a run cancelled, reset, deleted or taken over
-meanwhile stays as it is.
+The training never waits for the database. While the database is unreachable, the outcomes of runs are written to the
+spool on disk, and they are delivered when it answers again. Every write matches the worker's token, so it does not
+change a run that was cancelled, reset, deleted or taken over by another worker.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Collection
-from pathlib import Path
 from types import TracebackType
 
 import pymongo
@@ -21,65 +20,59 @@ from pymongo.errors import PyMongoError
 
 from experiments.database.connection import Document
 from experiments.database.run_status import FAILED
-from experiments.worker.delivery.spool import Spool, SpooledResults, written
+from experiments.worker.delivery.heartbeat import Heartbeat
+from experiments.worker.delivery.spool import Spool, WorkerSpool, recorded_runs
 from experiments.worker.leases import Leases
 from experiments.worker.records import history
-from experiments.worker.records.history import FIELDS, Attempt, WorkerHistory, note_attempts
+from experiments.worker.records.history import FIELDS, Attempt, WorkerHistory, record_attempts
 from experiments.worker.records.run_logs import RunLogs
 from experiments.worker.recovery.lost_workers import GRACE
 
-BEAT_SECONDS = 10.0
-"""Two heartbeats are at least so far apart, if the lease is long enough for that."""
-BEATS_PER_LEASE = 4
-BEAT_SHARE = 0.02
-"""Heartbeats take no more than this share of the time, as long as the lease allows that."""
-LONGEST_BEAT = 0.5
-"""Two heartbeats are at most this share of a lease apart."""
-HOLD_SECONDS = 1.0
-"""A finished run waits no longer than this for others, to be written with them."""
-HOLD_RUNS = 256
-"""Of very many finished runs so many are written at once."""
+FLUSH_SECONDS = 1.0
+"""The longest time that an outcome waits for others, to be written together with them."""
+FLUSH_RUNS = 256
+"""The largest number of outcomes that are written at once."""
 CALL_SECONDS = 20.0
-"""What is due at once is done in this time, or the database counts as away."""
+"""Timeout of the database calls of one step. After it the database counts as unreachable."""
 LAST_CALL_SECONDS = 10.0
-"""At the end it has so much: batch systems give a job 30 s or more, of which the checkpoints may need the most."""
-END_SECONDS = 2.0
-"""At the end a call that hangs is waited for so long."""
+"""Timeout of the calls at the worker's end. Batch systems allow 30 s or more, and checkpoints may need most of it."""
+JOIN_SECONDS = 2.0
+"""The longest time to wait at the end for a thread whose database call hangs."""
 LONGEST_PAUSE = 15.0
-"""While the database is away, it is tried again after pauses of up to this, …"""
+"""The longest pause between two attempts to reach an unreachable database, in seconds, …"""
 LONGEST_PAUSE_PER_LEASE = GRACE / 2
-"""… and up to this share of a lease: once it is back, who is silent for the time of grace loses the runs."""
+"""… and as a share of a lease: the worker must renew its leases within the grace period after an outage."""
 
-GONE = "cancelled, reset, deleted or taken over"
-"""What may have become of a run that is not the worker's any more."""
+NO_LONGER_HELD = "cancelled, reset, deleted or taken over"
+"""The possible reasons why a run no longer carries the worker's token."""
 
 log = logging.getLogger(__name__)
 
 
 class Delivery:
-    """Keeps the documents of the runs that a worker has claimed; a context in which its thread works.
+    """Writer of the documents of a worker's runs. The thread works inside a ``with`` block.
 
     Parameters
     ----------
-    undelivered
-        Where outcomes are kept while the database is away; None: in memory only.
+    spool
+        Folder for outcomes while the database is unreachable; None keeps them in memory only.
     patience
-        Seconds that the database may be away.
+        Seconds for which the database may be unreachable before the delivery gives up.
     recorded
-        Called, in the thread, with the runs whose results are in the database for good.
+        Called in the thread with the runs whose results are stored in the database.
 
     Attributes
     ----------
     unfinished
         Ids of the runs without an outcome.
-    lost
-        Ids of the runs that were cancelled, reset, deleted or taken over before their outcome could be written.
+    discarded
+        Ids of the runs whose outcome was discarded: they were cancelled, reset, deleted or taken over before.
     gave_up
-        Whether the database was away for longer than ``patience``.
+        Whether the database was unreachable for longer than ``patience``, or the thread failed.
     numbers
-        What the worker's history says of it: ``resumed``, ``trained`` and ``kept``, shares of the training.
+        The worker's progress for its history: ``resumed``, ``trained`` and ``kept`` as shares of the training.
     seconds
-        Time that the database took.
+        Time spent in database calls.
     """
 
     def __init__(
@@ -87,48 +80,49 @@ class Delivery:
         leases: Leases,
         logs: RunLogs,
         ids: Collection[int],
-        undelivered: Spool | None,
+        spool: Spool | None,
         patience: float,
         recorded: Callable[[set[int]], None] = lambda runs: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.leases, self.logs, self.undelivered, self.patience = leases, logs, undelivered, patience
+        self.leases, self.logs, self.patience = leases, logs, patience
         self.recorded, self.clock = recorded, clock
         self.unfinished = set(ids)
-        self.lost: set[int] = set()
+        self.discarded: set[int] = set()
         self.gave_up = False
         self.numbers: dict[str, float] = {"resumed": 0.0, "trained": 0.0, "kept": 0.0}
         self.seconds = 0.0
-        self._worker = WorkerHistory(leases.runs, leases.assignment.token)
+        self._history = WorkerHistory(leases.runs, leases.assignment.token)
         self._counts = {"completed": 0, "failed": 0}
-        self._begun: Document = {}
-        self._held: dict[int, Document] = {}
-        self._held_since = 0.0
-        self._on_disk: dict[Path, set[int]] = {}
+        self._start_fields: Document = {}
+        self._queue: dict[int, Document] = {}
+        self._queued_since = 0.0
+        self._spooled = WorkerSpool(spool, leases.runs.name, leases.assignment.token)
         self._any_left = True
-        self._beat_seconds = min(BEAT_SECONDS, leases.lease_seconds / BEATS_PER_LEASE)
-        self._next_beat = self.clock() + self._beat_seconds
-        self._away_since: float | None = None
+        self._heartbeat = Heartbeat(leases, self._history, lambda: self.clock())
+        self._unreachable_since: float | None = None
         self._longest_pause = min(LONGEST_PAUSE, leases.lease_seconds * LONGEST_PAUSE_PER_LEASE)
         self._pause, self._next_attempt = 0.0, 0.0
         self._lock = threading.Lock()
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._work, name="delivery", daemon=True)
 
-    def begin(self, begun: Document, leader: Document, *, host: str, device: str, gpu: bool, version: str) -> None:
-        """Say of the worker, and then of all runs, that they have begun.
+    def begin(
+        self, start_fields: Document, leader: Document, *, host: str, device: str, gpu: bool, version: str
+    ) -> None:
+        """Write the start of the worker to the history, then the start of its runs to their documents.
 
         Raises
         ------
         PyMongoError
-            The database does not take it.
+            A write fails.
         """
-        self._begun = begun
-        update: Document = {name: {"$literal": value} for name, value in begun.items()}
+        self._start_fields = start_fields
+        update: Document = {name: {"$literal": value} for name, value in start_fields.items()}
         if self.logs.pattern is not None:
             before, after = ({"$literal": part} for part in self.logs.pattern)
             update["seml.output_file"] = {"$concat": [before, {"$toString": "$_id"}, after]}
-        self._worker.begin(leader, len(self.unfinished), host=host, device=device, gpu=gpu, version=version)
+        self._history.begin(leader, len(self.unfinished), host=host, device=device, gpu=gpu, version=version)
         self.leases.runs.bulk_write([UpdateMany(self.leases.held(self.unfinished), [{"$set": update}])])
 
     def __enter__(self) -> Delivery:
@@ -139,65 +133,70 @@ class Delivery:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._ending.set()
-        self._thread.join(END_SECONDS)
-        self._keep_on_disk()
+        self._thread.join(JOIN_SECONDS)
+        self._write_to_spool()
 
     @property
     def needed(self) -> bool:
-        """Whether any run is left to be trained for, as far as is known."""
+        """Whether the worker still holds a run to train, according to the last heartbeat; False after giving up."""
         return self._any_left and not self.gave_up
 
     @property
-    def away(self) -> bool:
-        """Whether the database did not answer when last tried."""
-        return self._away_since is not None
+    def unreachable(self) -> bool:
+        """Whether the last attempt to reach the database failed."""
+        return self._unreachable_since is not None
 
     @property
-    def waiting(self) -> int:
+    def queued(self) -> int:
         """The number of outcomes that are not in the database yet."""
-        return len(self._held)
+        return len(self._queue)
+
+    @property
+    def spooled(self) -> int:
+        """The number of outcomes in the spool on disk."""
+        return self._spooled.count
 
     @property
     def unrecorded(self) -> set[int]:
-        """Ids of the runs without an outcome in the database, as far as is known."""
+        """Ids of the runs whose outcome is not in the database yet, those without an outcome included."""
         with self._lock:
-            return self.unfinished | self._held.keys()
+            return self.unfinished | self._queue.keys()
 
     def finish(self, run: int, fields: Document) -> None:
-        """Record a run's outcome, soon."""
+        """Queue a run's outcome for the thread to write."""
         with self._lock:
-            if not self._held:
-                self._held_since = self.clock()
-            self._held[run] = fields
+            if not self._queue:
+                self._queued_since = self.clock()
+            self._queue[run] = fields
             self.unfinished.discard(run)
 
     def drain(self, stopped: Callable[[], bool]) -> None:
-        """Wait until every outcome is in the database; no longer once ``stopped`` or given up."""
-        self._held_since = float("-inf")
-        while self._held and self._thread.is_alive() and not self.gave_up and not stopped():
+        """Wait until every outcome is in the database, ``stopped()`` is true, or the delivery has given up."""
+        self._queued_since = float("-inf")
+        while self._queue and self._thread.is_alive() and not self.gave_up and not stopped():
             time.sleep(0.05)
 
-    def end(self, why: str, returned: int = 0) -> None:
-        """Note how the worker ended."""
+    def end(self, reason: str, returned: int = 0) -> None:
+        """Write the worker's end to the history; ``returned`` is the number of runs that it released."""
         with contextlib.suppress(PyMongoError), pymongo.timeout(LAST_CALL_SECONDS):
-            self._worker.note({**self.numbers, **self._counts, "returned": returned}, end=why)
+            self._history.update({**self.numbers, **self._counts, "returned": returned}, end=reason)
 
     def step(self) -> None:
-        """Do what is due."""
+        """Send a heartbeat and write queued outcomes, if they are due."""
         if self.clock() < self._next_attempt:
             return
-        started, was_away = self.clock(), self.away
+        started, was_unreachable = self.clock(), self.unreachable
         try:
             with pymongo.timeout(CALL_SECONDS):
-                if was_away or started > self._next_beat:
+                if was_unreachable or self._heartbeat.due(started):
                     self._beat()
-                if self._held and (started - self._held_since > HOLD_SECONDS or len(self._held) >= HOLD_RUNS):
+                if self._queue and (started - self._queued_since > FLUSH_SECONDS or len(self._queue) >= FLUSH_RUNS):
                     self._flush()
         except PyMongoError as error:
-            self._note_away(error)
+            self._handle_outage(error)
         else:
-            if was_away:
-                self._note_back()
+            if was_unreachable:
+                self._end_outage()
         self.seconds += self.clock() - started
 
     def _work(self) -> None:
@@ -205,89 +204,67 @@ class Delivery:
             try:
                 self.step()
             except Exception:
-                log.exception("nothing more can be recorded")
+                log.exception("the delivery failed; no further outcome is written to the database")
                 self.gave_up = True
                 return
 
     def _beat(self) -> None:
-        started = self.clock()
-        unrecorded = self.unrecorded
-        alive = self.leases.renew(unrecorded, trained=self.numbers["trained"]) if unrecorded else 0
-        self._any_left = alive > 0 or not self.unfinished
-        self._worker.note({**self.numbers, **self._counts})
-        rest = min((self.clock() - started) / BEAT_SHARE, self.leases.lease_seconds * LONGEST_BEAT)
-        self._next_beat = started + max(self._beat_seconds, rest)
+        renewed = self._heartbeat.renew_leases(self.unrecorded, self.numbers["trained"])
+        self._any_left = renewed > 0 or not self.unfinished
+        self._heartbeat.update_history({**self.numbers, **self._counts})
 
     def _flush(self) -> None:
+        """Write queued outcomes to the database; find out which of them it took."""
         with self._lock:
-            held = dict(list(self._held.items())[:HOLD_RUNS])
-        failed = {run for run, fields in held.items() if fields["status"] == FAILED}
+            batch = dict(list(self._queue.items())[:FLUSH_RUNS])
+        failed = {run for run, fields in batch.items() if fields["status"] == FAILED}
         if failed:
-            claimed = self.leases.runs.find(self.leases.held(failed), FIELDS)
-            note_attempts(self.leases.runs, (_attempt(run, held[run]) for run in failed), claimed)
-        updates = [UpdateOne(self.leases.held_run(run), {"$set": fields}) for run, fields in held.items()]
-        recorded = set(held)
-        if self.leases.runs.bulk_write(updates, ordered=False).matched_count < len(held):
+            held = self.leases.runs.find(self.leases.held(failed), FIELDS)
+            record_attempts(self.leases.runs, (_failed_attempt(run, batch[run]) for run in failed), held)
+        updates = [UpdateOne(self.leases.held_run(run), {"$set": fields}) for run, fields in batch.items()]
+        recorded = set(batch)
+        if self.leases.runs.bulk_write(updates, ordered=False).matched_count < len(batch):
             token = self.leases.assignment.token
-            recorded = set(written(self.leases.runs.database, self.leases.runs.name, token, held))
+            recorded = set(recorded_runs(self.leases.runs.database, self.leases.runs.name, token, batch))
         with self._lock:
-            for run in held:
-                del self._held[run]
+            for run in batch:
+                del self._queue[run]
         self._counts["completed"] += len(recorded - failed)
         self._counts["failed"] += len(recorded & failed)
-        self._forget_on_disk(set(held))
+        self._spooled.remove(set(batch))
         self.recorded(recorded - failed)
-        if recorded < set(held):
-            self._note_lost(set(held) - recorded)
+        if recorded < set(batch):
+            self._discard(set(batch) - recorded)
 
-    def _note_lost(self, lost: set[int]) -> None:
-        self.lost |= lost
-        self.logs.write(lost, f"not recorded: the run was {GONE} meanwhile")
-        log.warning("not recorded, as they were %s: runs %s", GONE, sorted(lost))
+    def _discard(self, runs: set[int]) -> None:
+        self.discarded |= runs
+        self.logs.write(runs, f"result discarded: the run was {NO_LONGER_HELD}")
+        log.warning("results discarded, because the runs were %s: %s", NO_LONGER_HELD, sorted(runs))
 
-    def _note_away(self, error: PyMongoError) -> None:
-        if self._away_since is None:
-            self._away_since, self._pause = self.clock(), 0.5
-            log.warning("the database is away, training goes on: %s", str(error).split(",")[0])
-        self._keep_on_disk()
+    def _handle_outage(self, error: PyMongoError) -> None:
+        """Spool the queued outcomes, and schedule the next attempt or give up."""
+        if self._unreachable_since is None:
+            self._unreachable_since, self._pause = self.clock(), 0.5
+            log.warning("the database is unreachable, training continues: %s", str(error).split(",")[0])
+        self._write_to_spool()
         self._pause = min(2 * self._pause, self._longest_pause)
         self._next_attempt = self.clock() + self._pause
-        if self.clock() - self._away_since > self.patience:
+        if self.clock() - self._unreachable_since > self.patience:
             self.gave_up = True
 
-    def _note_back(self) -> None:
-        assert self._away_since is not None
-        log.warning("the database is back after %.0f s", self.clock() - self._away_since)
-        self._away_since = None
+    def _end_outage(self) -> None:
+        assert self._unreachable_since is not None
+        log.warning("the database is reachable again after %.0f s", self.clock() - self._unreachable_since)
+        self._unreachable_since = None
 
-    def _keep_on_disk(self) -> None:
-        there = set().union(*self._on_disk.values())
+    def _write_to_spool(self) -> None:
+        on_disk = self._spooled.runs
         with self._lock:
-            new = {run: fields for run, fields in self._held.items() if run not in there}
-        if not new or self.undelivered is None:
-            return
-        try:
-            token = self.leases.assignment.token
-            file = self.undelivered.keep(SpooledResults(self.leases.runs.name, token, self._begun, new))
-        except OSError as error:
-            log.error("%d results are in memory only: %s: %s", len(new), self.undelivered.folder, error.strerror)
-        else:
-            self._on_disk[file] = set(new)
-            log.warning("%d results are kept in %s", len(new), file)
-
-    def _forget_on_disk(self, delivered: set[int]) -> None:
-        for file, runs in list(self._on_disk.items()):
-            runs -= delivered
-            if not runs:
-                file.unlink(missing_ok=True)
-                del self._on_disk[file]
-
-    @property
-    def kept_on_disk(self) -> int:
-        """The number of outcomes that are on disk, for the database to come back."""
-        return sum(map(len, self._on_disk.values()))
+            new = {run: fields for run, fields in self._queue.items() if run not in on_disk}
+        if new:
+            self._spooled.add(self._start_fields, new)
 
 
-def _attempt(run: int, fields: Document) -> Attempt:
+def _failed_attempt(run: int, fields: Document) -> Attempt:
     trace = tuple(line.rstrip("\n") for line in fields["fail_trace"])
     return Attempt(run, history.FAILED, trace[-1] if trace else "", trace)

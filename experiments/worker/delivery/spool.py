@@ -1,14 +1,15 @@
-"""Results that could not be delivered, on disk until the database is back.
+"""Spool: results on disk that could not be written to the database, until it is reachable again.
 
-A file holds some results of one worker; it appears whole or not at all, and goes when they are in the database. A
-result belongs to a run that still carries its worker's token, or that was taken from that worker and has no other
-since; any other has gone its own way meanwhile, and keeps what it has. A worker is known in its own database only, and
-its results wait for that.
+A file of the spool holds results of one worker. It is written atomically, and removed when its results are in the
+database. A result is written to its run if the run still carries the worker's token, or if the run was taken from that
+worker and no other worker has leased it since. Otherwise the run was reset, repeated or deleted: its document stays as
+it is, and the result is dropped. A database knows only its own workers. Results of unknown workers stay on disk.
 """
 
 from __future__ import annotations
 
 import itertools
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,19 +25,21 @@ from experiments.errors import UserError
 from experiments.worker.leases import UNCLAIMED
 from walking_noise.atomic_file import atomic_write
 
-READ = json_util.JSONOptions(tz_aware=False)
+JSON_OPTIONS = json_util.JSONOptions(tz_aware=False)
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class SpooledResults:
-    """Results of one worker.
+    """Results of one worker, the content of one file.
 
     Attributes
     ----------
     begun
-        The fields that say of a run that it has begun, as :func:`experiments.worker.records.run_document.begun` makes them.
+        The fields of a run's start, from :func:`experiments.worker.records.run_document.start_fields`.
     outcomes
-        The fields that say how each run ended, by its id.
+        The fields of each run's end, by run id, from :func:`experiments.worker.records.run_document.end_fields`.
     """
 
     collection: str
@@ -46,60 +49,64 @@ class SpooledResults:
 
     @classmethod
     def read(cls, file: Path) -> SpooledResults:
-        """Read a parcel from its file.
+        """Read results from a file.
 
         Raises
         ------
         UserError
-            It cannot be read, or is no parcel.
+            The file cannot be read or does not hold results.
         """
         try:
-            content = json_util.loads(file.read_text(), json_options=READ)
+            content = json_util.loads(file.read_text(), json_options=JSON_OPTIONS)
             outcomes = {int(run): fields for run, fields in content["outcomes"].items()}
             return cls(content["collection"], content["token"], content["begun"], outcomes)
         except OSError as error:
             raise UserError(f"{file}: {error.strerror}") from None
         except (ValueError, TypeError, KeyError, AttributeError):
-            raise UserError(f"{file}: holds no results; it is left as it is") from None
+            raise UserError(f"{file}: holds no results; the file is left unchanged") from None
 
     def write(self, file: Path) -> None:
-        """Write the parcel to a file, whole or not at all."""
+        """Write the results to a file, atomically."""
         file.parent.mkdir(parents=True, exist_ok=True)
         outcomes = {str(run): fields for run, fields in self.outcomes.items()}
         with atomic_write(file) as part:
             part.write(json_util.dumps(vars(self) | {"outcomes": outcomes}).encode())
 
     def deliver(self, database: Database[Document]) -> set[int]:
-        """Write the results into their runs; return the runs that have them now."""
+        """Write the results to the documents of their runs; return the ids of the runs that have their result now."""
         runs = database[self.collection]
         claim = {"token": self.token}
         updates = []
         for run, fields in self.outcomes.items():
-            own = {"_id": run, "claim.token": self.token, "status": {"$in": [RUNNING, KILLED]}}
-            taken = {"_id": run, "returned_by": self.token, "status": {"$in": [PENDING, RUNNING]}, **UNCLAIMED}
-            updates.append(UpdateOne(own, {"$set": fields}))
-            updates.append(UpdateOne(taken, {"$set": {**self.begun, "claim": claim, **fields}}))
+            held = {"_id": run, "claim.token": self.token, "status": {"$in": [RUNNING, KILLED]}}
+            released = {"_id": run, "returned_by": self.token, "status": {"$in": [PENDING, RUNNING]}, **UNCLAIMED}
+            updates.append(UpdateOne(held, {"$set": fields}))
+            updates.append(UpdateOne(released, {"$set": {**self.begun, "claim": claim, **fields}}))
         if updates:
             runs.bulk_write(updates, ordered=False)
-        return set(written(database, self.collection, self.token, self.outcomes))
+        return set(recorded_runs(database, self.collection, self.token, self.outcomes))
 
 
-def written(database: Database[Document], collection: str, token: str, runs: Iterable[int]) -> Iterator[int]:
-    """Those of ``runs`` whose outcome was recorded by the owner of ``token``."""
+def recorded_runs(database: Database[Document], collection: str, token: str, runs: Iterable[int]) -> Iterator[int]:
+    """The ids among ``runs`` whose outcome in the database was written by the worker with ``token``."""
     recorded = {"_id": {"$in": list(runs)}, "claim.token": token, "status": {"$in": [COMPLETED, FAILED]}}
     return (document["_id"] for document in database[collection].find(recorded, {"_id": 1}))
 
 
 @dataclass
-class Delivered:
-    """What became of parcels: results by where they are or belong, and faults in words.
+class DeliveryCounts:
+    """Counts of results that a delivery of the spool has handled, and errors.
 
     Attributes
     ----------
+    delivered
+        Results that are in the database now.
     outdated
-        Results whose runs have gone another way.
+        Results that were dropped, because their runs were reset, repeated or deleted.
     foreign
-        Results of workers that this database does not know.
+        Results of workers that this database does not know. They stay on disk.
+    faults
+        Error messages about files.
     """
 
     delivered: int = 0
@@ -109,48 +116,92 @@ class Delivered:
 
 
 class Spool:
-    """A folder of parcels, which several workers may share."""
+    """A folder of files with results. Several workers may share it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._numbers = itertools.count()
 
-    def keep(self, parcel: SpooledResults) -> Path:
-        """Write a parcel and say where it is.
+    def add(self, results: SpooledResults) -> Path:
+        """Write results to a new file and return its path.
 
         Raises
         ------
         OSError
-            It cannot be written there.
+            The file cannot be written.
         """
-        file = self.folder / f"{parcel.token}-{next(self._numbers)}.json"
-        parcel.write(file)
+        file = self.folder / f"{results.token}-{next(self._numbers)}.json"
+        results.write(file)
         return file
 
     def files(self) -> list[Path]:
-        """The parcels that are there."""
+        """The files with results, sorted by name."""
         return sorted(self.folder.glob("*.json"))
 
-    def deliver(self, database: Database[Document], collection: str | None = None) -> Delivered:
-        """Deliver all parcels, or those of one collection, and remove them."""
-        count = Delivered()
+    def deliver(self, database: Database[Document], collection: str | None = None) -> DeliveryCounts:
+        """Deliver the results of all files, or of one collection, and remove the files."""
+        counts = DeliveryCounts()
         for file in self.files():
             try:
-                parcel = SpooledResults.read(file)
+                results = SpooledResults.read(file)
             except UserError as error:
-                if file.exists():  # else another worker was faster
-                    count.faults.append(str(error))
+                if file.exists():  # otherwise another worker has delivered it
+                    counts.faults.append(str(error))
                 continue
-            if collection not in (None, parcel.collection):
+            if collection not in (None, results.collection):
                 continue
-            if database[WORKERS].find_one({"_id": parcel.token}, {"_id": 1}) is None:
-                count.foreign += len(parcel.outcomes)
+            if database[WORKERS].find_one({"_id": results.token}, {"_id": 1}) is None:
+                counts.foreign += len(results.outcomes)
                 continue
-            has = parcel.deliver(database)
-            count.delivered += len(has)
-            count.outdated += len(parcel.outcomes) - len(has)
+            delivered = results.deliver(database)
+            counts.delivered += len(delivered)
+            counts.outdated += len(results.outcomes) - len(delivered)
             try:
                 file.unlink(missing_ok=True)
             except OSError as error:
-                count.faults.append(f"{file}: was delivered, and cannot be removed: {error.strerror}")
-        return count
+                counts.faults.append(f"{file}: was delivered, but cannot be removed: {error.strerror}")
+        return counts
+
+
+class WorkerSpool:
+    """The part of a spool that one worker has written, with the runs in each of its files.
+
+    Parameters
+    ----------
+    spool
+        None: results are not written to disk.
+    """
+
+    def __init__(self, spool: Spool | None, collection: str, token: str) -> None:
+        self._spool, self._collection, self._token = spool, collection, token
+        self._files: dict[Path, set[int]] = {}
+
+    @property
+    def runs(self) -> set[int]:
+        """Ids of the runs whose outcomes are on disk."""
+        return set().union(*self._files.values())
+
+    @property
+    def count(self) -> int:
+        """The number of outcomes on disk."""
+        return sum(map(len, self._files.values()))
+
+    def add(self, start_fields: Document, outcomes: Mapping[int, Document]) -> None:
+        """Write outcomes to a new file. If that fails, an error is logged, and they remain in memory only."""
+        if self._spool is None:
+            return
+        try:
+            file = self._spool.add(SpooledResults(self._collection, self._token, start_fields, outcomes))
+        except OSError as error:
+            log.error("%d results are in memory only: %s: %s", len(outcomes), self._spool.folder, error.strerror)
+        else:
+            self._files[file] = set(outcomes)
+            log.warning("%d results are saved in %s", len(outcomes), file)
+
+    def remove(self, delivered: set[int]) -> None:
+        """Remove the files whose runs are all delivered."""
+        for file, runs in list(self._files.items()):
+            runs -= delivered
+            if not runs:
+                file.unlink(missing_ok=True)
+                del self._files[file]

@@ -1,3 +1,3 @@
-"""Records of a worker: the runs' documents and logs, and the history of attempts."""
+"""Records of a worker: documents and logs of its runs, and the history of workers and attempts."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A run's result in fewer bytes, for its document."""
+"""Compact form of a run's result for its document."""
 
 from __future__ import annotations
 
@@ -6,22 +6,26 @@ from typing import Any
 
 import numpy as np
 
-LONG = 50
-"""A training loss of more epochs is stored as an array; a shorter one would not become smaller by much."""
+COMPACT_ABOVE_EPOCHS = 50
+"""The training loss of more epochs than this is stored as an array. A shorter one would save little."""
 
 
 def compact(result: dict[str, Any]) -> dict[str, Any]:
-    """The result of :meth:`walking_noise.Result.to_document` with a long training loss as Sacred stores NumPy's arrays.
+    """Store a long training loss in Sacred's format of NumPy arrays.
 
-    ``seml.get_results`` makes a NumPy array of float32 of it, `sacred.serializer.restore` does so of any document's. No
-    digit is lost: the losses of epochs are computed in float32. None, of a loss that was not finite, becomes NaN.
+    ``seml.get_results`` and ``sacred.serializer.restore`` read it back as a NumPy array of float32. No precision is
+    lost, because training computes the losses of epochs in float32. None, for a loss that was not finite, becomes NaN.
+    MongoDB needs 12.7 bytes for each number of a list, mostly for its index, and 5.5 bytes in this format.
 
-    MongoDB needs 12.7 bytes for each number in a list, most of it for its place, and 5.5 in such an array.
+    Parameters
+    ----------
+    result
+        The result from :meth:`walking_noise.Result.to_document`.
     """
-    from sacred.serializer import flatten  # not before: whoever only wants to know LONG would load all of Sacred
+    from sacred.serializer import flatten  # imported here, so that COMPACT_ABOVE_EPOCHS is available without Sacred
 
     loss = result["training_loss"]
-    if len(loss) <= LONG:
+    if len(loss) <= COMPACT_ABOVE_EPOCHS:
         return result
     stored: dict[str, Any] = flatten(np.array(loss, np.float32))  # type: ignore[no-untyped-call]
     return {**result, "training_loss": stored}

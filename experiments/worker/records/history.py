@@ -1,8 +1,8 @@
-"""What happened to the runs, beside their documents: `seml reset` and `seml delete` leave it as it is.
+"""History of workers and of attempts at runs. `seml reset` and `seml delete` do not change it.
 
-Two collections in the database that holds the runs. ``walking_noise.workers`` has a document for every worker: where
-it worked, for how long, and what became of the runs it took on. ``walking_noise.attempts`` has one for every attempt
-at a run that ended without a result, with the reason.
+The history is stored in two collections next to the runs. ``walking_noise.workers`` has a document for each worker: its
+host and device, its start and end, and the number of its runs by outcome. ``walking_noise.attempts`` has a document for
+each attempt at a run that ended without a result, with the reason.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from experiments.database.connection import Document, Runs, server_time
 from experiments.database.run_collections import ATTEMPTS, WORKERS
 
 FAILED, GIVEN_BACK, LOST = "FAILED", "GIVEN_BACK", "LOST"
-"""How an attempt ends without a result: it failed; its worker gave it back; its worker was lost."""
+"""Ends of an attempt without a result: the run failed, its worker released it, or its worker was lost."""
 
 DONE = "done"
-"""The end of a worker that did what it had taken on."""
+"""The end of a worker whose runs all have an outcome."""
 
 DUPLICATE_KEY = 11000
-"""MongoDB's code of what is there already."""
+"""MongoDB's error code for a document whose ``_id`` exists already."""
 
 TRACE_LINES = 40
-"""A failed attempt keeps so many last lines of its trace."""
+"""The number of last lines of the traceback that are stored for a failed attempt."""
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """How an attempt at a run ended without a result, and why, in a line."""
+    """An attempt at a run that ended without a result: its end, one of the values above, and the reason in one line."""
 
     run: int
     end: str
@@ -40,26 +40,26 @@ class Attempt:
 
 
 FIELDS = {"claim": 1, "config_hash": 1, "execution": 1, "start_time": 1}
-"""What the history takes from a run's document."""
+"""Fields of a run's document that the history needs."""
 
 
-def note_attempts(runs: Runs, attempts: Iterable[Attempt], documents: Iterable[Document]) -> None:
-    """Note how attempts at runs ended. An attempt is noted once: what was said of it first stands.
+def record_attempts(runs: Runs, attempts: Iterable[Attempt], documents: Iterable[Document]) -> None:
+    """Write attempts to the history. If an attempt was written before, that record is kept.
 
     Parameters
     ----------
     documents
-        The runs as they were when they still carried the claim, with :data:`FIELDS`.
+        The runs as they were while they still carried the lease, with :data:`FIELDS`.
     """
     by_run, ended = {attempt.run: attempt for attempt in attempts}, server_time(runs.database)
-    noted = [document for document in documents if document["_id"] in by_run]
-    entries = [_entry(runs.name, document, by_run[document["_id"]], ended) for document in noted]
+    attempted = [document for document in documents if document["_id"] in by_run]
+    entries = [_entry(runs.name, document, by_run[document["_id"]], ended) for document in attempted]
     if not entries:
         return
     try:
         runs.database[ATTEMPTS].insert_many(entries, ordered=False)
-    except BulkWriteError as refusal:
-        if any(error["code"] != DUPLICATE_KEY for error in refusal.details["writeErrors"]):
+    except BulkWriteError as failure:
+        if any(error["code"] != DUPLICATE_KEY for error in failure.details["writeErrors"]):
             raise
 
 
@@ -84,14 +84,14 @@ def _entry(collection: str, document: Document, attempt: Attempt, ended: datetim
 
 
 class WorkerHistory:
-    """The document of one worker."""
+    """The document of one worker in the history."""
 
     def __init__(self, runs: Runs, token: str) -> None:
         self._workers = runs.database[WORKERS]
         self._collection, self._token = runs.name, token
 
     def begin(self, leader: Document, count: int, *, host: str, device: str, gpu: bool, version: str) -> None:
-        """Note that a worker has taken on ``count`` runs."""
+        """Write that the worker has started with ``count`` runs."""
         execution = leader.get("execution", {})
         slurm = {name: execution[name] for name in ("cluster", "array_id", "task_id") if name in execution}
         entry = {
@@ -113,15 +113,15 @@ class WorkerHistory:
         fields = {name: {"$literal": value} for name, value in entry.items()} | {"started": "$$NOW", "beat": "$$NOW"}
         self._workers.update_one({"_id": self._token}, [{"$set": fields}], upsert=True)
 
-    def note(self, numbers: Mapping[str, float], end: str | None = None) -> None:
-        """Note that the worker lives, or how it ended, and its numbers so far; nothing if it counts as lost."""
+    def update(self, numbers: Mapping[str, float], end: str | None = None) -> None:
+        """Write the worker's numbers and the time, and with ``end`` its end. Nothing is written after its end."""
         fields: Document = {name: {"$literal": value} for name, value in numbers.items()} | {"beat": "$$NOW"}
         if end is not None:
             fields |= {"end": {"$literal": end}, "ended": "$$NOW"}
         self._workers.update_one({"_id": self._token, "ended": {"$exists": False}}, [{"$set": fields}])
 
 
-def note_lost_workers(runs: Runs, tokens: Iterable[str], reason: str) -> None:
-    """Note of workers that did not say so themselves how they ended; their time ends with their last heartbeat."""
+def record_lost_workers(runs: Runs, tokens: Iterable[str], reason: str) -> None:
+    """Write the end of lost workers, at the time of their last heartbeat. Workers that have an end are not changed."""
     lost = {"_id": {"$in": list(tokens)}, "ended": {"$exists": False}}
     runs.database[WORKERS].update_many(lost, [{"$set": {"ended": "$beat", "end": {"$literal": reason}}}])

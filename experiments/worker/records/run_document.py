@@ -1,8 +1,9 @@
-"""One Sacred document per run, as seml and omniboard expect it.
+"""Sacred document of a run, as SEML and Omniboard expect it.
 
-The layout is that of :class:`sacred.observers.MongoObserver`, whose own writes suit a process of one run: they
-store the whole document, resurrect a cancelled run and recreate a deleted one. Here are only the fields that change;
-:mod:`experiments.worker.delivery.delivery` writes them, for many runs at once, to those that are still the worker's.
+The layout is that of :class:`sacred.observers.MongoObserver`. The observer itself is made for a process with one run.
+It writes the whole document, sets a cancelled run to RUNNING again and recreates a deleted one. This module returns
+only the fields that change. :mod:`experiments.worker.delivery.delivery` writes them for many runs at once, and only to
+runs that the worker still holds.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from experiments.worker.records.compact_result import compact
 from walking_noise import Failure, Result
 
 
-def begun(experiment: Mapping[str, Any], host: Mapping[str, Any], command: str) -> Document:
-    """The fields that say of a run that it has begun.
+def start_fields(experiment: Mapping[str, Any], host: Mapping[str, Any], command: str) -> Document:
+    """The fields of a run's start; ``experiment`` and ``host`` are Sacred's descriptions of both.
 
-    ``experiment`` and ``host`` are Sacred's descriptions of them. The sources stay where SEML keeps them, in
-    ``seml.source_files``: if they were repeated here, ``seml delete`` of one run would delete those of its batch.
+    The field ``sources`` is empty. SEML stores the sources in ``seml.source_files``. If they were repeated here,
+    ``seml delete`` of one run would delete the source files of its whole batch.
     """
     return {
         "experiment": {**experiment, "sources": []},
@@ -39,8 +40,8 @@ def begun(experiment: Mapping[str, Any], host: Mapping[str, Any], command: str) 
     }
 
 
-def ended(outcome: Result | Failure, commit: str | None) -> Document:
-    """The fields that say how a run ended; ``commit`` is the one that SEML noted."""
+def end_fields(outcome: Result | Failure, commit: str | None) -> Document:
+    """The fields of a run's end; ``commit`` comes from :func:`experiments.database.source_files.commit_of`."""
     times = {"stop_time": now(), "heartbeat": now()}
     if isinstance(outcome, Failure):
         trace = outcome.trace or outcome.error

@@ -1,4 +1,4 @@
-"""A log for each run of a pack: what became of it, in a few lines. The leader's is the worker's own output."""
+"""Logs of the runs of a pack, a few lines each. The leader's log is the worker's own output."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ log = logging.getLogger(__name__)
 
 
 class RunLogs:
-    """The logs of a leader's companions, beside the leader's log and named as SEML names it, by the run's id.
+    """The logs of a leader's companions, in the folder of the leader's log and named by run id as SEML does.
 
     Attributes
     ----------
     pattern
-        The parts of a log's path before and after the run's id; None where SEML keeps no logs.
+        The parts of a log's path before and after the run id; None if SEML writes no logs.
     """
 
     def __init__(self, leader: Document) -> None:
@@ -30,20 +30,20 @@ class RunLogs:
         self.pattern = (self._output_file.removesuffix(ending), ".out") if self._output_file else None
 
     def path(self, run: int) -> Path | None:
-        """Where a run's log is."""
+        """The path of a run's log; None if SEML writes no logs."""
         return Path(f"{run}".join(self.pattern)) if self.pattern else None
 
     def open(self, runs: Iterable[int]) -> None:
-        """Say in the logs of ``runs`` where they train now."""
+        """Write to the logs of ``runs``, except the leader's, which worker trains them."""
         runs = set(runs) - {self.leader}
         text = (
-            f"trained together with {len(runs)} others by the worker of run {self.leader} "
-            f"(process {os.getpid()} on {socket.gethostname()}); its log: {self._output_file}"
+            f"trained together with {len(runs)} other runs by the worker of run {self.leader} "
+            f"(process {os.getpid()} on {socket.gethostname()}); log of the worker: {self._output_file}"
         )
         self.write(runs, text)
 
     def write(self, runs: Iterable[int], text: str) -> None:
-        """Add a line, or a few, to the logs of ``runs``; the leader's is written by whoever prints."""
+        """Append text to the logs of ``runs``, except the leader's: it is the output of the worker's process."""
         line, faults = f"{datetime.datetime.now():%Y-%m-%d %H:%M:%S} {text.rstrip()}\n", []
         for path in (self.path(run) for run in runs if run != self.leader):
             if path is not None:
@@ -53,4 +53,4 @@ class RunLogs:
                 except OSError as error:
                     faults.append(f"{path}: {error.strerror}")
         if faults:
-            log.warning("%d logs of runs are not complete; the first: %s", len(faults), faults[0])
+            log.warning("the logs of %d runs are incomplete; first error: %s", len(faults), faults[0])

@@ -1,4 +1,4 @@
-"""What lost workers have left, put in order by the next one that starts: results on disk, and runs still RUNNING."""
+"""Recovery at the start of a worker: results of other workers on disk, and RUNNING runs of lost workers."""
 
 from __future__ import annotations
 
@@ -13,27 +13,32 @@ from experiments.worker.recovery.lost_workers import Recovered, Recovery
 log = logging.getLogger(__name__)
 
 
-def put_in_order(runs: Runs, leader: Document, token: str, state: StateFolder | None, lease_seconds: float) -> None:
-    """Deliver what waits on disk, and return the runs of workers that are lost for certain."""
+def recover_at_startup(
+    runs: Runs, leader: Document, token: str, state: StateFolder | None, lease_seconds: float
+) -> None:
+    """Deliver the results in the spool, and make the runs of lost workers PENDING."""
     if state is not None:
-        brought = state.undelivered.deliver(runs.database, runs.name)
-        if brought.delivered:
-            log.info("%d results of other workers were delivered", brought.delivered)
-        for fault in brought.faults:
+        counts = state.spool.deliver(runs.database, runs.name)
+        if counts.delivered:
+            log.info("%d results of other workers were delivered", counts.delivered)
+        for fault in counts.faults:
             log.warning(fault)
-    rescue = Recovery(runs, slurm.cluster_name(), slurm.active_tasks, lease_seconds)
-    for text in in_words(rescue.earlier_turns(leader, token) + rescue.lost()):
+    recovery = Recovery(runs, slurm.cluster_name(), slurm.active_tasks, lease_seconds)
+    for text in recovery_messages(recovery.recover_requeued(leader, token) + recovery.recover_lost()):
         log.info(text)
 
 
-def in_words(rescued: Recovered) -> list[str]:
-    """What was found, a line for each reason."""
-    lines = [f"PENDING again: {runs_in_words(count)} ({reason})" for reason, count in rescued.returned.items()]
-    for count, what in (
-        (rescued.silent, "silent, but their workers may come back"),
-        (rescued.unseen, "in tasks of a Slurm that does not answer here; only silence would tell that they are lost"),
-        (rescued.completed, "COMPLETED: SEML had called them KILLED, but they have their results"),
+def recovery_messages(recovered: Recovered) -> list[str]:
+    """Messages about a recovery, one line each."""
+    lines = [f"PENDING again: {runs_in_words(count)} ({reason})" for reason, count in recovered.returned.items()]
+    for count, text in (
+        (recovered.silent, "without a heartbeat; their workers may still come back"),
+        (
+            recovered.unseen,
+            "in tasks of a Slurm that does not answer here; they are recovered if heartbeats stop",
+        ),
+        (recovered.completed, "set to COMPLETED: they have results, but SEML had set them to KILLED"),
     ):
         if count:
-            lines.append(f"{runs_in_words(count)} {what}")
+            lines.append(f"{runs_in_words(count)} {text}")
     return lines

@@ -1,10 +1,10 @@
-"""Runs whose worker was lost: found, and made PENDING again.
+"""Detection of lost workers, and recovery of their runs, which become PENDING again.
 
-A worker is lost for certain if Slurm no longer holds its task. Else it counts as lost when its lease is over: by the
-database's clock, and not at once, since after an outage of the database all leases are over and their owners need a
-moment to say that they live. So a lease that is over is marked first; the owner's next sign of life removes the mark.
-Only a mark that has stood for a period of grace ends the claim. With it goes the token, and an owner that comes back
-later writes nothing more.
+A worker is certainly lost if Slurm no longer holds its task. Otherwise it counts as lost if it does not renew its
+leases. Lease times are compared with the database's clock. After an outage of the database all leases have expired, and
+workers need some time to renew them. An expired lease is therefore only marked at first, with the field ``suspected``,
+and the next heartbeat of the worker removes the mark. If the mark remains for a grace period, the lease ends: the token
+is removed from the document, and the worker can no longer write to the run.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ from dataclasses import dataclass, field
 from experiments.database.connection import Document, Runs, server_time
 from experiments.database.run_status import COMPLETED, FAILED, KILLED, RUNNING
 from experiments.slurm import ActiveTasks
-from experiments.worker.leases import LEASE_SECONDS, UNCLAIMED, returned
-from experiments.worker.records.history import FIELDS, LOST, Attempt, note_attempts, note_lost_workers
+from experiments.worker.leases import LEASE_SECONDS, UNCLAIMED, release_update
+from experiments.worker.records.history import FIELDS, LOST, Attempt, record_attempts, record_lost_workers
 
 TASK_GONE = "its Slurm task is gone"
 GRACE = 0.2
-"""The mark of a lease that is over must stand for this share of a lease."""
+"""The grace period after which a marked lease ends, as a share of the lease's duration."""
 
 
 @dataclass
 class Recovered:
-    """What was found.
+    """Counts of runs found by a recovery.
 
     Attributes
     ----------
     returned
-        The number of runs made PENDING again, by the reason.
+        Runs made PENDING again, by the reason.
     silent
-        Runs whose lease is over, and whose owner may still come back.
+        Runs whose lease has expired, but whose worker may still come back.
     unseen
-        Runs in a task of a Slurm that cannot be asked from here, or does not answer.
+        Runs in a task of a Slurm that cannot be queried from here, or does not answer.
     completed
-        Runs that SEML had called KILLED and that have a result.
+        Runs with a result that SEML had set to KILLED.
     """
 
     returned: Counter[str] = field(default_factory=Counter)
@@ -57,7 +57,7 @@ class Recovered:
 
 @dataclass(frozen=True)
 class Owner:
-    """Who has taken on runs: a worker, or SEML for a worker that is to come (``token`` None)."""
+    """Owner of runs: a worker, or with ``token`` None a worker that SEML has assigned but that has not leased yet."""
 
     token: str | None
     host: str | None
@@ -65,7 +65,7 @@ class Owner:
     task: tuple[int, int] | None
 
     @classmethod
-    def of(cls, document: Document) -> Owner:
+    def from_document(cls, document: Document) -> Owner:
         claim = document.get("claim", {})
         execution = claim.get("execution") or document.get("execution", {})
         task = (execution["array_id"], execution["task_id"]) if "task_id" in execution else None
@@ -81,16 +81,16 @@ class Owner:
 
 
 class Recovery:
-    """Returns the runs of one collection whose workers were lost.
+    """Recovery of the runs of lost workers in one collection.
 
     Parameters
     ----------
     cluster
-        The name of this Slurm; tasks of another cannot be asked for.
+        The name of this machine's Slurm cluster; tasks of other clusters cannot be queried.
     active_tasks
-        Asks Slurm for the tasks it holds.
+        Queries Slurm for its pending and running tasks; returns None if Slurm does not answer.
     lease_seconds
-        How long a lease is, and how long a run may wait for the worker that SEML starts for it outside Slurm.
+        Duration of a lease. A run that SEML starts outside Slurm waits this long for its worker.
     """
 
     def __init__(
@@ -104,94 +104,102 @@ class Recovery:
 
     @property
     def grace_seconds(self) -> float:
-        """How long a silent owner is waited for."""
+        """The grace period of a worker with an expired lease, in seconds."""
         return GRACE * self.lease_seconds
 
-    def lost(self) -> Recovered:
-        """Return the runs of lost workers, and mark those of silent ones."""
-        rescued, owned = Recovered(), self._owned(RUNNING)
-        now, tasks = server_time(self.runs.database), self._tasks(owned)
-        for owner, documents in owned.items():
-            held = self._held(owner, tasks)
-            if held is False:
-                self._take_away(owner, documents, RUNNING, TASK_GONE, rescued)
+    def recover_lost(self) -> Recovered:
+        """Make the runs of lost workers PENDING, and mark runs with an expired lease."""
+        recovered, by_owner = Recovered(), self._runs_by_owner(RUNNING)
+        now, tasks = server_time(self.runs.database), self._active_tasks(by_owner)
+        for owner, documents in by_owner.items():
+            active = self._task_active(owner, tasks)
+            if active is False:
+                self._release(owner, documents, RUNNING, TASK_GONE, recovered)
                 continue
-            if held is None and owner.task is not None:
-                rescued.unseen += len(documents)
-            silent = [document for document in documents if _lease_over(document, now, begins=held is True)]
-            rescued.silent += len(silent)
-            if silent:
-                self._suspect(owner, documents, now, rescued)
-        return rescued
+            if active is None and owner.task is not None:
+                recovered.unseen += len(documents)
+            expired = [document for document in documents if _lease_expired(document, now, starting=active is True)]
+            recovered.silent += len(expired)
+            if expired:
+                self._mark_or_release(owner, documents, now, recovered)
+        return recovered
 
-    def killed(self) -> Recovered:
-        """Return the runs that SEML has called KILLED, and let those that have a result be COMPLETED.
+    def recover_killed(self) -> Recovered:
+        """Make runs with status KILLED PENDING, and set those with a result to COMPLETED.
 
-        SEML looks at the queue and writes later: a run that was completed in between has its result, and SEML's status.
+        SEML reads the queue first and writes the status KILLED later. A run that was completed in between has a result,
+        but SEML's status.
         """
-        done = {"status": KILLED, "result": {"$exists": True}, "claim.token": {"$exists": True}}
-        rescued = Recovered(completed=self.runs.update_many(done, {"$set": {"status": COMPLETED}}).modified_count)
-        for owner, documents in self._owned(KILLED).items():
-            self._take_away(owner, documents, KILLED, TASK_GONE, rescued)
-        return rescued
+        with_result = {"status": KILLED, "result": {"$exists": True}, "claim.token": {"$exists": True}}
+        completed = self.runs.update_many(with_result, {"$set": {"status": COMPLETED}}).modified_count
+        recovered = Recovered(completed=completed)
+        for owner, documents in self._runs_by_owner(KILLED).items():
+            self._release(owner, documents, KILLED, TASK_GONE, recovered)
+        return recovered
 
-    def earlier_turns(self, leader: Document, token: str) -> Recovered:
-        """Return what earlier turns of the leader's Slurm task have left, which was put into the queue again."""
-        rescued, task = Recovered(), Owner.of(leader).task
-        for owner, documents in self._owned(RUNNING).items():
+    def recover_requeued(self, leader: Document, token: str) -> Recovered:
+        """Make runs PENDING that earlier workers of the leader's Slurm task held before the task was requeued."""
+        recovered, task = Recovered(), Owner.from_document(leader).task
+        for owner, documents in self._runs_by_owner(RUNNING).items():
             if task is not None and owner.task == task and owner.token not in (None, token):
-                self._take_away(owner, documents, RUNNING, "its Slurm task began anew", rescued)
-        return rescued
+                self._release(owner, documents, RUNNING, "its Slurm task began anew", recovered)
+        return recovered
 
-    def _owned(self, status: str) -> dict[Owner, list[Document]]:
-        owned: dict[Owner, list[Document]] = {}
+    def _runs_by_owner(self, status: str) -> dict[Owner, list[Document]]:
+        by_owner: dict[Owner, list[Document]] = {}
         for document in self.runs.find({"status": status}, {**FIELDS, "suspected": 1}):
-            owned.setdefault(Owner.of(document), []).append(document)
-        return owned
+            by_owner.setdefault(Owner.from_document(document), []).append(document)
+        return by_owner
 
-    def _tasks(self, owners: Iterable[Owner]) -> ActiveTasks | None:
-        """The tasks of Slurm, asked for after the owners were read; None where nobody works in Slurm."""
+    def _active_tasks(self, owners: Iterable[Owner]) -> ActiveTasks | None:
+        """Slurm's active tasks, queried after the owners were read; None if no owner runs in this cluster."""
         here = self.cluster is not None and any(owner.cluster == self.cluster and owner.task for owner in owners)
         return self.active_tasks() if here else None
 
-    def _held(self, owner: Owner, tasks: ActiveTasks | None) -> bool | None:
-        """Whether Slurm holds the owner's task; None if it cannot say."""
+    def _task_active(self, owner: Owner, tasks: ActiveTasks | None) -> bool | None:
+        """Whether Slurm holds the owner's task; None if that is unknown."""
         if tasks is None or owner.task is None or owner.cluster != self.cluster:
             return None
         return tasks.holds(*owner.task)
 
-    def _suspect(self, owner: Owner, documents: list[Document], now: datetime.datetime, rescued: Recovered) -> None:
-        """Mark the runs of an owner who is silent, and take away those that were marked long enough ago."""
-        wait = self.grace_seconds if owner.token else self.lease_seconds
-        since = now - datetime.timedelta(seconds=wait)
+    def _mark_or_release(
+        self, owner: Owner, documents: list[Document], now: datetime.datetime, recovered: Recovered
+    ) -> None:
+        """Mark the runs of an owner whose lease has expired, and release those marked before the grace period."""
+        grace = self.grace_seconds if owner.token else self.lease_seconds
+        latest_mark = now - datetime.timedelta(seconds=grace)
         reason = f"no sign of life from {owner.host}" if owner.token else "its worker never began"
-        rescued.silent -= self._take_away(owner, documents, RUNNING, reason, rescued, suspected={"$lt": since})
+        recovered.silent -= self._release(owner, documents, RUNNING, reason, recovered, suspected={"$lt": latest_mark})
         unmarked = {"status": RUNNING, **owner.runs, "suspected": {"$exists": False}}
-        over = {"claim.lease": {"$lt": now}} if owner.token else {}
-        self.runs.update_many({**unmarked, **over}, [{"$set": {"suspected": "$$NOW"}}])
+        expired = {"claim.lease": {"$lt": now}} if owner.token else {}
+        self.runs.update_many({**unmarked, **expired}, [{"$set": {"suspected": "$$NOW"}}])
 
-    def _take_away(
+    def _release(
         self,
         owner: Owner,
         documents: Collection[Document],
         status: str,
         reason: str,
-        rescued: Recovered,
-        **still: Document,
+        recovered: Recovered,
+        **conditions: Document,
     ) -> int:
-        """Make the runs PENDING that are still the owner's, and note why; return their number."""
-        count = self.runs.update_many({"status": status, **owner.runs, **still}, returned(owner.token)).modified_count
+        """Make runs PENDING that the owner still holds, and write the reason to the history; return their number."""
+        update = release_update(owner.token)
+        count = self.runs.update_many({"status": status, **owner.runs, **conditions}, update).modified_count
         if count:
-            left = {"status": {"$in": [RUNNING, COMPLETED, FAILED]}, **owner.runs}
-            kept = {document["_id"] for document in self.runs.find(left, {"_id": 1})}
-            taken = [document for document in documents if document["_id"] not in kept]
-            note_attempts(self.runs, (Attempt(document["_id"], LOST, reason) for document in taken), taken)
-            note_lost_workers(self.runs, [owner.token] if owner.token else [], reason)
-            rescued.returned[reason] += count
+            still_owned = {"status": {"$in": [RUNNING, COMPLETED, FAILED]}, **owner.runs}
+            remaining = {document["_id"] for document in self.runs.find(still_owned, {"_id": 1})}
+            released = [document for document in documents if document["_id"] not in remaining]
+            record_attempts(self.runs, (Attempt(document["_id"], LOST, reason) for document in released), released)
+            record_lost_workers(self.runs, [owner.token] if owner.token else [], reason)
+            recovered.returned[reason] += count
         return count
 
 
-def _lease_over(document: Document, now: datetime.datetime, *, begins: bool) -> bool:
-    """Whether the owner should have said something by now; ``begins``: its task is there, so its worker will come."""
+def _lease_expired(document: Document, now: datetime.datetime, *, starting: bool) -> bool:
+    """Whether a run's lease has expired. A run without a lease counts as expired unless its Slurm task is active.
+
+    ``starting``: the task is active, so its worker may still lease the run.
+    """
     lease = document.get("claim", {}).get("lease")
-    return not begins if lease is None else bool(lease < now)
+    return not starting if lease is None else bool(lease < now)

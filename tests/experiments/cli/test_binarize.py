@@ -134,7 +134,7 @@ def test_invalid_collection_names(study: Study, name: str):
     finished = subprocess.run(command, env=study.shell.environment, capture_output=True, text=True, timeout=120)
     assert (finished.returncode, finished.stdout) == (1, "")
     (line,) = finished.stderr.splitlines()
-    assert line.startswith(f"walking-noise: {name!r} is no name of a collection: ")
+    assert line.startswith(f"walking-noise: {name!r} is not a valid collection name: ")
 
 
 @pytest.mark.parametrize("run", ["0", "one", str(2**63)])

@@ -1,4 +1,4 @@
-"""A certificate authority for tests, and a server's certificate that it has signed."""
+"""Certificate authority for tests, with a signed server certificate."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Authority:
-    """The files of an authority and of a server at 127.0.0.1, made by ``openssl`` in ``folder``."""
+    """The files of an authority and of a server at 127.0.0.1, created by ``openssl`` in ``folder``."""
 
     folder: Path
 
@@ -19,7 +19,7 @@ class Authority:
 
     @property
     def server_options(self) -> list[str]:
-        """What makes secantusdb speak TLS."""
+        """Options of secantusdb that enable TLS."""
         return ["--tls-cert-file", str(self.folder / "server.pem"), "--tls-key-file", str(self.folder / "server.key")]
 
     def make(self) -> Authority:

@@ -1,4 +1,4 @@
-"""The embedded database: started once, found again, stopped, and whole after a crash."""
+"""Embedded database: start, second start, stop, and recovery after a crash."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ import yaml
 from pymongo.errors import OperationFailure
 
 from experiments.cli.app import main
-from experiments.database.embedded_server import DATABASE, HOST, Account, EmbeddedDatabase, default_folder
-from experiments.database.server_process import ServerError, ServerFolder, ServerRuns
+from experiments.database.embedded_server import DATABASE, HOST, EmbeddedDatabase, ServerAccess, default_folder
+from experiments.database.server_process import ServerError, ServerFolder, ServerRunning
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +28,9 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedDatab
     database.stop()
 
 
-def account(database: EmbeddedDatabase) -> Account:
-    assert database.account is not None
-    return database.account
+def access_to(database: EmbeddedDatabase) -> ServerAccess:
+    assert database.access is not None
+    return database.access
 
 
 def command_line(pid: int | None) -> str:
@@ -44,14 +44,16 @@ def test_started_once(database: EmbeddedDatabase):
     assert database.answers
 
 
-def test_its_start_says_whom_it_serves(database: EmbeddedDatabase, capsys: pytest.CaptureFixture[str]):
+def test_start_reports_that_it_serves_one_host_only(database: EmbeddedDatabase, capsys: pytest.CaptureFixture[str]):
     assert main(["db", "start", "--folder", str(database.folder)]) == 0
-    said = capsys.readouterr().out
-    assert "it serves this host only; the nodes of a cluster need a MongoDB that they can reach, see CLUSTER.md" in said
-    assert account(database).password not in said
+    output = capsys.readouterr().out
+    assert (
+        "it serves this host only; the nodes of a cluster need a MongoDB that they can reach, see CLUSTER.md" in output
+    )
+    assert access_to(database).password not in output
 
 
-def test_only_the_owner_can_read_it(database: EmbeddedDatabase):
+def test_only_the_owner_can_read_the_folder(database: EmbeddedDatabase):
     def mode(path: Path) -> int:
         return stat.S_IMODE(path.stat().st_mode)
 
@@ -60,41 +62,41 @@ def test_only_the_owner_can_read_it(database: EmbeddedDatabase):
     assert [mode(folder) for folder in folders] == [0o700] * 3
 
 
-def test_the_password_is_in_semls_configuration_alone(database: EmbeddedDatabase):
-    password = account(database).password
-    holders = [path for path in database.folder.rglob("*") if path.is_file() and password.encode() in path.read_bytes()]
-    assert holders == [database.configuration]
+def test_only_semls_configuration_contains_the_password(database: EmbeddedDatabase):
+    password = access_to(database).password
+    files = [path for path in database.folder.rglob("*") if path.is_file() and password.encode() in path.read_bytes()]
+    assert files == [database.configuration]
     assert password not in command_line(database.server.pid)
 
 
-def test_listens_on_this_machine_alone_and_asks_for_the_password(database: EmbeddedDatabase):
-    port = account(database).port
+def test_listens_on_this_machine_only_and_requires_the_password(database: EmbeddedDatabase):
+    port = access_to(database).port
     assert f"--host 127.0.0.1 --port {port}" in command_line(database.server.pid)
-    for stranger in (Account(port, "guess").client(), account(database).client(authenticate=False)):
-        with stranger, pytest.raises(OperationFailure):
-            stranger[DATABASE].list_collection_names()
+    for client in (ServerAccess(port, "guess").client(), access_to(database).client(authenticate=False)):
+        with client, pytest.raises(OperationFailure):
+            client[DATABASE].list_collection_names()
 
 
-def test_lives_on_when_its_starter_ends(database: EmbeddedDatabase):
+def test_runs_in_its_own_session(database: EmbeddedDatabase):
     assert os.getsid(database.server.pid or 0) == database.server.pid
 
 
-def test_data_survive_a_crash_and_the_next_start_takes_over(database: EmbeddedDatabase):
-    with account(database).client() as client:
+def test_data_survive_a_crash(database: EmbeddedDatabase):
+    with access_to(database).client() as client:
         client[DATABASE]["kept"].insert_many([{"_id": number} for number in range(100)])
-    before = account(database)
+    before = access_to(database)
     os.kill(database.server.pid or 0, signal.SIGKILL)
     while database.server.running:
         time.sleep(0.01)
     assert not database.answers
     assert database.start()
-    assert account(database) == before
-    with account(database).client() as client:
+    assert access_to(database) == before
+    with access_to(database).client() as client:
         assert client[DATABASE]["kept"].count_documents({}) == 100
 
 
-def test_a_port_that_is_taken_is_left_to_its_taker(database: EmbeddedDatabase):
-    before = account(database)
+def test_an_occupied_port_is_replaced_by_another(database: EmbeddedDatabase):
+    before = access_to(database)
     assert database.stop()
     assert not database.stop()
     with socket.socket() as other:
@@ -102,12 +104,12 @@ def test_a_port_that_is_taken_is_left_to_its_taker(database: EmbeddedDatabase):
         other.bind((HOST, before.port))
         other.listen()
         database.start()
-    assert account(database).port != before.port
-    assert account(database).password == before.password
+    assert access_to(database).port != before.port
+    assert access_to(database).password == before.password
     assert database.answers
 
 
-def test_another_databases_configuration_is_left_alone(tmp_path: Path):
+def test_the_configuration_of_another_database_is_not_changed(tmp_path: Path):
     database = EmbeddedDatabase(tmp_path)
     database.configuration.parent.mkdir()
     other = {"username": "me", "password": "x", "host": "mongo.example.org", "port": 27017, "database": "me"}
@@ -117,7 +119,7 @@ def test_another_databases_configuration_is_left_alone(tmp_path: Path):
     assert yaml.safe_load(database.configuration.read_text()) == other
 
 
-def test_a_stale_process_id_misleads_nobody(tmp_path: Path):
+def test_a_stale_process_id_is_ignored(tmp_path: Path):
     (tmp_path / "server.lock").touch()
     (tmp_path / "server.pid").write_text(f"{os.getpid()}\n")
     server = ServerFolder(tmp_path)
@@ -126,17 +128,17 @@ def test_a_stale_process_id_misleads_nobody(tmp_path: Path):
     assert not server.stop()
 
 
-def test_while_it_is_being_started_it_is_not_stopped(tmp_path: Path):
+def test_a_server_that_is_being_started_cannot_be_stopped(tmp_path: Path):
     with (tmp_path / "server.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         server = ServerFolder(tmp_path)
-        with pytest.raises(ServerRuns), server.locked():
+        with pytest.raises(ServerRunning), server.locked():
             pass
         with pytest.raises(ServerError, match="just being started"):
             server.stop()
 
 
-def test_a_server_that_does_not_start_says_why(tmp_path: Path):
+def test_a_failed_start_reports_the_reason(tmp_path: Path):
     database = EmbeddedDatabase(tmp_path / "damaged")
     (database.folder / "data").mkdir(parents=True)
     (database.folder / "data" / "WiredTiger").write_text("not its data")
@@ -146,7 +148,7 @@ def test_a_server_that_does_not_start_says_why(tmp_path: Path):
     assert not database.server.running
 
 
-def test_its_folder(monkeypatch: pytest.MonkeyPatch):
+def test_default_folder(monkeypatch: pytest.MonkeyPatch):
     assert default_folder() == Path(".walking_noise")
     monkeypatch.setenv("WALKING_NOISE_DB", "/there")
     assert EmbeddedDatabase().folder == Path("/there")

@@ -1,4 +1,4 @@
-"""Indexes: made once, found again whatever their name, and taken by the queries that they are for."""
+"""Indexes: created once, recognised under any name, and used by the queries that they serve."""
 
 from __future__ import annotations
 
@@ -7,36 +7,36 @@ from typing import Any
 import pytest
 
 from experiments.database.connection import Document, Runs
-from experiments.database.indexes import OF_RUNS, ensure_indexes, missing_indexes
+from experiments.database.indexes import RUN_INDEXES, ensure_indexes, missing_indexes
 from experiments.database.run_collections import ATTEMPTS, WORKERS
 from experiments.database.run_status import PENDING, RUNNING
-from tests.experiments.worker.claiming import Fill, claim
+from tests.experiments.worker.claiming import Fill, acquire_leases
 
 
-def test_made_once(runs: Runs):
-    assert missing_indexes(runs.database, runs.name)[runs.name] == list(OF_RUNS)
-    assert ensure_indexes(runs.database, runs.name)[runs.name] == list(OF_RUNS)
+def test_indexes_are_created_once(runs: Runs):
+    assert missing_indexes(runs.database, runs.name)[runs.name] == list(RUN_INDEXES)
+    assert ensure_indexes(runs.database, runs.name)[runs.name] == list(RUN_INDEXES)
     assert ensure_indexes(runs.database, runs.name) == {}
     assert {"_id_", "status_1_batch_id_1__id_1", "claim.token_1_status_1__id_1"} == set(runs.index_information())
-    for beside in (ATTEMPTS, WORKERS):
-        assert len(runs.database[beside].index_information()) == 2
+    for name in (ATTEMPTS, WORKERS):
+        assert len(runs.database[name].index_information()) == 2
 
 
-def test_found_whatever_its_name(runs: Runs):
-    runs.create_index(OF_RUNS[0].keys, name="by an administrator")
-    assert missing_indexes(runs.database, runs.name)[runs.name] == [OF_RUNS[1]]
+def test_an_index_with_another_name_is_recognised(runs: Runs):
+    runs.create_index(RUN_INDEXES[0].keys, name="by an administrator")
+    assert missing_indexes(runs.database, runs.name)[runs.name] == [RUN_INDEXES[1]]
 
 
 def stages(plan: Document) -> dict[str, Any]:
-    """Stage -> index, of a plan from its root to its leaf."""
+    """Stage -> index of a query plan, from its root to its leaf."""
     inner = plan.get("inputStage")
     return {plan["stage"]: plan.get("indexName")} | (stages(inner) if inner else {})
 
 
 @pytest.mark.parametrize("fields", ["status", "claim"])
-def test_taken_by_its_queries(runs: Runs, pending_runs: Fill, fields: str):
+def test_queries_use_the_index(runs: Runs, pending_runs: Fill, fields: str):
     pending_runs([{}] * 20)
-    claims, _ = claim(runs, 1, range(2, 6))
+    leases, _ = acquire_leases(runs, 1, range(2, 6))
     ensure_indexes(runs.database, runs.name)
     queries: dict[str, list[tuple[Document, str, int]]] = {
         "status": [
@@ -44,8 +44,8 @@ def test_taken_by_its_queries(runs: Runs, pending_runs: Fill, fields: str):
             ({"status": PENDING, "batch_id": 1}, "status_1_batch_id_1__id_1", 15),
         ],
         "claim": [
-            (claims.held(), "claim.token_1_status_1__id_1", 5),
-            (claims.held([2, 3]), "claim.token_1_status_1__id_1", 2),
+            (leases.held(), "claim.token_1_status_1__id_1", 5),
+            (leases.held([2, 3]), "claim.token_1_status_1__id_1", 2),
         ],
     }
     for query, index, count in queries[fields]:

@@ -1,4 +1,4 @@
-"""A database that speaks TLS: SEML, workers and the report reach it, and nobody who does not trust its authority."""
+"""Database with TLS: SEML, workers and the report connect to it; clients without its certificate authority do not."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
 from experiments import slurm
-from experiments.database.connection import DatabaseError, Document, configuration, place_of, reached
+from experiments.database.connection import DatabaseError, Document, configuration, connect_to, host_and_port
 from experiments.database.embedded_server import DATABASE, HOST, EmbeddedDatabase
 from experiments.doctor.database_access import answers, seen_by_nodes
 from experiments.doctor.examined_site import Site
@@ -32,15 +32,15 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 @pytest.fixture(scope="module")
 def secured(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedDatabase]:
-    """The server of an embedded database, with TLS, and SEML's configuration for it."""
+    """The server of an embedded database with TLS, and SEML's configuration for it."""
     database = EmbeddedDatabase(tmp_path_factory.mktemp("secured") / "db")
     database.start()
     database.stop()
-    assert database.account is not None
-    port = database.account.port
+    assert database.access is not None
+    port = database.access.port
     host = f"mongodb://{HOST}/?tls=true&tlsCAFile={authority.certificate}"
 
-    def up() -> bool:
+    def answers_with_tls() -> bool:
         client = MongoClient[Document](f"{host}&serverSelectionTimeoutMS=500", port)
         with client, contextlib.suppress(PyMongoError):
             return bool(client.admin.command("hello")["ok"])
@@ -48,7 +48,7 @@ def secured(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> I
 
     with database.server.locked() as lock:
         process = database.server.start(database._command(port, "--auth", *authority.server_options), lock)
-    database._wait(up, lambda: process.poll() is not None)
+    database._wait(answers_with_tls, lambda: process.poll() is not None)
     content = yaml.safe_load(database.configuration.read_text())
     database.configuration.write_text(yaml.safe_dump({**content, "host": host}))
     yield database
@@ -70,7 +70,7 @@ def variant(database: EmbeddedDatabase, folder: Path, **changes: object) -> Path
 def test_a_study_from_grid_to_report(secured: EmbeddedDatabase, tmp_path: Path):
     shell = Shell(secured.folder)
     grid = write_grid(tmp_path, grid={"noise.std": choice(0.0, 0.1, 1.0, 10.0), "seed": choice(1, 2)})
-    said = [
+    outputs = [
         shell.run("seml", "secured", "add", str(grid)),
         shell.run("seml", "secured", "start", "--local"),
         shell.run("seml", "secured", "status"),
@@ -84,23 +84,23 @@ def test_a_study_from_grid_to_report(secured: EmbeddedDatabase, tmp_path: Path):
     assert (tmp_path / "report" / "index.html").exists()
     logs = [path.read_text(errors="replace") for path in tmp_path.rglob("*.out")]
     assert logs
-    assert not [text for text in (*said, *logs) if password(secured) in text]
+    assert not [text for text in (*outputs, *logs) if password(secured) in text]
 
 
-def test_its_place_is_named_without_the_rest_of_its_address(secured: EmbeddedDatabase):
+def test_host_and_port_come_without_the_rest_of_the_address(secured: EmbeddedDatabase):
     content = configuration(secured.configuration)
-    database = reached(content, serverSelectionTimeoutMS=PATIENCE_MS)
+    database = connect_to(content, serverSelectionTimeoutMS=PATIENCE_MS)
     with database.client:
-        assert place_of(database) == f"{HOST}:{content['port']}"
+        assert host_and_port(database) == f"{HOST}:{content['port']}"
 
 
-def test_the_doctor_sees_that_it_is_encrypted(secured: EmbeddedDatabase, monkeypatch: pytest.MonkeyPatch):
+def test_the_doctor_reports_the_encryption(secured: EmbeddedDatabase, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(slurm, "nodes", lambda: [slurm.Node("n2", "idle", "none", "gpu:2")])
     content = configuration(secured.configuration)
     with contextlib.closing(Site(configuration_file=secured.configuration)) as site:
-        (found,) = answers(site)
-        assert found.level == OK
-        assert f"answers at {HOST}:{content['port']}, with TLS, database {DATABASE}" in found.found
+        (answer,) = answers(site)
+        assert answer.level == OK
+        assert f"answers at {HOST}:{content['port']}, with TLS, database {DATABASE}" in answer.found
         site.configuration = {**content, "host": "mongodb://db.example.org/?tls=true"}
         assert [finding.found for finding in seen_by_nodes(site)] == ["encrypted"]
         site.configuration = {**content, "host": "db.example.org"}
@@ -109,7 +109,7 @@ def test_the_doctor_sees_that_it_is_encrypted(secured: EmbeddedDatabase, monkeyp
 
 
 @pytest.mark.parametrize(
-    ("host", "said"),
+    ("host", "message"),
     [
         (f"mongodb://{HOST}/?tls=true", "no trusted connection could be made"),
         (HOST, "no database answers at"),
@@ -118,10 +118,10 @@ def test_the_doctor_sees_that_it_is_encrypted(secured: EmbeddedDatabase, monkeyp
         ("mongodb://walking_noise:hunter2/2@there/", r"cannot be used \(InvalidURI\)"),
     ],
 )
-def test_who_does_not_trust_its_authority_is_refused(secured: EmbeddedDatabase, tmp_path: Path, host: str, said: str):
+def test_clients_without_its_authority_are_refused(secured: EmbeddedDatabase, tmp_path: Path, host: str, message: str):
     file = variant(secured, tmp_path, host=host)
-    with pytest.raises(DatabaseError, match=said) as refusal:
-        reached(configuration(file), serverSelectionTimeoutMS=PATIENCE_MS)
+    with pytest.raises(DatabaseError, match=message) as refusal:
+        connect_to(configuration(file), serverSelectionTimeoutMS=PATIENCE_MS)
     assert password(secured) not in str(refusal.value)
     assert "hunter2" not in str(refusal.value)
 
@@ -129,4 +129,4 @@ def test_who_does_not_trust_its_authority_is_refused(secured: EmbeddedDatabase, 
 def test_a_certificate_for_another_name_is_refused(secured: EmbeddedDatabase, authority: Authority, tmp_path: Path):
     file = variant(secured, tmp_path, host=f"mongodb://localhost/?tls=true&tlsCAFile={authority.certificate}")
     with pytest.raises(DatabaseError, match="no trusted connection could be made"):
-        reached(configuration(file), serverSelectionTimeoutMS=PATIENCE_MS)
+        connect_to(configuration(file), serverSelectionTimeoutMS=PATIENCE_MS)

@@ -37,11 +37,11 @@ def several_users(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded
     database = EmbeddedDatabase(tmp_path_factory.mktemp("several") / "db")
     database.start()
     database.stop()
-    assert database.account is not None
+    assert database.access is not None
     with database.server.locked() as lock:
-        process = database.server.start(database._command(database.account.port), lock)
+        process = database.server.start(database._command(database.access.port), lock)
         database._wait(lambda: database.answers, lambda: process.poll() is not None)
-        with database.account.client(authenticate=False) as client:
+        with database.access.client(authenticate=False) as client:
             for name, role in OTHERS.items():
                 authority = DATABASE if role == "read" else "admin"
                 client[DATABASE].command("createUser", name, pwd=name, roles=[{"role": role, "db": authority}])
@@ -125,11 +125,11 @@ def test_several_faults_are_all_reported(sandbox: Sandbox):
 
 
 def test_a_password_in_the_host_is_never_shown(sandbox: Sandbox, embedded: EmbeddedDatabase):
-    assert embedded.account is not None
+    assert embedded.access is not None
     for plant in (faults.password_in_the_host, faults.database_down):
         plant(sandbox)
         report = "".join(line(name, finding) for name, finding in sandbox.examine())
-        assert embedded.account.password not in report
+        assert embedded.access.password not in report
 
 
 def test_missing_indexes_are_created_on_request(sandbox: Sandbox):

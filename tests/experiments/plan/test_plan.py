@@ -253,7 +253,9 @@ def test_without_a_database(capsys: pytest.CaptureFixture[str], monkeypatch: pyt
     grid("walking.yaml", **WALKING)
     assert main(["plan", "walking.yaml", "--collection", "table1"]) == 0
     printed = capsys.readouterr()
-    assert "walking-noise: the runs in collection table1 are not counted: no database: none is configured\n" in printed.err
+    assert (
+        "walking-noise: the runs in collection table1 are not counted: no database: none is configured\n" in printed.err
+    )
     assert "present" not in printed.out
 
 

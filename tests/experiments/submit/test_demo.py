@@ -110,7 +110,7 @@ def shorten(folder: Path) -> list[Document]:
     database = EmbeddedDatabase(folder)
     assert not database.server.running
     database.start()
-    account = database.account
+    account = database.access
     assert account is not None
     with account.client() as client:
         runs = client[DATABASE]["demo"]

@@ -44,7 +44,7 @@ def contents_of(client: MongoClient[Document]) -> Iterator[tuple[str, bytes]]:
 def test_no_secret_is_stored_or_printed(
     shell: Shell, client: MongoClient[Document], embedded: EmbeddedDatabase, tmp_path: Path
 ):
-    assert embedded.account is not None
+    assert embedded.access is not None
     state = tmp_path / "state"
     options = {"WALKING_NOISE_STATE": str(state), "WALKING_NOISE_CHECKPOINT_SECONDS": "0.01"}
     grid = write_grid(tmp_path, fixed={"training.epochs": LONG}, grid={"noise.std": choice(0.5, 1.0)})
@@ -68,5 +68,5 @@ def test_no_secret_is_stored_or_printed(
     searched = [*contents.items(), *contents_of(client)]
     assert {COLLECTION, "fs.chunks"} <= {name for name, _ in searched}
     assert any("logs" in name for name in contents)
-    for secret in [*SECRETS.values(), embedded.account.password]:
+    for secret in [*SECRETS.values(), embedded.access.password]:
         assert [name for name, content in searched if secret.encode() in content] == []

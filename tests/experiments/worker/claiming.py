@@ -1,4 +1,4 @@
-"""Runs as SEML starts them, and claims on them."""
+"""Leases for tests: runs as SEML starts them, and workers that lease them."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def start_by_seml(runs: Runs, run: int, **execution: Any) -> Document:
     return leader
 
 
-def claim(runs: Runs, leader: int, ids: Sequence[int], **execution: Any) -> tuple[Leases, set[int]]:
+def acquire_leases(runs: Runs, leader: int, ids: Sequence[int], **execution: Any) -> tuple[Leases, set[int]]:
     leases = Leases(runs, Assignment(runs.name, leader))
-    return leases, leases.take(start_by_seml(runs, leader, **execution), ANY, ids)
+    return leases, leases.acquire(start_by_seml(runs, leader, **execution), ANY, ids)
 
 
 def statuses(runs: Runs) -> dict[int, str]:

@@ -1,4 +1,4 @@
-"""What a study has been through, as its history holds it: workers, attempts, and runs that failed."""
+"""Example history of a study: workers, attempts, and failed runs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OUT_OF_MEMORY = (
 def worker(
     collection: Runs, *, hours: float = 1.0, ended: float = 0.0, end: str | None = "done", **fields: Any
 ) -> Document:
-    """A worker that worked for so many ``hours`` and ended, or was last heard of, so many hours ago."""
+    """A worker that ran for ``hours``; its end, or last heartbeat if ``end`` is None, was ``ended`` hours ago."""
     now = server_time(collection.database)
     until = now - datetime.timedelta(hours=ended)
     document: Document = {
@@ -49,7 +49,7 @@ def attempt(runs: Runs, run: int, by: Document, end: str, reason: str, trace: Se
 
 
 def fail(runs: Runs, ids: Sequence[int], by: Document, trace: Sequence[str] = OUT_OF_MEMORY) -> None:
-    """Let runs fail, as a worker records it."""
+    """Set runs to FAILED, as a worker does."""
     for run in ids:
         lines = [line.format(run=run, host=by["host"]) for line in trace]
         failed = {"status": "FAILED", "fail_trace": [f"{line}\n" for line in lines], "claim": {"token": by["_id"]}}

@@ -3,7 +3,7 @@ from __future__ import annotations
 from experiments.worker.assignment import Assignment
 
 
-def test_an_assignment_as_seml_writes_it():
+def test_assignment_from_semls_arguments():
     arguments = [
         "train.py",
         "with",
@@ -19,6 +19,6 @@ def test_an_assignment_as_seml_writes_it():
     assert assignment.token != Assignment("my_study", 17).token
 
 
-def test_by_hand_and_unobserved_there_is_none():
+def test_runs_without_a_database_have_no_assignment():
     assert Assignment.from_arguments(["train.py", "with", "noise.std=0.5"]) is None
     assert Assignment.from_arguments(["train.py", "with", "db_collection='c'", "--unobserved"]) is None

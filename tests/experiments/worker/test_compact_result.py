@@ -1,4 +1,4 @@
-"""Long curves in few bytes, read back as they were."""
+"""Compact results: long training losses take fewer bytes and are read back unchanged."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import numpy as np
 import pytest
 
 from experiments.database.connection import Runs
-from experiments.worker.records.compact_result import LONG, compact
+from experiments.worker.records.compact_result import COMPACT_ABOVE_EPOCHS, compact
 from tests.experiments.shell import Shell
 
 
 def losses(epochs: int) -> list[float | None]:
-    """As training computes them, in float32; the last is not finite."""
+    """Training losses in float32; the last one is not finite."""
     draw = np.random.default_rng(0)
     curve = 2.3 * np.exp(-np.arange(epochs) / 30) + 0.05 * draw.random(epochs)
     return [*curve.astype(np.float32).tolist()[:-1], None]
 
 
-def test_short_curves_stay_as_they_are():
-    result: dict[str, Any] = {"accuracy": 0.5, "training_loss": losses(LONG)}
+def test_short_curves_are_not_changed():
+    result: dict[str, Any] = {"accuracy": 0.5, "training_loss": losses(COMPACT_ABOVE_EPOCHS)}
     assert compact(result) is result
 
 
@@ -41,13 +41,13 @@ def test_long_curves_are_read_as_arrays_without_loss(runs: Runs, shell: Shell):
     assert read == result["training_loss"]
 
 
-@pytest.mark.parametrize(("epochs", "share"), [(LONG + 1, 0.7), (100, 0.6), (300, 0.45)])
-def test_it_is_smaller(epochs: int, share: float):
+@pytest.mark.parametrize(("epochs", "share"), [(COMPACT_ABOVE_EPOCHS + 1, 0.7), (100, 0.6), (300, 0.45)])
+def test_compact_results_are_smaller(epochs: int, share: float):
     result = {"training_loss": losses(epochs)}
     assert len(bson.encode(compact(result))) < share * len(bson.encode(result))
 
 
-def test_the_result_given_is_not_changed():
+def test_the_argument_is_not_changed():
     result = {"training_loss": losses(100), "accuracy": math.pi}
     before = dict(result)
     compact(result)

@@ -1,4 +1,4 @@
-"""What a worker writes: only to runs that are its own, and nothing is lost while the database is away."""
+"""Delivery: a worker writes only to runs that it holds, and loses no result while the database is unreachable."""
 
 from __future__ import annotations
 
@@ -10,280 +10,288 @@ import pytest
 
 from experiments.database.connection import Runs
 from experiments.database.run_collections import ATTEMPTS, WORKERS
-from experiments.worker.delivery import delivery as module
-from experiments.worker.records.history import note_lost_workers
-from experiments.worker.records.run_document import ended
+from experiments.worker.delivery import delivery, heartbeat
+from experiments.worker.records.history import record_lost_workers
+from experiments.worker.records.run_document import end_fields
 from experiments.worker.recovery.lost_workers import GRACE
 from tests.experiments.worker.claiming import Fill
-from tests.experiments.worker.delivering import EXPERIMENT, HOST, Line
+from tests.experiments.worker.delivering import EXPERIMENT, HOST, DeliveryHarness
 from walking_noise import Failure, Result
 
 
 @pytest.fixture
-def line(runs: Runs, pending_runs: Fill, tmp_path: Path) -> Line:
+def harness(runs: Runs, pending_runs: Fill, tmp_path: Path) -> DeliveryHarness:
     pending_runs([{}, {}, {}])
-    return Line(runs, tmp_path)
+    return DeliveryHarness(runs, tmp_path)
 
 
-def test_runs_that_have_begun(line: Line, tmp_path: Path):
-    companion = line.document(2)
+def test_start_of_runs(harness: DeliveryHarness, tmp_path: Path):
+    companion = harness.document(2)
     assert companion["status"] == "RUNNING"
     assert companion["experiment"] == {**EXPERIMENT, "sources": []}
     assert companion["host"] == HOST
     assert companion["seml"]["output_file"] == str(tmp_path / "runs_2.out")
 
 
-def test_finished_runs_are_written_together(line: Line, result: Result):
-    line.delivery.finish(2, ended(result, None))
-    line.later(0.2)
-    line.delivery.finish(3, ended(result, None))
-    assert line.document(2)["status"] == "RUNNING"
-    line.later(1.0)
-    assert line.document(2)["status"] == line.document(3)["status"] == "COMPLETED"
-    assert line.document(2)["start_time"] <= line.document(2)["stop_time"]
-    assert line.delivery.unfinished == {1}
-    assert line.recorded == [{2, 3}]
-    assert "metrics" not in line.runs.database.list_collection_names()
+def test_finished_runs_are_written_together(harness: DeliveryHarness, result: Result):
+    harness.delivery.finish(2, end_fields(result, None))
+    harness.advance(0.2)
+    harness.delivery.finish(3, end_fields(result, None))
+    assert harness.document(2)["status"] == "RUNNING"
+    harness.advance(1.0)
+    assert harness.document(2)["status"] == harness.document(3)["status"] == "COMPLETED"
+    assert harness.document(2)["start_time"] <= harness.document(2)["stop_time"]
+    assert harness.delivery.unfinished == {1}
+    assert harness.recorded == [{2, 3}]
+    assert "metrics" not in harness.runs.database.list_collection_names()
 
 
-def test_a_failed_run_has_a_place_in_history(line: Line):
-    line.delivery.finish(2, ended(Failure("ValueError: x", "Traceback:\n  line\nValueError: x\n"), None))
-    line.later(2.0)
-    assert line.document(2)["status"] == "FAILED"
-    attempt = line.runs.database[ATTEMPTS].find_one({"collection": line.runs.name})
+def test_a_failed_run_is_recorded_in_the_history(harness: DeliveryHarness):
+    harness.delivery.finish(2, end_fields(Failure("ValueError: x", "Traceback:\n  line\nValueError: x\n"), None))
+    harness.advance(2.0)
+    assert harness.document(2)["status"] == "FAILED"
+    attempt = harness.runs.database[ATTEMPTS].find_one({"collection": harness.runs.name})
     assert attempt is not None
     assert (attempt["run"], attempt["end"], attempt["reason"]) == (2, "FAILED", "ValueError: x")
     assert attempt["trace"] == ["Traceback:", "  line", "ValueError: x"]
-    assert attempt["config_hash"] == line.document(2)["config_hash"]
+    assert attempt["config_hash"] == harness.document(2)["config_hash"]
     assert attempt["started"] <= attempt["ended"]
 
 
-def test_results_outlive_a_database_that_is_away(line: Line, result: Result):
-    line.reach.away = True
-    line.delivery.finish(2, ended(result, None))
-    line.later(2.0)
-    line.delivery.finish(3, ended(result, None))
-    line.later(2.0)
-    assert line.delivery.away
-    assert line.delivery.needed
-    assert line.delivery.kept_on_disk == len(line.undelivered.files()) == 2
-    assert line.document(2)["status"] == "RUNNING"
-    line.reach.away = False
-    line.later(60.0)
-    assert line.document(2)["status"] == line.document(3)["status"] == "COMPLETED"
-    assert (line.delivery.waiting, line.undelivered.files()) == (0, [])
-    assert line.recorded == [{2, 3}]
-    assert not line.delivery.away
+def test_results_survive_an_outage_of_the_database(harness: DeliveryHarness, result: Result):
+    harness.connection.unreachable = True
+    harness.delivery.finish(2, end_fields(result, None))
+    harness.advance(2.0)
+    harness.delivery.finish(3, end_fields(result, None))
+    harness.advance(2.0)
+    assert harness.delivery.unreachable
+    assert harness.delivery.needed
+    assert harness.delivery.spooled == len(harness.spool.files()) == 2
+    assert harness.document(2)["status"] == "RUNNING"
+    harness.connection.unreachable = False
+    harness.advance(60.0)
+    assert harness.document(2)["status"] == harness.document(3)["status"] == "COMPLETED"
+    assert (harness.delivery.queued, harness.spool.files()) == (0, [])
+    assert harness.recorded == [{2, 3}]
+    assert not harness.delivery.unreachable
 
 
-def test_the_lease_is_renewed_before_anything_else_when_the_database_is_back(line: Line, result: Result):
-    line.reach.away = True
-    line.delivery.finish(2, ended(result, None))
-    line.later(30.0)
-    line.runs.update_many({}, {"$set": {"suspected": 1}})
-    before = line.document(1)["claim"]["lease"]
-    line.reach.away = False
-    line.later(30.0)
-    assert line.document(1)["claim"]["lease"] > before
-    assert "suspected" not in line.document(1)
+def test_after_an_outage_the_leases_are_renewed_first(harness: DeliveryHarness, result: Result):
+    harness.connection.unreachable = True
+    harness.delivery.finish(2, end_fields(result, None))
+    harness.advance(30.0)
+    harness.runs.update_many({}, {"$set": {"suspected": 1}})
+    before = harness.document(1)["claim"]["lease"]
+    harness.connection.unreachable = False
+    harness.advance(30.0)
+    assert harness.document(1)["claim"]["lease"] > before
+    assert "suspected" not in harness.document(1)
 
 
-def test_a_worker_gives_up_after_its_patience_and_keeps_all_on_disk(line: Line, result: Result):
-    line.reach.away = True
-    line.delivery.finish(2, ended(result, None))
-    line.later(599.0)
-    line.later(590.0)
-    assert line.delivery.needed
-    line.later(30.0)
-    assert line.delivery.gave_up
-    assert not line.delivery.needed
-    assert line.undelivered.deliver(line.runs.database).delivered == 1
-    assert line.document(2)["status"] == "COMPLETED"
+def test_a_worker_gives_up_after_its_patience_and_saves_all_results_on_disk(harness: DeliveryHarness, result: Result):
+    harness.connection.unreachable = True
+    harness.delivery.finish(2, end_fields(result, None))
+    harness.advance(599.0)
+    harness.advance(590.0)
+    assert harness.delivery.needed
+    harness.advance(30.0)
+    assert harness.delivery.gave_up
+    assert not harness.delivery.needed
+    assert harness.spool.deliver(harness.runs.database).delivered == 1
+    assert harness.document(2)["status"] == "COMPLETED"
 
 
-def test_results_stay_in_memory_where_the_disk_takes_none(
-    line: Line, result: Result, tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_results_stay_in_memory_if_they_cannot_be_saved_on_disk(
+    harness: DeliveryHarness, result: Result, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):
     (tmp_path / "undelivered").write_text("in the way")
-    line.reach.away = True
-    line.delivery.finish(2, ended(result, None))
-    line.later(2.0)
+    harness.connection.unreachable = True
+    harness.delivery.finish(2, end_fields(result, None))
+    harness.advance(2.0)
     assert "1 results are in memory only" in caplog.text
-    line.reach.away = False
-    line.later(60.0)
-    assert line.document(2)["status"] == "COMPLETED"
+    harness.connection.unreachable = False
+    harness.advance(60.0)
+    assert harness.document(2)["status"] == "COMPLETED"
 
 
-def test_an_acknowledgement_that_got_lost_is_no_second_result(line: Line, result: Result, monkeypatch):
-    line.delivery.finish(2, ended(result, None))
-    line.runs.update_one({"_id": 2}, {"$set": {"status": "COMPLETED", "stop_time": 7}})
-    line.later(2.0)
-    assert line.document(2)["stop_time"] == 7
-    assert line.delivery.lost == set()
-    assert line.recorded == [{2}]
+def test_a_lost_acknowledgement_does_not_write_the_result_again(harness: DeliveryHarness, result: Result, monkeypatch):
+    harness.delivery.finish(2, end_fields(result, None))
+    harness.runs.update_one({"_id": 2}, {"$set": {"status": "COMPLETED", "stop_time": 7}})
+    harness.advance(2.0)
+    assert harness.document(2)["stop_time"] == 7
+    assert harness.delivery.discarded == set()
+    assert harness.recorded == [{2}]
 
 
-def test_a_cancelled_run_stays_cancelled(line: Line, result: Result):
-    line.runs.update_one({"_id": 2}, {"$set": {"status": "INTERRUPTED"}})
-    cancelled = line.document(2)
-    line.later(60.0)
-    line.delivery.finish(2, ended(result, None))
-    line.delivery.finish(3, ended(result, None))
-    line.later(2.0)
-    line.delivery.leases.give_back()
-    assert line.document(2) == cancelled
-    assert line.document(3)["status"] == "COMPLETED"
-    assert line.delivery.lost == {2}
+def test_a_cancelled_run_stays_cancelled(harness: DeliveryHarness, result: Result):
+    harness.runs.update_one({"_id": 2}, {"$set": {"status": "INTERRUPTED"}})
+    cancelled = harness.document(2)
+    harness.advance(60.0)
+    harness.delivery.finish(2, end_fields(result, None))
+    harness.delivery.finish(3, end_fields(result, None))
+    harness.advance(2.0)
+    harness.delivery.leases.release()
+    assert harness.document(2) == cancelled
+    assert harness.document(3)["status"] == "COMPLETED"
+    assert harness.delivery.discarded == {2}
 
 
-def test_a_deleted_run_stays_deleted(line: Line, result: Result):
-    line.runs.delete_one({"_id": 2})
-    line.delivery.finish(2, ended(result, None))
-    line.later(2.0)
-    assert line.runs.find_one({"_id": 2}) is None
-    assert line.delivery.lost == {2}
+def test_a_deleted_run_stays_deleted(harness: DeliveryHarness, result: Result):
+    harness.runs.delete_one({"_id": 2})
+    harness.delivery.finish(2, end_fields(result, None))
+    harness.advance(2.0)
+    assert harness.runs.find_one({"_id": 2}) is None
+    assert harness.delivery.discarded == {2}
 
 
-def test_an_owner_whose_token_is_gone_writes_nothing_more(line: Line, result: Result):
-    line.runs.update_many({}, {"$set": {"claim.token": "another worker's"}})
-    before = list(line.runs.find())
-    line.delivery.finish(2, ended(result, None))
-    line.later(60.0)
-    assert not line.delivery.needed
-    assert line.delivery.lost == {2}
-    assert line.delivery.leases.give_back() == 0
-    assert list(line.runs.find()) == before
+def test_a_worker_whose_token_was_replaced_writes_nothing(harness: DeliveryHarness, result: Result):
+    harness.runs.update_many({}, {"$set": {"claim.token": "another worker's"}})
+    before = list(harness.runs.find())
+    harness.delivery.finish(2, end_fields(result, None))
+    harness.advance(60.0)
+    assert not harness.delivery.needed
+    assert harness.delivery.discarded == {2}
+    assert harness.delivery.leases.release() == 0
+    assert list(harness.runs.find()) == before
 
 
-def test_a_run_is_completed_once(line: Line, result: Result):
-    line.delivery.finish(2, ended(result, None))
-    line.later(2.0)
-    completed = line.document(2)
-    line.delivery.finish(2, ended(Failure("late"), None))
-    line.later(2.0)
-    assert line.document(2) == completed
+def test_a_run_is_completed_once(harness: DeliveryHarness, result: Result):
+    harness.delivery.finish(2, end_fields(result, None))
+    harness.advance(2.0)
+    completed = harness.document(2)
+    harness.delivery.finish(2, end_fields(Failure("late"), None))
+    harness.advance(2.0)
+    assert harness.document(2) == completed
 
 
-def test_heartbeats(line: Line, result: Result):
-    line.delivery.finish(3, ended(result, None))
-    line.later(2.0)
-    finished, before = line.document(3), line.document(2)
-    line.delivery.numbers = {"resumed": 0.0, "trained": 0.25, "kept": 0.125}
-    line.later(module.BEAT_SECONDS)
-    after = line.document(2)
+def test_heartbeats(harness: DeliveryHarness, result: Result):
+    harness.delivery.finish(3, end_fields(result, None))
+    harness.advance(2.0)
+    finished, before = harness.document(3), harness.document(2)
+    harness.delivery.numbers = {"resumed": 0.0, "trained": 0.25, "kept": 0.125}
+    harness.advance(heartbeat.BEAT_SECONDS)
+    after = harness.document(2)
     assert after["heartbeat"] > before["heartbeat"]
     assert after["claim"]["lease"] > before["claim"]["lease"]
     assert after["info"] == {"trained": 0.25}
-    assert line.document(3) == finished
-    worker = line.runs.database[WORKERS].find_one({"_id": line.delivery.leases.assignment.token})
+    assert harness.document(3) == finished
+    worker = harness.runs.database[WORKERS].find_one({"_id": harness.delivery.leases.assignment.token})
     assert worker is not None
     assert (worker["trained"], worker["kept"], worker["completed"], worker["failed"]) == (0.25, 0.125, 1, 0)
     assert (worker["device"], worker["gpu"], worker["runs"]) == ("a GPU", True, 3)
     assert worker["started"] < worker["beat"]
 
 
-def test_a_worker_that_counts_as_lost_does_not_rewrite_its_history(line: Line):
-    token = line.delivery.leases.assignment.token
-    note_lost_workers(line.runs, [token], "its Slurm task is gone")
-    before = line.runs.database[WORKERS].find_one({"_id": token})
-    line.later(module.BEAT_SECONDS + 1)
-    line.delivery.end("done")
-    assert line.runs.database[WORKERS].find_one({"_id": token}) == before
+def test_a_lost_worker_does_not_change_its_history(harness: DeliveryHarness):
+    token = harness.delivery.leases.assignment.token
+    record_lost_workers(harness.runs, [token], "its Slurm task is gone")
+    before = harness.runs.database[WORKERS].find_one({"_id": token})
+    harness.advance(heartbeat.BEAT_SECONDS + 1)
+    harness.delivery.end("done")
+    assert harness.runs.database[WORKERS].find_one({"_id": token}) == before
 
 
-def test_when_all_runs_are_cancelled_there_is_nothing_left_to_train(line: Line):
-    line.runs.update_many({}, {"$set": {"status": "INTERRUPTED"}})
-    line.later(60.0)
-    assert not line.delivery.needed
+def test_nothing_is_left_to_train_when_all_runs_are_cancelled(harness: DeliveryHarness):
+    harness.runs.update_many({}, {"$set": {"status": "INTERRUPTED"}})
+    harness.advance(60.0)
+    assert not harness.delivery.needed
 
 
-def test_the_thread_delivers_by_itself(line: Line, result: Result):
-    line.delivery.clock = time.monotonic
-    with line.delivery as delivery:
-        delivery.finish(2, ended(result, None))
+def test_the_thread_delivers_results(harness: DeliveryHarness, result: Result):
+    harness.delivery.clock = time.monotonic
+    with harness.delivery as delivery:
+        delivery.finish(2, end_fields(result, None))
         delivery.drain(lambda: False)
-    assert line.document(2)["status"] == "COMPLETED"
+    assert harness.document(2)["status"] == "COMPLETED"
 
 
-def test_draining_ends_where_it_must(line: Line, result: Result):
-    line.reach.away = True
-    line.delivery.clock = time.monotonic
-    with line.delivery as delivery:
-        delivery.finish(2, ended(result, None))
-        delivery.drain(lambda: delivery.away)
-    assert delivery.waiting == delivery.kept_on_disk == 1
+def test_draining_ends_when_the_database_is_unreachable(harness: DeliveryHarness, result: Result):
+    harness.connection.unreachable = True
+    harness.delivery.clock = time.monotonic
+    with harness.delivery as delivery:
+        delivery.finish(2, end_fields(result, None))
+        delivery.drain(lambda: delivery.unreachable)
+    assert delivery.queued == delivery.spooled == 1
 
 
-def test_what_waits_at_the_end_is_on_disk(line: Line, result: Result):
-    line.reach.away = True
-    line.later(0.2)
-    line.delivery.clock = time.monotonic
-    with line.delivery as delivery:
+def test_queued_results_are_saved_on_disk_at_the_end(harness: DeliveryHarness, result: Result):
+    harness.connection.unreachable = True
+    harness.advance(0.2)
+    harness.delivery.clock = time.monotonic
+    with harness.delivery as delivery:
         delivery._next_attempt = float("inf")
-        delivery.finish(2, ended(result, None))
-        delivery.drain(lambda: delivery.away or True)
-    assert delivery.waiting == delivery.kept_on_disk == 1
-    line.reach.away = False
-    assert line.undelivered.deliver(line.runs.database).delivered == 1
+        delivery.finish(2, end_fields(result, None))
+        delivery.drain(lambda: delivery.unreachable or True)
+    assert delivery.queued == delivery.spooled == 1
+    harness.connection.unreachable = False
+    assert harness.spool.deliver(harness.runs.database).delivered == 1
 
 
-def test_a_slow_database_gets_heartbeats_before_the_lease_is_over(line: Line, monkeypatch: pytest.MonkeyPatch):
-    renew, beats = type(line.delivery.leases).renew, list[float]()
+def test_heartbeats_reach_a_slow_database_before_the_lease_expires(
+    harness: DeliveryHarness, monkeypatch: pytest.MonkeyPatch
+):
+    renew, beats = type(harness.delivery.leases).renew, list[float]()
 
-    def slowly(*given: object, **info: object) -> int:
-        beats.append(line.seconds)
-        line.seconds += 15.0
-        return renew(*given, **info)  # type: ignore[arg-type]
+    def slow_renew(*arguments: object, **info: object) -> int:
+        beats.append(harness.seconds)
+        harness.seconds += 15.0
+        return renew(*arguments, **info)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(type(line.delivery.leases), "renew", slowly)
-    while line.seconds < 1000:
-        line.later(0.5)
-    assert max(after - before for before, after in pairwise([0.0, *beats])) < line.delivery.leases.lease_seconds / 1.5
+    monkeypatch.setattr(type(harness.delivery.leases), "renew", slow_renew)
+    while harness.seconds < 1000:
+        harness.advance(0.5)
+    assert (
+        max(after - before for before, after in pairwise([0.0, *beats])) < harness.delivery.leases.lease_seconds / 1.5
+    )
 
 
-def test_with_a_short_lease_the_database_is_tried_more_often(runs: Runs, pending_runs: Fill, tmp_path: Path):
+def test_with_a_short_lease_an_unreachable_database_is_retried_more_often(
+    runs: Runs, pending_runs: Fill, tmp_path: Path
+):
     pending_runs([{}, {}, {}])
-    line = Line(runs, tmp_path, lease_seconds=10.0)
-    line.reach.away = True
-    line.later(3.0)
-    attempts = [line.seconds]
-    while line.seconds < 100:
-        line.later(0.1)
-        attempts.append(line.delivery._next_attempt)
+    harness = DeliveryHarness(runs, tmp_path, lease_seconds=10.0)
+    harness.connection.unreachable = True
+    harness.advance(3.0)
+    attempts = [harness.seconds]
+    while harness.seconds < 100:
+        harness.advance(0.1)
+        attempts.append(harness.delivery._next_attempt)
     assert max(after - before for before, after in pairwise(attempts)) < GRACE * 10.0
 
 
-def test_only_runs_with_a_result_let_go_of_what_is_kept_for_them(line: Line, result: Result):
-    line.delivery.finish(2, ended(Failure("out of memory"), None))
-    line.delivery.finish(3, ended(result, None))
-    line.later(2.0)
-    assert line.recorded == [{3}]
+def test_only_runs_with_a_result_are_reported_as_recorded(harness: DeliveryHarness, result: Result):
+    harness.delivery.finish(2, end_fields(Failure("out of memory"), None))
+    harness.delivery.finish(3, end_fields(result, None))
+    harness.advance(2.0)
+    assert harness.recorded == [{3}]
 
 
-def test_runs_whose_outcome_waits_are_not_recorded(line: Line, result: Result, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(module, "HOLD_RUNS", 1)
-    line.delivery.finish(2, ended(result, None))
-    line.delivery.finish(3, ended(result, None))
-    line.later(2.0)
-    assert line.delivery.unrecorded == {1, 3}
+def test_runs_with_a_queued_outcome_are_unrecorded(
+    harness: DeliveryHarness, result: Result, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(delivery, "FLUSH_RUNS", 1)
+    harness.delivery.finish(2, end_fields(result, None))
+    harness.delivery.finish(3, end_fields(result, None))
+    harness.advance(2.0)
+    assert harness.delivery.unrecorded == {1, 3}
 
 
-def test_logs_that_cannot_be_written_are_told_of_in_a_line(
-    line: Line, tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_logs_that_cannot_be_written_are_reported_in_one_line(
+    harness: DeliveryHarness, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):
     for run in (2, 3):
         (tmp_path / f"runs_{run}.out").mkdir()
-    line.delivery.logs.write([1, 2, 3], "given back")
-    (said,) = caplog.messages
-    assert said == f"2 logs of runs are not complete; the first: {tmp_path / 'runs_2.out'}: Is a directory"
+    harness.delivery.logs.write([1, 2, 3], "released")
+    (message,) = caplog.messages
+    assert message == f"the logs of 2 runs are incomplete; first error: {tmp_path / 'runs_2.out'}: Is a directory"
 
 
-def test_a_log_for_each_companion(line: Line, tmp_path: Path):
-    line.delivery.logs.open([1, 2, 3])
-    line.delivery.logs.write([1, 2], "given back")
+def test_a_log_for_each_companion(harness: DeliveryHarness, tmp_path: Path):
+    harness.delivery.logs.open([1, 2, 3])
+    harness.delivery.logs.write([1, 2], "released")
     lines = (tmp_path / "runs_2.out").read_text().splitlines()
     assert len(lines) == 2
-    assert "trained together with 2 others by the worker of run 1" in lines[0]
+    assert "trained together with 2 other runs by the worker of run 1" in lines[0]
     assert str(tmp_path / "runs_1.out") in lines[0]
-    assert lines[1].endswith("given back")
+    assert lines[1].endswith("released")
     assert not (tmp_path / "runs_1.out").exists()

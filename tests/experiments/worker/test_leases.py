@@ -1,4 +1,4 @@
-"""Claims: never one run twice, none lost, and what was cancelled stays cancelled."""
+"""Leases: no run is leased twice or lost, and a cancelled run stays cancelled."""
 
 from __future__ import annotations
 
@@ -9,35 +9,35 @@ import pytest
 from experiments.database.connection import Document, Runs, server_time
 from experiments.database.embedded_server import DATABASE, EmbeddedDatabase
 from experiments.worker.assignment import Assignment
-from experiments.worker.leases import LEASE_SECONDS, OF_AN_ATTEMPT, Leases
-from tests.experiments.worker.claiming import ANY, Fill, claim, start_by_seml, statuses
+from experiments.worker.leases import ATTEMPT_FIELDS, LEASE_SECONDS, Leases
+from tests.experiments.worker.claiming import ANY, Fill, acquire_leases, start_by_seml, statuses
 
 
 def by_id(runs: Runs) -> dict[int, Document]:
     return {document["_id"]: document for document in runs.find()}
 
 
-def test_a_claim_is_of_what_is_pending(runs: Runs, pending_runs: Fill):
+def test_only_pending_runs_are_leased(runs: Runs, pending_runs: Fill):
     pending_runs([{}] * 5)
     runs.update_one({"_id": 3}, {"$set": {"status": "INTERRUPTED"}})
     runs.delete_one({"_id": 4})
-    _, mine = claim(runs, 1, [2, 3, 4])
-    assert mine == {1, 2}
+    _, own = acquire_leases(runs, 1, [2, 3, 4])
+    assert own == {1, 2}
     assert statuses(runs) == {1: "RUNNING", 2: "RUNNING", 3: "INTERRUPTED", 5: "PENDING"}
 
 
-def test_a_leader_cancelled_before_the_claim_is_not_claimed(runs: Runs, pending_runs: Fill):
+def test_a_cancelled_leader_is_not_leased(runs: Runs, pending_runs: Fill):
     pending_runs([{}] * 2)
     leader = start_by_seml(runs, 1)
     runs.update_one({"_id": 1}, {"$set": {"status": "INTERRUPTED"}})
-    assert Leases(runs, Assignment(runs.name, 1)).take(leader, ANY, [2]) == {2}
+    assert Leases(runs, Assignment(runs.name, 1)).acquire(leader, ANY, [2]) == {2}
     assert statuses(runs) == {1: "INTERRUPTED", 2: "RUNNING"}
 
 
 def test_companions_name_the_leaders_cluster_but_not_its_task(runs: Runs, pending_runs: Fill):
     pending_runs([{}] * 2)
     execution = {"cluster": "alpha", "array_id": 4711, "task_id": 3, "slurm_output_file": "/x/a_4711_3.out"}
-    leases, _ = claim(runs, 1, [2], **execution)
+    leases, _ = acquire_leases(runs, 1, [2], **execution)
     companion = runs.find_one({"_id": 2})
     assert companion is not None
     assert companion["execution"] == {"cluster": "alpha"}  # `seml cancel` of one run ends the task it names
@@ -46,72 +46,72 @@ def test_companions_name_the_leaders_cluster_but_not_its_task(runs: Runs, pendin
     assert companion["claim"]["leader"] == 1
 
 
-def test_many_runs_are_claimed_in_parts(runs: Runs, pending_runs: Fill, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("experiments.worker.leases.AT_ONCE", 2)
+def test_many_runs_are_leased_in_several_updates(runs: Runs, pending_runs: Fill, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("experiments.worker.leases.RUNS_PER_UPDATE", 2)
     pending_runs([{}] * 9)
-    _, mine = claim(runs, 4, [9, 2, 3, 7, 8])
-    assert mine == {2, 3, 4, 7, 8, 9}
+    _, own = acquire_leases(runs, 4, [9, 2, 3, 7, 8])
+    assert own == {2, 3, 4, 7, 8, 9}
     assert [run for run, status in statuses(runs).items() if status == "PENDING"] == [1, 5, 6]
 
 
-def test_workers_that_race_share_the_runs(embedded: EmbeddedDatabase, runs: Runs, pending_runs: Fill):
+def test_concurrent_workers_share_the_runs(embedded: EmbeddedDatabase, runs: Runs, pending_runs: Fill):
     workers, companions = 6, list(range(7, 127))
     pending_runs([{}] * 126)
     leaders = [start_by_seml(runs, run) for run in range(1, workers + 1)]
     ready = threading.Barrier(workers)
-    taken: dict[int, set[int]] = {leader["_id"]: set() for leader in leaders}
+    leased: dict[int, set[int]] = {leader["_id"]: set() for leader in leaders}
 
     def work(leader: Document) -> None:
-        assert embedded.account is not None
-        with embedded.account.client() as client:
-            own: Runs = client[DATABASE][runs.name]
-            leases = Leases(own, Assignment(runs.name, leader["_id"]))
+        assert embedded.access is not None
+        with embedded.access.client() as client:
+            collection: Runs = client[DATABASE][runs.name]
+            leases = Leases(collection, Assignment(runs.name, leader["_id"]))
             ready.wait()
             for start in range(0, len(companions), 40):
-                taken[leader["_id"]] |= leases.take(leader, ANY, companions[start : start + 40])
+                leased[leader["_id"]] |= leases.acquire(leader, ANY, companions[start : start + 40])
 
     threads = [threading.Thread(target=work, args=[leader]) for leader in leaders]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(run for mine in taken.values() for run in mine) == list(range(1, 127))
-    assert all(leader in mine for leader, mine in taken.items())
+    assert sorted(run for own in leased.values() for run in own) == list(range(1, 127))
+    assert all(leader in own for leader, own in leased.items())
     assert {run: document["claim"]["leader"] for run, document in by_id(runs).items()} == {
-        run: leader for leader, mine in taken.items() for run in mine
+        run: leader for leader, own in leased.items() for run in own
     }
 
 
-def test_given_back_as_it_was(runs: Runs, pending_runs: Fill):
+def test_released_runs_have_their_former_documents(runs: Runs, pending_runs: Fill):
     pending_runs([{}] * 4)
     runs.update_many({}, {"$set": {"execution": {"cluster": "alpha"}}})
     before = by_id(runs)
-    leases, _ = claim(runs, 1, [2, 3, 4], cluster="alpha", array_id=4711, task_id=3)
-    attempt = {name: "of the attempt" for name in OF_AN_ATTEMPT if name != "claim" and "." not in name}
+    leases, _ = acquire_leases(runs, 1, [2, 3, 4], cluster="alpha", array_id=4711, task_id=3)
+    attempt = {name: "of the attempt" for name in ATTEMPT_FIELDS if name != "claim" and "." not in name}
     runs.update_many({}, {"$set": attempt})
     runs.update_one({"_id": 2}, {"$set": {"status": "INTERRUPTED"}})
     runs.update_one({"_id": 3}, {"$set": {"status": "COMPLETED"}})
-    assert leases.give_back([1, 2, 3, 4]) == 2
+    assert leases.release([1, 2, 3, 4]) == 2
     assert statuses(runs) == {1: "PENDING", 2: "INTERRUPTED", 3: "COMPLETED", 4: "PENDING"}
     returned_by = {"returned_by": leases.assignment.token}
     assert runs.find_one({"_id": 1}) == before[1] | returned_by
     assert runs.find_one({"_id": 4}) == before[4] | returned_by
 
 
-def test_a_leader_that_another_worker_has_is_not_taken(runs: Runs, pending_runs: Fill):
+def test_a_leader_of_another_worker_is_not_leased(runs: Runs, pending_runs: Fill):
     pending_runs([{}] * 2)
-    claim(runs, 1, [2])
+    acquire_leases(runs, 1, [2])
     leader = runs.find_one({"_id": 1})
     assert leader is not None
-    assert Leases(runs, Assignment(runs.name, 1)).take(leader, ANY, [2]) == set()
+    assert Leases(runs, Assignment(runs.name, 1)).acquire(leader, ANY, [2]) == set()
 
 
-def test_a_lease_is_by_the_databases_clock_and_renewed(runs: Runs, pending_runs: Fill):
+def test_a_lease_follows_the_databases_clock_and_is_renewed(runs: Runs, pending_runs: Fill):
     pending_runs([{}] * 2)
-    leases, _ = claim(runs, 1, [2])
+    leases, _ = acquire_leases(runs, 1, [2])
     before, now = by_id(runs), server_time(runs.database)
-    left = (before[2]["claim"]["lease"] - now).total_seconds()
-    assert LEASE_SECONDS - 5 < left <= LEASE_SECONDS
+    remaining = (before[2]["claim"]["lease"] - now).total_seconds()
+    assert LEASE_SECONDS - 5 < remaining <= LEASE_SECONDS
     runs.update_one({"_id": 1}, {"$set": {"status": "COMPLETED"}})
     assert leases.renew([1, 2], trained=0.5) == 1
     after = by_id(runs)

@@ -1,4 +1,4 @@
-"""Results on disk: delivered to the runs they belong to, and to no others."""
+"""Spool: results on disk are delivered to their own runs only."""
 
 from __future__ import annotations
 
@@ -11,115 +11,115 @@ from experiments.database.connection import Runs
 from experiments.database.run_collections import WORKERS
 from experiments.errors import UserError
 from experiments.worker.delivery.spool import Spool, SpooledResults
-from experiments.worker.leases import returned
+from experiments.worker.leases import release_update
 from experiments.worker.records.history import WorkerHistory
-from experiments.worker.records.run_document import begun, ended
-from tests.experiments.worker.claiming import Fill, claim, start_by_seml, statuses
+from experiments.worker.records.run_document import end_fields, start_fields
+from tests.experiments.worker.claiming import Fill, acquire_leases, start_by_seml, statuses
 from tests.experiments.worker.delivering import EXPERIMENT, HOST
 from walking_noise import Failure, Result
 
 
 @pytest.fixture
-def parcel(runs: Runs, pending_runs: Fill, result: Result) -> SpooledResults:
-    """Results for runs 1, 2 and 3 of a worker that has claimed them."""
+def spooled(runs: Runs, pending_runs: Fill, result: Result) -> SpooledResults:
+    """Results of runs 1, 2 and 3 from a worker that has leased them."""
     pending_runs([{}] * 3)
-    leases, _ = claim(runs, 1, [2, 3])
+    leases, _ = acquire_leases(runs, 1, [2, 3])
     worker = WorkerHistory(runs, leases.assignment.token)
     worker.begin({"_id": 1}, 3, host="n", device="cpu", gpu=False, version="1")
-    outcomes = {1: ended(result, None), 2: ended(result, None), 3: ended(Failure("it failed"), None)}
-    return SpooledResults(runs.name, leases.assignment.token, begun(EXPERIMENT, HOST, "main"), outcomes)
+    outcomes = {1: end_fields(result, None), 2: end_fields(result, None), 3: end_fields(Failure("it failed"), None)}
+    return SpooledResults(runs.name, leases.assignment.token, start_fields(EXPERIMENT, HOST, "main"), outcomes)
 
 
-def test_what_is_written_is_read_again(parcel: SpooledResults, runs: Runs, tmp_path: Path):
-    file = Spool(tmp_path / "undelivered").keep(parcel)
+def test_results_are_read_as_they_were_written(spooled: SpooledResults, runs: Runs, tmp_path: Path):
+    file = Spool(tmp_path / "undelivered").add(spooled)
     SpooledResults.read(file).deliver(runs.database)
     assert statuses(runs) == {1: "COMPLETED", 2: "COMPLETED", 3: "FAILED"}
     delivered = runs.find_one({"_id": 1})
     assert delivered is not None
-    assert delivered["result"] == parcel.outcomes[1]["result"]
-    assert abs(delivered["stop_time"] - parcel.outcomes[1]["stop_time"].replace(tzinfo=None)).total_seconds() < 0.01
+    assert delivered["result"] == spooled.outcomes[1]["result"]
+    assert abs(delivered["stop_time"] - spooled.outcomes[1]["stop_time"].replace(tzinfo=None)).total_seconds() < 0.01
 
 
-def test_results_of_a_worker_that_was_taken_for_dead_are_delivered(parcel: SpooledResults, runs: Runs, tmp_path: Path):
-    folder = Spool(tmp_path)
-    folder.keep(parcel)
+def test_results_of_a_worker_that_counted_as_lost_are_delivered(spooled: SpooledResults, runs: Runs, tmp_path: Path):
+    spool = Spool(tmp_path)
+    spool.add(spooled)
     runs.update_one({"_id": 2}, {"$set": {"status": "KILLED"}})
-    token = {"claim.token": parcel.token, "status": "RUNNING"}
-    runs.update_many(token, {"$set": {"status": "PENDING", "returned_by": parcel.token}, "$unset": {"claim": 1}})
-    brought = folder.deliver(runs.database, runs.name)
-    assert (brought.delivered, brought.outdated, folder.files()) == (3, 0, [])
+    token = {"claim.token": spooled.token, "status": "RUNNING"}
+    runs.update_many(token, {"$set": {"status": "PENDING", "returned_by": spooled.token}, "$unset": {"claim": 1}})
+    counts = spool.deliver(runs.database, runs.name)
+    assert (counts.delivered, counts.outdated, spool.files()) == (3, 0, [])
     assert statuses(runs) == {1: "COMPLETED", 2: "COMPLETED", 3: "FAILED"}
     returned = runs.find_one({"_id": 1})
     assert returned is not None
     assert returned["experiment"]["name"] == "walking_noise"
-    assert returned["claim"]["token"] == parcel.token
+    assert returned["claim"]["token"] == spooled.token
 
 
-def test_runs_that_others_have_now_are_left_to_them(parcel: SpooledResults, runs: Runs, tmp_path: Path):
-    folder = Spool(tmp_path)
-    folder.keep(parcel)
-    runs.update_one({"_id": 1}, {"$set": {"claim.token": "another worker's", "returned_by": parcel.token}})
+def test_runs_of_other_workers_are_not_changed(spooled: SpooledResults, runs: Runs, tmp_path: Path):
+    spool = Spool(tmp_path)
+    spool.add(spooled)
+    runs.update_one({"_id": 1}, {"$set": {"claim.token": "another worker's", "returned_by": spooled.token}})
     runs.update_one({"_id": 2}, {"$set": {"status": "STAGED"}, "$unset": {"claim": 1}})  # `seml reset`
     runs.delete_one({"_id": 3})
     before = list(runs.find())
-    brought = folder.deliver(runs.database)
-    assert (brought.delivered, brought.outdated) == (0, 3)
+    counts = spool.deliver(runs.database)
+    assert (counts.delivered, counts.outdated) == (0, 3)
     assert list(runs.find()) == before
 
 
-def test_a_run_that_seml_has_started_again_takes_a_result_until_a_worker_has_it(parcel: SpooledResults, runs: Runs):
+def test_a_run_started_again_accepts_a_result_until_a_worker_leases_it(spooled: SpooledResults, runs: Runs):
     for run in (1, 2):
-        runs.update_one({"_id": run}, returned(parcel.token))
+        runs.update_one({"_id": run}, release_update(spooled.token))
         start_by_seml(runs, run)
-    claim(runs, 2, [])
-    assert parcel.deliver(runs.database) == {1, 3}
+    acquire_leases(runs, 2, [])
+    assert spooled.deliver(runs.database) == {1, 3}
     assert statuses(runs) == {1: "COMPLETED", 2: "RUNNING", 3: "FAILED"}
 
 
-def test_results_wait_for_the_database_that_knows_their_worker(parcel: SpooledResults, runs: Runs, tmp_path: Path):
-    folder = Spool(tmp_path)
-    folder.keep(parcel)
-    workers, here = runs.database[WORKERS], {"_id": parcel.token}
+def test_results_wait_for_the_database_that_knows_their_worker(spooled: SpooledResults, runs: Runs, tmp_path: Path):
+    spool = Spool(tmp_path)
+    spool.add(spooled)
+    workers, here = runs.database[WORKERS], {"_id": spooled.token}
     known = workers.find_one_and_delete(here)
     assert known is not None
-    brought = folder.deliver(runs.database)
-    assert (brought.delivered, brought.outdated, brought.foreign, len(folder.files())) == (0, 0, 3, 1)
+    counts = spool.deliver(runs.database)
+    assert (counts.delivered, counts.outdated, counts.foreign, len(spool.files())) == (0, 0, 3, 1)
     workers.insert_one(known)
-    assert folder.deliver(runs.database).delivered == 3
-    assert folder.files() == []
+    assert spool.deliver(runs.database).delivered == 3
+    assert spool.files() == []
 
 
-def test_a_parcel_that_cannot_be_removed_is_told_of(
-    parcel: SpooledResults, runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_file_that_cannot_be_removed_is_reported(
+    spooled: SpooledResults, runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    folder = Spool(tmp_path)
-    file = folder.keep(parcel)
+    spool = Spool(tmp_path)
+    file = spool.add(spooled)
 
     def refuse(self: Path, missing_ok: bool = False) -> None:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "unlink", refuse)
-    brought = folder.deliver(runs.database)
-    assert brought.delivered == 3
-    assert brought.faults == [f"{file}: was delivered, and cannot be removed: Permission denied"]
+    counts = spool.deliver(runs.database)
+    assert counts.delivered == 3
+    assert counts.faults == [f"{file}: was delivered, but cannot be removed: Permission denied"]
 
 
-def test_results_are_delivered_once(parcel: SpooledResults, runs: Runs):
-    assert parcel.deliver(runs.database) == {1, 2, 3}
+def test_results_are_delivered_once(spooled: SpooledResults, runs: Runs):
+    assert spooled.deliver(runs.database) == {1, 2, 3}
     before = list(runs.find())
-    assert parcel.deliver(runs.database) == {1, 2, 3}
+    assert spooled.deliver(runs.database) == {1, 2, 3}
     assert list(runs.find()) == before
 
 
-def test_only_those_of_the_collection_are_delivered(parcel: SpooledResults, runs: Runs, tmp_path: Path):
-    folder = Spool(tmp_path)
-    folder.keep(parcel)
-    assert folder.deliver(runs.database, "another").delivered == 0
-    assert len(folder.files()) == 1
+def test_only_results_of_the_collection_are_delivered(spooled: SpooledResults, runs: Runs, tmp_path: Path):
+    spool = Spool(tmp_path)
+    spool.add(spooled)
+    assert spool.deliver(runs.database, "another").delivered == 0
+    assert len(spool.files()) == 1
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", json.dumps({"collection": "x"})])
-def test_what_is_no_parcel_is_told_of_and_left(content: str, runs: Runs, tmp_path: Path):
+def test_a_file_without_results_is_reported_and_left_unchanged(content: str, runs: Runs, tmp_path: Path):
     file = tmp_path / "damaged.json"
     file.write_text(content)
     with pytest.raises(UserError, match="holds no results"):

@@ -17,7 +17,7 @@ def test_the_first_signal_counts():
     assert (stop.requested, stop.exit_code, stop.reason) == (True, 143, "SIGTERM")
 
 
-def test_the_end_of_the_parent_is_as_a_signal():
+def test_the_end_of_the_parent_counts_as_a_signal():
     assert not Stop(parent=os.getppid()).requested
     assert Stop(parent=-1).requested
 

@@ -1,4 +1,4 @@
-"""Workers as SEML starts them: packs, failures, races, signals."""
+"""Workers started by SEML: packs, failures, concurrent workers, signals."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from experiments.database.run_collections import ATTEMPTS
 from experiments.database.source_files import commit_of
 from experiments.worker.assignment import Assignment
 from experiments.worker.companion_runs import Candidate
-from experiments.worker.delivery import delivery
+from experiments.worker.delivery import delivery, heartbeat
 from experiments.worker.delivery.state_folder import StateFolder
 from experiments.worker.leases import Leases
-from experiments.worker.records.run_document import ended
+from experiments.worker.records.run_document import end_fields
 from experiments.worker.supervisor import Stop
 from experiments.worker.worker import Worker
 from experiments.worker.worker_options import WorkerOptions
@@ -39,7 +39,7 @@ PENDING_TOO = ("-fd", '{"status": "PENDING"}')
 
 @dataclass
 class Study:
-    """A collection of runs and the means to look at it."""
+    """A collection of runs, with helpers to inspect it."""
 
     shell: Shell
     runs: Runs
@@ -52,25 +52,26 @@ class Study:
         return Counter(document["status"] for document in self.runs.find({}, {"status": 1}))
 
     def document(self, run: int) -> Document:
-        found = self.runs.find_one({"_id": run})
-        assert found is not None
-        return found
+        document = self.runs.find_one({"_id": run})
+        assert document is not None
+        return document
 
     def log(self, run: int) -> str:
         return Path(self.document(run)["seml"]["output_file"]).read_text()
 
-    def wait_for(self, what: Callable[[], bool], seconds: float = 60) -> None:
-        end = time.monotonic() + seconds
-        while not what():
-            assert time.monotonic() < end, self.statuses()
+    def wait_for(self, condition: Callable[[], bool], seconds: float = 60) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, self.statuses()
             time.sleep(0.1)
 
 
 @pytest.fixture(scope="module")
 def ran(shell: Shell, client: MongoClient[Document], tmp_path_factory: pytest.TempPathFactory) -> Study:
-    """A small grid, run from ``seml add`` to its end.
+    """A small grid, from ``seml add`` to its end.
 
-    Runs 1 to 6 fit in a pack; 2 was damaged after it was added; 7 needs data that are not there.
+    Runs 1 to 6 fit into one pack. Run 2 got an invalid setting after it was added. Run 7 needs a data set that is
+    missing.
     """
     folder = tmp_path_factory.mktemp("study")
     study = Study(shell, client[DATABASE]["study"], folder)
@@ -89,16 +90,16 @@ def ran(shell: Shell, client: MongoClient[Document], tmp_path_factory: pytest.Te
 
 
 def damaged(study: Study) -> Document:
-    (found,) = study.runs.find({"config.noise.std": {"$in": [-1.0, 0.61]}})
-    return found
+    (document,) = study.runs.find({"config.noise.std": {"$in": [-1.0, 0.61]}})
+    return document
 
 
 def without_data(study: Study) -> Document:
-    (found,) = study.runs.find({"config.data.name": "cifar10"})
-    return found
+    (document,) = study.runs.find({"config.data.name": "cifar10"})
+    return document
 
 
-def test_runs_that_can_run_are_completed_together(ran: Study):
+def test_valid_runs_are_completed_together(ran: Study):
     assert ran.statuses() == {"COMPLETED": 5, "FAILED": 2}
     completed = list(ran.runs.find({"status": "COMPLETED"}))
     assert len({document["claim"]["token"] for document in completed}) == 1
@@ -111,13 +112,13 @@ def test_runs_that_can_run_are_completed_together(ran: Study):
     assert len(by_config[True, 5.0]["validation_curve"]) == 1
 
 
-def test_results_name_the_commit_that_seml_noted(ran: Study):
+def test_results_contain_the_commit_recorded_by_seml(ran: Study):
     for document in ran.runs.find({"status": "COMPLETED"}):
         assert document["result"]["provenance"]["commit"] == commit_of(document)
         assert document["result"]["provenance"]["commit"].rstrip("+") == document["git"]["commit"]
 
 
-def test_documents_have_the_layout_of_sacreds(ran: Study):
+def test_documents_have_sacreds_layout(ran: Study):
     sacreds = {"experiment", "format", "command", "host", "start_time", "config", "meta", "status", "resources"}
     sacreds |= {"artifacts", "captured_out", "info", "heartbeat"}
     for document in ran.runs.find():
@@ -127,22 +128,22 @@ def test_documents_have_the_layout_of_sacreds(ran: Study):
         assert "hunter2" not in str({name: value for name, value in document.items() if name != "seml"})
 
 
-def test_curves_stay_out_of_sacreds_shared_collection(ran: Study):
+def test_curves_are_not_written_to_sacreds_metrics_collection(ran: Study):
     assert "metrics" not in ran.runs.database.list_collection_names()
 
 
-def test_a_run_with_bad_settings_fails_alone(ran: Study):
+def test_only_the_run_with_invalid_settings_fails(ran: Study):
     assert damaged(ran)["fail_trace"] == ["noise.std: -1.0 is refused; allowed: a finite number >= 0\n"]
     assert "noise.std: -1.0 is refused" in ran.log(damaged(ran)["_id"])
 
 
-def test_a_run_without_data_fails_alone(ran: Study):
+def test_only_the_run_without_data_fails(ran: Study):
     (line,) = without_data(ran)["fail_trace"]
     assert "cifar10" in line
     assert "walking-noise data get cifar10" in line
 
 
-def test_each_run_has_a_log_of_its_own(ran: Study):
+def test_each_run_has_its_own_log(ran: Study):
     files = {document["seml"]["output_file"] for document in ran.runs.find()}
     assert len(files) == 7
     for document in ran.runs.find({"status": "COMPLETED"}):
@@ -173,14 +174,14 @@ print(json.dumps(sorted(results["result.accuracy"].tolist())))
     assert json.loads(printed) == sorted(completed)
 
 
-def test_seml_keeps_the_source_of_every_module(ran: Study):
-    kept = {name for name, _ in damaged(ran)["seml"]["source_files"]}
-    assert {str(path.relative_to(ROOT)) for path in (ROOT / "walking_noise").rglob("*.py")} <= kept
-    assert {"experiments/train.py", "experiments/worker/worker.py", "experiments/__init__.py"} <= kept
+def test_seml_stores_the_source_of_every_module(ran: Study):
+    stored = {name for name, _ in damaged(ran)["seml"]["source_files"]}
+    assert {str(path.relative_to(ROOT)) for path in (ROOT / "walking_noise").rglob("*.py")} <= stored
+    assert {"experiments/train.py", "experiments/worker/worker.py", "experiments/__init__.py"} <= stored
     assert all(identity is not None for _, identity in damaged(ran)["seml"]["source_files"])
 
 
-def test_a_failed_run_is_reset_and_run_again(ran: Study):
+def test_a_failed_run_can_be_reset_and_run_again(ran: Study):
     run = damaged(ran)["_id"]
     others = list(ran.runs.find({"_id": {"$ne": run}}))
     ran.seml("reset", "-id", str(run))
@@ -192,7 +193,7 @@ def test_a_failed_run_is_reset_and_run_again(ran: Study):
     assert list(ran.runs.find({"_id": {"$ne": run}})) == others
 
 
-def test_deleting_a_run_leaves_the_sources_of_the_others(ran: Study):
+def test_deleting_a_run_keeps_the_sources_of_other_runs(ran: Study):
     run = damaged(ran)["_id"]
     ran.seml("delete", "-id", str(run), "-y")
     files = {identity for _, identity in without_data(ran)["seml"]["source_files"]}
@@ -211,7 +212,7 @@ def alike(number: int, epochs: int) -> list[Document]:
     return [{"seed": seed, "training.epochs": epochs} for seed in range(number)]
 
 
-def test_workers_that_race_do_each_run_once(study: Study, pending_runs: Fill):
+def test_concurrent_workers_do_each_run_once(study: Study, pending_runs: Fill):
     pending_runs(alike(10, epochs=1))
     launch = ("seml", study.runs.name, "launch-worker", *PENDING_TOO)
     workers = [study.shell.start(*launch, WALKING_NOISE_PACK_SIZE="4") for _ in range(2)]
@@ -227,7 +228,7 @@ def test_workers_that_race_do_each_run_once(study: Study, pending_runs: Fill):
 
 @contextlib.contextmanager
 def training(study: Study, *command: str) -> Iterator[subprocess.Popen[str]]:
-    """A worker in the middle of its training; none of its processes is left afterwards."""
+    """A worker during its training; all its processes are killed at the end."""
     worker = study.shell.start(*command)
     try:
         study.wait_for(lambda: study.runs.count_documents({"start_time": {"$exists": True}}) > 0)
@@ -238,8 +239,8 @@ def training(study: Study, *command: str) -> Iterator[subprocess.Popen[str]]:
         worker.communicate()
 
 
-def by_seml(study: Study) -> tuple[str, ...]:
-    """What SEML starts for run 1."""
+def semls_command(study: Study) -> tuple[str, ...]:
+    """The command that SEML starts for run 1."""
     started = {"$set": {"status": "RUNNING", "execution.cluster": "local"}}
     run = study.runs.find_one_and_update({"_id": 1}, started)
     assert run is not None
@@ -248,28 +249,28 @@ def by_seml(study: Study) -> tuple[str, ...]:
     return ("python", str(ROOT / "experiments" / "train.py"), "with", *settings, *assignment)
 
 
-def test_when_its_terminal_is_closed_a_worker_gives_everything_back(study: Study, pending_runs: Fill):
+def test_a_worker_releases_its_runs_when_its_terminal_is_closed(study: Study, pending_runs: Fill):
     pending_runs(alike(3, epochs=200))
-    with training(study, *by_seml(study)) as worker:
+    with training(study, *semls_command(study)) as worker:
         os.killpg(worker.pid, signal.SIGHUP)
         output, _ = worker.communicate(timeout=60)
     assert worker.returncode == 129, output
     assert study.statuses() == {"PENDING": 3}
 
 
-def test_a_worker_that_is_to_outlive_its_terminal_does(study: Study, pending_runs: Fill):
+def test_a_worker_under_nohup_continues_when_its_terminal_is_closed(study: Study, pending_runs: Fill):
     pending_runs(alike(1, epochs=30))
-    with training(study, "nohup", *by_seml(study)) as worker:
+    with training(study, "nohup", *semls_command(study)) as worker:
         os.killpg(worker.pid, signal.SIGHUP)
         output, _ = worker.communicate(timeout=60)
     assert worker.returncode == 0, output
     assert study.statuses() == {"COMPLETED": 1}
 
 
-def test_sigterm_gives_everything_back_and_a_later_worker_completes_it(study: Study, pending_runs: Fill):
+def test_after_sigterm_the_runs_are_released_and_a_later_worker_completes_them(study: Study, pending_runs: Fill):
     pending_runs(alike(4, epochs=200))
     before = list(study.runs.find())
-    with training(study, *by_seml(study)) as worker:
+    with training(study, *semls_command(study)) as worker:
         assert study.statuses() == {"RUNNING": 4}
         worker.send_signal(signal.SIGTERM)
         worker.send_signal(signal.SIGTERM)
@@ -280,11 +281,11 @@ def test_sigterm_gives_everything_back_and_a_later_worker_completes_it(study: St
     assert [run | ignored for run in study.runs.find()] == [run | ignored for run in before]
     assert all(run["execution"] == {"cluster": "local"} for run in study.runs.find())
     study.runs.update_many({}, {"$set": {"config.training.epochs": 1}})
-    study.shell.run(*by_seml(study))
+    study.shell.run(*semls_command(study))
     assert study.statuses() == {"COMPLETED": 4}
 
 
-def test_ctrl_c_at_semls_local_worker_gives_everything_back(study: Study, pending_runs: Fill):
+def test_after_ctrl_c_semls_local_worker_releases_its_runs(study: Study, pending_runs: Fill):
     pending_runs(alike(3, epochs=200))
     with training(study, "seml", study.runs.name, "launch-worker", *PENDING_TOO) as worker:
         os.killpg(worker.pid, signal.SIGINT)
@@ -292,16 +293,16 @@ def test_ctrl_c_at_semls_local_worker_gives_everything_back(study: Study, pendin
         assert worker.wait(timeout=60) == 1
 
 
-def test_a_worker_outlives_the_process_that_waits_for_it_to_give_back(study: Study, pending_runs: Fill):
+def test_a_worker_releases_its_runs_when_its_supervisor_is_killed(study: Study, pending_runs: Fill):
     pending_runs(alike(3, epochs=200))
-    with training(study, *by_seml(study)) as worker:
+    with training(study, *semls_command(study)) as worker:
         worker.kill()
         study.wait_for(lambda: study.statuses() == {"PENDING": 3})
 
 
-def test_a_worker_that_is_killed_is_settled_by_the_process_that_waits_for_it(study: Study, pending_runs: Fill):
+def test_the_supervisor_recovers_the_runs_of_a_killed_worker(study: Study, pending_runs: Fill):
     pending_runs(alike(3, epochs=200))
-    with training(study, *by_seml(study)) as worker:
+    with training(study, *semls_command(study)) as worker:
         (child,) = Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().split()
         os.kill(int(child), signal.SIGKILL)
         output, _ = worker.communicate(timeout=60)
@@ -310,9 +311,9 @@ def test_a_worker_that_is_killed_is_settled_by_the_process_that_waits_for_it(stu
     assert "3 of its runs are PENDING again" in output
 
 
-def test_a_bad_option_of_the_worker_fails_the_leader_alone(study: Study, pending_runs: Fill):
+def test_with_an_invalid_worker_option_only_the_leader_fails(study: Study, pending_runs: Fill):
     pending_runs(alike(2, epochs=1))
-    worker = study.shell.start(*by_seml(study), WALKING_NOISE_PACK_SIZE="many")
+    worker = study.shell.start(*semls_command(study), WALKING_NOISE_PACK_SIZE="many")
     output, _ = worker.communicate(timeout=60)
     assert worker.returncode == 3, output
     assert study.statuses() == {"FAILED": 1, "PENDING": 1}
@@ -321,15 +322,15 @@ def test_a_bad_option_of_the_worker_fails_the_leader_alone(study: Study, pending
     ]
 
 
-def test_when_all_its_runs_are_cancelled_a_worker_ends(
+def test_a_worker_ends_when_all_its_runs_are_cancelled(
     study: Study, pending_runs: Fill, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
     pending_runs(alike(3, epochs=2000))
-    by_seml(study)
+    semls_command(study)
     leases, leader = Leases(study.runs, Assignment(study.runs.name, 1)), study.document(1)
-    assert leases.take(leader, {"status": "PENDING"}, [2, 3]) == {1, 2, 3}
-    chosen = [Candidate.of(document) for document in study.runs.find()]
-    monkeypatch.setattr(delivery, "BEAT_SECONDS", 0.2)
+    assert leases.acquire(leader, {"status": "PENDING"}, [2, 3]) == {1, 2, 3}
+    chosen = [Candidate.from_document(document) for document in study.runs.find()]
+    monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 0.2)
     with on_cores(1):
         worker = Worker(leases, leader, chosen, WorkerOptions(), None, Stop())
         study.runs.update_many({}, {"$set": {"status": "INTERRUPTED"}})
@@ -338,45 +339,45 @@ def test_when_all_its_runs_are_cancelled_a_worker_ends(
     assert study.statuses() == {"INTERRUPTED": 3}
 
 
-def test_a_stop_that_comes_when_all_is_trained_keeps_no_result_back(
+def test_a_stop_after_the_last_result_loses_no_result(
     study: Study, pending_runs: Fill, monkeypatch: pytest.MonkeyPatch, result: Result
 ):
     pending_runs(alike(2, epochs=1))
-    by_seml(study)
+    semls_command(study)
     leases, leader, stop = Leases(study.runs, Assignment(study.runs.name, 1)), study.document(1), Stop()
-    leases.take(leader, {"status": "PENDING"}, [2])
-    chosen = [Candidate.of(document) for document in study.runs.find()]
+    leases.acquire(leader, {"status": "PENDING"}, [2])
+    chosen = [Candidate.from_document(document) for document in study.runs.find()]
 
-    def stopped_at_the_end(configs: Sequence[object], **options: object) -> Iterator[tuple[int, Result]]:
+    def train_then_stop(configs: Sequence[object], **options: object) -> Iterator[tuple[int, Result]]:
         yield 0, result
         yield 1, result
         stop.note(signal.SIGTERM)
 
-    monkeypatch.setattr("experiments.worker.worker.train_each", stopped_at_the_end)
+    monkeypatch.setattr("experiments.worker.worker.train_each", train_then_stop)
     assert Worker(leases, leader, chosen, WorkerOptions(), None, stop).run() == 0
     assert study.statuses() == {"COMPLETED": 2}
 
 
 @pytest.mark.parametrize("other", ["failed", "waiting"])
-def test_checkpoints_stay_until_all_results_of_their_network_are_recorded(
+def test_checkpoints_are_kept_until_all_results_of_their_network_are_recorded(
     other: str, study: Study, pending_runs: Fill, monkeypatch: pytest.MonkeyPatch, result: Result, tmp_path: Path
 ):
     evaluated = {"noise.in_training": False}
     pending_runs([{"noise.std": 1.0, **evaluated}, {"noise.std": 2.0, **evaluated}])
-    by_seml(study)
+    semls_command(study)
     leases, leader = Leases(study.runs, Assignment(study.runs.name, 1)), study.document(1)
-    leases.take(leader, {"status": "PENDING"}, [2])
-    chosen = [Candidate.of(document) for document in study.runs.find()]
+    leases.acquire(leader, {"status": "PENDING"}, [2])
+    chosen = [Candidate.from_document(document) for document in study.runs.find()]
     worker = Worker(leases, leader, chosen, WorkerOptions(), StateFolder(tmp_path), Stop())
     config = chosen[0].config
     assert config is not None
     checkpoint = CheckpointStore(tmp_path / "checkpoints").file(config)
     checkpoint.parent.mkdir()
     checkpoint.touch()
-    monkeypatch.setattr(delivery, "HOLD_RUNS", 1)
-    monkeypatch.setattr(delivery, "HOLD_SECONDS", 0.0)
-    worker.delivery.finish(1, ended(result, None))
-    worker.delivery.finish(2, ended(Failure("out of memory") if other == "failed" else result, None))
+    monkeypatch.setattr(delivery, "FLUSH_RUNS", 1)
+    monkeypatch.setattr(delivery, "FLUSH_SECONDS", 0.0)
+    worker.delivery.finish(1, end_fields(result, None))
+    worker.delivery.finish(2, end_fields(Failure("out of memory") if other == "failed" else result, None))
     worker.delivery.step()
     assert study.document(1)["status"] == "COMPLETED"
     assert checkpoint.exists()
@@ -384,21 +385,21 @@ def test_checkpoints_stay_until_all_results_of_their_network_are_recorded(
     assert checkpoint.exists() == (other == "failed")
 
 
-def test_a_leader_that_is_gone_leaves_nothing_to_do(study: Study, pending_runs: Fill):
+def test_nothing_is_done_for_a_cancelled_leader(study: Study, pending_runs: Fill):
     pending_runs(alike(1, epochs=1))
-    command = by_seml(study)
+    command = semls_command(study)
     study.runs.update_many({}, {"$set": {"status": "INTERRUPTED"}})
     worker = study.shell.start(*command)
     output, _ = worker.communicate(timeout=60)
     assert worker.returncode == 0, output
-    assert "run 1 was cancelled or taken over; nothing to do" in output
+    assert "nothing to do: run 1 was cancelled or taken over" in output
     assert study.statuses() == {"INTERRUPTED": 1}
 
 
 def test_several_workers_on_one_device_are_refused(study: Study, pending_runs: Fill):
     pending_runs(alike(2, epochs=1))
     study.runs.update_many({}, {"$set": {"slurm.0.array_id": 4711, "slurm.0.experiments_per_job": 2}})
-    with study.shell.start(*by_seml(study)) as worker:
+    with study.shell.start(*semls_command(study)) as worker:
         output, _ = worker.communicate(timeout=60)
     assert worker.returncode == 3, output
     (line,) = study.document(1)["fail_trace"]
@@ -406,14 +407,14 @@ def test_several_workers_on_one_device_are_refused(study: Study, pending_runs: F
     assert study.statuses() == {"FAILED": 1, "PENDING": 1}
 
 
-def test_a_gpu_that_fails_is_no_runs_fault(
+def test_after_a_gpu_failure_the_runs_are_released(
     study: Study, pending_runs: Fill, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
     pending_runs(alike(2, epochs=1))
-    by_seml(study)
+    semls_command(study)
     leases, leader = Leases(study.runs, Assignment(study.runs.name, 1)), study.document(1)
-    leases.take(leader, {"status": "PENDING"}, [2])
-    chosen = [Candidate.of(document) for document in study.runs.find()]
+    leases.acquire(leader, {"status": "PENDING"}, [2])
+    chosen = [Candidate.from_document(document) for document in study.runs.find()]
 
     def fail(*arguments: object, **options: object) -> object:
         raise torch.AcceleratorError("CUDA error: unspecified launch failure\nmore")

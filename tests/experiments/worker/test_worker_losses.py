@@ -1,4 +1,4 @@
-"""Workers that are killed, and a database that goes away: nothing is lost, results are those of undisturbed runs."""
+"""Killed workers and outages of the database: nothing is lost, and results equal those of undisturbed runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from experiments.database.run_collections import ATTEMPTS, WORKERS
 from experiments.database.stored_config import run_config
 from experiments.worker.recovery.lost_workers import Recovery
 from tests.experiments.shell import ROOT, Shell
-from tests.experiments.worker.claiming import Fill, claim, statuses
+from tests.experiments.worker.claiming import Fill, acquire_leases, statuses
 from walking_noise import train
 
 OPTIONS = {
@@ -31,7 +31,7 @@ OPTIONS = {
 
 @contextlib.contextmanager
 def worker(shell: Shell, runs: Runs, **options: str) -> Iterator[subprocess.Popen[str]]:
-    """What SEML starts for run 1; none of its processes is left afterwards."""
+    """The process that SEML starts for run 1; all its processes are killed at the end."""
     run = runs.find_one_and_update({"_id": 1}, {"$set": {"status": "RUNNING", "execution.cluster": "local"}})
     assert run is not None
     settings = [f"{name}={value!r}" for name, value in run["config"].items()]
@@ -46,15 +46,15 @@ def worker(shell: Shell, runs: Runs, **options: str) -> Iterator[subprocess.Pope
         process.communicate()
 
 
-def until(what: Any, seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < end
+def until(condition: Any, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
         time.sleep(0.05)
 
 
 def results(runs: Runs) -> list[Document]:
-    """The results in the order of the runs, without what says where and how long they were trained."""
+    """The results in the order of the runs, without the fields that depend on the worker."""
     return [_numbers(run["result"]) for run in runs.find({"status": "COMPLETED"}).sort("_id", 1)]
 
 
@@ -76,15 +76,17 @@ RUNS: list[Document] = [
 
 
 @pytest.mark.slow
-def test_a_killed_worker_loses_no_more_than_an_interval(shell: Shell, runs: Runs, pending_runs: Fill, tmp_path: Path):
+def test_a_killed_worker_loses_at_most_a_checkpoint_interval(
+    shell: Shell, runs: Runs, pending_runs: Fill, tmp_path: Path
+):
     pending_runs(RUNS)
     checkpoints = tmp_path / "state" / "checkpoints"
     with worker(shell, runs) as process:
         until(lambda: len(list(checkpoints.glob("*.checkpoint"))) == 3)
         os.killpg(process.pid, signal.SIGKILL)
     assert set(statuses(runs).values()) == {"RUNNING"}
-    rescue = Recovery(runs, None, lambda: None, lease_seconds=3.0)
-    until(lambda: rescue.lost().returned)
+    recovery = Recovery(runs, None, lambda: None, lease_seconds=3.0)
+    until(lambda: recovery.recover_lost().returned)
     assert set(statuses(runs).values()) == {"PENDING"}
     with worker(shell, runs) as process:
         output, _ = process.communicate(timeout=120)
@@ -120,16 +122,16 @@ def test_a_stopped_worker_loses_nothing(shell: Shell, runs: Runs, pending_runs: 
 
 
 @pytest.mark.slow
-def test_a_worker_that_slept_past_its_lease_writes_nothing_more_and_ends(
+def test_a_worker_suspended_beyond_its_lease_writes_nothing_and_ends(
     shell: Shell, runs: Runs, pending_runs: Fill, tmp_path: Path
 ):
     pending_runs([{**LONG, "training.epochs": 400, "seed": seed} for seed in (1, 2)])
     with worker(shell, runs) as process:
         until(lambda: len(list((tmp_path / "state" / "checkpoints").glob("*.checkpoint"))) == 2)
         os.killpg(process.pid, signal.SIGSTOP)
-        rescue = Recovery(runs, None, lambda: None, lease_seconds=3.0)
-        until(lambda: rescue.lost().returned)
-        claim(runs, 1, [2])
+        recovery = Recovery(runs, None, lambda: None, lease_seconds=3.0)
+        until(lambda: recovery.recover_lost().returned)
+        acquire_leases(runs, 1, [2])
         others = list(runs.find())
         os.killpg(process.pid, signal.SIGCONT)
         output, _ = process.communicate(timeout=60)
@@ -148,10 +150,10 @@ def own_database(tmp_path: Path) -> Iterator[EmbeddedDatabase]:
 
 @pytest.fixture
 def own_runs(own_database: EmbeddedDatabase, staged: Document, tmp_path: Path) -> Iterator[Runs]:
-    """Three pending runs in a database that a test may stop; their sources are those of this checkout."""
-    account = own_database.account
-    assert account is not None
-    with account.client() as client:
+    """Three pending runs in a database that a test may stop; their source files are those of this checkout."""
+    access = own_database.access
+    assert access is not None
+    with access.client() as client:
         runs: Runs = client[DATABASE]["runs"]
         for number, seed in enumerate((1, 2, 3), start=1):
             run = {**staged, "_id": number, "status": "PENDING", "config": {**staged["config"], "seed": seed}}
@@ -169,7 +171,9 @@ def kill_server(database: EmbeddedDatabase) -> None:
 
 
 @pytest.mark.slow
-def test_training_goes_on_while_the_database_is_away(own_database: EmbeddedDatabase, own_runs: Runs, tmp_path: Path):
+def test_training_continues_while_the_database_is_unreachable(
+    own_database: EmbeddedDatabase, own_runs: Runs, tmp_path: Path
+):
     with worker(Shell(own_database.folder), own_runs) as process:
         until(lambda: own_runs.count_documents({"start_time": {"$exists": True}}))
         kill_server(own_database)
@@ -177,13 +181,13 @@ def test_training_goes_on_while_the_database_is_away(own_database: EmbeddedDatab
         own_database.start()
         output, _ = process.communicate(timeout=120)
     assert process.returncode == 0, output
-    assert "the database is away, training goes on" in output
+    assert "the database is unreachable, training continues" in output
     assert results(own_runs) == undisturbed(own_runs)
     assert list((tmp_path / "state" / "undelivered").iterdir()) == []
 
 
 @pytest.mark.slow
-def test_a_worker_that_is_stopped_does_not_wait_for_a_database_that_hangs(
+def test_a_stopped_worker_does_not_wait_for_a_database_that_hangs(
     own_database: EmbeddedDatabase, own_runs: Runs, tmp_path: Path
 ):
     with worker(Shell(own_database.folder), own_runs) as process:
@@ -201,7 +205,7 @@ def test_a_worker_that_is_stopped_does_not_wait_for_a_database_that_hangs(
 
 
 @pytest.mark.slow
-def test_a_worker_that_gives_up_keeps_its_results_for_the_next(
+def test_a_worker_that_gives_up_saves_its_results_for_the_next(
     own_database: EmbeddedDatabase, own_runs: Runs, tmp_path: Path
 ):
     shell = Shell(own_database.folder)
@@ -213,17 +217,15 @@ def test_a_worker_that_gives_up_keeps_its_results_for_the_next(
     assert "`walking-noise rescue runs`" in output
     own_database.start()
     assert set(statuses(own_runs).values()) == {"RUNNING"}
-    rescue = Recovery(own_runs, None, lambda: None, lease_seconds=3.0)
-    until(lambda: rescue.lost().returned)
+    recovery = Recovery(own_runs, None, lambda: None, lease_seconds=3.0)
+    until(lambda: recovery.recover_lost().returned)
     with worker(shell, own_runs) as process:
         process.communicate(timeout=120)
     assert results(own_runs) == undisturbed(own_runs)
 
 
 @pytest.mark.slow
-def test_results_that_were_kept_are_delivered_by_the_command(
-    own_database: EmbeddedDatabase, own_runs: Runs, tmp_path: Path
-):
+def test_saved_results_are_delivered_by_the_command(own_database: EmbeddedDatabase, own_runs: Runs, tmp_path: Path):
     own_runs.update_many({}, {"$set": {"config.training.epochs": 2}})
     shell, undelivered = Shell(own_database.folder), tmp_path / "state" / "undelivered"
     with worker(shell, own_runs) as process:

@@ -9,12 +9,12 @@ from experiments.errors import UserError
 from experiments.worker.worker_options import WorkerOptions
 
 
-def test_nothing_given():
+def test_defaults():
     assert WorkerOptions.from_environment({}) == WorkerOptions()
     assert WorkerOptions.from_environment({"WALKING_NOISE_PACK_SIZE": ""}) == WorkerOptions()
 
 
-def test_all_given():
+def test_all_options():
     environment = {
         "PACK_SIZE": "64",
         "DEVICE": "cpu",
@@ -44,6 +44,6 @@ def test_all_given():
         ("PATIENCE_SECONDS", "nan"),
     ],
 )
-def test_bad_values_are_refused(name: str, value: str):
+def test_invalid_values_are_refused(name: str, value: str):
     with pytest.raises(UserError, match=f"WALKING_NOISE_{name}: '{value}' is refused"):
         WorkerOptions.from_environment({f"WALKING_NOISE_{name}": value})
