@@ -133,7 +133,7 @@ def test_a_model_is_one_file(batch_norm: bool, add_file: AddFile, only_digits: D
 
 def test_two_parts_of_one_name_are_an_error(add_file: AddFile) -> None:
     add_file(kinds, "another", UNIFORM.replace('"box_shaped"', '"additive"'))
-    with pytest.raises(ValueError, match="two parts named 'additive'"):
+    with pytest.raises(ValueError, match="two modules define the name 'additive'"):
         noise_kinds()
 
 

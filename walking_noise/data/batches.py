@@ -10,7 +10,7 @@ from torch import Tensor
 
 from walking_noise.data.dataset import DataSet
 from walking_noise.data.transform import gather
-from walking_noise.reproducibility import generator
+from walking_noise.reproducibility import stream_generator
 
 
 class TrainingBatches:
@@ -65,7 +65,7 @@ class TrainingBatches:
         samples, device = len(data.train_labels), data.train_labels.device
 
         def per_pass(stream: str, one: Callable[[torch.Generator], Tensor]) -> Tensor:
-            return torch.stack([one(generator(seed, stream, epoch)) for seed, epoch in passes]).to(device)
+            return torch.stack([one(stream_generator(seed, stream, epoch)) for seed, epoch in passes]).to(device)
 
         order = per_pass("order", lambda random: torch.randperm(samples, generator=random))
         batches = torch.split(order, self._batch_size, dim=1)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from walking_noise import data
 from walking_noise.data import DataSet, ImageTransform, TrainingBatches, validation_blocks
-from walking_noise.reproducibility import generator
+from walking_noise.reproducibility import stream_generator
 
 AUGMENTED = ImageTransform(crop_padding=4, flip=True, mean=(0.5,), std=(0.25,))
 
@@ -106,9 +106,9 @@ def test_runs_of_equal_seed_that_follow_each_other_share_a_row(seeds: list[int],
 def test_order_and_augmentation_are_the_streams_of_the_seed_and_epoch() -> None:
     some = dataclasses.replace(numbered(256), transform=ImageTransform(flip=True))
     x, y = whole_epoch(TrainingBatches(some, [1], 100), 3)
-    assert torch.equal(y[0], torch.randperm(256, generator=generator(1, "order", 3)))
+    assert torch.equal(y[0], torch.randperm(256, generator=stream_generator(1, "order", 3)))
     mirrored = numbers_in(x)[0][y[0].argsort()] != torch.arange(256)
-    drawn = some.transform.draw(256, generator(1, "augmentation", 3))[2].bool()
+    drawn = some.transform.draw(256, stream_generator(1, "augmentation", 3))[2].bool()
     assert torch.equal(mirrored[1:], drawn[1:]), "the draws are numbered by sample; sample 0 is its own mirror image"
 
 

@@ -22,7 +22,7 @@ from walking_noise.data.speech import computed_features, recordings
 from walking_noise.data.speech.background import Background
 from walking_noise.data.speech.mfcc import features, scaled
 from walking_noise.data.speech.speech_transforms import FreshNoise
-from walking_noise.reproducibility import generator
+from walking_noise.reproducibility import stream_generator
 from walking_noise.training.trainer import train_pack
 
 KEYWORDS = ("yes", "no")
@@ -123,7 +123,7 @@ def test_a_clip_is_divided_by_its_largest_sample() -> None:
 
 def test_noise_is_drawn_as_often_as_loud_and_from_where_the_papers_say() -> None:
     noise = Background(torch.zeros(10 * RATE, dtype=torch.int16), torch.tensor([2 * RATE, 8 * RATE]))
-    start, volume = noise.draw(40_000, generator(1, "augmentation", 0))
+    start, volume = noise.draw(40_000, stream_generator(1, "augmentation", 0))
     mixed = volume > 0
     assert float(mixed.double().mean()) == pytest.approx(0.8, abs=0.01)
     assert float(volume[mixed].mean()) == pytest.approx(0.5, abs=0.01)
@@ -164,8 +164,8 @@ def test_fresh_noise_is_a_function_of_seed_epoch_and_sample(corpus: Path) -> Non
     assert isinstance(fresh.transform, FreshNoise)
     for seed, epoch in ((1, 0), (1, 5), (2, 5)):
         batches = list(TrainingBatches(fresh, [seed], 8).epoch(epoch))
-        order = torch.randperm(len(fresh.train_labels), generator=generator(seed, "order", epoch))
-        drawn = fresh.transform.draw(len(order), generator(seed, "augmentation", epoch))
+        order = torch.randperm(len(fresh.train_labels), generator=stream_generator(seed, "order", epoch))
+        drawn = fresh.transform.draw(len(order), stream_generator(seed, "augmentation", epoch))
         x = fresh.transform.background.mix(scaled(fresh.train_samples), drawn)
         torch.testing.assert_close(torch.cat([x[0] for x, _ in batches]), features(x)[order], rtol=1e-4, atol=1e-4)
     assert torch.equal(fresh.validation_samples, load(corpus, "none").validation_samples)

@@ -61,7 +61,7 @@ def test_noise_points(name: str, batch_norm: bool, inputs: tuple[int, ...]) -> N
     assert [point.name for point in points] == names
     assert [point.number for point in points] == list(range(len(names)))
     assert [point.after_batch_norm for point in points] == [name.startswith("bn") for name in names]
-    assert points == tuple(place.point for place in points_in(models.build(name, inputs, 10, batch_norm)))
+    assert points == tuple(module.point for module in points_in(models.build(name, inputs, 10, batch_norm)))
 
 
 @pytest.mark.parametrize(("name", "batch_norm"), POINTS)

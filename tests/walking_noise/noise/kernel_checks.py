@@ -56,9 +56,9 @@ def point_noise(device: torch.device, members: list[dict[str, Any]] = MEMBERS) -
 
 
 def sampler(device: torch.device, members: list[dict[str, Any]], *, fast: bool) -> CounterBasedNoise:
-    arithmetic = triton_kernels.injected if fast else philox_reference.injected
+    kernel = triton_kernels.inject_noise if fast else philox_reference.inject_noise
     at_point = noise_by_point(configs(members), "training")
-    return CounterBasedNoise(at_point, "training noise", len(members), device, arithmetic)
+    return CounterBasedNoise(at_point, "training noise", len(members), device, kernel)
 
 
 def contiguous(members: int, samples: int, sample: tuple[int, ...]) -> Tensor:
@@ -125,53 +125,53 @@ def assert_same_bits(found: Tensor, expected: Tensor) -> None:
 
 @check
 def results_are_those_of_the_reference(device: torch.device) -> None:
-    noise, where = point_noise(device), torch.tensor([300, 39], device=device)
+    noise, step = point_noise(device), torch.tensor([300, 39], device=device)
     for x in activations(device):
-        assert_same_bits(triton_kernels.injected(x, noise, where), philox_reference.injected(x, noise, where))
+        assert_same_bits(triton_kernels.inject_noise(x, noise, step), philox_reference.inject_noise(x, noise, step))
 
 
 @check
 def results_in_other_precisions_are_those_of_the_reference(device: torch.device) -> None:
-    noise, where = point_noise(device), torch.tensor([5], device=device)
+    noise, step = point_noise(device), torch.tensor([5], device=device)
     for dtype in (torch.float64, torch.float16):
         for x in activations(device, CASES[1:2], dtype):
-            assert_same_bits(triton_kernels.injected(x, noise, where), philox_reference.injected(x, noise, where))
+            assert_same_bits(triton_kernels.inject_noise(x, noise, step), philox_reference.inject_noise(x, noise, step))
 
 
 @check
 def the_layout_in_memory_is_kept(device: torch.device) -> None:
-    noise, where = point_noise(device), torch.tensor([0], device=device)
+    noise, step = point_noise(device), torch.tensor([0], device=device)
     x = side_by_side(len(MEMBERS), 7, (5, 3, 3)).to(device)
-    assert triton_kernels.injected(x, noise, where).stride() == x.stride()
+    assert triton_kernels.inject_noise(x, noise, step).stride() == x.stride()
     alike = torch.randn(1, 7, 5, 3, 3, device=device).expand(len(MEMBERS), -1, -1, -1, -1)
-    assert triton_kernels.injected(alike, noise, where).is_contiguous()
+    assert triton_kernels.inject_noise(alike, noise, step).is_contiguous()
 
 
 @check
 def quiet_members_are_copied(device: torch.device) -> None:
-    noise, where = point_noise(device), torch.tensor([0], device=device)
+    noise, step = point_noise(device), torch.tensor([0], device=device)
     x = torch.randn(len(MEMBERS), 3, 5)
     x[QUIET, 0, :4] = torch.tensor([-0.0, 1e-45, 3.4e38, float("inf")])
-    assert_same_bits(triton_kernels.injected(x.to(device), noise, where)[QUIET].cpu(), x[QUIET])
+    assert_same_bits(triton_kernels.inject_noise(x.to(device), noise, step)[QUIET].cpu(), x[QUIET])
 
 
 @check
 def a_member_alone_gets_what_it_gets_in_the_pack(device: torch.device) -> None:
-    noise, where = point_noise(device), torch.tensor([2], device=device)
+    noise, step = point_noise(device), torch.tensor([2], device=device)
     x = torch.randn(len(MEMBERS), 7, 5, 3, device=device)
-    packed = triton_kernels.injected(x, noise, where)
+    packed = triton_kernels.inject_noise(x, noise, step)
     for member in range(len(MEMBERS)):
-        alone = triton_kernels.injected(x[member : member + 1], noise.rows(member, 1), where)
+        alone = triton_kernels.inject_noise(x[member : member + 1], noise.rows(member, 1), step)
         assert_same_bits(alone[0], packed[member])
 
 
 @check
 def sums_are_those_of_the_reference(device: torch.device) -> None:
-    noise, where = point_noise(device), torch.tensor([1], device=device)
+    noise, step = point_noise(device), torch.tensor([1], device=device)
     for x in activations(device, CASES[1:3]):
         found, expected = torch.ones(2, 3, len(MEMBERS), dtype=torch.float64, device=device)
-        y = triton_kernels.injected(x, noise, where, found)
-        assert_same_bits(y, philox_reference.injected(x, noise, where, expected))
+        y = triton_kernels.inject_noise(x, noise, step, found)
+        assert_same_bits(y, philox_reference.inject_noise(x, noise, step, expected))
         torch.testing.assert_close(found, expected, rtol=1e-12, atol=0)
         assert (found[0] - 1).tolist() == [0.0, *[float(x[0].numel())] * 4]
 

@@ -32,9 +32,9 @@ def test_sums_are_those_of_all_batches() -> None:
     terms = [torch.randn(5, 4), torch.randn(3, 4)]
     signals = [torch.randn(3, 5, 4) + 100, torch.randn(3, 2, 4) + 100]
     for term in terms:
-        audit.noise(1, 2, term, 10 * term)
+        audit.record_terms(1, 2, term, 10 * term)
     for signal in signals:
-        audit.signal(0, signal)
+        audit.record_signal(0, signal)
     measured = audit.of(2)
     rms = float(torch.cat(terms).square().mean().sqrt())
     assert measured["std_mul"] == [None, pytest.approx(rms, rel=1e-5)]
@@ -53,10 +53,10 @@ def test_signals_are_those_of_each_member(chunk: int, monkeypatch: pytest.Monkey
     torch.manual_seed(0)
     x = torch.randn(2, 5, 4) * torch.tensor([1.0, 3.0]).view(2, 1, 1)
     every, shared, alone = (Audit(points=1, members=4) for _ in range(3))
-    every.signal(0, x.repeat_interleave(2, 0))
-    shared.signal(0, x)
+    every.record_signal(0, x.repeat_interleave(2, 0))
+    shared.record_signal(0, x)
     for member in range(4):
-        alone.signal(0, x[member // 2 :][:1], member)
+        alone.record_signal(0, x[member // 2 :][:1], member)
         expected = [pytest.approx(float(x[member // 2].std(correction=0)), rel=1e-5)]
         for audit in (every, shared, alone):
             assert audit.of(member)["signal"] == expected
@@ -64,14 +64,14 @@ def test_signals_are_those_of_each_member(chunk: int, monkeypatch: pytest.Monkey
 
 def test_a_signal_that_overflowed_has_no_spread() -> None:
     audit = Audit(points=1, members=2)
-    audit.signal(0, torch.tensor([[[1.0, float("inf")]], [[1.0, 3.0]]]))
+    audit.record_signal(0, torch.tensor([[[1.0, float("inf")]], [[1.0, 3.0]]]))
     assert audit.of(0)["signal"] == [None]
     assert audit.of(1)["signal"] == [1.0]
 
 
 def test_a_huge_signal_does_not_overflow() -> None:
     audit = Audit(points=1, members=1)
-    audit.signal(0, torch.tensor([[[-1e30, 1e30]]]))
+    audit.record_signal(0, torch.tensor([[[-1e30, 1e30]]]))
     assert audit.of(0)["signal"] == [pytest.approx(1e30, rel=1e-5)]
 
 
@@ -110,7 +110,9 @@ def test_noise_where_none_was_asked_for_is_a_mismatch() -> None:
     audit = Audit(points=2, members=1)
     levels = [Levels(0.0, 0.5), Levels(0.0, 0.0)]
     for point in (0, 1):
-        audit.noise(point, 0, None, torch.empty(DRAWS).normal_(0, 0.5, generator=torch.Generator().manual_seed(0)))
+        audit.record_terms(
+            point, 0, None, torch.empty(DRAWS).normal_(0, 0.5, generator=torch.Generator().manual_seed(0))
+        )
     found = mismatch(audit.of(0), levels)
     assert found is not None
     assert found.startswith("noise point 1: ")

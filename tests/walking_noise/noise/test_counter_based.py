@@ -25,7 +25,7 @@ ORDERS: list[dict[str, Any]] = [*MEMBERS[1:4], MIXED]
 
 def sampler(members: list[dict[str, Any]]) -> CounterBasedNoise:
     at_point = noise_by_point(configs(members), "training")
-    return CounterBasedNoise(at_point, "training noise", len(members), CPU, philox_reference.injected)
+    return CounterBasedNoise(at_point, "training noise", len(members), CPU, philox_reference.inject_noise)
 
 
 def injected(members: list[dict[str, Any]], x: Tensor, step: int = 0, audit: Audit | None = None) -> Tensor:
@@ -76,7 +76,7 @@ def test_a_place_that_changed_before_the_backward_pass_is_an_error() -> None:
 
 @pytest.mark.parametrize("step", [(), (1, 2, 3)])
 def test_a_place_is_one_number_or_two(step: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match="a step index is one number or two"):
+    with pytest.raises(ValueError, match="a step index has one number or two"):
         sampler([MIXED]).at(step)
 
 

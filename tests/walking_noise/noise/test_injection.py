@@ -16,7 +16,7 @@ from walking_noise.models import build
 from walking_noise.noise import Levels, noise_kinds
 from walking_noise.noise.injection import Injection
 from walking_noise.pack.pack import Pack
-from walking_noise.reproducibility import generator
+from walking_noise.reproducibility import stream_generator
 
 CPU = torch.device("cpu")
 POINTS = range(11)
@@ -278,7 +278,7 @@ def test_a_cpu_draws_from_a_generator_seeded_with_the_key_of_the_place(stream: s
     config = run({"noise.std": 0.7, "seed": 3, "noise.seed": 4})
     drawn = torch.empty(50, 40)
     seed = {"training": 3, "inference": 4}[stream]
-    drawn.normal_(0, 0.7, generator=generator(seed, f"{stream} noise", 5, 6, 2))
+    drawn.normal_(0, 0.7, generator=stream_generator(seed, f"{stream} noise", 5, 6, 2))
     assert torch.equal(injected(config, torch.zeros(50, 40), 2, (5, 6), stream), drawn)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from walking_noise.noise.rng.box_muller import box_muller
 from walking_noise.noise.rng.philox import WORD, philox, words
 from walking_noise.noise.rng.philox_reference import gaussian
-from walking_noise.reproducibility import key
+from walking_noise.reproducibility import stream_key
 
 DRAWS = 400_000
 SIGMAS = 5.0
@@ -68,7 +68,7 @@ def test_the_largest_draw_and_the_smallest_are_numbers() -> None:
 
 
 def draws(seed: int = 0, stream: str = "training noise", term: int = 0, step: tuple[int, ...] = (0,)) -> Tensor:
-    bits = (key(seed, stream) ^ 1 << 63) - (1 << 63)
+    bits = (stream_key(seed, stream) ^ 1 << 63) - (1 << 63)
     return gaussian(torch.tensor([bits]), DRAWS, term, torch.tensor(step))[0]
 
 

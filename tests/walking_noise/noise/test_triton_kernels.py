@@ -29,7 +29,7 @@ TYPES = {
     "mul_ptr": "*fp32",
     "add_ptr": "*fp32",
     "add_first_ptr": "*i32",
-    "place_ptr": "*i64",
+    "step_ptr": "*i64",
 }
 
 
@@ -63,8 +63,8 @@ def test_on_a_gpu(check: str) -> None:
 def test_a_gpu_gives_what_the_reference_gives_on_a_cpu() -> None:
     step = torch.tensor([300, 39])
     for x in activations(CUDA):
-        found = triton_kernels.injected(x, point_noise(CUDA), step.to(CUDA)).cpu()
-        assert_same_bits(found, philox_reference.injected(x.cpu(), point_noise(CPU), step))
+        found = triton_kernels.inject_noise(x, point_noise(CUDA), step.to(CUDA)).cpu()
+        assert_same_bits(found, philox_reference.inject_noise(x.cpu(), point_noise(CPU), step))
 
 
 @pytest.mark.parametrize("capability", [80, 90])

@@ -13,7 +13,7 @@ from walking_noise.data.speech.background import SHORTEST, Background
 from walking_noise.data.speech.mfcc import COEFFICIENTS, FRAMES, SECOND, features, scaled
 from walking_noise.data.speech.recordings import Recordings, read_wave
 from walking_noise.data.speech.speech_split import Split, split
-from walking_noise.reproducibility import deterministic, generator
+from walking_noise.reproducibility import deterministic, stream_generator
 
 RELEASE_SEED = 0
 """Of the background noise that is mixed in once, the same for all runs."""
@@ -57,7 +57,7 @@ def _waveforms(clips: Split, progress: _Progress) -> Tensor:
 def _features(clips: Split, progress: _Progress, background: Background | None = None) -> Tensor:
     """The features (n, 1, 10, 49) of clips, mixed with noise that is drawn once if there is a ``background``."""
     computed = torch.empty(len(clips), 1, COEFFICIENTS, FRAMES)
-    drawn = background.draw(len(clips), generator(RELEASE_SEED, "background noise")) if background else None
+    drawn = background.draw(len(clips), stream_generator(RELEASE_SEED, "background noise")) if background else None
     for part, block in clips.blocks():
         x = scaled(block)
         if background is not None and drawn is not None:
