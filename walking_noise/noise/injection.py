@@ -87,9 +87,9 @@ def samplers(
     at_point: Sequence[Sequence[MemberNoise]], stream: str, members: int, device: torch.device
 ) -> list[NoiseSampler]:
     """The samplers of a pack: counter-based for Gaussian noise on a GPU, torch's generators for all other noise."""
-    on_gpu = device.type == "cuda"
 
     def select(counter_based: bool) -> list[list[MemberNoise]]:
+        on_gpu = device.type == "cuda"
         return [
             [noise for noise in noises if (on_gpu and noise.draw is gaussian) == counter_based] for noises in at_point
         ]

@@ -47,7 +47,7 @@ class GeneratorNoise:
     def draw(
         self, noise: MemberNoise, point: int, step: tuple[int, ...], deviation: Tensor | None, added: Tensor | None
     ) -> None:
-        """Draw ``s_mul·e1`` of one member into ``deviation``, ``s_add·e2`` into ``added``; None: do not draw that term."""
+        """Draw ``s_mul·e1`` of a member into ``deviation`` and ``s_add·e2`` into ``added``; None: skip that term."""
         self.generator.manual_seed(stream_key(noise.seed, self.stream, *step, point))
         if deviation is not None:
             noise.draw(deviation, noise.mul, self.generator)
