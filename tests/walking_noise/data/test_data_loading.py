@@ -278,6 +278,6 @@ def test_a_failed_download_leaves_nothing_behind(tmp_path: Path, squares: Module
 
 def test_what_comes_with_a_package_is_not_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (data.fetch("mnist5k", tmp_path) / "mnist_5k.csv.gz").is_file()
-    monkeypatch.setattr(PublishedImages, "place", lambda source, root: Files(root, source.sha256))
+    monkeypatch.setattr(PublishedImages, "locate", lambda source, root: Files(root, source.sha256))
     with pytest.raises(DataMissing, match=r"mnist_5k\.csv missing in .*; get it with: pip install"):
         data.fetch("mnist5k", tmp_path)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tests.walking_noise.data.speech import write_corpus
 from walking_noise import data
-from walking_noise.data.feature_cache import kept
+from walking_noise.data.feature_cache import cached_tensors
 
 ROOT = Path(__file__).parents[3]
 
@@ -31,7 +31,7 @@ def counted() -> tuple[Callable[[], dict[str, Tensor]], list[int]]:
 
 def test_what_was_computed_is_found_again(tmp_path: Path) -> None:
     compute, calls = counted()
-    first, second = (kept("some", [tmp_path / "new"], compute) for _ in range(2))
+    first, second = (cached_tensors("some", [tmp_path / "new"], compute) for _ in range(2))
     assert len(calls) == 1
     assert first[1] == second[1]
     for tensors, _ in (first, second):
@@ -41,16 +41,16 @@ def test_what_was_computed_is_found_again(tmp_path: Path) -> None:
 
 def test_the_file_is_shared_and_stays_as_it_is(tmp_path: Path) -> None:
     compute, _ = counted()
-    tensors, digest = kept("some", [tmp_path], compute)
+    tensors, digest = cached_tensors("some", [tmp_path], compute)
     tensors["a"].zero_()
-    assert kept("some", [tmp_path], compute)[1] == digest
-    assert int(kept("some", [tmp_path], compute)[0]["a"].sum()) > 0
+    assert cached_tensors("some", [tmp_path], compute)[1] == digest
+    assert int(cached_tensors("some", [tmp_path], compute)[0]["a"].sum()) > 0
 
 
 @pytest.mark.parametrize("damage", ["half", "text", "other tensors", *map(str, range(20))])
 def test_a_damaged_file_is_replaced(tmp_path: Path, damage: str) -> None:
     compute, calls = counted()
-    _, digest = kept("some", [tmp_path], compute)
+    _, digest = cached_tensors("some", [tmp_path], compute)
     file = tmp_path / "some.pt"
     content = bytearray(file.read_bytes())
     if damage == "other tensors":
@@ -62,7 +62,7 @@ def test_a_damaged_file_is_replaced(tmp_path: Path, damage: str) -> None:
     else:
         content[len(content) * int(damage) // 20] ^= 0x55
         file.write_bytes(content)
-    tensors, again = kept("some", [tmp_path], compute)
+    tensors, again = cached_tensors("some", [tmp_path], compute)
     assert again == digest
     assert all(torch.equal(tensors[name], tensor) for name, tensor in compute().items())
     if not damage.isdigit():
@@ -74,17 +74,17 @@ def test_the_first_folder_that_can_be_written_to_keeps_it(tmp_path: Path) -> Non
     compute, calls = counted()
     (tmp_path / "file").write_text("no folder")
     folders = [tmp_path / "file" / "below", tmp_path / "second"]
-    digests = {kept("some", folders, compute)[1] for _ in range(2)}
+    digests = {cached_tensors("some", folders, compute)[1] for _ in range(2)}
     assert (len(calls), len(digests)) == (1, 1)
     assert (tmp_path / "second" / "some.pt").is_file()
-    assert kept("some", folders[:1], compute)[1] in digests
+    assert cached_tensors("some", folders[:1], compute)[1] in digests
     assert len(calls) == 2, "where nothing can be written it is computed every time"
 
 
 def test_a_lock_of_another_user_does_no_harm(tmp_path: Path) -> None:
     compute, calls = counted()
     (tmp_path / ".lock").mkdir()  # cannot be opened either
-    assert kept("some", [tmp_path], compute)[1] == kept("some", [tmp_path], compute)[1]
+    assert cached_tensors("some", [tmp_path], compute)[1] == cached_tensors("some", [tmp_path], compute)[1]
     assert len(calls) == 1
 
 
@@ -93,7 +93,7 @@ def test_an_error_leaves_nothing_behind(tmp_path: Path) -> None:
         raise ValueError("no data")
 
     with pytest.raises(ValueError, match="no data"):
-        kept("some", [tmp_path], fail)
+        cached_tensors("some", [tmp_path], fail)
     assert not list(tmp_path.glob("*.p*"))
 
 

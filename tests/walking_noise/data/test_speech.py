@@ -228,7 +228,7 @@ def test_a_sample_of_the_data_set_says_how_much_of_it_is_there(corpus: Path, tmp
 
 
 def test_a_sample_is_not_overwritten_by_a_download(corpus: Path) -> None:
-    with pytest.raises(DataMissing, match=r"speech_commands_v0.02 is not the whole of it; move it away first$"):
+    with pytest.raises(DataMissing, match=r"speech_commands_v0.02 is incomplete; move it away first$"):
         data.fetch("gsc", corpus)
 
 
@@ -291,19 +291,19 @@ def broken(root: Path, how: str) -> None:
 @pytest.mark.parametrize(
     ("how", "text"),
     [
-        ("rate", r"yes/4.wav is not of 16 kHz, 1 channel and 16 bits but of 8000, 1 and 16"),
-        ("channels", r"yes/4.wav is not of 16 kHz, 1 channel and 16 bits but of 16000, 2 and 16"),
+        ("rate", r"yes/4.wav is not 16-bit mono of 16000 Hz: 16 bits, channels: 1, 8000 Hz"),
+        ("channels", r"yes/4.wav is not 16-bit mono of 16000 Hz: 16 bits, channels: 2, 16000 Hz"),
         ("torn", r"yes/4.wav is damaged \([\d,]+ of [\d,]+ samples\)"),
-        ("empty", r"yes/4.wav cannot be read \(it ends too early\)"),
+        ("empty", r"yes/4.wav cannot be read \(it is truncated\)"),
         ("text", r"yes/4.wav cannot be read \(file does not start with RIFF id\)"),
-        ("lists", r"v0.02 holds no recording to validate"),
+        ("lists", r"v0.02 contains no recording for validation"),
         ("torn lists", r"testing_list.txt cannot be read \(.*\)"),
-        ("noise", r"v0.02 holds no background noise of at least 1.25 seconds"),
+        ("noise", r"v0.02 contains no background noise of at least 1.25 seconds"),
     ],
 )
 def test_what_is_damaged_is_named_in_one_line(tmp_path: Path, how: str, text: str) -> None:
     broken(tmp_path, how)
-    remedy = "; move .*/speech_commands_v0.02 away and get all of it with: .*walking-noise data get gsc$"
+    remedy = "; move .*/speech_commands_v0.02 away, then get the data set with: .*walking-noise data get gsc$"
     with pytest.raises(DataMissing, match=text + remedy) as error:
         load(tmp_path, "release")
     assert "\n" not in str(error.value)
