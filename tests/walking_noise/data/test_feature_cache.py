@@ -1,4 +1,4 @@
-"""Computed tensors are kept whole, or computed again."""
+"""Cache of computed tensors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def counted() -> tuple[Callable[[], dict[str, Tensor]], list[int]]:
-    """Something to compute, and how often it was."""
+    """A function that computes tensors, and the list of its calls."""
     calls: list[int] = []
 
     def compute() -> dict[str, Tensor]:
@@ -29,7 +29,7 @@ def counted() -> tuple[Callable[[], dict[str, Tensor]], list[int]]:
     return compute, calls
 
 
-def test_what_was_computed_is_found_again(tmp_path: Path) -> None:
+def test_computed_tensors_are_cached(tmp_path: Path) -> None:
     compute, calls = counted()
     first, second = (cached_tensors("some", [tmp_path / "new"], compute) for _ in range(2))
     assert len(calls) == 1
@@ -39,7 +39,7 @@ def test_what_was_computed_is_found_again(tmp_path: Path) -> None:
         assert all(torch.equal(tensors[name], tensor) for name, tensor in compute().items())
 
 
-def test_the_file_is_shared_and_stays_as_it_is(tmp_path: Path) -> None:
+def test_changes_to_the_tensors_do_not_change_the_file(tmp_path: Path) -> None:
     compute, _ = counted()
     tensors, digest = cached_tensors("some", [tmp_path], compute)
     tensors["a"].zero_()
@@ -66,11 +66,11 @@ def test_a_damaged_file_is_replaced(tmp_path: Path, damage: str) -> None:
     assert again == digest
     assert all(torch.equal(tensors[name], tensor) for name, tensor in compute().items())
     if not damage.isdigit():
-        assert len(calls) == 3, "computed at first, after the damage, and in this test"
+        assert len(calls) == 3, "the first time, after the damage, and in this test"
     assert [path.name for path in tmp_path.glob("*.p*")] == ["some.pt"]
 
 
-def test_the_first_folder_that_can_be_written_to_keeps_it(tmp_path: Path) -> None:
+def test_the_file_is_written_to_the_first_writable_folder(tmp_path: Path) -> None:
     compute, calls = counted()
     (tmp_path / "file").write_text("no folder")
     folders = [tmp_path / "file" / "below", tmp_path / "second"]
@@ -78,12 +78,12 @@ def test_the_first_folder_that_can_be_written_to_keeps_it(tmp_path: Path) -> Non
     assert (len(calls), len(digests)) == (1, 1)
     assert (tmp_path / "second" / "some.pt").is_file()
     assert cached_tensors("some", folders[:1], compute)[1] in digests
-    assert len(calls) == 2, "where nothing can be written it is computed every time"
+    assert len(calls) == 2, "without a writable folder the tensors are computed on every call"
 
 
-def test_a_lock_of_another_user_does_no_harm(tmp_path: Path) -> None:
+def test_an_unusable_lock_is_ignored(tmp_path: Path) -> None:
     compute, calls = counted()
-    (tmp_path / ".lock").mkdir()  # cannot be opened either
+    (tmp_path / ".lock").mkdir()  # cannot be opened, as a lock file of another user
     assert cached_tensors("some", [tmp_path], compute)[1] == cached_tensors("some", [tmp_path], compute)[1]
     assert len(calls) == 1
 
@@ -97,7 +97,7 @@ def test_an_error_leaves_nothing_behind(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.p*"))
 
 
-def test_processes_that_compute_at_once_do_no_harm(tmp_path: Path) -> None:
+def test_concurrent_processes_share_one_file(tmp_path: Path) -> None:
     write_corpus(tmp_path)
     script = (
         "import sys; from walking_noise import data\n"
@@ -111,7 +111,7 @@ def test_processes_that_compute_at_once_do_no_harm(tmp_path: Path) -> None:
     assert len(list((tmp_path / "SpeechCommands" / "computed").glob("*.p*"))) == 1
 
 
-def test_another_selection_or_another_recording_is_computed_anew(tmp_path: Path) -> None:
+def test_the_cache_depends_on_the_selection_and_the_recordings(tmp_path: Path) -> None:
     folder = write_corpus(tmp_path)
 
     def digests() -> list[str]:
