@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Atomic writing of files: a reader finds the complete file or none."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import IO
 
 READABLE = 0o644
-"""Mode of a file that others of a cluster may read."""
+"""Mode of a written file: other users of a cluster can read it."""
 
 
 @contextmanager
 def atomic_write(file: Path) -> Iterator[IO[bytes]]:
-    """A new file, which takes the place of ``file`` when the block ends without an error, and else is gone.
+    """Open a temporary file that replaces ``file`` when the block ends without an error, and is deleted otherwise.
 
     Raises
     ------
     OSError
-        Nothing can be written to the folder.
+        The folder is not writable.
     """
     with tempfile.NamedTemporaryFile(dir=file.parent, suffix=".part", delete=False) as part:
         try:

@@ -1,15 +1,15 @@
-"""Errors of the library. The text of each says in one line what is wrong and what to do."""
+"""Errors of the library. The text of each is one line: what is wrong, then what to do."""
 
 from __future__ import annotations
 
 import torch
 
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
-"""Messages of CUDA and its allocator, of the CPU allocator, and of cuBLAS and cuDNN."""
+"""Parts of the error messages of CUDA and its allocator, of the CPU allocator, and of cuBLAS and cuDNN."""
 
 
 class WalkingNoiseError(Exception):
-    """Base of every error whose text is meant for the user."""
+    """Base class of every error with a text for the user."""
 
 
 class ConfigError(WalkingNoiseError, ValueError):
@@ -17,18 +17,18 @@ class ConfigError(WalkingNoiseError, ValueError):
 
 
 class DataMissing(WalkingNoiseError, FileNotFoundError):
-    """A data set is not where it was looked for, or is damaged."""
+    """The files of a data set are missing or damaged."""
 
     def __str__(self) -> str:
         return str(self.args[0])
 
 
 class Stopped(WalkingNoiseError):
-    """Training was asked to stop before its end; runs not yet yielded have no result."""
+    """Training was stopped on request before its end. Runs that were not yet yielded have no result."""
 
 
 class RunsFailed(WalkingNoiseError):
-    """Some of the runs given to :func:`walking_noise.train` failed; the others are in ``outcomes``."""
+    """Some runs of :func:`walking_noise.train` failed. ``outcomes`` holds the results of the others."""
 
     def __init__(self, message: str, outcomes: list[object]) -> None:
         super().__init__(message)
@@ -36,12 +36,12 @@ class RunsFailed(WalkingNoiseError):
 
 
 def refused(name: str, value: object, allowed: str) -> ConfigError:
-    """The error of a setting ``name`` whose ``value`` cannot be used, saying what is allowed."""
+    """The error for a ``value`` that the setting ``name`` cannot have; ``allowed`` describes the valid values."""
     return ConfigError(f"{name}: {value!r} is refused; {allowed}")
 
 
 def ran_out_of_memory(error: Exception) -> bool:
-    """Whether the memory of the device or of the machine was exhausted."""
+    """Whether ``error`` means that the memory of the device or of the machine was exhausted."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and any(text in str(error) for text in _OUT_OF_MEMORY)

@@ -1,4 +1,4 @@
-"""Parts that are found by the file they stand in: noise kinds, models, data sets."""
+"""Registry of noise kinds, models and data sets: one module each, found by its place in a package."""
 
 from __future__ import annotations
 
@@ -9,17 +9,22 @@ from typing import Any
 
 
 def discover(package: ModuleType, attribute: str) -> dict[str, Any]:
-    """Import every module of ``package`` and collect the objects called ``attribute``, by their ``name``.
+    """Import every module of ``package``; return the objects that the modules define as ``attribute``, by ``name``.
 
-    Modules without that attribute are passed over. Two objects of one name are an error.
+    Modules without that attribute are skipped.
+
+    Raises
+    ------
+    ValueError
+        Two modules define objects of the same name.
     """
-    found: dict[str, Any] = {}
+    entries: dict[str, Any] = {}
     for module_info in sorted(pkgutil.iter_modules(package.__path__), key=lambda info: info.name):
         module = importlib.import_module(f"{package.__name__}.{module_info.name}")
-        part = getattr(module, attribute, None)
-        if part is None:
+        entry = getattr(module, attribute, None)
+        if entry is None:
             continue
-        if part.name in found:
-            raise ValueError(f"{package.__name__} has two parts named {part.name!r}")
-        found[part.name] = part
-    return found
+        if entry.name in entries:
+            raise ValueError(f"{package.__name__}: two modules define the name {entry.name!r}; rename one of them")
+        entries[entry.name] = entry
+    return entries

@@ -1,4 +1,4 @@
-"""The version of this software; pyproject.toml reads it from here."""
+"""Version of this software; pyproject.toml reads it from here."""
 
 from __future__ import annotations
 

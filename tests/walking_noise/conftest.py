@@ -1,4 +1,4 @@
-"""What the tests of the library share: a few real digits, and torch on one thread."""
+"""Fixtures of the library's tests: a few real digits, and torch on one thread."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ hypothesis.settings.load_profile("walking_noise")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Keep what Hypothesis writes out of the checkout."""
+    """Let Hypothesis write its files to a temporary folder, outside of the checkout."""
     home = tempfile.TemporaryDirectory(prefix="walking-noise-hypothesis-", ignore_cleanup_errors=True)
     config.add_cleanup(home.cleanup)
     set_hypothesis_home_dir(home.name)
@@ -27,7 +27,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> Iterator[None]:
-    """Equal to the last bit is promised for one thread."""
+    """Use one thread, for which results are bitwise reproducible."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -36,14 +36,14 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture
 def float64() -> Iterator[None]:
-    """Let networks and noise be made in double precision."""
+    """Make float64 the default type, for networks and noise in double precision."""
     torch.set_default_dtype(torch.float64)
     yield
     torch.set_default_dtype(torch.float32)
 
 
 def part(data: DataSet, training: int, validation: int) -> DataSet:
-    """The first samples of a data set."""
+    """The first samples of both sets of a data set."""
     return dataclasses.replace(
         data,
         train_samples=data.train_samples[:training].clone(),
@@ -55,18 +55,18 @@ def part(data: DataSet, training: int, validation: int) -> DataSet:
 
 @pytest.fixture(scope="session")
 def digits() -> DataSet:
-    """Real digits: 200 to train, which leave a shorter last batch, and 260 to validate, in two blocks."""
+    """Real digits: 200 for training, so that the last batch is shorter, and 260 for validation, in two blocks."""
     return part(data.load("mnist5k"), 200, 260)
 
 
 @pytest.fixture(scope="session")
 def fewer_digits(digits: DataSet) -> DataSet:
-    """Real digits for what takes long: 150 to train, in two batches, and 60 to validate."""
+    """Real digits for slow tests: 150 for training, in two batches, and 60 for validation."""
     return part(digits, 150, 60)
 
 
 @pytest.fixture
 def only_digits(digits: DataSet, monkeypatch: pytest.MonkeyPatch) -> DataSet:
-    """Let every run of this process train on the few digits."""
+    """Replace every data set in this process by the few digits."""
     monkeypatch.setattr(data, "load", lambda *selection, **settings: digits)
     return digits

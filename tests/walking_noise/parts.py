@@ -1,4 +1,4 @@
-"""What the tests of new parts share."""
+"""Helpers of the tests that add models and kinds of noise."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NEW_MODELS = Path(__file__).parent / "new_models"
 
 
 def forget_parts() -> None:
-    """Let noise kinds and models be looked for again."""
+    """Clear the caches, so that noise kinds and models are searched again."""
     noise_kinds.cache_clear()
     models.models.cache_clear()
     models.summary.cache_clear()
@@ -26,7 +26,7 @@ def forget_parts() -> None:
 
 @contextmanager
 def new_models() -> Iterator[None]:
-    """The files of :data:`NEW_MODELS`, as if they lay beside those of the papers' models."""
+    """Add the modules in :data:`NEW_MODELS` to the package of models within the block."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(models, "__path__", [*models.__path__, str(NEW_MODELS)])
         forget_parts()

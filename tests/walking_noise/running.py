@@ -1,4 +1,4 @@
-"""What the tests of running packs share: runs in short, and what became of them."""
+"""Helpers of the tests that train packs: short notation for runs, and their outcomes."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ HERE: dict[str, Any] = {"device": "cpu", "processes": 1}
 
 
 def run(**settings: Any) -> RunConfig:
+    """A run of two epochs; ``__`` in a keyword stands for the dot in the name of a setting."""
     dotted = {name.replace("__", "."): value for name, value in settings.items()}
     return RunConfig.from_dict({"training.epochs": 2, **dotted})
 
 
 def outcomes(configs: Sequence[RunConfig], **how: Any) -> list[Result | Failure]:
-    """What every run ended with, each once, in the order of the runs."""
-    found = list(train_each(configs, **{**HERE, **how}))
-    assert sorted(index for index, _ in found) == list(range(len(configs)))
-    return [outcome for _, outcome in sorted(found, key=lambda one: one[0])]
+    """The outcome of every run, in the order of the runs; each run must have exactly one."""
+    indexed = list(train_each(configs, **{**HERE, **how}))
+    assert sorted(index for index, _ in indexed) == list(range(len(configs)))
+    return [outcome for _, outcome in sorted(indexed, key=lambda pair: pair[0])]
 
 
 def numbers(result: Result | Failure) -> dict[str, Any]:
-    """A result without what depends on its company."""
+    """The fields of a result that do not depend on the pack."""
     assert isinstance(result, Result)
     return {name: value for name, value in vars(result).items() if name not in ("seconds", "pack_size")}
 

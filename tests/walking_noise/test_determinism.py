@@ -1,4 +1,4 @@
-"""Settings under which a network gives the same numbers everywhere."""
+"""Settings of torch that make results reproducible."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from walking_noise.reproducibility import deterministic
 ROOT = Path(__file__).parents[2]
 
 
-def seen() -> tuple[int, bool, bool]:
+def settings() -> tuple[int, bool, bool]:
     return torch.get_num_threads(), torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic
 
 
-def test_settings_hold_within_and_are_put_back() -> None:
+def test_settings_are_made_and_restored() -> None:
     torch.set_num_threads(2)
-    before = seen()
+    before = settings()
     with deterministic():
-        assert seen() == (1, False, True)
-    assert seen() == before
+        assert settings() == (1, False, True)
+    assert settings() == before
     torch.set_num_threads(1)
 
 
@@ -40,8 +40,8 @@ def test_settings_hold_within_and_are_put_back() -> None:
         "backends.cudnn.conv.fp32_precision = 'ieee'",
     ],
 )
-def test_float32_is_float32_within_whatever_the_caller_chose(chosen: str) -> None:
-    """In a process of its own, since some of torch's settings cannot be undone."""
+def test_float32_is_computed_in_float32_for_all_settings_of_the_caller(chosen: str) -> None:
+    """Run in a new process, since some of torch's settings cannot be undone."""
     script = f"""
 import torch
 from torch import backends
@@ -51,9 +51,9 @@ def read(setting):
     try:
         return setting()
     except RuntimeError:
-        return "settings that disagree"
+        return "inconsistent settings"
 
-def seen():
+def settings():
     older = [
         torch.get_float32_matmul_precision,
         lambda: backends.cuda.matmul.allow_tf32,
@@ -67,14 +67,14 @@ def seen():
     return [read(setting) for setting in older], [part.fp32_precision for part in parts]
 
 {chosen}
-before = seen()
+before = settings()
 with deterministic():
     with deterministic():
-        older, parts = seen()
+        older, parts = settings()
         assert older[:3] == ["highest", False, False], older
         assert parts == ["ieee"] * 6, parts
-    assert seen()[1] == ["ieee"] * 6
-assert seen() == before, (seen(), before)
+    assert settings()[1] == ["ieee"] * 6
+assert settings() == before, (settings(), before)
 """
     finished = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
     assert finished.returncode == 0, finished.stderr

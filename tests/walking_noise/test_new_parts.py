@@ -1,4 +1,4 @@
-"""A new noise kind and a new model are one new file each."""
+"""Extension with a new noise kind and a new model: one new file each."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ AddFile = Callable[[ModuleType, str, str], None]
 
 @pytest.fixture
 def add_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AddFile]:
-    """Add a file to a package, as if it lay in its folder."""
+    """A function that adds a module to a package."""
     added: list[str] = []
 
     def add(package: ModuleType, name: str, code: str) -> None:
@@ -58,7 +58,7 @@ UNIFORM = '''
 '''
 
 STRIDED = '''
-    """A small network with layers that no packed layer is made for."""
+    """A small network with layers that have no special packed layer."""
 
     from collections import OrderedDict
 
@@ -131,13 +131,13 @@ def test_a_model_is_one_file(batch_norm: bool, add_file: AddFile, only_digits: D
     assert max(weight or 1.0 for weight in together[1].mean_abs_weight.values()) < 0.05
 
 
-def test_two_parts_of_one_name_are_an_error(add_file: AddFile) -> None:
+def test_two_kinds_with_the_same_name_are_an_error(add_file: AddFile) -> None:
     add_file(kinds, "another", UNIFORM.replace('"box_shaped"', '"additive"'))
-    with pytest.raises(ValueError, match="two parts named 'additive'"):
+    with pytest.raises(ValueError, match="two modules define the name 'additive'"):
         noise_kinds()
 
 
-def test_files_without_a_part_are_passed_over(add_file: AddFile) -> None:
+def test_modules_without_a_kind_are_skipped(add_file: AddFile) -> None:
     before = set(discover(kinds, "KIND"))
     add_file(kinds, "helpers", "X = 1")
     assert set(discover(kinds, "KIND")) == before

@@ -1,4 +1,4 @@
-"""Data sets as tensors in memory: where they lie, how they are read, mini-batches for many runs at once."""
+"""Data sets as tensors in memory: files, loading, transforms, and mini-batches for many runs at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mini-batches for many runs at once, and the validation set in blocks."""
+"""Mini-batches for many runs at once; blocks of the validation set."""
 
 from __future__ import annotations
 
@@ -10,21 +10,26 @@ from torch import Tensor
 
 from walking_noise.data.dataset import DataSet
 from walking_noise.data.transform import gather
-from walking_noise.reproducibility import generator
+from walking_noise.reproducibility import stream_generator
 
 
 class TrainingBatches:
-    """Mini-batches of a pack of runs, each run in its own order and with its own augmentation.
+    """Mini-batches of a pack of runs; each run has its own order of samples and its own augmentation.
 
-    Both are functions of (the run's seed, epoch, sample): a run sees the same inputs, to the last bit, alone
-    and in any pack. Runs of equal seed share the work. An epoch's last, shorter batch is kept.
+    Both are functions of the seed of the run, the epoch and the sample. Therefore the inputs of a run are bitwise equal
+    in every pack. Inputs are computed once for runs with the same seed. The last, shorter batch of an epoch is not
+    dropped.
 
     Parameters
     ----------
+    data
+        The data set.
     seeds
-        One per run.
+        The seed of each run.
+    batch_size
+        Samples of a mini-batch, for each run.
     device
-        Where the data set and the mini-batches lie.
+        Device of the data set and the mini-batches.
     """
 
     def __init__(
@@ -36,42 +41,43 @@ class TrainingBatches:
 
     @property
     def steps(self) -> int:
-        """Mini-batches in an epoch."""
+        """Number of mini-batches in an epoch."""
         return math.ceil(len(self._data.train_labels) / self._batch_size)
 
     def epoch(self, number: int | Sequence[int]) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the mini-batches of an epoch, as (inputs, labels).
+        """Yield the mini-batches of an epoch as (inputs, labels).
 
-        Inputs are float32 (rows, batch, channels, height, width): one row for each seed if every seed has as many
-        runs, which follow each other; else one for each run. Labels are int64 (runs, batch).
+        Inputs are float32 (rows, batch, channels, height, width). They have one row for each seed if all seeds have
+        the same number of runs and the runs of a seed are consecutive, otherwise one row for each run. Labels are int64
+        (runs, batch).
 
         Parameters
         ----------
         number
-            The epoch from 0, one for all runs or one per run.
+            Number of the epoch, from 0: one for all runs, or one for each run.
         """
         numbers = [number] * len(self._seeds) if isinstance(number, int) else number
-        passes = list(zip(self._seeds, numbers, strict=True))
-        shared = list(dict.fromkeys(passes))
-        position = {one: index for index, one in enumerate(shared)}
-        origin = torch.tensor([position[one] for one in passes], device=self._data.train_labels.device)
-        in_turn = [one for one in shared for _ in range(len(passes) // len(shared))] == passes
-        for x, y in self._passes(shared):
-            yield x if in_turn else x.index_select(0, origin), y.index_select(0, origin)
+        epochs = list(zip(self._seeds, numbers, strict=True))
+        distinct = list(dict.fromkeys(epochs))
+        row = {epoch: index for index, epoch in enumerate(distinct)}
+        rows = torch.tensor([row[epoch] for epoch in epochs], device=self._data.train_labels.device)
+        consecutive = [epoch for epoch in distinct for _ in range(len(epochs) // len(distinct))] == epochs
+        for x, y in self._batches(distinct):
+            yield x if consecutive else x.index_select(0, rows), y.index_select(0, rows)
 
-    def _passes(self, passes: Sequence[tuple[int, int]]) -> Iterator[tuple[Tensor, Tensor]]:
-        """The mini-batches of one pass over the training set for each (seed, epoch)."""
+    def _batches(self, epochs: Sequence[tuple[int, int]]) -> Iterator[tuple[Tensor, Tensor]]:
+        """The mini-batches of one epoch of the training set for each (seed, epoch)."""
         data, transform = self._data, self._data.transform
         samples, device = len(data.train_labels), data.train_labels.device
 
-        def per_pass(stream: str, one: Callable[[torch.Generator], Tensor]) -> Tensor:
-            return torch.stack([one(generator(seed, stream, epoch)) for seed, epoch in passes]).to(device)
+        def draw_rows(stream: str, draw: Callable[[torch.Generator], Tensor]) -> Tensor:
+            return torch.stack([draw(stream_generator(seed, stream, epoch)) for seed, epoch in epochs]).to(device)
 
-        order = per_pass("order", lambda random: torch.randperm(samples, generator=random))
+        order = draw_rows("order", lambda random: torch.randperm(samples, generator=random))
         batches = torch.split(order, self._batch_size, dim=1)
         drawn = None
         if transform.augments:
-            drawn = per_pass("augmentation", lambda random: transform.draw(samples, random))
+            drawn = draw_rows("augmentation", lambda random: transform.draw(samples, random))
         for batch in batches:
             inputs = transform.training_inputs(data.prepared_train_samples, batch, drawn)
             yield inputs, gather(data.train_labels, batch)
@@ -80,9 +86,9 @@ class TrainingBatches:
 def validation_blocks(
     data: DataSet, block: int, device: torch.device | str = "cpu"
 ) -> Iterator[tuple[int, Tensor, Tensor]]:
-    """Yield the validation set in its order, without augmentation, as (first sample, inputs, labels).
+    """Yield blocks of the validation set in its order, without augmentation, as (first sample, inputs, labels).
 
-    Inputs are float32 (block, channels, height, width), labels int64 (block,); the last block may be shorter.
+    Inputs are float32 (block, channels, height, width), labels are int64 (block,). The last block may be shorter.
     """
     data = data.to(device)
     for start in range(0, len(data.validation_labels), block):

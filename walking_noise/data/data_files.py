@@ -1,4 +1,4 @@
-"""The files of a data set: where they are, and their content, checked against what it must be."""
+"""Files of a data set: their folder, and their content, verified by checksums."""
 
 from __future__ import annotations
 
@@ -14,55 +14,57 @@ ENVIRONMENT_VARIABLE = "WALKING_NOISE_DATA"
 
 
 class DamagedFile(Exception):
-    """A file is there, but its content is not what it must be."""
+    """A file of a data set exists, but its content is not the published one."""
 
 
 def data_root(root: str | os.PathLike[str] | None = None) -> Path:
     """The folder of all data sets.
 
-    ``root`` if given, else ``$WALKING_NOISE_DATA``, else ``walking_noise/data`` in the user's cache
-    (``$XDG_CACHE_HOME``, or ``~/.cache``).
+    It is ``root`` if given, otherwise ``$WALKING_NOISE_DATA``, otherwise ``walking_noise/data`` in the user's cache
+    directory (``$XDG_CACHE_HOME`` or ``~/.cache``).
     """
     folder = root or os.environ.get(ENVIRONMENT_VARIABLE) or user_cache() / "data"
     return Path(folder).expanduser().absolute()
 
 
 def user_cache() -> Path:
-    """The folder ``walking_noise`` in the user's cache."""
+    """The folder ``walking_noise`` in the user's cache directory."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
     return cache.expanduser().absolute() / "walking_noise"
 
 
 @dataclass(frozen=True)
 class Files:
-    """Files of known content in one folder, each plain or compressed with gzip (``NAME`` or ``NAME.gz``).
+    """Files with known checksums in one folder, each uncompressed or compressed with gzip (``NAME`` or ``NAME.gz``).
 
     Attributes
     ----------
+    folder
+        The folder of the files.
     sha256
-        Per file name the SHA-256, in hex, of the uncompressed content.
+        SHA-256 of the uncompressed content, in hex, by file name.
     """
 
     folder: Path
     sha256: Mapping[str, str]
 
     def path(self, name: str) -> Path:
-        """Where the file is, or would be."""
-        plain, packed = self.folder / name, self.folder / f"{name}.gz"
-        return packed if packed.is_file() and not plain.is_file() else plain
+        """The path of the file, or the path at which it is expected."""
+        plain, compressed = self.folder / name, self.folder / f"{name}.gz"
+        return compressed if compressed.is_file() and not plain.is_file() else plain
 
     @property
     def missing(self) -> tuple[Path, ...]:
-        """The files that are not there."""
+        """The files that do not exist."""
         return tuple(path for path in map(self.path, self.sha256) if not path.is_file())
 
     @property
     def extent(self) -> str:
-        """Empty: a data set in files of known content is there or not."""
+        """Empty, since files with known checksums exist completely or not at all."""
         return ""
 
     def verify(self) -> None:
-        """Raise :class:`DamagedFile` if the content of a file is not what it must be."""
+        """Raise :class:`DamagedFile` if a file cannot be read or its content does not have the known checksum."""
         for name in self.sha256:
             self.content(name)
 
@@ -72,7 +74,7 @@ class Files:
         Raises
         ------
         DamagedFile
-            It cannot be read, or is not the file of that name.
+            The file cannot be read, or its content does not have the known checksum.
         """
         path = self.path(name)
         try:
@@ -81,8 +83,8 @@ class Files:
                 content = gzip.decompress(content)
         except (OSError, EOFError, zlib.error) as error:
             raise DamagedFile(f"{path} cannot be read ({error})") from error
-        found, expected = hashlib.sha256(content).hexdigest(), self.sha256[name]
-        if found != expected:
+        actual, expected = hashlib.sha256(content).hexdigest(), self.sha256[name]
+        if actual != expected:
             size = f"{len(content):,} bytes"
-            raise DamagedFile(f"{path} is damaged ({size} with SHA-256 {found[:12]}…, not {expected[:12]}…)")
+            raise DamagedFile(f"{path} is damaged ({size} with SHA-256 {actual[:12]}…, not {expected[:12]}…)")
         return content

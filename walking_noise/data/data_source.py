@@ -1,4 +1,4 @@
-"""What a data set declares about itself."""
+"""Declaration of a data set: its name, shape, files and transforms."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from walking_noise.data.dataset import DataSet
 
 @dataclass(frozen=True)
 class Selection:
-    """What of a data set is used, and how: the settings ``data.transform``, ``data.validation``, ``data.keywords``.
+    """Selection from a data set: the settings ``data.transform``, ``data.validation`` and ``data.keywords``.
 
     Attributes
     ----------
     transform
-        What is done to the samples, by one of the names in :attr:`Source.transforms`.
+        Transform of the samples: one of the names in :attr:`Source.transforms`.
     validation
-        ``test``: the official test split validates. ``holdout``: a part of the rest, which then does not train.
+        ``test``: the validation set is the official test split. ``holdout``: the validation set is a part of the other
+        samples, which is left out of the training set.
     keywords
-        The words to tell apart, of a data set of speech; None: its own.
+        The words to classify, for a data set of speech; None: the default keywords of the data set.
     """
 
     transform: str = "release"
@@ -29,31 +30,31 @@ class Selection:
     keywords: tuple[str, ...] | None = None
 
 
-class Place(Protocol):
-    """Where the files of a data set are, or should be."""
+class Location(Protocol):
+    """Location of the files of a data set, which may exist or not."""
 
     @property
     def folder(self) -> Path:
-        """The folder that holds them."""
+        """The folder of the files."""
 
     @property
     def missing(self) -> tuple[Path, ...]:
-        """The files without which the data set cannot be read, as far as they are not there."""
+        """The required files that do not exist."""
 
     @property
     def extent(self) -> str:
-        """How much of the data set is there, in words; empty where it is all or nothing."""
+        """Text that describes how much of the data set exists; empty if it exists completely or not at all."""
 
     def verify(self) -> None:
-        """Raise :class:`walking_noise.data.data_files.DamagedFile` if this is not the whole published data set."""
+        """Raise :class:`walking_noise.data.data_files.DamagedFile` unless the data set is complete and intact."""
 
 
 class Source(Protocol):
-    """A data set by name: what it looks like, where its files lie, how they are read and had."""
+    """A data set: its name, the shape of its samples, the location of its files, and how to read and download them."""
 
     @property
     def name(self) -> str:
-        """Its value of ``data.name``."""
+        """The value of ``data.name`` that selects this data set."""
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -61,35 +62,35 @@ class Source(Protocol):
 
     @property
     def transforms(self) -> Collection[str]:
-        """The values of ``data.transform`` it knows."""
+        """The allowed values of ``data.transform``."""
 
     @property
     def takes_keywords(self) -> bool:
-        """Whether ``data.keywords`` chooses what is told apart."""
+        """Whether ``data.keywords`` selects the classes."""
 
     @property
     def download(self) -> Callable[[Path], None] | None:
-        """Fetches the data set into a folder, as :attr:`downloaded`; None: there is only a package."""
+        """Function that downloads :attr:`downloaded` into a folder; None: the files come only with a package."""
 
     @property
     def downloaded(self) -> tuple[Path, ...]:
-        """The files and folders of a download, below the root of all data."""
+        """The files and folders of a download, relative to the root folder of all data sets."""
 
     @property
     def package(self) -> str | None:
-        """The command that installs a package with the files."""
+        """The command that installs a package with the files; None: there is no package."""
 
     def count_classes(self, keywords: tuple[str, ...] | None) -> int:
         """The number of classes."""
 
-    def place(self, root: Path) -> Place:
-        """Where the files are, or should be, below the root of all data or in a package."""
+    def locate(self, root: Path) -> Location:
+        """The location of the files, below the root folder of all data sets or in a package."""
 
     def read(self, folder: Path, selection: Selection) -> DataSet:
-        """The data set in memory, of the files in ``folder``.
+        """The data set in memory, read from the files in ``folder``.
 
         Raises
         ------
         DamagedFile
-            A file cannot be read, or its content is not what it must be.
+            A file cannot be read, or its content is not the published one.
         """

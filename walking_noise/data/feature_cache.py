@@ -1,4 +1,4 @@
-"""Tensors that took long to compute, kept in a file and shared by the processes of a machine."""
+"""Cache of computed tensors: files that the processes of a machine share."""
 
 from __future__ import annotations
 
@@ -19,62 +19,70 @@ from walking_noise.data.dataset import checksum
 Tensors = dict[str, Tensor]
 
 
-def kept(name: str, folders: Sequence[Path], compute: Callable[[], Tensors]) -> tuple[Tensors, str]:
-    """The tensors kept under ``name``, computed if they are not, and their checksum.
+def cached_tensors(name: str, folders: Sequence[Path], compute: Callable[[], Tensors]) -> tuple[Tensors, str]:
+    """The tensors cached as ``name``, and their checksum; computed and stored if they are not in the cache.
 
-    A file is mapped into memory, so that processes share it, and appears whole or not at all; one that is damaged
-    counts as absent and is replaced. Of processes that miss the same file all wait for the first, where the file
-    system knows locks; elsewhere each computes it.
+    A file is mapped into memory, so that processes share it. It is written atomically; a damaged file is replaced. If
+    several processes need the same missing file, one computes it and the others wait, provided that the file system
+    supports locks. Otherwise each process computes it.
 
     Parameters
     ----------
+    name
+        Name of the file, without its extension.
     folders
-        Where the file may be, in the order of search; the first that can be written to keeps it. If none can, it is
-        computed every time.
+        Folders that are searched for the file, in this order. A new file is written to the first writable folder. If no
+        folder is writable, the tensors are computed on every call.
+    compute
+        Returns the tensors.
     """
     files = [folder / f"{name}.pt" for folder in folders]
-    found = _first(files)
-    if found is not None:
-        return found
+    cached = _read_first(files)
+    if cached is not None:
+        return cached
     folder = next(filter(_is_writable, folders), None)
     if folder is None:
-        return _computed(compute)
-    with _alone(folder):
-        return _first(files) or _keep(folder / f"{name}.pt", compute)
+        return _compute(compute)
+    with _locked(folder):
+        return _read_first(files) or _compute_and_store(folder / f"{name}.pt", compute)
 
 
-def _first(files: Sequence[Path]) -> tuple[Tensors, str] | None:
-    return next((found for found in map(_read, files) if found is not None), None)
+def _read_first(files: Sequence[Path]) -> tuple[Tensors, str] | None:
+    """The content of the first intact file, or None."""
+    return next((content for content in map(_read, files) if content is not None), None)
 
 
 def _read(file: Path) -> tuple[Tensors, str] | None:
-    """The tensors in a file and their checksum; None if there is none or it is damaged."""
+    """The tensors in a file and their checksum; None if the file does not exist or is damaged."""
     if not file.is_file():
         return None
     try:
         content = torch.load(file, mmap=True, weights_only=True)
         tensors, expected = content["tensors"], content["checksum"]
         return (tensors, expected) if checksum(*tensors.values()) == expected else None
-    except Exception:  # whatever reading torn bytes may raise
+    except Exception:  # reading a damaged file can raise any error
         return None
 
 
-def _computed(compute: Callable[[], Tensors]) -> tuple[Tensors, str]:
+def _compute(compute: Callable[[], Tensors]) -> tuple[Tensors, str]:
+    """Compute the tensors and their checksum."""
     tensors = compute()
     return tensors, checksum(*tensors.values())
 
 
-def _keep(file: Path, compute: Callable[[], Tensors]) -> tuple[Tensors, str]:
-    tensors, digest = _computed(compute)
+def _compute_and_store(file: Path, compute: Callable[[], Tensors]) -> tuple[Tensors, str]:
+    """Compute the tensors and write them to ``file``; if this fails, print a message and return them nevertheless."""
+    tensors, digest = _compute(compute)
     try:
-        with atomic_write(file) as part:
-            torch.save({"tensors": tensors, "checksum": digest}, part)
-    except (OSError, RuntimeError) as error:  # torch.save raises the latter where a disk is full
-        print(f"{file} could not be written, and is computed anew next time: {error}", file=sys.stderr)
+        with atomic_write(file) as stream:
+            torch.save({"tensors": tensors, "checksum": digest}, stream)
+    except (OSError, RuntimeError) as error:  # torch.save raises RuntimeError if the disk is full
+        print(f"cannot write {file}: {error}; the next process computes it again", file=sys.stderr)
     return _read(file) or (tensors, digest)
 
 
 def _is_writable(folder: Path) -> bool:
+    """Whether a file can be created in ``folder``, which is created if necessary."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
@@ -84,10 +92,10 @@ def _is_writable(folder: Path) -> bool:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Keep other processes out of a folder, where that is possible."""
-    with contextlib.ExitStack() as held:
-        with contextlib.suppress(OSError):  # another user's lock, or a file system without locks
-            lock = held.enter_context((folder / ".lock").open("a"))
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder within the block; without a lock if the file system does not support it."""
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):  # a lock file of another user, or a file system without locks
+            lock = stack.enter_context((folder / ".lock").open("a"))
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield

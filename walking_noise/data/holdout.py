@@ -1,4 +1,4 @@
-"""Splits of a set of images that depend on the images alone: not on their order, nor on a library's random numbers."""
+"""Holdout split of a set of images, as a function of the images only, not of their order or of random numbers."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 SHARE = 10
-"""One image in this many of each class is held out."""
+"""One of this many images of each class is held out."""
 KEY = b"walking_noise holdout"
 
 
 def held_out(images: NDArray[np.uint8], labels: NDArray[Any]) -> NDArray[np.bool_]:
-    """Which images (n, …) validate and do not train: of each class one tenth, the first in the order of digests."""
+    """Mask (n,) of the images (n, …) held out for validation: in each class the first tenth in the order of digests."""
     order = by_digest(images, KEY)
     sizes = np.bincount(labels)[labels]
-    chosen = np.empty(len(images), np.bool_)
-    chosen[order] = number_in_class(labels[order]) < sizes[order] // SHARE
-    return chosen
+    mask = np.empty(len(images), np.bool_)
+    mask[order] = number_in_class(labels[order]) < sizes[order] // SHARE
+    return mask
 
 
 def by_digest(images: NDArray[np.uint8], key: bytes) -> list[int]:
-    """A fixed permutation: the order of the images' BLAKE2b digests, keyed with ``key``."""
+    """The permutation that sorts the images by their BLAKE2b digests, keyed with ``key``."""
     digests = [hashlib.blake2b(image.tobytes(), key=key).digest() for image in images]
     return sorted(range(len(images)), key=digests.__getitem__)
 
 
 def number_in_class(labels: NDArray[Any]) -> NDArray[np.int64]:
-    """How many samples of the same class stand before each sample."""
+    """For each sample, the number of earlier samples of the same class."""
     same_class = labels[:, None] == np.unique(labels)
     numbers: NDArray[np.int64] = same_class.cumsum(axis=0)[same_class] - 1
     return numbers

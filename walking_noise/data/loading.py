@@ -1,4 +1,4 @@
-"""From the name of a data set to its tensors; what is missing, and getting it."""
+"""Loading, status and download of data sets, by name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from walking_noise.data import sets
 from walking_noise.data.data_files import ENVIRONMENT_VARIABLE, DamagedFile, data_root
-from walking_noise.data.data_source import Place, Selection, Source
+from walking_noise.data.data_source import Location, Selection, Source
 from walking_noise.data.dataset import DataSet
 from walking_noise.errors import DataMissing, refused
 from walking_noise.registry import discover
@@ -24,7 +24,7 @@ _loading = threading.RLock()
 
 @cache
 def sources() -> dict[str, Source]:
-    """Every data set, by name."""
+    """All data sets, by name."""
     return discover(sets, "DATA_SET")
 
 
@@ -36,7 +36,7 @@ def load(
     *,
     root: Root = None,
 ) -> DataSet:
-    """A data set in memory; the same object for the same arguments, read once per process.
+    """A data set in memory. It is read once per process; equal arguments return the same object.
 
     Parameters
     ----------
@@ -48,9 +48,9 @@ def load(
     Raises
     ------
     ConfigError
-        There is no such data set or transform, or no recording of a keyword.
+        The data set or the transform does not exist, or there is no recording of a keyword.
     DataMissing
-        A file is not there or damaged; the text names it and the command that gets it.
+        A file is missing or damaged. The message names the file and the command that downloads it.
     """
     with _loading:
         return _load(name, Selection(transform, validation, keywords), data_root(root))
@@ -62,35 +62,36 @@ def _load(name: str, selection: Selection, root: Path) -> DataSet:
     if selection.transform not in source.transforms:
         allowed = ", ".join(source.transforms)
         raise refused("data.transform", selection.transform, f"allowed for {name}: {allowed}")
-    place = _place(source, root)
+    location = _existing_location(source, root)
     try:
-        return source.read(place.folder, selection)
+        return source.read(location.folder, selection)
     except DamagedFile as damage:
         raise _damaged(source, root, damage) from damage
 
 
-def _place(source: Source, root: Path) -> Place:
-    """Where the files of a data set are, all of them."""
-    place = source.place(root)
-    if place.missing:
-        fault = f"{', '.join(path.name for path in place.missing)} missing in {place.folder}"
+def _existing_location(source: Source, root: Path) -> Location:
+    """The location of a data set; raise :class:`DataMissing` if a file does not exist."""
+    location = source.locate(root)
+    if location.missing:
+        fault = f"{', '.join(path.name for path in location.missing)} missing in {location.folder}"
         commands = ", or: ".join(_commands(source, root))
         raise DataMissing(f"data set {source.name}: {fault}; get it with: {commands}")
-    return place
+    return location
 
 
 def _damaged(source: Source, root: Path, damage: DamagedFile) -> DataMissing:
-    whole = next((root / path for path in source.downloaded if (root / path).is_dir()), None)
-    remedy = "replace it with" if whole is None else f"move {whole} away and get all of it with"
+    """The error for a damaged file, with the command that replaces it."""
+    folder = next((root / path for path in source.downloaded if (root / path).is_dir()), None)
+    remedy = "replace it with" if folder is None else f"move {folder} away, then get the data set with"
     return DataMissing(f"data set {source.name}: {damage}; {remedy}: {_commands(source, root)[0]}")
 
 
 def _commands(source: Source, root: Path) -> list[str]:
-    """The commands that get a data set into ``root``, or install it."""
+    """The commands that download a data set into ``root`` or install a package with it."""
     commands = []
     if source.download is not None:
-        elsewhere = "" if root == data_root() else f"{ENVIRONMENT_VARIABLE}={root} "
-        commands.append(f"{elsewhere}walking-noise data get {source.name}")
+        variable = "" if root == data_root() else f"{ENVIRONMENT_VARIABLE}={root} "
+        commands.append(f"{variable}walking-noise data get {source.name}")
     if source.package is not None:
         commands.append(source.package)
     return commands
@@ -98,16 +99,18 @@ def _commands(source: Source, root: Path) -> list[str]:
 
 @dataclass(frozen=True)
 class Status:
-    """Whether the files of a data set are there.
+    """Status of the files of a data set.
 
     Attributes
     ----------
+    name
+        Name of the data set.
     folder
-        Where they are, or should be.
+        The folder in which the files are, or are expected.
     missing
-        Those that are not there.
+        The required files that do not exist.
     extent
-        How much of the data set is there, in words; empty where it is all or nothing.
+        Text that describes how much of the data set exists; empty if it exists completely or not at all.
     """
 
     name: str
@@ -126,23 +129,23 @@ class Status:
 
 
 def status(name: str, root: Root = None) -> Status:
-    """Which files of a data set are there; their content is not read."""
-    place = _source(name).place(data_root(root))
-    missing = place.missing
-    return Status(name, place.folder, missing, "" if missing else place.extent)
+    """The status of the files of a data set; their content is not read."""
+    location = _source(name).locate(data_root(root))
+    missing = location.missing
+    return Status(name, location.folder, missing, "" if missing else location.extent)
 
 
 def fetch(name: str, root: Root = None) -> Path:
-    """Download a data set, with progress on standard error, unless it is there and intact; return its folder.
+    """Download a data set unless it is complete and intact; return its folder. Progress goes to standard error.
 
-    Files are moved to their place once all of them are complete.
+    Files are moved to their folder after the download of all of them is complete.
 
     Raises
     ------
     ConfigError
-        There is no such data set.
+        The data set does not exist.
     DataMissing
-        It comes with a package that has to be installed, only a part of it is there, or the download failed.
+        The data set comes with a package that has to be installed, its folder is incomplete, or the download failed.
     """
     source, folder = _source(name), data_root(root)
     try:
@@ -151,22 +154,23 @@ def fetch(name: str, root: Root = None) -> Path:
         if source.download is None:
             raise
         _download(source, source.download, folder)
-    return source.place(folder).folder
+    return source.locate(folder).folder
 
 
 def _verify(source: Source, root: Path) -> None:
-    """Raise :class:`DataMissing` unless the whole published data set is there."""
-    place = _place(source, root)
+    """Raise :class:`DataMissing` unless the published data set is complete and intact."""
+    location = _existing_location(source, root)
     try:
-        place.verify()
+        location.verify()
     except DamagedFile as damage:
         raise _damaged(source, root, damage) from damage
 
 
 def _download(source: Source, download: Callable[[Path], None], root: Path) -> None:
+    """Download into a temporary folder below ``root``, then move the files to their folders."""
     for path in source.downloaded:
         if (root / path).is_dir():
-            raise DataMissing(f"data set {source.name}: {root / path} is not the whole of it; move it away first")
+            raise DataMissing(f"data set {source.name}: {root / path} is incomplete; move it away first")
     try:
         root.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=root, prefix=f".{source.name}-") as partial:
@@ -180,6 +184,7 @@ def _download(source: Source, download: Callable[[Path], None], root: Path) -> N
 
 
 def _source(name: str) -> Source:
+    """The data set ``name``; raise :class:`ConfigError` if it does not exist."""
     if name not in sources():
         raise refused("data.name", name, f"allowed: {', '.join(sources())}")
     return sources()[name]

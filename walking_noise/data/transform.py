@@ -1,4 +1,4 @@
-"""What is done to the samples of a data set between its memory and the network."""
+"""Transform from the stored samples of a data set to inputs of the network."""
 
 from __future__ import annotations
 
@@ -9,31 +9,33 @@ from torch import Tensor
 
 
 class Transform(Protocol):
-    """How the stored samples of a data set become the network's input, on the device they lie on.
+    """Transform from stored samples to inputs of the network, computed on the device of the samples.
 
-    What changes training samples by chance is drawn on the CPU for a whole epoch at a time, as a function of the
-    run's seed, the epoch and the sample.
+    Random augmentations of training samples are drawn on the CPU for a whole epoch at a time, as functions of the seed
+    of the run, the epoch and the sample.
     """
 
     @property
     def augments(self) -> bool:
-        """Whether training samples are changed by chance."""
+        """Whether training samples are augmented at random."""
 
     def draw(self, samples: int, generator: torch.Generator) -> Tensor:
-        """One augmentation for every sample of a training set: (numbers, samples)."""
+        """Draw one augmentation for every sample of a training set: (numbers, samples)."""
 
     def prepare(self, stored: Tensor) -> Tensor:
-        """The training set, stored (n, …), in the form that :meth:`training_inputs` takes chosen samples from."""
+        """The stored training set (n, …) in the form that :meth:`training_inputs` expects."""
 
     def training_inputs(self, prepared: Tensor, samples: Tensor, drawn: Tensor | None) -> Tensor:
-        """The network's input for chosen training samples.
+        """The inputs of the network for the given training samples.
 
         Parameters
         ----------
+        prepared
+            The training set, from :meth:`prepare`.
         samples
             int64 (runs, batch), indices into the training set.
         drawn
-            (runs, numbers, n): per run what :meth:`draw` returned; None if nothing is changed by chance.
+            (runs, numbers, n): for each run the augmentations from :meth:`draw`; None: no augmentation.
 
         Returns
         -------
@@ -42,9 +44,9 @@ class Transform(Protocol):
         """
 
     def validation_inputs(self, stored: Tensor) -> Tensor:
-        """The network's input, float32 (n, channels, height, width), for stored validation samples (n, …)."""
+        """The inputs of the network, float32 (n, channels, height, width), for stored validation samples (n, …)."""
 
 
 def gather(stored: Tensor, samples: Tensor) -> Tensor:
-    """Chosen samples (runs, batch) out of stored ones (n, …), as (runs, batch, …)."""
+    """The stored samples (n, …) with the indices ``samples`` (runs, batch), as (runs, batch, …)."""
     return stored.index_select(0, samples.flatten()).view(*samples.shape, *stored.shape[1:])

@@ -1,4 +1,4 @@
-"""The networks of the papers, as plain torch modules; one file each, which defines ``MODEL``."""
+"""Models of the papers as plain torch modules, one module each, which defines ``MODEL``; noise points and summaries."""
 
 from __future__ import annotations
 
@@ -13,50 +13,56 @@ from walking_noise.models.model import Model
 from walking_noise.models.model_summary import ModelSummary, summarise
 from walking_noise.models.noise_points import Point, points_in, with_noise_points
 from walking_noise.registry import discover
-from walking_noise.reproducibility import key
+from walking_noise.reproducibility import stream_key
 
-__all__ = ["Model", "Outline", "build", "initialised", "models", "noise_points", "outline"]
+__all__ = ["Model", "ModelSummary", "build", "initialised", "models", "noise_points", "summary"]
 
 _initialising = threading.Lock()
-"""torch's global generator is seeded by one thread at a time."""
+"""Lock around the seeding of torch's global generator, so that one thread at a time initialises a network."""
 
 
 @cache
 def models() -> dict[str, Model]:
-    """Every model, by name."""
+    """All models, by name."""
     return discover(this_package, "MODEL")
 
 
 def build(name: str, inputs: tuple[int, ...], classes: int, batch_norm: bool) -> nn.Sequential:
-    """The network with its noise points, freshly initialised from torch's global random numbers.
+    """The network with its noise points, initialised from torch's global random number generator.
 
     Parameters
     ----------
+    name
+        Name of the model.
     inputs
         Shape of one sample, (channels, height, width).
+    classes
+        Number of classes.
+    batch_norm
+        Whether the network has BatchNorm layers.
 
     Raises
     ------
     ValueError
-        The model cannot take inputs of that shape, or cannot be trained in a pack.
+        The model does not accept inputs of that shape, or cannot be trained in a pack.
     """
     network = with_noise_points(models()[name].build(inputs, classes, batch_norm))
     numbered = {point.name: point for point in noise_points(name, inputs, classes, batch_norm)}
-    for place in points_in(network):
-        place.point = numbered[place.name]
+    for module in points_in(network):
+        module.point = numbered[module.name]
     return network
 
 
 def initialised(name: str, inputs: tuple[int, ...], classes: int, batch_norm: bool, seed: int) -> nn.Sequential:
-    """The network of :func:`build` with torch's default initialisation, drawn from ``seed``."""
+    """The network of :func:`build` with torch's default initialisation, as a function of ``seed``."""
     with _initialising, torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(key(seed, "initialisation"))
+        torch.default_generator.manual_seed(stream_key(seed, "initialisation"))
         return build(name, inputs, classes, batch_norm)
 
 
 @cache
 def summary(name: str, inputs: tuple[int, ...], classes: int, batch_norm: bool) -> ModelSummary:
-    """What is known of a model without building its weights: its noise points and its size."""
+    """The summary of a model: its noise points and its size, computed on the meta device without weights."""
     with torch.device("meta"):
         return summarise(with_noise_points(models()[name].build(inputs, classes, batch_norm)), inputs, classes)
 

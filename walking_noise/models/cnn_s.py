@@ -1,4 +1,4 @@
-"""CNN-S for keyword spotting ("Hello Edge", Zhang et al. 2017), without its low-rank layer and strided earlier."""
+"""CNN-S for keyword spotting ("Hello Edge", Zhang et al. 2017), with no low-rank layer and an earlier stride."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from torch import nn
 from walking_noise.models.model import Layers, Model, add_block
 
 KERNEL = (4, 10)
-"""Coefficients × frames; the literature writes it time × frequency, 10×4."""
+"""Size of the kernels, coefficients × frames; the literature gives it as time × frequency, 10×4."""
 FILTERS = (28, 30)
 STRIDES = ((1, 2), (1, 1))
-"""The papers halve the frames in the first convolution, Hello Edge in the second."""
+"""Strides of the convolutions. The papers halve the frames in the first convolution, Hello Edge in the second."""
 HIDDEN = 128
 
 
 def build(inputs: tuple[int, ...], classes: int, batch_norm: bool) -> nn.Sequential:
-    """Its layers for inputs (channels, coefficients, frames) of at least 7×28."""
+    """The layers for inputs (channels, coefficients, frames) of at least 7×28; raise ValueError for smaller ones."""
     layers: Layers = OrderedDict()
     channels, height, width = inputs
     for number, (filters, stride) in enumerate(zip(FILTERS, STRIDES, strict=True), start=1):

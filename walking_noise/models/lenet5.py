@@ -14,7 +14,7 @@ HIDDEN = (120, 84)
 
 
 def build(inputs: tuple[int, ...], classes: int, batch_norm: bool) -> nn.Sequential:
-    """Its layers for inputs (channels, height, width) of at least 16×16."""
+    """The layers for inputs (channels, height, width) of at least 16×16; raise ValueError for smaller ones."""
     layers: Layers = OrderedDict()
     channels, height, width = inputs
     for number, filters in enumerate(CHANNELS, start=1):

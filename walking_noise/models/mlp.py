@@ -1,4 +1,4 @@
-"""The multilayer perceptron: three hidden layers of 64 and the output layer."""
+"""Multilayer perceptron: three hidden layers of 64 neurons and the output layer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ HIDDEN = 64
 
 
 def build(inputs: tuple[int, ...], classes: int, batch_norm: bool) -> nn.Sequential:
-    """Its layers for inputs of any shape."""
+    """The layers for inputs of any shape."""
     layers: Layers = OrderedDict(flatten=nn.Flatten())
     features = prod(inputs)
     for number in (1, 2, 3):

@@ -1,4 +1,4 @@
-"""What a model is, and the blocks the models are written in."""
+"""Model: a named builder of networks; building blocks of the models."""
 
 from __future__ import annotations
 
@@ -13,11 +13,17 @@ Layers = OrderedDict[str, nn.Module]
 
 @dataclass(frozen=True)
 class Model:
-    """A named network.
+    """A named network architecture.
 
-    ``build(inputs, classes, batch_norm)`` gives a plain ``nn.Sequential`` without noise points, which then stand after
-    each of its layers, or any module that calls its own (:class:`walking_noise.models.noise_points.NoisePoint`). It maps samples
-    ``(B, *inputs)`` to logits ``(B, classes)``, and raises ValueError for inputs it cannot take.
+    Attributes
+    ----------
+    name
+        The value of ``model.name`` that selects this model.
+    build
+        ``build(inputs, classes, batch_norm)`` returns a module that maps samples ``(B, *inputs)`` to logits
+        ``(B, classes)``. It raises ValueError for inputs that the model does not accept. The module is either a plain
+        ``nn.Sequential`` without noise points, which gets one after each of its layers, or any module that calls noise
+        points of its own (:class:`walking_noise.models.noise_points.NoisePoint`).
     """
 
     name: str
@@ -25,9 +31,9 @@ class Model:
 
 
 def add_block(layers: Layers, name: str, number: int, layer: nn.Module, norm: nn.Module | None) -> None:
-    """Append ``layer``, its BatchNorm if any, and a ReLU, as ``fc1``, ``bn1``, ``relu1``.
+    """Append a block: ``layer``, its BatchNorm ``norm`` if there is one, and a ReLU, as ``fc1``, ``bn1``, ``relu1``.
 
-    BatchNorm and ReLU are numbered by the block they stand in, conv and linear layers (``number``) by their kind.
+    BatchNorm and ReLU are numbered by block. Conv and linear layers are numbered by kind (``number``).
     """
     block = sum(isinstance(existing, nn.ReLU) for existing in layers.values()) + 1
     layers[f"{name}{number}"] = layer

@@ -1,4 +1,4 @@
-"""What a forward pass shows of a model without its weights: noise points, size, and what no pack can train."""
+"""Summary of a model without its weights: noise points and size; checks that the model can be trained in a pack."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from walking_noise.models.noise_points import NoisePoint, Point, points_in
 
 SAMPLES = 2
-"""In the forward pass; BatchNorm cannot train on one."""
+"""Samples in the forward pass; BatchNorm cannot train on a single one."""
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 @dataclass(frozen=True)
 class ModelSummary:
-    """What is known of a model without its weights.
+    """Noise points and size of a model.
 
     Attributes
     ----------
     points
-        Its noise points, in the order in which a forward pass reaches them.
+        The noise points, in the order in which a forward pass reaches them.
     activations
-        Numbers that the forward pass of one sample makes; those that leave a noise point count too.
+        Number of values that the forward pass of one sample computes, the outputs of noise points included.
     parameters
-        Numbers that are trained.
+        Number of trained values.
     """
 
     points: tuple[Point, ...]
@@ -38,63 +38,67 @@ class ModelSummary:
 
 
 def summarise(network: nn.Sequential, inputs: tuple[int, ...], classes: int) -> ModelSummary:
-    """The outline of a network on the meta device, seen in a forward pass of training and in one of inference.
+    """The summary of a network on the meta device, from one forward pass in training mode and one in inference mode.
 
     Raises
     ------
     ValueError
-        The network does not take samples of shape ``inputs``, or something in it does not fit a pack.
+        The network does not accept samples of shape ``inputs``, or cannot be trained in a pack.
     """
     _check_tensors(network)
     _check_names(network)
-    training, inference = (_watched(network.train(mode), inputs, classes) for mode in (True, False))
+    training, inference = (_record_forward(network.train(mode), inputs, classes) for mode in (True, False))
     _check_points(network, training)
     _check_points(network, inference)
     if training.points != inference.points:
-        raise ValueError("a forward pass reaches its noise points in another order in training than at inference")
+        raise ValueError("a forward pass reaches the noise points in different orders in training and at inference")
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    return ModelSummary(tuple(training.points), training.numbers // SAMPLES, parameters)
+    return ModelSummary(tuple(training.points), training.activations // SAMPLES, parameters)
 
 
-class _Watch(TorchDispatchMode):
-    """Sees every operation of a forward pass, and every module that :meth:`after` is a hook of."""
+class _ForwardRecorder(TorchDispatchMode):
+    """Records the operations of a forward pass, and the modules that have :meth:`after` as their hook."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.points: list[Point] = []
-        self.numbers = 0
-        self._normalised: Tensor | None = None
+        self.activations = 0
+        self._batch_norm_output: Tensor | None = None
 
     def __torch_dispatch__(
         self, operation: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         if torch.Tag.nondeterministic_seeded in operation.tags:
-            fault = f"its forward pass draws random numbers ({operation.overloadpacket}) that are not its run's own"
-            raise ValueError(f"{fault}; leave out dropout and the like")
+            fault = (
+                f"its forward pass draws random numbers ({operation.overloadpacket}), which would depend on the pack"
+            )
+            raise ValueError(f"{fault}; remove dropout and other random layers")
         result = operation(*args, **(kwargs or {}))
-        if result is self._normalised:  # and now changed in place
-            self._normalised = None
+        if result is self._batch_norm_output:  # changed in place by this operation
+            self._batch_norm_output = None
         if not operation.is_view:
-            made = result if isinstance(result, tuple) else (result,)
-            self.numbers += sum(one.numel() for one in made if isinstance(one, Tensor))
+            outputs = result if isinstance(result, tuple) else (result,)
+            self.activations += sum(output.numel() for output in outputs if isinstance(output, Tensor))
         return result
 
     def after(self, module: nn.Module, _: Any, y: Any) -> None:
+        """Forward hook that records noise points and outputs of BatchNorm layers."""
         if isinstance(module, NoisePoint):
             if not isinstance(y, Tensor):
-                raise ValueError(f"what arrives at its noise point {module.name!r} is a {type(y).__name__}, no tensor")
-            after_batch_norm = module.after_batch_norm or y is self._normalised
+                raise ValueError(f"the input of noise point {module.name!r} is a {type(y).__name__}, not a tensor")
+            after_batch_norm = module.after_batch_norm or y is self._batch_norm_output
             self.points.append(Point(len(self.points), module.name, after_batch_norm))
-            self.numbers += y.numel()
+            self.activations += y.numel()
         elif isinstance(module, BATCH_NORMS):
-            self._normalised = y
+            self._batch_norm_output = y
 
 
-def _watched(network: nn.Sequential, inputs: tuple[int, ...], classes: int) -> _Watch:
-    watch = _Watch()
-    hooks = [module.register_forward_hook(watch.after) for module in network.modules()]
+def _record_forward(network: nn.Sequential, inputs: tuple[int, ...], classes: int) -> _ForwardRecorder:
+    """Run one forward pass of zeros and record it; raise ValueError if it fails or does not return logits."""
+    recorder = _ForwardRecorder()
+    hooks = [module.register_forward_hook(recorder.after) for module in network.modules()]
     try:
-        with torch.no_grad(), watch:
+        with torch.no_grad(), recorder:
             logits = network(torch.zeros(SAMPLES, *inputs, device="meta"))
     except RuntimeError as error:
         reason, *_ = str(error).splitlines()
@@ -103,30 +107,32 @@ def _watched(network: nn.Sequential, inputs: tuple[int, ...], classes: int) -> _
         for hook in hooks:
             hook.remove()
     if not isinstance(logits, Tensor) or logits.shape != (SAMPLES, classes):
-        raise ValueError(f"its forward pass does not give {classes} logits for each sample")
-    return watch
+        raise ValueError(f"its forward pass does not return {classes} logits for each sample")
+    return recorder
 
 
 def _check_tensors(network: nn.Sequential) -> None:
-    """Refuse tensors that a pack would not stack, or would stack more than once."""
+    """Raise ValueError for tensors that a pack would not stack, or would stack more than once."""
     for module in network.modules():
         for name, value in vars(module).items():
             if isinstance(value, Tensor):
                 tensor = f"{type(module).__name__}.{name}"
-                raise ValueError(f"{tensor} is a tensor that no run has as its own; make it a buffer")
-    tensors = [{*part.parameters(), *part.buffers()} for part in network]
+                raise ValueError(f"{tensor} is a tensor that a pack cannot stack; register it as a buffer")
+    tensors = [{*layer.parameters(), *layer.buffers()} for layer in network]
     if sum(map(len, tensors)) > len(set().union(*tensors)):
-        raise ValueError("some of its layers share weights; put them into one module that calls them")
+        raise ValueError("some of its layers share weights; put these layers into one module")
 
 
 def _check_names(network: nn.Sequential) -> None:
+    """Raise ValueError if two noise points have the same name."""
     for name, count in Counter(point.name for point in points_in(network)).items():
         if count > 1:
-            raise ValueError(f"{count} of its noise points are named {name!r}")
+            raise ValueError(f"{count} of its noise points are named {name!r}; give each another name")
 
 
-def _check_points(network: nn.Sequential, watch: _Watch) -> None:
-    reached = Counter(point.name for point in watch.points)
+def _check_points(network: nn.Sequential, recorder: _ForwardRecorder) -> None:
+    """Raise ValueError unless the forward pass reached each noise point exactly once."""
+    reached = Counter(point.name for point in recorder.points)
     for name in (point.name for point in points_in(network)):
         if reached[name] != 1:
-            raise ValueError(f"a forward pass reaches its noise point {name!r} {reached[name]} times, not once")
+            raise ValueError(f"a forward pass reaches noise point {name!r} {reached[name]} times, not once")

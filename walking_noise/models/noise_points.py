@@ -1,8 +1,8 @@
-"""Where noise can enter: the numbered noise points of a model.
+"""Noise points of a model: the numbered positions at which noise can be injected.
 
-A plain ``nn.Sequential`` has one after every layer, the output included; Flatten, which computes nothing, has none
-(Walking Noise, section 3.1). Any other model places its own. Points are numbered in the order in which a forward pass
-reaches them; 0 is the input of every model.
+A plain ``nn.Sequential`` has a noise point after every layer, the output layer included, except after Flatten, which
+computes nothing (Walking Noise, section 3.1). Every other model contains noise points of its own. Noise points are
+numbered in the order in which a forward pass reaches them. Number 0 is the input of the model.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from typing import Protocol
 from torch import Tensor, nn
 
 BODY = "body"
-"""The name of the one part of a model that is no ``nn.Sequential``."""
+"""Name of the single layer that contains a model which is no plain ``nn.Sequential``."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """A noise point: its number, its name (the layer it follows, or ``input``), and whether it follows a BatchNorm."""
+    """A noise point: its number, its name (the layer before it, or ``input``), and whether that is a BatchNorm."""
 
     number: int
     name: str
@@ -29,37 +29,42 @@ class Point:
 
 
 class Inject(Protocol):
-    """What happens at the noise points of a pack of K runs."""
+    """Injection at the noise points of a pack of K runs."""
 
     def __call__(self, point: int, x: Tensor, /, member: int | None = None) -> Tensor:
-        """The activations that leave a noise point.
+        """The output of a noise point.
 
         Parameters
         ----------
+        point
+            Number of the noise point.
         x
-            What arrives there: ``(K, B, …)`` of all members, or fewer rows where members share their samples (see
-            :mod:`walking_noise.pack.layers`); ``(B, …)`` of one if ``member`` says which.
+            Input of the noise point: ``(K, B, …)`` for all members, or fewer rows if members share their samples (see
+            :mod:`walking_noise.pack.layers`); ``(B, …)`` for one member.
+        member
+            Index of the member that ``x`` belongs to; None: all members.
 
         Returns
         -------
         Tensor
-            ``x`` itself where nothing is injected, else ``(K, B, …)`` or the member's ``(B, …)``.
+            ``(K, B, …)`` for all members, ``(B, …)`` for one member; ``x`` itself if nothing is injected.
         """
 
 
 class NoisePoint(nn.Module):
-    """Marks a noise point. By itself it passes its input on; a pack injects each run's noise here.
+    """Marker of a noise point. The module returns its input unchanged; a pack injects the noise of each run here.
 
     Parameters
     ----------
     name
-        Different for every point of a model: that of the layer it follows, or of what it stands in.
+        Unique within the model: the name of the layer before the noise point, or of the block that contains it.
     after_batch_norm
-        That the point follows a BatchNorm. Where it is called with the output of one, that is seen without saying.
+        Whether the noise point follows a BatchNorm. This is detected automatically if the noise point is called with
+        the output of the BatchNorm.
     """
 
     point: Point
-    """Known once the model is built (:func:`walking_noise.models.build`)."""
+    """Set by :func:`walking_noise.models.build`."""
 
     def __init__(self, name: str, after_batch_norm: bool = False) -> None:
         super().__init__()
@@ -70,45 +75,45 @@ class NoisePoint(nn.Module):
 
 
 def points_in(model: nn.Module) -> list[NoisePoint]:
-    """The noise points that stand anywhere in a model, each once."""
+    """All noise points in a model, at any depth, each once."""
     return [module for module in model.modules() if isinstance(module, NoisePoint)]
 
 
 def with_noise_points(model: nn.Module) -> nn.Sequential:
-    """The model as a sequence of layers, of which the first is the noise point of the input.
+    """The model as a sequence of layers that begins with the noise point of the input.
 
-    A plain ``nn.Sequential`` without a noise point gets one after each of its layers but Flatten; any other model keeps
-    those it has.
+    A plain ``nn.Sequential`` without noise points gets one after each of its layers except Flatten. Every other model
+    keeps the noise points it contains.
 
     Raises
     ------
     ValueError
-        The model is no plain ``nn.Sequential`` and has no noise point.
+        The model is no plain ``nn.Sequential`` and contains no noise point.
     """
-    placed = points_in(model)
+    own_points = points_in(model)
     if type(model) is nn.Sequential:
         layers = named_layers(model)
-    elif placed:
+    elif own_points:
         layers = [(BODY, model)]
     else:
-        raise ValueError(f"{type(model).__name__} is no nn.Sequential and has no NoisePoint")
+        raise ValueError(f"{type(model).__name__} is no nn.Sequential and has no NoisePoint; add noise points to it")
     network = OrderedDict[str, nn.Module]({"input noise": NoisePoint("input")})
     for name, layer in layers:
         network[name] = layer
-        if not placed and not isinstance(layer, nn.Flatten):
+        if not own_points and not isinstance(layer, nn.Flatten):
             network[f"{name} noise"] = NoisePoint(name)
     return nn.Sequential(network)
 
 
 def named_layers(model: nn.Sequential) -> list[tuple[str, nn.Module]]:
-    """The layers of a sequence by name; one that stands in it twice is there twice."""
+    """The layers of a sequence with their names; a layer that occurs twice is listed twice."""
     modules = model.named_modules(remove_duplicate=False)
     return [(name, layer) for name, layer in modules if name and "." not in name]
 
 
 @contextmanager
 def injecting(model: nn.Module, inject: Callable[[int, Tensor], Tensor]) -> Iterator[None]:
-    """Let every noise point in a model give ``inject(number, x)`` for what arrives there."""
+    """Within the block, every noise point of the model returns ``inject(number, x)`` for its input ``x``."""
 
     def hook(module: NoisePoint, _: tuple[Tensor], x: Tensor) -> Tensor:
         return inject(module.point.number, x)
@@ -117,5 +122,5 @@ def injecting(model: nn.Module, inject: Callable[[int, Tensor], Tensor]) -> Iter
     try:
         yield
     finally:
-        for one in hooks:
-            one.remove()
+        for handle in hooks:
+            handle.remove()

@@ -1,4 +1,4 @@
-"""What is injected: the kinds of noise, their levels per noise point, and the injection itself."""
+"""Noise: its kinds, its levels per noise point, random sampling, injection into activations, and the audit."""
 
 from __future__ import annotations
 
@@ -13,5 +13,5 @@ __all__ = ["Levels", "NoiseKind", "noise_kinds"]
 
 @cache
 def noise_kinds() -> dict[str, NoiseKind]:
-    """Every kind of noise, by name; one file in :mod:`walking_noise.noise.kinds` each."""
+    """All kinds of noise, by name; each is one module of :mod:`walking_noise.noise.kinds`."""
     return discover(kinds, "KIND")

@@ -1,4 +1,4 @@
-"""What a kind of noise is."""
+"""Kind of noise: the mapping from settings to levels, and the distribution."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ def gaussian(out: torch.Tensor, std: float, generator: torch.Generator) -> None:
 
 @dataclass(frozen=True)
 class NoiseKind:
-    """A kind of noise: how its settings become levels, and from which distribution it draws.
+    """A kind of noise: the mapping from its settings to levels, and the distribution of its draws.
 
-    Every kind acts as ``y = x·(1 + s_mul·e1) + s_add·e2`` (or added first), e1 and e2 independent with mean 0 and
-    standard deviation 1.
+    Every kind computes ``y = x·(1 + s_mul·e1) + s_add·e2``, or ``(x + s_add·e2)·(1 + s_mul·e1)`` if added first. e1 and
+    e2 are independent random numbers with mean 0 and standard deviation 1; s_mul and s_add are the levels.
 
     Attributes
     ----------
     name
-        Its value of ``noise.kind``.
+        The value of ``noise.kind`` that selects this kind.
     settings
-        The sets of ``noise`` settings that give its level; exactly one of them must be given.
+        The alternative sets of ``noise`` settings that determine the levels; a run must give exactly one of the sets.
     levels
-        ``levels(**settings)``: the standard deviations for numbers of these settings.
+        ``levels(**settings)`` returns the standard deviations for the values of one set of settings.
     draw
-        ``draw(out, std, generator)`` fills a contiguous tensor with independent draws of mean 0 and that standard
-        deviation. A GPU draws Gaussian noise for all members at once; what draws in another way works there too, member
-        by member, and keeps its pack from being captured as a CUDA graph.
+        ``draw(out, std, generator)`` fills a contiguous tensor with independent draws of mean 0 and standard deviation
+        ``std``. On a GPU, Gaussian noise is drawn for all members at once. Other distributions are drawn there member
+        by member, and their packs cannot be captured as CUDA graphs.
     kurtosis
-        Of the distribution, E[e⁴] / E[e²]²; 3 for a Gaussian, 1.8 for a uniform one. It says how far the spread of
-        a sample may by chance be from the configured one.
+        Kurtosis of the distribution, E[e⁴] / E[e²]²: 3 for a Gaussian, 1.8 for a uniform distribution. It determines
+        the standard error of a measured standard deviation (:func:`walking_noise.noise.audit.mismatch`).
     """
 
     name: str
@@ -53,13 +53,14 @@ class NoiseKind:
 
     @property
     def multiplies(self) -> bool:
-        """Whether it has a multiplicative term."""
+        """Whether this kind has a multiplicative term."""
         return self._levels_at_half().mul > 0
 
     @property
     def adds(self) -> bool:
-        """Whether it has an additive term."""
+        """Whether this kind has an additive term."""
         return self._levels_at_half().add > 0
 
     def _levels_at_half(self) -> Levels:
+        """The levels if every setting is 0.5, so that no term that this kind has is at level 0."""
         return self.levels(**dict.fromkeys(self.settings[0], 0.5))

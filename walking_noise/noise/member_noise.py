@@ -1,4 +1,4 @@
-"""Which member of a pack gets which noise, at which noise point."""
+"""Noise of the members of a pack, by noise point."""
 
 from __future__ import annotations
 
@@ -15,7 +15,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MemberNoise:
-    """The noise of one member of a pack at one noise point: ``y = x·(1 + s_mul·e1) + s_add·e2``, or added first."""
+    """The noise of one member of a pack at one noise point: ``y = x·(1 + s_mul·e1) + s_add·e2``, or added first.
+
+    Attributes
+    ----------
+    member
+        Index of the member in the pack.
+    seed
+        Seed of its random stream.
+    mul, add
+        The levels s_mul and s_add.
+    add_first
+        Whether the additive term is applied before the factor: ``(x + s_add·e2)·(1 + s_mul·e1)``.
+    exact_gradient
+        Whether the backward pass multiplies the gradient by the factor, or passes it on unchanged (straight-through).
+    draw
+        See :class:`walking_noise.noise.kind.NoiseKind`.
+    """
 
     member: int
     seed: int
@@ -27,10 +43,13 @@ class MemberNoise:
 
 
 def noise_by_point(configs: Sequence[RunConfig], stream: str) -> list[list[MemberNoise]]:
-    """The noise at every noise point, in the order of the members; none for a member at level 0.
+    """The noise at every noise point, in the order of the members; members at level 0 are left out.
 
-    In the stream ``"training"``, keyed by ``seed``, only runs trained with noise are noisy; the other is
-    ``"inference"``, keyed by ``noise.seed``.
+    Parameters
+    ----------
+    stream
+        ``"training"``: keyed by ``seed``; only runs trained with noise have noise. ``"inference"``: keyed by
+        ``noise.seed``.
     """
     at_point: list[list[MemberNoise]] = [[] for _ in configs[0].points]
     for member, config in enumerate(configs):

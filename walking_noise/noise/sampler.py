@@ -1,4 +1,4 @@
-"""What every way of drawing and injecting noise offers."""
+"""Interface of the noise samplers, which draw the noise of members and inject it."""
 
 from __future__ import annotations
 
@@ -12,36 +12,48 @@ from walking_noise.noise.audit import Audit
 from walking_noise.noise.member_noise import MemberNoise
 
 StepIndex = tuple[int, ...] | Tensor
-"""Where in a run: (step,) in training, (epoch, block) at inference; as numbers, or int64 on the device.
+"""Index of a step of the runs: (step,) in training, (epoch, block) at inference; integers, or int64 on the device.
 
-A tensor is read whenever noise is injected, so that it may change in between.
+A tensor is read each time noise is injected, so its content may change between two injections.
 """
 
-Terms = tuple[Tensor | None, Tensor | None]
+NoiseTerms = tuple[Tensor | None, Tensor | None]
 """``s_mul·e1`` and ``s_add·e2``; None for a term at level 0."""
 
 
-class InjectInto(Protocol):
-    """Injects the noise of one place in the runs."""
+class InjectMembers(Protocol):
+    """Injection of a sampler's noise at one step of the runs, into consecutive members of the pack."""
 
     def __call__(self, point: int, x: Tensor, first: int, audit: Audit | None) -> Tensor:
-        """Activations ``(k, B, …)`` of the members ``first``, …, ``first + k - 1`` with their noise.
+        """The activations with noise.
 
-        ``x`` itself if none of them is noisy at that point, as far as this method is in charge of them.
+        Parameters
+        ----------
+        point
+            Number of the noise point.
+        x
+            Activations ``(k, B, …)`` of the members ``first``, …, ``first + k - 1``.
+        audit
+            Records the drawn noise; None: it is not recorded.
+
+        Returns
+        -------
+        Tensor
+            ``(k, B, …)``; ``x`` itself if the sampler has no noise for these members at this point.
         """
 
 
 class NoiseSampler(Protocol):
-    """A way of drawing: in charge of some members of a pack, it passes the others on."""
+    """Sampler of the noise of some members of a pack; the activations of the other members pass unchanged."""
 
     at_point: Sequence[Sequence[MemberNoise]]
-    """The noise it is in charge of, by noise point."""
+    """The noise that this sampler draws, by noise point."""
 
     capturable: bool
-    """Whether a captured CUDA graph draws anew when it is replayed at another place."""
+    """Whether a CUDA graph of the injection draws new noise when it is replayed at another step."""
 
-    def at(self, step: StepIndex) -> InjectInto:
-        """The injection at one place of the runs."""
+    def at(self, step: StepIndex) -> InjectMembers:
+        """The injection at one step of the runs."""
 
-    def terms(self, noise: MemberNoise, point: int, step: tuple[int, ...], shape: torch.Size) -> Terms:
-        """The terms that one member gets at one noise point, for activations ``(B, …)`` of that shape."""
+    def terms(self, noise: MemberNoise, point: int, step: tuple[int, ...], shape: torch.Size) -> NoiseTerms:
+        """The noise terms of one member at one noise point, for activations ``(B, …)`` of the given shape."""

@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 def split_evenly(items: Sequence[T], size: int) -> Iterator[list[T]]:
-    """Split into the fewest parts of at most ``size`` items; their lengths differ by at most one."""
+    """Split ``items`` into as few parts of at most ``size`` items as possible; their lengths differ by at most one."""
     parts = -(-len(items) // size)
     for part in range(parts):
         yield list(items[len(items) * part // parts : len(items) * (part + 1) // parts])

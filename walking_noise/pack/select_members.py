@@ -1,4 +1,4 @@
-"""Packs that stand on the weights of another one: chosen members, each as often as it is named."""
+"""Selection of members: a pack for inference that shares the weights of another pack where possible."""
 
 from __future__ import annotations
 
@@ -12,33 +12,41 @@ Module = TypeVar("Module", bound=nn.Module)
 
 
 def select_members(pack: Module, members: Sequence[int]) -> Module:
-    """The pack of chosen members, for inference alone.
+    """The pack of the selected members, for inference only.
 
-    It sees the weights of ``pack`` where one member is named, once or many times, or members that follow each other;
-    else it has copies.
+    Its weights are views of those of ``pack`` if ``members`` are consecutive, or name a single member any number of
+    times. Otherwise they are copies.
+
+    Parameters
+    ----------
+    members
+        Indices of members of ``pack``; an index may occur several times.
     """
-    standing, kept = copy.copy(pack), vars(pack)
-    standing._parameters = {name: _weights(tensor.detach(), members) for name, tensor in kept["_parameters"].items()}
-    standing._buffers = {name: tensor[list(members)] for name, tensor in kept["_buffers"].items()}
-    standing._modules = {name: select_members(module, members) for name, module in kept["_modules"].items()}
-    return standing
+    selected, attributes = copy.copy(pack), vars(pack)
+    selected._parameters = {
+        name: _weights(tensor.detach(), members) for name, tensor in attributes["_parameters"].items()
+    }
+    selected._buffers = {name: tensor[list(members)] for name, tensor in attributes["_buffers"].items()}
+    selected._modules = {name: select_members(module, members) for name, module in attributes["_modules"].items()}
+    return selected
 
 
 def must_copy_weights(members: Sequence[int]) -> bool:
-    """Whether the pack of these members cannot but copy."""
-    return len(set(members)) > 1 and not _in_a_row(members)
+    """Whether :func:`select_members` has to copy weights for these members."""
+    return len(set(members)) > 1 and not _consecutive(members)
 
 
-def _in_a_row(members: Sequence[int]) -> bool:
+def _consecutive(members: Sequence[int]) -> bool:
     return list(members) == list(range(members[0], members[0] + len(members)))
 
 
 def _weights(tensor: Tensor, members: Sequence[int]) -> nn.Parameter:
+    """The rows of ``tensor`` for these members, as a view where possible."""
     first, number = members[0], len(members)
-    if _in_a_row(members):
-        chosen = tensor[first : first + number]
+    if _consecutive(members):
+        rows = tensor[first : first + number]
     elif len(set(members)) == 1:
-        chosen = tensor[first].expand(number, *tensor.shape[1:])
+        rows = tensor[first].expand(number, *tensor.shape[1:])
     else:
-        chosen = tensor[list(members)]
-    return nn.Parameter(chosen, requires_grad=False)
+        rows = tensor[list(members)]
+    return nn.Parameter(rows, requires_grad=False)

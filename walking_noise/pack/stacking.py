@@ -1,4 +1,4 @@
-"""Stacking: the tensors of all members of a pack as one tensor, with the members in the first dimension."""
+"""Stacking of the tensors of all members of a pack into one tensor, with the members in the first dimension."""
 
 from __future__ import annotations
 
@@ -9,36 +9,42 @@ import torch
 from torch import Tensor, nn
 
 CACHED = 2**22
-"""Bytes that stay in the caches of a core from one operation to the next."""
+"""Bytes that fit into the caches of a CPU core, so that consecutive operations find them there."""
 
 StackedState = dict[str, Tensor]
-"""Tensors ``(K, …)`` by name, a row for each member."""
+"""Tensors ``(K, …)`` by name; row k belongs to member k."""
 
 MemberState = dict[str, Tensor]
-"""One member's rows of them."""
+"""The rows of one member, ``(…)``, by the same names."""
 
 
 class Stackable(Protocol):
-    """A part of a pack."""
+    """A component of a pack's training with one row of state per member."""
 
     def stacked_state(self) -> StackedState:
-        """All that its further work depends on: its own tensors, not copies."""
+        """The complete state of the component: its own tensors, not copies."""
 
 
 def stacked_states(**parts: Stackable) -> StackedState:
-    """The tensors of all parts, under the names of the parts."""
-    return {f"{part}.{name}": stack for part, of in parts.items() for name, stack in of.stacked_state().items()}
+    """The tensors ``(K, …)`` of all parts, named ``part.name``; the keyword arguments name the parts."""
+    return {f"{name}.{key}": stack for name, part in parts.items() for key, stack in part.stacked_state().items()}
 
 
 def unstack(stacks: Mapping[str, Tensor]) -> list[MemberState]:
-    """The members' states, as views."""
+    """Split stacks ``(K, …)`` into the states of the K members, as views ``(…)``."""
     rows = zip(*(stack.unbind(0) for stack in stacks.values()), strict=True)
     return [dict(zip(stacks, row, strict=True)) for row in rows]
 
 
 @torch.no_grad()
 def load_states(stacks: Mapping[str, Tensor], states: Sequence[MemberState]) -> None:
-    """Let the stacks hold these states, wherever they lie."""
+    """Copy the states of K members into the stacks ``(K, …)``, in place; the states may be on any device.
+
+    Parameters
+    ----------
+    states
+        One state per row, with the names of ``stacks``.
+    """
     for name, stack in stacks.items():
         rows = [state[name] for state in states]
         if len({row.device for row in rows}) > 1:
@@ -47,30 +53,30 @@ def load_states(stacks: Mapping[str, Tensor], states: Sequence[MemberState]) -> 
 
 
 def stack_parameters(tensors: Sequence[Tensor]) -> nn.Parameter:
-    """The runs' parameters as one, ``(K, …)``."""
+    """The parameters ``(…)`` of K members as one parameter ``(K, …)``; a copy."""
     return nn.Parameter(torch.stack([tensor.detach() for tensor in tensors]))
 
 
 def flat_name(name: str) -> str:
-    """A parameter's dotted name as torch allows it on one module."""
+    """The dotted name of a parameter without dots, as torch requires for a parameter of a single module."""
     return name.replace(".", "__")
 
 
 def merge_members(x: Tensor) -> Tensor:
-    """``(K, B, C, …)`` to ``(B, K·C, …)``; no copy for K = 1, nor of what :func:`split_members` gave."""
+    """Reshape ``(K, B, C, …)`` to ``(B, K·C, …)``; a view if K = 1 or ``x`` comes from :func:`split_members`."""
     return x.transpose(0, 1).flatten(1, 2)
 
 
-def split_members(x: Tensor, runs: int) -> Tensor:
-    """``(B, K·C, …)`` to ``(K, B, C, …)``, as a view."""
-    apart: Tensor = x.unflatten(1, (runs, -1))
-    return apart.transpose(0, 1)
+def split_members(x: Tensor, members: int) -> Tensor:
+    """Reshape ``(B, K·C, …)`` to ``(K, B, C, …)`` for K ``members``, as a view."""
+    separate: Tensor = x.unflatten(1, (members, -1))
+    return separate.transpose(0, 1)
 
 
 def expand_rows(members: int, x: Tensor) -> Tensor:
-    """Activations ``(K, B, …)`` of K members, of ``(rows, B, …)``: each row is that of K / rows members in turn.
+    """Expand activations ``(rows, B, …)`` to ``(K, B, …)``: each row is repeated for K / rows consecutive members.
 
-    A view if there is one row.
+    The result is a view if there is one row, and ``x`` itself if there is a row for each of the K ``members``.
     """
     rows = len(x)
     if rows == members:
@@ -79,17 +85,21 @@ def expand_rows(members: int, x: Tensor) -> Tensor:
 
 
 def aligned(tensor: Tensor) -> Tensor:
-    """The same at an address that it could have alone: many operations of a CPU round by where a tensor begins."""
+    """The tensor at an address that is a multiple of 64 bytes, copied if necessary.
+
+    The rounding of many CPU operations depends on the alignment of a tensor. With aligned memory a member of a pack is
+    rounded as in a pack of one.
+    """
     return tensor if tensor.data_ptr() % 64 == 0 else tensor.clone()
 
 
 def all_finite(stacks: Sequence[Tensor]) -> Tensor:
-    """For each member whether all of its elements of tensors ``(K, …)`` are finite, ``(K,)``."""
+    """Whether all elements of a member in the tensors ``(K, …)`` are finite, ``(K,)`` bool."""
     return torch.stack([stack.isfinite().flatten(1).all(1) for stack in stacks]).all(0)
 
 
 def cache_sized_slices(images: Tensor) -> Iterator[slice]:
-    """Parts of a tensor ``(B, …)`` along its first dimension, so small that a core computes on each in its cache."""
-    each = max(1, CACHED // (images[0].numel() * images.element_size()))
-    for first in range(0, len(images), each):
-        yield slice(first, first + each)
+    """Slices of a tensor ``(B, …)`` along its first dimension, each small enough for the cache of a CPU core."""
+    size = max(1, CACHED // (images[0].numel() * images.element_size()))
+    for first in range(0, len(images), size):
+        yield slice(first, first + size)

@@ -1,4 +1,4 @@
-"""A trained network, opened: its values at every noise point, and its accuracy with one layer changed."""
+"""Access to a trained network: its activations at every noise point, and its accuracy with changed values."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from walking_noise.probes.clusters import Array
 from walking_noise.training.member import TrainedNetwork
 
 Change = Callable[[Tensor], Tensor]
-"""What is done to values on their way: the same shape in and out."""
+"""Function from values to changed values of the same shape."""
 
 
 class OpenNetwork:
-    """A run's trained network on its validation set.
+    """The trained network of a run with its validation set.
 
     Raises
     ------
     WalkingNoiseError
-        The network does not fit the run's model.
+        The tensors of the network do not fit the model of the run.
     """
 
     def __init__(self, config: RunConfig, trained: TrainedNetwork, data: DataSet, device: torch.device) -> None:
@@ -36,11 +36,11 @@ class OpenNetwork:
         self._pack = Pack([config.initial_network()]).to(device)
         shapes = {name: tensor.shape for name, tensor in trained.state.items()}
         if shapes != {name: tensor.shape[1:] for name, tensor in self._pack.stacked_state().items()}:
-            raise WalkingNoiseError("the network does not fit the run's model: another version of it was trained")
+            raise WalkingNoiseError("the network does not fit the run's model; train it again with this version")
         self._pack.load_member(0, trained.state)
 
     def accuracy(self, *, noise: bool, wrap_injection: WrapInjection = unchanged) -> float:
-        """Accuracy on the validation set, in [0, 1], with the run's own noise at inference or without noise."""
+        """Accuracy on the validation set, in [0, 1], with the run's noise at inference or without noise."""
         config = self.config if noise else self.config.without_noise()
         (score,) = evaluate(
             self._pack, [0], [config], self._data, config.training.epochs, wrap_injection=wrap_injection
@@ -48,23 +48,23 @@ class OpenNetwork:
         return score.accuracy
 
     def weights(self) -> dict[str, Array]:
-        """The weights ``(n,)`` of every conv and linear layer, by layer."""
+        """The weights ``(n,)`` of every conv and linear layer, by name of the layer."""
         return {name: weight.detach().flatten().cpu().numpy() for name, weight in self._pack.weights().items()}
 
     @contextmanager
     def changed_weights(self, layer: str, change: Change) -> Iterator[None]:
-        """The network with the weights of one layer changed."""
+        """Change the weights of one layer within the block, and restore them at its end."""
         weight = self._pack.weights()[layer].data
-        kept = weight.clone()
-        weight.copy_(change(kept))
+        original = weight.clone()
+        weight.copy_(change(original))
         try:
             yield
         finally:
-            weight.copy_(kept)
+            weight.copy_(original)
 
 
 class Recorder:
-    """Keeps the values of the first ``samples`` samples at every noise point, on both sides of the injection."""
+    """Recorder of the activations of the first ``samples`` samples, before and after the injection at noise points."""
 
     def __init__(self, samples: int) -> None:
         self.samples = samples
@@ -72,34 +72,35 @@ class Recorder:
         self._leaving: dict[int, list[Tensor]] = {}
 
     def wrap_injection(self, inject: Inject) -> Inject:
-        """The same injection, watched."""
+        """The same injection, whose inputs and outputs are recorded."""
 
         def recording(point: int, x: Tensor, member: int | None = None) -> Tensor:
             y = inject(point, x, member)
-            self._keep(self._arriving, point, x if member is None else x.unsqueeze(0))
+            self._record(self._arriving, point, x if member is None else x.unsqueeze(0))
             if y is not x:
-                self._keep(self._leaving, point, y if member is None else y.unsqueeze(0))
+                self._record(self._leaving, point, y if member is None else y.unsqueeze(0))
             return y
 
         return recording
 
     def arriving(self, point: int) -> Array:
-        """The values ``(n,)`` that arrived at a noise point."""
+        """The recorded inputs ``(n,)`` of a noise point."""
         return torch.cat(self._arriving[point]).flatten().numpy()
 
     def leaving(self, point: int) -> Array:
-        """The values ``(n,)`` that left a noise point; only where noise was injected."""
+        """The recorded outputs ``(n,)`` of a noise point with noise."""
         return torch.cat(self._leaving[point]).flatten().numpy()
 
-    def _keep(self, kept: dict[int, list[Tensor]], point: int, x: Tensor) -> None:
-        blocks = kept.setdefault(point, [])
-        left = self.samples - sum(len(block) for block in blocks)
-        if left > 0:
-            blocks.append(x[0, :left].flatten(1).cpu())
+    def _record(self, recorded: dict[int, list[Tensor]], point: int, x: Tensor) -> None:
+        """Append the activations ``(rows, B, …)`` of the first row until ``samples`` samples are recorded."""
+        blocks = recorded.setdefault(point, [])
+        missing = self.samples - sum(len(block) for block in blocks)
+        if missing > 0:
+            blocks.append(x[0, :missing].flatten(1).cpu())
 
 
 def arriving_at(point: int, change: Change) -> WrapInjection:
-    """Change the values that arrive at a noise point, before noise is injected."""
+    """Wrapper that changes the input of a noise point, before noise is injected."""
 
     def wrap_injection(inject: Inject) -> Inject:
         def changed(number: int, x: Tensor, member: int | None = None) -> Tensor:
@@ -111,7 +112,7 @@ def arriving_at(point: int, change: Change) -> WrapInjection:
 
 
 def leaving_from(point: int, change: Change) -> WrapInjection:
-    """Change the values that leave a noise point, after noise was injected."""
+    """Wrapper that changes the output of a noise point, after noise was injected."""
 
     def wrap_injection(inject: Inject) -> Inject:
         def changed(number: int, x: Tensor, member: int | None = None) -> Tensor:

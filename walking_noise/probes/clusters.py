@@ -1,4 +1,4 @@
-"""The clusters of a layer's values: zero, and a peak on either side of it (Walking Noise v1, figure 4)."""
+"""Clusters of the values of a layer: zero, and a peak on either side of zero (Walking Noise v1, figure 4)."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ from torch import Tensor
 Array = NDArray[np.float32]
 
 DEPTH = 0.2
-"""Two clusters are told apart if the density between them is at least this much below the lower of their peaks."""
+"""Two clusters are separate if the density between them is lower than their lower peak by at least this fraction."""
 SHARE = 0.05
-"""A smaller share of the values is no cluster."""
+"""Smallest share of the values that is a cluster."""
 CHANCE = 3.0
-"""Standard errors by which the density must dip: that of a count is its root."""
+"""Standard errors by which the density in a valley must be lower; the standard error of a count is its square root."""
 CELLS = 400
-"""Resolution of the density in which a valley is looked for."""
+"""Number of cells of the density that is searched for a valley."""
 
 
 @dataclass(frozen=True)
 class Clusters:
-    """A split of values into those around zero and those around a peak on either side.
+    """A partition of values into those around zero and those around a peak on either side.
 
     Attributes
     ----------
     threshold
-        Values up to this far from zero count as zero.
+        Values with at most this magnitude belong to zero.
     negative, positive
-        Mean of the values beyond it on either side; 0 where there are none.
+        Mean of the values below ``-threshold`` and above ``threshold``; 0 if there are none.
     shares
         Shares of the values: below ``-threshold``, around zero, above ``threshold``.
     peak
         Mode of log10|value| beyond the threshold, as a magnitude.
     depth
-        By which part of the lower peak the density of log10|value| dips between zero's peak and the other, 0 to 1; 0
-        where it dips no more than by chance.
+        Depth of the valley in the density of log10|value| between the peak of zero and the other peak, as a fraction
+        of the lower peak, 0 to 1; 0 if the valley is not deeper than by chance.
     count
-        Clusters that are told apart, 1 to 3.
+        Number of separate clusters, 1 to 3.
     """
 
     threshold: float
@@ -51,7 +51,7 @@ class Clusters:
     count: int
 
     def quantise(self, values: Tensor) -> Tensor:
-        """The same values, each replaced by zero or by its peak's mean."""
+        """The values, each replaced by zero, :attr:`negative` or :attr:`positive`."""
         quantised = torch.zeros_like(values)
         quantised[values > self.threshold] = self.positive
         quantised[values < -self.threshold] = self.negative
@@ -59,15 +59,18 @@ class Clusters:
 
 
 def find_clusters(values: Array) -> Clusters:
-    """Split finite values ``(n,)``, n > 0, at a threshold on their magnitude.
+    """Partition finite values ``(n,)``, n > 0, by a threshold on their magnitude.
 
     The threshold is the bottom of the deepest valley in the density of log10|value|, a Gaussian kernel estimate with
-    Silverman's width, if the valley is deep (:data:`DEPTH`), no chance (:data:`CHANCE`), has a cluster (:data:`SHARE`)
-    on either side, and the lower one's peak is nearer to zero than to the other's. If there is no such valley it is
-    half the mean of all magnitudes beyond it, so that each value goes to the nearer of zero and that mean. The values
-    then are one cluster, unless next to none (:data:`SHARE`) of those that are not exactly zero lie within the
-    threshold: there is a gap. With a valley or a gap, the clusters are those of zero, negative and positive that have a
-    share. The logarithm makes the search independent of the scale, and one peak of a bell around zero.
+    Silverman's width. The valley must be deep (:data:`DEPTH`) and statistically significant (:data:`CHANCE`), it must
+    have a cluster (:data:`SHARE`) on either side, and the lower peak must be nearer to zero than to the other peak.
+
+    Without a valley that meets these conditions, the threshold is half the mean of all magnitudes above it, so that
+    each value belongs to the nearer of zero and that mean. The values are then a single cluster, unless there is a gap:
+    the share of the nonzero values within the threshold is below :data:`SHARE`.
+
+    With a valley or a gap, each of zero, negative and positive is a cluster if its share is at least :data:`SHARE`. The
+    logarithm makes the search independent of the scale, and maps a bell curve around zero to a single peak.
     """
     magnitudes = np.abs(values[values != 0]).astype(np.float64)
     if not len(magnitudes):
@@ -91,9 +94,10 @@ def find_clusters(values: Array) -> Clusters:
 
 
 def log_density(magnitudes: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The density of log10 of ``magnitudes`` (n,), all positive: the places, and how many values bear it there.
+    """The density of log10 of ``magnitudes`` (n,), all positive: the cell centres, and the effective number of values.
 
-    That number, of the values under the kernel weighted as in the estimate's variance, is proportional to the density.
+    The effective number is the number of values under the kernel, weighted as in the variance of the estimate. It is
+    proportional to the density.
     """
     logs = np.log10(magnitudes)
     low, high = np.quantile(logs, 0.0005), logs.max() + 1e-6
@@ -103,12 +107,12 @@ def log_density(magnitudes: NDArray[np.float64]) -> tuple[NDArray[np.float64], N
     width = max(0.9 * spread * len(logs) ** -0.2, cell)
     reach = int(4 * width / cell) + 1
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) * cell / width) ** 2)
-    bearing = np.convolve(counts, kernel, "full")[reach:-reach] * kernel.sum() / (kernel**2).sum()
-    return (edges[:-1] + edges[1:]) / 2, bearing
+    effective = np.convolve(counts, kernel, "full")[reach:-reach] * kernel.sum() / (kernel**2).sum()
+    return (edges[:-1] + edges[1:]) / 2, effective
 
 
 def _deepest_valley(logs: NDArray[np.float64], density: NDArray[np.float64]) -> tuple[float, float]:
-    """Where the density dips most below the lower of the peaks on either side, and by which part of that peak."""
+    """The position of the deepest valley, and its depth as a fraction of the lower of the peaks on either side."""
     left, right = _running_peak(density), len(density) - 1 - _running_peak(density[::-1])[::-1]
     peak = np.maximum(np.minimum(density[left], density[right]), 1e-300)
     depth = 1 - density / peak
@@ -122,13 +126,13 @@ def _deepest_valley(logs: NDArray[np.float64], density: NDArray[np.float64]) -> 
 
 
 def _running_peak(density: NDArray[np.float64]) -> NDArray[np.int64]:
-    """For each cell which one up to it has the highest density."""
-    places = np.arange(len(density))
-    return np.maximum.accumulate(np.where(density == np.maximum.accumulate(density), places, 0))
+    """For each cell, the index of the cell with the highest density up to it."""
+    cells = np.arange(len(density))
+    return np.maximum.accumulate(np.where(density == np.maximum.accumulate(density), cells, 0))
 
 
 def _half_the_mean_beyond(magnitudes: NDArray[np.float64]) -> float:
-    """The lowest threshold that is half the mean of the ``magnitudes`` beyond it."""
+    """The lowest threshold that is half the mean of the ``magnitudes`` above it."""
     ordered = np.sort(magnitudes)
     sums = np.cumsum(ordered[::-1])[::-1]
     threshold = 0.0
@@ -141,4 +145,5 @@ def _half_the_mean_beyond(magnitudes: NDArray[np.float64]) -> float:
 
 
 def _mean(values: Array) -> float:
+    """The mean, or 0 without values."""
     return float(values.mean(dtype=np.float64)) if len(values) else 0.0

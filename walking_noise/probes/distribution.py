@@ -1,4 +1,4 @@
-"""How values are distributed: histograms on a linear and on a logarithmic axis."""
+"""Distribution of values: histograms on a linear and on a logarithmic axis."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 BINS = 60
 OUTSIDE = 0.001
-"""Share of the values that a linear histogram leaves out at either end, a logarithmic one at its lower end."""
+"""Share of the values left out at either end of a linear histogram and at the lower end of a logarithmic one."""
 
 
 @dataclass(frozen=True)
 class Histogram:
-    """Counts of values in equal bins from ``low`` to ``high``."""
+    """Counts of values in bins of equal width from ``low`` to ``high``."""
 
     low: float
     high: float
@@ -30,9 +30,9 @@ class Distribution:
     zeros, nonfinite
         Shares of exact zeros and of values that are not finite.
     linear
-        Histogram of the values, without a share of :data:`OUTSIDE` at either end.
+        Histogram of the values, without the share :data:`OUTSIDE` at either end.
     negative, positive
-        Histograms of log10|value| of the values on either side of zero, in the same bins; None where there are none.
+        Histograms of log10|value| of the negative and the positive values, in the same bins; None if there are none.
     """
 
     size: int
@@ -44,7 +44,7 @@ class Distribution:
 
 
 def distribution(values: NDArray[np.float32]) -> Distribution:
-    """The distribution of ``values`` (n,), some of which are finite."""
+    """The distribution of ``values`` (n,), of which at least one is finite."""
     finite = values[np.isfinite(values)].astype(np.float64)
     negative, positive = (np.log10(side) for side in (-finite[finite < 0], finite[finite > 0]))
     logs = np.concatenate([negative, positive])
@@ -62,7 +62,7 @@ def distribution(values: NDArray[np.float32]) -> Distribution:
 
 
 def _ends(low: float, high: float) -> tuple[float, float]:
-    """The range of the values, widened where they are all but equal."""
+    """The range of the bins, widened if the values are almost equal."""
     margin = 1e-3 * abs(high) + 1e-30 if high - low <= 1e-6 * abs(high) else 0.0
     return low - margin, high + margin
 

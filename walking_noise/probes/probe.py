@@ -1,4 +1,4 @@
-"""What a look inside a network finds: how its values are distributed, and whether it works with them quantised."""
+"""Probe of a trained network: distributions of its values, and its accuracy with quantised values."""
 
 from __future__ import annotations
 
@@ -23,13 +23,15 @@ from walking_noise.training.member import TrainedNetwork
 
 @dataclass(frozen=True)
 class Values:
-    """The values at one place of a network.
+    """The values at one noise point or of one layer.
 
     Attributes
     ----------
+    distribution, clusters
+        Distribution and clusters of the values.
     noise_on, noise_off
-        Accuracy of the network with the values of this place alone quantised (:meth:`Clusters.quantise`): with the
-        run's noise at inference, and without noise; None where it was not measured.
+        Accuracy of the network with only these values quantised (:meth:`Clusters.quantise`), with the run's noise at
+        inference and without noise; None if it was not measured.
     """
 
     distribution: Distribution
@@ -40,7 +42,7 @@ class Values:
 
 @dataclass(frozen=True)
 class PointFindings:
-    """A noise point: its levels, the values that arrive there and, where noise is injected, those that leave it."""
+    """Findings at a noise point: its levels, its input and, if noise is injected, its output (None otherwise)."""
 
     name: str
     std_mul: float
@@ -51,7 +53,7 @@ class PointFindings:
 
 @dataclass(frozen=True)
 class WeightFindings:
-    """The weights of a conv or linear layer."""
+    """Findings on the weights of a conv or linear layer."""
 
     layer: str
     weights: Values
@@ -59,7 +61,7 @@ class WeightFindings:
 
 @dataclass(frozen=True)
 class Findings:
-    """A network: its accuracy as it is, with noise (None if the run has none) and without, and what it looks like."""
+    """Findings on a network: accuracy with noise (None if the run has none) and without, noise points and layers."""
 
     noise_on: float | None
     noise_off: float
@@ -73,23 +75,30 @@ def probe(
     data: DataSet,
     device: torch.device,
     samples: int,
-    done: Callable[[str], None] = lambda place: None,
+    done: Callable[[str], None] = lambda name: None,
 ) -> Findings:
-    """Look inside a run's trained network.
+    """Probe the trained network of a run.
 
-    Distributions are those of the first ``samples`` of the validation set, accuracies those of all of it. ``done`` is
-    called with the name of every place that was looked at.
+    Parameters
+    ----------
+    samples
+        Number of samples, from the start of the validation set, for the distributions. Accuracies are measured on the
+        whole validation set.
+    done
+        Callback, called with the name of every noise point and layer when its findings are complete.
 
     Raises
     ------
     WalkingNoiseError
-        The network does not fit the run, or its values at some noise point are not finite.
+        The network does not fit the run, or all its values at a noise point are not finite.
     """
     with deterministic():
         return _Probe(OpenNetwork(config, trained, data, device), samples, done).findings()
 
 
 class _Probe:
+    """The computation of the findings on one network."""
+
     def __init__(self, network: OpenNetwork, samples: int, done: Callable[[str], None]) -> None:
         self.network, self.samples, self.done = network, samples, done
         self.noisy = network.config.noisy
@@ -107,34 +116,35 @@ class _Probe:
     def _point(self, point: Point, recorder: Recorder) -> PointFindings:
         number = point.number
         level = self.network.config.levels[number]
-        before, split = _found(recorder.arriving(number), point.name)
-        arriving = Values(before, split, *self._accuracies(arriving_at(number, split.quantise)))
+        before, clusters = _analyse(recorder.arriving(number), point.name)
+        arriving = Values(before, clusters, *self._accuracies(arriving_at(number, clusters.quantise)))
         leaving = None
         if max(level) > 0:
-            after, split = _found(recorder.leaving(number), point.name)
-            noise_on, _ = self._accuracies(leaving_from(number, split.quantise), noise_off=False)
-            leaving = Values(after, split, noise_on, None)
+            after, clusters = _analyse(recorder.leaving(number), point.name)
+            noise_on, _ = self._accuracies(leaving_from(number, clusters.quantise), noise_off=False)
+            leaving = Values(after, clusters, noise_on, None)
         self.done(point.name)
         return PointFindings(point.name, level.mul, level.add, arriving, leaving)
 
     def _layer(self, layer: str, weights: Array) -> WeightFindings:
-        found, split = _found(weights, f"the weights of {layer}")
-        with self.network.changed_weights(layer, split.quantise):
-            values = Values(found, split, *self._accuracies())
+        weight_distribution, clusters = _analyse(weights, f"the weights of {layer}")
+        with self.network.changed_weights(layer, clusters.quantise):
+            values = Values(weight_distribution, clusters, *self._accuracies())
         self.done(f"weights of {layer}")
         return WeightFindings(layer, values)
 
     def _accuracies(
         self, wrap_injection: WrapInjection = unchanged, *, noise_off: bool = True
     ) -> tuple[float | None, float | None]:
-        """The accuracy with noise, if the run has any, and without, where asked for."""
+        """The accuracy with noise (None if the run has none), and without noise (None unless ``noise_off``)."""
         measure = self.network.accuracy
-        on = measure(noise=True, wrap_injection=wrap_injection) if self.noisy else None
-        return on, measure(noise=False, wrap_injection=wrap_injection) if noise_off else None
+        with_noise = measure(noise=True, wrap_injection=wrap_injection) if self.noisy else None
+        return with_noise, measure(noise=False, wrap_injection=wrap_injection) if noise_off else None
 
 
-def _found(values: Array, place: str) -> tuple[Distribution, Clusters]:
+def _analyse(values: Array, name: str) -> tuple[Distribution, Clusters]:
+    """The distribution and the clusters of values ``(n,)``; raise an error that contains ``name`` if none is finite."""
     finite = values[np.isfinite(values)]
     if not len(finite):
-        raise WalkingNoiseError(f"nothing can be seen inside this network: no value at {place} is finite")
+        raise WalkingNoiseError(f"cannot probe the network: no value at {name} is finite")
     return distribution(values), find_clusters(finite)

@@ -16,13 +16,13 @@ DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight"
 SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
 PUBLISHED_RATE = 8_000
 VALIDATING = 5
-"""Recordings of each digit by each speaker, the first ones, that validate, as the data set recommends."""
+"""Number of recordings of each digit and speaker for validation: the first ones, as the data set recommends."""
 ROOM = 1e-3
 """Standard deviation of the noise of a quiet room, in units of a clip's maximum."""
 
 
 def convert(recordings: Path, background: Path, root: Path, *, held_out: str) -> None:
-    """Write the recordings below ``root`` as a data set of speech, which one speaker tests and the others train.
+    """Write the recordings below ``root`` as a speech data set, with one speaker in the test split.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def convert(recordings: Path, background: Path, root: Path, *, held_out: str) ->
 
 
 def in_a_second(digit: Tensor, seed: int) -> Tensor:
-    """A recording that was cut to its digit, as one of Speech Commands: in the middle of a second in a quiet room."""
+    """A recording of a digit as in Speech Commands: in the middle of one second with the noise of a quiet room."""
     digit = resample(digit, PUBLISHED_RATE, RATE)[:RATE]
     clip = ROOM * torch.randn(RATE, generator=torch.Generator().manual_seed(seed))
     start = (RATE - len(digit)) // 2

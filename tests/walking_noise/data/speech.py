@@ -1,4 +1,4 @@
-"""A very small data set of speech in the layout of Google Speech Commands: noise instead of words."""
+"""Very small speech data set with the layout of Google Speech Commands: noise instead of words."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def write_corpus(
     validation: Sequence[str] = VALIDATION,
     seconds: Sequence[float] = SECONDS,
 ) -> Path:
-    """Write so many recordings of each word below ``root``, the lists, and background noise; return the folder."""
+    """Write recordings, their number by word, the lists and background noise below ``root``; return the folder."""
     folder, random = root / FOLDER, np.random.default_rng(0)
     for word, count in words.items():
         (folder / word).mkdir(parents=True)

@@ -1,3 +1,5 @@
+"""Random crops and flips of images."""
+
 from __future__ import annotations
 
 import pytest
@@ -29,10 +31,8 @@ def black_border(images: Tensor, border: int) -> Tensor:
 @pytest.mark.parametrize(
     ("transform", "shape"), [(CIFAR10, (60, 3, 32, 32)), (FASHION, (60, 1, 28, 28)), (FASHION, (60, 1, 5, 9))]
 )
-def test_inputs_are_what_torchvision_makes_of_the_same_images(
-    transform: ImageTransform, shape: tuple[int, int, int, int]
-) -> None:
-    """RandomCrop and RandomHorizontalFlip on PIL images, ToTensor, Normalize, for the same draws."""
+def test_inputs_equal_those_of_torchvision(transform: ImageTransform, shape: tuple[int, int, int, int]) -> None:
+    """RandomCrop and RandomHorizontalFlip on PIL images, ToTensor, Normalize, with the same draws."""
     images, drawn = random_images(*shape), draws(transform, shape[0])
     samples = torch.randperm(shape[0], generator=torch.Generator().manual_seed(1))[None]
     padded = black_border(images, transform.crop_padding)
@@ -45,11 +45,11 @@ def test_inputs_are_what_torchvision_makes_of_the_same_images(
         assert torch.equal(x, vision.normalize(vision.to_tensor(image), transform.mean, transform.std))
 
 
-def test_scaling_alone_is_division_by_255() -> None:
+def test_scaling_divides_by_255() -> None:
     images = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16)
     x = ImageTransform().normalise(images)
     assert torch.equal(x.flatten(), torch.arange(256) / 255)
-    assert images.flatten().tolist() == list(range(256)), "the data set itself stays as it is"
+    assert images.flatten().tolist() == list(range(256)), "the data set is not changed"
 
 
 def test_every_crop_offset_and_mirror_is_drawn_equally_often() -> None:
@@ -72,14 +72,14 @@ def test_every_crop_offset_and_mirror_is_drawn_equally_often() -> None:
         (ImageTransform(), (0, 0, 0)),
     ],
 )
-def test_only_what_is_asked_for_is_drawn(transform: ImageTransform, bounds: tuple[int, int, int]) -> None:
+def test_only_enabled_augmentations_are_drawn(transform: ImageTransform, bounds: tuple[int, int, int]) -> None:
     drawn = draws(transform, 2000)
     assert tuple(drawn.amax(dim=1).tolist()) == bounds
     assert drawn.amin(dim=1).tolist() == [0, 0, 0]
     assert transform.augments == any(bounds)
 
 
-def test_the_first_and_last_pixels_of_the_padded_set_are_reached() -> None:
+def test_crops_contain_the_first_and_last_pixels_of_the_padded_set() -> None:
     images = random_images(3, 2, 4, 4)
     corners = torch.tensor([[[0, 0, 4], [0, 0, 4], [0, 0, 0]]], dtype=torch.uint8)
     padded = black_border(images, 2)

@@ -1,3 +1,5 @@
+"""Mini-batches of packs, and blocks of the validation set."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -8,13 +10,13 @@ from torch import Tensor
 
 from walking_noise import data
 from walking_noise.data import DataSet, ImageTransform, TrainingBatches, validation_blocks
-from walking_noise.reproducibility import generator
+from walking_noise.reproducibility import stream_generator
 
 AUGMENTED = ImageTransform(crop_padding=4, flip=True, mean=(0.5,), std=(0.25,))
 
 
 def digits(transform: ImageTransform = AUGMENTED, samples: int = 500) -> DataSet:
-    """Real digits, as many as a test needs."""
+    """Real digits with a given number of training samples."""
     whole = data.load("mnist5k")
     return dataclasses.replace(
         whole,
@@ -25,7 +27,7 @@ def digits(transform: ImageTransform = AUGMENTED, samples: int = 500) -> DataSet
 
 
 def numbered(samples: int) -> DataSet:
-    """Images of one pixel row that spells the number of the sample, which is also its label."""
+    """Images of two pixels that encode the number of the sample, which is also its label."""
     numbers = torch.arange(samples)
     images = torch.stack([numbers // 256, numbers % 256], dim=-1).to(torch.uint8).view(-1, 1, 1, 2)
     return DataSet("numbered", samples, ImageTransform(), images, numbers, images, numbers, "")
@@ -41,7 +43,7 @@ def whole_epoch(batches: TrainingBatches, epoch: int | list[int]) -> tuple[Tenso
     return torch.cat(x, dim=1), torch.cat(y, dim=1)
 
 
-def test_an_epoch_shows_every_sample_once_with_its_label() -> None:
+def test_an_epoch_contains_every_sample_once_with_its_label() -> None:
     x, y = whole_epoch(TrainingBatches(numbered(1000), [3, 4], 128), 5)
     assert torch.equal(numbers_in(x), y)
     assert torch.equal(y.sort(dim=1).values, torch.arange(1000).expand(2, -1))
@@ -69,7 +71,7 @@ def test_inputs_are_float32_and_labels_int64() -> None:
 
 
 @pytest.mark.parametrize("transform", [ImageTransform(), AUGMENTED])
-def test_a_run_alone_sees_what_it_sees_in_any_pack(transform: ImageTransform) -> None:
+def test_the_inputs_of_a_run_are_equal_in_every_pack(transform: ImageTransform) -> None:
     some = digits(transform)
     for pack in ([7], [1, 7, 3], [7, 1], list(range(10)), [7, 7, 2]):
         together = TrainingBatches(some, pack, 64)
@@ -94,7 +96,7 @@ def test_the_runs_of_a_pack_may_be_in_different_epochs() -> None:
     ("seeds", "rows"),
     [([5], [5]), ([5, 5, 5], [5]), ([5, 5, 2, 2], [5, 2]), ([5, 2, 5, 2], [5, 2, 5, 2]), ([5, 5, 2], [5, 5, 2])],
 )
-def test_runs_of_equal_seed_that_follow_each_other_share_a_row(seeds: list[int], rows: list[int]) -> None:
+def test_consecutive_runs_with_equal_seeds_share_a_row(seeds: list[int], rows: list[int]) -> None:
     x, y = next(TrainingBatches(digits(), seeds, 64).epoch(0))
     assert [len(x), len(y)] == [len(rows), len(seeds)]
     for row, seed in zip(x, rows, strict=True):
@@ -106,9 +108,9 @@ def test_runs_of_equal_seed_that_follow_each_other_share_a_row(seeds: list[int],
 def test_order_and_augmentation_are_the_streams_of_the_seed_and_epoch() -> None:
     some = dataclasses.replace(numbered(256), transform=ImageTransform(flip=True))
     x, y = whole_epoch(TrainingBatches(some, [1], 100), 3)
-    assert torch.equal(y[0], torch.randperm(256, generator=generator(1, "order", 3)))
+    assert torch.equal(y[0], torch.randperm(256, generator=stream_generator(1, "order", 3)))
     mirrored = numbers_in(x)[0][y[0].argsort()] != torch.arange(256)
-    drawn = some.transform.draw(256, generator(1, "augmentation", 3))[2].bool()
+    drawn = some.transform.draw(256, stream_generator(1, "augmentation", 3))[2].bool()
     assert torch.equal(mirrored[1:], drawn[1:]), "the draws are numbered by sample; sample 0 is its own mirror image"
 
 
@@ -119,7 +121,7 @@ def test_the_batch_size_changes_nothing_but_the_batches() -> None:
     )
 
 
-def test_the_augmentation_is_drawn_anew_in_every_epoch() -> None:
+def test_the_augmentation_is_drawn_in_every_epoch() -> None:
     some = dataclasses.replace(numbered(400), transform=ImageTransform(flip=True))
     labels, mirrored = [], []
     for epoch in (0, 1):
@@ -132,7 +134,7 @@ def test_the_augmentation_is_drawn_anew_in_every_epoch() -> None:
     assert abs(changed - 0.5) < 5 * 0.5 / 400**0.5
 
 
-def test_the_training_set_itself_is_never_changed() -> None:
+def test_the_training_set_is_not_changed() -> None:
     some = digits()
     before = some.train_samples.clone()
     for x, _ in TrainingBatches(some, [1, 2], 128).epoch(0):
@@ -154,7 +156,7 @@ def test_validation_blocks_are_the_whole_set_in_order_without_augmentation(block
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("transform", [ImageTransform(), AUGMENTED])
-def test_a_gpu_sees_what_a_cpu_sees(transform: ImageTransform) -> None:
+def test_inputs_on_a_gpu_equal_those_on_a_cpu(transform: ImageTransform) -> None:
     some = digits(transform)
     x, y = whole_epoch(TrainingBatches(some, [1, 2, 2], 64), 1)
     gpu_x, gpu_y = whole_epoch(TrainingBatches(some, [1, 2, 2], 64, "cuda"), 1)

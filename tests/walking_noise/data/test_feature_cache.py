@@ -1,4 +1,4 @@
-"""Computed tensors are kept whole, or computed again."""
+"""Cache of computed tensors."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from torch import Tensor
 
 from tests.walking_noise.data.speech import write_corpus
 from walking_noise import data
-from walking_noise.data.feature_cache import kept
+from walking_noise.data.feature_cache import cached_tensors
 
 ROOT = Path(__file__).parents[3]
 
 
 def counted() -> tuple[Callable[[], dict[str, Tensor]], list[int]]:
-    """Something to compute, and how often it was."""
+    """A function that computes tensors, and the list of its calls."""
     calls: list[int] = []
 
     def compute() -> dict[str, Tensor]:
@@ -29,9 +29,9 @@ def counted() -> tuple[Callable[[], dict[str, Tensor]], list[int]]:
     return compute, calls
 
 
-def test_what_was_computed_is_found_again(tmp_path: Path) -> None:
+def test_computed_tensors_are_cached(tmp_path: Path) -> None:
     compute, calls = counted()
-    first, second = (kept("some", [tmp_path / "new"], compute) for _ in range(2))
+    first, second = (cached_tensors("some", [tmp_path / "new"], compute) for _ in range(2))
     assert len(calls) == 1
     assert first[1] == second[1]
     for tensors, _ in (first, second):
@@ -39,18 +39,18 @@ def test_what_was_computed_is_found_again(tmp_path: Path) -> None:
         assert all(torch.equal(tensors[name], tensor) for name, tensor in compute().items())
 
 
-def test_the_file_is_shared_and_stays_as_it_is(tmp_path: Path) -> None:
+def test_changes_to_the_tensors_do_not_change_the_file(tmp_path: Path) -> None:
     compute, _ = counted()
-    tensors, digest = kept("some", [tmp_path], compute)
+    tensors, digest = cached_tensors("some", [tmp_path], compute)
     tensors["a"].zero_()
-    assert kept("some", [tmp_path], compute)[1] == digest
-    assert int(kept("some", [tmp_path], compute)[0]["a"].sum()) > 0
+    assert cached_tensors("some", [tmp_path], compute)[1] == digest
+    assert int(cached_tensors("some", [tmp_path], compute)[0]["a"].sum()) > 0
 
 
 @pytest.mark.parametrize("damage", ["half", "text", "other tensors", *map(str, range(20))])
 def test_a_damaged_file_is_replaced(tmp_path: Path, damage: str) -> None:
     compute, calls = counted()
-    _, digest = kept("some", [tmp_path], compute)
+    _, digest = cached_tensors("some", [tmp_path], compute)
     file = tmp_path / "some.pt"
     content = bytearray(file.read_bytes())
     if damage == "other tensors":
@@ -62,29 +62,29 @@ def test_a_damaged_file_is_replaced(tmp_path: Path, damage: str) -> None:
     else:
         content[len(content) * int(damage) // 20] ^= 0x55
         file.write_bytes(content)
-    tensors, again = kept("some", [tmp_path], compute)
+    tensors, again = cached_tensors("some", [tmp_path], compute)
     assert again == digest
     assert all(torch.equal(tensors[name], tensor) for name, tensor in compute().items())
     if not damage.isdigit():
-        assert len(calls) == 3, "computed at first, after the damage, and in this test"
+        assert len(calls) == 3, "the first time, after the damage, and in this test"
     assert [path.name for path in tmp_path.glob("*.p*")] == ["some.pt"]
 
 
-def test_the_first_folder_that_can_be_written_to_keeps_it(tmp_path: Path) -> None:
+def test_the_file_is_written_to_the_first_writable_folder(tmp_path: Path) -> None:
     compute, calls = counted()
     (tmp_path / "file").write_text("no folder")
     folders = [tmp_path / "file" / "below", tmp_path / "second"]
-    digests = {kept("some", folders, compute)[1] for _ in range(2)}
+    digests = {cached_tensors("some", folders, compute)[1] for _ in range(2)}
     assert (len(calls), len(digests)) == (1, 1)
     assert (tmp_path / "second" / "some.pt").is_file()
-    assert kept("some", folders[:1], compute)[1] in digests
-    assert len(calls) == 2, "where nothing can be written it is computed every time"
+    assert cached_tensors("some", folders[:1], compute)[1] in digests
+    assert len(calls) == 2, "without a writable folder the tensors are computed on every call"
 
 
-def test_a_lock_of_another_user_does_no_harm(tmp_path: Path) -> None:
+def test_an_unusable_lock_is_ignored(tmp_path: Path) -> None:
     compute, calls = counted()
-    (tmp_path / ".lock").mkdir()  # cannot be opened either
-    assert kept("some", [tmp_path], compute)[1] == kept("some", [tmp_path], compute)[1]
+    (tmp_path / ".lock").mkdir()  # cannot be opened, as a lock file of another user
+    assert cached_tensors("some", [tmp_path], compute)[1] == cached_tensors("some", [tmp_path], compute)[1]
     assert len(calls) == 1
 
 
@@ -93,11 +93,11 @@ def test_an_error_leaves_nothing_behind(tmp_path: Path) -> None:
         raise ValueError("no data")
 
     with pytest.raises(ValueError, match="no data"):
-        kept("some", [tmp_path], fail)
+        cached_tensors("some", [tmp_path], fail)
     assert not list(tmp_path.glob("*.p*"))
 
 
-def test_processes_that_compute_at_once_do_no_harm(tmp_path: Path) -> None:
+def test_concurrent_processes_share_one_file(tmp_path: Path) -> None:
     write_corpus(tmp_path)
     script = (
         "import sys; from walking_noise import data\n"
@@ -111,7 +111,7 @@ def test_processes_that_compute_at_once_do_no_harm(tmp_path: Path) -> None:
     assert len(list((tmp_path / "SpeechCommands" / "computed").glob("*.p*"))) == 1
 
 
-def test_another_selection_or_another_recording_is_computed_anew(tmp_path: Path) -> None:
+def test_the_cache_depends_on_the_selection_and_the_recordings(tmp_path: Path) -> None:
     folder = write_corpus(tmp_path)
 
     def digests() -> list[str]:

@@ -1,4 +1,4 @@
-"""Real speech: the front end against an independent one, a sample of the real data set, and a network that learns."""
+"""Real speech: features compared with an independent implementation, a sample of the data set, and a training."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def present(path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def reference(data_root: Path) -> dict[str, Tensor]:
-    """Clips of Speech Commands with the features that MLPerf Tiny's reference implementation gives, as int8."""
+    """Clips of Speech Commands with the int8 features of MLPerf Tiny's reference implementation."""
     with np.load(present(data_root / REFERENCE)) as arrays:
         return {name: torch.from_numpy(arrays[name]) for name in ("audio", "mfcc_kws01", "mfcc_open")}
 
@@ -40,7 +40,7 @@ def correlation(one: Tensor, other: Tensor) -> float:
 
 @pytest.mark.parametrize("name", ["mfcc_kws01", "mfcc_open"])
 def test_features_are_those_of_an_independent_implementation(reference: dict[str, Tensor], name: str) -> None:
-    """But for rounding to int8, by one scale and offset, and for the few numbers that are too low for it."""
+    """Up to a scale and an offset, rounding to int8, and the few numbers below its range."""
     theirs = reference[name].double()
     ours = features(scaled(reference["audio"])).squeeze(1).transpose(1, 2).double()
     within = theirs[:FITTED] > -128
@@ -69,14 +69,14 @@ def test_a_sample_of_the_real_data_set_is_read(data_root: Path) -> None:
     assert sample.classes == 12
 
 
-def digits_alone(accuracy: float, labels: Tensor) -> float:
-    """The least share of the words that is right, if all of the silence is."""
+def accuracy_on_words(accuracy: float, labels: Tensor) -> float:
+    """Lower bound of the accuracy on the words, reached if all samples of silence are classified correctly."""
     silence = int((labels == len(DIGITS)).sum())
     return (accuracy * len(labels) - silence) / (len(labels) - silence)
 
 
 @pytest.mark.slow
-def test_a_keyword_spotter_learns_the_digits_of_a_speaker_it_never_heard(data_root: Path, tmp_path: Path) -> None:
+def test_a_network_recognises_the_digits_of_a_new_speaker(data_root: Path, tmp_path: Path) -> None:
     recordings = present(data_root / "fsdd" / "recordings")
     background = present(data_root / FOLDER / "_background_noise_")
     convert(recordings, background, tmp_path, held_out="yweweler")
@@ -93,4 +93,4 @@ def test_a_keyword_spotter_learns_the_digits_of_a_speaker_it_never_heard(data_ro
     (result,) = train([config], device="cpu", data_root=tmp_path)
     labels = data.load(**vars(config.data), root=tmp_path).validation_labels
     assert labels.bincount(minlength=12)[:10].tolist() == [50] * 10
-    assert digits_alone(result.accuracy, labels) > 0.85
+    assert accuracy_on_words(result.accuracy, labels) > 0.85

@@ -1,4 +1,4 @@
-"""Google Speech Commands: which clips train and validate, what noise they are mixed with, what is told of damage."""
+"""Google Speech Commands: clips of the splits, background noise, and the messages for damaged files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from walking_noise.data.speech import computed_features, recordings
 from walking_noise.data.speech.background import Background
 from walking_noise.data.speech.mfcc import features, scaled
 from walking_noise.data.speech.speech_transforms import FreshNoise
-from walking_noise.reproducibility import generator
+from walking_noise.reproducibility import stream_generator
 from walking_noise.training.trainer import train_pack
 
 KEYWORDS = ("yes", "no")
@@ -64,7 +64,9 @@ def background(root: Path, number: int) -> NDArray[np.int16]:
 
 
 @pytest.mark.parametrize(("validation", "listed"), [("test", sorted(TESTING)), ("holdout", sorted(VALIDATION))])
-def test_the_lists_say_what_validates_and_the_rest_trains(corpus: Path, validation: str, listed: list[str]) -> None:
+def test_listed_clips_are_for_validation_and_the_others_for_training(
+    corpus: Path, validation: str, listed: list[str]
+) -> None:
     loaded = load(corpus, "none", validation)
     assert loaded.classes == 4
     for names, samples, labels in (
@@ -78,7 +80,7 @@ def test_the_lists_say_what_validates_and_the_rest_trains(corpus: Path, validati
         assert set(labels[words:].tolist()) <= {SILENCE}
 
 
-def test_silence_is_cut_from_background_noise_and_no_piece_of_it_both_trains_and_validates(corpus: Path) -> None:
+def test_silence_is_background_noise_and_the_splits_do_not_overlap(corpus: Path) -> None:
     train = load(corpus).train_samples[len(in_neither_list()) :]
     tests, holdout = (
         load(corpus, "none", name).validation_samples[len(listed) :]
@@ -91,7 +93,7 @@ def test_silence_is_cut_from_background_noise_and_no_piece_of_it_both_trains_and
     assert (len(tests), len(holdout)) == (0, 0), "a tenth of five seconds is too short"
 
 
-def test_each_split_has_a_stretch_of_a_long_recording(tmp_path: Path) -> None:
+def test_each_split_has_a_part_of_a_long_recording(tmp_path: Path) -> None:
     folder = write_corpus(tmp_path, seconds=[20.0])
     noise = np.arange(20 * RATE) % 30_000
     write_wave(folder / "_background_noise_" / "0.wav", noise.astype(np.int16))
@@ -121,15 +123,15 @@ def test_a_clip_is_divided_by_its_largest_sample() -> None:
     assert features(torch.zeros(1, RATE)).isfinite().all()
 
 
-def test_noise_is_drawn_as_often_as_loud_and_from_where_the_papers_say() -> None:
+def test_probability_volume_and_position_of_noise_are_those_of_the_papers() -> None:
     noise = Background(torch.zeros(10 * RATE, dtype=torch.int16), torch.tensor([2 * RATE, 8 * RATE]))
-    start, volume = noise.draw(40_000, generator(1, "augmentation", 0))
+    start, volume = noise.draw(40_000, stream_generator(1, "augmentation", 0))
     mixed = volume > 0
     assert float(mixed.double().mean()) == pytest.approx(0.8, abs=0.01)
     assert float(volume[mixed].mean()) == pytest.approx(0.5, abs=0.01)
     assert 0.99 < float(volume.max()) < 1
     first = start < 2 * RATE
-    assert float(first.double().mean()) == pytest.approx(0.5, abs=0.01), "every recording as often as another"
+    assert float(first.double().mean()) == pytest.approx(0.5, abs=0.01), "all recordings are equally frequent"
     assert int(start[first].min()) < 9
     assert RATE - 9 < int(start[first].max()) <= RATE
     assert int(start[~first].min()) >= 2 * RATE
@@ -146,7 +148,7 @@ def test_noise_is_added_by_volume_and_clipped() -> None:
         torch.testing.assert_close(row, (x[0] + volume * piece).clamp(-1, 1))
 
 
-def test_the_release_mixes_noise_into_training_clips_once_for_all_runs(corpus: Path) -> None:
+def test_the_transform_release_mixes_noise_once_for_all_runs(corpus: Path) -> None:
     release, clean = load(corpus, "release"), load(corpus, "none")
     assert release.checksum != clean.checksum
     assert torch.equal(release.validation_samples, clean.validation_samples)
@@ -164,14 +166,14 @@ def test_fresh_noise_is_a_function_of_seed_epoch_and_sample(corpus: Path) -> Non
     assert isinstance(fresh.transform, FreshNoise)
     for seed, epoch in ((1, 0), (1, 5), (2, 5)):
         batches = list(TrainingBatches(fresh, [seed], 8).epoch(epoch))
-        order = torch.randperm(len(fresh.train_labels), generator=generator(seed, "order", epoch))
-        drawn = fresh.transform.draw(len(order), generator(seed, "augmentation", epoch))
+        order = torch.randperm(len(fresh.train_labels), generator=stream_generator(seed, "order", epoch))
+        drawn = fresh.transform.draw(len(order), stream_generator(seed, "augmentation", epoch))
         x = fresh.transform.background.mix(scaled(fresh.train_samples), drawn)
         torch.testing.assert_close(torch.cat([x[0] for x, _ in batches]), features(x)[order], rtol=1e-4, atol=1e-4)
     assert torch.equal(fresh.validation_samples, load(corpus, "none").validation_samples)
 
 
-def test_no_noise_is_drawn_from_what_validates(tmp_path: Path) -> None:
+def test_noise_is_drawn_from_the_training_part_only(tmp_path: Path) -> None:
     folder = write_corpus(tmp_path, seconds=[10.0])
     noise = np.full(10 * RATE, 1000, np.int16)
     noise[8 * RATE :] = 9
@@ -204,7 +206,9 @@ def test_packed_equals_alone(corpus: Path, transform: str) -> None:
         assert all(torch.equal(alone.state[name], tensor) for name, tensor in one.state.items())
 
 
-def test_what_is_kept_does_not_depend_on_the_number_of_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cached_features_do_not_depend_on_the_number_of_threads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     threads = []
 
     def watched(x: Tensor) -> Tensor:
@@ -222,21 +226,21 @@ def test_what_is_kept_does_not_depend_on_the_number_of_threads(tmp_path: Path, m
     assert set(threads) == {1}
 
 
-def test_a_sample_of_the_data_set_says_how_much_of_it_is_there(corpus: Path, tmp_path: Path) -> None:
+def test_the_status_contains_the_number_of_recordings(corpus: Path, tmp_path: Path) -> None:
     assert str(data.status("gsc", corpus)) == f"gsc: 23 of 105,829 recordings in {corpus / FOLDER}"
     assert str(data.status("gsc", tmp_path)).startswith(f"gsc: missing in {tmp_path / FOLDER}: testing_list.txt, val")
 
 
-def test_a_sample_is_not_overwritten_by_a_download(corpus: Path) -> None:
-    with pytest.raises(DataMissing, match=r"speech_commands_v0.02 is not the whole of it; move it away first$"):
+def test_an_incomplete_folder_is_not_overwritten_by_a_download(corpus: Path) -> None:
+    with pytest.raises(DataMissing, match=r"speech_commands_v0.02 is incomplete; move it away first$"):
         data.fetch("gsc", corpus)
 
 
-def test_a_download_is_moved_to_its_place_once_it_is_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
+def test_a_download_is_moved_to_its_folder_when_it_is_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    requests: list[str] = []
 
     def from_disk(url: str, archive: str, hash_prefix: str) -> None:
-        asked.append(f"{url} {hash_prefix[:8]}")
+        requests.append(f"{url} {hash_prefix[:8]}")
         with tarfile.open(archive, "w:gz") as tar:
             tar.add(write_corpus(tmp_path / "published"), ".")
 
@@ -244,7 +248,7 @@ def test_a_download_is_moved_to_its_place_once_it_is_complete(tmp_path: Path, mo
     monkeypatch.setattr(recordings, "PUBLISHED", sum(WORDS.values()))
     root = tmp_path / "root"
     assert data.fetch("gsc", root) == data.fetch("gsc", root) == root / FOLDER
-    assert asked == ["http://download.tensorflow.org/data/speech_commands_v0.02.tar.gz af14739e"]
+    assert requests == ["http://download.tensorflow.org/data/speech_commands_v0.02.tar.gz af14739e"]
     assert sorted(path.name for path in root.rglob("*") if path.parent != root / FOLDER and path.is_dir()) == [
         "SpeechCommands",
         "speech_commands_v0.02",
@@ -252,7 +256,7 @@ def test_a_download_is_moved_to_its_place_once_it_is_complete(tmp_path: Path, mo
     assert len(load(root).train_labels) > len(in_neither_list())
 
 
-def test_a_keyword_without_recordings_is_refused(corpus: Path) -> None:
+def test_a_keyword_without_recordings_is_an_error(corpus: Path) -> None:
     with pytest.raises(ConfigError, match=r"^data.keywords: 'dog' is refused; there is no recording of it in .*v0.02$"):
         data.load("gsc", keywords=("yes", "dog"), root=corpus)
     with pytest.raises(ConfigError, match=r"^data.keywords: 'down' is refused"):
@@ -278,7 +282,7 @@ def broken(root: Path, how: str) -> None:
     elif how == "empty":
         wav.write_bytes(b"")
     elif how == "text":
-        wav.write_text("this is not a recording, whatever it says")
+        wav.write_text("this is not a recording")
     elif how == "lists":
         (folder / "testing_list.txt").write_text("")
     elif how == "torn lists":
@@ -291,26 +295,26 @@ def broken(root: Path, how: str) -> None:
 @pytest.mark.parametrize(
     ("how", "text"),
     [
-        ("rate", r"yes/4.wav is not of 16 kHz, 1 channel and 16 bits but of 8000, 1 and 16"),
-        ("channels", r"yes/4.wav is not of 16 kHz, 1 channel and 16 bits but of 16000, 2 and 16"),
+        ("rate", r"yes/4.wav is not 16-bit mono of 16000 Hz: 16 bits, channels: 1, 8000 Hz"),
+        ("channels", r"yes/4.wav is not 16-bit mono of 16000 Hz: 16 bits, channels: 2, 16000 Hz"),
         ("torn", r"yes/4.wav is damaged \([\d,]+ of [\d,]+ samples\)"),
-        ("empty", r"yes/4.wav cannot be read \(it ends too early\)"),
+        ("empty", r"yes/4.wav cannot be read \(it is truncated\)"),
         ("text", r"yes/4.wav cannot be read \(file does not start with RIFF id\)"),
-        ("lists", r"v0.02 holds no recording to validate"),
+        ("lists", r"v0.02 contains no recording for validation"),
         ("torn lists", r"testing_list.txt cannot be read \(.*\)"),
-        ("noise", r"v0.02 holds no background noise of at least 1.25 seconds"),
+        ("noise", r"v0.02 contains no background noise of at least 1.25 seconds"),
     ],
 )
-def test_what_is_damaged_is_named_in_one_line(tmp_path: Path, how: str, text: str) -> None:
+def test_the_message_for_damaged_files_has_one_line(tmp_path: Path, how: str, text: str) -> None:
     broken(tmp_path, how)
-    remedy = "; move .*/speech_commands_v0.02 away and get all of it with: .*walking-noise data get gsc$"
+    remedy = "; move .*/speech_commands_v0.02 away, then get the data set with: .*walking-noise data get gsc$"
     with pytest.raises(DataMissing, match=text + remedy) as error:
         load(tmp_path, "release")
     assert "\n" not in str(error.value)
     assert not list((tmp_path / "SpeechCommands").rglob("*.pt"))
 
 
-def test_what_is_missing_is_named_in_one_line(tmp_path: Path) -> None:
+def test_the_message_for_missing_files_has_one_line(tmp_path: Path) -> None:
     shutil.rmtree(write_corpus(tmp_path) / "_background_noise_")
     with pytest.raises(DataMissing, match=r"_background_noise_ missing in .*v0.02; get it with: .*data get gsc$"):
         load(tmp_path, "release")

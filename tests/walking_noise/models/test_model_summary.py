@@ -1,4 +1,4 @@
-"""What is known of a model before it is built, and what is refused then."""
+"""Summaries of models, and the errors for models that cannot be trained in a pack."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from walking_noise.models.noise_points import NoisePoint, injecting, points_in, 
 
 
 class Own(nn.Module):
-    """A model whose forward pass is given as a function of itself and its input."""
+    """A model with a forward pass that is a function of the model and its input."""
 
     def __init__(self, forward: Callable[[Own, Tensor], Tensor], **modules: nn.Module) -> None:
         super().__init__()
-        self.written = forward
+        self.function = forward
         self.fc = nn.Linear(6, 3)
         self.point = NoisePoint("point")
         for name, module in modules.items():
             self.add_module(name, module)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.written(self, x)
+        return self.function(self, x)
 
 
 def summary(make: Callable[[], nn.Module], *inputs: int) -> ModelSummary:
@@ -46,9 +46,9 @@ def with_tensor() -> nn.Module:
 
 
 REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
-    # a model, and what is said of it
+    # a model, and a part of the error message
     "no points": (lambda: nn.Bilinear(3, 3, 3), "Bilinear is no nn.Sequential and has no NoisePoint"),
-    "never": (lambda: Own(lambda self, x: self.fc(x)), "reaches its noise point 'point' 0 times, not once"),
+    "never": (lambda: Own(lambda self, x: self.fc(x)), "reaches noise point 'point' 0 times, not once"),
     "twice": (lambda: Own(lambda self, x: self.point(self.fc(self.point(x)))), "noise point 'point' 2 times, not once"),
     "not at inference": (
         lambda: Own(lambda self, x: self.point(self.fc(x)) if self.training else self.fc(x)),
@@ -63,7 +63,7 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
             ),
             other=NoisePoint("other"),
         ),
-        "in another order in training than at inference",
+        "in different orders in training and at inference",
     ),
     "one name": (
         lambda: nn.Sequential(NoisePoint("same"), nn.Linear(6, 3), NoisePoint("same")),
@@ -87,22 +87,22 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
         "draws random numbers",
     ),
     "a layer twice": (shared, "some of its layers share weights"),
-    "a tensor of all runs": (with_tensor, r"Own\.scale is a tensor that no run has as its own; make it a buffer"),
+    "a tensor of all runs": (with_tensor, r"Own\.scale is a tensor that a pack cannot stack; register it as a buffer"),
     "other inputs": (lambda: nn.Sequential(nn.Linear(5, 3)), "forward pass fails for samples of 6: .*5"),
-    "other classes": (lambda: nn.Sequential(nn.Linear(6, 4)), "does not give 3 logits for each sample"),
-    "two outputs": (lambda: nn.Sequential(nn.Unflatten(1, (2, 3)), nn.GRU(3, 3)), "'1' is a tuple, no tensor"),
+    "other classes": (lambda: nn.Sequential(nn.Linear(6, 4)), "does not return 3 logits for each sample"),
+    "two outputs": (lambda: nn.Sequential(nn.Unflatten(1, (2, 3)), nn.GRU(3, 3)), "'1' is a tuple, not a tensor"),
 }
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_no_pack_can_train_is_refused_in_one_line(case: str) -> None:
-    make, said = REFUSED[case]
-    with pytest.raises(ValueError, match=said) as refusal:
+def test_models_that_no_pack_can_train_raise_an_error_of_one_line(case: str) -> None:
+    make, message = REFUSED[case]
+    with pytest.raises(ValueError, match=message) as error:
         summary(make)
-    assert "\n" not in str(refusal.value)
+    assert "\n" not in str(error.value)
 
 
-def test_what_draws_nothing_is_no_dropout() -> None:
+def test_dropout_with_probability_zero_is_allowed() -> None:
     encoder = nn.TransformerEncoderLayer(2, 1, 2, 0.0, batch_first=True)
     summary(lambda: nn.Sequential(nn.Unflatten(1, (3, 2)), encoder.to("meta"), nn.Flatten(), nn.Linear(6, 3)))
     summary(lambda: nn.Sequential(nn.Dropout(0.0), nn.Linear(6, 3)))
@@ -113,7 +113,7 @@ def names(found: ModelSummary) -> list[str]:
     return [point.name for point in found.points]
 
 
-def test_a_plain_sequence_has_points_after_its_layers_and_any_other_those_it_places() -> None:
+def test_a_plain_sequence_has_points_after_its_layers_and_other_models_have_their_own() -> None:
     def block() -> nn.Module:
         return Own(lambda self, x: self.point(self.fc(x)))
 
@@ -123,7 +123,7 @@ def test_a_plain_sequence_has_points_after_its_layers_and_any_other_those_it_pla
     assert names(summary(lambda: nn.Sequential(NoisePoint("first"), block()))) == ["input", "first", "point"]
 
 
-def test_points_are_numbered_as_they_are_reached_and_not_as_they_are_made() -> None:
+def test_points_are_numbered_in_the_order_of_the_forward_pass() -> None:
     late = Own(
         lambda self, x: self.get_submodule("after")(self.fc(self.point(x))), after=NoisePoint("made last, reached last")
     )
@@ -132,14 +132,14 @@ def test_points_are_numbered_as_they_are_reached_and_not_as_they_are_made() -> N
     assert names(summary(lambda: early.to("meta"))) == ["input", "made last", "point"]
 
 
-def test_a_layer_without_weights_may_stand_twice() -> None:
+def test_a_layer_without_weights_may_occur_twice() -> None:
     relu = nn.ReLU()
     sequence = with_noise_points(nn.Sequential(nn.Linear(6, 6), relu, nn.Linear(6, 3), relu))
-    assert [place.name for place in points_in(sequence)] == ["input", "0", "1", "2", "3"]
+    assert [point.name for point in points_in(sequence)] == ["input", "0", "1", "2", "3"]
 
 
 @pytest.mark.parametrize("in_place", [False, True])
-def test_points_after_batch_norm_are_seen_or_said(in_place: bool) -> None:
+def test_points_after_batch_norm_are_detected_or_declared(in_place: bool) -> None:
     def transposed(self: Own, x: Tensor) -> Tensor:
         y: Tensor = self.fc(self.point(self.get_submodule("norm")(x.view(-1, 2, 3)).transpose(1, 2)).flatten(1))
         return y
@@ -163,16 +163,16 @@ def test_the_size_of_a_model() -> None:
     assert twice.activations == pytest.approx(81 + 2 * (4 * 49 + 4 + 3), abs=100)
 
 
-def test_the_points_of_a_built_model_are_those_of_its_outline() -> None:
+def test_the_points_of_a_built_model_are_those_of_its_summary() -> None:
     with new_models():
         for name, batch_norm in (("residual", True), ("patch_transformer", False)):
             network = models.build(name, (1, 28, 28), 10, batch_norm)
             found = models.noise_points(name, (1, 28, 28), 10, batch_norm)
-            assert {place.point for place in points_in(network)} == set(found)
-            passed: list[int] = []
-            with injecting(network, lambda point, x, passed=passed: (passed.append(point), x)[1]):  # type: ignore[misc]
+            assert {module.point for module in points_in(network)} == set(found)
+            reached: list[int] = []
+            with injecting(network, lambda point, x, reached=reached: (reached.append(point), x)[1]):  # type: ignore[misc]
                 network.eval()(torch.zeros(1, 1, 28, 28))
-            assert passed == [point.number for point in found] == list(range(len(found)))
+            assert reached == [point.number for point in found] == list(range(len(found)))
 
 
 @pytest.fixture
@@ -182,7 +182,7 @@ def added() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("added")
-def test_a_run_with_a_model_that_does_not_fit_is_refused() -> None:
+def test_settings_that_do_not_fit_the_model_are_an_error() -> None:
     with pytest.raises(ConfigError, match=r"model\.name: 'residual' .* residual has BatchNorm always"):
         RunConfig.from_dict({"model.name": "residual"})
     config = RunConfig.from_dict({"model.name": "residual", "model.batch_norm": True})

@@ -1,4 +1,4 @@
-"""Models, their noise points and their sizes, against the papers' tables."""
+"""Models, noise points and sizes, compared with the tables of the papers."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_noise_points(name: str, batch_norm: bool, inputs: tuple[int, ...]) -> N
     assert [point.name for point in points] == names
     assert [point.number for point in points] == list(range(len(names)))
     assert [point.after_batch_norm for point in points] == [name.startswith("bn") for name in names]
-    assert points == tuple(place.point for place in points_in(models.build(name, inputs, 10, batch_norm)))
+    assert points == tuple(module.point for module in points_in(models.build(name, inputs, 10, batch_norm)))
 
 
 @pytest.mark.parametrize(("name", "batch_norm"), POINTS)
@@ -79,7 +79,7 @@ def test_every_point_follows_the_layer_it_is_named_after(name: str, batch_norm: 
 
 
 def test_the_convolutions_of_cnn_s() -> None:
-    """Kernels of 10 frames by 4 coefficients, of which the first takes every second frame: 1,320 features are left."""
+    """Kernels of 10 frames by 4 coefficients, the first with a stride of two frames; 1,320 features."""
     layers = dict(models.build("cnn_s", GSC, 12, False).named_children())
     x, shapes = torch.zeros(1, *GSC), []
     for layer in layers.values():
@@ -92,7 +92,7 @@ def test_the_convolutions_of_cnn_s() -> None:
 @pytest.mark.parametrize(
     ("name", "smallest", "text"), [("cnn_s", (1, 7, 28), "at least 7×28"), ("lenet5", (1, 16, 16), "at least 16×16")]
 )
-def test_inputs_that_are_too_small_are_refused(name: str, smallest: tuple[int, int, int], text: str) -> None:
+def test_inputs_that_are_too_small_are_an_error(name: str, smallest: tuple[int, int, int], text: str) -> None:
     channels, height, width = smallest
     models.build(name, smallest, 10, True)
     for shape in ((channels, height - 1, width), (channels, height, width - 1)):
@@ -100,14 +100,14 @@ def test_inputs_that_are_too_small_are_refused(name: str, smallest: tuple[int, i
             models.build(name, shape, 10, True)
 
 
-def test_the_numbers_of_the_paper() -> None:
+def test_noise_points_of_the_layers_in_the_paper() -> None:
     """Table II's layers 1 to 5 of LeNet-5 are its noise points 1, 5, 9, 12, 15, without BatchNorm 1, 4, 7, 9, 11."""
     for batch_norm, numbers in ((True, [1, 5, 9, 12, 15]), (False, [1, 4, 7, 9, 11])):
         points = models.noise_points("lenet5", CIFAR10, 10, batch_norm)
         assert [point.number for point in points if point.name[:2] in ("co", "fc")] == numbers
 
 
-def test_noise_points_pass_their_input_on() -> None:
+def test_noise_points_return_their_input() -> None:
     layers = nn.Sequential(nn.Flatten(), nn.Linear(4, 3))
     x = torch.randn(5, 2, 2)
     assert torch.equal(with_noise_points(layers)(x), layers(x))
@@ -133,7 +133,7 @@ def test_layers_are_the_papers(name: str, batch_norm: bool) -> None:
     assert all(layer.bias is not None for layer in network if isinstance(layer, nn.Linear | nn.Conv2d))
 
 
-def test_asking_for_points_draws_no_random_numbers() -> None:
+def test_listing_noise_points_draws_no_random_numbers() -> None:
     models.summary.cache_clear()
     before = torch.random.get_rng_state()
     assert len(RunConfig.from_dict({"model.name": "lenet5"}).points) == 12

@@ -1,4 +1,4 @@
-"""A transformer block on the patches of an image; its noise points are placed by hand."""
+"""Transformer block on the patches of an image, with noise points of its own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PATCH, WIDTH, HEADS = 7, 20, 2
 
 
 class PatchTransformer(nn.Module):
-    """Patches with learned positions, a block of attention and MLP, then torch's own encoder layer."""
+    """Patches with learned positions, a block of attention and MLP, then torch's encoder layer."""
 
     def __init__(self, channels: int, patches: int, classes: int) -> None:
         super().__init__()
@@ -26,7 +26,9 @@ class PatchTransformer(nn.Module):
         self.after_embedding = NoisePoint("embedding")
         self.after_attention = NoisePoint("attention")
         self.after_mlp = NoisePoint("mlp")
-        self.encoder.add_module("dropout1", NoisePoint("encoder.attention"))  # which stands after its attention
+        self.encoder.add_module(
+            "dropout1", NoisePoint("encoder.attention")
+        )  # the module that torch calls after attention
         self.after_head = NoisePoint("head")
 
     def forward(self, images: Tensor) -> Tensor:
@@ -39,10 +41,10 @@ class PatchTransformer(nn.Module):
 
 
 def build(inputs: tuple[int, ...], classes: int, batch_norm: bool) -> nn.Module:
-    """The network for images whose height and width are multiples of a patch."""
+    """The network for images with height and width that are multiples of the patch size."""
     channels, height, width = inputs
     if batch_norm or height % PATCH or width % PATCH:
-        raise ValueError(f"patch_transformer has no BatchNorm and takes images of whole patches, {PATCH}×{PATCH}")
+        raise ValueError(f"patch_transformer has no BatchNorm and needs images of whole patches, {PATCH}×{PATCH}")
     return PatchTransformer(channels, height // PATCH * (width // PATCH), classes)
 
 

@@ -1,4 +1,4 @@
-"""A small residual network with BatchNorm; its noise points are placed by hand."""
+"""Small residual network with BatchNorm and noise points of its own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ WIDTH = 6
 
 
 class Block(nn.Module):
-    """Two convolutions, and the way around them."""
+    """Two convolutions and the residual connection."""
 
     def __init__(self, name: str, channels: int, filters: int, stride: int) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
-"""What the Triton kernels are held to, on a GPU or, with TRITON_INTERPRET=1, on a CPU.
+"""Checks of the Triton kernels, for a GPU or, with TRITON_INTERPRET=1, for a CPU.
 
-As a program it runs every check on the CPU and prints the faults as JSON: ``{check: traceback or null}``.
+As a program, this module runs every check on the CPU and prints the failures as JSON: ``{check: traceback or null}``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from walking_noise.pack.stacking import split_members
 
 Check = Callable[[torch.device], None]
 CHECKS: dict[str, Check] = {}
-"""Every function below that is a check, by its name."""
+"""The checks defined below, by name."""
 
 MIXED: dict[str, Any] = {"noise.kind": "mixed", "noise.std_mul": 0.7, "noise.std_add": 0.3}
 MEMBERS: list[dict[str, Any]] = [
@@ -56,9 +56,9 @@ def point_noise(device: torch.device, members: list[dict[str, Any]] = MEMBERS) -
 
 
 def sampler(device: torch.device, members: list[dict[str, Any]], *, fast: bool) -> CounterBasedNoise:
-    arithmetic = triton_kernels.injected if fast else philox_reference.injected
+    kernel = triton_kernels.inject_noise if fast else philox_reference.inject_noise
     at_point = noise_by_point(configs(members), "training")
-    return CounterBasedNoise(at_point, "training noise", len(members), device, arithmetic)
+    return CounterBasedNoise(at_point, "training noise", len(members), device, kernel)
 
 
 def contiguous(members: int, samples: int, sample: tuple[int, ...]) -> Tensor:
@@ -89,7 +89,7 @@ CASES: list[Case] = [
     (one_for_all, 7, (5, 3)),
     (scattered, 3, (5, 2, 3)),
 ]
-"""Layout, samples and shape of a sample: odd sizes and whole groups of four, within one program and beyond."""
+"""Layout, samples and shape of a sample: odd sizes and multiples of four, within one program and across programs."""
 
 ALL_CASES: list[Case] = [
     *itertools.product(
@@ -98,7 +98,7 @@ ALL_CASES: list[Case] = [
         ((1,), (3,), (64,), (5, 3, 3), (700,), (16, 10, 10), (4, 2, 2), (6, 28, 28)),
     )
 ]
-"""Many more, for a GPU: interpreted kernels are slow."""
+"""More cases, for a GPU; interpreted kernels are slow."""
 
 
 def activations(
@@ -117,81 +117,81 @@ def bits(x: Tensor) -> bytes:
     return x.detach().cpu().contiguous().numpy().tobytes()
 
 
-def assert_same_bits(found: Tensor, expected: Tensor) -> None:
-    assert found.shape == expected.shape
-    assert found.dtype == expected.dtype
-    assert bits(found) == bits(expected), f"they differ by up to {(found - expected).abs().max()}"
+def assert_same_bits(actual: Tensor, expected: Tensor) -> None:
+    assert actual.shape == expected.shape
+    assert actual.dtype == expected.dtype
+    assert bits(actual) == bits(expected), f"they differ by up to {(actual - expected).abs().max()}"
 
 
 @check
-def results_are_those_of_the_reference(device: torch.device) -> None:
-    noise, where = point_noise(device), torch.tensor([300, 39], device=device)
+def results_equal_the_reference(device: torch.device) -> None:
+    noise, step = point_noise(device), torch.tensor([300, 39], device=device)
     for x in activations(device):
-        assert_same_bits(triton_kernels.injected(x, noise, where), philox_reference.injected(x, noise, where))
+        assert_same_bits(triton_kernels.inject_noise(x, noise, step), philox_reference.inject_noise(x, noise, step))
 
 
 @check
-def results_in_other_precisions_are_those_of_the_reference(device: torch.device) -> None:
-    noise, where = point_noise(device), torch.tensor([5], device=device)
+def results_in_other_precisions_equal_the_reference(device: torch.device) -> None:
+    noise, step = point_noise(device), torch.tensor([5], device=device)
     for dtype in (torch.float64, torch.float16):
         for x in activations(device, CASES[1:2], dtype):
-            assert_same_bits(triton_kernels.injected(x, noise, where), philox_reference.injected(x, noise, where))
+            assert_same_bits(triton_kernels.inject_noise(x, noise, step), philox_reference.inject_noise(x, noise, step))
 
 
 @check
-def the_layout_in_memory_is_kept(device: torch.device) -> None:
-    noise, where = point_noise(device), torch.tensor([0], device=device)
+def results_have_the_memory_layout_of_the_input(device: torch.device) -> None:
+    noise, step = point_noise(device), torch.tensor([0], device=device)
     x = side_by_side(len(MEMBERS), 7, (5, 3, 3)).to(device)
-    assert triton_kernels.injected(x, noise, where).stride() == x.stride()
+    assert triton_kernels.inject_noise(x, noise, step).stride() == x.stride()
     alike = torch.randn(1, 7, 5, 3, 3, device=device).expand(len(MEMBERS), -1, -1, -1, -1)
-    assert triton_kernels.injected(alike, noise, where).is_contiguous()
+    assert triton_kernels.inject_noise(alike, noise, step).is_contiguous()
 
 
 @check
-def quiet_members_are_copied(device: torch.device) -> None:
-    noise, where = point_noise(device), torch.tensor([0], device=device)
+def members_without_noise_are_copied(device: torch.device) -> None:
+    noise, step = point_noise(device), torch.tensor([0], device=device)
     x = torch.randn(len(MEMBERS), 3, 5)
     x[QUIET, 0, :4] = torch.tensor([-0.0, 1e-45, 3.4e38, float("inf")])
-    assert_same_bits(triton_kernels.injected(x.to(device), noise, where)[QUIET].cpu(), x[QUIET])
+    assert_same_bits(triton_kernels.inject_noise(x.to(device), noise, step)[QUIET].cpu(), x[QUIET])
 
 
 @check
-def a_member_alone_gets_what_it_gets_in_the_pack(device: torch.device) -> None:
-    noise, where = point_noise(device), torch.tensor([2], device=device)
+def a_member_gets_the_same_noise_in_every_pack(device: torch.device) -> None:
+    noise, step = point_noise(device), torch.tensor([2], device=device)
     x = torch.randn(len(MEMBERS), 7, 5, 3, device=device)
-    packed = triton_kernels.injected(x, noise, where)
+    packed = triton_kernels.inject_noise(x, noise, step)
     for member in range(len(MEMBERS)):
-        alone = triton_kernels.injected(x[member : member + 1], noise.rows(member, 1), where)
+        alone = triton_kernels.inject_noise(x[member : member + 1], noise.rows(member, 1), step)
         assert_same_bits(alone[0], packed[member])
 
 
 @check
-def sums_are_those_of_the_reference(device: torch.device) -> None:
-    noise, where = point_noise(device), torch.tensor([1], device=device)
+def sums_equal_the_reference(device: torch.device) -> None:
+    noise, step = point_noise(device), torch.tensor([1], device=device)
     for x in activations(device, CASES[1:3]):
-        found, expected = torch.ones(2, 3, len(MEMBERS), dtype=torch.float64, device=device)
-        y = triton_kernels.injected(x, noise, where, found)
-        assert_same_bits(y, philox_reference.injected(x, noise, where, expected))
-        torch.testing.assert_close(found, expected, rtol=1e-12, atol=0)
-        assert (found[0] - 1).tolist() == [0.0, *[float(x[0].numel())] * 4]
+        actual, expected = torch.ones(2, 3, len(MEMBERS), dtype=torch.float64, device=device)
+        y = triton_kernels.inject_noise(x, noise, step, actual)
+        assert_same_bits(y, philox_reference.inject_noise(x, noise, step, expected))
+        torch.testing.assert_close(actual, expected, rtol=1e-12, atol=0)
+        assert (actual[0] - 1).tolist() == [0.0, *[float(x[0].numel())] * 4]
 
 
 @check
-def gradients_are_those_of_the_reference(device: torch.device) -> None:
+def gradients_equal_the_reference(device: torch.device) -> None:
     fast, plain = (sampler(device, MEMBERS, fast=fast) for fast in (True, False))
     for x in activations(device, [CASES[1], CASES[3]]):
         x = x.detach().requires_grad_()
         cotangent = torch.randn(x.shape, device=device)
-        found, expected = (
-            torch.autograd.grad(each.at((6,))(POINT, x, 0, None), x, cotangent)[0] for each in (fast, plain)
+        actual, expected = (
+            torch.autograd.grad(sampled.at((6,))(POINT, x, 0, None), x, cotangent)[0] for sampled in (fast, plain)
         )
-        assert_same_bits(found, expected)
+        assert_same_bits(actual, expected)
         for member in PASS_GRADIENTS:
-            assert_same_bits(found[member], cotangent[member])
+            assert_same_bits(actual[member], cotangent[member])
 
 
 @check
-def a_place_on_the_device_is_read_when_noise_is_drawn(device: torch.device) -> None:
+def a_step_index_on_the_device_is_read_when_noise_is_drawn(device: torch.device) -> None:
     noise = sampler(device, MEMBERS, fast=True)
     x = torch.randn(len(MEMBERS), 7, 5, device=device)
     index = torch.tensor([0], device=device)
@@ -202,15 +202,15 @@ def a_place_on_the_device_is_read_when_noise_is_drawn(device: torch.device) -> N
 
 
 def main() -> None:
-    faults: dict[str, str | None] = {}
+    failures: dict[str, str | None] = {}
     for name, function in CHECKS.items():
         try:
             function(torch.device("cpu"))
         except Exception:
-            faults[name] = traceback.format_exc()
+            failures[name] = traceback.format_exc()
         else:
-            faults[name] = None
-    print(json.dumps(faults))
+            failures[name] = None
+    print(json.dumps(failures))
 
 
 if __name__ == "__main__":

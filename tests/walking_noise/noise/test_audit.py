@@ -1,4 +1,4 @@
-"""What was asked is what was done: the noise really drawn is measured, and a run that got other noise fails."""
+"""Audit: the injected noise is measured, and a run with noise that differs from its configuration fails."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def test_sums_are_those_of_all_batches() -> None:
     terms = [torch.randn(5, 4), torch.randn(3, 4)]
     signals = [torch.randn(3, 5, 4) + 100, torch.randn(3, 2, 4) + 100]
     for term in terms:
-        audit.noise(1, 2, term, 10 * term)
+        audit.record_terms(1, 2, term, 10 * term)
     for signal in signals:
-        audit.signal(0, signal)
+        audit.record_signal(0, signal)
     measured = audit.of(2)
     rms = float(torch.cat(terms).square().mean().sqrt())
     assert measured["std_mul"] == [None, pytest.approx(rms, rel=1e-5)]
@@ -48,15 +48,15 @@ def test_sums_are_those_of_all_batches() -> None:
 
 @pytest.mark.parametrize("chunk", [1, 50, 2**23])
 def test_signals_are_those_of_each_member(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Given for all members, by rows that some share, or alone."""
+    """Recorded for all members, for rows that members share, or for single members."""
     monkeypatch.setattr("walking_noise.noise.audit.CHUNK", chunk)
     torch.manual_seed(0)
     x = torch.randn(2, 5, 4) * torch.tensor([1.0, 3.0]).view(2, 1, 1)
     every, shared, alone = (Audit(points=1, members=4) for _ in range(3))
-    every.signal(0, x.repeat_interleave(2, 0))
-    shared.signal(0, x)
+    every.record_signal(0, x.repeat_interleave(2, 0))
+    shared.record_signal(0, x)
     for member in range(4):
-        alone.signal(0, x[member // 2 :][:1], member)
+        alone.record_signal(0, x[member // 2 :][:1], member)
         expected = [pytest.approx(float(x[member // 2].std(correction=0)), rel=1e-5)]
         for audit in (every, shared, alone):
             assert audit.of(member)["signal"] == expected
@@ -64,37 +64,37 @@ def test_signals_are_those_of_each_member(chunk: int, monkeypatch: pytest.Monkey
 
 def test_a_signal_that_overflowed_has_no_spread() -> None:
     audit = Audit(points=1, members=2)
-    audit.signal(0, torch.tensor([[[1.0, float("inf")]], [[1.0, 3.0]]]))
+    audit.record_signal(0, torch.tensor([[[1.0, float("inf")]], [[1.0, 3.0]]]))
     assert audit.of(0)["signal"] == [None]
     assert audit.of(1)["signal"] == [1.0]
 
 
 def test_a_huge_signal_does_not_overflow() -> None:
     audit = Audit(points=1, members=1)
-    audit.signal(0, torch.tensor([[[-1e30, 1e30]]]))
+    audit.record_signal(0, torch.tensor([[[-1e30, 1e30]]]))
     assert audit.of(0)["signal"] == [pytest.approx(1e30, rel=1e-5)]
 
 
 @pytest.mark.parametrize(
     ("factor", "fails"), [(1.0, False), (1.004, False), (0.996, False), (1.01, True), (0.99, True)]
 )
-def test_a_spread_that_chance_does_not_explain_is_a_mismatch(factor: float, fails: bool) -> None:
-    """A million draws leave 0.07 % to chance."""
+def test_a_level_that_differs_by_more_than_chance_is_a_mismatch(factor: float, fails: bool) -> None:
+    """The standard error of a million draws is 0.07 %."""
     found = mismatch(audited(factor * 0.5), [Levels(0.0, 0.5)])
     assert (found is not None) == fails
     if fails:
         assert found == f"noise point 0: std_add 0.5 was configured, {factor * 0.5} was injected"
 
 
-def test_heavy_tails_leave_more_to_chance() -> None:
-    """The standard error grows with the kurtosis: 6 is that of a Laplace distribution."""
+def test_the_tolerance_grows_with_the_kurtosis() -> None:
+    """6 is the kurtosis of a Laplace distribution."""
     levels = [Levels(0.0, 0.5)]
     assert mismatch(audited(0.503), levels, kurtosis=3.0) is not None
     assert mismatch(audited(0.503), levels, kurtosis=6.0) is None
     assert mismatch(audited(0.505), levels, kurtosis=6.0) is not None
 
 
-def test_few_draws_leave_much_to_chance() -> None:
+def test_the_tolerance_is_large_for_few_draws() -> None:
     assert mismatch(audited(0.4, draws=50), [Levels(0.0, 0.5)]) is None
     assert mismatch(audited(0.4, draws=5000), [Levels(0.0, 0.5)]) is not None
 
@@ -106,23 +106,25 @@ def test_noise_missing_or_too_much_is_a_mismatch(measured: float | None, level: 
     assert mismatch(audited(measured), [Levels(0.0, level)]) is not None
 
 
-def test_noise_where_none_was_asked_for_is_a_mismatch() -> None:
+def test_noise_at_a_point_without_noise_is_a_mismatch() -> None:
     audit = Audit(points=2, members=1)
     levels = [Levels(0.0, 0.5), Levels(0.0, 0.0)]
     for point in (0, 1):
-        audit.noise(point, 0, None, torch.empty(DRAWS).normal_(0, 0.5, generator=torch.Generator().manual_seed(0)))
+        audit.record_terms(
+            point, 0, None, torch.empty(DRAWS).normal_(0, 0.5, generator=torch.Generator().manual_seed(0))
+        )
     found = mismatch(audit.of(0), levels)
     assert found is not None
     assert found.startswith("noise point 1: ")
 
 
-def test_nothing_drawn_is_a_mismatch() -> None:
+def test_no_draws_are_a_mismatch() -> None:
     assert mismatch(audited(0.5, draws=0), [Levels(0.0, 0.5)]) is not None
 
 
 @pytest.mark.parametrize("signal", [1.0, 1e6])
 @pytest.mark.parametrize("kind", ["additive", "multiplicative"])
-def test_a_small_level_beside_a_large_signal_is_measured_right(signal: float, kind: str) -> None:
+def test_a_small_level_with_a_large_signal_is_measured_correctly(signal: float, kind: str) -> None:
     config = RunConfig.from_dict({"noise.kind": kind, "noise.std": 1e-8})
     audit = Audit(points=8, members=1)
     x = torch.full((1, 100, 1000), signal)
@@ -141,7 +143,7 @@ def outcome(settings: dict[str, Any]) -> Result | Failure:
 
 
 @pytest.mark.usefixtures("only_digits")
-def test_a_run_tells_the_spread_of_its_noise_at_every_point() -> None:
+def test_results_contain_the_measured_levels_of_every_point() -> None:
     levels = [0.0, 0.1, 0.2, 0.0, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
     done = outcome(
         {
@@ -155,14 +157,14 @@ def test_a_run_tells_the_spread_of_its_noise_at_every_point() -> None:
     assert isinstance(done, Result)
     for audit in done.audit.values():
         for name, share in (("std_mul", 0.75), ("std_add", 0.25)):
-            wanted = [None if level == 0 else pytest.approx(share * level, rel=0.03) for level in levels]
-            assert audit[name] == wanted
+            expected = [None if level == 0 else pytest.approx(share * level, rel=0.03) for level in levels]
+            assert audit[name] == expected
         assert all(signal > 0 for signal in audit["signal"])
         assert len(set(audit["signal"])) == 11
 
 
 @pytest.mark.usefixtures("only_digits")
-def test_a_run_without_noise_in_training_tells_so() -> None:
+def test_a_run_without_noise_in_training_has_no_training_audit() -> None:
     clean, inference_only = outcome({}), outcome({"noise.std": 0.5, "noise.in_training": False, "noise.point": 2})
     assert isinstance(clean, Result)
     assert isinstance(inference_only, Result)
@@ -196,7 +198,7 @@ Draw = Callable[[Tensor, float, torch.Generator], None]
 
 
 def normal(mean: float = 0.0, factor: float = 1.0, power: float = 1.0) -> Draw:
-    """A draw that makes something else of the standard deviation it is given."""
+    """A draw with a wrong mean or standard deviation."""
 
     def draw(out: Tensor, std: float, generator: torch.Generator) -> None:
         out.normal_(mean * std, factor * std**power, generator=generator)
@@ -240,8 +242,8 @@ def test_a_sabotaged_draw_fails_the_run(
 
 @pytest.mark.usefixtures("only_digits")
 @pytest.mark.parametrize("samples", [128, 250], ids=["training", "inference"])
-def test_training_and_inference_are_measured_each(samples: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Batches of training have 128 samples, blocks of evaluation 250."""
+def test_training_and_inference_are_measured_separately(samples: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training batches have 128 samples, evaluation blocks 250."""
 
     def spoiled(out: Tensor, std: float, generator: torch.Generator) -> None:
         out.normal_(0.0, 2 * std if len(out) == samples else std, generator=generator)
@@ -251,7 +253,7 @@ def test_training_and_inference_are_measured_each(samples: int, monkeypatch: pyt
 
 
 @pytest.mark.usefixtures("only_digits")
-def test_a_run_that_got_other_noise_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_with_wrong_noise_fails_and_the_others_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
     spoiled = dataclasses.replace(noise_kinds()["additive"], draw=SABOTAGES["nothing"])
     monkeypatch.setitem(noise_kinds(), "additive", spoiled)
     kinds = ["multiplicative", "additive", "none"]

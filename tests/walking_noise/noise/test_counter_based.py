@@ -1,4 +1,4 @@
-"""The counter-based method by its reference in torch: who gets which draws, gradients, audit; and on a GPU."""
+"""Counter-based noise with the reference in torch: draws of each member, gradients, audit; and on a GPU."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ORDERS: list[dict[str, Any]] = [*MEMBERS[1:4], MIXED]
 
 def sampler(members: list[dict[str, Any]]) -> CounterBasedNoise:
     at_point = noise_by_point(configs(members), "training")
-    return CounterBasedNoise(at_point, "training noise", len(members), CPU, philox_reference.injected)
+    return CounterBasedNoise(at_point, "training noise", len(members), CPU, philox_reference.inject_noise)
 
 
 def injected(members: list[dict[str, Any]], x: Tensor, step: int = 0, audit: Audit | None = None) -> Tensor:
@@ -34,10 +34,10 @@ def injected(members: list[dict[str, Any]], x: Tensor, step: int = 0, audit: Aud
 
 @pytest.mark.parametrize("settings", ORDERS, ids=str)
 def test_the_result_is_the_formula_with_the_terms(settings: dict[str, Any]) -> None:
-    counted = sampler([settings])
-    (noise,) = counted.at_point[POINT]
+    counter_based = sampler([settings])
+    (noise,) = counter_based.at_point[POINT]
     x = torch.randn(1, 50, 40)
-    drawn = counted.terms(noise, POINT, (7,), x.shape[1:])
+    drawn = counter_based.terms(noise, POINT, (7,), x.shape[1:])
     deviation, added = (torch.zeros(50, 40) if term is None else term for term in drawn)
     assert [term is None for term in drawn] == [noise.mul == 0, noise.add == 0]
     expected = (x + added) * (1 + deviation) if noise.add_first else x * (1 + deviation) + added
@@ -65,7 +65,7 @@ def test_the_straight_through_gradient_is_the_identity() -> None:
     assert torch.equal(gradient, cotangent)
 
 
-def test_a_place_that_changed_before_the_backward_pass_is_an_error() -> None:
+def test_a_step_index_that_changes_before_the_backward_pass_is_an_error() -> None:
     step = torch.tensor([3])
     x = torch.randn(1, 5, 4, requires_grad=True)
     y = sampler([MIXED]).at(step)(POINT, x, 0, None)
@@ -75,13 +75,13 @@ def test_a_place_that_changed_before_the_backward_pass_is_an_error() -> None:
 
 
 @pytest.mark.parametrize("step", [(), (1, 2, 3)])
-def test_a_place_is_one_number_or_two(step: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match="a step index is one number or two"):
+def test_a_step_index_has_one_number_or_two(step: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="a step index has one number or two"):
         sampler([MIXED]).at(step)
 
 
-def assert_audit_tells_the_levels(audit: Audit) -> None:
-    """Of :data:`MEMBERS`."""
+def assert_audit_measured_the_levels(audit: Audit) -> None:
+    """Check the levels of :data:`MEMBERS`."""
     for member, (mul, add) in enumerate([(0, 0), (0, 0.5), (0.5, 0), (0.7, 0.3), (0.7, 0.3)]):
         measured = audit.of(member)
         for name, level in (("std_mul", mul), ("std_add", add)):
@@ -93,11 +93,11 @@ def test_the_audit_measures_the_draws() -> None:
     audit = Audit(11, len(MEMBERS))
     for step in (0, 1):
         injected(MEMBERS, torch.zeros(len(MEMBERS), 250, 200), step, audit)
-    assert_audit_tells_the_levels(audit)
+    assert_audit_measured_the_levels(audit)
 
 
 @pytest.mark.gpu
-def test_a_gpu_draws_by_counters_whatever_is_gaussian(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gpu_uses_the_counter_based_sampler_for_gaussian_noise(monkeypatch: pytest.MonkeyPatch) -> None:
     def uniform(out: Tensor, std: float, generator: torch.Generator) -> None:
         out.uniform_(-(3**0.5) * std, 3**0.5 * std, generator=generator)
 
@@ -105,19 +105,19 @@ def test_a_gpu_draws_by_counters_whatever_is_gaussian(monkeypatch: pytest.Monkey
     monkeypatch.setitem(noise_kinds(), "additive", spoiled)
     x = torch.zeros(len(MEMBERS), 128, 64, device=CUDA)
     injection = Injection(configs(MEMBERS), "training", CUDA)
-    assert [type(each) for each in injection.samplers] == [CounterBasedNoise, GeneratorNoise]
+    assert [type(sampler) for sampler in injection.samplers] == [CounterBasedNoise, GeneratorNoise]
     assert not injection.capturable
     y = injection.at(3)(POINT, x)
     assert float(y[1].abs().max()) <= 0.5 * 3**0.5
     assert float(y[1].std()) == pytest.approx(0.5, rel=0.05)
     gaussian = Injection(configs(MEMBERS[2:]), "training", CUDA)
-    assert [type(each) for each in gaussian.samplers] == [CounterBasedNoise]
+    assert [type(sampler) for sampler in gaussian.samplers] == [CounterBasedNoise]
     assert gaussian.capturable
 
 
 @pytest.mark.gpu
 @pytest.mark.filterwarnings("ignore:Synchronization debug mode:UserWarning")
-def test_a_gpu_is_not_waited_for() -> None:
+def test_injection_does_not_synchronise_with_the_gpu() -> None:
     injection = Injection(configs(MEMBERS), "training", CUDA)
     audit = Audit(11, len(MEMBERS), CUDA)
     x = side_by_side(len(MEMBERS), 128, (16, 10, 10)).to(CUDA).requires_grad_()
@@ -136,12 +136,12 @@ def test_the_audit_on_a_gpu_measures_the_draws() -> None:
     injection = Injection(configs(MEMBERS), "training", CUDA)
     for step in (0, 1):
         injection.at(step, audit=audit)(POINT, torch.ones(1, 250, 200, device=CUDA))
-    assert_audit_tells_the_levels(audit)
+    assert_audit_measured_the_levels(audit)
     assert audit.of(0)["signal"][POINT] == 0.0
 
 
 @pytest.mark.gpu
-def test_a_captured_graph_draws_anew_at_every_place() -> None:
+def test_a_captured_graph_draws_new_noise_at_every_step() -> None:
     injection = Injection(configs(MEMBERS), "training", CUDA)
     assert injection.capturable
     index = torch.zeros(1, dtype=torch.int64, device=CUDA)

@@ -1,4 +1,4 @@
-"""The noise itself: its statistics at every point, its order, its gradient, and whom it reaches."""
+"""Injected noise: statistics at every point, order of the terms, gradients, and independence between runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from walking_noise.models import build
 from walking_noise.noise import Levels, noise_kinds
 from walking_noise.noise.injection import Injection
 from walking_noise.pack.pack import Pack
-from walking_noise.reproducibility import generator
+from walking_noise.reproducibility import stream_generator
 
 CPU = torch.device("cpu")
 POINTS = range(11)
@@ -33,16 +33,16 @@ SIGMAS = 5.0
 
 
 def run(*settings: dict[str, Any], **more: Any) -> RunConfig:
-    merge_members: dict[str, Any] = {"model.batch_norm": True}
+    merged: dict[str, Any] = {"model.batch_norm": True}
     for some in (*settings, more):
-        merge_members |= some
-    return RunConfig.from_dict(merge_members)
+        merged |= some
+    return RunConfig.from_dict(merged)
 
 
 def injected(
     config: RunConfig, x: Tensor, point: int = 0, step: tuple[int, ...] = (0,), stream: str = "training"
 ) -> Tensor:
-    """What one run alone makes of its activations (B, …)."""
+    """The activations (B, …) of a single run with noise."""
     return Injection([config], stream, CPU).at(*step)(point, x.unsqueeze(0))[0]
 
 
@@ -58,7 +58,7 @@ def factor(config: RunConfig, shape: tuple[int, ...], point: int = 0) -> Tensor:
 
 
 def measured(config: RunConfig, shape: tuple[int, ...], **where: Any) -> tuple[Tensor, Tensor]:
-    """The factor's deviation from 1 and the added term, as told apart by inputs of 0 and 1."""
+    """The factor's deviation from 1 and the added term, computed from the outputs for inputs of 0 and 1."""
     added = injected(config, torch.zeros(shape), **where)
     return injected(config, torch.ones(shape), **where) - added - 1, added
 
@@ -139,14 +139,14 @@ def test_draws_are_independent_between_runs(stream: str) -> None:
     assert_independent(draws.flatten(1))
 
 
-def test_training_and_inference_draw_apart() -> None:
+def test_training_and_inference_draws_are_independent() -> None:
     config, x = run({"noise.std": 1.0}), torch.zeros(10, 500)
     assert_independent(
         torch.stack([injected(config, x, stream=stream) for stream in ("training", "inference")]).flatten(1)
     )
 
 
-def test_the_seed_of_the_noise_rules_inference_alone() -> None:
+def test_the_seed_of_the_noise_determines_inference_only() -> None:
     x = torch.zeros(3, 7)
     one, other = run({"noise.std": 1.0, "seed": 4}), run({"noise.std": 1.0, "seed": 4, "noise.seed": 5})
     assert torch.equal(injected(one, x), injected(other, x))
@@ -186,7 +186,7 @@ def test_both_orders_draw_the_same_terms() -> None:
     torch.testing.assert_close(injected(first, x) - injected(second, x), -deviation * added, rtol=0, atol=1e-5)
 
 
-def test_a_single_term_is_the_same_whatever_the_kind() -> None:
+def test_a_single_term_is_the_same_for_every_kind() -> None:
     x = torch.randn(50, 40)
     ends = [run({"noise.kind": "mixed", "noise.amplitude": 0.5, "noise.ratio": ratio}) for ratio in (0.0, 1.0)]
     kinds = [run({"noise.kind": kind, "noise.std": 0.5}) for kind in ("multiplicative", "additive")]
@@ -224,8 +224,8 @@ def test_the_straight_through_gradient_is_the_identity(kind: dict[str, Any]) -> 
     assert torch.equal(gradient, cotangent)
 
 
-def test_a_pack_keeps_its_members_apart() -> None:
-    """A quiet run's activations and gradients pass untouched, whatever stands beside it."""
+def test_members_of_a_pack_are_independent() -> None:
+    """The activations and gradients of a run without noise are not changed by the other runs of its pack."""
     wild = {"noise.kind": "multiplicative", "noise.std": 1e16}
     through = {**MIXED, "noise.gradient": "straight_through"}
     configs = [run(QUIET), run(wild), run(MIXED), run({"noise.std": 1.0, "noise.point": 2}), run(through)]
@@ -273,24 +273,24 @@ def test_where_and_when_noise_is_injected(settings: dict[str, Any], training: se
 
 
 @pytest.mark.parametrize("stream", ["training", "inference"])
-def test_a_cpu_draws_from_a_generator_seeded_with_the_key_of_the_place(stream: str) -> None:
-    """Results stay what they were."""
+def test_a_cpu_draws_from_a_generator_seeded_with_the_key_of_the_step(stream: str) -> None:
+    """The draws must not change between versions."""
     config = run({"noise.std": 0.7, "seed": 3, "noise.seed": 4})
     drawn = torch.empty(50, 40)
     seed = {"training": 3, "inference": 4}[stream]
-    drawn.normal_(0, 0.7, generator=generator(seed, f"{stream} noise", 5, 6, 2))
+    drawn.normal_(0, 0.7, generator=stream_generator(seed, f"{stream} noise", 5, 6, 2))
     assert torch.equal(injected(config, torch.zeros(50, 40), 2, (5, 6), stream), drawn)
 
 
 @pytest.fixture
 def pack() -> tuple[Injection, Tensor]:
-    """Six members of every sort and their activations, as a packed convolution gives them: a view of (B, K·C, …)."""
+    """Six members with different noise, and their activations as from a packed convolution: a view of (B, K·C, …)."""
     configs = [run(kind, {"seed": seed}) for seed, kind in enumerate([*ORDERS, QUIET])]
     x = torch.randn(8, 6 * 4, 3, 5).unflatten(1, (6, 4)).transpose(0, 1)
     return Injection(configs, "training", CPU), x
 
 
-def test_one_member_gets_what_it_gets_in_the_pack(pack: tuple[Injection, Tensor]) -> None:
+def test_injection_into_one_member_equals_injection_into_the_pack(pack: tuple[Injection, Tensor]) -> None:
     injection, x = pack
     inject = injection.at(7)
     packed = inject(2, x)
@@ -299,7 +299,7 @@ def test_one_member_gets_what_it_gets_in_the_pack(pack: tuple[Injection, Tensor]
     assert inject(2, x[5], member=5).data_ptr() == x[5].data_ptr()
 
 
-def test_one_member_has_the_gradient_it_has_in_the_pack(pack: tuple[Injection, Tensor]) -> None:
+def test_the_gradient_of_one_member_equals_that_in_the_pack(pack: tuple[Injection, Tensor]) -> None:
     injection, x = pack
     x.requires_grad_()
     inject, cotangent = injection.at(7), torch.randn(x.shape)
@@ -311,7 +311,7 @@ def test_one_member_has_the_gradient_it_has_in_the_pack(pack: tuple[Injection, T
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3])
-def test_members_that_share_samples_get_noise_of_their_own(rows: int, pack: tuple[Injection, Tensor]) -> None:
+def test_members_that_share_samples_have_independent_noise(rows: int, pack: tuple[Injection, Tensor]) -> None:
     injection, x = pack
     shared = torch.randn(rows, *x.shape[1:])
     y = injection.at(7)(2, shared)
@@ -319,7 +319,7 @@ def test_members_that_share_samples_get_noise_of_their_own(rows: int, pack: tupl
     assert injection.at(7)(2, shared).is_contiguous()
 
 
-def test_a_place_in_a_tensor_is_read_when_noise_is_drawn(pack: tuple[Injection, Tensor]) -> None:
+def test_a_step_index_in_a_tensor_is_read_when_noise_is_drawn(pack: tuple[Injection, Tensor]) -> None:
     injection, x = pack
     index = torch.tensor([0])
     inject = injection.at_step(index)
@@ -338,7 +338,7 @@ def test_activations_and_gradients_keep_their_layout(pack: tuple[Injection, Tens
     assert gradient.stride() == x.stride()
 
 
-def test_where_nothing_is_injected_nothing_is_copied(pack: tuple[Injection, Tensor]) -> None:
+def test_activations_without_noise_are_not_copied(pack: tuple[Injection, Tensor]) -> None:
     _, x = pack
     injection = Injection([run({"noise.std": 1.0, "noise.point": 3})] * 6, "training", CPU)
     assert injection.at(0)(2, x) is x
@@ -346,13 +346,13 @@ def test_where_nothing_is_injected_nothing_is_copied(pack: tuple[Injection, Tens
     assert injection.at(0)(2, row) is row
 
 
-def test_generators_are_not_for_graphs(pack: tuple[Injection, Tensor]) -> None:
+def test_injection_with_generators_is_not_capturable(pack: tuple[Injection, Tensor]) -> None:
     injection, _ = pack
     assert not injection.capturable
 
 
 @pytest.mark.parametrize(("name", "batch_norm"), [("mlp", False), ("lenet5", True)])
-def test_a_network_without_noise_computes_what_it_computes_without_injection(name: str, batch_norm: bool) -> None:
+def test_injection_without_noise_does_not_change_the_network(name: str, batch_norm: bool) -> None:
     network = build(name, (1, 28, 28), 10, batch_norm).eval()
     config = RunConfig.from_dict({"model.name": name, "model.batch_norm": batch_norm})
     x = torch.randn(1, 16, 1, 28, 28)

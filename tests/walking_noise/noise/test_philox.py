@@ -1,4 +1,4 @@
-"""The counter-based draws: the published answers of Philox, the accuracy of Box-Muller, the statistics of both."""
+"""Counter-based draws: published answers of Philox, accuracy of Box-Muller, statistics of both."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from walking_noise.noise.rng.box_muller import box_muller
 from walking_noise.noise.rng.philox import WORD, philox, words
 from walking_noise.noise.rng.philox_reference import gaussian
-from walking_noise.reproducibility import key
+from walking_noise.reproducibility import stream_key
 
 DRAWS = 400_000
 SIGMAS = 5.0
@@ -30,7 +30,7 @@ def in_hex(text: str) -> tuple[Tensor, ...]:
     ],
 )
 def test_the_known_answers_of_random123(counter: str, keys: str, answer: str) -> None:
-    """Of philox4x32 with 10 rounds, in the file kat_vectors of Random123."""
+    """Known answers of philox4x32 with 10 rounds, from the file kat_vectors of Random123."""
     c0, c1, c2, c3 = in_hex(counter)
     k0, k1 = in_hex(keys)
     assert philox((c0, c1, c2, c3), (k0, k1)) == in_hex(answer)
@@ -42,7 +42,7 @@ def test_the_words_of_a_negative_number_are_those_of_its_bits() -> None:
 
 
 def word_pairs() -> tuple[Tensor, Tensor]:
-    """Random ones, the ends of the range, and the angles at which quadrants and polynomials meet."""
+    """Random words, the ends of the range, and the angles at the boundaries of quadrants and polynomials."""
     generator = torch.Generator().manual_seed(0)
     u, v = torch.randint(0, 2**32, (2, 200_000), generator=generator)
     ends = torch.cat([torch.arange(500), WORD - torch.arange(500)])
@@ -50,25 +50,25 @@ def word_pairs() -> tuple[Tensor, Tensor]:
     return torch.cat([u, ends, u[:4000]]), torch.cat([v, v[:1000], around])
 
 
-def test_the_draws_are_those_of_exact_functions() -> None:
-    """In float64, from the same uniform float32 numbers."""
+def test_draws_are_close_to_those_of_exact_functions() -> None:
+    """The exact functions are computed in float64 from the same uniform float32 numbers."""
     u, v = word_pairs()
     radius = torch.sqrt(-2 * torch.log((u.float() * 2.0**-32 + 2.0**-33).double()))
     angle = v.double() * (2 * math.pi / 2**32)
-    for found, exact in zip(box_muller(u, v), (radius * torch.cos(angle), radius * torch.sin(angle)), strict=True):
-        assert found.dtype == torch.float32
-        error = (found.double() - exact).abs()
+    for draw, exact in zip(box_muller(u, v), (radius * torch.cos(angle), radius * torch.sin(angle)), strict=True):
+        assert draw.dtype == torch.float32
+        error = (draw.double() - exact).abs()
         assert float((error - 4e-7 * exact.abs()).max()) < 1e-14
 
 
-def test_the_largest_draw_and_the_smallest_are_numbers() -> None:
+def test_the_largest_and_the_smallest_draw_are_finite() -> None:
     (largest, _), (smallest, _) = (box_muller(torch.tensor([word]), torch.tensor([0])) for word in (0, WORD))
     assert float(largest) == pytest.approx(math.sqrt(66 * math.log(2)))
     assert float(smallest) == 0
 
 
 def draws(seed: int = 0, stream: str = "training noise", term: int = 0, step: tuple[int, ...] = (0,)) -> Tensor:
-    bits = (key(seed, stream) ^ 1 << 63) - (1 << 63)
+    bits = (stream_key(seed, stream) ^ 1 << 63) - (1 << 63)
     return gaussian(torch.tensor([bits]), DRAWS, term, torch.tensor(step))[0]
 
 
@@ -99,7 +99,7 @@ def test_draws_are_independent_between_elements() -> None:
         assert_independent(draws()[: DRAWS // length * length].view(-1, length).T)
 
 
-def test_draws_are_independent_between_members_streams_terms_and_places() -> None:
+def test_draws_are_independent_between_members_streams_terms_and_steps() -> None:
     members = [draws(seed) for seed in range(6)]
     terms = [draws(term=term) for term in range(1, 6)]
     steps = [draws(step=(step,)) for step in (1, 2, 3, 2**31)]
@@ -107,7 +107,7 @@ def test_draws_are_independent_between_members_streams_terms_and_places() -> Non
     assert_independent(torch.stack([*members, *terms, *steps, *blocks]))
 
 
-def test_draws_do_not_depend_on_how_many_are_made() -> None:
+def test_draws_do_not_depend_on_their_number() -> None:
     keys, step = torch.tensor([1, -2, 3]), torch.tensor([5, 6])
     many = gaussian(keys, 1000, 7, step)
     for count in (1, 2, 3, 4, 5, 999):
@@ -115,7 +115,7 @@ def test_draws_do_not_depend_on_how_many_are_made() -> None:
     assert torch.equal(gaussian(keys[1:2], 1000, 7, step), many[1:2])
 
 
-def test_a_place_of_one_number_is_followed_by_zero() -> None:
+def test_the_second_number_of_a_step_index_defaults_to_zero() -> None:
     keys = torch.tensor([1])
     one, two = (gaussian(keys, 10, 0, torch.tensor(step)) for step in ([9], [9, 0]))
     assert torch.equal(one, two)

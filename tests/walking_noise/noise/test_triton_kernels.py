@@ -1,4 +1,4 @@
-"""The Triton kernels: interpreted on a CPU, compiled for GPUs that need not be there, and run where there is one."""
+"""Triton kernels: interpreted on a CPU, compiled for GPUs that do not have to exist, and run on an existing GPU."""
 # mypy: disable-error-code="import-untyped"
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ TYPES = {
     "mul_ptr": "*fp32",
     "add_ptr": "*fp32",
     "add_first_ptr": "*i32",
-    "place_ptr": "*i64",
+    "step_ptr": "*i64",
 }
 
 
 @pytest.fixture(scope="module")
 def interpreted() -> dict[str, str | None]:
-    """The faults that the checks find where Triton interprets the kernels; a process of its own, as Triton asks."""
+    """The failures of the checks with interpreted kernels, in a new process as Triton requires."""
     finished = subprocess.run(
         [sys.executable, "-W", "error", "-m", kernel_checks.__name__],
         cwd=ROOT,
@@ -44,8 +44,8 @@ def interpreted() -> dict[str, str | None]:
         text=True,
     )
     assert finished.returncode == 0, finished.stderr
-    faults: dict[str, str | None] = json.loads(finished.stdout)
-    return faults
+    failures: dict[str, str | None] = json.loads(finished.stdout)
+    return failures
 
 
 @pytest.mark.parametrize("check", CHECKS)
@@ -60,11 +60,11 @@ def test_on_a_gpu(check: str) -> None:
 
 
 @pytest.mark.gpu
-def test_a_gpu_gives_what_the_reference_gives_on_a_cpu() -> None:
+def test_results_on_a_gpu_equal_the_reference_on_a_cpu() -> None:
     step = torch.tensor([300, 39])
     for x in activations(CUDA):
-        found = triton_kernels.injected(x, point_noise(CUDA), step.to(CUDA)).cpu()
-        assert_same_bits(found, philox_reference.injected(x.cpu(), point_noise(CPU), step))
+        actual = triton_kernels.inject_noise(x, point_noise(CUDA), step.to(CUDA)).cpu()
+        assert_same_bits(actual, philox_reference.inject_noise(x.cpu(), point_noise(CPU), step))
 
 
 @pytest.mark.parametrize("capability", [80, 90])

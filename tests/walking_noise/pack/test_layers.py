@@ -1,4 +1,4 @@
-"""Layers of many runs at once, against the plain torch layers of each run."""
+"""Packed layers, compared with the plain torch layers of each member."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from walking_noise.pack.stacking import expand_rows, split_members
 
 
 class Doubled(nn.Linear):
-    """A layer of the user's own, which happens to be derived from one that is known."""
+    """A user-defined layer, derived from a layer with a special packed layer."""
 
     def forward(self, x: Tensor) -> Tensor:
         return 2 * super().forward(x)
 
 
 class Attention(nn.Module):
-    """Of a sequence to itself."""
+    """Self-attention of a sequence."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class Attention(nn.Module):
 
 
 class LastState(nn.Module):
-    """What a recurrent layer ends with."""
+    """The last output of a recurrent layer."""
 
     def __init__(self, features: int, width: int) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class LastState(nn.Module):
 
 
 class Centred(nn.Module):
-    """Keeps a mean of its inputs, in a new tensor every time."""
+    """A layer with a running mean of its inputs, which is assigned to a new tensor in every forward pass."""
 
     mean: Tensor
 
@@ -86,7 +86,7 @@ class Tied(nn.Module):
 
 IMAGE = (4, 8, 8)
 CASES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], type[nn.Module]]] = {
-    # how one is made, the shape of a sample, the packed layer that stands for many
+    # a function that returns the plain layer, the shape of a sample, the type of the packed layer
     "linear": (lambda: nn.Linear(12, 17), (12,), PackedLinear),
     "tiny linear": (lambda: nn.Linear(12, 7), (12,), PackedLinear),
     "linear, one output": (lambda: nn.Linear(13, 1), (13,), PackedLinear),
@@ -170,8 +170,8 @@ def test_a_packed_layer_equals_separate_layers(name: str) -> None:
             for gradient, alone_gradient in zip(gradients, alone, strict=True):
                 torch.testing.assert_close(gradient[run], alone_gradient)
             state = by_name(layer)
-            for buffer, stack_parameters in packed.named_buffers():
-                torch.testing.assert_close(stack_parameters[run], state[buffer])
+            for buffer, stack in packed.named_buffers():
+                torch.testing.assert_close(stack[run], state[buffer])
 
 
 FAST = [name for name, (_, _, expected) in CASES.items() if expected not in (MemberByMember, nn.Module)]
@@ -195,7 +195,7 @@ def test_a_fast_layer_equals_its_reference(name: str) -> None:
 @pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("rows", [1, 2])
 @pytest.mark.parametrize("name", CASES)
-def test_members_that_share_samples_compute_as_if_each_had_its_own(name: str, rows: int) -> None:
+def test_shared_samples_give_the_same_results_as_copies(name: str, rows: int) -> None:
     make, shape, _ = CASES[name]
     packed = pack_layer(made(make, 4)).train()
     x = torch.randn(rows, SAMPLES, *shape)
@@ -209,7 +209,7 @@ def test_members_that_share_samples_compute_as_if_each_had_its_own(name: str, ro
 
 
 @pytest.mark.usefixtures("float64")
-def test_packing_leaves_the_plain_layers_as_they_are() -> None:
+def test_packing_does_not_change_the_plain_layers() -> None:
     layers = made(lambda: nn.BatchNorm1d(3))
     packed = pack_layer(layers).train()
     packed(torch.randn(RUNS, SAMPLES, 3))
@@ -226,8 +226,8 @@ def test_the_grouped_convolution_of_gpus_equals_the_loop(name: str) -> None:
     torch.testing.assert_close(split_members(packed._grouped(x), RUNS), packed(x))
 
 
-def test_on_a_gpu_pooling_copies_nothing_of_what_a_convolution_gave() -> None:
-    """On the meta device the layers are those of a GPU."""
+def test_pooling_on_a_gpu_does_not_copy_the_output_of_a_convolution() -> None:
+    """On the meta device the layers compute as on a GPU."""
     with torch.device("meta"):
         conv, pool = pack_layer(made(lambda: nn.Conv2d(4, 6, 3))), pack_layer(made(lambda: nn.MaxPool2d(2)))
         x = conv(torch.empty(RUNS, SAMPLES, *IMAGE))
@@ -240,7 +240,7 @@ def test_on_a_gpu_pooling_copies_nothing_of_what_a_convolution_gave() -> None:
 
 
 CHAINS: dict[str, tuple[Callable[[], list[nn.Module]], tuple[int, ...]]] = {
-    # as they follow each other in the models: what follows a layer lays out the gradient it gets
+    # layers in the order of the models, since the next layer determines the memory layout of the gradient
     "mlp": (lambda: [nn.Linear(784, 64), nn.BatchNorm1d(64), nn.ReLU(), nn.Linear(64, 10)], (784,)),
     "lenet5, linear": (
         lambda: [nn.Linear(256, 120), nn.BatchNorm1d(120), nn.Linear(120, 84), nn.BatchNorm1d(84)],
@@ -249,7 +249,7 @@ CHAINS: dict[str, tuple[Callable[[], list[nn.Module]], tuple[int, ...]]] = {
     "lenet5, conv": (lambda: [nn.Conv2d(1, 6, 5), nn.BatchNorm2d(6), nn.ReLU(), nn.MaxPool2d(2)], (1, 28, 28)),
     "lenet5, second conv": (lambda: [nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()], (6, 12, 12)),
     "cnn_s, linear": (lambda: [nn.Linear(1320, 128), nn.BatchNorm1d(128), nn.ReLU(), nn.Linear(128, 12)], (1320,)),
-    # no layers of the models; odd sizes, so that members would not begin at aligned addresses
+    # other layers with odd sizes, so that the members of a stack begin at unaligned addresses
     "one output": (lambda: [nn.Linear(33, 1)], (33,)),
     "spectral norm": (lambda: [parametrizations.spectral_norm(nn.Linear(13, 7))], (13,)),
     "attention": (lambda: [Attention(21, 3), nn.Flatten(), nn.Linear(231, 3)], (11, 21)),
@@ -268,7 +268,7 @@ def bits(members: Sequence[nn.Sequential], x: Tensor) -> Iterator[bytes]:
     for layer in layers:
         y = layer.train()(y)
     parameters = [parameter for layer in layers for parameter in layer.parameters()]
-    weights = torch.linspace(-1, 1.1, y[0].numel()).view(y[0].shape)  # no zero, whose sign may differ
+    weights = torch.linspace(-1, 1.1, y[0].numel()).view(y[0].shape)  # without zero, the sign of which can differ
     gradients = torch.autograd.grad((y * weights).sum(), [x, *parameters])
     buffers = [buffer for layer in layers for buffer in layer.buffers()]
     for member in range(len(members)):
@@ -279,7 +279,7 @@ def bits(members: Sequence[nn.Sequential], x: Tensor) -> Iterator[bytes]:
     ("chain", "samples"),
     [(chain, samples) for chain in CHAINS for samples in (128, 44) if samples == 44 or "conv" not in chain],
 )
-def test_packed_equals_alone_to_the_last_bit_in_any_pack(chain: str, samples: int) -> None:
+def test_results_are_bitwise_equal_in_every_pack(chain: str, samples: int) -> None:
     make, shape = CHAINS[chain]
     torch.manual_seed(0)
     members = [nn.Sequential(*make()) for _ in range(9)]
@@ -298,11 +298,11 @@ ODD: list[tuple[Callable[[], nn.Module], tuple[int, ...]]] = [
     *((partial(nn.Linear, inputs, outputs), (inputs,)) for inputs in (5, 50, 257) for outputs in (1, 3, 7, 64)),
     *((partial(nn.Conv2d, channels, 3, kernel), (channels, 9, 11)) for channels in (1, 2, 6) for kernel in (1, 3)),
 ]
-"""Layers whose members would not begin at aligned addresses."""
+"""Layers with members that begin at unaligned addresses in a stack."""
 
 
 @pytest.mark.parametrize("samples", [1, 3, 5, 23])
-def test_where_a_member_begins_changes_no_bit(samples: int) -> None:
+def test_results_do_not_depend_on_the_alignment_of_a_member(samples: int) -> None:
     torch.manual_seed(0)
     for make, shape in ODD:
         members = [nn.Sequential(make()) for _ in range(5)]

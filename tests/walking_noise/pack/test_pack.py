@@ -1,4 +1,4 @@
-"""A run's numbers depend on the run alone: packed equals alone, to the last bit."""
+"""The numbers of a run do not depend on its pack: they are bitwise those of a pack of one."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ RUNS: list[dict[str, Any]] = [
     {"noise.std": 0.3, "noise.in_training": False, "noise.seed": 77},
 ]
 SICK = 7
-"""Multiplicative noise of level 1e16 at every point: its weights end as NaN, or stay beyond all use."""
+"""Multiplicative noise of level 1e16 at every point: the run diverges."""
 PACKS = [(0, 1), (9, 0, 1), (7, 3), (9, 8, 7, 6, 5, 4, 3), (2, 5, 0, 9, 4, 7, 1)]
 
 
@@ -72,7 +72,7 @@ def test_packed_equals_alone(
             assert bits(vars(trained)[part]) == bits(value), f"{part} of {RUNS[member]}"
 
 
-def test_the_sick_run_is_sick(alone: list[TrainedNetwork]) -> None:
+def test_only_the_sick_run_diverges(alone: list[TrainedNetwork]) -> None:
     assert [one.overflow_epoch for one in alone] == [1 if member == SICK else None for member in range(len(RUNS))]
 
 
@@ -102,7 +102,7 @@ def members() -> list[nn.Sequential]:
     return [RunConfig.from_dict({"model.batch_norm": True, "seed": seed}).initial_network() for seed in range(3)]
 
 
-def test_a_member_is_taken_out_and_put_back() -> None:
+def test_a_member_state_is_copied_and_loaded() -> None:
     pack, other = Pack(members()), Pack(members()[::-1])
     state = pack.member_state(0)
     assert set(state) == set(pack.stacked_state())
@@ -130,7 +130,7 @@ def test_weights_are_those_of_conv_and_linear_layers() -> None:
     }
 
 
-def test_weights_of_a_norm_over_whole_images_are_no_weights_to_clamp() -> None:
+def test_weights_of_layer_norm_are_not_clamped() -> None:
     layers = nn.Sequential(nn.Conv2d(1, 2, 3, bias=False), nn.LayerNorm([2, 6, 6]), nn.Flatten(), nn.Linear(72, 10))
     assert list(Pack([layers]).weights()) == ["0", "3"]
 
@@ -143,7 +143,7 @@ def test_weights_of_nested_layers_are_found() -> None:
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 @pytest.mark.parametrize("name", ["fc1.weight", "bn2.bias", "fc4.bias"])
-def test_a_single_parameter_that_is_no_number_is_found(name: str, value: float) -> None:
+def test_a_single_parameter_that_is_not_finite_is_detected(name: str, value: float) -> None:
     networks = members()
     with torch.no_grad():
         networks[1].get_parameter(name).view(-1)[-1] = value

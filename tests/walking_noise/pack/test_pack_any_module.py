@@ -1,4 +1,4 @@
-"""Modules the library has never seen train in a pack as they do alone, to the last bit."""
+"""User-defined modules: their results in a pack are bitwise those of a pack of one."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def configs(request: pytest.FixtureRequest) -> list[RunConfig]:
 
 @pytest.fixture(scope="module")
 def results(configs: list[RunConfig], digits: DataSet) -> list[Result]:
-    """Of every run alone."""
+    """The result of every run in a pack of one."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("walking_noise.data.load", lambda *selection, **settings: digits)
         return [train([config], **HERE)[0] for config in configs]
@@ -94,7 +94,7 @@ def test_logits_and_networks_are_those_of_the_run_alone(
 
 @torch.no_grad()
 def logits(configs: Sequence[RunConfig], trained: Sequence[TrainedNetwork], data: DataSet) -> Tensor:
-    """Of trained networks in one pack, with their noise at inference."""
+    """The logits of trained networks in one pack, with their noise at inference."""
     pack = Pack([config.initial_network() for config in configs]).eval()
     for member, one in enumerate(trained):
         pack.load_member(member, one.state)
@@ -117,9 +117,9 @@ def test_a_pack_computes_what_the_plain_modules_compute(configs: list[RunConfig]
         (alone * weights[member]).sum().backward()
         torch.testing.assert_close(y[member], alone)
         for name, parameter in network.named_parameters():
-            stack_parameters = pack.get_parameter(packed_name(name)).grad
-            assert stack_parameters is not None
-            torch.testing.assert_close(stack_parameters[member], parameter.grad)
+            gradients = pack.get_parameter(packed_name(name)).grad
+            assert gradients is not None
+            torch.testing.assert_close(gradients[member], parameter.grad)
         for name, buffer in network.named_buffers():
             torch.testing.assert_close(pack.get_buffer(packed_name(name))[member], buffer)
 
@@ -130,13 +130,13 @@ def packed_name(name: str) -> str:
 
 
 def shifted(point: int, x: Tensor, member: int | None = None) -> Tensor:
-    """An injection that tells points and members apart."""
+    """An injection with a different result for every noise point and member."""
     if member is not None:
         return x * (1 + 0.1 * point) + 0.01 * member
     return torch.stack([shifted(point, one, number) for number, one in enumerate(expand_rows(3, x).unbind(0))])
 
 
-def test_weights_inside_are_named_clamped_and_reported(results: list[Result], configs: list[RunConfig]) -> None:
+def test_weights_in_modules_are_named_clamped_and_reported(results: list[Result], configs: list[RunConfig]) -> None:
     expected = {
         "residual": [
             "0",
@@ -172,19 +172,19 @@ class Rectified(nn.Module):
 
 def numbered(layers: nn.Sequential) -> nn.Sequential:
     network = with_noise_points(layers)
-    for number, place in enumerate(points_in(network)):
-        place.point = Point(number, place.name, after_batch_norm=False)
+    for number, module in enumerate(points_in(network)):
+        module.point = Point(number, module.name, after_batch_norm=False)
     return network
 
 
 def in_parts() -> Pack:
-    """Three networks whose noise points 1 and 3 stand between layers, and 2 inside one."""
+    """Three networks with noise points 1 and 3 between layers, and 2 inside a layer."""
     torch.manual_seed(0)
     middle = (NoisePoint("flat"), Rectified(), NoisePoint("sum"))
     return Pack([numbered(nn.Sequential(nn.Flatten(), *middle, nn.Linear(4, 3))) for _ in range(3)])
 
 
-def test_points_inside_are_reached_member_by_member_and_others_by_all_at_once() -> None:
+def test_points_in_modules_are_reached_member_by_member_and_others_once() -> None:
     reached: list[tuple[int, int | None, tuple[int, ...]]] = []
 
     def inject(point: int, x: Tensor, member: int | None = None) -> Tensor:
@@ -207,7 +207,7 @@ def test_the_forward_pass_is_split_between_layers_only() -> None:
             pack(x, shifted, **where)
 
 
-def test_members_chosen_anew_have_the_noise_of_their_place() -> None:
+def test_selected_members_have_the_noise_of_their_position() -> None:
     pack, x = in_parts(), torch.randn(1, 5, 2, 2)
     whole = pack(x, shifted)
     again = select_members(pack, [0, 1, 2])(x, shifted)
@@ -218,8 +218,8 @@ def test_members_chosen_anew_have_the_noise_of_their_place() -> None:
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_no_noise_point_is_passed_by_whatever_shortcut_torch_takes(configs: list[RunConfig], training: bool) -> None:
-    """torch calls no module inside an encoder layer at inference without gradients, unless it is told to."""
+def test_every_noise_point_is_reached_in_spite_of_fused_attention(configs: list[RunConfig], training: bool) -> None:
+    """With fused attention, torch calls no module in an encoder layer at inference without gradients."""
     pack = Pack([config.initial_network() for config in configs[:2]]).train(training)
     reached: set[int] = set()
 

@@ -1,4 +1,4 @@
-"""Runs of one seed see the same mini-batches, which a pack holds once: they give the same bits as alone."""
+"""Runs with the same seed share their mini-batches: results are bitwise those of a pack of one."""
 
 from __future__ import annotations
 

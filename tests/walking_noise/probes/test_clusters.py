@@ -1,4 +1,4 @@
-"""The clusters of values, on distributions whose clusters are known."""
+"""Clusters of values from distributions with known clusters."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Array = NDArray[np.float32]
 
 
 def mixture(*parts: tuple[float, float, int], seed: int = 0) -> Array:
-    """Normally distributed values of given mean, standard deviation and number, in any order."""
+    """Normally distributed values, given as (mean, standard deviation, number), in random order."""
     random = np.random.default_rng(seed)
     values = np.concatenate([random.normal(mean, std, size) for mean, std, size in parts])
     return random.permutation(values).astype(np.float32)
@@ -56,7 +56,7 @@ def test_a_valley_splits_the_values() -> None:
 
 
 def test_without_a_valley_each_value_goes_to_the_nearer_of_zero_and_its_peak() -> None:
-    """Of a bell these are the threshold and the levels of the best quantiser to three values (Max, 1960, table I)."""
+    """For a Gaussian, threshold and means are those of the optimal quantiser to three values (Max, 1960, table I)."""
     found = find_clusters(mixture(BELL))
     assert found.threshold == pytest.approx(0.6120, abs=0.02)
     assert (-found.negative, found.positive) == pytest.approx((1.224, 1.224), abs=0.03)
@@ -64,7 +64,7 @@ def test_without_a_valley_each_value_goes_to_the_nearer_of_zero_and_its_peak() -
 
 
 @pytest.mark.parametrize("size", [640, 5_000])
-def test_chance_makes_no_clusters(size: int) -> None:
+def test_random_dips_are_no_valleys(size: int) -> None:
     counts = [find_clusters(mixture((0.0, 1.0, size), seed=seed)).count for seed in range(100)]
     assert counts == [1] * 100
 

@@ -1,4 +1,4 @@
-"""Looking inside trained networks."""
+"""Probes of trained networks."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def all_digits() -> DataSet:
 
 @pytest.fixture(scope="module")
 def networks(all_digits: DataSet) -> tuple[TrainedNetwork, TrainedNetwork]:
-    """A network trained under noise at point 7, and the one trained alike without noise."""
+    """A network trained with noise at point 7, and one with the same settings without noise."""
     noisy, noise_free = train_pack([CONFIG, CONFIG.without_noise()], all_digits, CPU)
     return noisy, noise_free
 
@@ -43,8 +43,8 @@ def findings(networks: tuple[TrainedNetwork, TrainedNetwork], all_digits: DataSe
     return noisy, noise_free
 
 
-def test_strong_multiplicative_noise_leaves_zero_and_a_peak_on_either_side(findings: tuple[Findings, Findings]) -> None:
-    """Walking Noise v1, figure 4: the noisy layer uses few values, and works as well with these alone."""
+def test_strong_multiplicative_noise_causes_three_clusters(findings: tuple[Findings, Findings]) -> None:
+    """Walking Noise v1, figure 4: the noisy layer uses few values, and quantisation to these keeps the accuracy."""
     noisy, noise_free = findings
     seventh = noisy.points[7].arriving
     assert seventh.clusters.count == 3
@@ -65,23 +65,21 @@ def test_accuracies_are_those_of_the_training(
     assert (noise_free.noise_on, noise_free.noise_off) == (None, trained_without.evaluations[-1].accuracy)
 
 
-def test_every_point_and_layer_is_looked_at(
-    networks: tuple[TrainedNetwork, TrainedNetwork], all_digits: DataSet
-) -> None:
-    seen: list[str] = []
-    found = probe(CONFIG, networks[0], all_digits, CPU, 100, seen.append)
+def test_every_point_and_layer_is_probed(networks: tuple[TrainedNetwork, TrainedNetwork], all_digits: DataSet) -> None:
+    reported: list[str] = []
+    found = probe(CONFIG, networks[0], all_digits, CPU, 100, reported.append)
     names = [point.name for point in CONFIG.points]
     layers = ["fc1", "fc2", "fc3", "fc4"]
     assert [point.name for point in found.points] == names
     assert [layer.layer for layer in found.layers] == layers
-    assert seen == [*names, *(f"weights of {layer}" for layer in layers)]
+    assert reported == [*names, *(f"weights of {layer}" for layer in layers)]
     assert [point.leaving is not None for point in found.points] == [number == 7 for number in range(11)]
     assert [point.std_mul for point in found.points] == [1e10 if number == 7 else 0 for number in range(11)]
     assert [point.arriving.distribution.size for point in found.points][:2] == [100 * 784, 100 * 64]
     assert [layer.weights.distribution.size for layer in found.layers] == [784 * 64, 64 * 64, 64 * 64, 640]
 
 
-def test_a_run_without_noise_is_measured_without(findings: tuple[Findings, Findings]) -> None:
+def test_a_run_without_noise_is_measured_without_noise(findings: tuple[Findings, Findings]) -> None:
     _, noise_free = findings
     values = [point.arriving for point in noise_free.points] + [layer.weights for layer in noise_free.layers]
     assert all(each.noise_on is None and each.noise_off is not None for each in values)
@@ -89,7 +87,7 @@ def test_a_run_without_noise_is_measured_without(findings: tuple[Findings, Findi
 
 
 def test_values_are_those_of_the_forward_pass(digits: DataSet) -> None:
-    """Of the first samples, before and after the injection, across two blocks."""
+    """The values are those of the first samples, before and after the injection, from two blocks."""
     config = RunConfig.from_dict({**SETTINGS, **MIXED, "training.epochs": 1})
     (trained,) = train_pack([config], digits, CPU)
     recorder = Recorder(255)
@@ -98,15 +96,15 @@ def test_values_are_those_of_the_forward_pass(digits: DataSet) -> None:
     noise, inputs = Injection([config], "inference", CPU), []
     for start, x, _ in validation_blocks(digits, BLOCK):
         inputs.append(noise.at(1, start // BLOCK)(0, x.unsqueeze(0))[0])
-    arrived, left = (torch.from_numpy(values) for values in (recorder.arriving(0), recorder.leaving(0)))
-    assert torch.equal(left, torch.cat(inputs)[:255].flatten())
-    assert len(arrived) == 255 * 784
-    assert torch.equal(arrived, torch.cat([x for _, x, _ in validation_blocks(digits, BLOCK)])[:255].flatten())
-    linear = left.view(255, 784) @ trained.state["layers.fc1.weight"].T + trained.state["layers.fc1.bias"]
+    inputs_of_point, outputs = (torch.from_numpy(values) for values in (recorder.arriving(0), recorder.leaving(0)))
+    assert torch.equal(outputs, torch.cat(inputs)[:255].flatten())
+    assert len(inputs_of_point) == 255 * 784
+    assert torch.equal(inputs_of_point, torch.cat([x for _, x, _ in validation_blocks(digits, BLOCK)])[:255].flatten())
+    linear = outputs.view(255, 784) @ trained.state["layers.fc1.weight"].T + trained.state["layers.fc1.bias"]
     assert torch.allclose(torch.from_numpy(recorder.arriving(1)), linear.flatten(), atol=1e-4)
 
 
-def test_a_point_quantised_is_as_data_quantised_before(
+def test_quantisation_at_the_input_equals_quantised_data(
     networks: tuple[TrainedNetwork, TrainedNetwork], all_digits: DataSet
 ) -> None:
     config, trained = CONFIG.without_noise(), networks[1]
@@ -146,7 +144,7 @@ def test_a_change_after_the_injection_sees_the_noise(
     assert min(seen["after"]) > 1e9
 
 
-def test_changed_weights_are_put_back(networks: tuple[TrainedNetwork, TrainedNetwork], digits: DataSet) -> None:
+def test_changed_weights_are_restored(networks: tuple[TrainedNetwork, TrainedNetwork], digits: DataSet) -> None:
     network = OpenNetwork(CONFIG.without_noise(), networks[1], digits, CPU)
     before = network.accuracy(noise=False)
     with network.changed_weights("fc2", torch.zeros_like):
@@ -156,7 +154,7 @@ def test_changed_weights_are_put_back(networks: tuple[TrainedNetwork, TrainedNet
     assert np.array_equal(network.weights()["fc2"], networks[1].state["layers.fc2.weight"].flatten().numpy())
 
 
-def test_a_network_of_another_model_is_refused(
+def test_a_network_of_another_model_is_an_error(
     networks: tuple[TrainedNetwork, TrainedNetwork], digits: DataSet
 ) -> None:
     other = RunConfig.from_dict({"noise.kind": "none", "training.epochs": 15})
@@ -189,7 +187,7 @@ def test_findings_have_the_distribution_of_the_values(findings: tuple[Findings, 
 
 
 @pytest.mark.gpu
-def test_a_gpu_finds_the_same_but_for_its_own_draws(
+def test_findings_on_a_gpu_equal_those_on_a_cpu_except_for_draws(
     networks: tuple[TrainedNetwork, TrainedNetwork], digits: DataSet
 ) -> None:
     here, there = (probe(CONFIG, networks[0], digits, torch.device(name), 200) for name in ("cpu", "cuda"))

@@ -1,4 +1,4 @@
-"""The IDX files in which MNIST and the data sets of its form are published."""
+"""IDX format, in which MNIST and similar data sets are published."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from walking_noise.data.images.published_images import Splits
 
 
 def decode(content: bytes) -> NDArray[Any]:
-    """The array in an IDX file of unsigned bytes: 0, 0, 8, number of dimensions, their sizes, values."""
+    """The array in an IDX file of unsigned bytes: 0, 0, 8, the number of dimensions, their sizes, the values."""
     dimensions = content[3]
     sizes = np.frombuffer(content, ">u4", dimensions, offset=4)
     return np.frombuffer(content, np.uint8, offset=4 + 4 * dimensions).reshape(sizes)
 
 
 def decode_files(files: Files) -> Splits:
-    """Both splits of a data set that is laid out as MNIST."""
+    """Both splits of a data set with the file names of MNIST."""
 
     def images(split: str) -> NDArray[np.uint8]:
         return decode(files.content(f"{split}-images-idx3-ubyte"))[:, None]

@@ -1,4 +1,4 @@
-"""Images: stored as uint8, scaled, and where asked for cropped, mirrored and normalised."""
+"""Transform of uint8 images: scaling, random crop and flip, normalisation."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from walking_noise.data.transform import gather
 
 @dataclass(frozen=True)
 class ImageTransform:
-    """Scaling to [0, 1] and, where asked for, a random crop and flip (training only) and a normalisation.
+    """Scaling to [0, 1], with an optional random crop and flip (training only) and an optional normalisation.
 
     Attributes
     ----------
     crop_padding
-        Pixels of black border on every side, out of which an image of the original size is cropped at random.
+        Width of a black border in pixels; an image of the original size is cropped at random from the padded image.
     flip
-        Whether every second image, by chance, is mirrored left to right.
+        Whether images are mirrored left to right with probability 1/2.
     mean, std
-        Per channel, in units of the scaled image: ``(x - mean) / std``. Empty: no normalisation.
+        For each channel, in units of the scaled image: ``(x - mean) / std``. Empty: no normalisation.
     """
 
     crop_padding: int = 0
@@ -33,17 +33,17 @@ class ImageTransform:
 
     @property
     def augments(self) -> bool:
-        """Whether training images are changed by chance."""
+        """Whether training images are augmented at random."""
         return self.crop_padding > 0 or self.flip
 
     def draw(self, samples: int, generator: torch.Generator) -> Tensor:
-        """One augmentation for every sample of a training set.
+        """Draw one augmentation for every sample of a training set.
 
         Returns
         -------
         Tensor
-            uint8 (3, samples): rows above and columns left of the crop in the padded image, each 0 … 2·padding,
-            and whether the crop is mirrored, 0 or 1; all uniform.
+            uint8 (3, samples): the rows above the crop and the columns left of it in the padded image, each in
+            0 … 2·padding, and whether the crop is mirrored, 0 or 1. All are uniform.
         """
 
         def uniform(choices: int, count: int) -> Tensor:
@@ -52,23 +52,23 @@ class ImageTransform:
         return torch.cat([uniform(2 * self.crop_padding + 1, 2), uniform(1 + self.flip, 1)])
 
     def prepare(self, stored: Tensor) -> Tensor:
-        """The images in the black border they are cropped from."""
+        """The images with the black border."""
         return pad(stored, (self.crop_padding,) * 4) if self.crop_padding else stored
 
     def training_inputs(self, prepared: Tensor, samples: Tensor, drawn: Tensor | None) -> Tensor:
-        """Chosen images, augmented and normalised; see :class:`walking_noise.data.Transform`."""
+        """The images with the given indices, augmented and normalised; see :class:`walking_noise.data.Transform`."""
         if drawn is None:
             return self.normalise(gather(prepared, samples))
         return self.normalise(augment(prepared, self.crop_padding, samples, drawn))
 
     def validation_inputs(self, stored: Tensor) -> Tensor:
-        """Images (n, channels, height, width), normalised."""
+        """The images (n, channels, height, width), normalised."""
         return self.normalise(stored)
 
     def normalise(self, images: Tensor) -> Tensor:
-        """The network's input, float32, of uint8 images (…, channels, height, width).
+        """The inputs of the network, float32, from uint8 images (…, channels, height, width).
 
-        Step by step as torchvision's ``ToTensor`` and ``Normalize``, and so the same to the last bit.
+        The operations are those of torchvision's ``ToTensor`` and ``Normalize``, so the result is bitwise equal.
         """
         x = images.to(torch.float32).div_(255)
         if self.mean:
@@ -82,19 +82,21 @@ def _per_channel(values: tuple[float, ...], device: torch.device) -> Tensor:
 
 
 def augment(padded: Tensor, padding: int, samples: Tensor, drawn: Tensor) -> Tensor:
-    """Gather chosen samples of a padded training set, cropped and mirrored.
+    """Gather samples of a padded training set, cropped and mirrored.
 
-    A crop lies in memory like its padded image, only some rows and columns later. So all crops are copied at
-    once, each as one contiguous stretch from its first to its last pixel.
+    A crop has the strides of its padded image and begins some rows and columns later. Therefore all crops are copied in
+    one operation, each as a contiguous stretch from its first to its last pixel.
 
     Parameters
     ----------
     padded
         uint8 (n, channels, height + 2·padding, width + 2·padding), contiguous.
+    padding
+        Width of the border in pixels.
     samples
         int64 (runs, batch), indices into ``padded``.
     drawn
-        uint8 (runs, 3, n): per run what :meth:`ImageTransform.draw` returns.
+        uint8 (runs, 3, n): for each run the augmentations from :meth:`ImageTransform.draw`.
 
     Returns
     -------
@@ -111,6 +113,6 @@ def augment(padded: Tensor, padding: int, samples: Tensor, drawn: Tensor) -> Ten
     crops = stretches.index_select(0, starts.flatten())
     crops = crops.as_strided((len(crops), channels, height, width), (stretch, rows * columns, columns, 1))
 
-    either = torch.stack([crops, crops.flip(-1)]).flatten(0, 1)
+    both = torch.stack([crops, crops.flip(-1)]).flatten(0, 1)
     position = torch.arange(len(crops), device=crops.device).view_as(samples)
-    return gather(either, mirrored * len(crops) + position)
+    return gather(both, mirrored * len(crops) + position)

@@ -1,4 +1,4 @@
-"""Sets of images that are published as a few files."""
+"""Image data sets published as a few files with known checksums."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from walking_noise.data.images.image_transform import ImageTransform
 
 
 class Splits(NamedTuple):
-    """Images, uint8 (samples, channels, height, width), and labels, integers (samples,), of both splits."""
+    """Images, uint8 (samples, channels, height, width), and labels, integers (samples,), of the official splits."""
 
     train_images: NDArray[np.uint8]
     train_labels: NDArray[Any]
@@ -31,29 +31,30 @@ class Splits(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class PublishedImages:
-    """A :class:`walking_noise.data.Source` of images in files of known content.
+    """A :class:`walking_noise.data.Source` of images in files with known checksums.
 
     Attributes
     ----------
     name
-        Its value of ``data.name``.
+        The value of ``data.name`` that selects this data set.
     shape
         Channels, height and width of an image.
     classes
-        How many there are.
+        Number of classes.
     transforms
-        What each value of ``data.transform`` stands for.
+        The transforms, by value of ``data.transform``.
     sha256
-        Per file the SHA-256 of its uncompressed content.
+        SHA-256 of the uncompressed content, in hex, by file name.
     folders
-        Where the files may lie together, in the order of search: below the root of all data, or absolute.
+        Folders that can contain all files, in the order of search: relative to the root folder of all data sets, or
+        absolute.
     decode
-        The official training and test split in the files.
+        Function that returns the official training and test split from the files.
     download
-        Fetches the files into the first of ``folders`` below the root it is given. ``None``: there is only a
-        package.
+        Function that downloads the files into the first of ``folders`` below the given root folder; None: the files
+        come only with a package.
     package
-        The command that installs a package with the files.
+        The command that installs a package with the files; None: there is no package.
     """
 
     name: str
@@ -70,29 +71,30 @@ class PublishedImages:
 
     @property
     def downloaded(self) -> tuple[Path, ...]:
-        """The files of a download, below the root of all data."""
+        """The files of a download, relative to the root folder of all data sets."""
         return tuple(Path(self.folders[0], name) for name in self.sha256)
 
     def count_classes(self, keywords: tuple[str, ...] | None) -> int:
         """The number of classes; images have no keywords."""
         return self.classes
 
-    def place(self, root: Path) -> Files:
-        """The files in the first folder that has all of them, or as they should be in the first folder."""
+    def locate(self, root: Path) -> Files:
+        """The files in the first folder that contains all of them; otherwise in the first of all folders."""
         candidates = [Files(root / folder, self.sha256) for folder in self.folders]
         return next((files for files in candidates if not files.missing), candidates[0])
 
     def read(self, folder: Path, selection: Selection) -> DataSet:
-        """The data set in memory; transforms of one selection share it."""
+        """The data set in memory; data sets that differ only in the transform share their tensors."""
         tensors, digest = _read(self, folder, selection.validation)
         return DataSet(self.name, self.classes, self.transforms[selection.transform], *tensors, digest)
 
 
 @cache
 def _read(source: PublishedImages, folder: Path, validation: str) -> tuple[tuple[Tensor, Tensor, Tensor, Tensor], str]:
+    """The tensors of a :class:`DataSet` in the order of its fields, and their checksum."""
     splits = source.decode(Files(folder, source.sha256))
     if validation == "holdout":
-        splits = _without_test_split(splits)
+        splits = _holdout_splits(splits)
     tensors = (
         torch.tensor(splits.train_images),
         torch.tensor(splits.train_labels, dtype=torch.int64),
@@ -102,15 +104,15 @@ def _read(source: PublishedImages, folder: Path, validation: str) -> tuple[tuple
     return tensors, checksum(*tensors)
 
 
-def _without_test_split(splits: Splits) -> Splits:
-    """The training split alone, a tenth of which validates."""
+def _holdout_splits(splits: Splits) -> Splits:
+    """The official training split, of which a tenth becomes the validation set; the test split is not used."""
     images, labels, *_ = splits
-    validating = held_out(images, labels)
-    return Splits(images[~validating], labels[~validating], images[validating], labels[validating])
+    held = held_out(images, labels)
+    return Splits(images[~held], labels[~held], images[held], labels[held])
 
 
 def torchvision_download(dataset: str, **split: Any) -> Callable[[Path], None]:
-    """The downloader of a class of :mod:`torchvision.datasets`."""
+    """A function that downloads a class of :mod:`torchvision.datasets` into a folder."""
 
     def download(root: Path) -> None:
         from torchvision import datasets

@@ -1,1 +1,1 @@
-"""The data sets, one file each; every file defines ``DATA_SET``."""
+"""Data sets: one module each, which defines ``DATA_SET``."""

@@ -1,4 +1,4 @@
-"""CIFAR-10 (Krizhevsky 2009): photographs of ten kinds of things, 50,000 to train and 10,000 to validate."""
+"""CIFAR-10 (Krizhevsky 2009): photographs of ten classes, 50,000 for training and 10,000 for validation."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ VALIDATION = ("test_batch",)
 
 
 def _read_batches(files: Files, names: tuple[str, ...]) -> tuple[NDArray[np.uint8], NDArray[Any]]:
-    # A pickle can run code; these are loaded only after their content was found to be the published one.
+    """The images and labels of several files, concatenated."""
+    # A pickle can execute code; Files.content verifies the checksum before these are loaded.
     batches = [pickle.loads(files.content(name), encoding="latin1") for name in names]
     images = np.concatenate([batch["data"] for batch in batches]).reshape(-1, 3, 32, 32)
     return images, np.concatenate([batch["labels"] for batch in batches])
 
 
 def decode(files: Files) -> Splits:
-    """Both splits."""
+    """Both splits of the data set."""
     return Splits(*_read_batches(files, TRAINING), *_read_batches(files, VALIDATION))
 
 

@@ -1,4 +1,4 @@
-"""Fashion-MNIST (Xiao, Rasul and Vollgraf 2017): clothes, 60,000 to train and 10,000 to validate."""
+"""Fashion-MNIST (Xiao, Rasul and Vollgraf 2017): clothes, 60,000 images for training and 10,000 for validation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Google Speech Commands v0.02 (Warden 2018): 105,829 recordings of 35 words, ten of which are to be told apart."""
+"""Google Speech Commands v0.02 (Warden 2018): 105,829 recordings of 35 words, of which ten are keywords by default."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ VERSION = "speech_commands_v0.02"
 
 
 def download(root: Path) -> None:
-    """Fetch the archive, 2.3 GiB, and unpack it as torchaudio does, which checks its SHA-256."""
+    """Download and unpack the archive (2.3 GiB) with torchaudio, which verifies its SHA-256."""
     from torchaudio.datasets import SPEECHCOMMANDS
 
     SPEECHCOMMANDS(root, url=VERSION, download=True)

@@ -1,4 +1,4 @@
-"""MNIST (LeCun, Cortes and Burges 1998): handwritten digits, 60,000 to train and 10,000 to validate."""
+"""MNIST (LeCun, Cortes and Burges 1998): handwritten digits, 60,000 for training and 10,000 for validation."""
 
 from __future__ import annotations
 

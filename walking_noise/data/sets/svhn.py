@@ -1,4 +1,4 @@
-"""SVHN (Netzer et al. 2011), cropped: house numbers in photographs, 73,257 to train and 26,032 to validate."""
+"""SVHN (Netzer et al. 2011), cropped digits of house numbers: 73,257 for training and 26,032 for validation."""
 
 from __future__ import annotations
 
@@ -15,24 +15,25 @@ from walking_noise.data.sets import cifar10
 
 TRAINING, TEST = "train_32x32.mat", "test_32x32.mat"
 ZERO = 10
-"""The label under which the files keep the digit 0."""
+"""The label of the digit 0 in the files."""
 
 
 def _decode_split(content: bytes) -> tuple[NDArray[np.uint8], NDArray[Any]]:
+    """The images (samples, channels, height, width) and labels of one file."""
     from scipy.io import loadmat
 
-    arrays: dict[str, NDArray[Any]] = loadmat(io.BytesIO(content))  # type: ignore[arg-type]  # files too, says SciPy
+    arrays: dict[str, NDArray[Any]] = loadmat(io.BytesIO(content))  # type: ignore[arg-type]  # SciPy accepts files, too
     images = np.ascontiguousarray(arrays["X"].transpose(3, 2, 0, 1))
     return images, arrays["y"].reshape(-1) % ZERO
 
 
 def decode(files: Files) -> Splits:
-    """Both splits; the files hold images as (height, width, channels, samples)."""
+    """Both splits; in the files, images are (height, width, channels, samples)."""
     return Splits(*_decode_split(files.content(TRAINING)), *_decode_split(files.content(TEST)))
 
 
 def download(root: Path) -> None:
-    """Fetch both files into ``root``, as torchvision does."""
+    """Download both files into ``root`` with torchvision."""
     for split in ("train", "test"):
         torchvision_download("SVHN", split=split)(root)
 

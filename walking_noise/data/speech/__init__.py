@@ -1,3 +1,3 @@
-"""Speech: one-second recordings of single words, as the coefficients that a keyword spotter listens to."""
+"""Speech data sets: one-second recordings of single words, as cepstral coefficients for keyword spotting."""
 
 from __future__ import annotations

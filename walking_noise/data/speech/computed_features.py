@@ -1,4 +1,4 @@
-"""What is computed of recordings once for all runs."""
+"""Computation of the features and waveforms of a speech data set, once for all runs."""
 
 from __future__ import annotations
 
@@ -13,30 +13,37 @@ from walking_noise.data.speech.background import SHORTEST, Background
 from walking_noise.data.speech.mfcc import COEFFICIENTS, FRAMES, SECOND, features, scaled
 from walking_noise.data.speech.recordings import Recordings, read_wave
 from walking_noise.data.speech.speech_split import Split, split
-from walking_noise.reproducibility import deterministic, generator
+from walking_noise.reproducibility import deterministic, stream_generator
 
 RELEASE_SEED = 0
-"""Of the background noise that is mixed in once, the same for all runs."""
+"""Seed of the background noise of the transform ``release``, which is drawn once for all runs."""
 REPORT_SECONDS = 5.0
+"""Seconds between two messages about the progress."""
 
 
 @deterministic()
 def compute(recordings: Recordings, classes: tuple[str, ...], *, transform: str, validation: str) -> dict[str, Tensor]:
-    """The samples and labels of both splits, as :class:`walking_noise.data.DataSet` names them.
+    """The samples and labels of both splits, by the names of the fields of :class:`walking_noise.data.DataSet`.
 
-    With ``transform`` ``fresh`` the training samples are waveforms, and ``sound`` and ``lengths`` the background noise
-    to mix them with; otherwise they are features, with ``release`` of clips that noise was mixed into.
+    The training samples depend on ``transform``. For ``fresh`` they are waveforms, and the result has the fields
+    ``sound`` and ``lengths`` of :class:`Background` in addition. For ``release`` they are features of clips with
+    background noise, for ``none`` features of clips without noise.
+
+    Raises
+    ------
+    DamagedFile
+        A recording cannot be read, or the background noise is too short.
     """
     noise = [read_wave(path) for path in recordings.background]
-    training, validating = (split(recordings, noise, classes, part) for part in ("training", validation))
+    training, validation_split = (split(recordings, noise, classes, part) for part in ("training", validation))
     background = Background.of(noise)
     if transform != "none" and not len(background.lengths):
-        raise DamagedFile(f"{recordings.folder} holds no background noise of at least {SHORTEST} seconds")
-    progress = _Progress(len(training) + len(validating))
+        raise DamagedFile(f"{recordings.folder} contains no background noise of at least {SHORTEST} seconds")
+    progress = _Progress(len(training) + len(validation_split))
     tensors = {
         "train_labels": training.labels,
-        "validation_samples": _features(validating, progress),
-        "validation_labels": validating.labels,
+        "validation_samples": _features(validation_split, progress),
+        "validation_labels": validation_split.labels,
     }
     if transform == "fresh":
         samples = {"train_samples": _waveforms(training, progress)}
@@ -46,7 +53,7 @@ def compute(recordings: Recordings, classes: tuple[str, ...], *, transform: str,
 
 
 def _waveforms(clips: Split, progress: _Progress) -> Tensor:
-    """Clips as int16 (n, 16000)."""
+    """The waveforms of the clips, int16 (n, 16000)."""
     waveforms = torch.empty(len(clips), SECOND, dtype=torch.int16)
     for part, block in clips.blocks():
         waveforms[part] = block
@@ -55,9 +62,9 @@ def _waveforms(clips: Split, progress: _Progress) -> Tensor:
 
 
 def _features(clips: Split, progress: _Progress, background: Background | None = None) -> Tensor:
-    """The features (n, 1, 10, 49) of clips, mixed with noise that is drawn once if there is a ``background``."""
+    """The features (n, 1, 10, 49) of the clips, with noise from ``background`` mixed in unless it is None."""
     computed = torch.empty(len(clips), 1, COEFFICIENTS, FRAMES)
-    drawn = background.draw(len(clips), generator(RELEASE_SEED, "background noise")) if background else None
+    drawn = background.draw(len(clips), stream_generator(RELEASE_SEED, "background noise")) if background else None
     for part, block in clips.blocks():
         x = scaled(block)
         if background is not None and drawn is not None:
@@ -68,13 +75,14 @@ def _features(clips: Split, progress: _Progress, background: Background | None =
 
 
 class _Progress:
-    """Says on standard error how far a long computation is."""
+    """Progress messages of a long computation on standard error."""
 
     def __init__(self, total: int) -> None:
-        self.done, self.total, self.said = 0, total, time.monotonic()
+        self.done, self.total, self.reported = 0, total, time.monotonic()
 
     def count(self, clips: int) -> None:
+        """Add finished clips; print a message if the last one is older than :data:`REPORT_SECONDS`."""
         self.done += clips
-        if time.monotonic() > self.said + REPORT_SECONDS:
-            print(f"speech features, kept for later: {self.done:,} of {self.total:,} clips", file=sys.stderr)
-            self.said = time.monotonic()
+        if time.monotonic() > self.reported + REPORT_SECONDS:
+            print(f"computing speech features for the cache: {self.done:,} of {self.total:,} clips", file=sys.stderr)
+            self.reported = time.monotonic()

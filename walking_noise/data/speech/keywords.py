@@ -1,17 +1,17 @@
-"""The classes of a keyword spotter."""
+"""Classes of keyword spotting."""
 
 from __future__ import annotations
 
 KEYWORDS = ("down", "go", "left", "no", "off", "on", "right", "stop", "up", "yes")
-"""The words told apart by default, in the order of MLPerf Tiny."""
+"""The default keywords, in the order of MLPerf Tiny."""
 
 OTHERS = ("silence", "unknown")
-"""The classes after those of the keywords: no word, and any other word."""
+"""The classes after the keywords: no word, and any other word."""
 
 NOT_KEYWORDS = frozenset(OTHERS)
-"""Names that cannot be those of keywords."""
+"""Names that are not allowed as keywords."""
 
 
 def class_names(keywords: tuple[str, ...] | None) -> tuple[str, ...]:
-    """Every class in the order of their labels; None stands for :data:`KEYWORDS`."""
+    """The names of all classes in the order of their labels; None: the default :data:`KEYWORDS`."""
     return (KEYWORDS if keywords is None else keywords) + OTHERS

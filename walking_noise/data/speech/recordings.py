@@ -1,4 +1,4 @@
-"""The folder of Google Speech Commands: a folder of recordings for each word, and lists of those that validate."""
+"""Folder of Google Speech Commands: a folder of recordings for each word, and lists of the validation recordings."""
 
 from __future__ import annotations
 
@@ -15,69 +15,78 @@ from walking_noise.data.data_files import DamagedFile
 from walking_noise.data.speech.mfcc import RATE
 
 LISTS = {"test": "testing_list.txt", "holdout": "validation_list.txt"}
-"""The lists that name the recordings of each split; what is in neither trains."""
+"""The lists of the recordings of each validation split; recordings on neither list are for training."""
 BACKGROUND = "_background_noise_"
+"""Name of the folder with background noise."""
 PUBLISHED = 105_829
-"""Recordings of words in version 0.02."""
+"""Number of recordings of words in version 0.02."""
 
 
 @dataclass(frozen=True)
 class Recordings:
-    """The recordings in a folder laid out as the archive of Speech Commands, or a part of them.
+    """The recordings in a folder with the layout of the archive of Speech Commands, complete or in part.
 
     Attributes
     ----------
     folder
-        Holds ``WORD/NAME.wav``, :data:`BACKGROUND` and :data:`LISTS`.
+        Contains ``WORD/NAME.wav``, :data:`BACKGROUND` and :data:`LISTS`.
     """
 
     folder: Path
 
     @property
     def missing(self) -> tuple[Path, ...]:
-        """The lists and the folder of background noise, as far as they are not there."""
-        needed = [self.folder / name for name in (*LISTS.values(), BACKGROUND)]
-        return tuple(path for path in needed if not path.exists())
+        """Those of the lists and the folder of background noise that do not exist."""
+        required = [self.folder / name for name in (*LISTS.values(), BACKGROUND)]
+        return tuple(path for path in required if not path.exists())
 
     @property
     def extent(self) -> str:
-        """How many recordings of words are there."""
+        """Text with the number of existing and of published recordings of words."""
         return f"{len(self.names):,} of {PUBLISHED:,} recordings"
 
     def verify(self) -> None:
-        """Raise :class:`DamagedFile` unless as many recordings are there as were published."""
+        """Raise :class:`DamagedFile` unless the number of recordings is the published one."""
         if len(self.names) != PUBLISHED:
-            raise DamagedFile(f"{self.folder} holds {self.extent}")
+            raise DamagedFile(f"{self.folder} contains {self.extent}")
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """Every recording of a word, as ``WORD/NAME.wav``, sorted."""
+        """All recordings of words, as ``WORD/NAME.wav``, sorted."""
         folders = [folder for folder in self.folder.glob("[!._]*") if folder.is_dir()]
         return tuple(sorted(f"{folder.name}/{path.name}" for folder in folders for path in folder.glob("*.wav")))
 
     @cached_property
     def words(self) -> frozenset[str]:
-        """Every word of which there is a recording."""
+        """All words that have a recording."""
         return frozenset(map(word_of, self.names))
 
     @property
     def background(self) -> list[Path]:
-        """The recordings of background noise."""
+        """The recordings of background noise, sorted."""
         return sorted((self.folder / BACKGROUND).glob("*.wav"))
 
     def split(self, part: str) -> list[str]:
-        """The names of the recordings that train (``training``) or are on a list (the keys of :data:`LISTS`)."""
+        """The recordings of a split: ``training``, or one of the keys of :data:`LISTS`.
+
+        Raises
+        ------
+        DamagedFile
+            The split is empty, or a list cannot be read.
+        """
         listed = {name: _read_list(self.folder / file) for name, file in LISTS.items()}
         if part == "training":
-            chosen = [name for name in self.names if not any(name in names for names in listed.values())]
+            names = [name for name in self.names if not any(name in others for others in listed.values())]
         else:
-            chosen = [name for name in self.names if name in listed[part]]
-        if not chosen:
-            raise DamagedFile(f"{self.folder} holds no recording to {'train on' if part == 'training' else 'validate'}")
-        return chosen
+            names = [name for name in self.names if name in listed[part]]
+        if not names:
+            raise DamagedFile(
+                f"{self.folder} contains no recording for {'training' if part == 'training' else 'validation'}"
+            )
+        return names
 
     def state(self) -> Iterator[tuple[str, int, int]]:
-        """Name, bytes and time of the last change of every file: equal while nothing was changed."""
+        """Yield name, size in bytes and modification time of every file; they identify the content of the folder."""
         files = [*self.names, *LISTS.values(), *(f"{BACKGROUND}/{path.name}" for path in self.background)]
         for name in files:
             status = (self.folder / name).stat()
@@ -98,16 +107,22 @@ def _read_list(path: Path) -> frozenset[str]:
 
 
 def read_wave(path: Path) -> NDArray[np.int16]:
-    """The samples of a recording, 16 kHz, one channel of 16 bits."""
+    """The samples of a recording of 16 kHz, one channel and 16 bits.
+
+    Raises
+    ------
+    DamagedFile
+        The file cannot be read, has another format, or is truncated.
+    """
     try:
         with wave.open(str(path)) as sound:
-            form = sound.getframerate(), sound.getnchannels(), sound.getsampwidth()
+            audio_format = sound.getframerate(), sound.getnchannels(), sound.getsampwidth()
             expected, content = sound.getnframes(), sound.readframes(sound.getnframes())
     except (OSError, EOFError, wave.Error) as error:
-        raise DamagedFile(f"{path} cannot be read ({str(error) or 'it ends too early'})") from error
-    if form != (RATE, 1, 2):
-        rate, channels, width = form
-        raise DamagedFile(f"{path} is not of 16 kHz, 1 channel and 16 bits but of {rate}, {channels} and {8 * width}")
+        raise DamagedFile(f"{path} cannot be read ({str(error) or 'it is truncated'})") from error
+    if audio_format != (RATE, 1, 2):
+        rate, channels, width = audio_format
+        raise DamagedFile(f"{path} is not 16-bit mono of 16000 Hz: {8 * width} bits, channels: {channels}, {rate} Hz")
     samples = np.frombuffer(content[: len(content) // 2 * 2], "<i2")
     if len(samples) < expected:
         raise DamagedFile(f"{path} is damaged ({len(samples):,} of {expected:,} samples)")

@@ -1,4 +1,4 @@
-"""Google Speech Commands, and what is laid out like it, as a data set."""
+"""Data sets with the layout of Google Speech Commands."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from walking_noise.data.data_files import user_cache
 from walking_noise.data.data_source import Selection
 from walking_noise.data.dataset import DataSet
-from walking_noise.data.feature_cache import kept
+from walking_noise.data.feature_cache import cached_tensors
 from walking_noise.data.speech.background import Background
 from walking_noise.data.speech.computed_features import compute
 from walking_noise.data.speech.keywords import KEYWORDS, class_names
@@ -25,18 +25,19 @@ from walking_noise.errors import refused
 
 @dataclass(frozen=True, eq=False)
 class SpeechCommands:
-    """A :class:`walking_noise.data.Source` of recordings, of which some words are to be told from all others.
+    """A :class:`walking_noise.data.Source` of recordings of words, some of which are keywords.
 
-    Features and waveforms are kept in a file beside the folder, or in the user's cache if that cannot be written to.
+    Features and waveforms are cached in the folder ``computed`` next to the folder of the recordings, or in the user's
+    cache directory if the former is not writable.
 
     Attributes
     ----------
     name
-        Its value of ``data.name``.
+        The value of ``data.name`` that selects this data set.
     folder
-        Of the recordings, below the root of all data.
+        Folder of the recordings, relative to the root folder of all data sets.
     download
-        Fetches the folder below the root it is given.
+        Function that downloads the folder into the given root folder.
     """
 
     name: str
@@ -50,28 +51,28 @@ class SpeechCommands:
 
     @property
     def downloaded(self) -> tuple[Path, ...]:
-        """The folder of a download, below the root of all data."""
+        """The folder of a download, relative to the root folder of all data sets."""
         return (self.folder,)
 
     def count_classes(self, keywords: tuple[str, ...] | None) -> int:
-        """The keywords, silence and unknown."""
+        """The number of classes: the keywords, silence and unknown."""
         return len(class_names(keywords))
 
-    def place(self, root: Path) -> Recordings:
-        """The recordings below the root of all data."""
+    def locate(self, root: Path) -> Recordings:
+        """The recordings below the root folder of all data sets."""
         return Recordings(root / self.folder)
 
     def read(self, folder: Path, selection: Selection) -> DataSet:
-        """The data set in memory; what takes long is computed the first time."""
+        """The data set in memory; features and waveforms are computed if they are not cached."""
         recordings, classes = Recordings(folder), class_names(selection.keywords)
         for word in selection.keywords or KEYWORDS:
             if word not in recordings.words:
                 raise refused("data.keywords", word, f"there is no recording of it in {folder}")
-        how = {"transform": selection.transform, "validation": selection.validation}
-        tensors, checksum = kept(
-            f"{self.name}-{_digest(VERSION, how, classes, list(recordings.state()))}",
+        options = {"transform": selection.transform, "validation": selection.validation}
+        tensors, checksum = cached_tensors(
+            f"{self.name}-{_digest(VERSION, options, classes, list(recordings.state()))}",
             (folder.parent / "computed", user_cache()),
-            lambda: compute(recordings, classes, **how),
+            lambda: compute(recordings, classes, **options),
         )
         transform: Transform = StoredFeatures()
         if selection.transform == "fresh":
@@ -80,5 +81,6 @@ class SpeechCommands:
         return DataSet(self.name, len(classes), transform, **tensors, checksum=checksum, class_weights=weights)
 
 
-def _digest(*determining: object) -> str:
-    return hashlib.blake2b(json.dumps(determining).encode(), digest_size=10).hexdigest()
+def _digest(*values: object) -> str:
+    """Digest of the values that determine the cached tensors."""
+    return hashlib.blake2b(json.dumps(values).encode(), digest_size=10).hexdigest()

@@ -1,4 +1,4 @@
-"""From stored speech to the network's input: features computed once, or from waveforms in every batch."""
+"""Transforms of speech: features stored in advance, or computed from waveforms in every batch."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from walking_noise.data.transform import gather
 
 
 class StoredFeatures:
-    """Features (n, 1, 10, 49), which are the network's input as they are."""
+    """Transform of stored features (n, 1, 10, 49), which are the inputs of the network without changes."""
 
     augments = False
 
     def draw(self, samples: int, generator: torch.Generator) -> Tensor:
-        """Nothing, (0, samples)."""
+        """An empty tensor (0, samples), since nothing is augmented."""
         return torch.empty(0, samples)
 
     def prepare(self, stored: Tensor) -> Tensor:
@@ -26,7 +26,7 @@ class StoredFeatures:
         return stored
 
     def training_inputs(self, prepared: Tensor, samples: Tensor, drawn: Tensor | None) -> Tensor:
-        """The features of chosen samples (runs, batch)."""
+        """The features of the samples with the given indices (runs, batch)."""
         return gather(prepared, samples)
 
     def validation_inputs(self, stored: Tensor) -> Tensor:
@@ -36,23 +36,24 @@ class StoredFeatures:
 
 @dataclass(frozen=True, eq=False)
 class FreshNoise(StoredFeatures):
-    """Training clips, stored as waveforms, with background noise that is drawn anew in every epoch of every run."""
+    """Transform of stored waveforms to features, with background noise drawn in every epoch of every run."""
 
     background: Background
     augments = True
 
     def draw(self, samples: int, generator: torch.Generator) -> Tensor:
-        """Background noise for every sample: see :meth:`Background.draw`."""
+        """Draw background noise for every sample: see :meth:`Background.draw`."""
         return self.background.draw(samples, generator)
 
     def training_inputs(self, prepared: Tensor, samples: Tensor, drawn: Tensor | None) -> Tensor:
-        """The features of chosen clips (runs, batch), mixed with noise.
+        """The features of the clips with the given indices (runs, batch), mixed with noise.
 
-        Run by run: a product of matrices may round otherwise for more rows, and a run's must not depend on others.
+        They are computed run by run, since the rounding of a matrix product can depend on its number of rows, and the
+        inputs of a run must not depend on other runs.
         """
         assert drawn is not None
         inputs = [
-            features(self.background.mix(scaled(prepared.index_select(0, chosen)), noise[:, chosen]))
-            for chosen, noise in zip(samples, drawn, strict=True)
+            features(self.background.mix(scaled(prepared.index_select(0, indices)), noise[:, indices]))
+            for indices, noise in zip(samples, drawn, strict=True)
         ]
         return torch.stack(inputs)

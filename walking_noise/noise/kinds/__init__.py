@@ -1,1 +1,1 @@
-"""The kinds of noise, one file each; every file defines ``KIND``."""
+"""Kinds of noise: one module each, which defines ``KIND``."""

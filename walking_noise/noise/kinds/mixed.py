@@ -1,6 +1,7 @@
-"""Mixed Gaussian noise: multiplied and added (Walking Noise v2).
+"""Mixed Gaussian noise: a multiplicative and an additive term (Walking Noise v2).
 
-Given by an amplitude A and a ratio r in [0, 1], ``std_add = A·r`` and ``std_mul = A·(1-r)``, or by both levels.
+Its settings are either both standard deviations, or an amplitude A and a ratio r in [0, 1] with ``std_add = A·r`` and
+``std_mul = A·(1-r)``.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ def levels(
     std_mul: float | None = None,
     std_add: float | None = None,
 ) -> Levels:
-    """Both levels, from amplitude and ratio or as they are given."""
+    """The levels of both terms, computed from amplitude and ratio, or given directly."""
     if amplitude is not None and ratio is not None:
         return Levels(amplitude * (1 - ratio), amplitude * ratio)
     assert std_mul is not None

@@ -1,4 +1,4 @@
-"""No noise at all."""
+"""Absence of noise: both terms at level 0."""
 
 from __future__ import annotations
 

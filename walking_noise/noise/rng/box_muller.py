@@ -1,10 +1,10 @@
-"""From uniform 32-bit words to Gaussian numbers, to the last bit the same on every device: the readable reference.
+"""Box-Muller transform of uniform 32-bit words to Gaussian numbers, bitwise equal on every device; reference in torch.
 
 Box and Muller (1958): for independent u and v, uniform on (0, 1], ``√(-2 ln u)·cos 2πv`` and ``√(-2 ln u)·sin 2πv`` are
-independent and standard normal. Logarithm, sine and cosine of math libraries differ in their last bits between devices
-and versions; here they are polynomials in float32, made of additions, multiplications and a square root, each rounded
-by itself as IEEE 754 says. The coefficients are minimax fits (Lawson's iteration), rounded to float32; the draws differ
-from those of exact functions by less than 4e-7 of their size.
+independent and standard normal. The last bits of logarithm, sine and cosine in math libraries differ between devices
+and versions. This module computes them as polynomials in float32, with additions, multiplications and a square root,
+each operation rounded separately as IEEE 754 defines it. The coefficients are minimax fits (Lawson's iteration),
+rounded to float32. The relative difference to draws from exact functions is less than 4e-7.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ LOG = (
     -0.1538855880498886,
     0.14026251435279846,
 )
-"""``(ln(1+f) - f) / f²`` on [-1/3, 1/3], to 3e-8 of ln(1+f); the lowest power first, as below."""
+"""``(ln(1+f) - f) / f²`` on [-1/3, 1/3]; relative error of ln(1+f) 3e-8. Coefficients begin with the lowest power."""
 
 SIN = (-0.16666655242443085, 0.008332177996635437, -0.00019517297914717346)
-"""``(sin a - a) / a³`` in a², |a| <= π/4, to 4e-9 of sin a."""
+"""``(sin a - a) / a³`` as a polynomial in a², |a| <= π/4; relative error of sin a 4e-9."""
 
 COS = (0.04166664555668831, -0.001388736767694354, 2.443845005473122e-05)
-"""``(cos a - 1 + a²/2) / a⁴`` in a², |a| <= π/4, to 1e-10."""
+"""``(cos a - 1 + a²/2) / a⁴`` as a polynomial in a², |a| <= π/4; error of cos a 1e-10."""
 
 TWO_THIRDS = 0x3F2AAAAB
 """The bits of the float32 nearest to 2/3."""
 
 LN2_HIGH, LN2_LOW = 0.693145751953125, 1.428606765330187e-06
-"""ln 2 as a number of 15 bits, whose product with an exponent is exact, and the rest."""
+"""ln 2 as the sum of a number of 15 bits, whose product with an exponent is exact, and the remainder."""
 
 UNIT = 2.0**-32
 TURN = 6.2831854820251465
@@ -42,9 +42,9 @@ TURN = 6.2831854820251465
 
 
 def box_muller(u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-    """Two standard normal float32 numbers for each two 32-bit words (int64 tensors): the cosine's and the sine's.
+    """Two standard normal float32 numbers for each pair of 32-bit words (int64 tensors): with cosine and with sine.
 
-    Their size is at most √(66 ln 2) = 6.76, which a Gaussian exceeds once in 7e10.
+    Their magnitude is at most √(66 ln 2) = 6.76, which a Gaussian exceeds once in 7e10 draws.
     """
     radius = _sqrt(-2.0 * _log(u.to(torch.float32) * UNIT + UNIT / 2))
     cosine, sine = _circle(v)
@@ -52,7 +52,7 @@ def box_muller(u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def polynomial(x: Tensor, coefficients: tuple[float, ...]) -> Tensor:
-    """By Horner's rule."""
+    """The polynomial at ``x`` by Horner's rule; ``coefficients`` begin with the lowest power."""
     *lower, highest = coefficients
     y = torch.full_like(x, highest)
     for coefficient in reversed(lower):
@@ -61,12 +61,12 @@ def polynomial(x: Tensor, coefficients: tuple[float, ...]) -> Tensor:
 
 
 def _sqrt(x: Tensor) -> Tensor:
-    """Correctly rounded, which torch's float32 square root on a CPU is not always."""
+    """The correctly rounded square root; torch's float32 square root on a CPU is not always correctly rounded."""
     return x.double().sqrt().to(torch.float32)
 
 
 def _log(u: Tensor) -> Tensor:
-    """``ln u`` of normal float32 numbers: u = 2^e·(1+f) with 1+f in [2/3, 4/3)."""
+    """``ln u`` of normal float32 numbers, from u = 2^e·(1+f) with 1+f in [2/3, 4/3)."""
     bits = u.view(torch.int32)
     exponent = (bits - TWO_THIRDS) >> 23
     f = (bits - (exponent << 23)).view(torch.float32) - 1.0
@@ -75,7 +75,7 @@ def _log(u: Tensor) -> Tensor:
 
 
 def _circle(v: Tensor) -> tuple[Tensor, Tensor]:
-    """Cosine and sine of v / 2³² turns: a quarter turn q and at most an eighth to either side."""
+    """Cosine and sine of v / 2³² turns: q quarter turns and a remainder of at most an eighth turn to either side."""
     q = ((v + (1 << 29)) >> 30) & 3
     a = (((v + (1 << 29)) & ((1 << 30) - 1)) - (1 << 29)).to(torch.float32) * UNIT * TURN
     square = a * a

@@ -1,18 +1,19 @@
-"""Noise as a function of run, place, noise point and element alone: all members of a pack at once, nothing stored.
+"""Counter-based noise: drawn for all members of a pack at once, a function of run, step, noise point and element.
 
-Every draw is computed from a key, ``key(seed, stream)`` of the member, and a counter of four 32-bit words:
+The generator has no state. Every draw is computed from a key, ``stream_key(seed, stream)`` of the member, and a counter
+of four 32-bit words:
 
 ====  ================================================================================================
-word  what it counts
+word  content
 ====  ================================================================================================
-0     the groups of four elements of the member's activations ``(B, …)``, in logical contiguous order
-1     2 · noise point for the factor's deviation, plus 1 for the added term
-2, 3  the place: training step and 0, or epoch and block of samples
+0     index of a group of four elements of the member's activations ``(B, …)``, in contiguous order
+1     2 · noise point for the factor's deviation from 1; 2 · noise point + 1 for the added term
+2, 3  step index: training step and 0, or epoch and block of samples
 ====  ================================================================================================
 
-Philox4x32-10 (:mod:`walking_noise.noise.rng.philox`) makes four words of these, Box and Muller
-(:mod:`walking_noise.noise.rng.box_muller`) the four Gaussian numbers of a group. Draws and results are the same to the
-last bit on every device, alone and in any pack.
+Philox4x32-10 (:mod:`walking_noise.noise.rng.philox`) maps key and counter to four random words. The Box-Muller
+transform (:mod:`walking_noise.noise.rng.box_muller`) maps the words to the four Gaussian numbers of a group. Draws and
+results are bitwise equal on every device and in every pack.
 """
 
 from __future__ import annotations
@@ -27,19 +28,19 @@ from walking_noise.noise.audit import Audit
 from walking_noise.noise.member_noise import MemberNoise
 from walking_noise.noise.rng import philox_reference
 from walking_noise.noise.rng.point_noise import PointNoise
-from walking_noise.noise.sampler import InjectInto, StepIndex, Terms
+from walking_noise.noise.sampler import InjectMembers, NoiseTerms, StepIndex
 
-Arithmetic = Callable[[Tensor, PointNoise, Tensor, Tensor | None], Tensor]
-"""What :func:`walking_noise.noise.rng.philox_reference.injected` is, or does the same faster."""
+InjectionKernel = Callable[[Tensor, PointNoise, Tensor, Tensor | None], Tensor]
+""":func:`walking_noise.noise.rng.philox_reference.inject_noise`, or a faster function with the same results."""
 
 
 class CounterBasedNoise:
-    """Gaussian noise of a counter-based generator.
+    """Sampler of Gaussian noise from a counter-based generator.
 
     Parameters
     ----------
-    arithmetic
-        Triton kernels on a GPU, else the reference, unless it is given.
+    kernel
+        The function that injects the noise; None: Triton kernels on a GPU, the reference on a CPU.
     """
 
     capturable = True
@@ -50,17 +51,17 @@ class CounterBasedNoise:
         stream: str,
         members: int,
         device: torch.device,
-        arithmetic: Arithmetic | None = None,
+        kernel: InjectionKernel | None = None,
     ) -> None:
         self.at_point, self.stream, self.device = at_point, stream, device
-        self.arithmetic = arithmetic or _arithmetic(device)
+        self.kernel = kernel or _default_kernel(device)
         self.forward = [PointNoise.of(point, noises, stream, members, device) for point, noises in enumerate(at_point)]
         self.backward = [
             PointNoise.of_gradients(point, noises, stream, members, device) for point, noises in enumerate(at_point)
         ]
 
-    def at(self, step: StepIndex) -> InjectInto:
-        where = self._on_device(step)
+    def at(self, step: StepIndex) -> InjectMembers:
+        index = self._on_device(step)
 
         def inject(point: int, x: Tensor, first: int, audit: Audit | None) -> Tensor:
             if not self.at_point[point]:
@@ -68,40 +69,44 @@ class CounterBasedNoise:
             noise, gradient = self.forward[point].rows(first, len(x)), self.backward[point]
             gradient = None if gradient is None else gradient.rows(first, len(x))
             sums = None if audit is None else torch.zeros(3, len(x), dtype=torch.float64, device=x.device)
-            y: Tensor = _Inject.apply(x, noise, gradient, where, sums, self.arithmetic)  # type: ignore[no-untyped-call]
+            y: Tensor = _Inject.apply(x, noise, gradient, index, sums, self.kernel)  # type: ignore[no-untyped-call]
             if audit is not None and sums is not None:
-                audit.draws(point, first, sums)
+                audit.record_sums(point, first, sums)
             return y
 
         return inject
 
-    def terms(self, noise: MemberNoise, point: int, step: tuple[int, ...], shape: torch.Size) -> Terms:
-        alone = PointNoise.of(point, [noise], self.stream, noise.member + 1, self.device).rows(noise.member, 1)
-        deviation, added = philox_reference.terms(alone, torch.Size([1, *shape]), self._on_device(step))
+    def terms(self, noise: MemberNoise, point: int, step: tuple[int, ...], shape: torch.Size) -> NoiseTerms:
+        member_noise = PointNoise.of(point, [noise], self.stream, noise.member + 1, self.device).rows(noise.member, 1)
+        deviation, added = philox_reference.terms(member_noise, torch.Size([1, *shape]), self._on_device(step))
         return deviation[0] if noise.mul > 0 else None, added[0] if noise.add > 0 else None
 
     def _on_device(self, step: StepIndex) -> Tensor:
-        """The place as a tensor, filled by kernels: a copy from the host would wait for the device."""
+        """The step index as a tensor, filled by kernels, since a copy from the host would wait for the device."""
         if isinstance(step, Tensor):
             return step
         if len(step) not in (1, 2):
-            raise ValueError(f"a step index is one number or two, not {step}")
-        where = torch.empty(len(step), dtype=torch.int64, device=self.device)
-        for slot, number in zip(where, step, strict=True):
+            raise ValueError(f"a step index has one number or two, not {step}")
+        index = torch.empty(len(step), dtype=torch.int64, device=self.device)
+        for slot, number in zip(index, step, strict=True):
             slot.fill_(number)
-        return where
+        return index
 
 
-def _arithmetic(device: torch.device) -> Arithmetic:
+def _default_kernel(device: torch.device) -> InjectionKernel:
     if device.type != "cuda":
-        return philox_reference.injected
+        return philox_reference.inject_noise
     from walking_noise.noise.rng import triton_kernels
 
-    return triton_kernels.injected
+    return triton_kernels.inject_noise
 
 
 class _Inject(torch.autograd.Function):
-    """Injects forward; backward draws the factor again (exact gradient) or passes on (straight-through)."""
+    """Injection with its gradient.
+
+    The backward pass draws the factor again and multiplies by it (exact gradient), or passes the gradient on unchanged
+    (straight-through).
+    """
 
     @staticmethod
     def forward(
@@ -111,16 +116,16 @@ class _Inject(torch.autograd.Function):
         gradient_noise: PointNoise | None,
         step: Tensor,
         sums: Tensor | None,
-        arithmetic: Arithmetic,
+        kernel: InjectionKernel,
     ) -> Tensor:
         ctx.save_for_backward(step)
-        ctx.noise, ctx.arithmetic = gradient_noise, arithmetic
-        return arithmetic(x, noise, step, sums)
+        ctx.noise, ctx.kernel = gradient_noise, kernel
+        return kernel(x, noise, step, sums)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (gradient,) = gradients
         if ctx.noise is not None:
             (step,) = ctx.saved_tensors
-            gradient = ctx.arithmetic(gradient, ctx.noise, step, None)
+            gradient = ctx.kernel(gradient, ctx.noise, step, None)
         return gradient, *(None,) * 5

@@ -1,6 +1,6 @@
-"""Noise from torch's own generators, seeded anew for each member, place and noise point: the method of the CPU.
+"""Noise from torch's generators, seeded anew for each member, step and noise point; the sampler of a CPU.
 
-It draws any kind of noise on any device, at the cost of some operations per member.
+It draws every kind of noise on every device, at the cost of several operations per member.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from torch import Tensor
 
 from walking_noise.noise.audit import Audit
 from walking_noise.noise.member_noise import MemberNoise
-from walking_noise.noise.sampler import InjectInto, StepIndex, Terms
-from walking_noise.reproducibility import key
+from walking_noise.noise.sampler import InjectMembers, NoiseTerms, StepIndex
+from walking_noise.reproducibility import stream_key
 
 
 class GeneratorNoise:
-    """One generator, seeded with ``key(seed, stream, *place, point)`` before it draws a member's terms."""
+    """Sampler with one generator, seeded with ``stream_key(seed, stream, *step, point)`` before each member's draw."""
 
     capturable = False
 
@@ -26,18 +26,18 @@ class GeneratorNoise:
         self.at_point, self.stream = at_point, stream
         self.generator = torch.Generator(device)
 
-    def at(self, step: StepIndex) -> InjectInto:
+    def at(self, step: StepIndex) -> InjectMembers:
         def inject(point: int, x: Tensor, first: int, audit: Audit | None) -> Tensor:
             noises = [noise for noise in self.at_point[point] if first <= noise.member < first + len(x)]
             if not noises:
                 return x
-            where = step if isinstance(step, tuple) else tuple(step.tolist())
-            y: Tensor = _Inject.apply(x, self, noises, first, point, where, audit)  # type: ignore[no-untyped-call]
+            index = step if isinstance(step, tuple) else tuple(step.tolist())
+            y: Tensor = _Inject.apply(x, self, noises, first, point, index, audit)  # type: ignore[no-untyped-call]
             return y
 
         return inject
 
-    def terms(self, noise: MemberNoise, point: int, step: tuple[int, ...], shape: torch.Size) -> Terms:
+    def terms(self, noise: MemberNoise, point: int, step: tuple[int, ...], shape: torch.Size) -> NoiseTerms:
         deviation, added = (
             torch.empty(shape, device=self.generator.device) if level > 0 else None for level in (noise.mul, noise.add)
         )
@@ -47,8 +47,8 @@ class GeneratorNoise:
     def draw(
         self, noise: MemberNoise, point: int, step: tuple[int, ...], deviation: Tensor | None, added: Tensor | None
     ) -> None:
-        """Fill what is to hold one member's ``s_mul·e1`` and ``s_add·e2``."""
-        self.generator.manual_seed(key(noise.seed, self.stream, *step, point))
+        """Draw ``s_mul·e1`` of a member into ``deviation`` and ``s_add·e2`` into ``added``; None: skip that term."""
+        self.generator.manual_seed(stream_key(noise.seed, self.stream, *step, point))
         if deviation is not None:
             noise.draw(deviation, noise.mul, self.generator)
         if added is not None:
@@ -56,13 +56,16 @@ class GeneratorNoise:
 
 
 class _Inject(torch.autograd.Function):
-    """Injects forward; backward multiplies by the factor (exact gradient) or passes on (straight-through)."""
+    """Injection with its gradient.
+
+    The backward pass multiplies by the factor (exact gradient) or passes the gradient on unchanged (straight-through).
+    """
 
     @staticmethod
     def forward(
         ctx: Any,
         x: Tensor,
-        generators: GeneratorNoise,
+        sampler: GeneratorNoise,
         noises: Sequence[MemberNoise],
         first: int,
         point: int,
@@ -75,15 +78,15 @@ class _Inject(torch.autograd.Function):
         ctx.factors = {}
         for noise in noises:
             row = noise.member - first
-            kept = noise.mul > 0 and noise.exact_gradient and ctx.needs_input_grad[0]
-            deviation = None if noise.mul == 0 else torch.empty_like(mul_scratch) if kept else mul_scratch
+            keep_factor = noise.mul > 0 and noise.exact_gradient and ctx.needs_input_grad[0]
+            deviation = None if noise.mul == 0 else torch.empty_like(mul_scratch) if keep_factor else mul_scratch
             added = None if noise.add == 0 else add_scratch
-            generators.draw(noise, point, step, deviation, added)
+            sampler.draw(noise, point, step, deviation, added)
             if audit is not None:
-                audit.noise(point, noise.member, deviation, added)
+                audit.record_terms(point, noise.member, deviation, added)
             factor = None if deviation is None else deviation.add_(1.0)
             _apply(xs[row], factor, added, noise.add_first, out=ys[row])
-            if kept:
+            if keep_factor:
                 ctx.factors[row] = factor
         return y
 
@@ -92,10 +95,10 @@ class _Inject(torch.autograd.Function):
         (gradient,) = gradients
         if not ctx.factors:
             return gradient, *(None,) * 6
-        arriving = torch.empty_like(gradient) if len(ctx.factors) == len(gradient) else gradient.clone()
+        result = torch.empty_like(gradient) if len(ctx.factors) == len(gradient) else gradient.clone()
         for row, factor in ctx.factors.items():
-            torch.mul(gradient[row], factor, out=arriving[row])
-        return arriving, *(None,) * 6
+            torch.mul(gradient[row], factor, out=result[row])
+        return result, *(None,) * 6
 
 
 def _apply(x: Tensor, factor: Tensor | None, added: Tensor | None, add_first: bool, out: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""The counter-based noise in plain torch, on any device: the reference that the kernels are tested against."""
+"""Reference of the counter-based noise in plain torch, for every device; the Triton kernels are tested against it."""
 
 from __future__ import annotations
 
@@ -10,19 +10,23 @@ from walking_noise.noise.rng.philox import WORD, philox, words
 from walking_noise.noise.rng.point_noise import PointNoise
 
 
-def injected(x: Tensor, noise: PointNoise, step: Tensor, sums: Tensor | None = None) -> Tensor:
-    """``x·(1 + s_mul·e1) + s_add·e2``, or added first, with each member's noise; every operation rounded by itself.
+def inject_noise(x: Tensor, noise: PointNoise, step: Tensor, sums: Tensor | None = None) -> Tensor:
+    """``x·(1 + s_mul·e1) + s_add·e2``, or added first, with the noise of each member.
 
-    Noise is drawn and levels are applied in float32, whatever the type of x. What is at level 0 changes no bit of x.
+    Every operation is rounded separately. Noise is drawn and multiplied by its level in float32, for every type of x. A
+    term at level 0 changes no bit of x.
 
     Parameters
     ----------
     x
         Activations ``(k, B, …)`` of the members.
-    place
-        ``(1,)`` or ``(2,)``, int64 on the device, each below 2³².
+    noise
+        The noise of these members at one noise point.
+    step
+        Step index, ``(1,)`` or ``(2,)``, int64 on the device, each number below 2³².
     sums
-        ``(3, k)``, float64: if given, what :meth:`walking_noise.noise.audit.Audit.draws` counts is added to it.
+        ``(3, k)``, float64: the sums of :meth:`walking_noise.noise.audit.Audit.record_sums` are added to it; None: no
+        sums are computed.
 
     Returns
     -------
@@ -43,7 +47,7 @@ def injected(x: Tensor, noise: PointNoise, step: Tensor, sums: Tensor | None = N
 
 
 def terms(noise: PointNoise, shape: torch.Size, step: Tensor) -> tuple[Tensor, Tensor]:
-    """``s_mul·e1`` and ``s_add·e2`` of every member, float32 of shape ``(k, B, …)``; 0 at level 0."""
+    """``s_mul·e1`` and ``s_add·e2`` of every member, float32 ``(k, B, …)``; 0 for a term at level 0."""
     deviation, added = (
         level.unsqueeze(1) * gaussian(noise.keys, shape[1:].numel(), 2 * noise.point + term, step)
         for term, level in enumerate((noise.mul, noise.add))
@@ -52,7 +56,7 @@ def terms(noise: PointNoise, shape: torch.Size, step: Tensor) -> tuple[Tensor, T
 
 
 def gaussian(keys: Tensor, count: int, term: int, step: Tensor) -> Tensor:
-    """``count`` standard normal numbers for each of k keys, ``(k, count)`` in float32."""
+    """``count`` standard normal numbers for each of k keys, float32 ``(k, count)``; ``term``: word 1 of the counter."""
     group = torch.arange(-(-count // 4), device=keys.device)
     first, *second = (step & WORD).unbind()
     counter = group, torch.full_like(group, term), first, second[0] if second else torch.zeros_like(first)

@@ -1,4 +1,4 @@
-"""The noise of a pack at one noise point as vectors over the members, for all of them at once."""
+"""Noise of a pack at one noise point, as vectors over the members."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ import torch
 from torch import Tensor
 
 from walking_noise.noise.member_noise import MemberNoise
-from walking_noise.reproducibility import key
+from walking_noise.reproducibility import stream_key
 
 
 @dataclass(frozen=True)
 class PointNoise:
-    """The noise of k members at one noise point; every vector is ``(k,)`` and lies on the device.
+    """The noise of k members at one noise point; every vector is ``(k,)`` and is on the device.
 
     Attributes
     ----------
     keys
-        int64, the bits of the members' 64-bit keys.
+        int64: the bits of the members' 64-bit stream keys.
     mul, add
-        float32, the levels; 0 for a member without that term.
+        float32: the levels; 0 for a member without that term.
     add_first
-        int32, 1 for the order ``(x + s_add·e2)·(1 + s_mul·e1)``, else 0.
+        int32: 1 for the order ``(x + s_add·e2)·(1 + s_mul·e1)``, else 0.
     """
 
     point: int
@@ -36,7 +36,7 @@ class PointNoise:
     def of(
         cls, point: int, noises: Sequence[MemberNoise], stream: str, members: int, device: torch.device
     ) -> PointNoise:
-        """The noise of all members; those that have none at this point are at level 0."""
+        """The noise of all members; members without noise at this point are at level 0."""
         rows = {noise.member: noise for noise in noises}
 
         def vector(value: Callable[[MemberNoise], float], dtype: torch.dtype) -> Tensor:
@@ -45,7 +45,7 @@ class PointNoise:
 
         return cls(
             point,
-            vector(lambda noise: _signed(key(noise.seed, stream)), torch.int64),
+            vector(lambda noise: _signed(stream_key(noise.seed, stream)), torch.int64),
             vector(lambda noise: noise.mul, torch.float32),
             vector(lambda noise: noise.add, torch.float32),
             vector(lambda noise: noise.add_first, torch.int32),
@@ -55,12 +55,12 @@ class PointNoise:
     def of_gradients(
         cls, point: int, noises: Sequence[MemberNoise], stream: str, members: int, device: torch.device
     ) -> PointNoise | None:
-        """What multiplies the gradients: the factors where the gradient is exact; None if all gradients pass on."""
+        """The factors that multiply the gradients of members with exact gradients; None if no member has one."""
         factors = [replace(noise, add=0.0) for noise in noises if noise.mul > 0 and noise.exact_gradient]
         return cls.of(point, factors, stream, members, device) if factors else None
 
     def rows(self, first: int, count: int) -> PointNoise:
-        """That of the members ``first``, …, ``first + count - 1``."""
+        """The noise of the members ``first``, …, ``first + count - 1``."""
         if count == len(self.keys):
             return self
         vectors = (self.keys, self.mul, self.add, self.add_first)
@@ -68,5 +68,5 @@ class PointNoise:
 
 
 def _signed(bits: int) -> int:
-    """The number in [-2⁶³, 2⁶³) of 64 bits."""
+    """The signed number in [-2⁶³, 2⁶³) with the same 64 bits."""
     return (bits ^ 1 << 63) - (1 << 63)

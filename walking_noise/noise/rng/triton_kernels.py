@@ -1,7 +1,8 @@
-"""The counter-based noise in one launch for all members of a pack, in Triton; imported on a GPU only.
+"""Triton kernels of the counter-based noise: one launch for all members of a pack. Imported on a GPU only.
 
-The same numbers as :mod:`walking_noise.noise.rng.philox_reference`, to the last bit: integers, and float32 operations as IEEE 754
-defines them, each rounded by itself. ``enable_fp_fusion=False`` keeps the compiler from fusing a product with a sum.
+The results are bitwise those of :mod:`walking_noise.noise.rng.philox_reference`: integer operations, and float32
+operations as IEEE 754 defines them, each rounded separately. ``enable_fp_fusion=False`` prevents the compiler from
+fusing a product with a sum.
 """
 # mypy: disable-error-code="import-untyped, untyped-decorator, no-untyped-def"
 
@@ -27,12 +28,15 @@ LN2_HIGH, LN2_LOW = tl.constexpr(box_muller.LN2_HIGH), tl.constexpr(box_muller.L
 UNIT, TURN = tl.constexpr(box_muller.UNIT), tl.constexpr(box_muller.TURN)
 
 
-def injected(x: Tensor, noise: PointNoise, step: Tensor, sums: Tensor | None = None) -> Tensor:
-    """As :func:`walking_noise.noise.rng.philox_reference.injected`; the result is contiguous where a sample lies scattered."""
+def inject_noise(x: Tensor, noise: PointNoise, step: Tensor, sums: Tensor | None = None) -> Tensor:
+    """As :func:`walking_noise.noise.rng.philox_reference.inject_noise`.
+
+    The result is contiguous if the samples of x are not.
+    """
     x = x if x[0, 0].is_contiguous() else x.contiguous()
     y = torch.empty_like(x)
     members, elements, inner = len(x), x[0].numel(), x[0, 0].numel()
-    together = all(len(t[0]) == 1 or t.stride(1) == inner for t in (x, y))
+    contiguous = all(len(t[0]) == 1 or t.stride(1) == inner for t in (x, y))
     programs = triton.cdiv(elements, 4 * GROUPS)
     partial = None if sums is None else torch.empty(3, members, programs, dtype=torch.float64, device=x.device)
     with torch.cuda.device_of(x):
@@ -49,7 +53,7 @@ def injected(x: Tensor, noise: PointNoise, step: Tensor, sums: Tensor | None = N
             elements,
             *x.stride()[:2],
             *y.stride()[:2],
-            INNER=0 if together else inner,
+            INNER=0 if contiguous else inner,
             NUMBERS=len(step),
             GROUPS=GROUPS,
             enable_fp_fusion=False,
@@ -68,7 +72,7 @@ def _inject(
     mul_ptr,
     add_ptr,
     add_first_ptr,
-    place_ptr,
+    step_ptr,
     term,
     elements,
     x_member,
@@ -79,17 +83,17 @@ def _inject(
     NUMBERS: tl.constexpr,
     GROUPS: tl.constexpr,
 ):
-    """One program: elements of one member, its noise drawn, applied and, if there is where to, its squares summed."""
+    """Draw and apply the noise of some elements of one member; sum the squares of its terms if partial_ptr is given."""
     block, member = tl.program_id(0), tl.program_id(1)
     group = block * GROUPS + tl.arange(0, GROUPS)
     element = block * (4 * GROUPS) + tl.arange(0, 4 * GROUPS)
     inside = element < elements
     x = tl.load(x_ptr + _offset(member, element, x_member, x_sample, INNER), mask=inside, other=0.0)
     key = tl.load(key_ptr + member)
-    c2 = tl.load(place_ptr).to(tl.uint32)
+    c2 = tl.load(step_ptr).to(tl.uint32)
     c3 = c2 * 0
     if NUMBERS == 2:
-        c3 = tl.load(place_ptr + 1).to(tl.uint32)
+        c3 = tl.load(step_ptr + 1).to(tl.uint32)
     mul, add, add_first = tl.load(mul_ptr + member), tl.load(add_ptr + member), tl.load(add_first_ptr + member)
     deviation = tl.zeros((4 * GROUPS,), tl.float32)
     added = tl.zeros((4 * GROUPS,), tl.float32)
@@ -109,7 +113,7 @@ def _inject(
 
 @triton.jit
 def _offset(member, element, member_stride, sample_stride, INNER: tl.constexpr):
-    """Where the elements of a member lie: all behind one another, or INNER of them for each sample."""
+    """Offset of a member's elements in memory: contiguous if INNER is 0, otherwise INNER contiguous ones per sample."""
     start = member.to(tl.int64) * member_stride
     if INNER == 0:
         return start + element
@@ -124,14 +128,14 @@ def _square(term):
 
 @triton.jit
 def _store_sum(partial_ptr, row, values):
-    """Store a program's part of a sum in ``(3, members, programs)``."""
+    """Store the partial sum of a program in ``(3, members, programs)``."""
     member = row * tl.num_programs(1) + tl.program_id(1)
     tl.store(partial_ptr + member * tl.num_programs(0) + tl.program_id(0), tl.sum(values.to(tl.float64)))
 
 
 @triton.jit
 def _gaussian(group, c1, c2, c3, key):
-    """Four standard normal numbers for each group, in the order of the elements: ``reference.gaussian``."""
+    """Four standard normal numbers for each group, in the order of the elements, as ``philox_reference.gaussian``."""
     k0, k1 = key.to(tl.uint32), (key >> 32).to(tl.uint32)
     r0, r1, r2, r3 = _philox(group.to(tl.uint32), c1.to(tl.uint32), c2, c3, k0, k1)
     g0, g1 = _box_muller(r0, r1)
@@ -141,7 +145,7 @@ def _gaussian(group, c1, c2, c3, key):
 
 @triton.jit
 def _philox(c0, c1, c2, c3, k0, k1):
-    """``philox.philox``."""
+    """Four random words, as ``philox.philox``."""
     for _ in tl.static_range(ROUNDS):
         product0 = c0.to(tl.uint64) * MULTIPLIER_0
         product1 = c2.to(tl.uint64) * MULTIPLIER_1
@@ -156,7 +160,7 @@ def _philox(c0, c1, c2, c3, k0, k1):
 
 @triton.jit
 def _box_muller(u, v):
-    """``box_muller.box_muller``."""
+    """Two standard normal numbers, as ``box_muller.box_muller``."""
     radius = tl.sqrt_rn(-2.0 * _log(u.to(tl.float32) * UNIT + UNIT / 2))
     cosine, sine = _circle(v)
     return radius * cosine, radius * sine

@@ -1,10 +1,10 @@
-"""Layers of many runs at once.
+"""Layers of a pack: each computes one layer of all members.
 
-Each packed layer holds the parameters of K runs stacked in front, ``(K, *shape)``, under the names of the plain torch
-layer it stands for, and maps ``(K, B, …)`` to ``(K, B, …)``: B samples for each of the K runs. What it computes for one
-run does not depend on the others. Where runs share their samples the input may have fewer rows, ``(rows, B, …)``: each
-row is then that of K / rows runs in turn. :func:`pack_layer` finds the packed layer for a plain one; a layer it does
-not know runs member by member, which is slower and gives the same numbers.
+A packed layer replaces the same layer of K networks. It stacks their parameters, ``(K, *shape)``, under the names of
+the plain torch layer, and maps ``(K, B, …)`` to ``(K, B, …)``: B samples for each of the K members. The result for one
+member does not depend on the others. If members share their samples, the input may have fewer rows, ``(rows, B, …)``;
+each row is then the input of K / rows consecutive members. :func:`pack_layer` selects the packed layer for a plain
+layer. Layers without a special packed layer are computed member by member, which is slower and gives the same numbers.
 """
 
 from __future__ import annotations
@@ -34,15 +34,16 @@ __all__ = [
 
 
 def pack_layer(members: Sequence[nn.Module]) -> nn.Module:
-    """The packed layer for K equal layers.
+    """The packed layer for the same layer of K networks.
 
-    Only plain torch layers have one of their own; a subclass may compute anything, and runs member by member.
+    Only exact torch types have a special packed layer. A subclass may compute something else, so it is computed member
+    by member.
     """
     first = members[0]
     if type(first) is NoisePoint:
         return first
     if type(first) is nn.ReLU:
-        return nn.ReLU()  # in place it would change what arrived at the noise point before it
+        return nn.ReLU()  # never in place, which would change the input of the noise point before it
     if type(first) is nn.MaxPool2d and PackedMaxPool2d.fits(first):
         return PackedMaxPool2d(first)
     if type(first) in (nn.MaxPool2d, nn.Flatten):
@@ -57,9 +58,11 @@ def pack_layer(members: Sequence[nn.Module]) -> nn.Module:
 
 
 def _is_plain_convolution(layer: nn.Conv2d) -> bool:
-    usual = layer.groups == 1 and layer.dilation == (1, 1) and layer.padding_mode == "zeros"
-    return usual and layer.bias is not None
+    """Whether :class:`PackedConv2d` supports the options of ``layer``."""
+    supported = layer.groups == 1 and layer.dilation == (1, 1) and layer.padding_mode == "zeros"
+    return supported and layer.bias is not None
 
 
 def _is_plain_batch_norm(layer: nn.BatchNorm1d) -> bool:
+    """Whether :class:`PackedBatchNorm` supports the options of ``layer``."""
     return layer.affine and layer.track_running_stats and layer.momentum is not None

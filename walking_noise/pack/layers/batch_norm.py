@@ -1,4 +1,4 @@
-"""BatchNorm of many runs."""
+"""BatchNorm layers of a pack."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from walking_noise.pack.stacking import cache_sized_slices, expand_rows, merge_m
 
 
 class PackedBatchNorm(nn.Module):
-    """BatchNorm over the channels of all runs side by side; statistics ``(K, channels)``."""
+    """BatchNorm over the concatenated channels of all members; statistics ``(K, channels)``."""
 
     running_mean: Tensor
     running_var: Tensor
@@ -31,7 +31,7 @@ class PackedBatchNorm(nn.Module):
         members = len(self.weight)
         x = merge_members(expand_rows(members, x))
         if self.training and x.dim() > 2 and x.device.type == "cpu":
-            return split_members(self._trained_on_images(x), members)
+            return split_members(self._train_on_images(x), members)
         y = F.batch_norm(
             x,
             self.running_mean.view(-1),
@@ -44,8 +44,8 @@ class PackedBatchNorm(nn.Module):
         )
         return split_members(y, members)
 
-    def _trained_on_images(self, x: Tensor) -> Tensor:
-        """As torch's ``batch_norm`` in training, whose own kernel for CPUs sums several times as slowly."""
+    def _train_on_images(self, x: Tensor) -> Tensor:
+        """As torch's ``batch_norm`` in training; torch's CPU kernel takes several times as long for the sums."""
         y, mean, var = _Normalise.apply(x, self.weight.flatten(), self.bias.flatten(), self.eps)  # type: ignore[no-untyped-call]
         values = x.numel() // x.shape[1]
         self.running_mean.view(-1).lerp_(mean, self.momentum)
@@ -57,8 +57,8 @@ class PackedBatchNorm(nn.Module):
 class _Normalise(torch.autograd.Function):
     """``y = weight·(x - mean) / √(var + eps) + bias`` for x ``(B, channels, …)`` (Ioffe and Szegedy 2015, algorithm 1).
 
-    Sums run over the pixels of an image first and then over the images, so that a channel's sum is the same among
-    any others.
+    Sums are computed over the pixels of each image first, then over the images. Therefore the sum of a channel does not
+    depend on the other channels.
     """
 
     @staticmethod
@@ -81,7 +81,7 @@ class _Normalise(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
-        """Their algorithm's chain rule, with ``x̂ = (x - mean)·inverse``: all that depends on x̂ is a sum over g·x̂."""
+        """The chain rule of algorithm 1, with ``x̂ = (x - mean)·inverse``; x̂ enters only by the sum over g·x̂."""
         gradient = gradients[0].contiguous()
         centred, weight, inverse = ctx.saved_tensors
         rows = gradient.flatten(2)
@@ -90,15 +90,15 @@ class _Normalise(torch.autograd.Function):
         for images in cache_sized_slices(rows):
             torch.sum(rows[images], -1, out=sums[images])
             torch.sum(rows[images] * centred[images], -1, out=products[images])
-        along_bias, along_centred = _over_images(sums), _over_images(products)
-        slope, shift = -along_centred * inverse.square() / values, along_bias / values
-        passed = torch.empty_like(rows)
+        bias_gradient, along_centred = _over_images(sums), _over_images(products)
+        slope, shift = -along_centred * inverse.square() / values, bias_gradient / values
+        result = torch.empty_like(rows)
         for images in cache_sized_slices(rows):
-            part = torch.addcmul(rows[images], centred[images], slope.unsqueeze(1), out=passed[images])
+            part = torch.addcmul(rows[images], centred[images], slope.unsqueeze(1), out=result[images])
             part.sub_(shift.unsqueeze(1)).mul_((weight * inverse).unsqueeze(1))
-        return passed.view_as(gradient), along_centred * inverse, along_bias, None
+        return result.view_as(gradient), along_centred * inverse, bias_gradient, None
 
 
 def _over_images(sums: Tensor) -> Tensor:
-    """Sums ``(channels,)`` of ``(B, channels)``, each along memory of its own."""
+    """Sums ``(channels,)`` over the images of ``(B, channels)``, each over contiguous memory."""
     return sums.t().contiguous().sum(-1)

@@ -1,4 +1,4 @@
-"""Convolutions of many runs."""
+"""Convolution layers of a pack."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from walking_noise.pack.stacking import aligned, merge_members, split_members, s
 class PackedConv2d(nn.Module):
     """Convolutions with weights ``(K, out, in, height, width)``.
 
-    Members that share their input are one convolution with the filters of all, which fills vector registers that the
-    few filters of one leave empty. Members with inputs of their own are a grouped convolution on a GPU; on a CPU one
-    convolution each, which was measured to be as fast and gives the same bits whatever K is.
+    Members that share their input are computed as one convolution with the filters of all members. This fills the
+    vector registers, which the few filters of one member do not. Members with separate inputs are computed as a grouped
+    convolution on a GPU, and as one convolution each on a CPU. The latter was measured to be as fast, and its results
+    are bitwise equal for every K.
     """
 
     def __init__(self, members: Sequence[nn.Conv2d]) -> None:

@@ -1,4 +1,4 @@
-"""Linear layers of many runs."""
+"""Linear layers of a pack."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from walking_noise.pack.stacking import expand_rows, stack_parameters
 
 ALIGNED = 4
-"""float32 numbers in 16 bytes: a CPU rounds products of matrices by where their rows begin."""
+"""float32 numbers in 16 bytes; the rounding of matrix products on a CPU depends on the alignment of their rows."""
 
 
 class PackedLinear(nn.Module):
@@ -29,7 +29,7 @@ class PackedLinear(nn.Module):
         rows: Tensor = x.flatten(1, -2)
         weight: Tensor = self.weight
         bias: Tensor = self.bias
-        more, wider = -inputs % ALIGNED, max(0, 2 - outputs)  # a single column is summed up in yet another way
+        more, wider = -inputs % ALIGNED, max(0, 2 - outputs)  # a CPU rounds the sums of a single output differently
         if x.device.type == "cpu" and (more or wider):
             rows, weight, bias = F.pad(rows, (0, more)), F.pad(weight, (0, more, 0, wider)), F.pad(bias, (0, wider))
         y: Tensor = _Products.apply(rows, weight, bias)  # type: ignore[no-untyped-call]
@@ -37,7 +37,7 @@ class PackedLinear(nn.Module):
 
 
 class _Products(torch.autograd.Function):
-    """``rows · weightᵀ + bias`` for rows ``(K, n, in)``; each gradient is made as its parameter lies."""
+    """``rows · weightᵀ + bias`` for rows ``(K, n, in)``; each gradient has the memory layout of its parameter."""
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -46,7 +46,7 @@ class _Products(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
-        gradient = gradients[0].contiguous()  # sums round by the layout of what they sum
+        gradient = gradients[0].contiguous()  # the rounding of sums depends on the memory layout
         rows, weight = ctx.saved_tensors
-        towards_rows = torch.bmm(gradient, weight) if ctx.needs_input_grad[0] else None
-        return towards_rows, torch.bmm(gradient.transpose(1, 2), rows), gradient.sum(1)
+        rows_gradient = torch.bmm(gradient, weight) if ctx.needs_input_grad[0] else None
+        return rows_gradient, torch.bmm(gradient.transpose(1, 2), rows), gradient.sum(1)

@@ -1,4 +1,4 @@
-"""Any module, run by run."""
+"""Layer of a pack for any module, computed member by member."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def pass_on(point: int, x: Tensor, /, member: int | None = None) -> Tensor:
 
 
 class MemberByMember(nn.Module):
-    """Any module, run by run: the reference that every faster packed layer is tested against.
+    """Any module, computed member by member; the faster packed layers are tested against it.
 
-    All that a member computes with lies as if it were alone, contiguous and at the start of its memory, since many
-    operations round by the layout and by the alignment of what they are given.
+    All inputs of a member's computation are copied to contiguous memory of their own, since the rounding of many
+    operations depends on the layout and the alignment of their inputs.
     """
 
     def __init__(self, members: Sequence[nn.Module]) -> None:
@@ -36,20 +36,20 @@ class MemberByMember(nn.Module):
 
     @property
     def has_points(self) -> bool:
-        """Whether noise points stand inside; then the input needs a row for each member."""
+        """Whether the module contains noise points; then the input needs a row for each member."""
         return bool(points_in(self._template[0]))
 
     def forward(self, x: Tensor, inject: Inject = pass_on) -> Tensor:
-        """The members' outputs ``(K, B, …)``, with what ``inject`` does to each at the noise points inside."""
+        """The members' outputs ``(K, B, …)``, with the injection of ``inject`` at the noise points in the module."""
         template = self._template[0].train(self.training)
         names = [name for name, _ in (*template.named_parameters(), *template.named_buffers())]
         stacks = [getattr(self, flat_name(name)).unbind(0) for name in names]
         x = expand_rows(len(stacks[0]) if stacks else len(x), x)
         outputs = []
-        for member, (one, *tensors) in enumerate(zip(x.unbind(0), *stacks, strict=True)):
+        for member, (member_x, *tensors) in enumerate(zip(x.unbind(0), *stacks, strict=True)):
             state = {name: _own(tensor) for name, tensor in zip(names, tensors, strict=True)}
             with _calling_every_module(), injecting(template, partial(inject, member=member)):
-                y = functional_call(template, state, (_own(one),))
+                y = functional_call(template, state, (_own(member_x),))
             if y.requires_grad:
                 y.register_hook(_own)
             outputs.append(y)
@@ -59,12 +59,13 @@ class MemberByMember(nn.Module):
 
 
 def _own(tensor: Tensor) -> Tensor:
+    """A copy in contiguous memory of its own."""
     return tensor.clone(memory_format=torch.contiguous_format)
 
 
 @contextmanager
 def _calling_every_module() -> Iterator[None]:
-    """Without the fused attention of torch at inference, which passes by the modules of an encoder layer."""
+    """Disable torch's fused attention at inference, which does not call the modules in an encoder layer."""
     enabled = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:

@@ -1,4 +1,4 @@
-"""Max-pooling of many runs."""
+"""Max-pooling layers of a pack."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from walking_noise.pack.stacking import cache_sized_slices, merge_members, split
 
 
 class PackedMaxPool2d(nn.Module):
-    """Max-pooling over windows that do not overlap, as the maximum of strided views of the input.
+    """Max-pooling over windows that do not overlap, computed as the maximum of strided views of the input.
 
-    On a CPU this is many times as fast as torch's own kernel, to which it is equal to the last bit, gradient included.
+    On a CPU this is many times as fast as torch's kernel. Result and gradient are bitwise those of torch.
     """
 
     def __init__(self, layer: nn.MaxPool2d) -> None:
@@ -29,27 +29,28 @@ class PackedMaxPool2d(nn.Module):
 
     @staticmethod
     def fits(layer: nn.MaxPool2d) -> bool:
-        """Whether the windows tile the input: no overlap, padding, dilation or indices."""
+        """Whether the windows tile the input, without overlap, padding or dilation, and no indices are returned."""
         tiles = _pair(layer.stride) == _pair(layer.kernel_size)
-        usual = _pair(layer.padding) == (0, 0) and _pair(layer.dilation) == (1, 1)
-        return tiles and usual and not layer.ceil_mode and not layer.return_indices
+        undilated = _pair(layer.padding) == (0, 0) and _pair(layer.dilation) == (1, 1)
+        return tiles and undilated and not layer.ceil_mode and not layer.return_indices
 
 
 class _MaxPool(torch.autograd.Function):
-    """The gradient goes to the first of equal maxima, row by row, as torch's does.
+    """Max-pooling with its gradient, which goes to the first of equal maxima in row-major order, as torch's does.
 
-    Which of two is greater is kept as 0.0 or 1.0 and multiplied by: on a CPU that is ten times as fast as a choice.
+    The result of each comparison is stored as 0.0 or 1.0, and the gradient is multiplied by it. On a CPU this is ten
+    times as fast as a selection.
     """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, window: tuple[int, int]) -> Tensor:
-        y = torch.empty_like(next(_places(x, window)), memory_format=torch.contiguous_format)
+        y = torch.empty_like(next(_window_views(x, window)), memory_format=torch.contiguous_format)
         greater = [torch.empty_like(y) for _ in range(window[0] * window[1] - 1)]
         for images in cache_sized_slices(x):
-            first, *others = _places(x[images], window)
+            first, *others = _window_views(x[images], window)
             largest = y[images].copy_(first)
-            for place, is_greater in zip(others, greater, strict=True):
-                contiguous = place.contiguous()
+            for view, is_greater in zip(others, greater, strict=True):
+                contiguous = view.contiguous()
                 torch.gt(contiguous, largest, out=is_greater[images])
                 torch.maximum(largest, contiguous, out=largest)
         ctx.save_for_backward(*greater)
@@ -59,22 +60,22 @@ class _MaxPool(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         gradient = gradients[0].contiguous()
-        passed = torch.empty_like(ctx.like, device=gradient.device)
-        for images in cache_sized_slices(passed):
-            left, part = gradient[images], passed[images]
-            first, *others = _places(part, ctx.window)
+        result = torch.empty_like(ctx.like, device=gradient.device)
+        for images in cache_sized_slices(result):
+            remaining, part = gradient[images], result[images]
+            first, *others = _window_views(part, ctx.window)
             if first.numel() * (len(others) + 1) < part.numel():
                 part.zero_()
-            for place, is_greater in zip(reversed(others), reversed(ctx.saved_tensors), strict=True):
-                taken = left * is_greater[images]
-                left = left - taken
-                place.copy_(taken)
-            first.copy_(left)
-        return passed, None
+            for view, is_greater in zip(reversed(others), reversed(ctx.saved_tensors), strict=True):
+                received = remaining * is_greater[images]
+                remaining = remaining - received
+                view.copy_(received)
+            first.copy_(remaining)
+        return result, None
 
 
-def _places(x: Tensor, window: tuple[int, int]) -> Iterator[Tensor]:
-    """Each place of the windows, as a view ``(…, height / rows, width / columns)``."""
+def _window_views(x: Tensor, window: tuple[int, int]) -> Iterator[Tensor]:
+    """For each position in a window, a view ``(…, height / rows, width / columns)`` of that element of all windows."""
     rows, columns = window
     height, width = x.shape[-2] // rows * rows, x.shape[-1] // columns * columns
     for row in range(rows):
@@ -83,4 +84,5 @@ def _places(x: Tensor, window: tuple[int, int]) -> Iterator[Tensor]:
 
 
 def _pair(value: Any) -> tuple[int, int]:
+    """Height and width from one of torch's options, which is a number or a pair."""
     return (value, value) if isinstance(value, int) else tuple(value)

@@ -1,4 +1,4 @@
-"""Layers that treat every sample alone."""
+"""Layers of a pack without parameters that compute every sample separately."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 
 class SampleBySample(nn.Module):
-    """A layer without parameters that treats every sample alone, for all runs at once."""
+    """A layer without parameters that computes every sample separately; all members are computed at once."""
 
     def __init__(self, layer: nn.Module) -> None:
         super().__init__()
