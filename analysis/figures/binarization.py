@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator
 
-from analysis.figures.layout.style import INK, WIDTH, Plot, look, save
+from analysis.figures.layout.style import INK, WIDTH, Plot, color_and_marker, save_figure
 from analysis.labels import label
 from analysis.midpoints.study import Study
-from analysis.runs.binarization_findings import Found, Pair, density, table
+from analysis.runs.binarization_findings import Findings, NetworkPair, density, findings_table
 from analysis.runs.run_frame import distinct_runs, rows
 
 ROW = 0.68
@@ -23,7 +23,7 @@ CUT = 2.0
 """Zero's peak is cut off at so many times the height of what lies beyond the threshold."""
 HEADINGS = ("without noise", "with noise", "|value|, log axis", "quantised, accuracy", "weights, accuracy")
 NAMED = ("data.name", "model.name", "model.batch_norm", "noise.kind", "noise.std", "noise.point", "noise.in_training")
-QUIET, NOISY, AFTER = "#767676", look(0)[0], look(1)[0]
+QUIET, NOISY, AFTER = "#767676", color_and_marker(0)[0], color_and_marker(1)[0]
 """Colours: of the noise-free network, of the noisy one, and of the latter's values once noise was injected."""
 FILL = 0.65
 """Opacity of what is filled."""
@@ -39,7 +39,7 @@ def draw(study: Study, folder: Path) -> list[Plot]:
 
 
 def _draw(run: dict[str, Any], folder: Path) -> Plot:
-    networks = Pair(run["binarization"]["noise_free"], run["binarization"]["noisy"])
+    networks = NetworkPair(run["binarization"]["noise_free"], run["binarization"]["noisy"])
     layers = {layer["layer"]: place for place, layer in enumerate(networks.noisy["layers"])}
     count = len(networks.noisy["points"])
     figure = Figure(figsize=(WIDTH, ROW * count + 0.6))
@@ -63,10 +63,12 @@ def _draw(run: dict[str, Any], folder: Path) -> Plot:
         axes.set_title(heading, fontsize=7.5)
     figure.legend(handles=_handles(networks), loc="outside lower center", ncols=3, handlelength=1.2)
     title = f"{label(run, NAMED)}: inside the network of run {run['id']}"
-    return save(figure, table(networks), folder, f"binarization-{run['collection']}-{run['id']}", title, _caption(run))
+    return save_figure(
+        figure, findings_table(networks), folder, f"binarization-{run['collection']}-{run['id']}", title, _caption(run)
+    )
 
 
-def _handles(networks: Pair) -> list[Patch]:
+def _handles(networks: NetworkPair) -> list[Patch]:
     noise_free, noisy = networks
     texts = {
         f"trained without noise: accuracy {noise_free['noise_off']:.3f}": QUIET,
@@ -76,7 +78,7 @@ def _handles(networks: Pair) -> list[Patch]:
     return [Patch(color=color, label=text) for text, color in texts.items()]
 
 
-def _draw_linear(axes: Axes, values: Found, color: str) -> None:
+def _draw_linear(axes: Axes, values: Findings, color: str) -> None:
     """The density of values; dashed, the thresholds; triangles, the values that quantisation leaves."""
     split = values["clusters"]
     edges, heights = density(values, values["distribution"]["linear"])
@@ -94,7 +96,7 @@ def _draw_linear(axes: Axes, values: Found, color: str) -> None:
     _finish(axes)
 
 
-def _draw_logarithmic(axes: Axes, here: Pair) -> None:
+def _draw_logarithmic(axes: Axes, here: NetworkPair) -> None:
     """The density of log10|value|, of positive values upwards, of negative ones downwards."""
     _draw_both_signs(axes, here.noise_free["arriving"], fill=True, color=QUIET, alpha=FILL)
     _draw_both_signs(axes, here.noisy["arriving"], color=NOISY, linewidth=1.0)
@@ -111,14 +113,14 @@ def _draw_logarithmic(axes: Axes, here: Pair) -> None:
     axes.xaxis.set_major_formatter(FixedFormatter([f"$10^{{{power}}}$" for power in powers]))
 
 
-def _draw_both_signs(axes: Axes, values: Found, **look: Any) -> None:
+def _draw_both_signs(axes: Axes, values: Findings, **style: Any) -> None:
     for side, sign in (("negative", -1), ("positive", 1)):
         if values["distribution"][side] is not None:
             edges, heights = density(values, values["distribution"][side])
-            axes.stairs(sign * heights, edges, baseline=0, **look)
+            axes.stairs(sign * heights, edges, baseline=0, **style)
 
 
-def _draw_quantised(axes: Axes, here: Pair) -> None:
+def _draw_quantised(axes: Axes, here: NetworkPair) -> None:
     """The shares of the values that quantisation leaves, and the accuracies with it."""
     noise_free, noisy = here.at("arriving")
     for offset, values, color in ((-0.2, noise_free, QUIET), (0.2, noisy, NOISY)):
@@ -134,7 +136,7 @@ def _draw_quantised(axes: Axes, here: Pair) -> None:
     axes.set_xticks(range(3), ["−", "0", "+"])
 
 
-def _draw_weights(axes: Axes, weights: Pair) -> None:
+def _draw_weights(axes: Axes, weights: NetworkPair) -> None:
     """The density of a layer's weights, and the accuracies with them quantised."""
     tops = []
     for values, filled, color in ((weights.noise_free, True, QUIET), (weights.noisy, False, NOISY)):

@@ -15,9 +15,17 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis import published_results
-from analysis.figures.layout.families import AXIS_OF_POINTS, Family, counted, families
-from analysis.figures.layout.style import WIDTH, Plot, legend_columns, level_text, look, save, scale_midpoints
-from analysis.labels import level_axis
+from analysis.figures.layout.families import AXIS_OF_POINTS, Family, families, run_count_sentence
+from analysis.figures.layout.style import (
+    WIDTH,
+    Plot,
+    color_and_marker,
+    legend_columns,
+    level_text,
+    save_figure,
+    scale_midpoints,
+)
+from analysis.labels import level_axis_label
 from analysis.midpoints.flags import Flag
 from analysis.midpoints.midpoint import MidpointFit
 from analysis.midpoints.study import FittedSeries, Study
@@ -81,12 +89,12 @@ def draw_others(study: Study, folder: Path) -> list[Plot]:
 
 
 def _with_one_level(study: Study) -> list[FittedSeries]:
-    return [each for each in study.fitted if has_one_level(each.settings)]
+    return [each for each in study.fitted_series if has_one_level(each.settings)]
 
 
-def draw_walks(fitted: Sequence[FittedSeries], within: Sequence[str], folder: Path) -> list[Plot]:
+def draw_walks(fitted_series: Sequence[FittedSeries], within: Sequence[str], folder: Path) -> list[Plot]:
     """The midpoints of the series of walking noise among some; those that differ only in ``within`` share a figure."""
-    chosen = [each for each in fitted if isinstance(each.settings["noise.point"], int) and len(each.series.used)]
+    chosen = [each for each in fitted_series if isinstance(each.settings["noise.point"], int) and len(each.series.used)]
     drawable = [family for family in families(chosen, within) if any(_shape(each) != "none" for each in family.members)]
     return [_draw(family, folder) for family in drawable]
 
@@ -102,24 +110,24 @@ def _draw(family: Family[FittedSeries], folder: Path) -> Plot:
     for axes, batch_norm in zip(figure.subplots(len(panels), 1, squeeze=False).flat, panels, strict=True):
         here = [mark for mark in marks if mark.series.settings["model.batch_norm"] == batch_norm]
         scale_midpoints(axes, low, high)
-        name_points(axes, here[0].series.series.points)
+        label_points(axes, here[0].series.series.points)
         for number, label in enumerate(order):
             shift = _DODGE * (number - (len(order) - 1) / 2)
             _draw_series(axes, [mark for mark in here if mark.label == label], shift, number)
         axes.set_title("with BatchNorm" if batch_norm else "without BatchNorm")
-        axes.set_ylabel(f"midpoint noise level μ\n({level_axis(settings)})")
+        axes.set_ylabel(f"midpoint noise level μ\n({level_axis_label(settings)})")
     figure.supxlabel("noise point", fontsize=8)
     figure.legend(handles=_handles(order), loc="outside upper center", ncols=legend_columns(order))
-    title = published_results.titled(2, family.settings, f"{family.title}: midpoint noise level at each point")
+    title = published_results.numbered_title(2, family.settings, f"{family.title}: midpoint noise level at each point")
     lacking = sum(mark.shape == "none" for mark in marks)
-    caption = f"{_CAPTION} {counted(family.members)}" + (
+    caption = f"{_CAPTION} {run_count_sentence(family.members)}" + (
         f" Not drawn: {lacking} series without a fit." if lacking else ""
     )
-    return save(figure, pd.DataFrame(map(_row, marks)), folder, f"points-{family.slug}", title, caption)
+    return save_figure(figure, pd.DataFrame(map(_row, marks)), folder, f"points-{family.slug}", title, caption)
 
 
 def _draw_series(axes: Axes, marks: Sequence[Mark], shift: float, number: int) -> None:
-    color, marker = look(number)
+    color, marker = color_and_marker(number)
     line = [(mark.point + shift, mark.series.fit.mu if mark.has_midpoint else math.nan) for mark in marks]
     axes.plot([x for x, _ in line], [mu for _, mu in line], color=color, alpha=0.35, linewidth=0.9, zorder=1)
     for mark, (x, mu) in zip(marks, line, strict=True):
@@ -181,7 +189,7 @@ def _shape(each: FittedSeries) -> str:
     return "filled" if each.fit.is_sound else "hollow"
 
 
-def name_points(axes: Axes, names: Sequence[str]) -> None:
+def label_points(axes: Axes, names: Sequence[str]) -> None:
     """Make x an axis of noise points, with their numbers and names."""
     labels = [f"{number} {name}" for number, name in enumerate(names)]
     axes.set_xticks(range(len(names)), labels, rotation=35, ha="right", rotation_mode="anchor")
@@ -190,7 +198,7 @@ def name_points(axes: Axes, names: Sequence[str]) -> None:
 
 
 def _handles(order: Sequence[str]) -> list[Line2D]:
-    looks = map(look, range(len(order)))
+    looks = map(color_and_marker, range(len(order)))
     return [
         Line2D([], [], color=color, marker=marker, linewidth=0.9, label=label)
         for label, (color, marker) in zip(order, looks, strict=True)

@@ -14,9 +14,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis.figures.layout.families import PANEL_PER_POINT, TRAININGS, Family, counted, families
-from analysis.figures.layout.style import INK, WIDTH, Plot, drawn, look, save, scale_levels, scale_midpoints
-from analysis.labels import level_axis
+from analysis.figures.layout.families import PANEL_PER_POINT, TRAININGS, Family, families, run_count_sentence
+from analysis.figures.layout.style import (
+    INK,
+    WIDTH,
+    Plot,
+    color_and_marker,
+    drawn_levels,
+    save_figure,
+    scale_levels,
+    scale_midpoints,
+)
+from analysis.labels import level_axis_label
 from analysis.midpoints.study import FittedSeries, Study
 from analysis.runs.point_quantities import noisy_points
 from analysis.runs.run_frame import rows
@@ -56,7 +65,7 @@ class Quantity:
 
 def draw(quantity: Quantity, study: Study, folder: Path) -> list[Plot]:
     """A figure per data set, model and noise kind under global noise, then under walking noise."""
-    chosen = [each for each in study.fitted if quantity.shown(each.settings) and len(each.series.used)]
+    chosen = [each for each in study.fitted_series if quantity.shown(each.settings) and len(each.series.used)]
     everywhere = [each for each in chosen if each.settings["noise.point"] == "global"]
     walking = [each for each in chosen if isinstance(each.settings["noise.point"], int)]
     found = [("global", family) for family in families(everywhere, TRAININGS)]
@@ -110,21 +119,24 @@ def _draw(quantity: Quantity, where: str, family: Family[FittedSeries], table: p
         axes.tick_params(labelbottom=place + columns >= number)
     for axes in grid[number:]:
         axes.set_visible(False)
-    figure.supxlabel(level_axis(family.members[0].settings), fontsize=8)
+    figure.supxlabel(level_axis_label(family.members[0].settings), fontsize=8)
     figure.supylabel(quantity.axis, fontsize=8)
-    handles = [Line2D([], [], color=look(n)[0], marker=look(n)[1], label=label) for n, label in enumerate(order)]
+    handles = [
+        Line2D([], [], color=color_and_marker(n)[0], marker=color_and_marker(n)[1], label=label)
+        for n, label in enumerate(order)
+    ]
     figure.legend(handles=handles, loc="outside upper center", ncols=min(len(order), 2), labelcolor=INK)
     title = f"{family.title}, noise {_PLACES[where]}: {quantity.title}"
-    caption = f"{quantity.panels} {_BARS} {counted(family.members)}"
-    return save(figure, table, folder, f"{quantity.name}-{family.slug}-{where}", title, caption)
+    caption = f"{quantity.panels} {_BARS} {run_count_sentence(family.members)}"
+    return save_figure(figure, table, folder, f"{quantity.name}-{family.slug}-{where}", title, caption)
 
 
 def _draw_panel(axes: Axes, here: pd.DataFrame, levels: Sequence[float], order: Sequence[str]) -> None:
     """Draw the series of a panel, each with smaller markers than the one before, so that equal ones show."""
-    at = dict(zip(levels, drawn(levels), strict=True))
+    at = dict(zip(levels, drawn_levels(levels), strict=True))
     for number, label in enumerate(order):
         line = here[here["series"] == label]
-        color, marker = look(number)
+        color, marker = color_and_marker(number)
         spread = np.abs([line["low"] - line["mean"], line["high"] - line["mean"]])
         axes.errorbar(
             line["level"].map(at), line["mean"], spread, fmt=f"{marker}-", color=color, elinewidth=0.9, linewidth=0.9,

@@ -13,10 +13,10 @@ from matplotlib.lines import Line2D
 
 from analysis import labels, published_results
 from analysis.figures.layout.families import AXIS_OF_POINTS, PRESERVED, Family, families
-from analysis.figures.layout.style import FAINT, INK, WIDTH, Plot, legend_columns, look, save
-from analysis.figures.midpoints_by_point import name_points
+from analysis.figures.layout.style import FAINT, INK, WIDTH, Plot, color_and_marker, legend_columns, save_figure
+from analysis.figures.midpoints_by_point import label_points
 from analysis.labels import label, slug
-from analysis.midpoints.maximum_noise import Left, left_at_maximum
+from analysis.midpoints.maximum_noise import AccuracyAtMaximumNoise, accuracy_at_maximum_noise
 from analysis.midpoints.study import Study
 
 NUMBERS = {"mlp": 5, "lenet5": 8}
@@ -35,20 +35,20 @@ _KEY = (
 
 def draw(study: Study, folder: Path) -> list[Plot]:
     """Figure 3: accuracy per point, a figure per data set, model and noise kind."""
-    return [_draw_accuracy(family, folder) for family in families(left_at_maximum(study), AXIS_OF_POINTS)]
+    return [_draw_accuracy(family, folder) for family in families(accuracy_at_maximum_noise(study), AXIS_OF_POINTS)]
 
 
 def draw_preserved(study: Study, folder: Path, *, number: int) -> list[Plot]:
     """Figure 5, 8 or 9: preserved relative accuracy per point; a figure per model and noise kind."""
     chosen = [
-        left for left in left_at_maximum(study)
+        left for left in accuracy_at_maximum_noise(study)
         if NUMBERS.get(left.settings["model.name"], 9) == number
         and left.settings["noise.in_training"] and len(left.reference)
     ]  # fmt: skip
     return [_draw_preserved(family, folder, number) for family in families(chosen, PRESERVED)]
 
 
-def _draw_accuracy(family: Family[Left], folder: Path) -> Plot:
+def _draw_accuracy(family: Family[AccuracyAtMaximumNoise], folder: Path) -> Plot:
     labels = family.labels(leave_out=["model.batch_norm", "noise.point"])
     figure, order = Figure(figsize=_size(family)), list(dict.fromkeys(labels))
     for axes, here in _panels(figure, family, labels):
@@ -56,7 +56,7 @@ def _draw_accuracy(family: Family[Left], folder: Path) -> Plot:
         for left, label_of in here:
             _draw_a_min(axes, left, _place(left, label_of, order), order.index(label_of))
         _draw_reference(axes, [left for left, _ in here])
-        axes.axhline(here[0][0].series.series.floor, color=FAINT, linestyle="--", linewidth=0.8, zorder=0)
+        axes.axhline(here[0][0].series.series.chance_accuracy, color=FAINT, linestyle="--", linewidth=0.8, zorder=0)
         axes.set_ylabel("validation accuracy")
     handles = [*_handles(order), *_KEY]
     columns = legend_columns([str(handle.get_label()) for handle in handles])
@@ -68,19 +68,21 @@ def _draw_accuracy(family: Family[Left], folder: Path) -> Plot:
         f"series that has such runs. Dashed: a constant answer. {_counted(family.members, lambda left: left.accuracy)}"
     )
     name = f"maximum-{family.slug}"
-    title = published_results.titled(3, family.settings, title)
-    return save(figure, _numbers(family, labels), folder, name, title, caption)
+    title = published_results.numbered_title(3, family.settings, title)
+    return save_figure(figure, _numbers(family, labels), folder, name, title, caption)
 
 
-def _draw_preserved(family: Family[Left], folder: Path, figure_number: int) -> Plot:
+def _draw_preserved(family: Family[AccuracyAtMaximumNoise], folder: Path, figure_number: int) -> Plot:
     settings = family.members[0].settings
     labels = _data_sets(family)
     figure, order = Figure(figsize=_size(family)), list(dict.fromkeys(labels))
     for axes, here in _panels(figure, family, labels):
         _draw_marks(axes, here, order, lambda left: left.preserved)
         for left, label_of in here:
-            chance = left.series.series.floor / left.without_noise[0]
-            axes.axhline(chance, color=look(order.index(label_of))[0], linestyle="--", linewidth=0.6, zorder=0)
+            chance = left.series.series.chance_accuracy / left.without_noise[0]
+            axes.axhline(
+                chance, color=color_and_marker(order.index(label_of))[0], linestyle="--", linewidth=0.6, zorder=0
+            )
         axes.axhline(1, color=FAINT, linewidth=0.8, zorder=0)
         axes.set_ylabel("preserved relative accuracy")
     figure.legend(handles=_handles(order), loc="outside upper center", ncols=legend_columns(order))
@@ -92,11 +94,13 @@ def _draw_preserved(family: Family[Left], folder: Path, figure_number: int) -> P
         "deviation, from those over the repetitions of both. Dashed: a constant answer. "
         f"{_counted(family.members, lambda left: left.preserved)}"
     )
-    title = published_results.titled(figure_number, family.settings, title)
-    return save(figure, _numbers(family, labels), folder, f"preserved-{slug(f'{model} {kind}{rest}')}", title, caption)
+    title = published_results.numbered_title(figure_number, family.settings, title)
+    return save_figure(
+        figure, _numbers(family, labels), folder, f"preserved-{slug(f'{model} {kind}{rest}')}", title, caption
+    )
 
 
-def _data_sets(family: Family[Left]) -> list[str]:
+def _data_sets(family: Family[AccuracyAtMaximumNoise]) -> list[str]:
     """The data set of each member, with what else differs where a data set is there twice."""
     names = [label(left.settings, ["data.name"]) for left in family.members]
     places = [
@@ -105,20 +109,20 @@ def _data_sets(family: Family[Left]) -> list[str]:
     return names if len(set(places)) == len(places) else family.labels(leave_out=["model.batch_norm", "noise.point"])
 
 
-def _size(family: Family[Left]) -> tuple[float, float]:
+def _size(family: Family[AccuracyAtMaximumNoise]) -> tuple[float, float]:
     return WIDTH, 2.3 * len({left.settings["model.batch_norm"] for left in family.members}) + 0.6
 
 
 def _panels(
-    figure: Figure, family: Family[Left], labels: Sequence[str]
-) -> Iterator[tuple[Axes, list[tuple[Left, str]]]]:
+    figure: Figure, family: Family[AccuracyAtMaximumNoise], labels: Sequence[str]
+) -> Iterator[tuple[Axes, list[tuple[AccuracyAtMaximumNoise, str]]]]:
     """A panel without and one with BatchNorm, and the members in it with their labels."""
     marks = list(zip(family.members, labels, strict=True))
     with_or_without = sorted({bool(left.settings["model.batch_norm"]) for left, _ in marks})
     panels = figure.subplots(len(with_or_without), 1, squeeze=False).flat
     for axes, batch_norm in zip(panels, with_or_without, strict=True):
         here = [mark for mark in marks if mark[0].settings["model.batch_norm"] == batch_norm]
-        name_points(axes, here[0][0].series.series.points)
+        label_points(axes, here[0][0].series.series.points)
         axes.set_title("with BatchNorm" if batch_norm else "without BatchNorm")
         axes.set_ylim(0, 1.05)
         yield axes, here
@@ -126,10 +130,13 @@ def _panels(
 
 
 def _draw_marks(
-    axes: Axes, here: Sequence[tuple[Left, str]], order: Sequence[str], value: Callable[[Left], tuple[float, float]]
+    axes: Axes,
+    here: Sequence[tuple[AccuracyAtMaximumNoise, str]],
+    order: Sequence[str],
+    value: Callable[[AccuracyAtMaximumNoise], tuple[float, float]],
 ) -> None:
     for place, label_of in enumerate(order):
-        color, marker = look(place)
+        color, marker = color_and_marker(place)
         marks = [(_place(left, label_of, order), *value(left)) for left, name in here if name == label_of]
         x, y = [at for at, _, _ in marks], [mean for _, mean, _ in marks]
         axes.plot(x, y, color=color, alpha=0.35, linewidth=0.9, zorder=1)
@@ -139,8 +146,8 @@ def _draw_marks(
             axes.errorbar(at, mean, std, fmt="none", ecolor=color, elinewidth=1.0)
 
 
-def _draw_a_min(axes: Axes, left: Left, place: float, order: int) -> None:
-    color, marker = look(order)
+def _draw_a_min(axes: Axes, left: AccuracyAtMaximumNoise, place: float, order: int) -> None:
+    color, marker = color_and_marker(order)
     curve = left.series.fit.curve
     if curve is None:
         return
@@ -149,7 +156,7 @@ def _draw_a_min(axes: Axes, left: Left, place: float, order: int) -> None:
         axes.errorbar(place, curve.a_min, curve.errors[2], fmt="none", ecolor=color, elinewidth=0.6)
 
 
-def _draw_reference(axes: Axes, here: Sequence[Left]) -> None:
+def _draw_reference(axes: Axes, here: Sequence[AccuracyAtMaximumNoise]) -> None:
     """The accuracy without noise of the first series that has one."""
     means = [left.without_noise for left in here if len(left.reference)]
     if means:
@@ -158,21 +165,25 @@ def _draw_reference(axes: Axes, here: Sequence[Left]) -> None:
         axes.axhspan(mean - std, mean + std, color=INK, alpha=0.15, linewidth=0, zorder=0)
 
 
-def _place(left: Left, label_of: str, order: Sequence[str]) -> float:
+def _place(left: AccuracyAtMaximumNoise, label_of: str, order: Sequence[str]) -> float:
     return left.point + _DODGE * (order.index(label_of) - (len(order) - 1) / 2)
 
 
 def _handles(order: Sequence[str]) -> list[Line2D]:
     return [
-        Line2D([], [], color=look(place)[0], marker=look(place)[1], linewidth=0.9, label=label_of)
+        Line2D(
+            [], [], color=color_and_marker(place)[0], marker=color_and_marker(place)[1], linewidth=0.9, label=label_of
+        )
         for place, label_of in enumerate(order)
     ]
 
 
-def _counted(members: Sequence[Left], value: Callable[[Left], tuple[float, float]]) -> str:
+def _counted(
+    members: Sequence[AccuracyAtMaximumNoise], value: Callable[[AccuracyAtMaximumNoise], tuple[float, float]]
+) -> str:
     """At which levels the runs are, how many there are, and which of the drawn values have no bars."""
     levels = sorted({left.level for left in members})
-    highest = " to ".join(labels.number(level) for level in dict.fromkeys((levels[0], levels[-1])))
+    highest = " to ".join(labels.format_number(level) for level in dict.fromkeys((levels[0], levels[-1])))
     used, planned = sum(len(left.runs) for left in members), sum(left.planned for left in members)
     fewest, most = (choose(len(left.reference) for left in members) for choose in (min, max))
     reference = str(most) if fewest == most else f"{fewest} to {most}"
@@ -186,11 +197,11 @@ def _counted(members: Sequence[Left], value: Callable[[Left], tuple[float, float
     )
 
 
-def _numbers(family: Family[Left], labels: Sequence[str]) -> pd.DataFrame:
+def _numbers(family: Family[AccuracyAtMaximumNoise], labels: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame([_row(left, name) for left, name in zip(family.members, labels, strict=True)])
 
 
-def _row(left: Left, name: str) -> dict[str, object]:
+def _row(left: AccuracyAtMaximumNoise, name: str) -> dict[str, object]:
     curve = left.series.fit.curve
     return {
         "batch_norm": left.settings["model.batch_norm"], "series": name, "point": left.series.series.point_name,
@@ -198,5 +209,5 @@ def _row(left: Left, name: str) -> dict[str, object]:
         "planned": left.planned, "a_min": curve and curve.a_min, "a_min_error": curve and curve.errors[2],
         "without_noise": left.without_noise[0], "without_noise_std": left.without_noise[1],
         "without_noise_used": len(left.reference), "preserved": left.preserved[0], "preserved_std": left.preserved[1],
-        "floor": left.series.series.floor,
+        "floor": left.series.series.chance_accuracy,
     }  # fmt: skip

@@ -10,10 +10,10 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.labels import distinguishing, interval, label, number
+from analysis.labels import differing_settings, format_interval, format_number, label
 from analysis.midpoints.study import Study
 from analysis.paper.claims import CLAIMS, RULE, Case, Claim, Verdict
-from analysis.paper.planned_grids import planned_in
+from analysis.paper.planned_grids import planned_grids_sentence
 from analysis.runs.run_frame import rows
 from analysis.tables.table_files import Table, save_table
 
@@ -77,7 +77,7 @@ def in_words(entries: Sequence[Entry]) -> pd.DataFrame:
 
 def cases_in_words(every: pd.DataFrame) -> pd.DataFrame:
     """The same as a reader sees it."""
-    found = [f"{number(row['estimate'])} {interval(row['low'], row['high'])}" for row in rows(every)]
+    found = [f"{format_number(row['estimate'])} {format_interval(row['low'], row['high'])}" for row in rows(every)]
     runs = [f"{row['used']} of {row['planned']}" for row in rows(every)]
     kept = every[["claim", "case", "repetitions", "verdict", "note"]].astype(str)
     return kept.assign(statistic=found, runs=runs)[
@@ -99,7 +99,7 @@ def _names(entries: Sequence[Entry]) -> list[str]:
     differing: list[str] = []
     for _, cases in entries:
         if cases:
-            differing += distinguishing([case.settings for case in cases])
+            differing += differing_settings([case.settings for case in cases])
     return list(dict.fromkeys([*_NAMED, *differing]))
 
 
@@ -107,10 +107,10 @@ def _found(each: Claim, cases: Sequence[Case], names: Sequence[str]) -> str:
     shown = each.deciding(cases)
     if shown is None:
         reasons = "".join(f"; {label(case.settings, names)}: {_why_not(each, case)}" for case in cases)
-        return f"needs {each.needs}{reasons}. {planned_in(each.grids)}"
+        return f"needs {each.needs}{reasons}. {planned_grids_sentence(each.grids)}"
     estimate, low, high = shown.interval
     where, runs = label(shown.settings, names), f"runs {shown.used} of {shown.planned}"
-    words = f"{number(estimate)} {interval(low, high)}, {where}, n = {len(shown.values)}, {runs}"
+    words = f"{format_number(estimate)} {format_interval(low, high)}, {where}, n = {len(shown.values)}, {runs}"
     note = _why_not(each, shown)
     return f"{words} ({note})" if note else words
 

@@ -8,7 +8,7 @@ COARSE = "coarse.yaml"
 """The grid that plans the papers' studies in small, for the MLP on MNIST."""
 
 
-def planned_in(grids: Iterable[str]) -> str:
+def planned_grids_sentence(grids: Iterable[str]) -> str:
     """The sentence that names the grids which plan some runs; nothing without any."""
     files = {grid: f"seml_configs/{grid}" for grid in grids}
     in_small = files.pop(COARSE, None)

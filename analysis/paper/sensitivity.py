@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from analysis.labels import cell, distinguishing, interval, label, number
+from analysis.labels import cell_text, differing_settings, format_interval, format_number, label
 from analysis.midpoints.midpoint import fit_midpoint, t_interval
 from analysis.midpoints.study import FittedSeries, Study
 from analysis.runs.run_frame import rows
@@ -47,10 +47,12 @@ RUN_CHOICES = (
 
 def make(study: Study, folder: Path) -> Sequence[Table]:
     """Three tables, of the choices of fit, of runs and of repetitions; none without a global series."""
-    chosen = [each for each in study.fitted if each.settings["noise.point"] == "global" and each.fit.curve is not None]
+    chosen = [
+        each for each in study.fitted_series if each.settings["noise.point"] == "global" and each.fit.curve is not None
+    ]
     if not chosen:
         return []
-    names = distinguishing([each.settings for each in chosen]) or ["data.name", "model.name"]
+    names = differing_settings([each.settings for each in chosen]) or ["data.name", "model.name"]
     fits, runs, repetitions = of_fit(chosen), of_runs(chosen), of_repetitions(chosen)
     return [
         save_table(
@@ -110,7 +112,7 @@ def fits_in_words(fits: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     words = pd.DataFrame({
         "series": _labels(fits, names),
         "choice": fits["choice"],
-        "text": [f"{number(row['mu'])} {interval(row['mu_low'], row['mu_high'])}" for row in rows(fits)],
+        "text": [f"{format_number(row['mu'])} {format_interval(row['mu_low'], row['mu_high'])}" for row in rows(fits)],
     })  # fmt: skip
     choices, series = list(dict.fromkeys(words["choice"])), list(dict.fromkeys(words["series"]))
     return words.pivot(index="series", columns="choice", values="text").loc[series, choices].reset_index()
@@ -128,7 +130,7 @@ def repetitions_in_words(repetitions: pd.DataFrame, names: Sequence[str]) -> pd.
         "of": repetitions["total"].astype(str),
         "number": [f"{size} repetitions" for size in repetitions["repetitions"]],
         "text": [
-            f"{number(row['mu_lowest'])}–{number(row['mu_highest'])}, × {number(row['width'])}"
+            f"{format_number(row['mu_lowest'])}–{format_number(row['mu_highest'])}, × {format_number(row['width'])}"
             if row["subsets"]
             else f"not measured: needs {LEAST_REPETITIONS} seeds or more"
             for row in rows(repetitions)
@@ -141,12 +143,12 @@ def repetitions_in_words(repetitions: pd.DataFrame, names: Sequence[str]) -> pd.
 
 
 def _fits(each: FittedSeries) -> Iterator[dict[str, Any]]:
-    runs, floor = each.series.used, each.series.floor
-    linear = fit_midpoint(runs, floor, axis="linear")
+    runs, chance_accuracy = each.series.used, each.series.chance_accuracy
+    linear = fit_midpoint(runs, chance_accuracy, axis="linear")
     weighted = {
         "log level, weighted (reported)": each.fit,
-        "log level, weighted, error from the scatter": fit_midpoint(runs, floor, absolute=False),
-        "log level, not weighted": fit_midpoint(runs, floor, weighted=False),
+        "log level, weighted, error from the scatter": fit_midpoint(runs, chance_accuracy, absolute=False),
+        "log level, not weighted": fit_midpoint(runs, chance_accuracy, weighted=False),
         "linear level, weighted": linear,
     }
     per_repetition = {
@@ -208,9 +210,11 @@ def _pair_in_words(row: dict[str, Any], names: Sequence[str]) -> dict[str, str]:
     setting = row["setting"]
     if row["needs"]:
         return {"setting": setting, "series": f"not measured: needs {row['needs']}"} | dict.fromkeys(_PAIR, "–")
-    values = [cell(setting, row["reported"]), cell(setting, row["other"])]
-    found = [f"{number(row[mu])} {interval(row[f'{mu}_low'], row[f'{mu}_high'])}" for mu in ("mu", "mu_other")]
-    ratio = f"{number(row['ratio'])} {interval(row['ratio_low'], row['ratio_high'])}"
+    values = [cell_text(setting, row["reported"]), cell_text(setting, row["other"])]
+    found = [
+        f"{format_number(row[mu])} {format_interval(row[f'{mu}_low'], row[f'{mu}_high'])}" for mu in ("mu", "mu_other")
+    ]
+    ratio = f"{format_number(row['ratio'])} {format_interval(row['ratio_low'], row['ratio_high'])}"
     words = [values[0], found[0], values[1], found[1], ratio, f"{row['repetitions']:.0f}"]
     series = label(row, [name for name in names if name != setting])
     return {"setting": setting, "series": series, **dict(zip(_PAIR, words, strict=True))}

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import published_results
-from analysis.labels import cell, distinguishing, heading, number, with_error
+from analysis.labels import cell_text, column_heading, differing_settings, format_number, format_with_error
 from analysis.midpoints.flags import Flag
 from analysis.midpoints.study import FittedSeries, Study
 from analysis.runs.series import Settings
@@ -75,7 +75,7 @@ class Ratio:
 
 def make(study: Study, folder: Path) -> Sequence[Table]:
     """Write the table, if a series with clamped weights and its twin without are there."""
-    ratios = entries(study.fitted)
+    ratios = entries(study.fitted_series)
     if not ratios:
         return []
     lacking = sorted({weights.lacking for each in ratios for weights in (each.free, each.clamped) if weights.lacking})
@@ -84,13 +84,13 @@ def make(study: Study, folder: Path) -> Sequence[Table]:
     return [save_table(numbers(ratios), in_words(ratios), folder, "table2", title, caption)]
 
 
-def entries(fitted: Iterable[FittedSeries]) -> list[Ratio]:
+def entries(fitted_series: Iterable[FittedSeries]) -> list[Ratio]:
     """An entry for each clamped series at a point directly after a conv or linear layer that has a twin without clamp.
 
     Both are trained with noise. The layers of a model are those whose weights its runs hold.
     """
     pairs: dict[str, list[FittedSeries]] = {}
-    for each in fitted:
+    for each in fitted_series:
         if isinstance(each.settings["noise.point"], int) and each.settings["noise.in_training"]:
             shared = {name: value for name, value in each.settings.items() if name != _CLAMP}
             pairs.setdefault(repr(shared), []).append(each)
@@ -136,7 +136,7 @@ def numbers(ratios: Sequence[Ratio]) -> pd.DataFrame:
 def _row(each: Ratio) -> dict[str, Any]:
     return {
         "layer": each.layer + 1, "name": each.name, "ratio": each.value, "std": each.std,
-        "paper": published_results.weight_ratio(each.settings, each.layer),
+        "paper": published_results.published_weight_ratio(each.settings, each.layer),
         **{
             f"{side}_{name}": getattr(weights, name)
             for side, weights in (("free", each.free), ("clamped", each.clamped))
@@ -148,11 +148,11 @@ def _row(each: Ratio) -> dict[str, Any]:
 def in_words(ratios: Sequence[Ratio]) -> pd.DataFrame:
     """Table II as the reader sees it: for each data set, model and noise, rows of ratios, levels and runs."""
     names = ["data.name", "model.name", "model.batch_norm", "noise.kind"]
-    differing = distinguishing([each.settings for each in ratios])
+    differing = differing_settings([each.settings for each in ratios])
     names += [name for name in differing if name not in (*names, "noise.point")]
     groups: dict[tuple[str, ...], dict[int, Ratio]] = {}
     for each in ratios:
-        groups.setdefault(tuple(cell(name, each.settings[name]) for name in names), {})[each.layer] = each
+        groups.setdefault(tuple(cell_text(name, each.settings[name]) for name in names), {})[each.layer] = each
     layers = range(1 + max(each.layer for each in ratios))
     lines: list[tuple[str, ...]] = []
     for group, here in groups.items():
@@ -161,18 +161,18 @@ def in_words(ratios: Sequence[Ratio]) -> pd.DataFrame:
             texts = [text(here[layer]) if layer in here else "" for layer in layers]
             if any(texts):
                 lines.append((*(blank if number_of else group), what, *texts))
-    return pd.DataFrame(lines, columns=[*map(heading, names), "", *(f"layer {layer + 1}" for layer in layers)])
+    return pd.DataFrame(lines, columns=[*map(column_heading, names), "", *(f"layer {layer + 1}" for layer in layers)])
 
 
 def _paper(each: Ratio) -> str:
-    printed = published_results.weight_ratio(each.settings, each.layer)
+    printed = published_results.published_weight_ratio(each.settings, each.layer)
     return "" if printed is None else f"{printed:g}"
 
 
 _LINES: dict[str, Callable[[Ratio], str]] = {
-    "ratio": lambda each: with_error(each.value, each.std),
+    "ratio": lambda each: format_with_error(each.value, each.std),
     "paper": _paper,
     "point": lambda each: f"{each.settings['noise.point']} {each.name}",
-    "levels": lambda each: f"{number(each.free.level)} / {number(each.clamped.level)}",
+    "levels": lambda each: f"{format_number(each.free.level)} / {format_number(each.clamped.level)}",
     "runs": lambda each: " / ".join(f"{side.used} of {side.planned}" for side in (each.free, each.clamped)),
 }

@@ -20,7 +20,7 @@ from analysis.midpoints.study import Study
 from analysis.report import page
 from analysis.report.make_report import make_report
 from analysis.tables import series_tables
-from analysis.tables.run_accounting import counts
+from analysis.tables.run_accounting import state_counts
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,13 +43,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _summary(study: Study) -> str:
     """The states of the runs, what all series have in common, and the midpoints, as plain text."""
-    total = counts(study.runs).drop(columns="collection").sum()
+    total = state_counts(study.runs).drop(columns="collection").sum()
     states = ", ".join(f"{total[state]} {state}" for state in total.index if total[state])
     lines = [f"Runs: {states}"]
     if shared := page.shared_settings(study):
         lines.append(f"All series: {shared}")
-    if study.fitted:
-        lines += ["", _aligned(series_tables.readable(study.fitted))]
+    if study.fitted_series:
+        lines += ["", _aligned(series_tables.midpoint_texts(study.fitted_series))]
     return "\n".join(lines)
 
 

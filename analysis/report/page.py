@@ -11,11 +11,11 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from analysis.figures.layout.style import Plot
-from analysis.labels import distinguishing, label, slug
+from analysis.labels import differing_settings, label, slug
 from analysis.midpoints.study import Study
 from analysis.report.output_folder import MARK
 from analysis.report.report_items import ReportItem
-from analysis.tables.run_accounting import counts
+from analysis.tables.run_accounting import state_counts
 from analysis.tables.table_files import Table
 
 LIBRARIES = ("numpy", "scipy", "pandas", "matplotlib")
@@ -49,7 +49,7 @@ def render(study: Study, exhibits: Sequence[tuple[ReportItem, Sequence[Plot | Ta
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    counted = counts(study.runs)
+    counted = state_counts(study.runs)
     return environment.get_template("report.html.j2").render(
         mark=MARK,
         collections=list(counted["collection"]),
@@ -62,10 +62,10 @@ def render(study: Study, exhibits: Sequence[tuple[ReportItem, Sequence[Plot | Ta
 
 def shared_settings(study: Study) -> str:
     """What all series of a study have in common, in words."""
-    every = [each.settings for each in study.fitted] or [each.settings for each in study.others]
+    every = [each.settings for each in study.fitted_series] or [each.settings for each in study.series_without_curve]
     if not every:
         return ""
-    differing = distinguishing(every)
+    differing = differing_settings(every)
     return label(every[0], [name for name in _SHARED if name not in differing])
 
 
@@ -81,7 +81,7 @@ def _section(exhibit: ReportItem, parts: Sequence[Plot | Table]) -> dict[str, An
         "lacking": exhibit.lacking,
         "plots": plots[:_OPEN],
         "folded": plots[_OPEN:],
-        "tables": [(part, _cells(part.words)) for part in parts if isinstance(part, Table)],
+        "tables": [(part, _cells(part.texts)) for part in parts if isinstance(part, Table)],
     }
 
 

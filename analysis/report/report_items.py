@@ -21,7 +21,7 @@ from analysis.figures.layout.style import Plot, style
 from analysis.figures.mixed import mixed_maps, mixed_points, mixed_ratio
 from analysis.midpoints.study import Study
 from analysis.paper import ledger, sensitivity, table1, table2
-from analysis.paper.planned_grids import COARSE, planned_in
+from analysis.paper.planned_grids import COARSE, planned_grids_sentence
 from analysis.progress_bar import track
 from analysis.tables import run_accounting, series_tables
 from analysis.tables.table_files import Table
@@ -56,7 +56,7 @@ class ReportItem:
     @property
     def lacking(self) -> str:
         """Which runs are lacking, and where they are planned; said where nothing could be made."""
-        return f"Not drawn: needs {self.needs}. {planned_in(self.grids)}".rstrip()
+        return f"Not drawn: needs {self.needs}. {planned_grids_sentence(self.grids)}".rstrip()
 
 
 def _grids(*studies: str, of: Sequence[str] = DATA_SETS) -> tuple[str, ...]:
@@ -226,4 +226,6 @@ REPORT_ITEMS: tuple[ReportItem, ...] = (
 def make_all(study: Study, folder: Path) -> list[tuple[ReportItem, Sequence[Plot | Table]]]:
     """Make every exhibit, its files in ``folder``; an exhibit with nothing to show says what is :attr:`lacking`."""
     with style():
-        return [(each, each.make(study, folder)) for each in track(REPORT_ITEMS, "exhibits made", len(REPORT_ITEMS))]
+        return [
+            (each, each.make(study, folder)) for each in track(REPORT_ITEMS, "report items made", len(REPORT_ITEMS))
+        ]

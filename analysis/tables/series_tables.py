@@ -9,8 +9,15 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.labels import cell, distinguishing, heading, interval, number, with_error
-from analysis.midpoints.flags import mark, notes
+from analysis.labels import (
+    cell_text,
+    column_heading,
+    differing_settings,
+    format_interval,
+    format_number,
+    format_with_error,
+)
+from analysis.midpoints.flags import flag_letter, flag_notes
 from analysis.midpoints.midpoint import MidpointFit
 from analysis.midpoints.stacked_logistics import Shape
 from analysis.midpoints.study import FittedSeries, Study
@@ -31,24 +38,26 @@ _WITHOUT_CURVE = (
 def make_series(study: Study, folder: Path) -> Sequence[Table]:
     """Two tables: the midpoints of all series with a robustness curve, and the accuracy of those without."""
     made = []
-    if study.fitted:
-        words, numbers = readable(study.fitted), midpoints(study.fitted)
-        printed = words.assign(flags=[" ".join(f"({mark(flag)})" for flag in each.fit.flags) for each in study.fitted])
-        below = notes(flag for each in study.fitted for flag in each.fit.flags)
+    if study.fitted_series:
+        words, numbers = midpoint_texts(study.fitted_series), midpoints(study.fitted_series)
+        printed = words.assign(
+            flags=[" ".join(f"({flag_letter(flag)})" for flag in each.fit.flags) for each in study.fitted_series]
+        )
+        below = flag_notes(flag for each in study.fitted_series for flag in each.fit.flags)
         made.append(
             save_table(
                 numbers, words, folder, "midpoints", "Midpoints and plateaus", _MIDPOINTS, printed=printed, notes=below
             )
         )
-    if study.others:
-        words, numbers = without_curve_in_words(study.others), without_curve(study.others)
+    if study.series_without_curve:
+        words, numbers = without_curve_in_words(study.series_without_curve), without_curve(study.series_without_curve)
         made.append(
             save_table(numbers, words, folder, "without_curve", "Runs without a robustness curve", _WITHOUT_CURVE)
         )
     return made
 
 
-def midpoints(fitted: Sequence[FittedSeries]) -> pd.DataFrame:
+def midpoints(fitted_series: Sequence[FittedSeries]) -> pd.DataFrame:
     """A row per series: its settings, its midpoint, its counts.
 
     Columns: the dotted setting names; ``point``, the noise point by number and name; ``mu`` and ``mu_error`` of the
@@ -58,59 +67,61 @@ def midpoints(fitted: Sequence[FittedSeries]) -> pd.DataFrame:
     :attr:`analysis.runs.series.Series.counts`; ``flags``.
     """
     return _table(
-        [each.settings for each in fitted],
+        [each.settings for each in fitted_series],
         [
             {"point": each.series.point_name, **_midpoint(each.fit), **_plateau(each.shape), **each.series.counts}
-            for each in fitted
+            for each in fitted_series
         ],
     )
 
 
-def without_curve(others: Sequence[Series]) -> pd.DataFrame:
+def without_curve(series: Sequence[Series]) -> pd.DataFrame:
     """Series without a level (no noise, mapped noise, two levels at once): settings, accuracy over the runs, counts."""
-    accuracy = [each.used["accuracy"] for each in others]
+    accuracy = [each.used["accuracy"] for each in series]
     return _table(
-        [each.settings for each in others],
+        [each.settings for each in series],
         [
             {"accuracy": runs.mean(), "std": runs.std(), **each.counts}
-            for each, runs in zip(others, accuracy, strict=True)
+            for each, runs in zip(series, accuracy, strict=True)
         ],
     )
 
 
-def without_curve_in_words(others: Sequence[Series]) -> pd.DataFrame:
+def without_curve_in_words(series: Sequence[Series]) -> pd.DataFrame:
     """The accuracy of series without a level, as a reader sees it."""
-    words = in_words(others, distinguishing([each.settings for each in others]) or ["noise.kind"])
-    words["accuracy"] = [_mean(each.used["accuracy"]) for each in others]
-    words["runs"] = [runs_used(each.counts) for each in others]
+    words = in_words(series, differing_settings([each.settings for each in series]) or ["noise.kind"])
+    words["accuracy"] = [_mean(each.used["accuracy"]) for each in series]
+    words["runs"] = [runs_used(each.counts) for each in series]
     return words
 
 
 def in_words(series: Sequence[Series], names: Sequence[str]) -> pd.DataFrame:
     """A table of the settings ``names`` in words: a row per series, a column per setting."""
     return pd.DataFrame({
-        heading(name): [
-            each.point_name if name == "noise.point" else cell(name, each.settings[name]) for each in series
+        column_heading(name): [
+            each.point_name if name == "noise.point" else cell_text(name, each.settings[name]) for each in series
         ]
         for name in names
     })  # fmt: skip
 
 
-def readable(fitted: Sequence[FittedSeries]) -> pd.DataFrame:
+def midpoint_texts(fitted_series: Sequence[FittedSeries]) -> pd.DataFrame:
     """The midpoints as a reader sees them.
 
     The columns are the settings in which the series differ, the midpoint, its interval, the plateaus, runs and flags.
     """
-    names = distinguishing([each.settings for each in fitted]) or ["data.name", "model.name"]
-    table = in_words([each.series for each in fitted], names)
-    table["μ"] = [with_error(each.fit.mu, each.fit.mu_error) for each in fitted]
-    table["95 % interval"] = [interval(each.fit.repetitions.low, each.fit.repetitions.high) for each in fitted]
-    table["a_max"] = [f"{each.fit.curve.a_max:.3f}" if each.fit.curve else "–" for each in fitted]
-    table["a_min"] = [f"{each.fit.curve.a_min:.3f}" if each.fit.curve else "–" for each in fitted]
-    if any(each.shape and each.shape.has_plateau for each in fitted):
-        table["μ₁, μ₂ (a_mid)"] = [_both_midpoints(each.shape) for each in fitted]
-    table["runs"] = [runs_used(each.series.counts) for each in fitted]
-    table["flags"] = ["; ".join(each.fit.flags) for each in fitted]
+    names = differing_settings([each.settings for each in fitted_series]) or ["data.name", "model.name"]
+    table = in_words([each.series for each in fitted_series], names)
+    table["μ"] = [format_with_error(each.fit.mu, each.fit.mu_error) for each in fitted_series]
+    table["95 % interval"] = [
+        format_interval(each.fit.repetitions.low, each.fit.repetitions.high) for each in fitted_series
+    ]
+    table["a_max"] = [f"{each.fit.curve.a_max:.3f}" if each.fit.curve else "–" for each in fitted_series]
+    table["a_min"] = [f"{each.fit.curve.a_min:.3f}" if each.fit.curve else "–" for each in fitted_series]
+    if any(each.shape and each.shape.has_plateau for each in fitted_series):
+        table["μ₁, μ₂ (a_mid)"] = [_both_midpoints(each.shape) for each in fitted_series]
+    table["runs"] = [runs_used(each.series.counts) for each in fitted_series]
+    table["flags"] = ["; ".join(each.fit.flags) for each in fitted_series]
     return table
 
 
@@ -126,7 +137,7 @@ def runs_used(counts: dict[str, int]) -> str:
 
 
 def _mean(accuracy: pd.Series[float]) -> str:
-    spread = f" ± {number(accuracy.std(), 2)}" if len(accuracy) > 1 else ""
+    spread = f" ± {format_number(accuracy.std(), 2)}" if len(accuracy) > 1 else ""
     return f"{accuracy.mean():.4f}{spread}" if len(accuracy) else "–"
 
 
@@ -138,7 +149,7 @@ def _table(settings: Sequence[Settings], numbers: Sequence[dict[str, Any]]) -> p
 def _both_midpoints(shape: Shape | None) -> str:
     if shape is None or shape.two is None or not shape.has_plateau:
         return ""
-    return f"{number(10**shape.two.mu_1)}, {number(10**shape.two.mu_2)} ({shape.two.a_mid:.3f})"
+    return f"{format_number(10**shape.two.mu_1)}, {format_number(10**shape.two.mu_2)} ({shape.two.a_mid:.3f})"
 
 
 def _plateau(shape: Shape | None) -> dict[str, float]:
@@ -161,7 +172,7 @@ def _midpoint(fit: MidpointFit) -> dict[str, Any]:
         "sigma": curve and curve.sigma,
         "a_min": curve and curve.a_min,
         "a_max": curve and curve.a_max,
-        "floor": fit.floor,
+        "floor": fit.chance_accuracy,
         "misfit": fit.misfit,
         "lowest_level": fit.lowest,
         "highest_level": fit.highest,

@@ -13,7 +13,7 @@ import pytest
 from scipy.special import expit
 
 from analysis.midpoints.study import Study, analyse
-from analysis.runs.documents import Document, Source, plain, save
+from analysis.runs.documents import Document, Source, save, to_json_value
 from analysis.runs.run_frame import to_frame
 from walking_noise import RunConfig
 
@@ -90,7 +90,7 @@ class FakeStudy:
 
     def source(self) -> Source:
         """What is read from the database."""
-        documents = [{name: plain(value) for name, value in document.items()} for document in self.documents]
+        documents = [{name: to_json_value(value) for name, value in document.items()} for document in self.documents]
         return Source({self.collection: len(documents)}, documents)
 
     def save(self, path: Path) -> Path:

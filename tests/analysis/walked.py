@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from analysis.midpoints.flags import Flag
-from analysis.midpoints.midpoint import MidpointFit, Repetitions
+from analysis.midpoints.midpoint import MidpointFit, RepetitionMidpoints
 from analysis.midpoints.study import FittedSeries, Study
 from analysis.runs.run_frame import to_frame
 from analysis.runs.series import Series, group_series
@@ -58,8 +58,8 @@ class Walked:
             name: midpoint if isinstance(midpoint, Flag) else midpoint * 10 ** (SCATTER * int(name))
             for name in series.runs["repetition"]
         }
-        found = Repetitions(math.nan, math.nan, math.nan, outcomes)
-        return MidpointFit("log", None, math.nan, series.floor, LOWEST, HIGHEST, found, ())
+        found = RepetitionMidpoints(math.nan, math.nan, math.nan, outcomes)
+        return MidpointFit("log", None, math.nan, series.chance_accuracy, LOWEST, HIGHEST, found, ())
 
 
 def _key(config: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ from typing import Generic, Protocol, TypeVar
 import pandas as pd
 
 from analysis import published_results
-from analysis.labels import distinguishing, label, slug
+from analysis.labels import differing_settings, label, slug
 from analysis.midpoints.flags import Flag
 from analysis.midpoints.study import FittedSeries
 from analysis.runs.series import Settings
@@ -23,7 +23,7 @@ PANEL_PER_POINT = ("noise.point", *TRAININGS)
 """The same for a figure of one network with a panel for each noise point."""
 AXIS_OF_POINTS = ("model.batch_norm", "noise.point", *TRAININGS)
 """The same for a figure with the noise points along x, and panels without and with BatchNorm."""
-PRESERVED = ("model.batch_norm", "noise.point", *published_results.OF_A_DATA_SET)
+PRESERVED = ("model.batch_norm", "noise.point", *published_results.DATA_SET_SETTINGS)
 """The same where data sets share such a figure."""
 MIXED_MAPS = ("model.batch_norm", "noise.point")
 MIXED_POINTS = ("model.batch_norm", "noise.point", "noise.ratio")
@@ -69,28 +69,28 @@ class Family(Generic[Member]):
 
     def labels(self, leave_out: Sequence[str] = ()) -> list[str]:
         """What tells each member apart from the others, in words. The figure shows ``leave_out`` in another way."""
-        names = [name for name in distinguishing(self.settings) if name not in leave_out]
+        names = [name for name in differing_settings(self.settings) if name not in leave_out]
         return [label(each.settings, names or ["noise.in_training"]) for each in self.members]
 
 
-def counted(fitted: Sequence[FittedSeries]) -> str:
+def run_count_sentence(fitted_series: Sequence[FittedSeries]) -> str:
     """How many of the planned runs some series use, and how many of them have one repetition, in a sentence."""
-    total = pd.DataFrame([each.series.counts for each in fitted]).sum()
+    total = pd.DataFrame([each.series.counts for each in fitted_series]).sum()
     overflow = f"; left out for float32 overflow: {total['overflow']}" if total["overflow"] else ""
-    single = sum(Flag.ONE_REPETITION in each.fit.flags for each in fitted)
-    alone = f" One repetition, and so without bars: {single} of {len(fitted)} series." if single else ""
+    single = sum(Flag.ONE_REPETITION in each.fit.flags for each in fitted_series)
+    alone = f" One repetition, and so without bars: {single} of {len(fitted_series)} series." if single else ""
     return f"Runs used: {total['used']} of {total['planned']}{overflow}.{alone}"
 
 
-def families(fitted: Iterable[Member], within: Sequence[str]) -> list[Family[Member]]:
+def families(fitted_series: Iterable[Member], within: Sequence[str]) -> list[Family[Member]]:
     """Group series that differ only in the settings ``within``, in the order of their first members."""
     groups: dict[str, list[Member]] = {}
-    for each in fitted:
+    for each in fitted_series:
         shared = {name: value for name, value in each.settings.items() if name not in within}
         groups.setdefault(repr(shared), []).append(each)
     firsts = [members[0].settings for members in groups.values()]
     always = [name for name in _ALWAYS_NAMED if name not in within]
-    differing = [name for name in distinguishing(firsts) if name not in (*within, *always)] if firsts else []
+    differing = [name for name in differing_settings(firsts) if name not in (*within, *always)] if firsts else []
     return [_family(members, always, differing) for members in groups.values()]
 
 

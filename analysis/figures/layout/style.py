@@ -50,7 +50,7 @@ class Plot:
     width: float
 
 
-def look(number: int) -> tuple[str, str]:
+def color_and_marker(number: int) -> tuple[str, str]:
     """Colour and marker of the series with that number in a figure."""
     return _PALETTE[number % len(_PALETTE)], _MARKERS[number % len(_MARKERS)]
 
@@ -70,7 +70,7 @@ def style() -> Iterator[None]:
         yield
 
 
-def save(figure: Figure, numbers: pd.DataFrame, folder: Path, name: str, title: str, caption: str) -> Plot:
+def save_figure(figure: Figure, numbers: pd.DataFrame, folder: Path, name: str, title: str, caption: str) -> Plot:
     """Write a figure's three files into ``folder``."""
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # the layout is found; the files need not find it again
@@ -141,7 +141,7 @@ def _set_ticks(axis: Axis, ticks: Sequence[float], names: Sequence[str], low: fl
     axis.set_minor_formatter(NullFormatter())
 
 
-def drawn(levels: Sequence[float]) -> list[float]:
+def drawn_levels(levels: Sequence[float]) -> list[float]:
     """Levels as they are drawn by :func:`scale_levels`."""
     return [level if level > 0 else place_of_zero(levels) for level in levels]
 

@@ -15,7 +15,7 @@ from matplotlib.patches import Rectangle
 
 from analysis.figures.layout.families import MIXED_MAPS, families
 from analysis.figures.layout.scales import Scale
-from analysis.figures.layout.style import FAINT, INK, WIDTH, Plot, save
+from analysis.figures.layout.style import FAINT, INK, WIDTH, Plot, save_figure
 from analysis.figures.mixed.mixed_sweeps import ORDERS, OUR_READING, Sweep, sweeps
 from analysis.labels import label, slug
 from analysis.midpoints.study import Study
@@ -99,7 +99,7 @@ def _draw(sweep: Sweep, family: str, folder: Path) -> Plot:
     )
     kind = slug(" ".join(AXES[name].split()[0] for name in sweep.axes))
     title = f"{words}: accuracy over {' and '.join(AXES[name] for name in sweep.axes)}"
-    return save(figure, numbers, folder, f"mixed-map-{kind}-{slug(words)}", title, _caption(cells))
+    return save_figure(figure, numbers, folder, f"mixed-map-{kind}-{slug(words)}", title, _caption(cells))
 
 
 def _mesh(

@@ -18,7 +18,7 @@ from analysis.runs.noise_kinds import is_mixed
 
 def draw(study: Study, folder: Path) -> list[Plot]:
     """A figure per data set, model, order and training, with a series per mixing ratio."""
-    mixed = [each for each in study.fitted if is_mixed(each.settings)]
+    mixed = [each for each in study.fitted_series if is_mixed(each.settings)]
     plots = draw_walks(_walked(mixed), MIXED_POINTS, folder)
     return [replace(plot, caption=f"{OUR_READING} {plot.caption}") for plot in plots]
 

@@ -14,12 +14,12 @@ from matplotlib.lines import Line2D
 
 from analysis.figures.layout.families import MIXED_RATIOS, Family, families
 from analysis.figures.layout.scales import Scale
-from analysis.figures.layout.style import FAINT, WIDTH, Plot, look, save
+from analysis.figures.layout.style import FAINT, WIDTH, Plot, color_and_marker, save_figure
 from analysis.figures.mixed.mixed_sweeps import AMPLITUDE_AND_RATIO, ORDERS, OUR_READING, Sweep, sweeps
-from analysis.labels import number
+from analysis.labels import format_number
 from analysis.midpoints.maximum_noise import is_maximum
 from analysis.midpoints.study import Study
-from analysis.runs.noise_free import noise_free
+from analysis.runs.noise_free import noise_free_runs
 
 LEAST = 3
 """The figure is drawn from this many ratios on."""
@@ -48,7 +48,7 @@ def _preserved(study: Study, sweep: Sweep) -> pd.DataFrame:
     ``std`` is the standard deviation over the repetitions, that of the reference included if this has several.
     """
     cells = sweep.cells[sweep.cells["x"] == sweep.cells["x"][sweep.cells["n"] > 0].max()]
-    without = noise_free(study.runs, sweep.settings)["accuracy"]
+    without = noise_free_runs(study.runs, sweep.settings)["accuracy"]
     if without.empty:
         return pd.DataFrame(columns=["ratio"])
     mean, spread = without.mean(), without.std() if len(without) > 1 else 0.0
@@ -78,11 +78,11 @@ def _draw(family: Family[Sweep], table: pd.DataFrame, folder: Path) -> Plot:
     figure.legend(handles=_handles(), loc="outside upper center", ncols=len(ORDERS) + 1)
     title = f"{family.title}: preserved accuracy at maximum mixed noise"
     caption = (
-        f"{OUR_READING} Amplitude {number(table['amplitude'].max())}. Accuracy over that of the {_counted(table)} "
+        f"{OUR_READING} Amplitude {format_number(table['amplitude'].max())}. Accuracy over that of the {_counted(table)} "
         f"without noise; bars: ± one standard deviation over the repetitions{_included(table)}. Dashed: "
         f"a constant answer. Runs used: {table['n'].sum()} of {table['planned'].sum()}{_overflown(table)}."
     )
-    return save(figure, table, folder, f"mixed-ratio-{family.slug}", title, caption)
+    return save_figure(figure, table, folder, f"mixed-ratio-{family.slug}", title, caption)
 
 
 def _point_names(members: Sequence[Sweep]) -> dict[int | str, str]:
@@ -96,7 +96,7 @@ def _point_names(members: Sequence[Sweep]) -> dict[int | str, str]:
 def _draw_panel(axes: Axes, here: pd.DataFrame, scale: Scale) -> None:
     for order, words in enumerate(ORDERS):
         curve = here[(here["order"] == words) & (here["n"] > 0)].sort_values("ratio")
-        color, marker = look(order)
+        color, marker = color_and_marker(order)
         axes.errorbar(
             scale.places(curve["ratio"]), curve["preserved"], curve["std"].fillna(0), fmt=f"{marker}-", color=color,
             markersize=2.6, elinewidth=0.9, linewidth=0.9,
@@ -112,7 +112,7 @@ def _draw_panel(axes: Axes, here: pd.DataFrame, scale: Scale) -> None:
 
 
 def _handles() -> list[Line2D]:
-    looks = [(words.replace("_", " "), *look(order)) for order, words in enumerate(ORDERS)]
+    looks = [(words.replace("_", " "), *color_and_marker(order)) for order, words in enumerate(ORDERS)]
     lines = [Line2D([], [], color=color, marker=marker, linewidth=0.9, label=words) for words, color, marker in looks]
     return [*lines, Line2D([], [], color=FAINT, linewidth=0.8, label="without noise")]
 

@@ -51,7 +51,7 @@ class Sweep:
 def sweeps(study: Study) -> list[Sweep]:
     """Every sweep of a study, in the order of its series."""
     groups: dict[tuple[str, tuple[str, str]], list[Series]] = {}
-    for series in (*(each.series for each in study.fitted), *study.others):
+    for series in (*(each.series for each in study.fitted_series), *study.series_without_curve):
         if is_mixed(series.settings) and series.settings["noise.point"] != "mapped":
             groups.setdefault((repr(_shared(series)), _axes(series)), []).append(series)
     return [
@@ -78,6 +78,6 @@ def _cells(series: Series) -> Iterator[dict[str, object]]:
         used = series.used[series.used.index.isin(runs.index)]["accuracy"]
         yield {
             "order": series.settings["noise.order"], "x": x, "y": y, "n": len(used), "mean": used.mean(),
-            "std": used.std(), "floor": series.floor, "planned": len(runs),
+            "std": used.std(), "floor": series.chance_accuracy, "planned": len(runs),
             "overflow": int((runs["outcome"] == "overflow").sum()),
         }  # fmt: skip

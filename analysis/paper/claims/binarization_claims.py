@@ -13,7 +13,7 @@ from analysis.paper.claims.claim import ABOVE, BELOW, Case, claim
 from analysis.paper.claims.preserved_claims import TEN_POINTS
 from analysis.paper.claims.walks import Walk, case, walks
 from analysis.paper.planned_grids import COARSE
-from analysis.runs.binarization_findings import Found, Pair
+from analysis.runs.binarization_findings import Findings, NetworkPair
 from analysis.runs.run_frame import rows
 
 GRIDS = ("maximum_noise/mnist.yaml", COARSE)
@@ -36,7 +36,7 @@ _NEEDS = (
 def values_cluster(study: Study) -> Iterator[Case]:
     """Layers that keep their accuracy under extreme multiplicative noise have binarised their activations."""
 
-    def more(networks: Pair, point: int) -> float:
+    def more(networks: NetworkPair, point: int) -> float:
         noise_free, noisy = (_clusters(found["points"][point]["arriving"]) for found in networks)
         return float(noisy > 1) - float(noise_free > 1)
 
@@ -54,7 +54,7 @@ def values_cluster(study: Study) -> Iterator[Case]:
 def quantised_keep(study: Study) -> Iterator[Case]:
     """A network keeps its accuracy when the values of such a layer are quantised to two or three."""
 
-    def loss(networks: Pair, point: int) -> float:
+    def loss(networks: NetworkPair, point: int) -> float:
         arriving = networks.noisy["points"][point]["arriving"]
         return float(networks.noisy["noise_on"] - arriving["noise_on"]) if _clusters(arriving) > 1 else math.nan
 
@@ -71,7 +71,7 @@ def quantised_keep(study: Study) -> Iterator[Case]:
 def peak_below_the_noise(study: Study) -> Iterator[Case]:
     """The second peak of the noisy values lies just below the standard deviation of the noise."""
 
-    def distance(networks: Pair, point: int) -> float:
+    def distance(networks: NetworkPair, point: int) -> float:
         noisy = networks.noisy["points"][point]
         leaving = noisy["leaving"]
         return math.log10(leaving["clusters"]["peak"] / noisy["std_mul"]) if _clusters(leaving) > 1 else math.nan
@@ -90,14 +90,14 @@ def peak_below_the_noise(study: Study) -> Iterator[Case]:
 def weights_cluster(study: Study) -> Iterator[Case]:
     """Training with extreme multiplicative noise binarises model parameters, too."""
 
-    def more(networks: Pair, point: int) -> float:
+    def more(networks: NetworkPair, point: int) -> float:
         noise_free, noisy = ([_clusters(layer["weights"]) > 1 for layer in found["layers"]] for found in networks)
         return (sum(noisy) - sum(noise_free)) / len(noisy)
 
     yield from _cases(study, more)
 
 
-def _cases(study: Study, statistic: Callable[[Pair, int], float]) -> Iterator[Case]:
+def _cases(study: Study, statistic: Callable[[NetworkPair, int], float]) -> Iterator[Case]:
     """A case per walk with findings: the mean of a statistic over the noisy points, in each repetition."""
     for walk in walks(study, noise__kind="multiplicative", noise__in_training=True):
         found = [(repetition, statistic(networks, point)) for repetition, point, networks in _kept(walk)]
@@ -107,15 +107,15 @@ def _cases(study: Study, statistic: Callable[[Pair, int], float]) -> Iterator[Ca
             yield case(by_repetition, walk, note=f"{len(table)} networks looked into")
 
 
-def _kept(walk: Walk) -> Iterator[tuple[str, int, Pair]]:
+def _kept(walk: Walk) -> Iterator[tuple[str, int, NetworkPair]]:
     """Repetition, noisy point and findings of the networks that keep all but ten points of accuracy."""
     for point, each in walk.at.items():
         looked_into = each.series.used[each.series.used["binarization"].notna()]
         for run in rows(looked_into[is_maximum(looked_into["level"])]):
-            networks = Pair(run["binarization"]["noise_free"], run["binarization"]["noisy"])
+            networks = NetworkPair(run["binarization"]["noise_free"], run["binarization"]["noisy"])
             if networks.noisy["noise_on"] >= networks.noise_free["noise_off"] - TEN_POINTS:
                 yield run["repetition"], point, networks
 
 
-def _clusters(values: Found) -> int:
+def _clusters(values: Findings) -> int:
     return int(values["clusters"]["count"])

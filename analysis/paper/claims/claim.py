@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from analysis.labels import number
+from analysis.labels import format_number
 from analysis.midpoints.midpoint import t_interval
 from analysis.midpoints.study import Study
 from analysis.runs.series import Settings
@@ -93,10 +93,10 @@ class Claim:
         """The statistic and its region in words."""
         low, high = self.region
         if math.isinf(high):
-            return f"{self.statistic} is above {number(low)}"
+            return f"{self.statistic} is above {format_number(low)}"
         if math.isinf(low):
-            return f"{self.statistic} is below {number(high)}"
-        return f"{self.statistic} is between {number(low)} and {number(high)}"
+            return f"{self.statistic} is below {format_number(high)}"
+        return f"{self.statistic} is between {format_number(low)} and {format_number(high)}"
 
     def verdict(self, case: Case) -> Verdict:
         """What one case says, by :data:`RULE`."""

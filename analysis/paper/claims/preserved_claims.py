@@ -16,7 +16,7 @@ from analysis.midpoints.weighted_fit import Array
 from analysis.paper.claims.claim import ABOVE, BELOW, Case, claim
 from analysis.paper.claims.walks import POINT, Walk, case, key, walks
 from analysis.paper.planned_grids import COARSE
-from analysis.runs.noise_free import noise_free
+from analysis.runs.noise_free import noise_free_runs
 
 TEN_POINTS = 0.1
 
@@ -62,7 +62,7 @@ def some_points_keep(study: Study) -> Iterator[Case]:
 def last_points_drop(study: Study) -> Iterator[Case]:
     """With multiplicative noise and BatchNorm, the last two points drop to chance at 1e10."""
     for walk, kept, _ in _at_maximum(study):
-        above = kept.iloc[:, -2:].max(axis=1) - next(iter(walk.at.values())).series.floor
+        above = kept.iloc[:, -2:].max(axis=1) - next(iter(walk.at.values())).series.chance_accuracy
         yield case(above, walk)
 
 
@@ -95,8 +95,8 @@ def higher_on_mnist(study: Study) -> Iterator[Case]:
     preserved = [(walk, kept.mean(axis=1) / reference) for walk, kept, reference in _at_maximum(study)]
     for (mnist, on_mnist), (walk, other) in product(preserved, preserved):
         data_sets = mnist.settings["data.name"], walk.settings["data.name"]
-        alike = key(mnist, [POINT, *published_results.OF_A_DATA_SET]) == key(
-            walk, [POINT, *published_results.OF_A_DATA_SET]
+        alike = key(mnist, [POINT, *published_results.DATA_SET_SETTINGS]) == key(
+            walk, [POINT, *published_results.DATA_SET_SETTINGS]
         )
         if alike and data_sets in (("mnist", "cifar10"), ("mnist", "gsc")):
             yield case(on_mnist - other, walk, mnist, note="against MNIST")
@@ -125,7 +125,7 @@ def _at_maximum(study: Study) -> Iterator[tuple[Walk, pd.DataFrame, float]]:
     for walk in walks(study, **_CHOSEN, model__batch_norm=True):
         found = {point: _accuracies(each) for point, each in walk.at.items()}
         kept = pd.DataFrame(found).reindex(columns=range(len(walk.points))).dropna()
-        reference = noise_free(study.runs, walk.settings)["accuracy"]
+        reference = noise_free_runs(study.runs, walk.settings)["accuracy"]
         if len(kept) and len(reference):
             yield walk, kept, float(reference.mean())
 

@@ -74,7 +74,7 @@ class Walk:
     @property
     def note(self) -> str:
         """How many midpoints lie beyond the sampled levels, and what is lacking."""
-        outside = sum(count_outside(each) for each in self.at.values())
+        outside = sum(count_beyond_levels(each) for each in self.at.values())
         total = sum(each.fit.repetitions.total for each in self.at.values())
         notes = [f"{outside} of {total} midpoints beyond the levels count as the level at the edge"] if outside else []
         if lacking := [str(point) for point in self.log_mu.columns[self.log_mu.isna().all()]]:
@@ -86,7 +86,7 @@ def walks(study: Study, **wanted: Any) -> list[Walk]:
     """The walks of a study, with the settings ``wanted``; two underscores stand for the dot in a name."""
     chosen = {name.replace("__", "."): value for name, value in wanted.items()}
     groups: dict[str, dict[int, FittedSeries]] = {}
-    for each in study.fitted:
+    for each in study.fitted_series:
         walking = isinstance(each.settings[POINT], int) and len(each.series.used)
         if walking and all(each.settings[name] == value for name, value in chosen.items()):
             groups.setdefault(key(each, [POINT]), {})[each.settings[POINT]] = each
@@ -97,7 +97,7 @@ def everywhere(study: Study, **wanted: Any) -> list[FittedSeries]:
     """The series under global noise, with the settings ``wanted``."""
     chosen = {name.replace("__", "."): value for name, value in wanted.items()} | {POINT: "global"}
     return [
-        each for each in study.fitted
+        each for each in study.fitted_series
         if len(each.series.used) and all(each.settings[name] == value for name, value in chosen.items())
     ]  # fmt: skip
 
@@ -154,7 +154,7 @@ def log_midpoints(each: FittedSeries) -> pd.Series[float]:
     return pd.Series({name: math.log10(level) for name, level in found.items() if level > 0}, dtype=float)
 
 
-def count_outside(each: FittedSeries) -> int:
+def count_beyond_levels(each: FittedSeries) -> int:
     """The number of repetitions whose midpoint counts as a level at the edge."""
     return sum(side(outcome) != 0 for outcome in each.fit.repetitions.outcomes.values())
 

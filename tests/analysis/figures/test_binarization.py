@@ -13,7 +13,7 @@ import torch
 from analysis.figures import binarization
 from analysis.figures.layout.style import Plot, style
 from analysis.midpoints.study import Study
-from analysis.runs.binarization_findings import COLUMNS, Pair, density, table
+from analysis.runs.binarization_findings import COLUMNS, NetworkPair, density, findings_table
 from walking_noise import RunConfig, data
 from walking_noise.probes import probe
 from walking_noise.reproducibility import deterministic
@@ -121,7 +121,7 @@ def test_a_density_covers_the_values(found: dict[str, Any]):
 
 
 def test_every_place_is_in_the_table(found: dict[str, Any]):
-    numbers = table(Pair(found["noise_free"], found["noisy"]))
+    numbers = findings_table(NetworkPair(found["noise_free"], found["noisy"]))
     accuracies = numbers[numbers["quantity"].str.startswith("accuracy")]
     assert len(accuracies) == (11 + 4) + (2 * 11 + 1 + 2 * 4)
     assert accuracies["number"].between(0, 1).all()

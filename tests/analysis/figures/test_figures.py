@@ -10,7 +10,15 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from analysis.figures import epochs, robustness_curves
-from analysis.figures.layout.style import Plot, drawn, legend_columns, level_text, level_ticks, scale_levels, style
+from analysis.figures.layout.style import (
+    Plot,
+    drawn_levels,
+    legend_columns,
+    level_text,
+    level_ticks,
+    scale_levels,
+    style,
+)
 from analysis.midpoints.study import Study
 from analysis.report.report_items import make_all
 
@@ -58,7 +66,7 @@ def test_numbers_of_the_robustness_curves_are_the_data(figures):
     (path,) = folder.glob("robustness-*additive*-global.csv")
     table = pd.read_csv(path)
     assert set(table["series"]) == {"without BatchNorm", "with BatchNorm"}
-    curve = study.fitted[0].series.curve
+    curve = study.fitted_series[0].series.curve
     ours = table[table["series"] == "without BatchNorm"]
     assert ours["mean"].tolist() == pytest.approx(curve["mean"].tolist(), rel=1e-5, nan_ok=True)
     assert ours["overflow"].sum() == 1
@@ -189,7 +197,7 @@ def test_level_axis_shows_every_level(levels: list[float]):
     axes = Figure().subplots()
     scale_levels(axes, levels)
     low, high = axes.get_xlim()
-    assert all(low < x < high for x in drawn(levels))
+    assert all(low < x < high for x in drawn_levels(levels))
     assert len(axes.get_xticks()) <= 9
 
 

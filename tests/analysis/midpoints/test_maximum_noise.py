@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from analysis.figures import preserved_accuracy
-from analysis.midpoints.maximum_noise import left_at_maximum
+from analysis.midpoints.maximum_noise import accuracy_at_maximum_noise
 
 BASE = {"model.batch_norm": True, "noise.kind": "multiplicative"}
 
@@ -27,7 +27,7 @@ def add_maximum(study, shared: dict[str, Any] | None = None, *, repetitions: int
 def test_preserved_is_the_share_of_the_accuracy_without_noise(fake_study):
     study = fake_study()
     add_maximum(study)
-    first, last = left_at_maximum(study.analyse())
+    first, last = accuracy_at_maximum_noise(study.analyse())
     assert (first.point, last.point) == (1, 10)
     assert first.accuracy == pytest.approx((0.56, 0.02))
     assert first.without_noise == pytest.approx((0.80, 0.01))
@@ -44,7 +44,7 @@ def test_highest_level_that_did_not_overflow_counts(fake_study):
     study.complete({**settings, "noise.std": 1e16}, 0.1, outcome="overflow", overflow_epoch=2)
     study.complete({**settings, "noise.point": 2, "noise.std": 1e9}, 0.9)
     study.complete({**settings, "noise.point": "global", "noise.std": 1e12}, 0.9)
-    (left,) = left_at_maximum(study.analyse())
+    (left,) = accuracy_at_maximum_noise(study.analyse())
     assert (left.level, left.accuracy[0]) == (1e12, 0.7)
     assert math.isnan(left.accuracy[1])
     assert left.overflown == 1
@@ -72,7 +72,7 @@ def test_nothing_is_preserved_with_certainty(fake_study):
     for seed, accuracy in enumerate((0.79, 0.80, 0.81)):
         study.complete({**BASE, "noise.kind": "none", "seed": seed}, accuracy)
         study.complete({**BASE, "noise.point": 1, "noise.std": 1e10, "seed": seed}, 0.0)
-    (left,) = left_at_maximum(study.analyse())
+    (left,) = accuracy_at_maximum_noise(study.analyse())
     assert left.preserved == (0.0, 0.0)
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from numpy.typing import ArrayLike, NDArray
 
-from analysis.midpoints.flags import FEW_REPETITIONS, Flag, mark
+from analysis.midpoints.flags import FEW_REPETITIONS, Flag, flag_letter
 from analysis.midpoints.midpoint import fit_midpoint
 from analysis.midpoints.weighted_fit import logistic
 
@@ -39,7 +39,7 @@ def curve(
 def noisy(
     seed: int, mu: float = 2.0, between: float = 0.03, within: float = 0.005
 ) -> Callable[[NDArray[np.float64], int], NDArray[np.float64]]:
-    """Repetitions whose midpoints scatter by ``between`` decades, and whose accuracies scatter by ``within``."""
+    """RepetitionMidpoints whose midpoints scatter by ``between`` decades, and whose accuracies scatter by ``within``."""
     draw = np.random.default_rng(seed)
 
     def accuracy(level: NDArray[np.float64], _: int) -> NDArray[np.float64]:
@@ -204,7 +204,7 @@ def test_levels_up_to_the_end_of_float32():
 
 
 def test_every_flag_has_its_letter():
-    assert len({mark(flag) for flag in Flag}) == len(Flag)
+    assert len({flag_letter(flag) for flag in Flag}) == len(Flag)
 
 
 def coverage(repetitions: int, studies: int = 200) -> tuple[float, float]:

@@ -318,8 +318,8 @@ def test_levels_below_one_say_nothing_of_a_tolerance_above(fake_study):
     (within,) = midpoint_claims.no_tolerance_above_one.cases(walked.study())
     assert midpoint_claims.no_tolerance_above_one.verdict(within) == Verdict.FAILS
     study = walked.study()
-    low = [replace(each, fit=replace(each.fit, highest=0.9)) for each in study.fitted]
-    assert list(midpoint_claims.no_tolerance_above_one.cases(replace(study, fitted=low))) == []
+    low = [replace(each, fit=replace(each.fit, highest=0.9)) for each in study.fitted_series]
+    assert list(midpoint_claims.no_tolerance_above_one.cases(replace(study, fitted_series=low))) == []
 
 
 @pytest.mark.parametrize("claim", [midpoint_claims.training_raises, midpoint_claims.training_raises_global])
@@ -353,7 +353,7 @@ def test_ledger_has_a_row_per_claim_with_statistic_count_and_verdict(fake_study,
     walked.series(4.0, data__name="mnist").series(2.0, data__name="mnist", **INFERENCE)
     walked.series(2.0, data__name="cifar10").series(2.0, data__name="cifar10", **INFERENCE)
     table, _ = ledger.make(walked.study(), tmp_path)
-    words = table.words.set_index("claim")
+    words = table.texts.set_index("claim")
     assert len(words) == len(CLAIMS)
     first = words.loc[midpoint_claims.training_raises_global.text]
     assert first["verdict"] == "fails"
@@ -375,7 +375,7 @@ def test_ledger_of_nothing_is_all_not_measured(fake_study, tmp_path: Path):
     study = fake_study()
     study.add({"noise.std": 1.0}, "STAGED")
     (table,) = ledger.make(study.analyse(), tmp_path)
-    assert set(table.words["verdict"]) == {"not measured"}
+    assert set(table.texts["verdict"]) == {"not measured"}
 
 
 def test_claims_read_fitted_midpoints(whole_study):

@@ -27,11 +27,11 @@ def runs_study(fake_study) -> Study:
 
 
 def chosen(study: Study) -> list[FittedSeries]:
-    return [each for each in study.fitted if each.fit.curve is not None]
+    return [each for each in study.fitted_series if each.fit.curve is not None]
 
 
 def test_choices_of_fit_of_global_series(paper_study: Study):
-    table = sensitivity.of_fit(paper_study.fitted)
+    table = sensitivity.of_fit(paper_study.fitted_series)
     assert len(table) == 4 * 6
     additive = table[(table["noise.kind"] == "additive") & ~table["model.batch_norm"].astype(bool)].set_index("choice")
     reported, scatter = (
@@ -70,7 +70,7 @@ def test_number_of_repetitions_takes_every_subset(runs_study: Study):
     spread = straight["mu_highest"] / straight["mu_lowest"]
     assert spread.is_monotonic_decreasing
     assert spread.loc[5] == 1
-    each = next(each for each in runs_study.fitted if each.settings["noise.gradient"] == "straight_through")
+    each = next(each for each in runs_study.fitted_series if each.settings["noise.gradient"] == "straight_through")
     found = each.fit.repetitions
     assert straight.loc[5, "mu_lowest"] == pytest.approx(found.mu)
     assert straight.loc[5, "width"] == pytest.approx(found.high / found.low)

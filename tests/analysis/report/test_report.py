@@ -242,8 +242,8 @@ def test_a_commit_keeps_the_mark_of_changed_code(fake_study, tmp_path: Path):
     for seed, commit in enumerate(("0123456789" * 4, "0123456789" * 4 + "+", None)):
         study.complete({"noise.std": 1.0, "seed": seed}, 0.9, provenance={**made, "commit": commit})
     (table,) = make_provenance(study.analyse(), tmp_path)
-    assert table.words["commit"].tolist() == ["012345678901", "012345678901+", "none"]
-    assert set(table.words["data checksum"]) == {"abababababab"}
+    assert table.texts["commit"].tolist() == ["012345678901", "012345678901+", "none"]
+    assert set(table.texts["data checksum"]) == {"abababababab"}
 
 
 def test_many_figures_of_an_exhibit_are_folded_away(fake_study):

@@ -7,7 +7,7 @@ import pytest
 
 from analysis.midpoints.study import Study
 from analysis.paper.claims import CLAIMS
-from analysis.paper.planned_grids import COARSE, planned_in
+from analysis.paper.planned_grids import COARSE, planned_grids_sentence
 from analysis.report.report_items import REPORT_ITEMS, ReportItem, make_all
 from experiments.plan.grid_files import expand
 from walking_noise import RunConfig
@@ -49,9 +49,12 @@ def test_exhibits_without_their_runs_are_not_made(paper_study: Study, tmp_path: 
 
 
 def test_grids_are_named_in_full_and_in_small():
-    assert planned_in(["a.yaml", "b.yaml"]) == "Planned in seml_configs/a.yaml, seml_configs/b.yaml."
-    assert planned_in(["a.yaml", COARSE]) == "Planned in seml_configs/a.yaml or, in small, in seml_configs/coarse.yaml."
-    assert planned_in([]) == ""
+    assert planned_grids_sentence(["a.yaml", "b.yaml"]) == "Planned in seml_configs/a.yaml, seml_configs/b.yaml."
+    assert (
+        planned_grids_sentence(["a.yaml", COARSE])
+        == "Planned in seml_configs/a.yaml or, in small, in seml_configs/coarse.yaml."
+    )
+    assert planned_grids_sentence([]) == ""
 
 
 @pytest.mark.slow

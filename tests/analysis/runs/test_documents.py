@@ -72,7 +72,7 @@ def test_some_collections_of_a_file(fake_study, tmp_path: Path):
     path = tmp_path / "runs.jsonl.gz"
     assert len(read(save(both, path))) == 2
     assert [document["collection"] for document in read(from_file(path, ["second"]))] == ["second"]
-    with pytest.raises(AnalysisError, match="no collection 'third'; it has: first, second"):
+    with pytest.raises(AnalysisError, match="no collection 'third'; collections in the file: first, second"):
         from_file(path, ["third"])
 
 
@@ -184,13 +184,13 @@ def test_documents_come_by_collection_and_id(seml_database, fake_study):
 
 def test_missing_collection_names_those_there_are(seml_database, whole_study):
     fill(seml_database, whole_study)
-    with pytest.raises(AnalysisError, match=r"^there is no collection 'domo'; there are: demo$"):
+    with pytest.raises(AnalysisError, match=r"^collection 'domo' does not exist; existing collections: demo$"):
         from_database(["demo", "domo"])
 
 
 def test_empty_collection_is_refused(seml_database):
     seml_database.create_collection("demo")
-    with pytest.raises(AnalysisError, match="'demo' has no runs; add some with `seml demo add"):
+    with pytest.raises(AnalysisError, match="'demo' has no runs; add runs with `seml demo add"):
         from_database(["demo"])
 
 
@@ -209,7 +209,7 @@ def test_seml_without_configuration_is_one_line(monkeypatch: pytest.MonkeyPatch,
 
     unset = seml.database.get_mongodb_config.__wrapped__
     monkeypatch.setattr(seml.database, "get_mongodb_config", lambda: unset(tmp_path / "mongodb.config"))
-    with pytest.raises(AnalysisError, match=r"^no database: [^\n]*`seml configure`[^\n]*$") as caught:
+    with pytest.raises(AnalysisError, match=r"^no database configured: [^\n]*`seml configure`[^\n]*$") as caught:
         from_database(["demo"])
     assert "`walking-noise db start`" in str(caught.value)
     assert '`eval "$(walking-noise db env)"`' in str(caught.value)

@@ -39,7 +39,7 @@ def test_a_kind_that_adds_is_drawn_beside_the_papers(fake_study, tmp_path: Path)
         assert any("box shaped noise" in part.title for part in made[number]), number
     assert not any(part.title.startswith("Figure") for parts in made.values() for part in parts)
     (every,) = [part for part in made["All series"] if isinstance(part, Table) and part.name == "midpoints"]
-    assert len(every.words) == 3
+    assert len(every.texts) == 3
 
 
 @pytest.mark.usefixtures("box_shaped")

@@ -140,6 +140,6 @@ def test_series_without_any_result(fake_study):
     study = fake_study()
     study.add({"noise.std": 1.0}, "STAGED")
     series = only(study)
-    assert math.isnan(series.floor)
+    assert math.isnan(series.chance_accuracy)
     assert series.curve["n"].tolist() == [0]
     assert series.counts["staged"] == 1
