@@ -1,4 +1,4 @@
-"""Published results of Walking Noise v1 (arXiv 2212.10430): the values of Tables I and II, and the series of its figures.
+"""Published results of Walking Noise v1 (arXiv 2212.10430): values of Tables I and II, and the series of its figures.
 
 Table I gives midpoint noise levels under global noise for networks trained with noise. BatchNorm layers have no noise
 points of their own in it. Table II gives the factor by which clamping lowers the mean |weight| of the noisy layer.
@@ -76,7 +76,7 @@ def settings_unlike_table1(settings: Settings) -> list[str]:
 
 
 def in_table1(settings: Settings) -> bool:
-    """Whether a series belongs in a cell of Table I. Its data set, model and number of epochs may differ from the paper's."""
+    """Whether a series belongs in a cell of Table I. Data set, model and epochs may differ from the paper's."""
     return settings["noise.kind"] in KINDS and is_global_and_trained(settings) and not settings_unlike_table1(settings)
 
 

@@ -1,4 +1,4 @@
-"""Validation accuracy over the epochs, for rising noise levels (Walking Noise v1, figure 6)."""
+"""Figure of the validation accuracy over the epochs at all noise levels (Walking Noise v1, figure 6)."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ COLUMNS = 2
 
 _COLORS = ListedColormap(matplotlib.colormaps["viridis"](np.linspace(0, 0.92, 256)))
 _CAPTION = (
-    "Lines: mean over the repetitions, one line per noise level, in a band of ± one standard deviation; black: no "
-    "noise. Dashed: a constant answer."
+    "Lines: mean over the repetitions, one line per noise level; bands: ± one standard deviation; black: no noise. "
+    "Dashed: a constant answer."
 )
 
 
 def has_epochs(each: FittedSeries) -> bool:
-    """Whether a series has global noise, is trained with it, and kept the accuracy of every epoch at some level > 0."""
-    trained_with_it = each.settings["noise.point"] == "global" and each.settings["noise.in_training"]
+    """Whether a series is trained with global noise and stores the accuracy of every epoch at some level > 0."""
+    trained_with_noise = each.settings["noise.point"] == "global" and each.settings["noise.in_training"]
     used = each.series.used
-    return bool(trained_with_it and (used["validation_curve"].notna() & (used["level"] > 0)).any())
+    return bool(trained_with_noise and (used["validation_curve"].notna() & (used["level"] > 0)).any())
 
 
 def draw(study: Study, folder: Path) -> list[Plot]:
@@ -43,13 +43,13 @@ def draw(study: Study, folder: Path) -> list[Plot]:
 
 
 def epochs_of(each: FittedSeries) -> pd.DataFrame:
-    """The mean accuracy at each level and epoch, over the ``n`` repetitions that kept it for so many epochs.
+    """Mean accuracy at each level and epoch, over the ``n`` repetitions that store it for that epoch.
 
-    Columns: level, epoch (from 1), n, mean, and std (of a sample; NaN for n = 1).
+    Columns: level, epoch (from 1), n, mean, and std (sample standard deviation; NaN for n = 1).
     """
-    kept = each.series.used[each.series.used["validation_curve"].notna()]
+    stored = each.series.used[each.series.used["validation_curve"].notna()]
     table = []
-    for level, runs in kept.groupby("level"):
+    for level, runs in stored.groupby("level"):
         curves = pd.DataFrame(zip_longest(*runs["validation_curve"], fillvalue=math.nan), dtype=float)
         table.append(pd.DataFrame({
             "level": level, "epoch": range(1, len(curves) + 1), "n": curves.count(axis=1), "mean": curves.mean(axis=1),

@@ -1,4 +1,4 @@
-"""The midpoint noise level at each noise point (Walking Noise v1, figures 2, 10 and 11)."""
+"""Figure of the midpoint noise level at each noise point (Walking Noise v1, figures 2, 10 and 11)."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ _DODGE = 0.16
 
 
 class Edge(NamedTuple):
-    """How an arrow is drawn at an edge of the axes.
+    """Style of an arrow at an edge of the axes.
 
-    ``at`` is its height (0..1), ``arrow`` its marker, ``beyond`` the sign before its level, and ``text`` the offset of
-    this text in points.
+    ``at`` is its height (0..1), ``arrow`` its marker, ``beyond`` the sign before its level, and ``text`` the vertical
+    offset of the level in points.
     """
 
     at: float
@@ -54,14 +54,14 @@ EDGES = {"above": Edge(0.91, "^", ">", 9), "below": Edge(0.09, "v", "<", -9)}
 
 _CAPTION = (
     "Markers: μ of the weighted fit; bars: 95 % t interval over the midpoints of the repetitions. Hollow: a midpoint "
-    "with a flag (see the table of all series), other than that for few repetitions. Arrows: the midpoint lies above "
-    "(below) the level written beside the arrow, the highest (lowest) one sampled."
+    "with a flag (see the table of all series) other than that for few repetitions. Arrows: the midpoint lies above "
+    "(below) the level at the arrow, the highest (lowest) sampled level."
 )
 
 
 @dataclass(frozen=True)
 class Mark:
-    """How a series is drawn: ``filled`` or ``hollow`` at its midpoint; ``above``, ``below`` or ``none`` without one."""
+    """Mark of a series: ``filled`` or ``hollow`` at its midpoint; ``above``, ``below`` or ``none`` without one."""
 
     series: FittedSeries
     label: str
@@ -77,13 +77,13 @@ class Mark:
 
 
 def draw(study: Study, folder: Path) -> list[Plot]:
-    """Figure 2: LeNet-5 on CIFAR-10, a figure per noise kind, with a panel without and one with BatchNorm."""
+    """Figure 2: LeNet-5 on CIFAR-10. A figure per noise kind, with panels without and with BatchNorm."""
     chosen = [each for each in _with_one_level(study) if published_results.in_figure(2, each.settings)]
     return draw_walks(chosen, AXIS_OF_POINTS, folder)
 
 
 def draw_others(study: Study, folder: Path) -> list[Plot]:
-    """Figures 10 and 11: the same for every other model, data set and kind of noise."""
+    """Figures 10 and 11: other models, data sets and noise kinds."""
     chosen = [each for each in _with_one_level(study) if not published_results.in_figure(2, each.settings)]
     return draw_walks(chosen, AXIS_OF_POINTS, folder)
 
@@ -93,7 +93,7 @@ def _with_one_level(study: Study) -> list[FittedSeries]:
 
 
 def draw_walks(fitted_series: Sequence[FittedSeries], within: Sequence[str], folder: Path) -> list[Plot]:
-    """The midpoints of the series of walking noise among some; those that differ only in ``within`` share a figure."""
+    """Draw the midpoints of series of walking noise. Series that differ only in ``within`` share a figure."""
     chosen = [each for each in fitted_series if isinstance(each.settings["noise.point"], int) and len(each.series.used)]
     drawable = [family for family in families(chosen, within) if any(_shape(each) != "none" for each in family.members)]
     return [_draw(family, folder) for family in drawable]
@@ -119,9 +119,9 @@ def _draw(family: Family[FittedSeries], folder: Path) -> Plot:
     figure.supxlabel("noise point", fontsize=8)
     figure.legend(handles=_handles(order), loc="outside upper center", ncols=legend_columns(order))
     title = published_results.numbered_title(2, family.settings, f"{family.title}: midpoint noise level at each point")
-    lacking = sum(mark.shape == "none" for mark in marks)
+    without_fit = sum(mark.shape == "none" for mark in marks)
     caption = f"{_CAPTION} {run_count_sentence(family.members)}" + (
-        f" Not drawn: {lacking} series without a fit." if lacking else ""
+        f" Not drawn: {without_fit} series without a fit." if without_fit else ""
     )
     return save_figure(figure, pd.DataFrame(map(_row, marks)), folder, f"points-{family.slug}", title, caption)
 
@@ -141,7 +141,7 @@ def _draw_series(axes: Axes, marks: Sequence[Mark], shift: float, number: int) -
 
 
 def _draw_arrow(axes: Axes, x: float, edge: Edge, level: float, color: str) -> None:
-    """Draw an arrow at an edge of the axes, and write the level beside it beyond which the midpoint lies."""
+    """Draw an arrow at an edge of the axes, with the level beyond which the midpoint lies."""
     across = axes.get_xaxis_transform()
     axes.plot(x, edge.at, edge.arrow, color=color, markerfacecolor="white", markersize=5.5, transform=across)
     axes.annotate(
@@ -158,9 +158,9 @@ def _draw_arrow(axes: Axes, x: float, edge: Edge, level: float, color: str) -> N
 
 
 def _limits(marks: Sequence[Mark]) -> tuple[float, float]:
-    """The range of y: all midpoints, their intervals up to a decade beyond the midpoints, and room for arrows.
+    """Range of y: all midpoints, their intervals up to a decade beyond the midpoints, and space for arrows.
 
-    Without any midpoint the sampled levels are the range.
+    Without a midpoint, the range is that of the sampled levels.
     """
     fits = [mark.series.fit for mark in marks if mark.has_midpoint]
     if fits:
@@ -190,7 +190,7 @@ def _shape(each: FittedSeries) -> str:
 
 
 def label_points(axes: Axes, names: Sequence[str]) -> None:
-    """Make x an axis of noise points, with their numbers and names."""
+    """Make x an axis of noise points, labelled with their numbers and names."""
     labels = [f"{number} {name}" for number, name in enumerate(names)]
     axes.set_xticks(range(len(names)), labels, rotation=35, ha="right", rotation_mode="anchor")
     axes.set_xlim(-0.6, len(names) - 0.4)

@@ -1,4 +1,4 @@
-"""A quantity at each noise point over the level of the noise there, a panel per point."""
+"""Figure of a quantity at each noise point over the noise level, with a panel per point."""
 
 from __future__ import annotations
 
@@ -34,25 +34,25 @@ from analysis.runs.series import Settings
 COLUMNS = 4
 
 _PLACES = {"global": "at all points", "walking": "at one point at a time"}
-_BARS = "Lines: mean over the repetitions; bars: from the lowest to the highest of them; 0 lies below the axis."
+_BARS = "Lines: mean over the repetitions; bars: from the lowest to the highest repetition; 0 lies below the axis."
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """What is drawn over the level.
+    """Quantity that is drawn over the level.
 
     Attributes
     ----------
     name
-        Of the files.
+        Start of the file names.
     title, axis
-        In words.
+        Texts for the title of the figure and the label of its y axis.
     shown
-        Whether it is drawn for a series with these settings.
+        Whether the quantity is drawn for a series with these settings.
     at
-        Its value, 0 or above, for a run (a row of the data frame) and a noise point; NaN where there is none.
+        Value, 0 or above, for a run (a row of the data frame) and a noise point; NaN where there is none.
     panels
-        What the panels stand for, which the caption explains.
+        Sentences of the caption that explain the panels.
     """
 
     name: str
@@ -68,9 +68,9 @@ def draw(quantity: Quantity, study: Study, folder: Path) -> list[Plot]:
     chosen = [each for each in study.fitted_series if quantity.shown(each.settings) and len(each.series.used)]
     everywhere = [each for each in chosen if each.settings["noise.point"] == "global"]
     walking = [each for each in chosen if isinstance(each.settings["noise.point"], int)]
-    found = [("global", family) for family in families(everywhere, TRAININGS)]
-    found += [("walking", family) for family in families(walking, PANEL_PER_POINT)]
-    tables = [(where, family, table_of(quantity, family)) for where, family in found]
+    all_families = [("global", family) for family in families(everywhere, TRAININGS)]
+    all_families += [("walking", family) for family in families(walking, PANEL_PER_POINT)]
+    tables = [(where, family, table_of(quantity, family)) for where, family in all_families]
     return [
         _draw(quantity, where, family, table, folder)
         for where, family, table in tables if len(table) and (table["mean"] > 0).any()
@@ -78,7 +78,7 @@ def draw(quantity: Quantity, study: Study, folder: Path) -> list[Plot]:
 
 
 def table_of(quantity: Quantity, family: Family[FittedSeries]) -> pd.DataFrame:
-    """What is drawn: a row per series, noisy point and level at which the quantity was measured in ``n`` runs.
+    """Drawn numbers: a row per series, noisy point and level at which the quantity was measured in ``n`` runs.
 
     Columns: ``series``, ``point``, ``name``, ``level``, ``n``, ``planned``, and ``mean``, ``low`` and ``high`` over the
     repetitions.
@@ -132,7 +132,7 @@ def _draw(quantity: Quantity, where: str, family: Family[FittedSeries], table: p
 
 
 def _draw_panel(axes: Axes, here: pd.DataFrame, levels: Sequence[float], order: Sequence[str]) -> None:
-    """Draw the series of a panel, each with smaller markers than the one before, so that equal ones show."""
+    """Draw the series of a panel. Each has smaller markers than the one before, so that equal series stay visible."""
     at = dict(zip(levels, drawn_levels(levels), strict=True))
     for number, label in enumerate(order):
         line = here[here["series"] == label]

@@ -1,4 +1,4 @@
-"""Robustness curves that fall over a plateau: two stacked logistics (Walking Noise v1, figure 7)."""
+"""Figure of robustness curves with a plateau, fitted by two stacked logistics (Walking Noise v1, figure 7)."""
 
 from __future__ import annotations
 
@@ -20,27 +20,28 @@ from analysis.figures.robustness_curves import draw_points, levels_of
 from analysis.labels import differing_settings, format_number, format_with_error, level_axis_label
 from analysis.midpoints.stacked_logistics import Shape
 from analysis.midpoints.study import FittedSeries, Study
-from analysis.tables.series_tables import in_words
+from analysis.tables.series_tables import setting_texts
 from analysis.tables.table_files import Table, save_table
 
 COLUMNS = 3
 
 _CAPTION = (
-    "Two stacked logistics are chosen over one where a plateau of at least three levels separates their steps and the "
-    "corrected information criterion (AICc) is smaller. Points: mean over repetitions ± one standard deviation. Line: "
-    "two stacked logistics; dotted: their midpoints; dashed: one logistic, whose midpoint is the μ of the tables."
+    "Two stacked logistics are chosen if a plateau of at least three levels separates their steps and their corrected "
+    "information criterion (AICc) is smaller than that of one logistic. Points: mean over the repetitions ± one "
+    "standard deviation. Line: two stacked logistics; dotted: their midpoints; dashed: one logistic, which gives the μ "
+    "of the tables."
 )
 
 _TABLE = (
-    "μ of one logistic over the whole fall, as everywhere in this report, beside the midpoints μ₁ and μ₂ of two "
-    "stacked ones and the plateau a_mid between them; ΔAICc: AICc of one less that of two. "
+    "μ: midpoint of one logistic over the whole fall, as in the rest of this report; μ₁ and μ₂: midpoints of two "
+    "stacked logistics; a_mid: plateau between them; ΔAICc: AICc of one logistic minus AICc of two. "
 )
 
-_NUMBERS = "The CSV has both fits of every series of walking noise, and the choice."
+_NUMBERS = "The CSV file contains both fits of every series of walking noise and the choice."
 
 
 def draw(study: Study, folder: Path) -> Sequence[Plot | Table]:
-    """A figure for each data set, model, BatchNorm and noise kind with plateaus, and a table of all fits."""
+    """Draw a figure per data set, model, BatchNorm and noise kind with plateaus, and write a table of all fits."""
     walking = [each for each in study.fitted_series if isinstance(each.settings["noise.point"], int) and each.shape]
     with_plateau = [each for each in walking if each.shape and each.shape.has_plateau]
     return [
@@ -94,7 +95,7 @@ def _draw_panel(axes: Axes, each: FittedSeries, levels: Sequence[float]) -> None
 
 
 def _curves(each: FittedSeries, name: str) -> pd.DataFrame:
-    """A row per level: what is drawn, and both fits there."""
+    """Drawn numbers and both fits, a row per level."""
     curve, shape = each.series.curve, each.shape
     assert shape is not None
     assert shape.two is not None
@@ -108,16 +109,16 @@ def _tabulate(walking: Sequence[FittedSeries], with_plateau: Sequence[FittedSeri
     settings = pd.DataFrame([dict(each.settings) for each in walking], dtype=object)
     numbers = pd.concat([settings, pd.DataFrame([_fits(each) for each in walking])], axis=1)
     names = differing_settings([each.settings for each in with_plateau]) if with_plateau else []
-    words = in_words([each.series for each in with_plateau], names or ["noise.point"])
+    texts = setting_texts([each.series for each in with_plateau], names or ["noise.point"])
     for heading, text in _COLUMNS.items():
-        words[heading] = [text(each, each.shape) for each in with_plateau]
+        texts[heading] = [text(each, each.shape) for each in with_plateau]
     chosen = f"Two stacked logistics are chosen for {len(with_plateau)} of {len(walking)} series with a fit."
     caption = f"{chosen} {_TABLE if with_plateau else ''}{_NUMBERS}"
-    return save_table(numbers, words, folder, "plateaus", "One or two stacked logistics", caption)
+    return save_table(numbers, texts, folder, "plateaus", "One or two stacked logistics", caption)
 
 
 def _midpoint(mu: float, error: float) -> str:
-    """A midpoint on the log axis as a level with its standard error."""
+    """Text of a midpoint on the log axis: its level with its standard error."""
     return format_with_error(10**mu, math.log(10) * 10**mu * error)
 
 
@@ -133,7 +134,7 @@ _COLUMNS: dict[str, Any] = {
 
 
 def _fits(each: FittedSeries) -> dict[str, Any]:
-    """Both fits of a series in numbers: midpoints as levels, sigmas in decades."""
+    """Numbers of both fits of a series: midpoints as levels, sigmas in decades."""
     shape: Shape | None = each.shape
     assert shape is not None
     one, two = shape.one, shape.two

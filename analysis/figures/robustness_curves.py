@@ -1,4 +1,4 @@
-"""Robustness curves with their fits (Walking Noise v1, figure 1)."""
+"""Figure of robustness curves with their fits (Walking Noise v1, figure 1)."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ COLUMNS = 4
 PLACES = {"global": "at all points", "walking": "at one point at a time"}
 
 _BARS = (
-    "Points: mean over repetitions; bars: ± one standard deviation. Lines: weighted fit, thinner than those "
-    "below it; dotted: its midpoint μ."
+    "Points: mean over the repetitions; bars: ± one standard deviation. Lines: weighted fit; each series has a thinner "
+    "line than the series before; dotted: midpoint μ of the fit."
 )
 
 
 def draw_global(study: Study, folder: Path) -> list[Plot]:
-    """A figure per data set, model and noise kind: the series under global noise."""
+    """A figure of the series under global noise per data set, model and noise kind."""
     chosen = [
         each for each in study.fitted_series if each.settings["noise.point"] == "global" and len(each.series.used)
     ]
@@ -49,7 +49,7 @@ def draw_global(study: Study, folder: Path) -> list[Plot]:
 def draw_walking(study: Study, folder: Path) -> list[Plot]:
     """A figure per data set, model with or without BatchNorm, and noise kind: a panel for each noise point.
 
-    Only of families in which a series has levels enough for a curve.
+    Only families with a series that has enough levels for a fit are drawn.
     """
     chosen = [
         each for each in study.fitted_series if isinstance(each.settings["noise.point"], int) and len(each.series.used)
@@ -110,20 +110,20 @@ def _draw_walking(family: Family[FittedSeries], folder: Path) -> Plot:
 def draw_points(
     axes: Axes, each: FittedSeries, levels: Sequence[float], order: int, label: str, size: float = 3.8
 ) -> None:
-    """Draw the mean accuracies of a series with their deviations, and × at its levels with float32 overflow.
+    """Draw the mean accuracies of a series with their standard deviations, and × at levels with float32 overflow.
 
-    ``levels`` are all those of the axes. ``order`` chooses colour and marker, which is smaller than that of the series
-    before, so that equal ones show.
+    ``levels`` are all levels of the axes. ``order`` selects colour and marker. The marker is smaller than that of the
+    series before, so that equal series stay visible.
     """
     color, marker = color_and_marker(order)
     size = max(size - 0.4 * order, 1.4)
     curve = each.series.curve
-    seen = curve[curve["n"] > 0]
+    measured = curve[curve["n"] > 0]
     at = dict(zip(levels, drawn_levels(levels), strict=True))
-    x, several = seen["level"].map(at), seen["std"].notna()
-    axes.plot(x, seen["mean"], marker, color=color, markersize=size, label=label)
+    x, several = measured["level"].map(at), measured["std"].notna()
+    axes.plot(x, measured["mean"], marker, color=color, markersize=size, label=label)
     axes.errorbar(
-        x[several], seen["mean"][several], seen["std"][several], fmt="none", ecolor=color, elinewidth=0.9
+        x[several], measured["mean"][several], measured["std"][several], fmt="none", ecolor=color, elinewidth=0.9
     )  # fmt: skip
     for level in curve["level"][curve["overflow"] > 0]:
         axes.plot(at[level], each.series.chance_accuracy, "x", color=color, markersize=4.5)
@@ -146,8 +146,8 @@ def _draw_curve(
 def _one_legend(figure: Figure, order: list[str]) -> None:
     handles: dict[str, Artist] = {}
     for axes in figure.axes:
-        found, names = axes.get_legend_handles_labels()
-        handles |= dict(zip(names, found, strict=True))
+        shown, names = axes.get_legend_handles_labels()
+        handles |= dict(zip(names, shown, strict=True))
     figure.legend(
         [handles[name] for name in order],
         order,
@@ -167,12 +167,12 @@ def _save(figure: Figure, family: Family[FittedSeries], labels: Sequence[str], f
 
 
 def levels_of(members: Sequence[FittedSeries]) -> list[float]:
-    """All levels that some series have, the lowest first."""
+    """All levels of some series, the lowest first."""
     return sorted({float(level) for each in members for level in each.series.curve["level"]})
 
 
 def _numbers(members: Sequence[FittedSeries], labels: Sequence[str]) -> pd.DataFrame:
-    """A row per series and level: what is drawn, and the fit there."""
+    """Drawn numbers and the fit, a row per series and level."""
     parts = []
     for each, label in zip(members, labels, strict=True):
         curve = each.series.curve

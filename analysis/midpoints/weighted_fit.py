@@ -98,7 +98,7 @@ def least_squares(
     starts: Iterable[Array], bounds: tuple[list[float], list[float]], *, absolute: bool = True,
     tolerance: float = 1e-13,
 ) -> tuple[Array, Array]:  # fmt: skip
-    """Best parameters of ``function`` and their covariance: the fit with the least weighted squares from all ``starts``.
+    """Best parameters of ``function`` and their covariance: the fit with the least weighted squares of all ``starts``.
 
     Raises
     ------

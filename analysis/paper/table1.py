@@ -1,4 +1,4 @@
-"""Table I of the paper, for the data sets and models that were run."""
+"""Table I of the paper: midpoints under global noise, for the data sets and models of a study."""
 
 from __future__ import annotations
 
@@ -12,39 +12,39 @@ from analysis import labels, published_results
 from analysis.labels import column_heading, differing_settings, format_interval, format_number
 from analysis.midpoints.flags import flag_letter, flag_notes
 from analysis.midpoints.study import FittedSeries, Study
-from analysis.tables.series_tables import midpoints, runs_used
+from analysis.tables.series_tables import midpoint_numbers, runs_used
 from analysis.tables.table_files import Table, save_table
 
 COLUMNS = tuple((kind, batch_norm) for kind in published_results.KINDS for batch_norm in (False, True))
-"""The columns of the table: each has a kind of noise, and a model with or without BatchNorm."""
+"""Columns of the table: noise kind, and whether the model has BatchNorm."""
 
 _CELL_SETTINGS = ("noise.kind", "model.batch_norm", "noise.on_batch_norm")
 
 _CAPTION = (
-    "Midpoint noise level μ of the weighted fit and, in brackets, the 95 % t interval over the midpoints of the "
-    "repetitions. BatchNorm layers have no noise point of their own here. The paper's value stands where its data set, "
+    "Midpoint noise level μ of the weighted fit; in brackets the 95 % t interval over the midpoints of the "
+    "repetitions. BatchNorm layers have no noise points of their own. The paper's value is given if its data set, "
     "model and epochs are the same."
 )
 
 
 def make(study: Study, folder: Path) -> Sequence[Table]:
-    """Write the table, if any series belongs in it."""
-    chosen = members(study.fitted_series)
+    """Write the table if a series belongs in it."""
+    chosen = table1_series(study.fitted_series)
     if not chosen:
         return []
-    flagged = flag_notes(flag for each in chosen for flag in each.fit.flags)
-    caption = " ".join([_CAPTION, *_left_out(study.fitted_series), *flagged])
+    flag_texts = flag_notes(flag for each in chosen for flag in each.fit.flags)
+    caption = " ".join([_CAPTION, *_left_out(study.fitted_series), *flag_texts])
     title = "Midpoint noise level μ under global noise, trained with noise"
-    return [save_table(numbers(study.fitted_series), in_words(study.fitted_series), folder, "table1", title, caption)]
+    return [save_table(numbers(study.fitted_series), texts(study.fitted_series), folder, "table1", title, caption)]
 
 
-def members(fitted_series: Iterable[FittedSeries]) -> list[FittedSeries]:
+def table1_series(fitted_series: Iterable[FittedSeries]) -> list[FittedSeries]:
     """The series that belong in Table I."""
     return [each for each in fitted_series if published_results.in_table1(each.settings)]
 
 
 def _left_out(fitted_series: Iterable[FittedSeries]) -> list[str]:
-    """A sentence that counts the series under global noise, trained with it, that are not in the table, if any."""
+    """A sentence on the series under global noise, trained with noise, that are not in Table I, if there are any."""
     others = [
         each.settings
         for each in fitted_series
@@ -57,37 +57,37 @@ def _left_out(fitted_series: Iterable[FittedSeries]) -> list[str]:
         if settings["noise.kind"] in published_results.KINDS
     ]
     names = ", ".join(dict.fromkeys(name for each in changed for name in each))
-    parts = [f"{len(changed)} with other settings than the paper's ({names})"] if changed else []
+    parts = [f"{len(changed)} with settings that differ from the paper's ({names})"] if changed else []
     parts += [
-        f"{kinds[kind]} of {labels.cell_text('noise.kind', kind)} noise"
+        f"{kinds[kind]} with {labels.cell_text('noise.kind', kind)} noise"
         for kind in kinds
         if kind not in published_results.KINDS
     ]
-    where = "In the table of all series alone are these global series, trained with noise"
-    return [f"{where}: {'; '.join(parts)}."] if parts else []
+    start = "Series under global noise, trained with noise, that only the table of all series contains"
+    return [f"{start}: {'; '.join(parts)}."] if parts else []
 
 
 def numbers(fitted_series: Sequence[FittedSeries]) -> pd.DataFrame:
-    """Table I in numbers, a row per cell.
+    """Numbers of Table I, a row per cell.
 
-    The columns are those of :func:`analysis.tables.series_tables.midpoints`, ``paper`` with the printed midpoint, and ``difference``
-    with ``mu / paper - 1``.
+    Columns: those of :func:`analysis.tables.series_tables.midpoint_numbers`; ``paper``, the printed midpoint; and
+    ``difference``, ``mu / paper - 1``.
     """
-    table = midpoints(members(fitted_series))
+    table = midpoint_numbers(table1_series(fitted_series))
     table["paper"] = pd.Series(
-        [published_results.published_midpoint(each.settings) for each in members(fitted_series)], dtype=float
+        [published_results.published_midpoint(each.settings) for each in table1_series(fitted_series)], dtype=float
     )
     table["difference"] = table["mu"] / table["paper"] - 1
     return table
 
 
-def in_words(fitted_series: Sequence[FittedSeries]) -> pd.DataFrame:
-    """Table I as the reader sees it.
+def texts(fitted_series: Sequence[FittedSeries]) -> pd.DataFrame:
+    """Texts of Table I.
 
-    For each data set, model and what else differs, there is a row of midpoints with letters for their flags, one of
-    the paper's values, if any, and one of the runs used.
+    Each data set, model and combination of other differing settings has up to three rows: midpoints with the letters of
+    their flags, values of the paper if there are any, and used runs.
     """
-    chosen = members(fitted_series)
+    chosen = table1_series(fitted_series)
     names = ["data.name", "model.name"]
     names += [
         name for name in differing_settings([each.settings for each in chosen]) if name not in (*names, *_CELL_SETTINGS)

@@ -68,7 +68,9 @@ def from_database(names: Sequence[str]) -> Source:
         totals = {name: database[name].count_documents({}) for name in sorted(set(names)) if name in existing}
     for name in names:
         if name not in existing:
-            raise AnalysisError(f"collection {name!r} does not exist; existing collections: {', '.join(existing) or 'none'}")
+            raise AnalysisError(
+                f"collection {name!r} does not exist; existing collections: {', '.join(existing) or 'none'}"
+            )
         if totals[name] == 0:
             raise AnalysisError(f"collection {name!r} has no runs; add runs with `seml {name} add FILE.yaml`")
 
@@ -92,7 +94,7 @@ def from_file(path: Path, names: Sequence[str] = ()) -> Source:
     lines = _lines(path)
     header = next(lines, None)
     if not isinstance(header, dict) or {key: header.get(key) for key in _FORMAT} != _FORMAT:
-        raise AnalysisError(f"{path} is not a file of runs in format {_FORMAT['version']}; write the file with --save-runs")
+        raise AnalysisError(f"{path} is not a file of runs in format {_FORMAT['version']}; write it with --save-runs")
     totals: dict[str, int] = header["collections"]
     for name in names:
         if name not in totals:
@@ -158,7 +160,9 @@ def _database() -> Iterator[Any]:
         reason = (error.details or {}).get("codeName", f"error {error.code}")
         raise AnalysisError(f"the database at {address} refuses the query: {reason}; check `seml configure`") from None
     except PyMongoError as error:
-        raise AnalysisError(f"query of the database at {address} failed: {type(error).__name__}; run `walking-noise doctor`") from None
+        raise AnalysisError(
+            f"query of the database at {address} failed: {type(error).__name__}; run `walking-noise doctor`"
+        ) from None
 
 
 def _line(content: Document) -> bytes:
@@ -171,7 +175,9 @@ def _lines(path: Path) -> Iterator[Any]:
             for line in file:
                 yield json.loads(line)
     except OSError as error:
-        raise AnalysisError(f"cannot read runs from {path}: {error.strerror or error}; check the path after --from") from None
+        raise AnalysisError(
+            f"cannot read runs from {path}: {error.strerror or error}; check the path after --from"
+        ) from None
     except (EOFError, zlib.error, ValueError) as error:
         raise AnalysisError(f"{path} is damaged ({error}); write it again with --save-runs") from None
 

@@ -13,17 +13,17 @@ _ESCAPES = {
     "₂": "$_2$", "|": "$|$", "<": "$<$", ">": "$>$",
 }  # fmt: skip
 
-_FIRST_NON_LATIN = 0x180
+_NON_LATIN = 0x180
 """LaTeX cannot print characters from this code point on, except those in ``_ESCAPES``."""
 
 
 def escape(text: str) -> str:
     """A text with LaTeX's special characters escaped."""
-    return "".join(_ESCAPES.get(character, character if ord(character) < _FIRST_NON_LATIN else "?") for character in text)
+    return "".join(_ESCAPES.get(character, character if ord(character) < _NON_LATIN else "?") for character in text)
 
 
 def tabular(table: pd.DataFrame, notes: Iterable[str] = ()) -> str:
-    """LaTeX of a table of texts and its notes: a tabular (package booktabs) if it has rows, then the notes in small print."""
+    """LaTeX of a table of texts: a tabular (package booktabs) if it has rows, then the notes in small print."""
     escaped = table.map(escape)
     escaped.columns = table.columns.map(
         lambda name: tuple(map(escape, name)) if isinstance(name, tuple) else escape(name)

@@ -66,7 +66,7 @@ def state_counts(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def failure_causes(runs: pd.DataFrame) -> pd.DataFrame:
-    """Causes of missing results: a row per collection, status and cause, with the number of runs and their first ids."""
+    """Causes of missing results: a row per collection, status and cause, with the number of runs and first ids."""
     without_result = runs[runs["cause"].notna()]
     table = [
         {

@@ -1,4 +1,4 @@
-"""Claims about self-binarisation: under extreme multiplicative noise, values keep to zero and one peak beside it."""
+"""Claims on self-binarisation: under extreme multiplicative noise, values gather at zero and at one more peak."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ GRIDS = ("maximum_noise/mnist.yaml", COARSE)
 
 _KEEPS = "at the noisy points that keep all but ten points of accuracy"
 _NEEDS = (
-    "multiplicative walking noise of 1e10 or more, trained with it, with training.keep_network: true, and looked into "
-    "by `walking-noise binarize`"
+    "multiplicative walking noise of 1e10 or more, trained with noise, with training.keep_network: true and the "
+    "findings of `walking-noise binarize`"
 )
 
 
@@ -37,7 +37,7 @@ def values_cluster(study: Study) -> Iterator[Case]:
     """Layers that keep their accuracy under extreme multiplicative noise have binarised their activations."""
 
     def more(networks: NetworkPair, point: int) -> float:
-        noise_free, noisy = (_clusters(found["points"][point]["arriving"]) for found in networks)
+        noise_free, noisy = (_clusters(findings["points"][point]["arriving"]) for findings in networks)
         return float(noisy > 1) - float(noise_free > 1)
 
     yield from _cases(study, more)
@@ -91,27 +91,27 @@ def weights_cluster(study: Study) -> Iterator[Case]:
     """Training with extreme multiplicative noise binarises model parameters, too."""
 
     def more(networks: NetworkPair, point: int) -> float:
-        noise_free, noisy = ([_clusters(layer["weights"]) > 1 for layer in found["layers"]] for found in networks)
+        noise_free, noisy = ([_clusters(layer["weights"]) > 1 for layer in findings["layers"]] for findings in networks)
         return (sum(noisy) - sum(noise_free)) / len(noisy)
 
     yield from _cases(study, more)
 
 
 def _cases(study: Study, statistic: Callable[[NetworkPair, int], float]) -> Iterator[Case]:
-    """A case per walk with findings: the mean of a statistic over the noisy points, in each repetition."""
+    """A case per walk with findings. Its values are the means of a statistic over the points of each repetition."""
     for walk in walks(study, noise__kind="multiplicative", noise__in_training=True):
-        found = [(repetition, statistic(networks, point)) for repetition, point, networks in _kept(walk)]
-        table = pd.DataFrame(found, columns=["repetition", "value"]).dropna()
+        values = [(repetition, statistic(networks, point)) for repetition, point, networks in _accurate_networks(walk)]
+        table = pd.DataFrame(values, columns=["repetition", "value"]).dropna()
         if len(table):
             by_repetition = table.groupby("repetition")["value"].mean()
             yield case(by_repetition, walk, note=f"{len(table)} networks looked into")
 
 
-def _kept(walk: Walk) -> Iterator[tuple[str, int, NetworkPair]]:
-    """Repetition, noisy point and findings of the networks that keep all but ten points of accuracy."""
+def _accurate_networks(walk: Walk) -> Iterator[tuple[str, int, NetworkPair]]:
+    """Repetition, noisy point and findings of the networks that lose at most ten points of accuracy."""
     for point, each in walk.at.items():
-        looked_into = each.series.used[each.series.used["binarization"].notna()]
-        for run in rows(looked_into[is_maximum(looked_into["level"])]):
+        analysed = each.series.used[each.series.used["binarization"].notna()]
+        for run in rows(analysed[is_maximum(analysed["level"])]):
             networks = NetworkPair(run["binarization"]["noise_free"], run["binarization"]["noisy"])
             if networks.noisy["noise_on"] >= networks.noise_free["noise_off"] - TEN_POINTS:
                 yield run["repetition"], point, networks

@@ -24,10 +24,8 @@ from analysis.report.report_items import make_all
 
 
 def plots_of(study: Study, folder: Path) -> dict[str, list[Plot]]:
-    """The figures of every exhibit that has some, by its number."""
-    made = {
-        exhibit.number: [part for part in parts if isinstance(part, Plot)] for exhibit, parts in make_all(study, folder)
-    }
+    """The figures of every item that has some, by its number."""
+    made = {item.number: [part for part in parts if isinstance(part, Plot)] for item, parts in make_all(study, folder)}
     return {number: plots for number, plots in made.items() if plots}
 
 
@@ -156,7 +154,7 @@ def test_legend_is_not_cut_off(labels: list[str], columns: int):
     assert legend_columns(labels) == columns
 
 
-def test_figures_that_the_paper_has_bear_its_number(fake_study, tmp_path: Path):
+def test_figures_of_the_paper_have_its_number(fake_study, tmp_path: Path):
     study = fake_study()
     lenet5 = {"data.name": "cifar10", "model.name": "lenet5", "training.epochs": 300}
     for settings in (lenet5, {}):
@@ -178,7 +176,7 @@ def test_captions_count_the_runs_and_name_single_repetitions(fake_study, tmp_pat
     study.add({"noise.std": 1e5}, "PENDING")
     (plot,) = robustness_curves.draw_global(study.analyse(), tmp_path)
     assert plot.caption.endswith(
-        "Runs used: 6 of 8; left out for float32 overflow: 1. One repetition, and so without bars: 1 of 1 series."
+        "Runs used: 6 of 8; left out for float32 overflow: 1. One repetition, therefore no bars: 1 of 1 series."
     )
 
 

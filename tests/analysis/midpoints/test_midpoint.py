@@ -39,7 +39,7 @@ def curve(
 def noisy(
     seed: int, mu: float = 2.0, between: float = 0.03, within: float = 0.005
 ) -> Callable[[NDArray[np.float64], int], NDArray[np.float64]]:
-    """RepetitionMidpoints whose midpoints scatter by ``between`` decades, and whose accuracies scatter by ``within``."""
+    """Repetitions whose midpoints scatter by ``between`` decades, and whose accuracies scatter by ``within``."""
     draw = np.random.default_rng(seed)
 
     def accuracy(level: NDArray[np.float64], _: int) -> NDArray[np.float64]:
@@ -175,7 +175,7 @@ def test_step_lies_between_its_two_levels():
     assert 1.0 < fit.mu < 1.78
 
 
-def test_repetition_without_a_midpoint_is_told():
+def test_repetition_without_a_midpoint_has_a_flag():
     fit = fit_midpoint(runs_of(lambda level, number: curve(level, 2.0) if number else np.full(len(level), 0.9)), FLOOR)
     assert Flag.REPETITION_WITHOUT_MIDPOINT in fit.flags
     assert len(fit.repetitions.midpoints) == 2

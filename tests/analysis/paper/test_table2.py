@@ -24,8 +24,8 @@ def clamped(request: pytest.FixtureRequest):
     return study
 
 
-def test_a_ratio_for_each_layer_beside_the_papers(clamped):
-    table = table2.numbers(table2.entries(clamped.analyse().fitted_series))
+def test_each_layer_has_a_ratio_and_the_papers_value(clamped):
+    table = table2.numbers(table2.weight_ratios(clamped.analyse().fitted_series))
     assert table["layer"].tolist() == [1, 2, 3, 4, 5]
     assert table["name"].tolist() == ["conv1", "conv2", "fc1", "fc2", "fc3"]
     assert table["noise.point"].tolist() == [1, 5, 9, 12, 15]
@@ -33,8 +33,8 @@ def test_a_ratio_for_each_layer_beside_the_papers(clamped):
     assert (table["free_used"] == 3).all()
 
 
-def test_each_series_is_taken_at_the_level_closest_to_its_own_midpoint(clamped):
-    first = table2.entries(clamped.analyse().fitted_series)[0]
+def test_each_series_uses_the_level_closest_to_its_midpoint(clamped):
+    first = table2.weight_ratios(clamped.analyse().fitted_series)[0]
     assert first.free.level == pytest.approx(100)
     assert first.clamped.level == pytest.approx(1)
     # Free weights are 0.05 (1 + level), times 1, 1.01 and 1.02 for the repetitions; clamped ones lack (1 + level).
@@ -48,7 +48,7 @@ def test_points_without_batch_norm(fake_study):
     for clamp, mu in MIDPOINTS.items():
         for point in (0, 1, 4, 7, 9, 11):
             study.series({**PAPER, "noise.point": point, "training.weight_clamp": clamp}, mu, LEVELS)
-    table = table2.numbers(table2.entries(study.analyse().fitted_series))
+    table = table2.numbers(table2.weight_ratios(study.analyse().fitted_series))
     assert table["noise.point"].tolist() == [1, 4, 7, 9, 11]
     assert table["paper"].tolist() == [1.7, 0.87, 1.1, 0.6, 1.1]
 
@@ -58,13 +58,13 @@ def test_other_models_have_their_layers_and_no_printed_value(fake_study):
     for clamp, mu in MIDPOINTS.items():
         for point in (1, 7):
             study.series({"noise.point": point, "training.weight_clamp": clamp}, mu, LEVELS)
-    table = table2.numbers(table2.entries(study.analyse().fitted_series))
+    table = table2.numbers(table2.weight_ratios(study.analyse().fitted_series))
     assert table["name"].tolist() == ["fc1", "fc4"]
     assert table["layer"].tolist() == [1, 4]
     assert table["paper"].isna().all()
 
 
-def test_what_is_lacking_is_said(fake_study, tmp_path: Path):
+def test_caption_states_why_a_ratio_is_missing(fake_study, tmp_path: Path):
     study = fake_study()
     study.series({"noise.point": 1}, 100.0, LEVELS, repetitions=1)
     study.series({"noise.point": 1, "training.weight_clamp": 1.0}, 1.0, LEVELS, a_min=0.95)

@@ -41,7 +41,7 @@ def test_result_becomes_columns(fake_study):
     assert (row["noisy"], row["network"], row["binarization"]) == (True, None, None)
 
 
-def test_what_was_kept_and_measured_later(fake_study):
+def test_stored_network_and_findings_become_columns(fake_study):
     study = fake_study()
     study.complete({"training.keep_network": True}, 0.9, network="abc.npz")["binarization"] = {"points": []}
     study.add({}, "PENDING")
@@ -69,7 +69,7 @@ def test_level(fake_study, settings, level):
     assert found == level or (level is None and math.isnan(found))
 
 
-def test_repetition_is_told_by_both_seeds(fake_study):
+def test_repetition_has_both_seeds(fake_study):
     study = fake_study()
     for seeds in ({"seed": 1}, {"seed": 1, "noise.seed": 1}, {"seed": 1, "noise.seed": 2}):
         study.add({"noise.std": 0.5, "noise.in_training": False, **seeds})
@@ -78,7 +78,7 @@ def test_repetition_is_told_by_both_seeds(fake_study):
     assert runs["run_key"].nunique() == 2
 
 
-def test_runs_that_do_the_same_have_one_key(fake_study):
+def test_equal_runs_have_one_key(fake_study):
     study = fake_study()
     study.add({"noise.std": 0.0})
     study.add({"noise.kind": "multiplicative", "noise.std": 0.0, "noise.point": 3})

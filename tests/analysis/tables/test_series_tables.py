@@ -26,7 +26,7 @@ from analysis.tables.latex import escape, tabular
 from walking_noise import RunConfig
 
 
-def test_table1_has_its_four_cells_beside_the_papers(paper_study: Study):
+def test_table1_compares_four_cells_with_the_papers_values(paper_study: Study):
     table = table1.numbers(paper_study.fitted_series)
     assert table["paper"].tolist() == [1.69, 0.942, 1.57, 0.952]
     assert table["mu"].tolist() == pytest.approx([1.69, 0.942, 1.57, 0.952], rel=0.06)
@@ -36,8 +36,8 @@ def test_table1_has_its_four_cells_beside_the_papers(paper_study: Study):
     assert table["used"].tolist() == [42, 33, 42, 33]
 
 
-def test_table1_in_words(paper_study: Study):
-    shown = table1.in_words(paper_study.fitted_series)
+def test_texts_of_table1(paper_study: Study):
+    shown = table1.texts(paper_study.fitted_series)
     assert shown[[("", "data set"), ("", "model"), ("", "")]].to_numpy().tolist() == [
         ["MNIST", "MLP", "μ"], ["", "", "paper"], ["", "", "runs"],
     ]  # fmt: skip
@@ -89,7 +89,7 @@ def test_series_of_any_data_set_model_and_epochs_is_in_table1(fake_study):
     study.complete({"noise.std": 0.5, "training.learning_rate": 0.01}, 0.9)
     study.complete({"noise.kind": "multiplicative", "noise.gradient": "straight_through", "noise.std": 0.5}, 0.9)
     study.complete({"noise.std": 0.5, "training.epochs": 3, "data.name": "cifar10", "model.name": "lenet5"}, 0.9)
-    (only,) = table1.members(study.analyse().fitted_series)
+    (only,) = table1.table1_series(study.analyse().fitted_series)
     assert only.settings["model.name"] == "lenet5"
 
 
@@ -106,7 +106,7 @@ def test_series_of_any_data_set_model_and_epochs_is_in_table1(fake_study):
         ("svhn", "mlp", 300, False, "additive", None),
     ],
 )
-def test_the_papers_value_stands_where_data_model_and_epochs_correspond(data, model, epochs, batch_norm, kind, printed):
+def test_published_value_needs_the_same_data_set_model_and_epochs(data, model, epochs, batch_norm, kind, printed):
     settings = {
         "data.name": data, "model.name": model, "training.epochs": epochs, "model.batch_norm": batch_norm,
         "noise.kind": kind,
@@ -114,9 +114,9 @@ def test_the_papers_value_stands_where_data_model_and_epochs_correspond(data, mo
     assert published_results.published_midpoint(settings) == printed
 
 
-def test_midpoints_hold_settings_numbers_and_counts(whole_study):
+def test_numbers_of_midpoints_have_settings_fits_and_counts(whole_study):
     study = whole_study.analyse()
-    table = series_tables.midpoints(study.fitted_series)
+    table = series_tables.midpoint_numbers(study.fitted_series)
     assert len(table) == 26
     first = table.iloc[0]
     assert (first["used"], first["overflow"], first["diverged"], first["repeated"]) == (43, 1, 1, 1)
@@ -129,7 +129,7 @@ def test_midpoints_hold_settings_numbers_and_counts(whole_study):
     assert never["used"] == never["planned"] == 39
 
 
-def test_series_without_a_usable_run_say_why(fake_study):
+def test_series_without_a_usable_run_have_a_flag(fake_study):
     study = fake_study()
     study.add({"noise.std": 1.0}, "STAGED")
     study.complete({"noise.std": 1.0, "noise.point": 2}, 0.1, outcome="overflow", overflow_epoch=1)
@@ -137,7 +137,7 @@ def test_series_without_a_usable_run_say_why(fake_study):
     assert flags == {"global": (Flag.NO_COMPLETED_RUNS,), "2 relu1": (Flag.ONLY_OVERFLOW,)}
 
 
-def test_readable_midpoints_name_what_differs(whole_study):
+def test_texts_of_midpoints_name_the_settings_that_differ(whole_study):
     table = series_tables.midpoint_texts(whole_study.analyse().fitted_series)
     assert list(table.columns) == [
         "BatchNorm", "noise", "point", "training", "μ", "95 % interval", "a_max", "a_min", "runs", "flags",
@@ -151,17 +151,17 @@ def test_series_without_a_curve(fake_study):
     study = fake_study()
     for seed, accuracy in enumerate((0.9, 0.92)):
         study.complete({"noise.kind": "none", "seed": seed}, accuracy)
-    table = series_tables.without_curve(study.analyse().others)
+    table = series_tables.accuracy_numbers(study.analyse().others)
     assert table["accuracy"].tolist() == pytest.approx([0.91])
     assert table["used"].tolist() == [2]
 
 
-def test_settings_of_the_data_in_words():
-    spoken = {"data.validation": "holdout", "data.keywords": ("yes", "no")}
-    assert label(spoken, spoken) == "validated on the hold-out of the training set, keywords yes no"
-    assert label({**spoken, "data.keywords": None}, ["data.keywords"]) == ""
-    assert [cell_text(name, value) for name, value in spoken.items()] == ["hold-out of the training set", "yes no"]
-    assert [column_heading(name) for name in spoken] == ["validated on", "keywords"]
+def test_texts_of_data_settings():
+    settings = {"data.validation": "holdout", "data.keywords": ("yes", "no")}
+    assert label(settings, settings) == "validated on the hold-out of the training set, keywords yes no"
+    assert label({**settings, "data.keywords": None}, ["data.keywords"]) == ""
+    assert [cell_text(name, value) for name, value in settings.items()] == ["hold-out of the training set", "yes no"]
+    assert [column_heading(name) for name in settings] == ["validated on", "keywords"]
 
 
 @pytest.mark.parametrize(
