@@ -74,7 +74,7 @@ class StackedLogistics:
         return distance < _LEAST_DISTANCE + _BORDER or min(share, 1 - share) < _LEAST_STEP + _BORDER
 
     def on_plateau(self, x: Array) -> NDArray[np.bool_]:
-        """Which levels lie on the plateau: at least 90 % of the upper and at most 10 % of the lower step are done."""
+        """Which levels lie on the plateau: over 90 % of the upper and under 10 % of the lower step are done."""
         upper, lower = expit((self.mu_1 - x) / self.sigma_1), expit((self.mu_2 - x) / self.sigma_2)
         return (upper < _ON_PLATEAU) & (lower > 1 - _ON_PLATEAU)
 

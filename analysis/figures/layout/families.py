@@ -24,7 +24,7 @@ PANEL_PER_POINT = ("noise.point", *TRAININGS)
 AXIS_OF_POINTS = ("model.batch_norm", "noise.point", *TRAININGS)
 """Settings that may differ within a figure with noise points along x and panels without and with BatchNorm."""
 PRESERVED = ("model.batch_norm", "noise.point", *published_results.DATA_SET_SETTINGS)
-"""Settings that may differ within such a figure of several data sets."""
+"""Settings that may differ within a figure of several data sets with noise points along x."""
 MIXED_MAPS = ("model.batch_norm", "noise.point")
 MIXED_POINTS = ("model.batch_norm", "noise.point", "noise.ratio")
 MIXED_RATIOS = ("noise.point",)

@@ -21,7 +21,10 @@ from analysis.labels import label, slug
 from analysis.midpoints.study import Study
 
 LEAST = 6
-"""Smallest number of values along each axis of a map. A map also needs runs at half of the pairs of values."""
+"""Smallest number of values along each axis of a map.
+
+A map also needs runs at half of the pairs of values. Other sweeps are drawn as curves.
+"""
 
 STANDARD_ERRORS = 2.0
 """A difference between the orders is marked if it exceeds this number of standard errors."""

@@ -47,9 +47,9 @@ _NEEDS = "multiplicative noise of 1e10 at every point, trained with noise, with 
 )
 def some_points_keep(study: Study) -> Iterator[Case]:
     """With multiplicative noise and BatchNorm, some points keep all but ten points of accuracy at 1e10."""
-    for walk, kept, reference in _at_maximum(study):
-        lost = [reference - sorted(accuracies)[-2] for _, accuracies in kept.iterrows()]
-        yield case(lost, walk)
+    for walk, at_maximum, reference in _at_maximum(study):
+        losses = [reference - sorted(accuracies)[-2] for _, accuracies in at_maximum.iterrows()]
+        yield case(losses, walk)
 
 
 @claim(
@@ -61,8 +61,8 @@ def some_points_keep(study: Study) -> Iterator[Case]:
 )
 def last_points_drop(study: Study) -> Iterator[Case]:
     """With multiplicative noise and BatchNorm, the last two points drop to chance at 1e10."""
-    for walk, kept, _ in _at_maximum(study):
-        above = kept.iloc[:, -2:].max(axis=1) - next(iter(walk.at.values())).series.chance_accuracy
+    for walk, at_maximum, _ in _at_maximum(study):
+        above = at_maximum.iloc[:, -2:].max(axis=1) - next(iter(walk.at.values())).series.chance_accuracy
         yield case(above, walk)
 
 
@@ -76,8 +76,8 @@ def last_points_drop(study: Study) -> Iterator[Case]:
 )
 def rises_with_depth(study: Study) -> Iterator[Case]:
     """The preserved accuracy rises with depth."""
-    for walk, kept, _ in _at_maximum(study):
-        trend = [_correlation(accuracies) for accuracies in kept.iloc[:, :-LAST].to_numpy(float).tolist()]
+    for walk, at_maximum, _ in _at_maximum(study):
+        trend = [_correlation(accuracies) for accuracies in at_maximum.iloc[:, :-LAST].to_numpy(float).tolist()]
         flat = sum(map(math.isnan, trend))
         note = f"{flat} repetitions with the same accuracy at every point" if flat else ""
         yield case(trend, walk, note=note)
@@ -92,7 +92,7 @@ def rises_with_depth(study: Study) -> Iterator[Case]:
 )
 def higher_on_mnist(study: Study) -> Iterator[Case]:
     """The preserved accuracy is higher on MNIST than on CIFAR-10 and GSC."""
-    preserved = [(walk, kept.mean(axis=1) / reference) for walk, kept, reference in _at_maximum(study)]
+    preserved = [(walk, at_maximum.mean(axis=1) / reference) for walk, at_maximum, reference in _at_maximum(study)]
     for (mnist, on_mnist), (walk, other) in product(preserved, preserved):
         data_sets = mnist.settings["data.name"], walk.settings["data.name"]
         same_settings = settings_key(mnist, [POINT, *published_results.DATA_SET_SETTINGS]) == settings_key(
@@ -124,10 +124,10 @@ def _at_maximum(study: Study) -> Iterator[tuple[Walk, pd.DataFrame, float]]:
     """
     for walk in walks(study, **_CHOSEN, model__batch_norm=True):
         accuracies = {point: _accuracies(each) for point, each in walk.at.items()}
-        kept = pd.DataFrame(accuracies).reindex(columns=range(len(walk.points))).dropna()
+        at_maximum = pd.DataFrame(accuracies).reindex(columns=range(len(walk.points))).dropna()
         reference = noise_free_runs(study.runs, walk.settings)["accuracy"]
-        if len(kept) and len(reference):
-            yield walk, kept, float(reference.mean())
+        if len(at_maximum) and len(reference):
+            yield walk, at_maximum, float(reference.mean())
 
 
 def _accuracies(each: FittedSeries) -> pd.Series[float]:

@@ -137,7 +137,7 @@ def test_sparse_series_are_drawn(fake_study, tmp_path: Path):
     assert {"Figures 10 and 11", "Walking noise"}.isdisjoint(plots)
 
 
-def test_walking_curves_are_drawn_beside_series_with_a_single_level(fake_study, tmp_path: Path):
+def test_walking_curves_are_drawn_together_with_series_of_one_level(fake_study, tmp_path: Path):
     study = fake_study()
     study.series({"noise.point": 2}, 2.0, (0.1, 0.5, 1.0, 4.0, 10.0), repetitions=1)
     study.complete({"noise.point": 3, "noise.std": 1e10}, 0.9)

@@ -42,7 +42,7 @@ def test_choices_of_fit_of_global_series(paper_study: Study):
     assert additive.loc["linear level, weighted", "mu"] != pytest.approx(reported["mu"], rel=1e-3)
 
 
-def test_choices_of_runs_compare_series_that_differ_in_that_setting_alone(runs_study: Study):
+def test_choices_of_runs_compare_series_that_differ_only_in_one_setting(runs_study: Study):
     table = {row["setting"]: row for row in rows(sensitivity.run_choices(chosen(runs_study)))}
     gradient = table["noise.gradient"]
     assert (gradient["reported"], gradient["other"], gradient["repetitions"]) == ("exact", "straight_through", 3)

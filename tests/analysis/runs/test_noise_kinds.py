@@ -27,7 +27,7 @@ def box_shaped(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("box_shaped")
-def test_a_kind_that_adds_is_drawn_beside_the_papers(fake_study, tmp_path: Path):
+def test_a_new_additive_kind_is_in_the_figures(fake_study, tmp_path: Path):
     study = fake_study()
     study.series({**BOX, "evaluation.curve": True}, 2.0, LEVELS, curve=True)
     for point in (0, 1):
@@ -52,9 +52,7 @@ def test_the_signal_is_compared_with_the_spread_of_the_noise(fake_study, tmp_pat
 
 
 @pytest.mark.usefixtures("box_shaped")
-def test_a_kind_that_multiplies_by_two_settings_is_mixed_noise(
-    fake_study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_new_kind_with_two_levels_is_mixed_noise(fake_study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     mixed = noise_kinds()["mixed"]
     monkeypatch.setitem(noise_kinds(), "stirred", NoiseKind("stirred", mixed.settings, mixed.levels))
     study = fake_study()

@@ -194,7 +194,7 @@ def test_differences_without_effect_do_not_distinguish(paper_study: Study):
     assert label(settings[0], differing_settings(settings)) == "without BatchNorm, additive noise"
 
 
-def test_latex_escapes_what_it_must():
+def test_latex_escapes_special_characters():
     assert escape("5 % of a_max & μ ± σ") == r"5 \% of a\_max \& $\mu$ $\pm$ $\sigma$"
     assert escape("ΔAICc of |w|, μ₁ ≤ 2, 漢") == r"$\Delta$AICc of $|$w$|$, $\mu$$_1$ $\le$ 2, ?"
     assert tabular(pd.DataFrame({"a_b": ["1 %"]}), ["50 %"]).count(r"\%") == 2
