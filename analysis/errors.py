@@ -1,4 +1,4 @@
-"""The error of the analysis."""
+"""Base error of the analysis."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from walking_noise import WalkingNoiseError
 
 
 class AnalysisError(WalkingNoiseError):
-    """An analysis cannot be made. The text says in one line what is wrong and what to do."""
+    """The analysis cannot run. The message states in one line what is wrong and how to fix it."""

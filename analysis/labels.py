@@ -1,4 +1,4 @@
-"""Settings, levels and midpoints in words."""
+"""Text of settings and numbers for tables, figures and the terminal."""
 
 from __future__ import annotations
 
@@ -23,32 +23,32 @@ HEADINGS = {
 }  # fmt: skip
 
 
-def _title(name: str) -> str:
+def _display_name(name: str) -> str:
     return TITLES.get(name, name.replace("_", " "))
 
 
-def _numbers(value: Any) -> str:
+def _format_values(value: Any) -> str:
     return " ".join(f"{each:g}" for each in value) if isinstance(value, tuple) else f"{value:g}"
 
 
 _SPLITS = {"test": "test split", "holdout": "hold-out of the training set"}
 
 _PHRASES: dict[str, Callable[[Any], str]] = {
-    "data.name": _title,
+    "data.name": _display_name,
     "data.transform": lambda name: {"release": "release's transform", "none": "no transform"}.get(name, name),
     "data.validation": lambda split: f"validated on the {_SPLITS[split]}",
     "data.keywords": lambda keywords: f"keywords {' '.join(keywords)}",
-    "model.name": _title,
-    "model.batch_norm": lambda there: "with BatchNorm" if there else "without BatchNorm",
-    "noise.kind": lambda kind: "no noise" if kind == "none" else f"{_title(kind)} noise",
-    "noise.std": lambda std: f"levels {_numbers(std)}",
-    "noise.amplitude": lambda amplitude: f"amplitudes {_numbers(amplitude)}",
-    "noise.ratio": lambda ratio: f"ratio {_numbers(ratio)}",
-    "noise.std_mul": lambda std: f"multiplicative {_numbers(std)}",
-    "noise.std_add": lambda std: f"additive {_numbers(std)}",
+    "model.name": _display_name,
+    "model.batch_norm": lambda enabled: "with BatchNorm" if enabled else "without BatchNorm",
+    "noise.kind": lambda kind: "no noise" if kind == "none" else f"{_display_name(kind)} noise",
+    "noise.std": lambda std: f"levels {_format_values(std)}",
+    "noise.amplitude": lambda amplitude: f"amplitudes {_format_values(amplitude)}",
+    "noise.ratio": lambda ratio: f"ratio {_format_values(ratio)}",
+    "noise.std_mul": lambda std: f"multiplicative {_format_values(std)}",
+    "noise.std_add": lambda std: f"additive {_format_values(std)}",
     "noise.point": lambda point: f"point {point}" if isinstance(point, int) else str(point),
-    "noise.on_batch_norm": lambda on: "BatchNorm points noisy" if on else "BatchNorm points silent",
-    "noise.in_training": lambda on: "trained with noise" if on else "inference only",
+    "noise.on_batch_norm": lambda noisy: "BatchNorm points noisy" if noisy else "BatchNorm points silent",
+    "noise.in_training": lambda noisy: "trained with noise" if noisy else "inference only",
     "noise.gradient": lambda gradient: f"{gradient.replace('_', '-')} gradient",
     "noise.order": lambda order: order.replace("_", " "),
     "training.epochs": lambda epochs: f"{epochs} epochs",
@@ -58,62 +58,62 @@ _PHRASES: dict[str, Callable[[Any], str]] = {
 }
 
 _CELLS: dict[str, Callable[[Any], str]] = {
-    "data.name": _title,
+    "data.name": _display_name,
     "data.validation": lambda split: _SPLITS[split],
     "data.keywords": lambda keywords: " ".join(keywords) if keywords else "–",
-    "model.name": _title,
-    "model.batch_norm": lambda there: "with" if there else "without",
-    "noise.kind": _title,
-    "noise.on_batch_norm": lambda on: "noisy" if on else "silent",
-    "noise.in_training": lambda on: "with noise" if on else "inference only",
+    "model.name": _display_name,
+    "model.batch_norm": lambda enabled: "with" if enabled else "without",
+    "noise.kind": _display_name,
+    "noise.on_batch_norm": lambda noisy: "noisy" if noisy else "silent",
+    "noise.in_training": lambda noisy: "with noise" if noisy else "inference only",
     "training.weight_clamp": lambda bound: "free" if bound is None else f"clamped to ±{bound:g}",
 }
 
 
-_MEANINGLESS = 10
-"""An error of more than so many times its value does not say how many digits of the value to write."""
+_LARGEST_RELATIVE_ERROR = 10
+"""An error larger than this multiple of its value does not determine the digits of the value."""
 
 
 def label(settings: Settings, names: Iterable[str]) -> str:
-    """Some settings in words that need no heading, as in a legend or a title.
+    """The settings ``names`` as one line of text for a legend or a title.
 
-    Settings that are null are left out, apart from the clamp of the weights.
+    Settings that are null are left out, except the weight clamp.
     """
     return ", ".join(
-        _PHRASES[name](settings[name]) if name in _PHRASES else f"{heading(name)} {settings[name]}"
+        _PHRASES[name](settings[name]) if name in _PHRASES else f"{column_heading(name)} {settings[name]}"
         for name in names if settings[name] is not None or name == "training.weight_clamp"
     )  # fmt: skip
 
 
-def cell(name: str, value: Any) -> str:
-    """One setting in words, as an entry in a column below its :func:`heading`."""
+def cell_text(name: str, value: Any) -> str:
+    """One setting as the text of a table cell below its :func:`column_heading`."""
     if name in _CELLS:
         return _CELLS[name](value)
     if value is None:
         return "–"
-    return _numbers(value) if isinstance(value, (float, tuple)) else str(value).replace("_", " ")
+    return _format_values(value) if isinstance(value, (float, tuple)) else str(value).replace("_", " ")
 
 
-def heading(name: str) -> str:
-    """A setting's name as the heading of a column."""
+def column_heading(name: str) -> str:
+    """Heading of the column of a setting."""
     return HEADINGS.get(name, name.rpartition(".")[2].replace("_", " "))
 
 
-def distinguishing(members: Sequence[Settings]) -> list[str]:
-    """The names of the settings in which some series differ. Differences without effect do not count."""
+def differing_settings(series: Sequence[Settings]) -> list[str]:
+    """Names of the settings in which some series differ. Differences without effect do not count."""
     return [
-        name for name in members[0]
-        if len({repr(settings[name]) for settings in members if not _without_effect(name, settings)}) > 1
+        name for name in series[0]
+        if len({repr(settings[name]) for settings in series if not _without_effect(name, settings)}) > 1
     ]  # fmt: skip
 
 
 def slug(text: str) -> str:
-    """Words as part of a file's name."""
+    """A text in the form of a file name: lower-case letters, digits and hyphens."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
-def number(value: float, digits: int = 3) -> str:
-    """A number to some significant digits: ``0.942``, ``1.60``, ``316``, ``3.16e8``."""
+def format_number(value: float, digits: int = 3) -> str:
+    """A number with some significant digits: ``0.942``, ``1.60``, ``316``, ``3.16e8``; a dash if it is not finite."""
     if not math.isfinite(value):
         return "–"
     if value == 0 or 1e-3 <= abs(value) < 1e4:
@@ -123,29 +123,29 @@ def number(value: float, digits: int = 3) -> str:
     return f"{mantissa}e{int(exponent)}"
 
 
-def with_error(value: float, error: float) -> str:
-    """A number with its standard error to two digits: ``1.684 ± 0.018``, ``(3.20 ± 0.25)e4``."""
+def format_with_error(value: float, error: float) -> str:
+    """A number with its standard error, the error with two digits: ``1.684 ± 0.018``, ``(3.20 ± 0.25)e4``."""
     if not math.isfinite(value) or not 0 < error < math.inf:
-        return number(value)
-    if error > _MEANINGLESS * value:
-        return f"{number(value)} ± {number(error, 2)}"
+        return format_number(value)
+    if error > _LARGEST_RELATIVE_ERROR * value:
+        return f"{format_number(value)} ± {format_number(error, 2)}"
     power = math.floor(math.log10(value)) if value >= 1e4 or value < 1e-3 else 0
     decimals = max(0, 1 - math.floor(math.log10(error / 10**power)))
     text = f"{value / 10**power:.{decimals}f} ± {error / 10**power:.{decimals}f}"
     return f"({text})e{power}" if power else text
 
 
-def interval(low: float, high: float) -> str:
-    """An interval, or a dash where there is none."""
-    return f"[{number(low)}, {number(high)}]" if math.isfinite(low) and math.isfinite(high) else "–"
+def format_interval(low: float, high: float) -> str:
+    """An interval, ``[1.62, 1.76]``; a dash if an end is not finite."""
+    return f"[{format_number(low)}, {format_number(high)}]" if math.isfinite(low) and math.isfinite(high) else "–"
 
 
-def level_axis(settings: Settings) -> str:
-    """What the level of a series is, as an axis label."""
-    what = "standard deviation" if ("std",) in kind_of(settings).settings else "amplitude"
-    return f"{what} of the {_title(settings['noise.kind'])} noise"
+def level_axis_label(settings: Settings) -> str:
+    """Axis label for the noise level of a series."""
+    quantity = "standard deviation" if ("std",) in kind_of(settings).settings else "amplitude"
+    return f"{quantity} of the {_display_name(settings['noise.kind'])} noise"
 
 
 def _without_effect(name: str, settings: Settings) -> bool:
-    """Whether a setting has no effect. ``noise.on_batch_norm`` has one only with BatchNorm and global noise."""
+    """Whether a setting has no effect. ``noise.on_batch_norm`` has an effect only with BatchNorm and global noise."""
     return name == "noise.on_batch_norm" and not (settings["model.batch_norm"] and settings["noise.point"] == "global")

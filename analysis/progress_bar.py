@@ -1,4 +1,4 @@
-"""Progress of long work, on standard error: a bar in a terminal, a plain line now and then elsewhere."""
+"""Progress of a long loop on standard error: a bar in a terminal, otherwise a plain line at intervals."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ T = TypeVar("T")
 SECONDS_BETWEEN_LINES = 10.0
 
 
-def track(items: Iterable[T], what: str, total: int) -> Iterator[T]:
-    """Yield ``items`` and report the progress; ``what`` names them, as in "runs read"."""
+def track(items: Iterable[T], description: str, total: int) -> Iterator[T]:
+    """Yield ``items`` and report progress. ``description`` names the items, for example "runs read"."""
     if sys.stderr.isatty():
-        yield from tqdm(items, desc=what, total=total, leave=False)
+        yield from tqdm(items, desc=description, total=total, leave=False)
         return
-    done, told = 0, time.monotonic()
+    done, last_report = 0, time.monotonic()
     for item in items:
         yield item
         done += 1
-        if time.monotonic() - told > SECONDS_BETWEEN_LINES:
-            print(f"{what}: {done} of {total}", file=sys.stderr, flush=True)
-            told = time.monotonic()
-    print(f"{what}: {done}", file=sys.stderr, flush=True)
+        if time.monotonic() - last_report > SECONDS_BETWEEN_LINES:
+            print(f"{description}: {done} of {total}", file=sys.stderr, flush=True)
+            last_report = time.monotonic()
+    print(f"{description}: {done}", file=sys.stderr, flush=True)

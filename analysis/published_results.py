@@ -1,8 +1,8 @@
-"""What Walking Noise v1 (arXiv 2212.10430) prints: Tables I and II, and which series its figures show.
+"""Published results of Walking Noise v1 (arXiv 2212.10430): values of Tables I and II, and the series of its figures.
 
-Table I holds midpoint noise levels under global noise, of networks trained with noise, whose BatchNorm layers have no
-noise points of their own. Table II holds by how much clamping lowers the mean |weight| of the noisy layer. Neither
-prints errors. The epochs are those of the code released with v2.
+Table I gives midpoint noise levels under global noise for networks trained with noise. BatchNorm layers have no noise
+points of their own in it. Table II gives the factor by which clamping lowers the mean |weight| of the noisy layer.
+Neither table prints errors. The numbers of epochs are those of the code released with v2.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MIDPOINTS = {
 }
 
 WEIGHT_RATIOS = {
-    # by BatchNorm: the layers 1 to 5 of LeNet-5 on CIFAR-10, additive noise
+    # with BatchNorm?: layers 1 to 5 of LeNet-5 on CIFAR-10, additive noise
     True: (51.0, 30.0, 13.0, 24.0, 18.0),
     False: (1.7, 0.87, 1.1, 0.6, 1.1),
 }
@@ -48,48 +48,48 @@ FIGURES: dict[int, dict[str, str | bool]] = {
     8: {"model.name": "lenet5", "noise.kind": "multiplicative"},
     9: {"model.name": "cnn_s", "noise.kind": "multiplicative"},
 }
-"""What the series of a figure have in common; other models, data sets and noise have a figure of the same kind."""
+"""Settings shared by the series of each figure. Other models, data sets and noise get a figure of the same kind."""
 
-OF_A_DATA_SET = (
+DATA_SET_SETTINGS = (
     "data.name", "data.transform", "data.validation", "data.keywords", "training.epochs", "training.batch_size",
     "training.learning_rate",
 )  # fmt: skip
-"""The settings that belong to a data set: each is prepared and trained in its own way."""
+"""Settings that belong to a data set: every data set has its own preparation and training."""
 
 _NAMED = frozenset({
     "data.name", "model.name", "model.batch_norm", "noise.kind", "noise.point", "noise.on_batch_norm",
     "noise.in_training", "training.epochs", *CURVE_LEVELS,
 })  # fmt: skip
-"""The settings that the table names, by its title, rows and columns. All others are at their defaults."""
+"""Settings that Table I states in its title, rows and columns. All other settings have their defaults."""
 
 
-def is_global(settings: Settings) -> bool:
-    """Whether a series is of what Table I is about: global noise, and networks trained with it."""
+def is_global_and_trained(settings: Settings) -> bool:
+    """Whether a series has global noise and its networks are trained with it, as in Table I."""
     return settings["noise.point"] == "global" and bool(settings["noise.in_training"])
 
 
-def departures(settings: Settings) -> list[str]:
-    """The settings in which a series under global noise differs from those of Table I, beside those it names."""
+def settings_unlike_table1(settings: Settings) -> list[str]:
+    """Settings in which a series under global noise differs from Table I, other than those that Table I states."""
     default = RunConfig().to_flat()
     noisy = ["noise.on_batch_norm"] if settings["model.batch_norm"] and settings["noise.on_batch_norm"] else []
     return noisy + [name for name, value in settings.items() if name not in _NAMED and value != default[name]]
 
 
 def in_table1(settings: Settings) -> bool:
-    """Whether a series belongs in a cell of Table I, whatever its data set, model and epochs."""
-    return settings["noise.kind"] in KINDS and is_global(settings) and not departures(settings)
+    """Whether a series belongs in a cell of Table I. Data set, model and epochs may differ from the paper's."""
+    return settings["noise.kind"] in KINDS and is_global_and_trained(settings) and not settings_unlike_table1(settings)
 
 
-def midpoint(settings: Settings) -> float | None:
-    """The printed midpoint of a series of Table I; None if data set, model or epochs are not the paper's."""
+def published_midpoint(settings: Settings) -> float | None:
+    """Printed midpoint of a series of Table I; None if data set, model or epochs are not the paper's."""
     row = settings["data.name"], settings["model.name"]
     if EPOCHS.get(row) != settings["training.epochs"]:
         return None
     return MIDPOINTS[row][2 * KINDS.index(settings["noise.kind"]) + bool(settings["model.batch_norm"])]
 
 
-def weight_ratio(settings: Settings, layer: int) -> float | None:
-    """The entry of Table II for a layer (the first is 0); None if the series are not the paper's."""
+def published_weight_ratio(settings: Settings, layer: int) -> float | None:
+    """Entry of Table II for a layer (the first is 0); None if the series is not the paper's."""
     row = settings["data.name"], settings["model.name"]
     if row != ("cifar10", "lenet5") or EPOCHS[row] != settings["training.epochs"]:
         return None
@@ -97,11 +97,11 @@ def weight_ratio(settings: Settings, layer: int) -> float | None:
 
 
 def in_figure(number: int, settings: Settings) -> bool:
-    """Whether a series is of the kind that the paper's figure shows."""
-    alike = all(settings[name] == value for name, value in FIGURES[number].items())
-    return alike and settings["data.name"] in DATA_SETS and settings["noise.kind"] in KINDS
+    """Whether a series is one of those in the paper's figure ``number``."""
+    matches = all(settings[name] == value for name, value in FIGURES[number].items())
+    return matches and settings["data.name"] in DATA_SETS and settings["noise.kind"] in KINDS
 
 
-def titled(number: int, shown: Iterable[Settings], title: str) -> str:
-    """The title of a figure of some series, with its number in the paper if that shows one of them."""
+def numbered_title(number: int, shown: Iterable[Settings], title: str) -> str:
+    """Title of a figure. It starts with the number of the paper's figure if that figure shows one of the series."""
     return f"Figure {number}. {title}" if any(in_figure(number, settings) for settings in shown) else title

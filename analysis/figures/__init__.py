@@ -1,1 +1,1 @@
-"""The figures of the report, a module each with a function ``draw(study, folder)`` that gives the figures written."""
+"""Figures of the report. Each module has a function ``draw(study, folder)`` that writes figures and returns them."""

@@ -1,4 +1,4 @@
-"""Self-binarisation: the values and weights inside a network, and their quantisation (Walking Noise v1, figure 4)."""
+"""Figure of self-binarisation: values and weights of a network, and their quantisation (Walking Noise v1, figure 4)."""
 
 from __future__ import annotations
 
@@ -11,46 +11,46 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator
 
-from analysis.figures.layout.style import INK, WIDTH, Plot, look, save
+from analysis.figures.layout.style import INK, WIDTH, Plot, color_and_marker, save_figure
 from analysis.labels import label
 from analysis.midpoints.study import Study
-from analysis.runs.binarization_findings import Found, Pair, density, table
+from analysis.runs.binarization_findings import Findings, NetworkPair, density, findings_table
 from analysis.runs.run_frame import distinct_runs, rows
 
 ROW = 0.68
 """Height of a row in inches."""
 CUT = 2.0
-"""Zero's peak is cut off at so many times the height of what lies beyond the threshold."""
+"""The peak at zero is cut off at this multiple of the highest density beyond the threshold."""
 HEADINGS = ("without noise", "with noise", "|value|, log axis", "quantised, accuracy", "weights, accuracy")
 NAMED = ("data.name", "model.name", "model.batch_norm", "noise.kind", "noise.std", "noise.point", "noise.in_training")
-QUIET, NOISY, AFTER = "#767676", look(0)[0], look(1)[0]
-"""Colours: of the noise-free network, of the noisy one, and of the latter's values once noise was injected."""
+QUIET, NOISY, AFTER = "#767676", color_and_marker(0)[0], color_and_marker(1)[0]
+"""Colours of the noise-free network, of the noisy network, and of its values after the injection of noise."""
 FILL = 0.65
-"""Opacity of what is filled."""
+"""Opacity of filled areas."""
 SMALL = 5.8
 """Size of the smallest text, in points."""
 
 
 def draw(study: Study, folder: Path) -> list[Plot]:
-    """A figure for each run that ``walking-noise binarize`` looked into, the most accurate first."""
+    """A figure per run with findings of ``walking-noise binarize``, the most accurate run first."""
     probed = study.runs[study.runs["binarization"].notna() & (study.runs["state"] == "completed")]
     best_first = distinct_runs(probed).sort_values("accuracy", ascending=False, kind="stable")
     return [_draw(run, folder) for run in rows(best_first)]
 
 
 def _draw(run: dict[str, Any], folder: Path) -> Plot:
-    networks = Pair(run["binarization"]["noise_free"], run["binarization"]["noisy"])
+    networks = NetworkPair(run["binarization"]["noise_free"], run["binarization"]["noisy"])
     layers = {layer["layer"]: place for place, layer in enumerate(networks.noisy["layers"])}
     count = len(networks.noisy["points"])
     figure = Figure(figsize=(WIDTH, ROW * count + 0.6))
     grid = figure.subplots(count, len(HEADINGS), squeeze=False, width_ratios=(1, 1, 1.3, 1.45, 1))
     for place, row in enumerate(grid):
-        here = networks.at("points", place)
-        name, is_noisy = here.noisy["name"], here.noisy["leaving"] is not None
-        _draw_linear(row[0], here.noise_free["arriving"], QUIET)
-        _draw_linear(row[1], here.noisy["arriving"], NOISY)
-        _draw_logarithmic(row[2], here)
-        _draw_quantised(row[3], here)
+        point = networks.at("points", place)
+        name, is_noisy = point.noisy["name"], point.noisy["leaving"] is not None
+        _draw_linear(row[0], point.noise_free["arriving"], QUIET)
+        _draw_linear(row[1], point.noisy["arriving"], NOISY)
+        _draw_logarithmic(row[2], point)
+        _draw_quantised(row[3], point)
         row[4].set_axis_off()
         if name in layers:
             row[4].set_axis_on()
@@ -63,10 +63,12 @@ def _draw(run: dict[str, Any], folder: Path) -> Plot:
         axes.set_title(heading, fontsize=7.5)
     figure.legend(handles=_handles(networks), loc="outside lower center", ncols=3, handlelength=1.2)
     title = f"{label(run, NAMED)}: inside the network of run {run['id']}"
-    return save(figure, table(networks), folder, f"binarization-{run['collection']}-{run['id']}", title, _caption(run))
+    return save_figure(
+        figure, findings_table(networks), folder, f"binarization-{run['collection']}-{run['id']}", title, _caption(run)
+    )
 
 
-def _handles(networks: Pair) -> list[Patch]:
+def _handles(networks: NetworkPair) -> list[Patch]:
     noise_free, noisy = networks
     texts = {
         f"trained without noise: accuracy {noise_free['noise_off']:.3f}": QUIET,
@@ -76,8 +78,8 @@ def _handles(networks: Pair) -> list[Patch]:
     return [Patch(color=color, label=text) for text, color in texts.items()]
 
 
-def _draw_linear(axes: Axes, values: Found, color: str) -> None:
-    """The density of values; dashed, the thresholds; triangles, the values that quantisation leaves."""
+def _draw_linear(axes: Axes, values: Findings, color: str) -> None:
+    """Draw the density of values, the thresholds (dashed), and the values after quantisation (triangles)."""
     split = values["clusters"]
     edges, heights = density(values, values["distribution"]["linear"])
     axes.stairs(heights, edges, fill=True, color=color, alpha=FILL)
@@ -94,8 +96,8 @@ def _draw_linear(axes: Axes, values: Found, color: str) -> None:
     _finish(axes)
 
 
-def _draw_logarithmic(axes: Axes, here: Pair) -> None:
-    """The density of log10|value|, of positive values upwards, of negative ones downwards."""
+def _draw_logarithmic(axes: Axes, here: NetworkPair) -> None:
+    """Draw the density of log10|value|: upwards for positive values, downwards for negative ones."""
     _draw_both_signs(axes, here.noise_free["arriving"], fill=True, color=QUIET, alpha=FILL)
     _draw_both_signs(axes, here.noisy["arriving"], color=NOISY, linewidth=1.0)
     if here.noisy["leaving"] is not None:
@@ -111,15 +113,15 @@ def _draw_logarithmic(axes: Axes, here: Pair) -> None:
     axes.xaxis.set_major_formatter(FixedFormatter([f"$10^{{{power}}}$" for power in powers]))
 
 
-def _draw_both_signs(axes: Axes, values: Found, **look: Any) -> None:
+def _draw_both_signs(axes: Axes, values: Findings, **style: Any) -> None:
     for side, sign in (("negative", -1), ("positive", 1)):
         if values["distribution"][side] is not None:
             edges, heights = density(values, values["distribution"][side])
-            axes.stairs(sign * heights, edges, baseline=0, **look)
+            axes.stairs(sign * heights, edges, baseline=0, **style)
 
 
-def _draw_quantised(axes: Axes, here: Pair) -> None:
-    """The shares of the values that quantisation leaves, and the accuracies with it."""
+def _draw_quantised(axes: Axes, here: NetworkPair) -> None:
+    """Draw the shares of the values after quantisation, and write the accuracies with quantisation."""
     noise_free, noisy = here.at("arriving")
     for offset, values, color in ((-0.2, noise_free, QUIET), (0.2, noisy, NOISY)):
         axes.bar([place + offset for place in range(3)], values["clusters"]["shares"], 0.36, color=color, alpha=FILL)
@@ -134,8 +136,8 @@ def _draw_quantised(axes: Axes, here: Pair) -> None:
     axes.set_xticks(range(3), ["−", "0", "+"])
 
 
-def _draw_weights(axes: Axes, weights: Pair) -> None:
-    """The density of a layer's weights, and the accuracies with them quantised."""
+def _draw_weights(axes: Axes, weights: NetworkPair) -> None:
+    """Draw the density of a layer's weights, and write the accuracies with quantised weights."""
     tops = []
     for values, filled, color in ((weights.noise_free, True, QUIET), (weights.noisy, False, NOISY)):
         edges, heights = density(values, values["distribution"]["linear"])
@@ -150,7 +152,7 @@ def _draw_weights(axes: Axes, weights: Pair) -> None:
 
 
 def _write(axes: Axes, line: int, text: str, color: str) -> None:
-    """A short text in the upper right corner, below those in lines before."""
+    """Write a short text in the upper right corner, in the given line."""
     height = 1.04 - 0.26 * line
     axes.text(1, height, text, transform=axes.transAxes, ha="right", va="top", fontsize=SMALL, color=color)
 
@@ -164,15 +166,15 @@ def _finish(axes: Axes) -> None:
 
 
 def _caption(run: dict[str, Any]) -> str:
-    found = run["binarization"]
-    samples, every = f"{found['samples']:,}", f"{found['validation_samples']:,}"
+    findings = run["binarization"]
+    samples, all_samples = f"{findings['samples']:,}", f"{findings['validation_samples']:,}"
     return (
-        f"Run {run['id']} of {run['collection']}, seed {run['seed']}, beside the network trained alike without noise. "
-        "A row per noise point, a noisy one in bold: density of the values that arrive there, for the first "
-        f"{samples} of {every} validation samples, noise on. On the logarithmic axis positive values rise, negative "
-        "ones hang; dotted: the standard deviation of the noise. Dashed: thresholds of quantisation; triangles: the "
-        "means that values beyond them are set to, all others are set to 0; bars: shares of the three. Numbers: "
-        f"accuracy on all {every} samples with this point alone quantised, noise on and off; orange: quantised after "
-        "the injection; right: with the layer's weights quantised. Clusters are counted where they are told apart. "
-        f"Zero's peak is cut off at {CUT:g} times the height beyond the thresholds."
+        f"Run {run['id']} of {run['collection']}, seed {run['seed']}, compared with the same network trained without "
+        "noise. A row per noise point; noisy points are bold. Densities: values that arrive at the point, for the "
+        f"first {samples} of {all_samples} validation samples, noise on. Logarithmic axis: positive values upwards, "
+        "negative values downwards; dotted: standard deviation of the noise. Dashed: thresholds of quantisation. "
+        "Triangles: means that replace the values beyond the thresholds; all other values become 0. Bars: shares of "
+        f"these three values. Numbers: accuracy on all {all_samples} samples with only this point quantised, noise on "
+        "and off; orange: quantised after the injection; right: weights of the layer quantised. The number of clusters "
+        f"is given if there are several. The peak at zero is cut off at {CUT:g} times the height beyond the thresholds."
     )

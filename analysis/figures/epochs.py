@@ -1,4 +1,4 @@
-"""Validation accuracy over the epochs, for rising noise levels (Walking Noise v1, figure 6)."""
+"""Figure of the validation accuracy over the epochs at all noise levels (Walking Noise v1, figure 6)."""
 
 from __future__ import annotations
 
@@ -16,40 +16,40 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from analysis import published_results
-from analysis.figures.layout.families import NETWORKS, Family, counted, families
-from analysis.figures.layout.style import FAINT, INK, WIDTH, Plot, save
-from analysis.labels import level_axis
+from analysis.figures.layout.families import NETWORKS, Family, families, run_count_sentence
+from analysis.figures.layout.style import FAINT, INK, WIDTH, Plot, save_figure
+from analysis.labels import level_axis_label
 from analysis.midpoints.study import FittedSeries, Study
 
 COLUMNS = 2
 
 _COLORS = ListedColormap(matplotlib.colormaps["viridis"](np.linspace(0, 0.92, 256)))
 _CAPTION = (
-    "Lines: mean over the repetitions, one line per noise level, in a band of ± one standard deviation; black: no "
-    "noise. Dashed: a constant answer."
+    "Lines: mean over the repetitions, one line per noise level; bands: ± one standard deviation; black: no noise. "
+    "Dashed: a constant answer."
 )
 
 
 def has_epochs(each: FittedSeries) -> bool:
-    """Whether a series has global noise, is trained with it, and kept the accuracy of every epoch at some level > 0."""
-    trained_with_it = each.settings["noise.point"] == "global" and each.settings["noise.in_training"]
+    """Whether a series is trained with global noise and stores the accuracy of every epoch at some level > 0."""
+    trained_with_noise = each.settings["noise.point"] == "global" and each.settings["noise.in_training"]
     used = each.series.used
-    return bool(trained_with_it and (used["validation_curve"].notna() & (used["level"] > 0)).any())
+    return bool(trained_with_noise and (used["validation_curve"].notna() & (used["level"] > 0)).any())
 
 
 def draw(study: Study, folder: Path) -> list[Plot]:
     """A figure per data set, model and noise kind, with a panel per series under global noise."""
-    return [_draw(family, folder) for family in families(filter(has_epochs, study.fitted), NETWORKS)]
+    return [_draw(family, folder) for family in families(filter(has_epochs, study.fitted_series), NETWORKS)]
 
 
 def epochs_of(each: FittedSeries) -> pd.DataFrame:
-    """The mean accuracy at each level and epoch, over the ``n`` repetitions that kept it for so many epochs.
+    """Mean accuracy at each level and epoch, over the ``n`` repetitions that store it for that epoch.
 
-    Columns: level, epoch (from 1), n, mean, and std (of a sample; NaN for n = 1).
+    Columns: level, epoch (from 1), n, mean, and std (sample standard deviation; NaN for n = 1).
     """
-    kept = each.series.used[each.series.used["validation_curve"].notna()]
+    stored = each.series.used[each.series.used["validation_curve"].notna()]
     table = []
-    for level, runs in kept.groupby("level"):
+    for level, runs in stored.groupby("level"):
         curves = pd.DataFrame(zip_longest(*runs["validation_curve"], fillvalue=math.nan), dtype=float)
         table.append(pd.DataFrame({
             "level": level, "epoch": range(1, len(curves) + 1), "n": curves.count(axis=1), "mean": curves.mean(axis=1),
@@ -75,12 +75,21 @@ def _draw(family: Family[FittedSeries], folder: Path) -> Plot:
         axes.set_visible(False)
     for axes in panels[::columns]:
         axes.set_ylabel("validation accuracy")
-    bar = figure.colorbar(colors, ax=panels, label=level_axis(family.members[0].settings), pad=0.02, aspect=30)
+    bar = figure.colorbar(colors, ax=panels, label=level_axis_label(family.members[0].settings), pad=0.02, aspect=30)
     bar.outline.set_visible(False)
     numbers = pd.concat([table.assign(series=label) for table, label in zip(tables, labels, strict=True)])
     numbers = numbers[["series", "level", "epoch", "n", "mean", "std"]]
-    title = published_results.titled(6, family.settings, f"{family.title}, at all points: accuracy over the epochs")
-    return save(figure, numbers, folder, f"epochs-{family.slug}-global", title, f"{_CAPTION} {counted(family.members)}")
+    title = published_results.numbered_title(
+        6, family.settings, f"{family.title}, at all points: accuracy over the epochs"
+    )
+    return save_figure(
+        figure,
+        numbers,
+        folder,
+        f"epochs-{family.slug}-global",
+        title,
+        f"{_CAPTION} {run_count_sentence(family.members)}",
+    )
 
 
 def _draw_panel(axes: Axes, each: FittedSeries, table: pd.DataFrame, colors: ScalarMappable) -> None:
@@ -90,7 +99,7 @@ def _draw_panel(axes: Axes, each: FittedSeries, table: pd.DataFrame, colors: Sca
         axes.plot(curve["epoch"], curve["mean"], color=color, linewidth=1.0)
         low, high = curve["mean"] - curve["std"], curve["mean"] + curve["std"]
         axes.fill_between(curve["epoch"], low, high, color=color, alpha=0.2, linewidth=0)
-    axes.axhline(each.series.floor, color=FAINT, linestyle="--", linewidth=0.8, zorder=0)
+    axes.axhline(each.series.chance_accuracy, color=FAINT, linestyle="--", linewidth=0.8, zorder=0)
     axes.set_ylim(0, 1.02)
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))

@@ -1,4 +1,4 @@
-"""The midpoint noise level at each noise point (Walking Noise v1, figures 2, 10 and 11)."""
+"""Figure of the midpoint noise level at each noise point (Walking Noise v1, figures 2, 10 and 11)."""
 
 from __future__ import annotations
 
@@ -15,9 +15,17 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis import published_results
-from analysis.figures.layout.families import AXIS_OF_POINTS, Family, counted, families
-from analysis.figures.layout.style import WIDTH, Plot, legend_columns, level_text, look, save, scale_midpoints
-from analysis.labels import level_axis
+from analysis.figures.layout.families import AXIS_OF_POINTS, Family, families, run_count_sentence
+from analysis.figures.layout.style import (
+    WIDTH,
+    Plot,
+    color_and_marker,
+    legend_columns,
+    level_text,
+    save_figure,
+    scale_midpoints,
+)
+from analysis.labels import level_axis_label
 from analysis.midpoints.flags import Flag
 from analysis.midpoints.midpoint import MidpointFit
 from analysis.midpoints.study import FittedSeries, Study
@@ -30,10 +38,10 @@ _DODGE = 0.16
 
 
 class Edge(NamedTuple):
-    """How an arrow is drawn at an edge of the axes.
+    """Style of an arrow at an edge of the axes.
 
-    ``at`` is its height (0..1), ``arrow`` its marker, ``beyond`` the sign before its level, and ``text`` the offset of
-    this text in points.
+    ``at`` is its height (0..1), ``arrow`` its marker, ``beyond`` the sign before its level, and ``text`` the vertical
+    offset of the level in points.
     """
 
     at: float
@@ -46,14 +54,14 @@ EDGES = {"above": Edge(0.91, "^", ">", 9), "below": Edge(0.09, "v", "<", -9)}
 
 _CAPTION = (
     "Markers: μ of the weighted fit; bars: 95 % t interval over the midpoints of the repetitions. Hollow: a midpoint "
-    "with a flag (see the table of all series), other than that for few repetitions. Arrows: the midpoint lies above "
-    "(below) the level written beside the arrow, the highest (lowest) one sampled."
+    "with a flag (see the table of all series) other than that for few repetitions. Arrows: the midpoint lies above "
+    "(below) the level at the arrow, the highest (lowest) sampled level."
 )
 
 
 @dataclass(frozen=True)
 class Mark:
-    """How a series is drawn: ``filled`` or ``hollow`` at its midpoint; ``above``, ``below`` or ``none`` without one."""
+    """Mark of a series: ``filled`` or ``hollow`` at its midpoint; ``above``, ``below`` or ``none`` without one."""
 
     series: FittedSeries
     label: str
@@ -69,24 +77,24 @@ class Mark:
 
 
 def draw(study: Study, folder: Path) -> list[Plot]:
-    """Figure 2: LeNet-5 on CIFAR-10, a figure per noise kind, with a panel without and one with BatchNorm."""
+    """Figure 2: LeNet-5 on CIFAR-10. A figure per noise kind, with panels without and with BatchNorm."""
     chosen = [each for each in _with_one_level(study) if published_results.in_figure(2, each.settings)]
     return draw_walks(chosen, AXIS_OF_POINTS, folder)
 
 
 def draw_others(study: Study, folder: Path) -> list[Plot]:
-    """Figures 10 and 11: the same for every other model, data set and kind of noise."""
+    """Figures 10 and 11: other models, data sets and noise kinds."""
     chosen = [each for each in _with_one_level(study) if not published_results.in_figure(2, each.settings)]
     return draw_walks(chosen, AXIS_OF_POINTS, folder)
 
 
 def _with_one_level(study: Study) -> list[FittedSeries]:
-    return [each for each in study.fitted if has_one_level(each.settings)]
+    return [each for each in study.fitted_series if has_one_level(each.settings)]
 
 
-def draw_walks(fitted: Sequence[FittedSeries], within: Sequence[str], folder: Path) -> list[Plot]:
-    """The midpoints of the series of walking noise among some; those that differ only in ``within`` share a figure."""
-    chosen = [each for each in fitted if isinstance(each.settings["noise.point"], int) and len(each.series.used)]
+def draw_walks(fitted_series: Sequence[FittedSeries], within: Sequence[str], folder: Path) -> list[Plot]:
+    """Draw the midpoints of series of walking noise. Series that differ only in ``within`` share a figure."""
+    chosen = [each for each in fitted_series if isinstance(each.settings["noise.point"], int) and len(each.series.used)]
     drawable = [family for family in families(chosen, within) if any(_shape(each) != "none" for each in family.members)]
     return [_draw(family, folder) for family in drawable]
 
@@ -102,24 +110,24 @@ def _draw(family: Family[FittedSeries], folder: Path) -> Plot:
     for axes, batch_norm in zip(figure.subplots(len(panels), 1, squeeze=False).flat, panels, strict=True):
         here = [mark for mark in marks if mark.series.settings["model.batch_norm"] == batch_norm]
         scale_midpoints(axes, low, high)
-        name_points(axes, here[0].series.series.points)
+        label_points(axes, here[0].series.series.points)
         for number, label in enumerate(order):
             shift = _DODGE * (number - (len(order) - 1) / 2)
             _draw_series(axes, [mark for mark in here if mark.label == label], shift, number)
         axes.set_title("with BatchNorm" if batch_norm else "without BatchNorm")
-        axes.set_ylabel(f"midpoint noise level μ\n({level_axis(settings)})")
+        axes.set_ylabel(f"midpoint noise level μ\n({level_axis_label(settings)})")
     figure.supxlabel("noise point", fontsize=8)
     figure.legend(handles=_handles(order), loc="outside upper center", ncols=legend_columns(order))
-    title = published_results.titled(2, family.settings, f"{family.title}: midpoint noise level at each point")
-    lacking = sum(mark.shape == "none" for mark in marks)
-    caption = f"{_CAPTION} {counted(family.members)}" + (
-        f" Not drawn: {lacking} series without a fit." if lacking else ""
+    title = published_results.numbered_title(2, family.settings, f"{family.title}: midpoint noise level at each point")
+    without_fit = sum(mark.shape == "none" for mark in marks)
+    caption = f"{_CAPTION} {run_count_sentence(family.members)}" + (
+        f" Not drawn: {without_fit} series without a fit." if without_fit else ""
     )
-    return save(figure, pd.DataFrame(map(_row, marks)), folder, f"points-{family.slug}", title, caption)
+    return save_figure(figure, pd.DataFrame(map(_row, marks)), folder, f"points-{family.slug}", title, caption)
 
 
 def _draw_series(axes: Axes, marks: Sequence[Mark], shift: float, number: int) -> None:
-    color, marker = look(number)
+    color, marker = color_and_marker(number)
     line = [(mark.point + shift, mark.series.fit.mu if mark.has_midpoint else math.nan) for mark in marks]
     axes.plot([x for x, _ in line], [mu for _, mu in line], color=color, alpha=0.35, linewidth=0.9, zorder=1)
     for mark, (x, mu) in zip(marks, line, strict=True):
@@ -133,7 +141,7 @@ def _draw_series(axes: Axes, marks: Sequence[Mark], shift: float, number: int) -
 
 
 def _draw_arrow(axes: Axes, x: float, edge: Edge, level: float, color: str) -> None:
-    """Draw an arrow at an edge of the axes, and write the level beside it beyond which the midpoint lies."""
+    """Draw an arrow at an edge of the axes, with the level beyond which the midpoint lies."""
     across = axes.get_xaxis_transform()
     axes.plot(x, edge.at, edge.arrow, color=color, markerfacecolor="white", markersize=5.5, transform=across)
     axes.annotate(
@@ -150,9 +158,9 @@ def _draw_arrow(axes: Axes, x: float, edge: Edge, level: float, color: str) -> N
 
 
 def _limits(marks: Sequence[Mark]) -> tuple[float, float]:
-    """The range of y: all midpoints, their intervals up to a decade beyond the midpoints, and room for arrows.
+    """Range of y: all midpoints, their intervals up to a decade beyond the midpoints, and space for arrows.
 
-    Without any midpoint the sampled levels are the range.
+    Without a midpoint, the range is that of the sampled levels.
     """
     fits = [mark.series.fit for mark in marks if mark.has_midpoint]
     if fits:
@@ -181,8 +189,8 @@ def _shape(each: FittedSeries) -> str:
     return "filled" if each.fit.is_sound else "hollow"
 
 
-def name_points(axes: Axes, names: Sequence[str]) -> None:
-    """Make x an axis of noise points, with their numbers and names."""
+def label_points(axes: Axes, names: Sequence[str]) -> None:
+    """Make x an axis of noise points, labelled with their numbers and names."""
     labels = [f"{number} {name}" for number, name in enumerate(names)]
     axes.set_xticks(range(len(names)), labels, rotation=35, ha="right", rotation_mode="anchor")
     axes.set_xlim(-0.6, len(names) - 0.4)
@@ -190,7 +198,7 @@ def name_points(axes: Axes, names: Sequence[str]) -> None:
 
 
 def _handles(order: Sequence[str]) -> list[Line2D]:
-    looks = map(look, range(len(order)))
+    looks = map(color_and_marker, range(len(order)))
     return [
         Line2D([], [], color=color, marker=marker, linewidth=0.9, label=label)
         for label, (color, marker) in zip(order, looks, strict=True)

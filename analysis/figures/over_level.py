@@ -1,4 +1,4 @@
-"""A quantity at each noise point over the level of the noise there, a panel per point."""
+"""Figure of a quantity at each noise point over the noise level, with a panel per point."""
 
 from __future__ import annotations
 
@@ -14,9 +14,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis.figures.layout.families import PANEL_PER_POINT, TRAININGS, Family, counted, families
-from analysis.figures.layout.style import INK, WIDTH, Plot, drawn, look, save, scale_levels, scale_midpoints
-from analysis.labels import level_axis
+from analysis.figures.layout.families import PANEL_PER_POINT, TRAININGS, Family, families, run_count_sentence
+from analysis.figures.layout.style import (
+    INK,
+    WIDTH,
+    Plot,
+    color_and_marker,
+    drawn_levels,
+    save_figure,
+    scale_levels,
+    scale_midpoints,
+)
+from analysis.labels import level_axis_label
 from analysis.midpoints.study import FittedSeries, Study
 from analysis.runs.point_quantities import noisy_points
 from analysis.runs.run_frame import rows
@@ -25,25 +34,25 @@ from analysis.runs.series import Settings
 COLUMNS = 4
 
 _PLACES = {"global": "at all points", "walking": "at one point at a time"}
-_BARS = "Lines: mean over the repetitions; bars: from the lowest to the highest of them; 0 lies below the axis."
+_BARS = "Lines: mean over the repetitions; bars: from the lowest to the highest repetition; 0 lies below the axis."
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """What is drawn over the level.
+    """Quantity that is drawn over the level.
 
     Attributes
     ----------
     name
-        Of the files.
+        Start of the file names.
     title, axis
-        In words.
+        Texts for the title of the figure and the label of its y axis.
     shown
-        Whether it is drawn for a series with these settings.
+        Whether the quantity is drawn for a series with these settings.
     at
-        Its value, 0 or above, for a run (a row of the data frame) and a noise point; NaN where there is none.
+        Value, 0 or above, for a run (a row of the data frame) and a noise point; NaN where there is none.
     panels
-        What the panels stand for, which the caption explains.
+        Sentences of the caption that explain the panels.
     """
 
     name: str
@@ -56,12 +65,12 @@ class Quantity:
 
 def draw(quantity: Quantity, study: Study, folder: Path) -> list[Plot]:
     """A figure per data set, model and noise kind under global noise, then under walking noise."""
-    chosen = [each for each in study.fitted if quantity.shown(each.settings) and len(each.series.used)]
+    chosen = [each for each in study.fitted_series if quantity.shown(each.settings) and len(each.series.used)]
     everywhere = [each for each in chosen if each.settings["noise.point"] == "global"]
     walking = [each for each in chosen if isinstance(each.settings["noise.point"], int)]
-    found = [("global", family) for family in families(everywhere, TRAININGS)]
-    found += [("walking", family) for family in families(walking, PANEL_PER_POINT)]
-    tables = [(where, family, table_of(quantity, family)) for where, family in found]
+    all_families = [("global", family) for family in families(everywhere, TRAININGS)]
+    all_families += [("walking", family) for family in families(walking, PANEL_PER_POINT)]
+    tables = [(where, family, table_of(quantity, family)) for where, family in all_families]
     return [
         _draw(quantity, where, family, table, folder)
         for where, family, table in tables if len(table) and (table["mean"] > 0).any()
@@ -69,7 +78,7 @@ def draw(quantity: Quantity, study: Study, folder: Path) -> list[Plot]:
 
 
 def table_of(quantity: Quantity, family: Family[FittedSeries]) -> pd.DataFrame:
-    """What is drawn: a row per series, noisy point and level at which the quantity was measured in ``n`` runs.
+    """Drawn numbers: a row per series, noisy point and level at which the quantity was measured in ``n`` runs.
 
     Columns: ``series``, ``point``, ``name``, ``level``, ``n``, ``planned``, and ``mean``, ``low`` and ``high`` over the
     repetitions.
@@ -110,21 +119,24 @@ def _draw(quantity: Quantity, where: str, family: Family[FittedSeries], table: p
         axes.tick_params(labelbottom=place + columns >= number)
     for axes in grid[number:]:
         axes.set_visible(False)
-    figure.supxlabel(level_axis(family.members[0].settings), fontsize=8)
+    figure.supxlabel(level_axis_label(family.members[0].settings), fontsize=8)
     figure.supylabel(quantity.axis, fontsize=8)
-    handles = [Line2D([], [], color=look(n)[0], marker=look(n)[1], label=label) for n, label in enumerate(order)]
+    handles = [
+        Line2D([], [], color=color_and_marker(n)[0], marker=color_and_marker(n)[1], label=label)
+        for n, label in enumerate(order)
+    ]
     figure.legend(handles=handles, loc="outside upper center", ncols=min(len(order), 2), labelcolor=INK)
     title = f"{family.title}, noise {_PLACES[where]}: {quantity.title}"
-    caption = f"{quantity.panels} {_BARS} {counted(family.members)}"
-    return save(figure, table, folder, f"{quantity.name}-{family.slug}-{where}", title, caption)
+    caption = f"{quantity.panels} {_BARS} {run_count_sentence(family.members)}"
+    return save_figure(figure, table, folder, f"{quantity.name}-{family.slug}-{where}", title, caption)
 
 
 def _draw_panel(axes: Axes, here: pd.DataFrame, levels: Sequence[float], order: Sequence[str]) -> None:
-    """Draw the series of a panel, each with smaller markers than the one before, so that equal ones show."""
-    at = dict(zip(levels, drawn(levels), strict=True))
+    """Draw the series of a panel. Each has smaller markers than the one before, so that equal series stay visible."""
+    at = dict(zip(levels, drawn_levels(levels), strict=True))
     for number, label in enumerate(order):
         line = here[here["series"] == label]
-        color, marker = look(number)
+        color, marker = color_and_marker(number)
         spread = np.abs([line["low"] - line["mean"], line["high"] - line["mean"]])
         axes.errorbar(
             line["level"].map(at), line["mean"], spread, fmt=f"{marker}-", color=color, elinewidth=0.9, linewidth=0.9,

@@ -1,4 +1,4 @@
-"""Robustness curves that fall over a plateau: two stacked logistics (Walking Noise v1, figure 7)."""
+"""Figure of robustness curves with a plateau, fitted by two stacked logistics (Walking Noise v1, figure 7)."""
 
 from __future__ import annotations
 
@@ -14,34 +14,35 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis import published_results
-from analysis.figures.layout.families import PANEL_PER_POINT, Family, counted, families
-from analysis.figures.layout.style import FAINT, INK, WIDTH, Plot, look, save, scale_levels
+from analysis.figures.layout.families import PANEL_PER_POINT, Family, families, run_count_sentence
+from analysis.figures.layout.style import FAINT, INK, WIDTH, Plot, color_and_marker, save_figure, scale_levels
 from analysis.figures.robustness_curves import draw_points, levels_of
-from analysis.labels import distinguishing, level_axis, number, with_error
+from analysis.labels import differing_settings, format_number, format_with_error, level_axis_label
 from analysis.midpoints.stacked_logistics import Shape
 from analysis.midpoints.study import FittedSeries, Study
-from analysis.tables.series_tables import in_words
+from analysis.tables.series_tables import setting_texts
 from analysis.tables.table_files import Table, save_table
 
 COLUMNS = 3
 
 _CAPTION = (
-    "Two stacked logistics are chosen over one where a plateau of at least three levels separates their steps and the "
-    "corrected information criterion (AICc) is smaller. Points: mean over repetitions ± one standard deviation. Line: "
-    "two stacked logistics; dotted: their midpoints; dashed: one logistic, whose midpoint is the μ of the tables."
+    "Two stacked logistics are chosen if a plateau of at least three levels separates their steps and their corrected "
+    "information criterion (AICc) is smaller than that of one logistic. Points: mean over the repetitions ± one "
+    "standard deviation. Line: two stacked logistics; dotted: their midpoints; dashed: one logistic, which gives the μ "
+    "of the tables."
 )
 
 _TABLE = (
-    "μ of one logistic over the whole fall, as everywhere in this report, beside the midpoints μ₁ and μ₂ of two "
-    "stacked ones and the plateau a_mid between them; ΔAICc: AICc of one less that of two. "
+    "μ: midpoint of one logistic over the whole fall, as in the rest of this report; μ₁ and μ₂: midpoints of two "
+    "stacked logistics; a_mid: plateau between them; ΔAICc: AICc of one logistic minus AICc of two. "
 )
 
-_NUMBERS = "The CSV has both fits of every series of walking noise, and the choice."
+_NUMBERS = "The CSV file contains both fits of every series of walking noise and the choice."
 
 
 def draw(study: Study, folder: Path) -> Sequence[Plot | Table]:
-    """A figure for each data set, model, BatchNorm and noise kind with plateaus, and a table of all fits."""
-    walking = [each for each in study.fitted if isinstance(each.settings["noise.point"], int) and each.shape]
+    """Draw a figure per data set, model, BatchNorm and noise kind with plateaus, and write a table of all fits."""
+    walking = [each for each in study.fitted_series if isinstance(each.settings["noise.point"], int) and each.shape]
     with_plateau = [each for each in walking if each.shape and each.shape.has_plateau]
     return [
         *(_draw(family, folder) for family in families(with_plateau, PANEL_PER_POINT)),
@@ -62,22 +63,24 @@ def _draw(family: Family[FittedSeries], folder: Path) -> Plot:
         axes.tick_params(labelbottom=place + columns >= len(family.members))
     for axes in panels[len(family.members) :]:
         axes.set_visible(False)
-    figure.supxlabel(level_axis(family.members[0].settings), fontsize=8)
+    figure.supxlabel(level_axis_label(family.members[0].settings), fontsize=8)
     figure.supylabel("validation accuracy", fontsize=8)
     figure.legend(handles=_KEY, loc="outside upper center", ncols=2)
-    title = published_results.titled(7, family.settings, f"{family.title}: curves that fall over a plateau")
+    title = published_results.numbered_title(7, family.settings, f"{family.title}: curves that fall over a plateau")
     numbers = pd.concat([_curves(each, name) for each, name in zip(family.members, names, strict=True)])
-    return save(figure, numbers, folder, f"plateau-{family.slug}", title, f"{_CAPTION} {counted(family.members)}")
+    return save_figure(
+        figure, numbers, folder, f"plateau-{family.slug}", title, f"{_CAPTION} {run_count_sentence(family.members)}"
+    )
 
 
 _KEY = (
-    Line2D([], [], color=look(0)[0], linewidth=1.3, label="two stacked logistics"),
+    Line2D([], [], color=color_and_marker(0)[0], linewidth=1.3, label="two stacked logistics"),
     Line2D([], [], color=INK, linestyle="--", linewidth=0.9, label="one logistic"),
 )
 
 
 def _draw_panel(axes: Axes, each: FittedSeries, levels: Sequence[float]) -> None:
-    shape, color = each.shape, look(0)[0]
+    shape, color = each.shape, color_and_marker(0)[0]
     assert shape is not None
     assert shape.two is not None
     draw_points(axes, each, levels, 0, each.series.point_name, size=2.8)
@@ -86,13 +89,13 @@ def _draw_panel(axes: Axes, each: FittedSeries, levels: Sequence[float]) -> None
     axes.plot(fine, shape.two(np.log10(fine)), color=color)
     for mu in (shape.two.mu_1, shape.two.mu_2):
         axes.vlines(10**mu, 0, shape.two(np.array([mu]))[0], color=color, linestyle=":", linewidth=0.9)
-    axes.axhline(each.series.floor, color=FAINT, linestyle="--", linewidth=0.8, zorder=0)
+    axes.axhline(each.series.chance_accuracy, color=FAINT, linestyle="--", linewidth=0.8, zorder=0)
     scale_levels(axes, levels, most_ticks=5)
     axes.set_ylim(0, 1.02)
 
 
 def _curves(each: FittedSeries, name: str) -> pd.DataFrame:
-    """A row per level: what is drawn, and both fits there."""
+    """Drawn numbers and both fits, a row per level."""
     curve, shape = each.series.curve, each.shape
     assert shape is not None
     assert shape.two is not None
@@ -105,40 +108,40 @@ def _curves(each: FittedSeries, name: str) -> pd.DataFrame:
 def _tabulate(walking: Sequence[FittedSeries], with_plateau: Sequence[FittedSeries], folder: Path) -> Table:
     settings = pd.DataFrame([dict(each.settings) for each in walking], dtype=object)
     numbers = pd.concat([settings, pd.DataFrame([_fits(each) for each in walking])], axis=1)
-    names = distinguishing([each.settings for each in with_plateau]) if with_plateau else []
-    words = in_words([each.series for each in with_plateau], names or ["noise.point"])
+    names = differing_settings([each.settings for each in with_plateau]) if with_plateau else []
+    texts = setting_texts([each.series for each in with_plateau], names or ["noise.point"])
     for heading, text in _COLUMNS.items():
-        words[heading] = [text(each, each.shape) for each in with_plateau]
+        texts[heading] = [text(each, each.shape) for each in with_plateau]
     chosen = f"Two stacked logistics are chosen for {len(with_plateau)} of {len(walking)} series with a fit."
     caption = f"{chosen} {_TABLE if with_plateau else ''}{_NUMBERS}"
-    return save_table(numbers, words, folder, "plateaus", "One or two stacked logistics", caption)
+    return save_table(numbers, texts, folder, "plateaus", "One or two stacked logistics", caption)
 
 
 def _midpoint(mu: float, error: float) -> str:
-    """A midpoint on the log axis as a level with its standard error."""
-    return with_error(10**mu, math.log(10) * 10**mu * error)
+    """Text of a midpoint on the log axis: its level with its standard error."""
+    return format_with_error(10**mu, math.log(10) * 10**mu * error)
 
 
 _COLUMNS: dict[str, Any] = {
-    "μ": lambda each, shape: with_error(each.fit.mu, each.fit.mu_error),
+    "μ": lambda each, shape: format_with_error(each.fit.mu, each.fit.mu_error),
     "μ₁": lambda each, shape: _midpoint(shape.two.mu_1, shape.two.errors[0]),
     "μ₂": lambda each, shape: _midpoint(shape.two.mu_2, shape.two.errors[1]),
     "a_max": lambda each, shape: f"{shape.two.a_max:.3f}",
     "a_mid": lambda each, shape: f"{shape.two.a_mid:.3f}",
     "a_min": lambda each, shape: f"{shape.two.a_min:.3f}",
-    "ΔAICc": lambda each, shape: number(shape.aicc_one - shape.aicc_two),
+    "ΔAICc": lambda each, shape: format_number(shape.aicc_one - shape.aicc_two),
 }
 
 
 def _fits(each: FittedSeries) -> dict[str, Any]:
-    """Both fits of a series in numbers: midpoints as levels, sigmas in decades."""
+    """Numbers of both fits of a series: midpoints as levels, sigmas in decades."""
     shape: Shape | None = each.shape
     assert shape is not None
     one, two = shape.one, shape.two
     row = {
         "point": each.series.point_name, "choice": "two" if shape.has_plateau else "one", "mu": 10**one.mu,
         "sigma": one.sigma, "a_min": one.a_min, "a_max": one.a_max, "aicc_one": shape.aicc_one,
-        "aicc_two": shape.aicc_two, "levels_on_plateau": shape.sampled,
+        "aicc_two": shape.aicc_two, "levels_on_plateau": shape.levels_on_plateau,
     }  # fmt: skip
     if two is None:
         return row

@@ -1,4 +1,4 @@
-"""What is left at maximum noise, per noise point (Walking Noise v1, figures 3, 5, 8 and 9)."""
+"""Figures of the accuracy at maximum noise, per noise point (Walking Noise v1, figures 3, 5, 8 and 9)."""
 
 from __future__ import annotations
 
@@ -13,14 +13,17 @@ from matplotlib.lines import Line2D
 
 from analysis import labels, published_results
 from analysis.figures.layout.families import AXIS_OF_POINTS, PRESERVED, Family, families
-from analysis.figures.layout.style import FAINT, INK, WIDTH, Plot, legend_columns, look, save
-from analysis.figures.midpoints_by_point import name_points
+from analysis.figures.layout.style import FAINT, INK, WIDTH, Plot, color_and_marker, legend_columns, save_figure
+from analysis.figures.midpoints_by_point import label_points
 from analysis.labels import label, slug
-from analysis.midpoints.maximum_noise import Left, left_at_maximum
+from analysis.midpoints.maximum_noise import AccuracyAtMaximumNoise, accuracy_at_maximum_noise
 from analysis.midpoints.study import Study
 
 NUMBERS = {"mlp": 5, "lenet5": 8}
-"""The figure of preserved relative accuracy for a model; that of the others is 9, as of CNN-S."""
+"""Model -> number of its figure of preserved relative accuracy. Other models, like CNN-S, have figure 9."""
+
+Value = Callable[[AccuracyAtMaximumNoise], tuple[float, float]]
+"""A function that returns a drawn value and its standard deviation."""
 
 _DODGE = 0.22
 _RING = 6.4
@@ -34,29 +37,29 @@ _KEY = (
 
 
 def draw(study: Study, folder: Path) -> list[Plot]:
-    """Figure 3: accuracy per point, a figure per data set, model and noise kind."""
-    return [_draw_accuracy(family, folder) for family in families(left_at_maximum(study), AXIS_OF_POINTS)]
+    """Figure 3: accuracy per point. A figure per data set, model and noise kind."""
+    return [_draw_accuracy(family, folder) for family in families(accuracy_at_maximum_noise(study), AXIS_OF_POINTS)]
 
 
 def draw_preserved(study: Study, folder: Path, *, number: int) -> list[Plot]:
-    """Figure 5, 8 or 9: preserved relative accuracy per point; a figure per model and noise kind."""
+    """Figure 5, 8 or 9: preserved relative accuracy per point. A figure per model and noise kind."""
     chosen = [
-        left for left in left_at_maximum(study)
-        if NUMBERS.get(left.settings["model.name"], 9) == number
-        and left.settings["noise.in_training"] and len(left.reference)
+        member for member in accuracy_at_maximum_noise(study)
+        if NUMBERS.get(member.settings["model.name"], 9) == number
+        and member.settings["noise.in_training"] and len(member.reference)
     ]  # fmt: skip
     return [_draw_preserved(family, folder, number) for family in families(chosen, PRESERVED)]
 
 
-def _draw_accuracy(family: Family[Left], folder: Path) -> Plot:
+def _draw_accuracy(family: Family[AccuracyAtMaximumNoise], folder: Path) -> Plot:
     labels = family.labels(leave_out=["model.batch_norm", "noise.point"])
     figure, order = Figure(figsize=_size(family)), list(dict.fromkeys(labels))
     for axes, here in _panels(figure, family, labels):
-        _draw_marks(axes, here, order, lambda left: left.accuracy)
-        for left, label_of in here:
-            _draw_a_min(axes, left, _place(left, label_of, order), order.index(label_of))
-        _draw_reference(axes, [left for left, _ in here])
-        axes.axhline(here[0][0].series.series.floor, color=FAINT, linestyle="--", linewidth=0.8, zorder=0)
+        _draw_marks(axes, here, order, lambda member: member.accuracy)
+        for member, name in here:
+            _draw_a_min(axes, member, _position(member, name, order), order.index(name))
+        _draw_reference(axes, [member for member, _ in here])
+        axes.axhline(here[0][0].series.series.chance_accuracy, color=FAINT, linestyle="--", linewidth=0.8, zorder=0)
         axes.set_ylabel("validation accuracy")
     handles = [*_handles(order), *_KEY]
     columns = legend_columns([str(handle.get_label()) for handle in handles])
@@ -64,23 +67,24 @@ def _draw_accuracy(family: Family[Left], folder: Path) -> Plot:
     title = f"{family.title}: accuracy at maximum noise, at one point at a time"
     caption = (
         "Filled: mean accuracy at maximum noise ± one standard deviation over the repetitions; rings: a_min of the fit "
-        "± its standard error. Line and band: mean accuracy without noise ± one standard deviation, of the first "
-        f"series that has such runs. Dashed: a constant answer. {_counted(family.members, lambda left: left.accuracy)}"
+        "± its standard error. Line and band: mean accuracy without noise ± one standard deviation, for the first "
+        "series with noise-free runs. Dashed: a constant answer. "
+        f"{_run_counts(family.members, lambda member: member.accuracy)}"
     )
     name = f"maximum-{family.slug}"
-    title = published_results.titled(3, family.settings, title)
-    return save(figure, _numbers(family, labels), folder, name, title, caption)
+    title = published_results.numbered_title(3, family.settings, title)
+    return save_figure(figure, _numbers(family, labels), folder, name, title, caption)
 
 
-def _draw_preserved(family: Family[Left], folder: Path, figure_number: int) -> Plot:
+def _draw_preserved(family: Family[AccuracyAtMaximumNoise], folder: Path, figure_number: int) -> Plot:
     settings = family.members[0].settings
     labels = _data_sets(family)
     figure, order = Figure(figsize=_size(family)), list(dict.fromkeys(labels))
     for axes, here in _panels(figure, family, labels):
-        _draw_marks(axes, here, order, lambda left: left.preserved)
-        for left, label_of in here:
-            chance = left.series.series.floor / left.without_noise[0]
-            axes.axhline(chance, color=look(order.index(label_of))[0], linestyle="--", linewidth=0.6, zorder=0)
+        _draw_marks(axes, here, order, lambda member: member.preserved)
+        for member, name in here:
+            chance = member.series.series.chance_accuracy / member.without_noise[0]
+            axes.axhline(chance, color=color_and_marker(order.index(name))[0], linestyle="--", linewidth=0.6, zorder=0)
         axes.axhline(1, color=FAINT, linewidth=0.8, zorder=0)
         axes.set_ylabel("preserved relative accuracy")
     figure.legend(handles=_handles(order), loc="outside upper center", ncols=legend_columns(order))
@@ -88,37 +92,40 @@ def _draw_preserved(family: Family[Left], folder: Path, figure_number: int) -> P
     rest = family.title.partition(kind)[2]
     title = f"{model}, {kind}{rest}: preserved relative accuracy at maximum noise"
     caption = (
-        "Mean accuracy at maximum noise at one point, over mean accuracy without noise; bars: ± one standard "
-        "deviation, from those over the repetitions of both. Dashed: a constant answer. "
-        f"{_counted(family.members, lambda left: left.preserved)}"
+        "Ratio of the mean accuracy at maximum noise at one point to the mean accuracy without noise; bars: ± one "
+        "standard deviation, from those over the repetitions of both. Dashed: a constant answer. "
+        f"{_run_counts(family.members, lambda member: member.preserved)}"
     )
-    title = published_results.titled(figure_number, family.settings, title)
-    return save(figure, _numbers(family, labels), folder, f"preserved-{slug(f'{model} {kind}{rest}')}", title, caption)
+    title = published_results.numbered_title(figure_number, family.settings, title)
+    return save_figure(
+        figure, _numbers(family, labels), folder, f"preserved-{slug(f'{model} {kind}{rest}')}", title, caption
+    )
 
 
-def _data_sets(family: Family[Left]) -> list[str]:
-    """The data set of each member, with what else differs where a data set is there twice."""
-    names = [label(left.settings, ["data.name"]) for left in family.members]
-    places = [
-        (name, left.settings["model.batch_norm"], left.point) for name, left in zip(names, family.members, strict=True)
+def _data_sets(family: Family[AccuracyAtMaximumNoise]) -> list[str]:
+    """Label of each member: its data set, or all differing settings if a data set occurs twice at a point."""
+    names = [label(member.settings, ["data.name"]) for member in family.members]
+    keys = [
+        (name, member.settings["model.batch_norm"], member.point)
+        for name, member in zip(names, family.members, strict=True)
     ]
-    return names if len(set(places)) == len(places) else family.labels(leave_out=["model.batch_norm", "noise.point"])
+    return names if len(set(keys)) == len(keys) else family.labels(leave_out=["model.batch_norm", "noise.point"])
 
 
-def _size(family: Family[Left]) -> tuple[float, float]:
-    return WIDTH, 2.3 * len({left.settings["model.batch_norm"] for left in family.members}) + 0.6
+def _size(family: Family[AccuracyAtMaximumNoise]) -> tuple[float, float]:
+    return WIDTH, 2.3 * len({member.settings["model.batch_norm"] for member in family.members}) + 0.6
 
 
 def _panels(
-    figure: Figure, family: Family[Left], labels: Sequence[str]
-) -> Iterator[tuple[Axes, list[tuple[Left, str]]]]:
-    """A panel without and one with BatchNorm, and the members in it with their labels."""
+    figure: Figure, family: Family[AccuracyAtMaximumNoise], labels: Sequence[str]
+) -> Iterator[tuple[Axes, list[tuple[AccuracyAtMaximumNoise, str]]]]:
+    """Panels without and with BatchNorm, each with its members and their labels."""
     marks = list(zip(family.members, labels, strict=True))
-    with_or_without = sorted({bool(left.settings["model.batch_norm"]) for left, _ in marks})
+    with_or_without = sorted({bool(member.settings["model.batch_norm"]) for member, _ in marks})
     panels = figure.subplots(len(with_or_without), 1, squeeze=False).flat
     for axes, batch_norm in zip(panels, with_or_without, strict=True):
         here = [mark for mark in marks if mark[0].settings["model.batch_norm"] == batch_norm]
-        name_points(axes, here[0][0].series.series.points)
+        label_points(axes, here[0][0].series.series.points)
         axes.set_title("with BatchNorm" if batch_norm else "without BatchNorm")
         axes.set_ylim(0, 1.05)
         yield axes, here
@@ -126,11 +133,14 @@ def _panels(
 
 
 def _draw_marks(
-    axes: Axes, here: Sequence[tuple[Left, str]], order: Sequence[str], value: Callable[[Left], tuple[float, float]]
+    axes: Axes,
+    here: Sequence[tuple[AccuracyAtMaximumNoise, str]],
+    order: Sequence[str],
+    value: Value,
 ) -> None:
-    for place, label_of in enumerate(order):
-        color, marker = look(place)
-        marks = [(_place(left, label_of, order), *value(left)) for left, name in here if name == label_of]
+    for place, series_name in enumerate(order):
+        color, marker = color_and_marker(place)
+        marks = [(_position(member, name, order), *value(member)) for member, name in here if name == series_name]
         x, y = [at for at, _, _ in marks], [mean for _, mean, _ in marks]
         axes.plot(x, y, color=color, alpha=0.35, linewidth=0.9, zorder=1)
         axes.plot(x, y, marker, color=color, markersize=3.6)
@@ -139,9 +149,9 @@ def _draw_marks(
             axes.errorbar(at, mean, std, fmt="none", ecolor=color, elinewidth=1.0)
 
 
-def _draw_a_min(axes: Axes, left: Left, place: float, order: int) -> None:
-    color, marker = look(order)
-    curve = left.series.fit.curve
+def _draw_a_min(axes: Axes, member: AccuracyAtMaximumNoise, place: float, order: int) -> None:
+    color, marker = color_and_marker(order)
+    curve = member.series.fit.curve
     if curve is None:
         return
     axes.plot(place, curve.a_min, marker, color=color, markerfacecolor="none", markeredgewidth=0.8, markersize=_RING)
@@ -149,54 +159,55 @@ def _draw_a_min(axes: Axes, left: Left, place: float, order: int) -> None:
         axes.errorbar(place, curve.a_min, curve.errors[2], fmt="none", ecolor=color, elinewidth=0.6)
 
 
-def _draw_reference(axes: Axes, here: Sequence[Left]) -> None:
-    """The accuracy without noise of the first series that has one."""
-    means = [left.without_noise for left in here if len(left.reference)]
+def _draw_reference(axes: Axes, here: Sequence[AccuracyAtMaximumNoise]) -> None:
+    """Draw the accuracy without noise of the first series that has noise-free runs."""
+    means = [member.without_noise for member in here if len(member.reference)]
     if means:
         mean, std = means[0]
         axes.axhline(mean, color=INK, linewidth=0.8, zorder=0)
         axes.axhspan(mean - std, mean + std, color=INK, alpha=0.15, linewidth=0, zorder=0)
 
 
-def _place(left: Left, label_of: str, order: Sequence[str]) -> float:
-    return left.point + _DODGE * (order.index(label_of) - (len(order) - 1) / 2)
+def _position(member: AccuracyAtMaximumNoise, name: str, order: Sequence[str]) -> float:
+    return member.point + _DODGE * (order.index(name) - (len(order) - 1) / 2)
 
 
 def _handles(order: Sequence[str]) -> list[Line2D]:
     return [
-        Line2D([], [], color=look(place)[0], marker=look(place)[1], linewidth=0.9, label=label_of)
-        for place, label_of in enumerate(order)
+        Line2D([], [], color=color_and_marker(place)[0], marker=color_and_marker(place)[1], linewidth=0.9, label=name)
+        for place, name in enumerate(order)
     ]
 
 
-def _counted(members: Sequence[Left], value: Callable[[Left], tuple[float, float]]) -> str:
-    """At which levels the runs are, how many there are, and which of the drawn values have no bars."""
-    levels = sorted({left.level for left in members})
-    highest = " to ".join(labels.number(level) for level in dict.fromkeys((levels[0], levels[-1])))
-    used, planned = sum(len(left.runs) for left in members), sum(left.planned for left in members)
-    fewest, most = (choose(len(left.reference) for left in members) for choose in (min, max))
+def _run_counts(members: Sequence[AccuracyAtMaximumNoise], value: Value) -> str:
+    """Sentences on the levels of the runs, their numbers, and the number of values without bars."""
+    levels = sorted({member.level for member in members})
+    highest = " to ".join(labels.format_number(level) for level in dict.fromkeys((levels[0], levels[-1])))
+    used, planned = sum(len(member.runs) for member in members), sum(member.planned for member in members)
+    fewest, most = (choose(len(member.reference) for member in members) for choose in (min, max))
     reference = str(most) if fewest == most else f"{fewest} to {most}"
-    single = sum(math.isnan(value(left)[1]) for left in members)
-    alone = f" One repetition, and so without bars: {single} of {len(members)} points." if single else ""
-    lost = sum(left.overflown for left in members)
-    overflow = f"; left out for float32 overflow there or at higher levels: {lost}" if lost else ""
+    single = sum(math.isnan(value(member)[1]) for member in members)
+    without_bars = f" One repetition, therefore no bars: {single} of {len(members)} points." if single else ""
+    overflowed = sum(member.overflown for member in members)
+    overflow = f"; left out for float32 overflow at this or higher levels: {overflowed}" if overflowed else ""
     return (
-        f"Maximum noise is the highest level with runs to use, {highest}. Runs used at maximum noise: {used} of "
-        f"{planned}{overflow}; repetitions without noise: {reference}.{alone}"
+        f"Maximum noise is the highest level with usable runs, {highest}. Runs used at maximum noise: {used} of "
+        f"{planned}{overflow}; repetitions without noise: {reference}.{without_bars}"
     )
 
 
-def _numbers(family: Family[Left], labels: Sequence[str]) -> pd.DataFrame:
-    return pd.DataFrame([_row(left, name) for left, name in zip(family.members, labels, strict=True)])
+def _numbers(family: Family[AccuracyAtMaximumNoise], labels: Sequence[str]) -> pd.DataFrame:
+    return pd.DataFrame([_row(member, name) for member, name in zip(family.members, labels, strict=True)])
 
 
-def _row(left: Left, name: str) -> dict[str, object]:
-    curve = left.series.fit.curve
+def _row(member: AccuracyAtMaximumNoise, name: str) -> dict[str, object]:
+    curve = member.series.fit.curve
     return {
-        "batch_norm": left.settings["model.batch_norm"], "series": name, "point": left.series.series.point_name,
-        "level": left.level, "accuracy": left.accuracy[0], "std": left.accuracy[1], "used": len(left.runs),
-        "planned": left.planned, "a_min": curve and curve.a_min, "a_min_error": curve and curve.errors[2],
-        "without_noise": left.without_noise[0], "without_noise_std": left.without_noise[1],
-        "without_noise_used": len(left.reference), "preserved": left.preserved[0], "preserved_std": left.preserved[1],
-        "floor": left.series.series.floor,
+        "batch_norm": member.settings["model.batch_norm"], "series": name, "point": member.series.series.point_name,
+        "level": member.level, "accuracy": member.accuracy[0], "std": member.accuracy[1], "used": len(member.runs),
+        "planned": member.planned, "a_min": curve and curve.a_min, "a_min_error": curve and curve.errors[2],
+        "without_noise": member.without_noise[0], "without_noise_std": member.without_noise[1],
+        "without_noise_used": len(member.reference),
+        "preserved": member.preserved[0], "preserved_std": member.preserved[1],
+        "floor": member.series.series.chance_accuracy,
     }  # fmt: skip

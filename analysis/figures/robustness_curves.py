@@ -1,4 +1,4 @@
-"""Robustness curves with their fits (Walking Noise v1, figure 1)."""
+"""Figure of robustness curves with their fits (Walking Noise v1, figure 1)."""
 
 from __future__ import annotations
 
@@ -13,9 +13,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis import published_results
-from analysis.figures.layout.families import NETWORKS, PANEL_PER_POINT, Family, counted, families
-from analysis.figures.layout.style import FAINT, INK, WIDTH, Plot, drawn, legend_columns, look, save, scale_levels
-from analysis.labels import level_axis, number
+from analysis.figures.layout.families import NETWORKS, PANEL_PER_POINT, Family, families, run_count_sentence
+from analysis.figures.layout.style import (
+    FAINT,
+    INK,
+    WIDTH,
+    Plot,
+    color_and_marker,
+    drawn_levels,
+    legend_columns,
+    save_figure,
+    scale_levels,
+)
+from analysis.labels import format_number, level_axis_label
 from analysis.midpoints.study import FittedSeries, Study
 from analysis.midpoints.weighted_fit import PARAMETERS
 
@@ -23,23 +33,27 @@ COLUMNS = 4
 PLACES = {"global": "at all points", "walking": "at one point at a time"}
 
 _BARS = (
-    "Points: mean over repetitions; bars: ± one standard deviation. Lines: weighted fit, thinner than those "
-    "below it; dotted: its midpoint μ."
+    "Points: mean over the repetitions; bars: ± one standard deviation. Lines: weighted fit; each series has a thinner "
+    "line than the series before; dotted: midpoint μ of the fit."
 )
 
 
 def draw_global(study: Study, folder: Path) -> list[Plot]:
-    """A figure per data set, model and noise kind: the series under global noise."""
-    chosen = [each for each in study.fitted if each.settings["noise.point"] == "global" and len(each.series.used)]
+    """A figure of the series under global noise per data set, model and noise kind."""
+    chosen = [
+        each for each in study.fitted_series if each.settings["noise.point"] == "global" and len(each.series.used)
+    ]
     return [_draw_global(family, folder) for family in families(chosen, NETWORKS)]
 
 
 def draw_walking(study: Study, folder: Path) -> list[Plot]:
     """A figure per data set, model with or without BatchNorm, and noise kind: a panel for each noise point.
 
-    Only of families in which a series has levels enough for a curve.
+    Only families with a series that has enough levels for a fit are drawn.
     """
-    chosen = [each for each in study.fitted if isinstance(each.settings["noise.point"], int) and len(each.series.used)]
+    chosen = [
+        each for each in study.fitted_series if isinstance(each.settings["noise.point"], int) and len(each.series.used)
+    ]
     return [
         _draw_walking(family, folder) for family in families(chosen, PANEL_PER_POINT)
         if any(each.series.used["level"].nunique() > PARAMETERS for each in family.members)
@@ -51,14 +65,14 @@ def _draw_global(family: Family[FittedSeries], folder: Path) -> Plot:
     axes = figure.subplots()
     levels = levels_of(family.members)
     labels = family.labels()
-    midpoints = [f", μ = {number(each.fit.mu)}" if each.fit.curve else "" for each in family.members]
+    midpoints = [f", μ = {format_number(each.fit.mu)}" if each.fit.curve else "" for each in family.members]
     named = [label + midpoint for label, midpoint in zip(labels, midpoints, strict=True)]
     for order, (each, name) in enumerate(zip(family.members, named, strict=True)):
         _draw_curve(axes, each, levels, order, name)
-    axes.axhline(family.members[0].series.floor, color=FAINT, linestyle="--", linewidth=0.8, zorder=0)
+    axes.axhline(family.members[0].series.chance_accuracy, color=FAINT, linestyle="--", linewidth=0.8, zorder=0)
     scale_levels(axes, levels)
     axes.set_ylim(0, 1.02)
-    axes.set_xlabel(level_axis(family.members[0].settings))
+    axes.set_xlabel(level_axis_label(family.members[0].settings))
     axes.set_ylabel("validation accuracy")
     figure.legend(loc="outside lower center", ncols=min(2, legend_columns(named, figure.get_figwidth())))
     return _save(figure, family, labels, folder, "global")
@@ -81,14 +95,14 @@ def _draw_walking(family: Family[FittedSeries], folder: Path) -> Plot:
         for each, label in here:
             _draw_curve(axes, each, levels, order.index(label), label, size=2.6)
         if here:
-            axes.axhline(here[0][0].series.floor, color=FAINT, linestyle="--", linewidth=0.8, zorder=0)
+            axes.axhline(here[0][0].series.chance_accuracy, color=FAINT, linestyle="--", linewidth=0.8, zorder=0)
         else:
             axes.text(0.5, 0.5, "no runs", transform=axes.transAxes, ha="center", color=FAINT)
         scale_levels(axes, levels, most_ticks=4)
         axes.set_ylim(0, 1.02)
         axes.tick_params(labelbottom=point + COLUMNS >= len(points))
     _one_legend(figure, order)
-    figure.supxlabel(level_axis(family.members[0].settings), fontsize=8)
+    figure.supxlabel(level_axis_label(family.members[0].settings), fontsize=8)
     figure.supylabel("validation accuracy", fontsize=8)
     return _save(figure, family, labels, folder, "walking")
 
@@ -96,30 +110,30 @@ def _draw_walking(family: Family[FittedSeries], folder: Path) -> Plot:
 def draw_points(
     axes: Axes, each: FittedSeries, levels: Sequence[float], order: int, label: str, size: float = 3.8
 ) -> None:
-    """Draw the mean accuracies of a series with their deviations, and × at its levels with float32 overflow.
+    """Draw the mean accuracies of a series with their standard deviations, and × at levels with float32 overflow.
 
-    ``levels`` are all those of the axes. ``order`` chooses colour and marker, which is smaller than that of the series
-    before, so that equal ones show.
+    ``levels`` are all levels of the axes. ``order`` selects colour and marker. The marker is smaller than that of the
+    series before, so that equal series stay visible.
     """
-    color, marker = look(order)
+    color, marker = color_and_marker(order)
     size = max(size - 0.4 * order, 1.4)
     curve = each.series.curve
-    seen = curve[curve["n"] > 0]
-    at = dict(zip(levels, drawn(levels), strict=True))
-    x, several = seen["level"].map(at), seen["std"].notna()
-    axes.plot(x, seen["mean"], marker, color=color, markersize=size, label=label)
+    measured = curve[curve["n"] > 0]
+    at = dict(zip(levels, drawn_levels(levels), strict=True))
+    x, several = measured["level"].map(at), measured["std"].notna()
+    axes.plot(x, measured["mean"], marker, color=color, markersize=size, label=label)
     axes.errorbar(
-        x[several], seen["mean"][several], seen["std"][several], fmt="none", ecolor=color, elinewidth=0.9
+        x[several], measured["mean"][several], measured["std"][several], fmt="none", ecolor=color, elinewidth=0.9
     )  # fmt: skip
     for level in curve["level"][curve["overflow"] > 0]:
-        axes.plot(at[level], each.series.floor, "x", color=color, markersize=4.5)
+        axes.plot(at[level], each.series.chance_accuracy, "x", color=color, markersize=4.5)
 
 
 def _draw_curve(
     axes: Axes, each: FittedSeries, levels: Sequence[float], order: int, label: str, size: float = 3.8
 ) -> None:
     draw_points(axes, each, levels, order, label, size)
-    color, _ = look(order)
+    color, _ = color_and_marker(order)
     if each.fit.curve is None:
         return
     fine = np.geomspace(each.fit.lowest, each.fit.highest, 300)
@@ -132,8 +146,8 @@ def _draw_curve(
 def _one_legend(figure: Figure, order: list[str]) -> None:
     handles: dict[str, Artist] = {}
     for axes in figure.axes:
-        found, names = axes.get_legend_handles_labels()
-        handles |= dict(zip(names, found, strict=True))
+        shown, names = axes.get_legend_handles_labels()
+        handles |= dict(zip(names, shown, strict=True))
     figure.legend(
         [handles[name] for name in order],
         order,
@@ -146,19 +160,19 @@ def _one_legend(figure: Figure, order: list[str]) -> None:
 def _save(figure: Figure, family: Family[FittedSeries], labels: Sequence[str], folder: Path, where: str) -> Plot:
     title = f"{family.title}, {PLACES[where]}: robustness curves"
     if where == "global":
-        title = published_results.titled(1, family.settings, title)
-    caption = f"{_BARS} Dashed: a constant answer; ×: float32 overflow. {counted(family.members)}"
+        title = published_results.numbered_title(1, family.settings, title)
+    caption = f"{_BARS} Dashed: a constant answer; ×: float32 overflow. {run_count_sentence(family.members)}"
     numbers = _numbers(family.members, labels)
-    return save(figure, numbers, folder, f"robustness-{family.slug}-{where}", title, caption)
+    return save_figure(figure, numbers, folder, f"robustness-{family.slug}-{where}", title, caption)
 
 
 def levels_of(members: Sequence[FittedSeries]) -> list[float]:
-    """All levels that some series have, the lowest first."""
+    """All levels of some series, the lowest first."""
     return sorted({float(level) for each in members for level in each.series.curve["level"]})
 
 
 def _numbers(members: Sequence[FittedSeries], labels: Sequence[str]) -> pd.DataFrame:
-    """A row per series and level: what is drawn, and the fit there."""
+    """Drawn numbers and the fit, a row per series and level."""
     parts = []
     for each, label in zip(members, labels, strict=True):
         curve = each.series.curve

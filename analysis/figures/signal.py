@@ -1,4 +1,4 @@
-"""Signal-to-noise ratio at each noise point over the level (v2: training with additive noise improves it)."""
+"""Figure of the signal-to-noise ratio over the level (v2: training with additive noise improves it)."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ SIGNAL_TO_NOISE = Quantity(
     shown=only_adds,
     at=point_quantities.signal_to_noise,
     panels=(
-        "At each noisy point, the standard deviation of the activations that arrive there at inference over that of "
-        "the noise they get; under global noise the activations carry the noise of the points before. Level 0 has "
-        "no ratio."
+        "Ratio of the standard deviation of the activations that arrive at each noisy point at inference to that of "
+        "the noise injected there. Under global noise the activations include the noise of the points before. "
+        "Level 0 has no ratio."
     ),
 )
 
@@ -31,12 +31,12 @@ SIGNAL = Quantity(
     shown=multiplies,
     at=point_quantities.signal,
     panels=(
-        "At each noisy point, the standard deviation of the activations that arrive there at inference. Multiplicative "
-        "noise grows with the signal: its ratio is 1/level, whatever is learned; what training changes is the signal."
+        "Standard deviation of the activations that arrive at each noisy point at inference. Multiplicative noise "
+        "grows with the signal: the signal-to-noise ratio is always 1/level, and training changes the signal."
     ),
 )
 
 
 def draw(study: Study, folder: Path) -> list[Plot]:
-    """The signal-to-noise ratio under noise that only adds; the signal under noise that multiplies."""
+    """Draw the signal-to-noise ratio under additive noise, and the signal under multiplicative noise."""
     return [plot for quantity in (SIGNAL_TO_NOISE, SIGNAL) for plot in draw_quantity(quantity, study, folder)]

@@ -1,4 +1,4 @@
-"""Mean absolute weight of each layer over the level of the noise after it (beside Table II of Walking Noise v1)."""
+"""Figure of the mean absolute weight of each layer over the level of the noise after it (cf. v1, Table II)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WEIGHTS = Quantity(
     axis="mean |weight| of the layer",
     shown=has_one_level,
     at=point_quantities.mean_abs_weight,
-    panels="A panel per conv or linear layer, with noise at the point after it.",
+    panels="Each panel shows a conv or linear layer with noise at the point after it.",
 )
 
 

@@ -1,3 +1,3 @@
-"""Midpoint noise levels: the fits of robustness curves, their intervals and flags."""
+"""Midpoint noise levels: weighted fits of robustness curves, intervals of the midpoints, and flags."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Why a series has no midpoint noise level, or why its midpoint is in doubt."""
+"""Flags of a midpoint noise level: reasons why it is missing or in doubt."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from string import ascii_lowercase
 
 
 class Flag(StrEnum):
-    """Something that a reader must know about a midpoint noise level, or why there is none."""
+    """Reason why a midpoint noise level is missing or in doubt. The values are stored in CSV files."""
 
     NO_COMPLETED_RUNS = "no completed runs"
     ONLY_OVERFLOW = "every completed run overflowed"
@@ -31,12 +31,12 @@ class Flag(StrEnum):
 FEW_REPETITIONS = frozenset({Flag.ONE_REPETITION, Flag.TWO_REPETITIONS})
 
 
-def notes(flags: Iterable[Flag]) -> list[str]:
-    """Explain the letters of these flags: one line per distinct flag, in the order of :class:`Flag`."""
-    there = set(flags)
-    return [f"({mark(flag)}) {flag}." for flag in Flag if flag in there]
+def flag_notes(flags: Iterable[Flag]) -> list[str]:
+    """Explanations of the letters of these flags: one line per distinct flag, in the order of :class:`Flag`."""
+    distinct = set(flags)
+    return [f"({flag_letter(flag)}) {flag}." for flag in Flag if flag in distinct]
 
 
-def mark(flag: Flag) -> str:
-    """The letter that stands for a flag where there is no room for words."""
+def flag_letter(flag: Flag) -> str:
+    """Letter that represents a flag where its text does not fit."""
     return ascii_lowercase[list(Flag).index(flag)]

@@ -1,24 +1,24 @@
-"""The midpoint noise level of a robustness curve, with its interval, and what speaks against it.
+"""Midpoint noise level of a robustness curve: two estimates, an interval, and flags.
 
-Two estimates stand side by side.
+*Estimate of the paper* (Walking Noise v1, eq. 1 and 2; :mod:`analysis.midpoints.weighted_fit`): one logistic through
+the mean accuracies over the repetitions, weighted by their standard deviations. Its standard error is that of the fit.
+With few repetitions this error is too small: an interval of 1.96 errors to both sides contains the true midpoint in
+less than 95 % of studies.
 
-*The paper's* (Walking Noise v1, eq. 1 and 2): one logistic through the means over the repetitions, weighted by their
-standard deviations. Its standard error is that of the fit. With few repetitions this error is too small: an interval
-of 1.96 errors to both sides holds the true midpoint in less than 95 % of studies.
+*Estimate per repetition*: one logistic without weights through the curve of each repetition, and a t interval over the
+logarithms of their midpoints. This interval contains the true midpoint in 95 % of studies.
 
-*Per repetition*: a logistic through each repetition's own curve, without weights, and a t interval over the logarithms
-of their midpoints. This interval holds the true midpoint in 95 % of studies.
-
-Our choices, where the papers are silent:
+Choices that the papers leave open:
 
 - The noise is the logarithm of the level, ``x = log10(level)``. A level of 0 is ``x = -inf``, where the curve is a_max.
 - The uncertainty of a level is the standard deviation of its repetitions, but at least the pooled standard deviation of
-  the series: the root mean square over the levels, weighted by their degrees of freedom. Levels with one run have the
-  pooled one. Without this lower limit, levels where all repetitions agree would decide the fit or break it; dead
-  networks, for example, all score exactly chance. In a series without any spread all levels weigh the same.
-- The standard error of mu follows from the size of these uncertainties (scipy's ``absolute_sigma=True``), not from the
-  distances between means and curve. Those are too small: the curves of the repetitions are shifted as a whole, so
-  that their mean is a smooth curve too.
+  the series: the root mean square over the levels, weighted by their degrees of freedom. A level with one run has the
+  pooled standard deviation. Without this lower limit, levels at which all repetitions agree would dominate the fit or
+  break it. Dead networks, for example, all have exactly chance accuracy. In a series without spread all levels have the
+  same weight.
+- The standard error of mu is computed from the size of these uncertainties (scipy's ``absolute_sigma=True``), not from
+  the distances between means and curve. These distances are too small: the curve of each repetition is shifted as a
+  whole, so that their mean is a smooth curve, too.
 """
 
 from __future__ import annotations
@@ -38,30 +38,30 @@ from analysis.midpoints.weighted_fit import PARAMETERS, Array, FitFailed, Logist
 Axis = Literal["log", "linear"]
 
 LEAST_FALL = 0.05
-"""The least loss of accuracy that counts as a fall. A plateau closer than this to the floor counts as at the floor."""
+"""Smallest loss of accuracy that counts as a fall. A plateau closer than this to chance accuracy counts as chance."""
 
 PLATEAU = 0.1
-"""A curve is on a plateau where less than this share of its fall separates them."""
+"""A curve is on a plateau where its distance from the plateau is less than this share of its fall."""
 
 LARGEST_MISFIT = 0.1
-"""The largest distance of a mean accuracy from the fitted curve at which the curve still has the right shape."""
+"""Largest distance of a mean accuracy from the fitted curve without the flag :attr:`Flag.MISFIT`."""
 
 CONFIDENCE = 0.95
-"""The t intervals hold the true midpoint with this probability."""
+"""Probability with which a t interval contains the true midpoint."""
 
 
 @dataclass(frozen=True)
-class Repetitions:
-    """The midpoints of the repetitions of a series, in units of the level.
+class RepetitionMidpoints:
+    """Midpoints of the repetitions of a series, in units of the level.
 
     Attributes
     ----------
     mu
-        Geometric mean of the midpoints (arithmetic mean on the linear axis); NaN without any.
+        Geometric mean of the midpoints (arithmetic mean on the linear axis); NaN without midpoints.
     low, high
         Ends of the 95 % t interval of ``mu``; NaN with fewer than two midpoints.
     outcomes
-        By the name of the repetition its midpoint, if it lies within the sampled levels, or why there is none.
+        Repetition name -> its midpoint if it lies within the sampled levels, otherwise the reason why it has none.
     """
 
     mu: float
@@ -71,7 +71,7 @@ class Repetitions:
 
     @property
     def midpoints(self) -> tuple[float, ...]:
-        """The midpoints that lie within the sampled levels, at most one per repetition."""
+        """Midpoints that lie within the sampled levels, at most one per repetition."""
         return tuple(outcome for outcome in self.outcomes.values() if not isinstance(outcome, Flag))
 
     @property
@@ -82,33 +82,33 @@ class Repetitions:
 
 @dataclass(frozen=True)
 class MidpointFit:
-    """The midpoint noise level of one robustness curve.
+    """Midpoint noise level of one robustness curve.
 
     Attributes
     ----------
     axis
         ``log`` if the curves are fitted over log10 of the level, ``linear`` if over the level itself.
     curve
-        The weighted fit, in units of the axis; None without a midpoint.
+        Weighted fit in units of the axis; None without a midpoint.
     misfit
         Largest distance of a mean accuracy from the curve; NaN without a curve.
-    floor
+    chance_accuracy
         Accuracy of a constant answer on the validation set.
     lowest, highest
-        The lowest and highest level above 0 that was sampled; inf and -inf if there is none.
+        Lowest and highest sampled level above 0; inf and -inf if there is none.
     repetitions
-        The midpoints of the fits per repetition.
+        Midpoints of the fits per repetition.
     flags
-        What speaks against the midpoint, or why there is none.
+        Reasons why the midpoint is missing or in doubt.
     """
 
     axis: Axis
     curve: Logistic | None
     misfit: float
-    floor: float
+    chance_accuracy: float
     lowest: float
     highest: float
-    repetitions: Repetitions
+    repetitions: RepetitionMidpoints
     flags: tuple[Flag, ...]
 
     @property
@@ -128,82 +128,82 @@ class MidpointFit:
 
     @property
     def is_sound(self) -> bool:
-        """Whether the midpoint has no flags, apart from those for few repetitions."""
+        """Whether the midpoint has no flags except those for few repetitions."""
         return FEW_REPETITIONS.issuperset(self.flags)
 
 
 def fit_midpoint(
-    runs: pd.DataFrame, floor: float, *, axis: Axis = "log", weighted: bool = True, absolute: bool = True
+    runs: pd.DataFrame, chance_accuracy: float, *, axis: Axis = "log", weighted: bool = True, absolute: bool = True
 ) -> MidpointFit:
-    """The midpoint noise level of a series.
+    """Fit the midpoint noise level of a series.
 
     Parameters
     ----------
     runs
         A row per run, with the columns ``level`` (>= 0), ``repetition`` and ``accuracy`` (in [0, 1]).
-    floor
+    chance_accuracy
         Accuracy of a constant answer on the validation set, in [0, 1].
     axis, weighted, absolute
-        Our choices, explained above in this module. Other values show how much depends on them.
+        Choices explained in the docstring of this module. Other values show how the midpoint depends on them.
     """
     level, mean, error = mean_curve(runs)
-    fitted = _fit(level, mean, error if weighted else None, floor, axis, absolute)
-    repetitions = _fit_repetitions(runs, floor, axis)
-    if isinstance(fitted, Flag):
-        curve, misfit, flags = None, math.nan, [fitted]
+    result = _fit(level, mean, error if weighted else None, chance_accuracy, axis, absolute)
+    repetitions = _fit_repetitions(runs, chance_accuracy, axis)
+    if isinstance(result, Flag):
+        curve, misfit, flags = None, math.nan, [result]
     else:
-        curve, misfit = fitted, float(np.abs(mean - fitted(noise_of(level, axis))).max())
-        flags = _doubts(fitted, level, misfit, floor, axis)
+        curve, misfit = result, float(np.abs(mean - result(axis_values(level, axis))).max())
+        flags = _midpoint_flags(result, level, misfit, chance_accuracy, axis)
         if len(repetitions.midpoints) < repetitions.total:
             flags.append(Flag.REPETITION_WITHOUT_MIDPOINT)
     few = {1: [Flag.ONE_REPETITION], 2: [Flag.TWO_REPETITIONS]}.get(repetitions.total, [])
     sampled = level[level > 0]
     lowest, highest = float(sampled.min(initial=math.inf)), float(sampled.max(initial=-math.inf))
-    return MidpointFit(axis, curve, misfit, floor, lowest, highest, repetitions, (*flags, *few))
+    return MidpointFit(axis, curve, misfit, chance_accuracy, lowest, highest, repetitions, (*flags, *few))
 
 
 def _fit(
-    level: Array, accuracy: Array, error: Array | None, floor: float, axis: Axis, absolute: bool = True
+    level: Array, accuracy: Array, error: Array | None, chance_accuracy: float, axis: Axis, absolute: bool = True
 ) -> Logistic | Flag:
-    """The logistic through one curve, or why there is none. ``level`` rises."""
+    """Logistic through one curve, or the reason why there is none. ``level`` is sorted in ascending order."""
     if len(level) == 0:
         return Flag.NO_COMPLETED_RUNS
     if len(level) <= PARAMETERS:
         return Flag.TOO_FEW_LEVELS
-    if accuracy.max() < floor + LEAST_FALL:
+    if accuracy.max() < chance_accuracy + LEAST_FALL:
         return Flag.ALWAYS_AT_FLOOR
     if (np.maximum.accumulate(accuracy) - accuracy).max() < LEAST_FALL:
         return Flag.NEVER_FALLS
     try:
-        curve = fit_logistic(noise_of(level, axis), accuracy, error, absolute=absolute)
+        curve = fit_logistic(axis_values(level, axis), accuracy, error, absolute=absolute)
     except FitFailed:
         return Flag.FIT_FAILED
     return curve if curve.a_max > curve.a_min else Flag.FIT_FAILED
 
 
-def _fit_repetitions(runs: pd.DataFrame, floor: float, axis: Axis) -> Repetitions:
-    found = {
-        str(name): _midpoint_of_one(runs_of_one, floor, axis)
+def _fit_repetitions(runs: pd.DataFrame, chance_accuracy: float, axis: Axis) -> RepetitionMidpoints:
+    fits = {
+        str(name): _repetition_midpoint(runs_of_one, chance_accuracy, axis)
         for name, runs_of_one in runs.sort_values("level").groupby("repetition", sort=True)
     }
     mu, low, high = (
-        _level(noise, axis) for noise in t_interval([each for each in found.values() if not isinstance(each, Flag)])
+        _level(noise, axis) for noise in t_interval([each for each in fits.values() if not isinstance(each, Flag)])
     )
-    outcomes = {name: each if isinstance(each, Flag) else _level(each, axis) for name, each in found.items()}
-    return Repetitions(mu, low, high, outcomes)
+    outcomes = {name: each if isinstance(each, Flag) else _level(each, axis) for name, each in fits.items()}
+    return RepetitionMidpoints(mu, low, high, outcomes)
 
 
-def _midpoint_of_one(runs: pd.DataFrame, floor: float, axis: Axis) -> float | Flag:
-    """The midpoint of one repetition in units of the axis, or why there is none within the sampled levels."""
+def _repetition_midpoint(runs: pd.DataFrame, chance_accuracy: float, axis: Axis) -> float | Flag:
+    """Midpoint of one repetition in units of the axis, or the reason why none lies within the sampled levels."""
     level = runs["level"].to_numpy(float)
-    curve = _fit(level, runs["accuracy"].to_numpy(float), None, floor, axis)
+    curve = _fit(level, runs["accuracy"].to_numpy(float), None, chance_accuracy, axis)
     if isinstance(curve, Flag):
         return curve
-    return _outside(curve, level, axis) or curve.mu
+    return _range_flag(curve, level, axis) or curve.mu
 
 
 def t_interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """The mean of some values and the ends of its 95 % t interval; NaN where there are too few values."""
+    """Mean of some values and the ends of its 95 % t interval; NaN where there are too few values."""
     n = len(values)
     mean = float(np.mean(values)) if n else math.nan
     if n < 2:
@@ -213,42 +213,42 @@ def t_interval(values: Sequence[float]) -> tuple[float, float, float]:
 
 
 def mean_curve(runs: pd.DataFrame) -> tuple[Array, Array, Array | None]:
-    """The levels, the mean accuracies there, and what the fit weighs them by; None if all weigh the same."""
+    """Levels, their mean accuracies, and the uncertainties that weight the fit; None for equal weights."""
     levels = runs.groupby("level")["accuracy"].agg(n="size", mean="mean", std="std").reset_index()
     return levels["level"].to_numpy(float), levels["mean"].to_numpy(float), _uncertainties(levels)
 
 
 def _uncertainties(levels: pd.DataFrame) -> Array | None:
-    """The standard deviation at each level, at least the pooled one of the series; None if all are 0."""
+    """Standard deviation at each level, at least the pooled one of the series; None if all are 0."""
     std, freedom = levels["std"].fillna(0.0).to_numpy(float), levels["n"].to_numpy(float) - 1
     pooled = math.sqrt(float(freedom @ std**2) / max(freedom.sum(), 1.0))
     return np.maximum(std, pooled) if pooled > 0 else None
 
 
-def _doubts(curve: Logistic, level: Array, misfit: float, floor: float, axis: Axis) -> list[Flag]:
-    left = (curve(noise_of(level, axis)) - curve.a_min) / (curve.a_max - curve.a_min)
-    outside = _outside(curve, level, axis)
-    doubts = [] if outside is None else [outside]
-    if outside is None and not (left[0] > 1 - PLATEAU and left[-1] < PLATEAU):
-        doubts.append(Flag.PLATEAU_UNSAMPLED)
-    if curve.a_min > floor + LEAST_FALL:
-        doubts.append(Flag.PARTIAL_FALL)
-    if outside is None and not ((left > PLATEAU / 2) & (left < 1 - PLATEAU / 2)).any():
-        doubts.append(Flag.NO_LEVEL_ON_SLOPE)
+def _midpoint_flags(curve: Logistic, level: Array, misfit: float, chance_accuracy: float, axis: Axis) -> list[Flag]:
+    height = (curve(axis_values(level, axis)) - curve.a_min) / (curve.a_max - curve.a_min)
+    out_of_range = _range_flag(curve, level, axis)
+    flags = [] if out_of_range is None else [out_of_range]
+    if out_of_range is None and not (height[0] > 1 - PLATEAU and height[-1] < PLATEAU):
+        flags.append(Flag.PLATEAU_UNSAMPLED)
+    if curve.a_min > chance_accuracy + LEAST_FALL:
+        flags.append(Flag.PARTIAL_FALL)
+    if out_of_range is None and not ((height > PLATEAU / 2) & (height < 1 - PLATEAU / 2)).any():
+        flags.append(Flag.NO_LEVEL_ON_SLOPE)
     if misfit > LARGEST_MISFIT:
-        doubts.append(Flag.MISFIT)
-    return doubts
+        flags.append(Flag.MISFIT)
+    return flags
 
 
-def _outside(curve: Logistic, level: Array, axis: Axis) -> Flag | None:
+def _range_flag(curve: Logistic, level: Array, axis: Axis) -> Flag | None:
     sampled, mu = level[level > 0], _level(curve.mu, axis)
     if mu < sampled.min():
         return Flag.BELOW_RANGE
     return Flag.ABOVE_RANGE if mu > sampled.max() else None
 
 
-def noise_of(level: Array, axis: Axis = "log") -> Array:
-    """Levels in units of the axis."""
+def axis_values(level: Array, axis: Axis = "log") -> Array:
+    """Convert levels to units of the axis."""
     with np.errstate(divide="ignore"):
         return np.log10(level) if axis == "log" else level
 

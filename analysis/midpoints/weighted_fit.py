@@ -1,4 +1,9 @@
-"""The falling logistic of a robustness curve, and its least-squares fit."""
+"""Weighted fit of a robustness curve: the logistic of Walking Noise v1, eq. 1, by the least squares of eq. 2.
+
+:func:`logistic` is the curve, :func:`fit_logistic` the fit. Its ``mu`` is the midpoint noise level in units of the
+noise axis; :mod:`analysis.midpoints.midpoint` chooses the axis and the weights. :func:`least_squares` and
+:func:`fit_heights` also serve the two stacked logistics of :mod:`analysis.midpoints.stacked_logistics`.
+"""
 
 from __future__ import annotations
 
@@ -14,23 +19,23 @@ from scipy.special import expit
 Array = NDArray[np.float64]
 
 PARAMETERS = 4
-"""The number of free parameters of the curve: mu, sigma, a_min and a_max."""
+"""Number of free parameters of the curve: mu, sigma, a_min and a_max."""
 
 _NARROWEST = 1 / 20
-"""The smallest sigma, as a share of the smallest gap between levels. A narrower curve has the same values at them."""
+"""Smallest sigma as a share of the smallest gap between levels. A narrower curve has the same values at the levels."""
 
 
 def logistic(x: Array, mu: float, sigma: float, a_min: float, a_max: float) -> Array:
     """Accuracy at noise ``x``: ``a_min + (a_max - a_min) / (1 + exp((x - mu) / sigma))``.
 
     ``x = -inf`` gives ``a_max`` and ``x = inf`` gives ``a_min``. This is eq. 1 of Walking Noise v1 with two
-    corrections: with its printed sign the curve would rise, and its printed scale is half of what the curve needs.
+    corrections: the printed sign makes the curve rise, and the printed scale is half of the one that the curve needs.
     """
     return a_min + (a_max - a_min) * expit((mu - x) / sigma)
 
 
 def _jacobian(x: Array, mu: float, sigma: float, a_min: float, a_max: float) -> Array:
-    """Derivatives of :func:`logistic` by mu, sigma, a_min and a_max: (points, 4)."""
+    """Derivatives of :func:`logistic` with respect to mu, sigma, a_min and a_max: (points, 4)."""
     share = expit((mu - x) / sigma)
     by_mu = (a_max - a_min) * share * (1 - share) / sigma
     distance = np.where(np.isfinite(x), (mu - x) / sigma, 0.0)
@@ -39,7 +44,7 @@ def _jacobian(x: Array, mu: float, sigma: float, a_min: float, a_max: float) -> 
 
 @dataclass(frozen=True)
 class Logistic:
-    """A fitted curve: its four parameters, and in ``errors`` their standard errors in the same order."""
+    """Fitted logistic: its four parameters, and their standard errors ``errors`` in the same order."""
 
     mu: float
     sigma: float
@@ -52,39 +57,39 @@ class Logistic:
 
 
 class FitFailed(ValueError):
-    """The fit converged from none of its starting values."""
+    """The fit converged from none of its starting values to finite standard errors."""
 
 
 def fit_logistic(x: Array, y: Array, error: Array | None = None, *, absolute: bool = True) -> Logistic:
     """Fit :func:`logistic` by weighted least squares (v1, eq. 2).
 
-    Minimises ``sum(((y - logistic(x)) / error)**2)`` within bounds, from the best places of a grid over mu and sigma.
-    Both plateaus lie in [0, 1]. With r the width of the sampled range, mu lies at most r outside that range, and sigma
-    lies between 1/20 of the smallest gap and r.
+    Minimises ``sum(((y - logistic(x)) / error)**2)`` within bounds. The starting values are the best ones of a grid
+    over mu and sigma. Bounds: both plateaus lie in [0, 1]. With r the width of the sampled range, mu lies at most r
+    outside this range, and sigma lies between 1/20 of the smallest gap and r.
 
     Parameters
     ----------
     x : (points,)
-        Noise. At least two values are finite; others may be ``-inf`` (no noise at all) or ``inf``.
+        Noise. At least two values are finite; others may be ``-inf`` (no noise) or ``inf``.
     y : (points,)
         Accuracies in [0, 1].
     error : (points,), optional
-        Uncertainties of the accuracies, all positive. Without them all points weigh the same.
+        Uncertainties of the accuracies, all positive. Without them all points have the same weight.
     absolute
-        Whether the standard errors follow from the size of ``error`` (scipy's ``absolute_sigma``). If not, and without
-        ``error``, they follow from the scatter of ``y`` around the curve.
+        Whether the standard errors are computed from the size of ``error`` (scipy's ``absolute_sigma``). Otherwise, and
+        without ``error``, they are computed from the scatter of ``y`` around the curve.
 
     Raises
     ------
     FitFailed
-        The fit converged from no start to a curve with finite standard errors.
+        The fit converged from no starting values to a curve with finite standard errors.
     """
     low, high, narrowest = sampled_range(x)
     span = high - low
     bounds = [low - span, narrowest, 0.0, 0.0], [high + span, span, 1.0, 1.0]
     starts = _starts(x, y, error)
-    found, covariance = least_squares(logistic, _jacobian, x, y, error, starts, bounds, absolute=absolute)
-    mu, sigma, a_min, a_max = map(float, found)
+    parameters, covariance = least_squares(logistic, _jacobian, x, y, error, starts, bounds, absolute=absolute)
+    mu, sigma, a_min, a_max = map(float, parameters)
     return Logistic(mu, sigma, a_min, a_max, tuple(map(float, np.sqrt(np.diag(covariance)))))
 
 
@@ -93,12 +98,12 @@ def least_squares(
     starts: Iterable[Array], bounds: tuple[list[float], list[float]], *, absolute: bool = True,
     tolerance: float = 1e-13,
 ) -> tuple[Array, Array]:  # fmt: skip
-    """The parameters of ``function`` with the least weighted squares among the fits from ``starts``; their covariance.
+    """Best parameters of ``function`` and their covariance: the fit with the least weighted squares of all ``starts``.
 
     Raises
     ------
     FitFailed
-        The fit converged from no start to finite standard errors.
+        The fit converged from no starting values to finite standard errors.
     """
     best: tuple[Array, Array] | None = None
     least = np.inf
@@ -106,29 +111,29 @@ def least_squares(
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", OptimizeWarning)
-                found, covariance = curve_fit(
+                parameters, covariance = curve_fit(
                     function, x, y, np.clip(start, *bounds), error, absolute_sigma=absolute and error is not None,
                     check_finite=False, bounds=bounds, jac=jacobian, ftol=tolerance, xtol=tolerance, gtol=tolerance,
                 )  # fmt: skip
         except RuntimeError:
             continue
-        residual = (y - function(x, *found)) / (1.0 if error is None else error)
+        residual = (y - function(x, *parameters)) / (1.0 if error is None else error)
         cost = float(residual @ residual)
         if np.isfinite(np.diag(covariance)).all() and cost < least:
-            best, least = (found, covariance), cost
+            best, least = (parameters, covariance), cost
     if best is None:
-        raise FitFailed("the fit converged from no start")
+        raise FitFailed("the fit converged from no starting values")
     return best
 
 
 def sampled_range(x: Array) -> tuple[float, float, float]:
-    """The lowest and highest finite noise, and the smallest sigma that a fit may have."""
+    """Lowest and highest finite noise, and the smallest sigma of a fit."""
     sampled = np.unique(x[np.isfinite(x)])
     return float(sampled[0]), float(sampled[-1]), float(np.diff(sampled).min()) * _NARROWEST
 
 
 def _starts(x: Array, y: Array, error: Array | None) -> list[Array]:
-    """Starting values (mu, sigma, a_min, a_max): the best of a grid among narrow, middling and wide slopes."""
+    """Starting values (mu, sigma, a_min, a_max): the best ones of a grid for narrow, medium and wide slopes."""
     sampled = np.unique(x[np.isfinite(x)])
     low, high, narrowest = sampled_range(x)
     span = high - low
@@ -143,7 +148,7 @@ def _starts(x: Array, y: Array, error: Array | None) -> list[Array]:
 
 
 def fit_heights(steps: Array, y: Array, error: Array | None) -> tuple[Array, Array]:
-    """Least-squares heights of stacked steps of given forms, and of the ground below them.
+    """Least-squares heights of stacked steps with known shapes, and of the baseline below them.
 
     Parameters
     ----------
@@ -153,13 +158,13 @@ def fit_heights(steps: Array, y: Array, error: Array | None) -> tuple[Array, Arr
     Returns
     -------
     heights : (candidates, 1 + steps)
-        The ground first; heights below 0 are raised to 0.
+        The baseline first. Heights are clipped to [0, 1].
     cost : (candidates,)
         The weighted sum of squares with these heights.
     """
     weight = np.ones_like(y) if error is None else 1 / error
-    ground = np.ones((len(steps), 1, len(y)))
-    design = np.concatenate([ground, steps], axis=1) * weight
+    baseline = np.ones((len(steps), 1, len(y)))
+    design = np.concatenate([baseline, steps], axis=1) * weight
     normal = design @ design.swapaxes(1, 2)
     normal += 1e-9 * np.trace(normal, axis1=1, axis2=2)[:, None, None] * np.eye(normal.shape[1])
     heights = np.linalg.solve(normal, design @ (y * weight)[:, None])[..., 0].clip(0.0, 1.0)

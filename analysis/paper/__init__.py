@@ -1,3 +1,3 @@
-"""Comparison with the Walking Noise papers: Tables I and II, claims, ledger, sensitivity."""
+"""Comparison with the Walking Noise papers: Tables I and II, claims and their ledger, sensitivity to choices."""
 
 from __future__ import annotations

@@ -1,17 +1,17 @@
-"""Where runs are planned: files below ``seml_configs``, in words."""
+"""Sentence that names the grids, files below ``seml_configs``, that plan some runs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 COARSE = "coarse.yaml"
-"""The grid that plans the papers' studies in small, for the MLP on MNIST."""
+"""Grid that plans the papers' studies at a small scale, for the MLP on MNIST."""
 
 
-def planned_in(grids: Iterable[str]) -> str:
-    """The sentence that names the grids which plan some runs; nothing without any."""
+def planned_grids_sentence(grids: Iterable[str]) -> str:
+    """``Planned in FILE, FILE.``; the coarse grid is named last. An empty text without grids."""
     files = {grid: f"seml_configs/{grid}" for grid in grids}
-    in_small = files.pop(COARSE, None)
+    coarse = files.pop(COARSE, None)
     if not files:
         return ""
-    return f"Planned in {', '.join(files.values())}" + (f" or, in small, in {in_small}" if in_small else "") + "."
+    return f"Planned in {', '.join(files.values())}" + (f" or, at a small scale, in {coarse}" if coarse else "") + "."

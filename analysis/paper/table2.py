@@ -1,4 +1,4 @@
-"""Table II of the paper: by how much clamping lowers the weights of the noisy layer, for what was run."""
+"""Table II of the paper: ratio of the weights of the noisy layer without and with clamping, for the runs of a study."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import published_results
-from analysis.labels import cell, distinguishing, heading, number, with_error
+from analysis.labels import cell_text, column_heading, differing_settings, format_number, format_with_error
 from analysis.midpoints.flags import Flag
 from analysis.midpoints.study import FittedSeries, Study
 from analysis.runs.series import Settings
@@ -21,28 +21,28 @@ from analysis.tables.table_files import Table, save_table
 _CLAMP = "training.weight_clamp"
 
 _CAPTION = (
-    "Ratio of the mean |weight| of the noisy conv or linear layer, without clamping to with clamping, of networks "
-    "trained with noise at the point directly after that layer; ± one standard deviation, from those over the "
-    "repetitions of both. Each of the two series is taken at its sampled level closest to its own μ. Levels and runs: "
-    "without clamping / with clamping, runs used of those planned at that level. The paper's ratios stand where its "
-    "data set, model, noise and epochs are the same."
+    "Ratio of the mean |weight| of the noisy conv or linear layer without clamping to that with clamping. The networks "
+    "are trained with noise at the point directly after that layer. ±: one standard deviation, from the standard "
+    "deviations over the repetitions of both series. Each series is taken at its sampled level closest to its own μ. "
+    "Levels and runs: without clamping / with clamping; runs used of those planned at that level. The paper's ratio is "
+    "given if its data set, model, noise and epochs are the same."
 )
 
 
 @dataclass(frozen=True)
 class Weights:
-    """The weights of the noisy layer of one series, at the sampled level closest to its μ.
+    """Weights of the noisy layer of one series at the sampled level closest to its μ.
 
     Attributes
     ----------
     level
-        NaN if the series has no μ.
+        The sampled level; NaN if the series has no μ.
     mean, std
-        Mean of the mean |weight| over the repetitions, and its standard deviation (of a sample; NaN for one).
+        Mean of the mean |weight| over the repetitions, and its sample standard deviation (NaN for one repetition).
     used, planned
-        Runs at the level; a run whose weights are not finite is not used.
+        Numbers of runs at the level. A run without finite weights is not used.
     lacking
-        Why there is no mean, or nothing.
+        Reason why there is no mean; empty if there is one.
     """
 
     level: float
@@ -55,7 +55,7 @@ class Weights:
 
 @dataclass(frozen=True)
 class Ratio:
-    """An entry of the table: a layer (the first is 0), its name, and its weights without and with clamping."""
+    """Entry of the table: a layer (the first is 0), its name, and its weights without and with clamping."""
 
     settings: Settings
     layer: int
@@ -69,28 +69,29 @@ class Ratio:
 
     @property
     def std(self) -> float:
-        """The standard deviation of the ratio to first order; NaN if one of the two has a single repetition."""
+        """Standard deviation of the ratio to first order; NaN if one of the series has a single repetition."""
         return self.value * math.hypot(self.free.std / self.free.mean, self.clamped.std / self.clamped.mean)
 
 
 def make(study: Study, folder: Path) -> Sequence[Table]:
-    """Write the table, if a series with clamped weights and its twin without are there."""
-    ratios = entries(study.fitted)
+    """Write the table if there is a pair of equal series without and with clamping."""
+    ratios = weight_ratios(study.fitted_series)
     if not ratios:
         return []
     lacking = sorted({weights.lacking for each in ratios for weights in (each.free, each.clamped) if weights.lacking})
     caption = _CAPTION + (f" No ratio (–): {'; '.join(lacking)}." if lacking else "")
     title = "Mean |weight| of the noisy layer, without clamping to with clamping"
-    return [save_table(numbers(ratios), in_words(ratios), folder, "table2", title, caption)]
+    return [save_table(numbers(ratios), texts(ratios), folder, "table2", title, caption)]
 
 
-def entries(fitted: Iterable[FittedSeries]) -> list[Ratio]:
-    """An entry for each clamped series at a point directly after a conv or linear layer that has a twin without clamp.
+def weight_ratios(fitted_series: Iterable[FittedSeries]) -> list[Ratio]:
+    """An entry for each pair of series without and with clamping at a point directly after a conv or linear layer.
 
-    Both are trained with noise. The layers of a model are those whose weights its runs hold.
+    Both series are trained with noise and differ only in the clamp. The layers of a model are those whose weights are
+    stored in its runs.
     """
     pairs: dict[str, list[FittedSeries]] = {}
-    for each in fitted:
+    for each in fitted_series:
         if isinstance(each.settings["noise.point"], int) and each.settings["noise.in_training"]:
             shared = {name: value for name, value in each.settings.items() if name != _CLAMP}
             pairs.setdefault(repr(shared), []).append(each)
@@ -104,15 +105,15 @@ def entries(fitted: Iterable[FittedSeries]) -> list[Ratio]:
 
 
 def weights_of(each: FittedSeries, layer: str) -> Weights:
-    """The weights of a layer in the runs of a series at the sampled level closest to its μ."""
+    """Weights of a layer in the runs of a series at the sampled level closest to its μ."""
     used, mu = each.series.used, each.fit.mu
     levels = np.array(sorted(used["level"][used["level"] > 0].unique()))
     if not math.isfinite(mu) or Flag.ABOVE_RANGE in each.fit.flags or Flag.BELOW_RANGE in each.fit.flags:
-        why = "μ outside the sampled levels" if math.isfinite(mu) else str(each.fit.flags[0])
-        return Weights(math.nan, math.nan, math.nan, 0, len(each.series.runs), why)
+        reason = "μ outside the sampled levels" if math.isfinite(mu) else str(each.fit.flags[0])
+        return Weights(math.nan, math.nan, math.nan, 0, len(each.series.runs), reason)
     level = float(levels[np.argmin(np.abs(np.log10(levels / mu)))])
-    kept = [weights[layer] for weights in used["mean_abs_weight"][used["level"] == level] if weights]
-    finite = pd.Series([weight for weight in kept if weight is not None], dtype=float)
+    stored = [weights[layer] for weights in used["mean_abs_weight"][used["level"] == level] if weights]
+    finite = pd.Series([weight for weight in stored if weight is not None], dtype=float)
     planned = int((each.series.runs["level"] == level).sum())
     lacking = "" if len(finite) else "no run there has finite weights"
     return Weights(level, float(finite.mean()), float(finite.std()), len(finite), planned, lacking)
@@ -123,11 +124,11 @@ def _layers(each: FittedSeries) -> list[str]:
 
 
 def numbers(ratios: Sequence[Ratio]) -> pd.DataFrame:
-    """Table II in numbers, a row per entry.
+    """Numbers of Table II, a row per entry.
 
     Columns: the dotted setting names of the clamped series; ``layer`` from 1 and its ``name``; ``ratio`` and ``std``;
-    ``paper``; for ``free`` and ``clamped`` each the ``level``, ``mean`` and ``std`` of mean |weight|, ``used`` and
-    ``planned`` runs, and what is ``lacking``.
+    ``paper``; for ``free`` and ``clamped`` weights the ``level``, ``mean`` and ``std`` of mean |weight|, ``used`` and
+    ``planned`` runs, and ``lacking``, the reason why there is no mean.
     """
     settings = pd.DataFrame([dict(each.settings) for each in ratios], dtype=object)
     return pd.concat([settings, pd.DataFrame([_row(each) for each in ratios])], axis=1)
@@ -136,7 +137,7 @@ def numbers(ratios: Sequence[Ratio]) -> pd.DataFrame:
 def _row(each: Ratio) -> dict[str, Any]:
     return {
         "layer": each.layer + 1, "name": each.name, "ratio": each.value, "std": each.std,
-        "paper": published_results.weight_ratio(each.settings, each.layer),
+        "paper": published_results.published_weight_ratio(each.settings, each.layer),
         **{
             f"{side}_{name}": getattr(weights, name)
             for side, weights in (("free", each.free), ("clamped", each.clamped))
@@ -145,34 +146,34 @@ def _row(each: Ratio) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def in_words(ratios: Sequence[Ratio]) -> pd.DataFrame:
-    """Table II as the reader sees it: for each data set, model and noise, rows of ratios, levels and runs."""
+def texts(ratios: Sequence[Ratio]) -> pd.DataFrame:
+    """Texts of Table II: for each data set, model and noise, rows of ratios, levels and runs."""
     names = ["data.name", "model.name", "model.batch_norm", "noise.kind"]
-    differing = distinguishing([each.settings for each in ratios])
+    differing = differing_settings([each.settings for each in ratios])
     names += [name for name in differing if name not in (*names, "noise.point")]
     groups: dict[tuple[str, ...], dict[int, Ratio]] = {}
     for each in ratios:
-        groups.setdefault(tuple(cell(name, each.settings[name]) for name in names), {})[each.layer] = each
+        groups.setdefault(tuple(cell_text(name, each.settings[name]) for name in names), {})[each.layer] = each
     layers = range(1 + max(each.layer for each in ratios))
     lines: list[tuple[str, ...]] = []
     for group, here in groups.items():
         blank = ("",) * len(group)
-        for number_of, (what, text) in enumerate(_LINES.items()):
-            texts = [text(here[layer]) if layer in here else "" for layer in layers]
-            if any(texts):
-                lines.append((*(blank if number_of else group), what, *texts))
-    return pd.DataFrame(lines, columns=[*map(heading, names), "", *(f"layer {layer + 1}" for layer in layers)])
+        for index, (name, text) in enumerate(_LINES.items()):
+            cells = [text(here[layer]) if layer in here else "" for layer in layers]
+            if any(cells):
+                lines.append((*(blank if index else group), name, *cells))
+    return pd.DataFrame(lines, columns=[*map(column_heading, names), "", *(f"layer {layer + 1}" for layer in layers)])
 
 
 def _paper(each: Ratio) -> str:
-    printed = published_results.weight_ratio(each.settings, each.layer)
+    printed = published_results.published_weight_ratio(each.settings, each.layer)
     return "" if printed is None else f"{printed:g}"
 
 
 _LINES: dict[str, Callable[[Ratio], str]] = {
-    "ratio": lambda each: with_error(each.value, each.std),
+    "ratio": lambda each: format_with_error(each.value, each.std),
     "paper": _paper,
     "point": lambda each: f"{each.settings['noise.point']} {each.name}",
-    "levels": lambda each: f"{number(each.free.level)} / {number(each.clamped.level)}",
+    "levels": lambda each: f"{format_number(each.free.level)} / {format_number(each.clamped.level)}",
     "runs": lambda each: " / ".join(f"{side.used} of {side.planned}" for side in (each.free, each.clamped)),
 }

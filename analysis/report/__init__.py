@@ -1,3 +1,3 @@
-"""The report: one page with its figures and tables."""
+"""Report of a study: one HTML page with its figures and tables."""
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     python -m analysis.report COLLECTION… [--out DIR] [--from FILE] [--save-runs FILE]
 
-Reads the runs of the collections, or of a file that ``--save-runs`` wrote, for which no database is needed. Writes
-DIR/index.html and the files beside it. The same runs give the same bytes.
+Reads the runs of the collections from the database, or from a file that ``--save-runs`` wrote. Writes DIR/index.html
+and the folder DIR/files with figures and tables. The same runs give the same bytes.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from analysis.midpoints.study import Study
 from analysis.report import page
 from analysis.report.make_report import make_report
 from analysis.tables import series_tables
-from analysis.tables.run_accounting import counts
+from analysis.tables.run_accounting import state_counts
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit status."""
+    """Run the command and return its exit code."""
     options = _parser().parse_args(arguments)
     if not options.collections and options.file is None:
-        _parser().error("name at least one collection, or a file of runs with --from")
+        _parser().error("no runs to read: name at least one collection, or a file of runs with --from")
     try:
         study = make_report(options.collections, options.out, options.file, options.save_runs)
     except AnalysisError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("stopped; the report was not written", file=sys.stderr)
+        print("interrupted; no report was written", file=sys.stderr)
         return 130
     print(_summary(study))
     print(f"\n{options.out.resolve() / 'index.html'}")
@@ -42,14 +42,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _summary(study: Study) -> str:
-    """The states of the runs, what all series have in common, and the midpoints, as plain text."""
-    total = counts(study.runs).drop(columns="collection").sum()
+    """Plain text with the states of the runs, the settings shared by all series, and the midpoints."""
+    total = state_counts(study.runs).drop(columns="collection").sum()
     states = ", ".join(f"{total[state]} {state}" for state in total.index if total[state])
     lines = [f"Runs: {states}"]
     if shared := page.shared_settings(study):
         lines.append(f"All series: {shared}")
-    if study.fitted:
-        lines += ["", _aligned(series_tables.readable(study.fitted))]
+    if study.fitted_series:
+        lines += ["", _aligned(series_tables.midpoint_texts(study.fitted_series))]
     return "\n".join(lines)
 
 
@@ -63,14 +63,16 @@ def _aligned(table: pd.DataFrame) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m analysis.report", description="Tables, figures and a page of runs."
+        prog="python -m analysis.report", description="Write tables, figures and an HTML page of some runs."
     )
-    parser.add_argument("collections", metavar="COLLECTION", nargs="*", help="collections of runs, as SEML names them")
-    parser.add_argument("--out", type=Path, default=Path("report"), metavar="DIR", help="folder of the report (report)")
-    parser.add_argument("--from", type=Path, dest="file", metavar="FILE", help="read the runs from FILE, no database")
+    parser.add_argument("collections", metavar="COLLECTION", nargs="*", help="name of a SEML collection")
     parser.add_argument(
-        "--save-runs", type=Path, metavar="FILE", help="keep the runs that were read in FILE (.jsonl.gz)"
+        "--out", type=Path, default=Path("report"), metavar="DIR", help="folder of the report (default: report)"
     )
+    parser.add_argument(
+        "--from", type=Path, dest="file", metavar="FILE", help="read the runs from FILE instead of the database"
+    )
+    parser.add_argument("--save-runs", type=Path, metavar="FILE", help="save the runs to FILE (.jsonl.gz)")
     return parser
 
 

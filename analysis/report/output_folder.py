@@ -1,4 +1,4 @@
-"""A folder that is replaced as a whole, so that it is never half-written."""
+"""Output folder of the report. It is replaced as a whole, so that it is never incomplete."""
 
 from __future__ import annotations
 
@@ -10,18 +10,21 @@ from pathlib import Path
 
 from analysis.errors import AnalysisError
 
-MARK = "walking_noise analysis.report.make_report"
-"""This text stands in the index.html of every report. A folder without it is never replaced."""
+MARK = "walking_noise analysis.report"
+"""Text in the index.html of every report, also of earlier versions. A folder without it is never replaced."""
+
+FILES = "files"
+"""Folder below the report's folder with figures and tables."""
 
 
 @contextmanager
 def replaced(folder: Path) -> Iterator[Path]:
-    """A new folder that takes the place of ``folder`` when the block ends without an error.
+    """Yield a new folder. It replaces ``folder`` when the block ends without an error.
 
     Raises
     ------
     AnalysisError
-        ``folder`` holds something else than a report, or cannot be written.
+        ``folder`` is neither empty nor a report, or it cannot be written.
     """
     target = folder.resolve()
     check_replaceable(target)
@@ -42,9 +45,9 @@ def replaced(folder: Path) -> Iterator[Path]:
 
 
 def check_replaceable(folder: Path) -> None:
-    """Refuse to replace anything but an empty folder or a report."""
+    """Raise AnalysisError unless ``folder`` is missing, empty or a report."""
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     index = folder / "index.html"
     if not index.is_file() or MARK not in index.read_text(encoding="utf-8", errors="replace"):
-        raise AnalysisError(f"{folder} is not a report; choose another --out, so that nothing is overwritten")
+        raise AnalysisError(f"{folder} is not a report and is not overwritten; choose another --out")

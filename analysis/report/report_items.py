@@ -1,4 +1,4 @@
-"""Everything the report shows, in the order of the papers."""
+"""Items of the report, in the order of the papers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from analysis.figures.layout.style import Plot, style
 from analysis.figures.mixed import mixed_maps, mixed_points, mixed_ratio
 from analysis.midpoints.study import Study
 from analysis.paper import ledger, sensitivity, table1, table2
-from analysis.paper.planned_grids import COARSE, planned_in
+from analysis.paper.planned_grids import COARSE, planned_grids_sentence
 from analysis.progress_bar import track
 from analysis.tables import run_accounting, series_tables
 from analysis.tables.table_files import Table
@@ -31,20 +31,21 @@ DATA_SETS = ("mnist", "fashion_mnist", "svhn", "cifar10", "gsc")
 
 @dataclass(frozen=True)
 class ReportItem:
-    """A table or a figure of the papers, or another part of the report.
+    """Item of the report: a table or figure of the papers, or another part.
 
     Attributes
     ----------
     number
-        As the papers count, ``Figure 3``, or a name.
+        Number in the papers, for example ``Figure 3``, or a name.
     title
-        What it shows.
+        Title of the item.
     needs
-        The runs it is made of, in words that end the sentence "Not drawn: needs …".
+        Text of the runs that the item needs. It follows "Not drawn: needs".
     grids
-        The files below ``seml_configs`` that plan such runs.
+        Files below ``seml_configs`` that plan these runs.
     make
-        Writes the files of its tables and figures into a folder. Returns none if there are not enough runs.
+        Function that writes the files of its tables and figures into a folder. It returns none of them if there are not
+        enough runs.
     """
 
     number: str
@@ -54,39 +55,39 @@ class ReportItem:
     make: Callable[[Study, Path], Sequence[Plot | Table]]
 
     @property
-    def lacking(self) -> str:
-        """Which runs are lacking, and where they are planned; said where nothing could be made."""
-        return f"Not drawn: needs {self.needs}. {planned_in(self.grids)}".rstrip()
+    def missing_runs(self) -> str:
+        """Sentence for an item without tables and figures: the runs it needs, and the grids that plan them."""
+        return f"Not drawn: needs {self.needs}. {planned_grids_sentence(self.grids)}".rstrip()
 
 
-def _grids(*studies: str, of: Sequence[str] = DATA_SETS) -> tuple[str, ...]:
-    return tuple(f"{study}/{data}.yaml" for study in studies for data in of)
+def _grids(*studies: str, names: Sequence[str] = DATA_SETS) -> tuple[str, ...]:
+    return tuple(f"{study}/{data}.yaml" for study in studies for data in names)
 
 
 _AT_A_POINT = "noise.point set to the number of a noise point"
 
 _WALKING = (*_grids("walking", "walking_clamped"), COARSE)
 
-_MIXED = _grids("mixed", of=("mnist", "cifar10", "gsc", "point5"))
+_MIXED = _grids("mixed", names=("mnist", "cifar10", "gsc", "point5"))
 
 _PRESERVED = (
-    f"completed runs of {{}}, trained with noise of 1e10 or more, with {_AT_A_POINT}, and such runs without noise"
+    f"completed runs of {{0}}, trained with noise of 1e10 or more, with {_AT_A_POINT}, and runs of {{0}} without noise"
 )
 
 REPORT_ITEMS: tuple[ReportItem, ...] = (
     ReportItem(
         "Table I",
         "Midpoint noise level under global noise, trained with noise",
-        "runs with noise.kind additive or multiplicative, noise.point: global, noise.in_training: true, with BatchNorm "
-        "noise.on_batch_norm: false, and all else but data set, model and epochs at its default",
+        "runs with noise.kind additive or multiplicative, noise.point: global and noise.in_training: true; with "
+        "BatchNorm also noise.on_batch_norm: false; other settings than data set, model and epochs at their defaults",
         (*_grids("table1"), COARSE),
         table1.make,
     ),
     ReportItem(
         "Table II",
-        "Weights of the noisy layer, without clamping to with clamping",
-        f"completed runs of walking noise, trained with it, without and with training.weight_clamp, with {_AT_A_POINT} "
-        "directly after a conv or linear layer",
+        "Ratio of the weights of the noisy layer without clamping to those with clamping",
+        "completed runs of walking noise, trained with noise, without and with training.weight_clamp, with "
+        f"{_AT_A_POINT} directly after a conv or linear layer",
         _WALKING,
         table2.make,
     ),
@@ -100,9 +101,9 @@ REPORT_ITEMS: tuple[ReportItem, ...] = (
     ReportItem(
         "Figure 2",
         "Midpoint noise level at each noise point, LeNet-5 on CIFAR-10",
-        "completed runs of LeNet-5 on CIFAR-10 at five levels or more of additive or multiplicative noise with "
+        "completed runs of LeNet-5 on CIFAR-10 with additive or multiplicative noise at five levels or more and "
         f"{_AT_A_POINT}",
-        _grids("walking", "walking_clamped", of=("cifar10",)),
+        _grids("walking", "walking_clamped", names=("cifar10",)),
         midpoints_by_point.draw,
     ),
     ReportItem(
@@ -115,7 +116,7 @@ REPORT_ITEMS: tuple[ReportItem, ...] = (
     ReportItem(
         "Figure 4",
         "Self-binarisation: values and weights inside a network",
-        "completed runs with training.keep_network: true that `walking-noise binarize` has looked into",
+        "completed runs with training.keep_network: true and the findings of `walking-noise binarize`",
         ("maximum_noise/mnist.yaml", COARSE),
         binarization.draw,
     ),
@@ -129,14 +130,14 @@ REPORT_ITEMS: tuple[ReportItem, ...] = (
     ReportItem(
         "Figure 6",
         "Accuracy over the epochs",
-        "completed runs under global noise, trained with it, with evaluation.curve: true",
-        (*_grids("learning_curves", of=("cifar10",)), COARSE),
+        "completed runs under global noise, trained with noise, with evaluation.curve: true",
+        (*_grids("learning_curves", names=("cifar10",)), COARSE),
         epochs.draw,
     ),
     ReportItem(
         "Figure 7",
         "Curves that fall over a plateau: one or two stacked logistics",
-        f"completed runs at ten levels or more with {_AT_A_POINT}",
+        f"completed runs at ten or more levels with {_AT_A_POINT}",
         (*_grids("walking"), COARSE),
         plateau.draw,
     ),
@@ -144,86 +145,90 @@ REPORT_ITEMS: tuple[ReportItem, ...] = (
         "Figure 8",
         "Preserved relative accuracy at maximum noise, LeNet-5",
         _PRESERVED.format("LeNet-5"),
-        _grids("maximum_noise", "table1", of=("mnist", "fashion_mnist", "svhn", "cifar10")),
+        _grids("maximum_noise", "table1", names=("mnist", "fashion_mnist", "svhn", "cifar10")),
         partial(preserved_accuracy.draw_preserved, number=8),
     ),
     ReportItem(
         "Figure 9",
         "Preserved relative accuracy at maximum noise, CNN-S",
         _PRESERVED.format("CNN-S"),
-        _grids("maximum_noise", "table1", of=("gsc",)),
+        _grids("maximum_noise", "table1", names=("gsc",)),
         partial(preserved_accuracy.draw_preserved, number=9),
     ),
     ReportItem(
         "Figures 10 and 11",
         "Midpoint noise level at each noise point, other models, data sets and noise",
-        f"completed runs at five levels of noise.std or more with {_AT_A_POINT}",
+        f"completed runs at five or more levels of noise.std with {_AT_A_POINT}",
         _WALKING,
         midpoints_by_point.draw_others,
     ),
     ReportItem(
         "Walking noise",
         "Robustness curves at each noise point",
-        f"completed runs at five levels or more with {_AT_A_POINT}",
+        f"completed runs at five or more levels with {_AT_A_POINT}",
         _WALKING,
         robustness_curves.draw_walking,
     ),
     ReportItem(
         "v2, maps",
         "Accuracy under mixed noise over both levels, our own reading",
-        "completed runs of mixed noise at six values or more of both levels, or of amplitude and ratio",
+        "completed runs of mixed noise with six or more values of both levels, or of amplitude and ratio",
         (*_MIXED, COARSE),
         mixed_maps.draw,
     ),
     ReportItem(
         "v2, ratios",
         "Preserved accuracy at maximum noise over the mixing ratio, our own reading",
-        "completed runs of mixed noise with noise.amplitude: 1e10 at three ratios or more, and runs without noise",
+        "completed runs of mixed noise with noise.amplitude: 1e10 at three or more ratios, and runs without noise",
         _grids("maximum_noise"),
         mixed_ratio.draw,
     ),
     ReportItem(
         "v2, points",
         "Midpoint amplitude of mixed noise at each noise point, our own reading",
-        f"completed runs of mixed noise at five amplitudes or more with {_AT_A_POINT}, at two points or more",
+        f"completed runs of mixed noise at five or more amplitudes with {_AT_A_POINT}, at two or more points",
         _MIXED,
         mixed_points.draw,
     ),
     ReportItem(
         "v2, signal",
         "Signal-to-noise ratio at each noise point over the level",
-        "completed runs with noise.std whose result has the audit's signal",
+        "completed runs with noise.std and the signal of the audit in their result",
         (*_grids("table1"), *_WALKING),
         signal.draw,
     ),
     ReportItem(
         "v2, weights",
         "Mean absolute weight of each layer over the level",
-        "completed runs with noise.std whose result has mean_abs_weight",
+        "completed runs with noise.std and mean_abs_weight in their result",
         (*_grids("table1"), *_WALKING),
         weights.draw,
     ),
-    ReportItem("Ledger", "The claims of the papers and what the runs say", "runs", (), ledger.make),
+    ReportItem("Ledger", "Claims of the papers and their verdicts from the runs", "runs", (), ledger.make),
     ReportItem(
         "Sensitivity",
-        "What other choices of fit, of runs and of repetitions give",
-        "global series with a midpoint",
+        "Midpoints for other choices of fit, of runs and of repetitions",
+        "series under global noise with a midpoint",
         (*_grids("table1"), COARSE),
         sensitivity.make,
     ),
     ReportItem(
         "All series",
-        "Midpoints, or the accuracy where there is no curve",
+        "Midpoints, and the accuracy of series without a curve",
         "runs with a single noise level",
         (*_grids("table1", "walking"), COARSE),
         series_tables.make_series,
     ),
-    ReportItem("Runs", "What became of them", "runs", (), run_accounting.make_runs),
-    ReportItem("Provenance", "What made the results", "completed runs", (), run_accounting.make_provenance),
+    ReportItem("Runs", "States, and causes of missing results", "runs", (), run_accounting.make_runs),
+    ReportItem(
+        "Provenance", "Code, data and devices of the results", "completed runs", (), run_accounting.make_provenance
+    ),
 )
 
 
 def make_all(study: Study, folder: Path) -> list[tuple[ReportItem, Sequence[Plot | Table]]]:
-    """Make every exhibit, its files in ``folder``; an exhibit with nothing to show says what is :attr:`lacking`."""
+    """Make the tables and figures of every report item and write their files into ``folder``."""
     with style():
-        return [(each, each.make(study, folder)) for each in track(REPORT_ITEMS, "exhibits made", len(REPORT_ITEMS))]
+        return [
+            (each, each.make(study, folder)) for each in track(REPORT_ITEMS, "report items made", len(REPORT_ITEMS))
+        ]

@@ -1,3 +1,3 @@
-"""Runs: from documents to a data frame with a row per run, and to series."""
+"""Runs: documents, the data frame with a row per run, and series of runs."""
 
 from __future__ import annotations

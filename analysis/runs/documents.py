@@ -1,8 +1,8 @@
-"""The documents of runs, from MongoDB or from a file.
+"""Documents of runs, read from MongoDB or from a file.
 
-Only what the analysis needs leaves the database. The file is gzipped JSON lines: a header, then one such document per
-line. It needs nothing but the standard library. It keeps numbers exactly and null different from NaN, so that reading
-the file gives what reading the database gave.
+Only the fields that the analysis needs are read from the database. A file holds gzipped JSON lines: a header, then one
+document per line. The standard library can read it. Numbers are stored exactly, and null differs from NaN, so that the
+file and the database give the same documents.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ PROJECTION: dict[str, Any] = {
 
 BATCH = 1000
 PATIENCE_MS = 5000
-"""A database that does not answer for so long is away."""
+"""Timeout for finding the server. After it, the database counts as unreachable."""
 BUSY_MS = 600_000
-"""A database that does answer may be busy with one question for so long: the embedded one is, with many runs."""
+"""Timeout of a query. The embedded database can take minutes for one query over many runs."""
 
 _FORMAT = {"format": "walking_noise runs", "version": 1}
 
 
 @dataclass(frozen=True)
 class Source:
-    """Documents that can be read once, and how many of them each collection has."""
+    """Documents, which can be read once, and their number in each collection."""
 
     collections: dict[str, int]
     documents: Iterable[Document]
@@ -56,55 +56,57 @@ class Source:
 
 
 def from_database(names: Sequence[str]) -> Source:
-    """The documents of some collections of SEML's database, sorted by collection and id.
+    """Documents of some collections of SEML's database, sorted by collection and id.
 
     Raises
     ------
     AnalysisError
-        The database does not answer or refuses, or a collection is missing or empty.
+        The database does not answer or refuses the query, or a collection is missing or empty.
     """
     with _database() as database:
-        there = sorted(name for name in database.list_collection_names() if not name.startswith(("fs.", "system.")))
-        totals = {name: database[name].count_documents({}) for name in sorted(set(names)) if name in there}
+        existing = sorted(name for name in database.list_collection_names() if not name.startswith(("fs.", "system.")))
+        totals = {name: database[name].count_documents({}) for name in sorted(set(names)) if name in existing}
     for name in names:
-        if name not in there:
-            raise AnalysisError(f"there is no collection {name!r}; there are: {', '.join(there) or 'none'}")
+        if name not in existing:
+            raise AnalysisError(
+                f"collection {name!r} does not exist; existing collections: {', '.join(existing) or 'none'}"
+            )
         if totals[name] == 0:
-            raise AnalysisError(f"the collection {name!r} has no runs; add some with `seml {name} add FILE.yaml`")
+            raise AnalysisError(f"collection {name!r} has no runs; add runs with `seml {name} add FILE.yaml`")
 
     def documents() -> Iterator[Document]:
         with _database() as database:
             for name in totals:
                 for document in database[name].find({}, PROJECTION).sort("_id", 1).batch_size(BATCH):
-                    yield {"collection": name, **{key: plain(value) for key, value in document.items()}}
+                    yield {"collection": name, **{key: to_json_value(value) for key, value in document.items()}}
 
     return Source(totals, documents())
 
 
 def from_file(path: Path, names: Sequence[str] = ()) -> Source:
-    """The documents that :func:`save` wrote to ``path``. With ``names``, only those of these collections.
+    """Documents that :func:`save` wrote to ``path``. ``names`` limits them to these collections.
 
     Raises
     ------
     AnalysisError
-        The file is missing, damaged or of another format, or it lacks a collection.
+        The file is missing, damaged or has another format, or it has no documents of a collection.
     """
     lines = _lines(path)
     header = next(lines, None)
     if not isinstance(header, dict) or {key: header.get(key) for key in _FORMAT} != _FORMAT:
-        raise AnalysisError(f"{path} is not a file of runs in format {_FORMAT['version']}; write one with --save-runs")
-    there: dict[str, int] = header["collections"]
+        raise AnalysisError(f"{path} is not a file of runs in format {_FORMAT['version']}; write it with --save-runs")
+    totals: dict[str, int] = header["collections"]
     for name in names:
-        if name not in there:
-            raise AnalysisError(f"{path} has no collection {name!r}; it has: {', '.join(there)}")
-    chosen = {name: there[name] for name in sorted(set(names)) or there}
-    return Source(chosen, (document for document in lines if document["collection"] in chosen))
+        if name not in totals:
+            raise AnalysisError(f"{path} has no collection {name!r}; collections in the file: {', '.join(totals)}")
+    selected = {name: totals[name] for name in sorted(set(names)) or totals}
+    return Source(selected, (document for document in lines if document["collection"] in selected))
 
 
 def save(source: Source, path: Path) -> Source:
-    """Return the same source; reading its documents also writes them to ``path``.
+    """Return a source with the same documents. Reading them also writes them to ``path``.
 
-    The file appears when the last document has been read.
+    The file appears after the last document has been read.
     """
 
     def documents() -> Iterator[Document]:
@@ -126,7 +128,7 @@ def save(source: Source, path: Path) -> Source:
 
 @contextmanager
 def _database() -> Iterator[Any]:
-    """Connect to SEML's database. Its errors become one line, without details of the driver and credentials."""
+    """Connect to SEML's database. Errors become one line, without details of the driver and without credentials."""
     from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
     from seml.database import get_database, get_mongodb_config
 
@@ -135,30 +137,32 @@ def _database() -> Iterator[Any]:
     except SystemExit as error:
         reason = str(error).split("\n")[0].removeprefix("MONGODB ERROR: ")
         raise AnalysisError(
-            f"no database: {reason} Run `seml configure`, or `walking-noise db start` and "
+            f"no database configured: {reason} Run `seml configure`, or `walking-noise db start` and "
             '`eval "$(walking-noise db env)"`'
         ) from None
     try:
         database = get_database(**config, serverSelectionTimeoutMS=PATIENCE_MS, connectTimeoutMS=BUSY_MS)
     except (PyMongoError, ValueError, OSError) as error:
         raise AnalysisError(
-            f"SEML's configuration cannot be used ({type(error).__name__}); `walking-noise doctor` says what is wrong"
+            f"invalid SEML configuration ({type(error).__name__}); run `walking-noise doctor` to find the fault"
         ) from None
     servers = database.client.topology_description.server_descriptions()
-    place = ", ".join(f"{host}:{port}" for host, port in sorted(servers))
+    address = ", ".join(f"{host}:{port}" for host, port in sorted(servers))
     try:
         with database.client:
             yield database
     except ConnectionFailure:
         raise AnalysisError(
-            f"no database answers at {place}; start it (`walking-noise db start`, if it is the embedded one), "
+            f"no database answers at {address}; start it (the embedded database with `walking-noise db start`) "
             "or check `seml configure`"
         ) from None
     except OperationFailure as error:
         reason = (error.details or {}).get("codeName", f"error {error.code}")
-        raise AnalysisError(f"the database at {place} refuses: {reason}; check `seml configure`") from None
+        raise AnalysisError(f"the database at {address} refuses the query: {reason}; check `seml configure`") from None
     except PyMongoError as error:
-        raise AnalysisError(f"the database at {place} failed: {type(error).__name__}") from None
+        raise AnalysisError(
+            f"query of the database at {address} failed: {type(error).__name__}; run `walking-noise doctor`"
+        ) from None
 
 
 def _line(content: Document) -> bytes:
@@ -171,17 +175,19 @@ def _lines(path: Path) -> Iterator[Any]:
             for line in file:
                 yield json.loads(line)
     except OSError as error:
-        raise AnalysisError(f"cannot read runs from {path}: {error.strerror or error}") from None
+        raise AnalysisError(
+            f"cannot read runs from {path}: {error.strerror or error}; check the path after --from"
+        ) from None
     except (EOFError, zlib.error, ValueError) as error:
         raise AnalysisError(f"{path} is damaged ({error}); write it again with --save-runs") from None
 
 
-def plain(value: Any) -> Any:
-    """Return a value of a document as JSON can hold it. Times and ids of MongoDB become text."""
+def to_json_value(value: Any) -> Any:
+    """A value of a document in a form that JSON can hold. Times and ids of MongoDB become text."""
     if isinstance(value, dict):
-        return {key: plain(inner) for key, inner in value.items()}
+        return {key: to_json_value(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(inner) for inner in value]
+        return [to_json_value(inner) for inner in value]
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     return value.isoformat() if isinstance(value, datetime) else str(value)

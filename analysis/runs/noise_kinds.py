@@ -1,4 +1,7 @@
-"""What the noise of a series does. Exhibits choose by it, not by name, so that they show a kind that was added."""
+"""Properties of the noise of a series.
+
+Tables and figures select series by these properties, not by the name of the kind, so that they include new kinds.
+"""
 
 from __future__ import annotations
 
@@ -10,31 +13,31 @@ from walking_noise.noise import NoiseKind, noise_kinds
 
 
 def kind_of(settings: Settings) -> NoiseKind:
-    """The kind of noise of a series or a run."""
+    """The noise kind of a series or a run."""
     return noise_kinds()[settings["noise.kind"]]
 
 
 def has_one_level(settings: Settings) -> bool:
-    """Whether a single setting gives the noise its level, as it does for additive and multiplicative noise."""
+    """Whether one setting gives the level of the noise, as for additive and multiplicative noise."""
     return _level_setting(settings) is not None
 
 
 def only_adds(settings: Settings) -> bool:
-    """Whether the noise has one level, and no multiplicative term."""
+    """Whether the noise has one level and no multiplicative term."""
     return has_one_level(settings) and not kind_of(settings).multiplies
 
 
 def multiplies(settings: Settings) -> bool:
-    """Whether the noise has one level, and a multiplicative term."""
+    """Whether the noise has one level and a multiplicative term."""
     return has_one_level(settings) and kind_of(settings).multiplies
 
 
 def is_mixed(settings: Settings) -> bool:
-    """Whether the noise both multiplies and adds, by two settings."""
+    """Whether the noise has a multiplicative and an additive term, set by two settings."""
     return not has_one_level(settings) and kind_of(settings).multiplies and kind_of(settings).adds
 
 
-def added(run: Mapping[str, Any]) -> float:
+def additive_std(run: Mapping[str, Any]) -> float:
     """Standard deviation of the additive term of a run whose noise has one level."""
     name = _level_setting(run)
     assert name is not None

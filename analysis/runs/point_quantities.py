@@ -1,4 +1,4 @@
-"""What a run holds for each noise point: the signal that arrives there, and the weights of the layer before it."""
+"""Quantities of a run at each noise point: the signal that arrives there, and the weights of the layer before it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from analysis.runs.noise_kinds import added
+from analysis.runs.noise_kinds import additive_std
 from analysis.runs.series import Settings
 from walking_noise import RunConfig, models
 from walking_noise.models.noise_points import Point
@@ -21,7 +21,7 @@ def noise_points(settings: Settings) -> tuple[Point, ...]:
 
 
 def noisy_points(settings: Settings) -> list[int]:
-    """The numbers of the points where a series has noise: one, or all but silent BatchNorm points."""
+    """Numbers of the points where a series has noise: one point, or all points but noise-free BatchNorm points."""
     if isinstance(settings["noise.point"], int):
         return [settings["noise.point"]]
     points = noise_points(settings)
@@ -30,7 +30,7 @@ def noisy_points(settings: Settings) -> list[int]:
 
 @cache
 def after_parameters(name: str, model: str, batch_norm: bool) -> frozenset[int]:
-    """The numbers of the noise points that follow a layer with parameters: conv, linear or BatchNorm."""
+    """Numbers of the noise points that follow a layer with parameters: conv, linear or BatchNorm."""
     config = _config(name, model, batch_norm)
     with torch.device("meta"):
         layers = dict(models.build(model, config.data.shape, config.data.classes, batch_norm).named_children())
@@ -47,15 +47,15 @@ def signal(run: Mapping[str, Any], point: int) -> float:
 
 
 def signal_to_noise(run: Mapping[str, Any], point: int) -> float:
-    """The signal over the standard deviation of the additive noise that it gets; NaN without either."""
-    noise = added(run)
+    """Ratio of the signal to the standard deviation of the additive noise at a point; NaN if either is missing."""
+    noise = additive_std(run)
     return signal(run, point) / noise if noise > 0 else math.nan
 
 
 def mean_abs_weight(run: Mapping[str, Any], point: int) -> float:
     """Mean absolute weight of the conv or linear layer that the point follows; NaN if it follows none."""
-    kept = run["mean_abs_weight"] or {}
-    value = kept.get(run["points"][point])
+    weights = run["mean_abs_weight"] or {}
+    value = weights.get(run["points"][point])
     return math.nan if value is None else float(value)
 
 

@@ -1,4 +1,4 @@
-"""Documents become one tidy data frame, a row per run."""
+"""Data frame of runs: one row per document."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from walking_noise import ConfigError, RunConfig
 from walking_noise.config.keys import digest
 
 CURVE_LEVELS = ("noise.std", "noise.amplitude")
-"""The settings that can be the level of a robustness curve."""
+"""Settings that can be the level of a robustness curve."""
 
 SEED_SETTINGS = ("seed", "noise.seed")
 
-KEPT_SETTINGS = ("evaluation.", "training.keep_network")
-"""How the settings begin that change no result, only what is kept of it."""
+STORAGE_SETTINGS = ("evaluation.", "training.keep_network")
+"""Prefixes of the settings that change what is stored of a result, not the result."""
 
-KEPT_COLUMNS = ("validation_curve", "network", "binarization")
-"""The columns that only some of the runs that do the same may have."""
+STORAGE_COLUMNS = ("validation_curve", "network", "binarization")
+"""Columns that can be missing in some of several equal runs."""
 
 STATES = {
     "COMPLETED": "completed", "FAILED": "failed", "KILLED": "failed", "INTERRUPTED": "failed", "RUNNING": "running",
     "PENDING": "pending", "RESCHEDULED": "pending", "STAGED": "staged", "QUEUED": "staged",
 }  # fmt: skip
-"""Maps SEML's status of a run to the state under which it is counted. Any other status counts as ``other``."""
+"""SEML's status of a run -> the state under which the run is counted. Any other status counts as ``other``."""
 
 STATE_NAMES = ("completed", "failed", "running", "pending", "staged", "other")
 
@@ -39,44 +39,45 @@ _LONGEST_CAUSE = 160
 
 
 def to_frame(documents: Iterable[Document]) -> pd.DataFrame:
-    """One row per document, in their order.
+    """One row per document, in the order of the documents.
 
     Columns
     -------
     collection, id, batch_id, status, started, stopped
-        As in the document; ``id`` is unique within a collection.
+        Fields of the document; ``id`` is unique within a collection.
     the dotted names of the settings
-        As :class:`walking_noise.RunConfig` has them, defaults included. A setting given per point is a tuple.
+        All settings of :class:`walking_noise.RunConfig`, defaults included. A setting given per point is a tuple.
     level
         Level on the robustness curve: ``noise.std``, or ``noise.amplitude`` of mixed noise; NaN without a single level.
     repetition
-        The run's seeds, as text; equal for the runs of one repetition of a series.
+        Seeds of the run, as text; equal for the runs of one repetition of a series.
     points
-        The names of the model's noise points, a tuple; the number of a point is its place in it.
+        Names of the model's noise points, a tuple; the number of a point is its index.
     noisy
         Whether any level is above 0.
     run_key
-        Equal for runs that do the same, even if they keep different parts of it (:data:`KEPT_SETTINGS`). None if the
-        settings are refused; all settings, ``points`` and ``noisy`` are then None, too.
+        Key that is equal for equal runs, even if they store different parts of the result (:data:`STORAGE_SETTINGS`).
+        None if the settings are refused; all settings, ``points`` and ``noisy`` are then None, too.
     refused
-        Why the settings are refused, or None.
+        Reason why the settings are refused, or None.
     state, cause
-        One of :data:`STATE_NAMES`, and why the run has no result. The cause is None if the run has one or may get one.
+        One of :data:`STATE_NAMES`, and the cause of a missing result. The cause is None if the run has a result or can
+        still get one.
     accuracy, floor, outcome, diverged_epoch, overflow_epoch, nonfinite, epochs_done, seconds, pack_size
-        As in the result, accuracies in [0, 1]; NaN or None without a result.
+        Fields of the result; accuracies are in [0, 1]. ``floor`` is the chance accuracy. NaN or None without a result.
     validation_curve
         Accuracies in [0, 1] after each epoch, or None.
     signal
-        Standard deviation of the signal at each noise point at inference, None where it was not finite, as a tuple; or
-        None.
+        Standard deviation of the signal at each noise point at inference, a tuple; None where it was not finite. None
+        if it was not measured.
     mean_abs_weight
-        Mean absolute weight of each conv and linear layer after training by the layer's name; or None.
+        Layer name -> mean absolute weight of each conv and linear layer after training; or None.
     network
-        The file of the trained network in the folder of networks, or None if it was not kept.
+        File of the trained network in the network cache, or None if it was not kept.
     binarization
-        What ``walking-noise binarize`` measured on the network, or None.
+        Findings of ``walking-noise binarize`` for the network, or None.
     version, commit, data_checksum, torch, cuda, device
-        The code, the data and the device that made the result.
+        Code, data and device that produced the result.
     """
     columns: dict[str, list[Any]] = {}
     for document in documents:
@@ -88,23 +89,23 @@ def to_frame(documents: Iterable[Document]) -> pd.DataFrame:
     })  # fmt: skip
 
 
-def is_kept(setting: str) -> bool:
-    """Whether a setting, by its dotted name, says only what is kept of a run."""
-    return setting.startswith(KEPT_SETTINGS)
+def is_storage_setting(setting: str) -> bool:
+    """Whether a setting, by its dotted name, only changes what is stored of a run."""
+    return setting.startswith(STORAGE_SETTINGS)
 
 
 def rows(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows of a table, each a dictionary by the names of the columns."""
+    """The rows of a table, each a dictionary from column name to value."""
     names = [str(name) for name in table.columns]
     return [dict(zip(names, row, strict=True)) for row in table.to_numpy(object)]
 
 
 def distinct_runs(runs: pd.DataFrame) -> pd.DataFrame:
-    """Of runs that do the same one: a completed one if possible, best the one of which most is kept."""
+    """One run of each group of equal runs: a completed one if possible, among these the one that stores most."""
     if runs["run_key"].is_unique:
         return runs
-    state, kept = runs["state"].map(STATE_NAMES.index), runs[list(KEPT_COLUMNS)].notna().sum(axis=1)
-    best_first = runs.assign(state_order=state, kept=-kept).sort_values(["state_order", "kept"], kind="stable")
+    state, stored = runs["state"].map(STATE_NAMES.index), runs[list(STORAGE_COLUMNS)].notna().sum(axis=1)
+    best_first = runs.assign(state_order=state, stored=-stored).sort_values(["state_order", "stored"], kind="stable")
     return best_first.drop_duplicates("run_key")[runs.columns].sort_index()
 
 
@@ -135,14 +136,14 @@ def _row(document: Document) -> dict[str, Any]:
         "binarization": document.get("binarization"),
         **{name: (result.get("provenance") or {}).get(name) for name in PROVENANCE},
     }
-    return row | _account(row, document.get("fail_trace"))
+    return row | _state_and_cause(row, document.get("fail_trace"))
 
 
 def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a run and what follows from them, or why the settings are refused."""
-    given = {name: value for name, value in config.items() if name not in _ADDED_BY_SEML}
+    """Settings of a run and the columns derived from them, or the reason why the settings are refused."""
+    settings = {name: value for name, value in config.items() if name not in _ADDED_BY_SEML}
     try:
-        run = RunConfig.from_dict(given)
+        run = RunConfig.from_dict(settings)
     except ConfigError as error:
         unknown = dict.fromkeys([*RunConfig().to_flat(), "repetition", "points", "noisy", "run_key"])
         return unknown | {"level": math.nan, "refused": str(error)}
@@ -155,13 +156,13 @@ def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
         "repetition": repetition,
         "points": tuple(point.name for point in run.points),
         "noisy": run.noisy,
-        "run_key": digest({name: value for name, value in run.canonical().items() if not is_kept(name)}),
+        "run_key": digest({name: value for name, value in run.canonical().items() if not is_storage_setting(name)}),
         "refused": None,
     }
 
 
-def _account(row: Mapping[str, Any], trace: list[str] | None) -> dict[str, Any]:
-    """The state of a run, and why it has no result."""
+def _state_and_cause(row: Mapping[str, Any], trace: list[str] | None) -> dict[str, Any]:
+    """State of a run, and the cause of a missing result."""
     status, refused = row["status"], row["refused"]
     state, cause = STATES.get(status, "other"), None
     if state == "failed":

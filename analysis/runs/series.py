@@ -1,4 +1,4 @@
-"""Group runs into series. The runs of a series differ only in level and seed, and give one robustness curve."""
+"""Series of runs. The runs of a series differ only in level and seed, and give one robustness curve."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.runs.run_frame import CURVE_LEVELS, SEED_SETTINGS, STATE_NAMES, distinct_runs, is_kept, rows
+from analysis.runs.run_frame import CURVE_LEVELS, SEED_SETTINGS, STATE_NAMES, distinct_runs, is_storage_setting, rows
 from walking_noise import RunConfig
 
 Settings = Mapping[str, Any]
@@ -23,12 +23,12 @@ class Series:
     Attributes
     ----------
     settings
-        The settings that its runs share, by dotted name. Seeds and what says only what is kept
-        (:data:`analysis.runs.run_frame.KEPT_SETTINGS`) are left out; the setting that is the level is None.
+        Settings that its runs share, by dotted name. Seeds and storage settings
+        (:data:`analysis.runs.run_frame.STORAGE_SETTINGS`) are left out; the setting that is the level is None.
     runs
-        A row per distinct run, as in :func:`analysis.runs.run_frame.to_frame`. Of runs that do the same, one is here.
+        A row per distinct run, as in :func:`analysis.runs.run_frame.to_frame`. Equal runs have one row.
     repeated
-        The number of further documents that do the same as one of these runs.
+        Number of further documents that are equal to one of these runs.
     """
 
     settings: Settings
@@ -37,9 +37,9 @@ class Series:
 
     @cached_property
     def used(self) -> pd.DataFrame:
-        """The runs behind every mean and fit: the completed ones, apart from those with float32 overflow.
+        """Runs that enter means and fits: completed runs without float32 overflow.
 
-        Diverged runs are among them.
+        Diverged runs are included.
         """
         return self.runs[(self.runs["state"] == "completed") & (self.runs["outcome"] != "overflow")]
 
@@ -49,13 +49,13 @@ class Series:
         return bool(self.runs["level"].notna().all())
 
     @property
-    def floor(self) -> float:
-        """Accuracy of a constant answer on the validation set; NaN before any run is completed."""
+    def chance_accuracy(self) -> float:
+        """Accuracy of a constant answer on the validation set; NaN before a run has completed."""
         return float(self.used["floor"].median())
 
     @property
     def point_name(self) -> str:
-        """The noise point as the figures name it: ``3 relu1``, ``global`` or ``mapped``."""
+        """Name of the noise point in tables and figures: ``3 relu1``, ``global`` or ``mapped``."""
         point = self.settings["noise.point"]
         return f"{point} {self.points[point]}" if isinstance(point, int) else str(point)
 
@@ -70,7 +70,7 @@ class Series:
         """The robustness curve: a row per level, the lowest first.
 
         The columns are level, n, mean, std, planned, overflow and diverged. Mean and std are taken over the ``n``
-        repetitions used; std is that of a sample (n - 1), and NaN for n = 1.
+        repetitions used; std is the sample standard deviation (n - 1), and NaN for n = 1.
         """
         used = self.used.groupby("level")["accuracy"].agg(n="size", mean="mean", std="std")
         completed = self.runs[self.runs["state"] == "completed"]
@@ -80,15 +80,15 @@ class Series:
             )
         planned = self.runs.groupby("level").size().rename("planned")
         curve = planned.to_frame().join(used, how="left")
-        whole = ["n", "planned", "overflow", "diverged"]
-        curve[whole] = curve[whole].fillna(0).astype(int)
+        counts = ["n", "planned", "overflow", "diverged"]
+        curve[counts] = curve[counts].fillna(0).astype(int)
         return curve.reset_index()[["level", "n", "mean", "std", "planned", "overflow", "diverged"]]
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many runs were planned, used, diverged, overflowed, are in each state without a result, and are repeated.
+        """Numbers of runs: planned, used, diverged, overflowed, in each state without a result, and repeated.
 
-        ``planned`` is the sum of ``used``, ``overflow`` and the states; the diverged runs are among the used ones.
+        ``planned`` is the sum of ``used``, ``overflow`` and the states. Diverged runs are included in ``used``.
         """
         states = self.runs["state"].value_counts()
         completed = self.runs[self.runs["state"] == "completed"]["outcome"].value_counts()
@@ -103,17 +103,17 @@ class Series:
 
 
 def group_series(runs: pd.DataFrame) -> list[Series]:
-    """The series among ``runs``, sorted by their settings. Runs with refused settings are in none.
+    """The series of ``runs``, sorted by their settings. Runs with refused settings belong to no series.
 
-    A run at level 0 belongs to the series whose settings it has, although it does the same as runs of other series.
+    A run at level 0 belongs to the series that has its settings, although it equals runs of other series.
     """
     known = runs[runs["run_key"].notna()]
-    shared = [name for name in RunConfig().to_flat() if name not in SEED_SETTINGS and not is_kept(name)]
+    shared = [name for name in RunConfig().to_flat() if name not in SEED_SETTINGS and not is_storage_setting(name)]
     settings = [_without_level(row) for row in rows(known[shared])]
     keys = pd.Series([json.dumps(list(each.values())) for each in settings], index=known.index, dtype=object)
     by_key = dict(zip(keys, settings, strict=True))
-    found = [_series(by_key[str(key)], group) for key, group in known.groupby(keys, sort=False)]
-    return sorted(found, key=lambda series: [_rank(value) for value in series.settings.values()])
+    series = [_series(by_key[str(key)], group) for key, group in known.groupby(keys, sort=False)]
+    return sorted(series, key=lambda each: [_rank(value) for value in each.settings.values()])
 
 
 def _without_level(settings: Settings) -> dict[str, Any]:
@@ -129,7 +129,7 @@ def _series(settings: Settings, runs: pd.DataFrame) -> Series:
 
 
 def _rank(value: Any) -> tuple[int, Any]:
-    """A key that sorts settings of any type: null, then names, numbers and lists."""
+    """Sort key for settings of any type: null first, then names, numbers and lists."""
     if value is None:
         return 0, 0
     if isinstance(value, str):

@@ -1,3 +1,3 @@
-"""Tables as CSV and LaTeX."""
+"""Tables of runs and series, written as CSV and LaTeX."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Tables as LaTeX: a booktabs tabular and the notes below it."""
+"""LaTeX text of tables: a booktabs tabular and the notes below it."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ _ESCAPES = {
     "₂": "$_2$", "|": "$|$", "<": "$<$", ">": "$>$",
 }  # fmt: skip
 
-_LATIN = 0x180
-"""Characters from here on are unknown to LaTeX, but for those above."""
+_NON_LATIN = 0x180
+"""LaTeX cannot print characters from this code point on, except those in ``_ESCAPES``."""
 
 
 def escape(text: str) -> str:
-    """Text as LaTeX prints it."""
-    return "".join(_ESCAPES.get(character, character if ord(character) < _LATIN else "?") for character in text)
+    """A text with LaTeX's special characters escaped."""
+    return "".join(_ESCAPES.get(character, character if ord(character) < _NON_LATIN else "?") for character in text)
 
 
 def tabular(table: pd.DataFrame, notes: Iterable[str] = ()) -> str:
-    """A tabular (needs the package booktabs) of a table of texts, if it has rows, and its notes in small print."""
+    """LaTeX of a table of texts: a tabular (package booktabs) if it has rows, then the notes in small print."""
     escaped = table.map(escape)
     escaped.columns = table.columns.map(
         lambda name: tuple(map(escape, name)) if isinstance(name, tuple) else escape(name)

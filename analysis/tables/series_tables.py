@@ -1,4 +1,4 @@
-"""The tables of all series: their midpoints, and the accuracy of those without one."""
+"""Tables of all series: midpoints of series with a robustness curve, accuracy of the others."""
 
 from __future__ import annotations
 
@@ -9,8 +9,15 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.labels import cell, distinguishing, heading, interval, number, with_error
-from analysis.midpoints.flags import mark, notes
+from analysis.labels import (
+    cell_text,
+    column_heading,
+    differing_settings,
+    format_interval,
+    format_number,
+    format_with_error,
+)
+from analysis.midpoints.flags import flag_letter, flag_notes
 from analysis.midpoints.midpoint import MidpointFit
 from analysis.midpoints.stacked_logistics import Shape
 from analysis.midpoints.study import FittedSeries, Study
@@ -19,105 +26,111 @@ from analysis.runs.series import Series, Settings
 from analysis.tables.table_files import Table, save_table
 
 _MIDPOINTS = (
-    "μ of the weighted fit ± its standard error; the 95 % t interval over the midpoints of the repetitions; the "
-    "curve's plateaus a_max and a_min; runs used, of those planned. Runs that do the same count once, the others are "
-    "named repeated; runs with float32 overflow are left out, diverged ones are results."
+    "μ of the weighted fit ± its standard error; 95 % t interval over the midpoints of the repetitions; plateaus a_max "
+    "and a_min of the curve; runs used of those planned. Equal runs count once; the others are listed as repeated. "
+    "Runs with float32 overflow are left out. Diverged runs are results."
 )
 _WITHOUT_CURVE = (
-    "No noise, noise mapped to the points, or two levels at once: accuracy, mean ± standard deviation over the runs."
+    "Series without noise, with noise mapped to the points, or with two levels at once. Accuracy: mean ± standard "
+    "deviation over the runs."
 )
 
 
 def make_series(study: Study, folder: Path) -> Sequence[Table]:
-    """Two tables: the midpoints of all series with a robustness curve, and the accuracy of those without."""
-    made = []
-    if study.fitted:
-        words, numbers = readable(study.fitted), midpoints(study.fitted)
-        printed = words.assign(flags=[" ".join(f"({mark(flag)})" for flag in each.fit.flags) for each in study.fitted])
-        below = notes(flag for each in study.fitted for flag in each.fit.flags)
-        made.append(
+    """Write two tables: midpoints of the series with a robustness curve, and accuracy of the others."""
+    tables = []
+    if study.fitted_series:
+        texts, numbers = midpoint_texts(study.fitted_series), midpoint_numbers(study.fitted_series)
+        latex_texts = texts.assign(
+            flags=[" ".join(f"({flag_letter(flag)})" for flag in each.fit.flags) for each in study.fitted_series]
+        )
+        notes = flag_notes(flag for each in study.fitted_series for flag in each.fit.flags)
+        tables.append(
             save_table(
-                numbers, words, folder, "midpoints", "Midpoints and plateaus", _MIDPOINTS, printed=printed, notes=below
+                numbers, texts, folder, "midpoints", "Midpoints and plateaus", _MIDPOINTS,
+                latex_texts=latex_texts, notes=notes,
             )
+        )  # fmt: skip
+    if study.series_without_curve:
+        texts, numbers = accuracy_texts(study.series_without_curve), accuracy_numbers(study.series_without_curve)
+        tables.append(
+            save_table(numbers, texts, folder, "without_curve", "Runs without a robustness curve", _WITHOUT_CURVE)
         )
-    if study.others:
-        words, numbers = without_curve_in_words(study.others), without_curve(study.others)
-        made.append(
-            save_table(numbers, words, folder, "without_curve", "Runs without a robustness curve", _WITHOUT_CURVE)
-        )
-    return made
+    return tables
 
 
-def midpoints(fitted: Sequence[FittedSeries]) -> pd.DataFrame:
-    """A row per series: its settings, its midpoint, its counts.
+def midpoint_numbers(fitted_series: Sequence[FittedSeries]) -> pd.DataFrame:
+    """Numbers of the table of midpoints: a row per series with settings, midpoint and counts of runs.
 
-    Columns: the dotted setting names; ``point``, the noise point by number and name; ``mu`` and ``mu_error`` of the
+    Columns: the dotted setting names; ``point``, number and name of the noise point; ``mu`` and ``mu_error`` of the
     weighted fit; ``mu_repetitions`` with the 95 % interval ``mu_low``..``mu_high`` of the fit per repetition; the
     curve's ``sigma`` (decades), ``a_min`` and ``a_max``; ``floor``; ``misfit``; sampled levels; both midpoints ``mu_1``
     and ``mu_2`` and the plateau ``a_mid`` between them where two stacked logistics are chosen; runs as in
     :attr:`analysis.runs.series.Series.counts`; ``flags``.
     """
     return _table(
-        [each.settings for each in fitted],
+        [each.settings for each in fitted_series],
         [
             {"point": each.series.point_name, **_midpoint(each.fit), **_plateau(each.shape), **each.series.counts}
-            for each in fitted
+            for each in fitted_series
         ],
     )
 
 
-def without_curve(others: Sequence[Series]) -> pd.DataFrame:
-    """Series without a level (no noise, mapped noise, two levels at once): settings, accuracy over the runs, counts."""
-    accuracy = [each.used["accuracy"] for each in others]
+def accuracy_numbers(series: Sequence[Series]) -> pd.DataFrame:
+    """Numbers of the table of series without a curve: settings, accuracy over the runs, counts of runs."""
+    accuracy = [each.used["accuracy"] for each in series]
     return _table(
-        [each.settings for each in others],
+        [each.settings for each in series],
         [
             {"accuracy": runs.mean(), "std": runs.std(), **each.counts}
-            for each, runs in zip(others, accuracy, strict=True)
+            for each, runs in zip(series, accuracy, strict=True)
         ],
     )
 
 
-def without_curve_in_words(others: Sequence[Series]) -> pd.DataFrame:
-    """The accuracy of series without a level, as a reader sees it."""
-    words = in_words(others, distinguishing([each.settings for each in others]) or ["noise.kind"])
-    words["accuracy"] = [_mean(each.used["accuracy"]) for each in others]
-    words["runs"] = [runs_used(each.counts) for each in others]
-    return words
+def accuracy_texts(series: Sequence[Series]) -> pd.DataFrame:
+    """Texts of the table of series without a curve."""
+    texts = setting_texts(series, differing_settings([each.settings for each in series]) or ["noise.kind"])
+    texts["accuracy"] = [_mean(each.used["accuracy"]) for each in series]
+    texts["runs"] = [runs_used(each.counts) for each in series]
+    return texts
 
 
-def in_words(series: Sequence[Series], names: Sequence[str]) -> pd.DataFrame:
-    """A table of the settings ``names`` in words: a row per series, a column per setting."""
+def setting_texts(series: Sequence[Series], names: Sequence[str]) -> pd.DataFrame:
+    """Texts of the settings ``names``: a row per series, a column per setting."""
     return pd.DataFrame({
-        heading(name): [
-            each.point_name if name == "noise.point" else cell(name, each.settings[name]) for each in series
+        column_heading(name): [
+            each.point_name if name == "noise.point" else cell_text(name, each.settings[name]) for each in series
         ]
         for name in names
     })  # fmt: skip
 
 
-def readable(fitted: Sequence[FittedSeries]) -> pd.DataFrame:
-    """The midpoints as a reader sees them.
+def midpoint_texts(fitted_series: Sequence[FittedSeries]) -> pd.DataFrame:
+    """Texts of the table of midpoints.
 
-    The columns are the settings in which the series differ, the midpoint, its interval, the plateaus, runs and flags.
+    The columns are the settings in which the series differ, midpoint, interval, plateaus, runs and flags.
     """
-    names = distinguishing([each.settings for each in fitted]) or ["data.name", "model.name"]
-    table = in_words([each.series for each in fitted], names)
-    table["μ"] = [with_error(each.fit.mu, each.fit.mu_error) for each in fitted]
-    table["95 % interval"] = [interval(each.fit.repetitions.low, each.fit.repetitions.high) for each in fitted]
-    table["a_max"] = [f"{each.fit.curve.a_max:.3f}" if each.fit.curve else "–" for each in fitted]
-    table["a_min"] = [f"{each.fit.curve.a_min:.3f}" if each.fit.curve else "–" for each in fitted]
-    if any(each.shape and each.shape.has_plateau for each in fitted):
-        table["μ₁, μ₂ (a_mid)"] = [_both_midpoints(each.shape) for each in fitted]
-    table["runs"] = [runs_used(each.series.counts) for each in fitted]
-    table["flags"] = ["; ".join(each.fit.flags) for each in fitted]
+    names = differing_settings([each.settings for each in fitted_series]) or ["data.name", "model.name"]
+    table = setting_texts([each.series for each in fitted_series], names)
+    table["μ"] = [format_with_error(each.fit.mu, each.fit.mu_error) for each in fitted_series]
+    table["95 % interval"] = [
+        format_interval(each.fit.repetitions.low, each.fit.repetitions.high) for each in fitted_series
+    ]
+    table["a_max"] = [f"{each.fit.curve.a_max:.3f}" if each.fit.curve else "–" for each in fitted_series]
+    table["a_min"] = [f"{each.fit.curve.a_min:.3f}" if each.fit.curve else "–" for each in fitted_series]
+    if any(each.shape and each.shape.has_plateau for each in fitted_series):
+        table["μ₁, μ₂ (a_mid)"] = [_both_midpoints(each.shape) for each in fitted_series]
+    table["runs"] = [runs_used(each.series.counts) for each in fitted_series]
+    table["flags"] = ["; ".join(each.fit.flags) for each in fitted_series]
     return table
 
 
 def runs_used(counts: dict[str, int]) -> str:
-    """How many of the planned runs are used, as in ``40 of 42 (2 failed); 1 diverged``.
+    """Number of used and planned runs as text: ``40 of 42 (2 failed); 1 diverged``.
 
-    In brackets stands what became of the others, at the end how many diverged and how many repeat others.
+    The brackets contain the states of the unused runs. The end lists diverged and repeated runs.
     """
     missing = ("overflow", *(state for state in STATE_NAMES if state != "completed"))
     others = ", ".join(f"{counts[name]} {name}" for name in missing if counts[name])
@@ -126,19 +139,19 @@ def runs_used(counts: dict[str, int]) -> str:
 
 
 def _mean(accuracy: pd.Series[float]) -> str:
-    spread = f" ± {number(accuracy.std(), 2)}" if len(accuracy) > 1 else ""
+    spread = f" ± {format_number(accuracy.std(), 2)}" if len(accuracy) > 1 else ""
     return f"{accuracy.mean():.4f}{spread}" if len(accuracy) else "–"
 
 
 def _table(settings: Sequence[Settings], numbers: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """One table of settings and numbers. The settings keep their types, so that null is not NaN."""
+    """One table of settings and numbers. The settings keep their types, so that null does not become NaN."""
     return pd.concat([pd.DataFrame(list(settings), dtype=object), pd.DataFrame(list(numbers))], axis=1)
 
 
 def _both_midpoints(shape: Shape | None) -> str:
     if shape is None or shape.two is None or not shape.has_plateau:
         return ""
-    return f"{number(10**shape.two.mu_1)}, {number(10**shape.two.mu_2)} ({shape.two.a_mid:.3f})"
+    return f"{format_number(10**shape.two.mu_1)}, {format_number(10**shape.two.mu_2)} ({shape.two.a_mid:.3f})"
 
 
 def _plateau(shape: Shape | None) -> dict[str, float]:
@@ -161,7 +174,7 @@ def _midpoint(fit: MidpointFit) -> dict[str, Any]:
         "sigma": curve and curve.sigma,
         "a_min": curve and curve.a_min,
         "a_max": curve and curve.a_max,
-        "floor": fit.floor,
+        "floor": fit.chance_accuracy,
         "misfit": fit.misfit,
         "lowest_level": fit.lowest,
         "highest_level": fit.highest,

@@ -1,4 +1,4 @@
-"""Files of a table: its numbers as CSV, its text as LaTeX."""
+"""Files of a table: numbers as CSV, texts as LaTeX."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from analysis.tables import latex
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """A table that was written: the stem of its files, its title and caption, and its cells in words.
+    """Written table: stem of its file names, title, caption, and the texts of its cells.
 
-    The words may have columns of two levels.
+    The texts may have columns of two levels.
     """
 
     name: str
     title: str
     caption: str
-    words: pd.DataFrame
+    texts: pd.DataFrame
 
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:
-    """Write a table with six significant digits."""
+    """Write a table as CSV with six significant digits."""
     table.to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
 
 
 def save_table(
-    numbers: pd.DataFrame, words: pd.DataFrame, folder: Path, name: str, title: str, caption: str,
-    *, printed: pd.DataFrame | None = None, notes: Iterable[str] = (),
+    numbers: pd.DataFrame, texts: pd.DataFrame, folder: Path, name: str, title: str, caption: str,
+    *, latex_texts: pd.DataFrame | None = None, notes: Iterable[str] = (),
 ) -> Table:  # fmt: skip
-    """Write a table's two files into ``folder``: its numbers as CSV, its words and its caption as LaTeX.
+    """Write the two files of a table into ``folder``: numbers as CSV, texts and caption as LaTeX.
 
-    ``printed`` takes the place of the words in LaTeX, and ``notes`` stand below its caption.
+    ``latex_texts`` replace the texts in LaTeX. ``notes`` are printed below the caption.
     """
     write_csv(numbers, folder / f"{name}.csv")
-    text = latex.tabular(words if printed is None else printed, [caption, *notes])
+    text = latex.tabular(texts if latex_texts is None else latex_texts, [caption, *notes])
     (folder / f"{name}.tex").write_text(text, encoding="utf-8")
-    return Table(name, title, caption, words)
+    return Table(name, title, caption, texts)

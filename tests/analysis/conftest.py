@@ -1,4 +1,4 @@
-"""Documents of runs that never ran: as the database holds them, with results that follow known curves."""
+"""Fake documents of runs in the form of the database, with results that follow known curves."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from scipy.special import expit
 
 from analysis.midpoints.study import Study, analyse
-from analysis.runs.documents import Document, Source, plain, save
+from analysis.runs.documents import Document, Source, save, to_json_value
 from analysis.runs.run_frame import to_frame
 from walking_noise import RunConfig
 
@@ -29,7 +29,7 @@ WALKING = tuple(10.0**step for step in range(-2, 11))
 
 
 def weights_of(config: RunConfig) -> dict[str, float | None]:
-    """Mean absolute weight of each conv and linear layer. Free weights grow with the level at the point behind them."""
+    """Mean absolute weight of each conv and linear layer. Free weights grow with the level at the point after them."""
     free = config.training.weight_clamp is None
     return {
         point.name: 0.05 * (1 + level.add + level.mul if free else 1) * (1 + 0.01 * config.seed)
@@ -46,7 +46,7 @@ class FakeStudy:
         self.documents: list[Document] = []
 
     def add(self, settings: dict[str, Any], status: str = "COMPLETED", **fields: Any) -> Document:
-        """Add a document; ``fields`` are added, or take the place of others."""
+        """Add a document; ``fields`` are added or replace others."""
         start = datetime(2024, 5, 1, 12) + timedelta(seconds=len(self.documents))
         document = {
             "collection": self.collection, "_id": len(self.documents) + 1, "status": status, "batch_id": 1,
@@ -57,7 +57,7 @@ class FakeStudy:
         return document
 
     def complete(self, settings: dict[str, Any], accuracy: float, **fields: Any) -> Document:
-        """Add a completed run; ``fields`` of its result are added, or take the place of others."""
+        """Add a completed run; ``fields`` of its result are added or replace others."""
         config = RunConfig.from_dict(settings)
         result = {
             "accuracy": accuracy, "last_accuracies": [accuracy] * 5, "training_loss": [2.3, 0.4],
@@ -79,18 +79,18 @@ class FakeStudy:
             draw = random.Random(f"{settings} {seed}")
             middle = math.log10(mu) + draw.gauss(0, between)
             for level in levels:
-                left = 1.0 if level == 0 else float(expit((middle - math.log10(level)) / sigma))
-                accuracy = a_min + (a_max - a_min) * left + draw.gauss(0, 0.004)
+                height = 1.0 if level == 0 else float(expit((middle - math.log10(level)) / sigma))
+                accuracy = a_min + (a_max - a_min) * height + draw.gauss(0, 0.004)
                 rising = [FLOOR + (accuracy - FLOOR) * (1 - 0.75**epoch) for epoch in range(1, 21)]
-                kept = {"validation_curve": rising} if curve else {}
-                self.complete({**settings, level_name: level, "seed": seed}, min(max(accuracy, 0.0), 1.0), **kept)
+                fields = {"validation_curve": rising} if curve else {}
+                self.complete({**settings, level_name: level, "seed": seed}, min(max(accuracy, 0.0), 1.0), **fields)
 
     def __iter__(self) -> Iterator[Document]:
         return iter(self.documents)
 
     def source(self) -> Source:
-        """What is read from the database."""
-        documents = [{name: plain(value) for name, value in document.items()} for document in self.documents]
+        """The source that reading the database returns."""
+        documents = [{name: to_json_value(value) for name, value in document.items()} for document in self.documents]
         return Source({self.collection: len(documents)}, documents)
 
     def save(self, path: Path) -> Path:
@@ -100,7 +100,7 @@ class FakeStudy:
         return path
 
     def analyse(self) -> Study:
-        """The study of these documents."""
+        """Study of these documents."""
         return analyse(to_frame(self.source().documents))
 
 
@@ -115,7 +115,7 @@ def add_global(study: FakeStudy, **shared: Any) -> None:
 def add_walking(study: FakeStudy) -> None:
     """Additive noise at each of the 11 points of the MLP with BatchNorm, inference only and trained with noise.
 
-    Trained with noise, point 3 never falls, point 7 has its midpoint beyond the levels, and the last four keep 0.6.
+    Trained with noise, point 3 never falls, point 7 has its midpoint beyond the levels, and the last four fall to 0.6.
     """
     for point in range(11):
         settings = {"model.batch_norm": True, "noise.point": point}
@@ -126,7 +126,7 @@ def add_walking(study: FakeStudy) -> None:
 
 
 def add_odd_ones(study: FakeStudy) -> None:
-    """Runs that failed, wait, overflowed, diverged, repeat another one, or have no level; all of the first series."""
+    """Add runs to the first series that failed, wait, overflowed, diverged, equal another run, or have no level."""
     study.complete({"noise.std": 0.0, "seed": 0}, 0.95)
     study.complete({"noise.std": 1e3, "seed": 1}, FLOOR, outcome="diverged", diverged_epoch=3, nonfinite=1.0)
     study.complete({"noise.std": 1e4, "seed": 1}, 0.098, outcome="overflow", overflow_epoch=1, nonfinite=1.0)
@@ -146,7 +146,7 @@ def fake_study() -> type[FakeStudy]:
 
 @pytest.fixture(scope="session")
 def whole_study() -> FakeStudy:
-    """Everything a study may hold: 4 global series, 22 of walking noise, and odd runs."""
+    """A study with all kinds of runs: 4 global series, 22 series of walking noise, and odd runs."""
     study = FakeStudy()
     add_global(study)
     add_walking(study)

@@ -1,4 +1,4 @@
-"""Builders of studies of mixed noise that never ran."""
+"""Builders of fake studies of mixed noise."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ ORDERS = ("multiply_first", "add_first")
 
 
 class Runs(Protocol):
-    """What the builders need of a fake study."""
+    """Interface of a fake study that the builders use."""
 
     def complete(self, settings: dict[str, Any], accuracy: float, **fields: Any) -> Any: ...
 
@@ -26,24 +26,24 @@ def add_both_levels(study: Runs, levels: Sequence[float], seeds: Iterable[int] =
     for order in ORDERS:
         for mul in levels:
             for add in levels:
-                lost = 0.1 if order == "add_first" and min(mul, add) > 1 else 0.0
-                given = {"noise.kind": "mixed", "noise.std_mul": mul, "noise.std_add": add, "noise.order": order}
+                loss = 0.1 if order == "add_first" and min(mul, add) > 1 else 0.0
+                noise = {"noise.kind": "mixed", "noise.std_mul": mul, "noise.std_add": add, "noise.order": order}
                 for seed in seeds:
-                    wobble = random.Random(f"{given} {seed}").gauss(0, 0.004)
-                    accuracy = 0.95 / (1 + 0.2 * mul + 0.3 * add) - lost + wobble
-                    study.complete({**shared, **given, "seed": seed}, accuracy)
+                    wobble = random.Random(f"{noise} {seed}").gauss(0, 0.004)
+                    accuracy = 0.95 / (1 + 0.2 * mul + 0.3 * add) - loss + wobble
+                    study.complete({**shared, **noise, "seed": seed}, accuracy)
 
 
 def add_ratios(
     study: Runs, points: Iterable[int | str], ratios: Iterable[float], amplitude: float = 1e10,
     orders: Iterable[str] = ORDERS, seeds: Iterable[int] = range(3), **shared: Any,
 ) -> None:  # fmt: skip
-    """Add maximum noise at some points: multiplicative noise keeps 0.9, additive noise next to nothing."""
+    """Add maximum noise at some points. The accuracy is 0.9 under multiplicative, near chance under additive noise."""
     for point in points:
         for order in orders:
             for ratio in ratios:
-                given = {"noise.kind": "mixed", "noise.amplitude": amplitude, "noise.ratio": ratio}
+                noise = {"noise.kind": "mixed", "noise.amplitude": amplitude, "noise.ratio": ratio}
                 for seed in seeds:
                     accuracy = 0.9 - 0.78 * ratio + 0.004 * (seed - 1)
-                    settings = {**shared, **given, "noise.order": order, "noise.point": point, "seed": seed}
+                    settings = {**shared, **noise, "noise.order": order, "noise.point": point, "seed": seed}
                     study.complete(settings, accuracy)

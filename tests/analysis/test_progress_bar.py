@@ -11,7 +11,7 @@ def test_one_plain_line_without_a_terminal(capsys: pytest.CaptureFixture[str]):
     assert capsys.readouterr() == ("", "letters read: 3\n")
 
 
-def test_long_work_says_how_far_it_is(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+def test_long_loop_reports_progress(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(progress_bar, "SECONDS_BETWEEN_LINES", -1.0)
     assert len(list(track(range(2), "runs read", 5))) == 2
     assert capsys.readouterr().err.splitlines() == ["runs read: 1 of 5", "runs read: 2 of 5", "runs read: 2"]

@@ -1,4 +1,4 @@
-"""Studies of walking and global noise whose midpoints are given instead of fitted."""
+"""Fake studies of walking and global noise with prescribed midpoints instead of fitted ones."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from analysis.midpoints.flags import Flag
-from analysis.midpoints.midpoint import MidpointFit, Repetitions
+from analysis.midpoints.midpoint import MidpointFit, RepetitionMidpoints
 from analysis.midpoints.study import FittedSeries, Study
 from analysis.runs.run_frame import to_frame
 from analysis.runs.series import Series, group_series
@@ -20,7 +20,7 @@ Midpoint = float | Flag
 
 
 class Walked:
-    """A fake study; every series has one level, and the midpoints that it is given."""
+    """A fake study. Every series has one level and prescribed midpoints."""
 
     def __init__(self, fake: Any, repetitions: int = 3) -> None:
         self.fake, self.repetitions = fake, repetitions
@@ -37,9 +37,9 @@ class Walked:
         fields: dict[str, Any] | None = None, **settings: Any,
     ) -> Walked:  # fmt: skip
         """Add a series at one point or at all; its accuracies differ by 0.002 from repetition to repetition."""
-        given = {"model.name": "mlp", **{name.replace("__", "."): value for name, value in settings.items()}}
+        shared = {"model.name": "mlp", **{name.replace("__", "."): value for name, value in settings.items()}}
         for seed in range(self.repetitions):
-            run = {**given, "noise.std": level, "seed": seed}
+            run = {**shared, "noise.std": level, "seed": seed}
             document = self.fake.complete(run, accuracy + 0.002 * (seed - 1), **(fields or {}))
             self.midpoints[_key(document["config"])] = midpoint
         return self
@@ -58,8 +58,8 @@ class Walked:
             name: midpoint if isinstance(midpoint, Flag) else midpoint * 10 ** (SCATTER * int(name))
             for name in series.runs["repetition"]
         }
-        found = Repetitions(math.nan, math.nan, math.nan, outcomes)
-        return MidpointFit("log", None, math.nan, series.floor, LOWEST, HIGHEST, found, ())
+        repetitions = RepetitionMidpoints(math.nan, math.nan, math.nan, outcomes)
+        return MidpointFit("log", None, math.nan, series.chance_accuracy, LOWEST, HIGHEST, repetitions, ())
 
 
 def _key(config: dict[str, Any]) -> str:

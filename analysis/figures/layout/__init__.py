@@ -1,3 +1,3 @@
-"""Layout that all figures share: style, axes, and which series a figure shows."""
+"""Layout shared by all figures: style, axes, and the grouping of series into figures."""
 
 from __future__ import annotations

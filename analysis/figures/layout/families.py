@@ -1,4 +1,4 @@
-"""Which series share a figure, and how figure, series and file are named."""
+"""Families of series that share a figure, with titles, labels and file names."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ from typing import Generic, Protocol, TypeVar
 import pandas as pd
 
 from analysis import published_results
-from analysis.labels import distinguishing, label, slug
+from analysis.labels import differing_settings, label, slug
 from analysis.midpoints.flags import Flag
 from analysis.midpoints.study import FittedSeries
 from analysis.runs.series import Settings
 from walking_noise import RunConfig
 
 TRAININGS = ("noise.in_training", "training.weight_clamp")
-"""The settings that may differ within a figure of one network, trained in several ways."""
+"""Settings that may differ within a figure of one network with several kinds of training."""
 NETWORKS = ("model.batch_norm", "noise.on_batch_norm", *TRAININGS)
-"""The same for a figure of curves under global noise, of networks without and with BatchNorm."""
+"""Settings that may differ within a figure of curves under global noise, without and with BatchNorm."""
 PANEL_PER_POINT = ("noise.point", *TRAININGS)
-"""The same for a figure of one network with a panel for each noise point."""
+"""Settings that may differ within a figure of one network with a panel per noise point."""
 AXIS_OF_POINTS = ("model.batch_norm", "noise.point", *TRAININGS)
-"""The same for a figure with the noise points along x, and panels without and with BatchNorm."""
-PRESERVED = ("model.batch_norm", "noise.point", *published_results.OF_A_DATA_SET)
-"""The same where data sets share such a figure."""
+"""Settings that may differ within a figure with noise points along x and panels without and with BatchNorm."""
+PRESERVED = ("model.batch_norm", "noise.point", *published_results.DATA_SET_SETTINGS)
+"""Settings that may differ within a figure of several data sets with noise points along x."""
 MIXED_MAPS = ("model.batch_norm", "noise.point")
 MIXED_POINTS = ("model.batch_norm", "noise.point", "noise.ratio")
 MIXED_RATIOS = ("noise.point",)
-"""The same for figures of mixed noise, in which its levels and their order may differ, too."""
+"""Settings that may differ within figures of mixed noise, in addition to its levels and their order."""
 
 _ALWAYS_NAMED = ("data.name", "model.name", "noise.kind", "noise.ratio")
 
 
 class HasSettings(Protocol):
-    """A series, or several at once."""
+    """A series, or an object that combines several series."""
 
     @property
     def settings(self) -> Settings: ...
@@ -45,15 +45,15 @@ Member = TypeVar("Member", bound=HasSettings)
 
 @dataclass(frozen=True, eq=False)
 class Family(Generic[Member]):
-    """The series of one figure, or what else has settings.
+    """Series, or other members with settings, that share a figure.
 
     Attributes
     ----------
     title
-        What tells this family apart from the others, in words.
+        Text of the settings that distinguish this family from the others.
     slug
-        The same as part of a file's name, without the settings that are at their defaults. So a setting that is new
-        does not rename the figures of runs that leave it alone.
+        The title as part of a file name, without settings at their defaults. A new setting therefore does not rename
+        the figures of runs that leave it at its default.
     members
         The series.
     """
@@ -64,33 +64,33 @@ class Family(Generic[Member]):
 
     @property
     def settings(self) -> list[Settings]:
-        """The settings of each member."""
+        """Settings of each member."""
         return [each.settings for each in self.members]
 
     def labels(self, leave_out: Sequence[str] = ()) -> list[str]:
-        """What tells each member apart from the others, in words. The figure shows ``leave_out`` in another way."""
-        names = [name for name in distinguishing(self.settings) if name not in leave_out]
+        """Text of the settings that distinguish each member, without those that the figure shows in another way."""
+        names = [name for name in differing_settings(self.settings) if name not in leave_out]
         return [label(each.settings, names or ["noise.in_training"]) for each in self.members]
 
 
-def counted(fitted: Sequence[FittedSeries]) -> str:
-    """How many of the planned runs some series use, and how many of them have one repetition, in a sentence."""
-    total = pd.DataFrame([each.series.counts for each in fitted]).sum()
+def run_count_sentence(fitted_series: Sequence[FittedSeries]) -> str:
+    """Sentence on the numbers of used and planned runs of some series, and of series with one repetition."""
+    total = pd.DataFrame([each.series.counts for each in fitted_series]).sum()
     overflow = f"; left out for float32 overflow: {total['overflow']}" if total["overflow"] else ""
-    single = sum(Flag.ONE_REPETITION in each.fit.flags for each in fitted)
-    alone = f" One repetition, and so without bars: {single} of {len(fitted)} series." if single else ""
-    return f"Runs used: {total['used']} of {total['planned']}{overflow}.{alone}"
+    single = sum(Flag.ONE_REPETITION in each.fit.flags for each in fitted_series)
+    without_bars = f" One repetition, therefore no bars: {single} of {len(fitted_series)} series." if single else ""
+    return f"Runs used: {total['used']} of {total['planned']}{overflow}.{without_bars}"
 
 
-def families(fitted: Iterable[Member], within: Sequence[str]) -> list[Family[Member]]:
+def families(series: Iterable[Member], within: Sequence[str]) -> list[Family[Member]]:
     """Group series that differ only in the settings ``within``, in the order of their first members."""
     groups: dict[str, list[Member]] = {}
-    for each in fitted:
+    for each in series:
         shared = {name: value for name, value in each.settings.items() if name not in within}
         groups.setdefault(repr(shared), []).append(each)
     firsts = [members[0].settings for members in groups.values()]
     always = [name for name in _ALWAYS_NAMED if name not in within]
-    differing = [name for name in distinguishing(firsts) if name not in (*within, *always)] if firsts else []
+    differing = [name for name in differing_settings(firsts) if name not in (*within, *always)] if firsts else []
     return [_family(members, always, differing) for members in groups.values()]
 
 

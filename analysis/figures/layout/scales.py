@@ -1,4 +1,4 @@
-"""Axes for what is swept: levels over decades or evenly, and mixing ratios, which crowd at 0 and 1."""
+"""Scales of swept settings: linear or logarithmic for levels, logit for mixing ratios, which crowd at 0 and 1."""
 
 from __future__ import annotations
 
@@ -18,23 +18,24 @@ Array = NDArray[np.float64]
 Form = Literal["linear", "log", "logit"]
 
 DECADES = 1.5
-"""Levels that span more than this many decades have a logarithmic axis."""
+"""Levels that span more decades than this have a logarithmic axis."""
 
 _MOST_TICKS = 7
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Where the values of one setting lie on an axis.
+    """Scale of the values of one setting on an axis.
 
-    A value without a place of its own (0 on a logarithmic axis; 0 and 1 among ratios) stands a step beyond the others.
+    A value without a finite position (0 on a logarithmic axis; 0 and 1 among ratios) is drawn one step beyond the
+    others.
 
     Attributes
     ----------
     form
         ``linear``; ``log``: log10 of the value; ``logit``: log10(r / (1 - r)).
     values
-        The distinct values, the lowest first.
+        Distinct values, the lowest first.
     """
 
     form: Form
@@ -42,7 +43,7 @@ class Scale:
 
     @classmethod
     def of_levels(cls, levels: Iterable[float]) -> Scale:
-        """A logarithmic scale if the levels span decades, else a linear one."""
+        """Logarithmic scale if the levels span decades, otherwise a linear one."""
         distinct = tuple(sorted(set(levels)))
         positive = [level for level in distinct if level > 0]
         spans = len(positive) > 1 and math.log10(positive[-1] / positive[0]) > DECADES
@@ -50,42 +51,42 @@ class Scale:
 
     @classmethod
     def of_ratios(cls, ratios: Iterable[float]) -> Scale:
-        """A logit scale."""
+        """Logit scale of mixing ratios."""
         return cls("logit", tuple(sorted(set(ratios))))
 
-    def places(self, values: Iterable[float] | None = None) -> Array:
-        """Where values lie, those of the scale by default: ``(values,)``, in units of the axis."""
-        placed: Array = self._exact(self.values if values is None else values)
+    def positions(self, values: Iterable[float] | None = None) -> Array:
+        """Positions of values, by default those of the scale: ``(values,)``, in units of the axis."""
+        exact: Array = self._exact(self.values if values is None else values)
         own = self._exact(self.values)
         finite = own[np.isfinite(own)]
         if len(finite) == 0:
-            return np.zeros(len(placed), dtype=np.float64)
+            return np.zeros(len(exact), dtype=np.float64)
         step = float(np.median(np.diff(finite))) if len(finite) > 1 else 1.0
-        clipped: Array = np.clip(placed, finite[0] - step, finite[-1] + step)
+        clipped: Array = np.clip(exact, finite[0] - step, finite[-1] + step)
         return clipped
 
     @property
     def edges(self) -> Array:
-        """The borders between the values' cells: ``(values + 1,)``, in units of the axis."""
-        places = self.places()
-        if len(places) == 1:
-            return np.array([places[0] - 0.5, places[0] + 0.5])
-        between = (places[1:] + places[:-1]) / 2
-        return np.concatenate([[2 * places[0] - between[0]], between, [2 * places[-1] - between[-1]]])
+        """Borders between the cells of the values: ``(values + 1,)``, in units of the axis."""
+        positions = self.positions()
+        if len(positions) == 1:
+            return np.array([positions[0] - 0.5, positions[0] + 0.5])
+        between = (positions[1:] + positions[:-1]) / 2
+        return np.concatenate([[2 * positions[0] - between[0]], between, [2 * positions[-1] - between[-1]]])
 
     def label(self, axis: Axis) -> None:
         """Set the ticks of an axis that is drawn in units of this scale."""
         ticks, names = zip(*self._ticks(), strict=True)
-        axis.set_major_locator(FixedLocator(list(self.places(ticks))))
+        axis.set_major_locator(FixedLocator(list(self.positions(ticks))))
         axis.set_major_formatter(FixedFormatter(list(names)))
         axis.set_minor_locator(NullLocator())
 
     def _exact(self, values: Iterable[float]) -> Array:
-        given: Array = np.array(list(values), dtype=float)
+        linear: Array = np.array(list(values), dtype=float)
         if self.form == "linear":
-            return given
+            return linear
         with np.errstate(divide="ignore"):
-            exact: Array = np.log10(given) - (np.log10(1 - given) if self.form == "logit" else 0.0)
+            exact: Array = np.log10(linear) - (np.log10(1 - linear) if self.form == "logit" else 0.0)
         return exact
 
     def _ticks(self) -> list[tuple[float, str]]:
@@ -98,18 +99,18 @@ class Scale:
         return [(level, level_text(level)) for level in [*zero, *level_ticks(positive[0], positive[-1], _MOST_TICKS)]]
 
     def _spread(self) -> list[float]:
-        """Some of the values, far enough from each other on the axis for their names."""
-        places = self.places()
-        apart = (places[-1] - places[0]) / _MOST_TICKS
+        """Some of the values, far enough apart on the axis for their tick labels."""
+        positions = self.positions()
+        distance = (positions[-1] - positions[0]) / _MOST_TICKS
         chosen = [0]
-        for number, place in enumerate(places):
-            if place - places[chosen[-1]] >= apart:
+        for number, position in enumerate(positions):
+            if position - positions[chosen[-1]] >= distance:
                 chosen.append(number)
         return [self.values[number] for number in chosen]
 
 
 def ratio_text(ratio: float) -> str:
-    """A mixing ratio as the text of a tick: close to 1 by its distance from 1."""
+    """Tick label of a mixing ratio. A ratio close to 1 is written as its distance from 1."""
     if 0.9 < ratio < 1 and 1 - ratio < 1e-3:
         return f"1−{level_text(float(f'{1 - ratio:.1g}'))}"
     return level_text(ratio) if ratio else "0"

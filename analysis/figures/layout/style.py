@@ -1,4 +1,4 @@
-"""How figures look and how they are written.
+"""Style of figures, and their files.
 
 Each figure is written as PDF and PNG, and its numbers as CSV. The same input gives the same bytes.
 """
@@ -22,7 +22,7 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullFor
 from analysis.tables.table_files import write_csv
 
 _PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""The colours of Okabe and Ito, which can be told apart with any colour vision."""
+"""The colours of Okabe and Ito, which people with any colour vision can distinguish."""
 
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
@@ -32,7 +32,7 @@ FAINT = "#8a8a8a"
 STYLE = Path(__file__).with_name("figures.mplstyle")
 
 WIDTH = 7.2
-"""The width of the text on a page, in inches."""
+"""Width of the text on a page, in inches."""
 
 
 _FEWEST_TICKS, _ROUNDING = 3, 1e-6
@@ -42,7 +42,7 @@ _LEGEND_HANDLE, _LEGEND_LETTER = 0.55, 0.055  # inches
 
 @dataclass(frozen=True)
 class Plot:
-    """A figure that was written: the stem of its files, its title and caption, and its width in inches."""
+    """Written figure: stem of its file names, title, caption, and width in inches."""
 
     name: str
     title: str
@@ -50,30 +50,30 @@ class Plot:
     width: float
 
 
-def look(number: int) -> tuple[str, str]:
-    """Colour and marker of the series with that number in a figure."""
+def color_and_marker(number: int) -> tuple[str, str]:
+    """Colour and marker of series ``number`` in a figure."""
     return _PALETTE[number % len(_PALETTE)], _MARKERS[number % len(_MARKERS)]
 
 
 def legend_columns(labels: Sequence[str], width: float = WIDTH) -> int:
-    """How many columns the legend of a figure may have, so that no label is cut off. ``width``: inches."""
+    """Largest number of columns of a legend that does not cut off a label. ``width`` is in inches."""
     widths = [_LEGEND_HANDLE + _LEGEND_LETTER * len(label) for label in labels]
     return len(labels) if sum(widths) <= width else max(1, int(width / max(widths)))
 
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Draw with our look instead of the user's own configuration of matplotlib."""
+    """Context in which figures have the style of the report instead of the user's configuration of matplotlib."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.style.use(STYLE)
         yield
 
 
-def save(figure: Figure, numbers: pd.DataFrame, folder: Path, name: str, title: str, caption: str) -> Plot:
-    """Write a figure's three files into ``folder``."""
+def save_figure(figure: Figure, numbers: pd.DataFrame, folder: Path, name: str, title: str, caption: str) -> Plot:
+    """Write the three files of a figure into ``folder``."""
     figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # the layout is found; the files need not find it again
+    figure.set_layout_engine("none")  # the layout is computed once, not again for each file
     undated = {"CreationDate": None, "Creator": None, "Producer": None}
     figure.savefig(folder / f"{name}.pdf", metadata=undated)
     figure.savefig(folder / f"{name}.png", metadata={"Software": None})
@@ -82,15 +82,16 @@ def save(figure: Figure, numbers: pd.DataFrame, folder: Path, name: str, title: 
 
 
 def place_of_zero(levels: Sequence[float]) -> float:
-    """Where level 0 is drawn on a logarithmic axis: a little left of the lowest level."""
+    """Position of level 0 on a logarithmic axis: slightly left of the lowest level above 0."""
     low, high = _ends(levels)
     return low / 10 ** max(0.15, 0.1 * math.log10(high / low))
 
 
 def level_ticks(low: float, high: float, most: int = 8) -> list[float]:
-    """At most about ``most`` round levels from ``low`` to ``high``, and two at least.
+    """Round levels from ``low`` to ``high`` for ticks: at least two, at most about ``most``.
 
-    Powers of ten, with 3 or with 2 and 5 where there is room for them; even steps where less than a decade has few.
+    The levels are powers of ten, if space allows also their multiples by 3, or by 2 and 5. A range of less than a
+    decade with too few of these levels has even steps.
     """
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     stride = math.ceil(len(powers) / most)
@@ -109,7 +110,7 @@ def _between(low: float, high: float, ticks: Iterable[float]) -> list[float]:
 
 
 def scale_levels(axes: Axes, levels: Sequence[float], most_ticks: int = 8) -> None:
-    """Make x a logarithmic axis for noise levels, with level 0 at :func:`place_of_zero` if it is one of them."""
+    """Make x a logarithmic axis of noise levels. Level 0, if it occurs, is drawn at :func:`place_of_zero`."""
     low, high = _ends(levels)
     axes.set_xscale("log")
     ticks = level_ticks(low, high, most_ticks)
@@ -124,7 +125,7 @@ def scale_levels(axes: Axes, levels: Sequence[float], most_ticks: int = 8) -> No
 
 
 def scale_midpoints(axes: Axes, low: float, high: float) -> None:
-    """Make y a logarithmic axis for midpoints."""
+    """Make y a logarithmic axis of midpoints."""
     axes.set_yscale("log")
     ticks = level_ticks(low, high)
     _set_ticks(axes.yaxis, ticks, [level_text(tick) for tick in ticks], low, high)
@@ -132,7 +133,7 @@ def scale_midpoints(axes: Axes, low: float, high: float) -> None:
 
 
 def _set_ticks(axis: Axis, ticks: Sequence[float], names: Sequence[str], low: float, high: float) -> None:
-    """Set named ticks, and small ones without names between them unless these would be too many."""
+    """Set labelled ticks, and minor ticks without labels unless there are too many of them."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     minor = [step * 10.0**power for power in powers for step in range(2, 10)] if len(powers) < 9 else []
     axis.set_major_locator(FixedLocator(ticks))
@@ -141,8 +142,8 @@ def _set_ticks(axis: Axis, ticks: Sequence[float], names: Sequence[str], low: fl
     axis.set_minor_formatter(NullFormatter())
 
 
-def drawn(levels: Sequence[float]) -> list[float]:
-    """Levels as they are drawn by :func:`scale_levels`."""
+def drawn_levels(levels: Sequence[float]) -> list[float]:
+    """Positions of levels on the axis of :func:`scale_levels`."""
     return [level if level > 0 else place_of_zero(levels) for level in levels]
 
 
@@ -153,7 +154,7 @@ def _ends(levels: Sequence[float]) -> tuple[float, float]:
 
 
 def level_text(value: float) -> str:
-    """A level as the text of a tick, a large or small one to two digits."""
+    """Tick label of a level. Large and small levels have two digits."""
     if 1e-3 < value < 1e3:
         return f"{value:g}"
     mantissa, exponent = f"{value:.1e}".replace(".0e", "e").split("e")

@@ -1,3 +1,3 @@
-"""Figures of mixed noise."""
+"""Figures of mixed noise: maps, ratios and points."""
 
 from __future__ import annotations

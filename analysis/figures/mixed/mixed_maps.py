@@ -1,4 +1,4 @@
-"""Mixed noise (v2, our own reading): maps of the accuracy over both levels, for both orders, and their difference."""
+"""Maps of the accuracy under mixed noise over both levels, for both orders, and their difference (v2, our reading)."""
 
 from __future__ import annotations
 
@@ -15,16 +15,19 @@ from matplotlib.patches import Rectangle
 
 from analysis.figures.layout.families import MIXED_MAPS, families
 from analysis.figures.layout.scales import Scale
-from analysis.figures.layout.style import FAINT, INK, WIDTH, Plot, save
+from analysis.figures.layout.style import FAINT, INK, WIDTH, Plot, save_figure
 from analysis.figures.mixed.mixed_sweeps import ORDERS, OUR_READING, Sweep, sweeps
 from analysis.labels import label, slug
 from analysis.midpoints.study import Study
 
 LEAST = 6
-"""A map has at least so many values along both axes, and runs at half of their pairs. Others are drawn as curves."""
+"""Smallest number of values along each axis of a map.
+
+A map also needs runs at half of the pairs of values. Other sweeps are drawn as curves.
+"""
 
 STANDARD_ERRORS = 2.0
-"""From this many standard errors on, a difference between the orders is marked."""
+"""A difference between the orders is marked if it exceeds this number of standard errors."""
 
 AXES = {
     "noise.std_mul": "multiplicative level", "noise.std_add": "additive level", "noise.amplitude": "amplitude A",
@@ -36,13 +39,13 @@ _DIFFERENCE = matplotlib.colormaps["PuOr"]
 
 
 def draw(study: Study, folder: Path) -> list[Plot]:
-    """A figure per sweep of both levels, or of amplitude and ratio, with three panels."""
+    """A figure with three panels per sweep of both levels, or of amplitude and ratio."""
     chosen = families(filter(_is_map, sweeps(study)), MIXED_MAPS)
     return [_draw(sweep, family.title, folder) for family in chosen for sweep in family.members]
 
 
 def between_orders(cells: pd.DataFrame) -> pd.DataFrame:
-    """The difference of the orders, add first minus multiply first, where both have runs.
+    """Difference of the orders, add first minus multiply first, where both have runs.
 
     Columns: ``x``, ``y``, ``difference`` of the mean accuracies, and its standard error ``error`` (NaN where an order
     has one run).
@@ -63,8 +66,8 @@ def _is_map(sweep: Sweep) -> bool:
 
 def _draw(sweep: Sweep, family: str, folder: Path) -> Plot:
     point = sweep.settings["noise.point"]
-    where = f"point {point} ({sweep.points[point]})" if isinstance(point, int) else "all points"
-    words = f"{family}, {label(sweep.settings, ['model.batch_norm'])}, {where}"
+    place = f"point {point} ({sweep.points[point]})" if isinstance(point, int) else "all points"
+    text = f"{family}, {label(sweep.settings, ['model.batch_norm'])}, {place}"
     cells, differences = sweep.cells, between_orders(sweep.cells)
     scales = [
         Scale.of_ratios(cells[at]) if name == "noise.ratio" else Scale.of_levels(cells[at])
@@ -78,15 +81,17 @@ def _draw(sweep: Sweep, family: str, folder: Path) -> Plot:
         of_order = cells[cells["order"] == order].rename(columns={"mean": "value"})
         meshes.append(_mesh(axes, of_order, scales, _ACCURACY, (float(cells["floor"].min()), top)))
         axes.set_title(order.replace("_", " "))
-        lost = of_order[(of_order["n"] == 0) & (of_order["overflow"] > 0)]
-        axes.plot(scales[0].places(lost["x"]), scales[1].places(lost["y"]), "x", color=INK, markersize=2.5)
+        overflowed = of_order[(of_order["n"] == 0) & (of_order["overflow"] > 0)]
+        axes.plot(
+            scales[0].positions(overflowed["x"]), scales[1].positions(overflowed["y"]), "x", color=INK, markersize=2.5
+        )
     widest = max(float(differences["difference"].abs().max()), 0.01) if len(differences) else 0.01
     change = _mesh(
         panels[2], differences.rename(columns={"difference": "value"}), scales, _DIFFERENCE, (-widest, widest)
     )
     panels[2].set_title("add first − multiply first")
     clear = differences[differences["difference"].abs() > STANDARD_ERRORS * differences["error"]]
-    panels[2].plot(scales[0].places(clear["x"]), scales[1].places(clear["y"]), ".", color=INK, markersize=1.4)
+    panels[2].plot(scales[0].positions(clear["x"]), scales[1].positions(clear["y"]), ".", color=INK, markersize=1.4)
     for axes in panels:
         axes.set_xlabel(AXES[sweep.axes[0]])
     panels[0].set_ylabel(AXES[sweep.axes[1]])
@@ -98,14 +103,14 @@ def _draw(sweep: Sweep, family: str, folder: Path) -> Plot:
         columns=dict(zip("xy", sweep.axes, strict=True))
     )
     kind = slug(" ".join(AXES[name].split()[0] for name in sweep.axes))
-    title = f"{words}: accuracy over {' and '.join(AXES[name] for name in sweep.axes)}"
-    return save(figure, numbers, folder, f"mixed-map-{kind}-{slug(words)}", title, _caption(cells))
+    title = f"{text}: accuracy over {' and '.join(AXES[name] for name in sweep.axes)}"
+    return save_figure(figure, numbers, folder, f"mixed-map-{kind}-{slug(text)}", title, _caption(cells))
 
 
 def _mesh(
     axes: Axes, table: pd.DataFrame, scales: list[Scale], colors: Colormap, ends: tuple[float, float]
 ) -> QuadMesh:
-    """Draw the column ``value`` over ``x`` and ``y``. Where it is lacking, the hatched ground shows."""
+    """Draw the column ``value`` over ``x`` and ``y``. Cells without a value show the hatched background."""
     x, y = scales
     grid = table.pivot(index="y", columns="x", values="value").reindex(index=list(y.values), columns=list(x.values))
     corner, size = (x.edges[0], y.edges[0]), (x.edges[-1] - x.edges[0], y.edges[-1] - y.edges[0])
@@ -130,9 +135,9 @@ def _caption(cells: pd.DataFrame) -> str:
         if len(spread)
         else "One repetition: no standard deviation."
     )
-    apart = f", left out for float32 overflow: {total['overflow']:.0f}" if total["overflow"] else ""
+    left_out = f", left out for float32 overflow: {total['overflow']:.0f}" if total["overflow"] else ""
     return (
         f"{OUR_READING} Colour: mean over the repetitions. {spreads} Dots: the orders differ by more than "
-        f"{STANDARD_ERRORS:g} standard errors. Hatched: no runs; ×: float32 overflow in all of them. "
-        f"Runs used: {total['n']:.0f} of {total['planned']:.0f}{apart}."
+        f"{STANDARD_ERRORS:g} standard errors. Hatched: no runs; ×: float32 overflow in all runs. "
+        f"Runs used: {total['n']:.0f} of {total['planned']:.0f}{left_out}."
     )

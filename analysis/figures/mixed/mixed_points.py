@@ -1,4 +1,4 @@
-"""Mixed noise (v2, our own reading): the midpoint amplitude at each noise point, for each mixing ratio."""
+"""Figure of the midpoint amplitude of mixed noise at each noise point, for each mixing ratio (v2, our reading)."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from analysis.runs.noise_kinds import is_mixed
 
 def draw(study: Study, folder: Path) -> list[Plot]:
     """A figure per data set, model, order and training, with a series per mixing ratio."""
-    mixed = [each for each in study.fitted if is_mixed(each.settings)]
-    plots = draw_walks(_walked(mixed), MIXED_POINTS, folder)
+    mixed = [each for each in study.fitted_series if is_mixed(each.settings)]
+    plots = draw_walks(_with_several_points(mixed), MIXED_POINTS, folder)
     return [replace(plot, caption=f"{OUR_READING} {plot.caption}") for plot in plots]
 
 
-def _walked(mixed: Sequence[FittedSeries]) -> list[FittedSeries]:
-    """The series with enough levels for a midpoint, of ratios that have such series at two points at least."""
+def _with_several_points(mixed: Sequence[FittedSeries]) -> list[FittedSeries]:
+    """Series with enough levels for a midpoint. Each ratio has these series at two or more points."""
     curves = [each for each in mixed if each.series.used["level"].nunique() > PARAMETERS]
-    alike = Counter(map(_but_the_point, curves))
-    return [each for each in curves if alike[_but_the_point(each)] > 1]
+    points = Counter(map(_settings_without_point, curves))
+    return [each for each in curves if points[_settings_without_point(each)] > 1]
 
 
-def _but_the_point(each: FittedSeries) -> str:
+def _settings_without_point(each: FittedSeries) -> str:
     return repr({name: value for name, value in each.settings.items() if name != "noise.point"})

@@ -1,4 +1,4 @@
-"""Mixed noise (v2, our own reading): preserved relative accuracy over the mixing ratio, at maximum noise."""
+"""Figure of the preserved relative accuracy at maximum mixed noise over the mixing ratio (v2, our reading)."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from matplotlib.lines import Line2D
 
 from analysis.figures.layout.families import MIXED_RATIOS, Family, families
 from analysis.figures.layout.scales import Scale
-from analysis.figures.layout.style import FAINT, WIDTH, Plot, look, save
+from analysis.figures.layout.style import FAINT, WIDTH, Plot, color_and_marker, save_figure
 from analysis.figures.mixed.mixed_sweeps import AMPLITUDE_AND_RATIO, ORDERS, OUR_READING, Sweep, sweeps
-from analysis.labels import number
+from analysis.labels import format_number
 from analysis.midpoints.maximum_noise import is_maximum
 from analysis.midpoints.study import Study
-from analysis.runs.noise_free import noise_free
+from analysis.runs.noise_free import noise_free_runs
 
 LEAST = 3
-"""The figure is drawn from this many ratios on."""
+"""Smallest number of ratios in a figure."""
 
 COLUMNS = 4
 
@@ -43,12 +43,13 @@ def _is_extreme(sweep: Sweep) -> bool:
 
 
 def _preserved(study: Study, sweep: Sweep) -> pd.DataFrame:
-    """Accuracy at the highest amplitude over that without noise: a row per order and ratio; empty without a reference.
+    """Accuracy at the highest amplitude relative to the accuracy without noise: a row per order and ratio.
 
-    ``std`` is the standard deviation over the repetitions, that of the reference included if this has several.
+    ``std`` is the standard deviation over the repetitions. It includes that of the reference if the reference has
+    several runs. The table is empty without noise-free runs.
     """
     cells = sweep.cells[sweep.cells["x"] == sweep.cells["x"][sweep.cells["n"] > 0].max()]
-    without = noise_free(study.runs, sweep.settings)["accuracy"]
+    without = noise_free_runs(study.runs, sweep.settings)["accuracy"]
     if without.empty:
         return pd.DataFrame(columns=["ratio"])
     mean, spread = without.mean(), without.std() if len(without) > 1 else 0.0
@@ -78,27 +79,28 @@ def _draw(family: Family[Sweep], table: pd.DataFrame, folder: Path) -> Plot:
     figure.legend(handles=_handles(), loc="outside upper center", ncols=len(ORDERS) + 1)
     title = f"{family.title}: preserved accuracy at maximum mixed noise"
     caption = (
-        f"{OUR_READING} Amplitude {number(table['amplitude'].max())}. Accuracy over that of the {_counted(table)} "
-        f"without noise; bars: ± one standard deviation over the repetitions{_included(table)}. Dashed: "
-        f"a constant answer. Runs used: {table['n'].sum()} of {table['planned'].sum()}{_overflown(table)}."
+        f"{OUR_READING} Amplitude {format_number(table['amplitude'].max())}. Accuracy relative to "
+        f"{_reference_text(table)} without noise. Bars: ± one standard deviation over the "
+        f"repetitions{_included(table)}. "
+        f"Dashed: a constant answer. Runs used: {table['n'].sum()} of {table['planned'].sum()}{_overflow_text(table)}."
     )
-    return save(figure, table, folder, f"mixed-ratio-{family.slug}", title, caption)
+    return save_figure(figure, table, folder, f"mixed-ratio-{family.slug}", title, caption)
 
 
 def _point_names(members: Sequence[Sweep]) -> dict[int | str, str]:
-    """The panels: every point of the model if one of them is walked, and all points at once."""
+    """Panels: every point of the model if there is walking noise, and all points together if there is global noise."""
     points = {sweep.settings["noise.point"] for sweep in members}
-    walked = enumerate(members[0].points) if points - {"global"} else []
-    names: dict[int | str, str] = {number: f"{number} {name}" for number, name in walked}
+    points_of_model = enumerate(members[0].points) if points - {"global"} else []
+    names: dict[int | str, str] = {number: f"{number} {name}" for number, name in points_of_model}
     return names | ({"global": "all points"} if "global" in points else {})
 
 
 def _draw_panel(axes: Axes, here: pd.DataFrame, scale: Scale) -> None:
-    for order, words in enumerate(ORDERS):
-        curve = here[(here["order"] == words) & (here["n"] > 0)].sort_values("ratio")
-        color, marker = look(order)
+    for order, name in enumerate(ORDERS):
+        curve = here[(here["order"] == name) & (here["n"] > 0)].sort_values("ratio")
+        color, marker = color_and_marker(order)
         axes.errorbar(
-            scale.places(curve["ratio"]), curve["preserved"], curve["std"].fillna(0), fmt=f"{marker}-", color=color,
+            scale.positions(curve["ratio"]), curve["preserved"], curve["std"].fillna(0), fmt=f"{marker}-", color=color,
             markersize=2.6, elinewidth=0.9, linewidth=0.9,
         )  # fmt: skip
     axes.axhline(1, color=FAINT, linewidth=0.8, zorder=0)
@@ -112,19 +114,19 @@ def _draw_panel(axes: Axes, here: pd.DataFrame, scale: Scale) -> None:
 
 
 def _handles() -> list[Line2D]:
-    looks = [(words.replace("_", " "), *look(order)) for order, words in enumerate(ORDERS)]
-    lines = [Line2D([], [], color=color, marker=marker, linewidth=0.9, label=words) for words, color, marker in looks]
+    looks = [(name.replace("_", " "), *color_and_marker(order)) for order, name in enumerate(ORDERS)]
+    lines = [Line2D([], [], color=color, marker=marker, linewidth=0.9, label=name) for name, color, marker in looks]
     return [*lines, Line2D([], [], color=FAINT, linewidth=0.8, label="without noise")]
 
 
-def _overflown(table: pd.DataFrame) -> str:
+def _overflow_text(table: pd.DataFrame) -> str:
     return f"; left out for float32 overflow: {table['overflow'].sum()}" if table["overflow"].any() else ""
 
 
 def _included(table: pd.DataFrame) -> str:
-    return ", that of the reference included" if table["noise_free_runs"].min() > 1 else ""
+    return ", including that of the reference" if table["noise_free_runs"].min() > 1 else ""
 
 
-def _counted(table: pd.DataFrame) -> str:
+def _reference_text(table: pd.DataFrame) -> str:
     runs = int(table["noise_free_runs"].max())
-    return f"{runs} run{'s' * (runs > 1)}"
+    return f"the {runs} run{'s' * (runs > 1)}"

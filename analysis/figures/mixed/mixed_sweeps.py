@@ -1,6 +1,6 @@
-"""Mixed noise (Walking Noise v2): accuracy over both levels, or over amplitude and mixing ratio.
+"""Sweeps of mixed noise (Walking Noise v2): accuracy over both levels, or over amplitude and mixing ratio.
 
-v2's own figures are not at hand; what is made of its grids here is our own reading.
+The figures of v2 are not available. The figures made from its grids are our own reading.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ SWEPT = (*BOTH_LEVELS, *AMPLITUDE_AND_RATIO, "noise.order")
 
 @dataclass(frozen=True, eq=False)
 class Sweep:
-    """The runs of mixed noise that differ only in its two levels, their order, and seeds.
+    """Runs of mixed noise that differ only in the two levels, the order, and the seeds.
 
     Attributes
     ----------
     settings
-        What they share, by dotted name; the settings that are swept are None.
+        Shared settings by dotted name; the swept settings are None.
     points
-        The names of the model's noise points.
+        Names of the model's noise points.
     axes
-        The names of the two settings that give the levels.
+        Names of the two settings that give the levels.
     cells
         A row per order and pair of levels, with the columns ``order``, ``x`` and ``y`` (the settings ``axes``), ``n``,
-        ``mean`` and ``std`` of the accuracy over the runs used (std of a sample, NaN for n = 1), ``floor``,
-        ``planned`` and ``overflow``.
+        ``mean`` and ``std`` of the accuracy over the used runs (sample standard deviation, NaN for n = 1), ``floor``
+        (chance accuracy), ``planned`` and ``overflow``.
     """
 
     settings: Settings
@@ -49,9 +49,9 @@ class Sweep:
 
 
 def sweeps(study: Study) -> list[Sweep]:
-    """Every sweep of a study, in the order of its series."""
+    """All sweeps of a study, in the order of its series."""
     groups: dict[tuple[str, tuple[str, str]], list[Series]] = {}
-    for series in (*(each.series for each in study.fitted), *study.others):
+    for series in (*(each.series for each in study.fitted_series), *study.series_without_curve):
         if is_mixed(series.settings) and series.settings["noise.point"] != "mapped":
             groups.setdefault((repr(_shared(series)), _axes(series)), []).append(series)
     return [
@@ -78,6 +78,6 @@ def _cells(series: Series) -> Iterator[dict[str, object]]:
         used = series.used[series.used.index.isin(runs.index)]["accuracy"]
         yield {
             "order": series.settings["noise.order"], "x": x, "y": y, "n": len(used), "mean": used.mean(),
-            "std": used.std(), "floor": series.floor, "planned": len(runs),
+            "std": used.std(), "floor": series.chance_accuracy, "planned": len(runs),
             "overflow": int((runs["outcome"] == "overflow").sum()),
         }  # fmt: skip

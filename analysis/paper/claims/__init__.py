@@ -1,4 +1,4 @@
-"""The claims of the papers, each with the rule by which runs decide it, in the order of the papers."""
+"""Claims of the papers in the order of the papers, each with the statistic that decides it."""
 
 from __future__ import annotations
 

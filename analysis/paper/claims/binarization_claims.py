@@ -1,4 +1,4 @@
-"""Claims about self-binarisation: under extreme multiplicative noise, values keep to zero and one peak beside it."""
+"""Claims on self-binarisation: under extreme multiplicative noise, values gather at zero and at one more peak."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from analysis.paper.claims.claim import ABOVE, BELOW, Case, claim
 from analysis.paper.claims.preserved_claims import TEN_POINTS
 from analysis.paper.claims.walks import Walk, case, walks
 from analysis.paper.planned_grids import COARSE
-from analysis.runs.binarization_findings import Found, Pair
+from analysis.runs.binarization_findings import Findings, NetworkPair
 from analysis.runs.run_frame import rows
 
 GRIDS = ("maximum_noise/mnist.yaml", COARSE)
 
 _KEEPS = "at the noisy points that keep all but ten points of accuracy"
 _NEEDS = (
-    "multiplicative walking noise of 1e10 or more, trained with it, with training.keep_network: true, and looked into "
-    "by `walking-noise binarize`"
+    "multiplicative walking noise of 1e10 or more, trained with noise, with training.keep_network: true and the "
+    "findings of `walking-noise binarize`"
 )
 
 
@@ -36,8 +36,8 @@ _NEEDS = (
 def values_cluster(study: Study) -> Iterator[Case]:
     """Layers that keep their accuracy under extreme multiplicative noise have binarised their activations."""
 
-    def more(networks: Pair, point: int) -> float:
-        noise_free, noisy = (_clusters(found["points"][point]["arriving"]) for found in networks)
+    def more(networks: NetworkPair, point: int) -> float:
+        noise_free, noisy = (_clusters(findings["points"][point]["arriving"]) for findings in networks)
         return float(noisy > 1) - float(noise_free > 1)
 
     yield from _cases(study, more)
@@ -54,7 +54,7 @@ def values_cluster(study: Study) -> Iterator[Case]:
 def quantised_keep(study: Study) -> Iterator[Case]:
     """A network keeps its accuracy when the values of such a layer are quantised to two or three."""
 
-    def loss(networks: Pair, point: int) -> float:
+    def loss(networks: NetworkPair, point: int) -> float:
         arriving = networks.noisy["points"][point]["arriving"]
         return float(networks.noisy["noise_on"] - arriving["noise_on"]) if _clusters(arriving) > 1 else math.nan
 
@@ -71,7 +71,7 @@ def quantised_keep(study: Study) -> Iterator[Case]:
 def peak_below_the_noise(study: Study) -> Iterator[Case]:
     """The second peak of the noisy values lies just below the standard deviation of the noise."""
 
-    def distance(networks: Pair, point: int) -> float:
+    def distance(networks: NetworkPair, point: int) -> float:
         noisy = networks.noisy["points"][point]
         leaving = noisy["leaving"]
         return math.log10(leaving["clusters"]["peak"] / noisy["std_mul"]) if _clusters(leaving) > 1 else math.nan
@@ -90,32 +90,32 @@ def peak_below_the_noise(study: Study) -> Iterator[Case]:
 def weights_cluster(study: Study) -> Iterator[Case]:
     """Training with extreme multiplicative noise binarises model parameters, too."""
 
-    def more(networks: Pair, point: int) -> float:
-        noise_free, noisy = ([_clusters(layer["weights"]) > 1 for layer in found["layers"]] for found in networks)
+    def more(networks: NetworkPair, point: int) -> float:
+        noise_free, noisy = ([_clusters(layer["weights"]) > 1 for layer in findings["layers"]] for findings in networks)
         return (sum(noisy) - sum(noise_free)) / len(noisy)
 
     yield from _cases(study, more)
 
 
-def _cases(study: Study, statistic: Callable[[Pair, int], float]) -> Iterator[Case]:
-    """A case per walk with findings: the mean of a statistic over the noisy points, in each repetition."""
+def _cases(study: Study, statistic: Callable[[NetworkPair, int], float]) -> Iterator[Case]:
+    """A case per walk with findings. Its values are the means of a statistic over the points of each repetition."""
     for walk in walks(study, noise__kind="multiplicative", noise__in_training=True):
-        found = [(repetition, statistic(networks, point)) for repetition, point, networks in _kept(walk)]
-        table = pd.DataFrame(found, columns=["repetition", "value"]).dropna()
+        values = [(repetition, statistic(networks, point)) for repetition, point, networks in _accurate_networks(walk)]
+        table = pd.DataFrame(values, columns=["repetition", "value"]).dropna()
         if len(table):
             by_repetition = table.groupby("repetition")["value"].mean()
             yield case(by_repetition, walk, note=f"{len(table)} networks looked into")
 
 
-def _kept(walk: Walk) -> Iterator[tuple[str, int, Pair]]:
-    """Repetition, noisy point and findings of the networks that keep all but ten points of accuracy."""
+def _accurate_networks(walk: Walk) -> Iterator[tuple[str, int, NetworkPair]]:
+    """Repetition, noisy point and findings of the networks that lose at most ten points of accuracy."""
     for point, each in walk.at.items():
-        looked_into = each.series.used[each.series.used["binarization"].notna()]
-        for run in rows(looked_into[is_maximum(looked_into["level"])]):
-            networks = Pair(run["binarization"]["noise_free"], run["binarization"]["noisy"])
+        analysed = each.series.used[each.series.used["binarization"].notna()]
+        for run in rows(analysed[is_maximum(analysed["level"])]):
+            networks = NetworkPair(run["binarization"]["noise_free"], run["binarization"]["noisy"])
             if networks.noisy["noise_on"] >= networks.noise_free["noise_off"] - TEN_POINTS:
                 yield run["repetition"], point, networks
 
 
-def _clusters(values: Found) -> int:
+def _clusters(values: Findings) -> int:
     return int(values["clusters"]["count"])

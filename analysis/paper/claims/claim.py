@@ -1,4 +1,4 @@
-"""What a claim of the papers is, and the rule by which runs decide it."""
+"""Claim of the papers, its cases, and the rule that decides its verdict."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from analysis.labels import number
+from analysis.labels import format_number
 from analysis.midpoints.midpoint import t_interval
 from analysis.midpoints.study import Study
 from analysis.runs.series import Settings
 
 
 class Verdict(StrEnum):
-    """What the runs at hand say of a claim."""
+    """Verdict of the runs of a study on a claim. The values are stored in CSV files."""
 
     HOLDS = "holds"
     FAILS = "fails"
@@ -23,27 +23,27 @@ class Verdict(StrEnum):
 
 
 RULE = (
-    "The statistic of a claim is computed in each repetition by itself, for each data set and model (a case). Its 95 % "
-    "t interval over the repetitions decides: inside the stated region the case holds, outside it fails; an interval "
-    "that includes the border, and a case with fewer than two repetitions, decide nothing and count as not measured. A "
-    "claim fails if a case fails, holds if a case holds and none fails, and is otherwise not measured."
+    "The statistic of a claim is computed for each repetition of each case (a data set and model). The 95 % t interval "
+    "over the repetitions decides: the case holds if the interval lies inside the stated region, fails if it lies "
+    "outside, and is not measured if the interval includes the border or there are fewer than two repetitions. A claim "
+    "fails if a case fails, holds if a case holds and none fails, and is otherwise not measured."
 )
 
 
 @dataclass(frozen=True)
 class Case:
-    """A claim on one data set and model.
+    """Case of a claim: one data set and model.
 
     Attributes
     ----------
     settings
-        The settings of one of its series.
+        Settings of one of its series.
     values
-        The statistic in each repetition.
+        The statistic of each repetition.
     used, planned
-        The number of runs of its series.
+        Numbers of runs of its series.
     note
-        What a reader must know about it, or what is lacking.
+        Remark for the reader, for example on missing midpoints.
     """
 
     settings: Settings
@@ -54,30 +54,30 @@ class Case:
 
     @property
     def interval(self) -> tuple[float, float, float]:
-        """The mean over the repetitions and the ends of its 95 % t interval."""
+        """Mean over the repetitions and the ends of its 95 % t interval."""
         return t_interval(self.values)
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim of the papers and how runs decide it.
+    """Claim of the papers and the statistic that decides it.
 
     Attributes
     ----------
     text
         The claim in our own words.
     source
-        Where the papers make it.
+        Paper, figure or table that makes the claim.
     statistic
-        What is computed in each repetition, in words that follow "holds where".
+        Text of the statistic that is computed for each repetition. It follows "holds where".
     region
-        The claim is true where the statistic lies between these two.
+        Bounds of the statistic between which the claim is true.
     needs
-        The runs it takes.
+        Text of the runs that the claim needs.
     grids
-        The files below ``seml_configs`` that plan them.
+        Files below ``seml_configs`` that plan these runs.
     cases
-        The statistic for every data set and model that has such runs.
+        Function that computes the statistic for every data set and model with these runs.
     """
 
     text: str
@@ -90,31 +90,31 @@ class Claim:
 
     @property
     def criterion(self) -> str:
-        """The statistic and its region in words."""
+        """Text of the statistic and its region."""
         low, high = self.region
         if math.isinf(high):
-            return f"{self.statistic} is above {number(low)}"
+            return f"{self.statistic} is above {format_number(low)}"
         if math.isinf(low):
-            return f"{self.statistic} is below {number(high)}"
-        return f"{self.statistic} is between {number(low)} and {number(high)}"
+            return f"{self.statistic} is below {format_number(high)}"
+        return f"{self.statistic} is between {format_number(low)} and {format_number(high)}"
 
     def verdict(self, case: Case) -> Verdict:
-        """What one case says, by :data:`RULE`."""
+        """Verdict of one case by :data:`RULE`."""
         _, low, high = case.interval
         if self.region[0] < low and high < self.region[1]:
             return Verdict.HOLDS
         return Verdict.FAILS if high < self.region[0] or low > self.region[1] else Verdict.NOT_MEASURED
 
     def overall(self, cases: Iterable[Case]) -> Verdict:
-        """What all cases say together, by :data:`RULE`."""
-        found = {self.verdict(case) for case in cases}
-        return next((each for each in (Verdict.FAILS, Verdict.HOLDS) if each in found), Verdict.NOT_MEASURED)
+        """Verdict of all cases by :data:`RULE`."""
+        verdicts = {self.verdict(case) for case in cases}
+        return next((each for each in (Verdict.FAILS, Verdict.HOLDS) if each in verdicts), Verdict.NOT_MEASURED)
 
     def deciding(self, cases: Sequence[Case]) -> Case | None:
-        """Of the cases with an interval that share the overall verdict, the one closest to the border of the region."""
+        """Case closest to the border of the region, among the cases with an interval and the overall verdict."""
         overall = self.overall(cases)
-        alike = [case for case in cases if self.verdict(case) == overall and math.isfinite(case.interval[1])]
-        return min(alike, key=self._distance, default=None)
+        candidates = [case for case in cases if self.verdict(case) == overall and math.isfinite(case.interval[1])]
+        return min(candidates, key=self._distance, default=None)
 
     def _distance(self, case: Case) -> float:
         _, low, high = case.interval
@@ -129,9 +129,9 @@ ABOVE, BELOW = math.inf, -math.inf
 def claim(
     *, source: str, statistic: str, region: tuple[float, float], needs: str, grids: Sequence[str]
 ) -> Callable[[Cases], Claim]:
-    """Make the function that gives a claim's cases the claim. Its docstring is the text."""
+    """Decorator that turns a function that yields cases into a claim. Its docstring is the text of the claim."""
 
-    def made(cases: Cases) -> Claim:
+    def make_claim(cases: Cases) -> Claim:
         return Claim(inspect.getdoc(cases) or "", source, statistic, region, needs, tuple(grids), cases)
 
-    return made
+    return make_claim

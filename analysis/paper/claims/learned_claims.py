@@ -1,4 +1,4 @@
-"""Claims about what networks learn against additive noise: larger weights, and more signal beside the noise."""
+"""Claims on training with additive noise: larger weights and a higher signal-to-noise ratio."""
 
 from __future__ import annotations
 
@@ -17,11 +17,9 @@ from analysis.runs.point_quantities import mean_abs_weight, signal
 from analysis.runs.run_frame import rows
 
 Quantity = Callable[[Mapping[str, Any], int], float]
-"""Of a run and a noise point; NaN where there is none."""
+"""A quantity of a run at a noise point; NaN where there is none."""
 
-_NEEDS = (
-    "additive walking noise, trained with it and at inference only, by workers that store the signal and the weights"
-)
+_NEEDS = "additive walking noise, trained with noise and inference only, with stored signal and weights"
 _AT = "at the level closest to μ at inference only"
 
 
@@ -59,9 +57,9 @@ def _trained_pairs(study: Study) -> Iterator[tuple[Walk, Walk]]:
 
 
 def _gains(trained: Walk, untrained: Walk, at: Quantity) -> pd.DataFrame:
-    """log10 of the ratio of a quantity of both walks: (repetitions, points), without points where it is not measured.
+    """log10 of the ratio of a quantity in both walks: (repetitions, points). Points without measurements are left out.
 
-    The noise is equal in both, so that the ratio of the signals is that of the signal-to-noise ratios.
+    Both walks have the same noise, so that the ratio of the signals equals the ratio of the signal-to-noise ratios.
     """
     gains = {}
     for point in trained.at.keys() & untrained.at.keys():
@@ -73,7 +71,7 @@ def _gains(trained: Walk, untrained: Walk, at: Quantity) -> pd.DataFrame:
 
 
 def _level_of_interest(trained: FittedSeries, untrained: FittedSeries) -> float:
-    """The level closest to the midpoint at inference only, of those that both series have; NaN without any."""
+    """Level that both series have and that is closest to the midpoint at inference only; NaN without one."""
     shared = set(trained.series.used["level"]) & set(untrained.series.used["level"]) - {0.0}
     middle = log_midpoints(untrained).mean()
     if math.isnan(middle):
@@ -82,7 +80,7 @@ def _level_of_interest(trained: FittedSeries, untrained: FittedSeries) -> float:
 
 
 def _log_at(each: FittedSeries, level: float, point: int, at: Quantity) -> pd.Series[float]:
-    """log10 of a quantity at a point in each repetition, at a level."""
+    """log10 of a quantity at a point and level, for each repetition."""
 
     def log(run: Mapping[str, Any]) -> float:
         value = at(run, point)
@@ -93,5 +91,5 @@ def _log_at(each: FittedSeries, level: float, point: int, at: Quantity) -> pd.Se
 
 
 def _case(gains: pd.DataFrame, *compared: Walk) -> Case:
-    """The mean over the points, in the repetitions that have all of them."""
+    """Case of the mean over the points, in the repetitions that have all points."""
     return case(gains.dropna().mean(axis=1), *compared, note=f"{len(gains.columns)} points")

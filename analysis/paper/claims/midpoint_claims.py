@@ -1,4 +1,4 @@
-"""Claims about midpoint noise levels. A margin of 0.1 decades is a factor of 1.26."""
+"""Claims on midpoint noise levels. A margin of 0.1 decades is a factor of 1.26."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from analysis.runs.point_quantities import after_parameters
 from analysis.runs.series import Settings
 
 MARGIN = 0.1
-"""From this many decades on a difference of midpoints counts."""
+"""Smallest difference of midpoints, in decades, that counts."""
 
 WALKING = ("walking/mnist.yaml", "walking/cifar10.yaml", "walking/gsc.yaml")
 CLAMPED = ("walking_clamped/mnist.yaml", "walking_clamped/cifar10.yaml", "walking_clamped/gsc.yaml")
 GLOBAL = ("table1/mnist.yaml", "table1/cifar10.yaml", "table1/gsc.yaml")
 
-_AT_EVERY_POINT = "additive walking noise at every point, trained with it"
+_AT_EVERY_POINT = "additive walking noise at every point, trained with noise"
 _FREE = {"noise__kind": "additive", "noise__in_training": True, "training__weight_clamp": None}
 
 
@@ -29,7 +29,7 @@ _FREE = {"noise__kind": "additive", "noise__in_training": True, "training__weigh
     source="v1, figures 2, 10, 11; v2, abstract",
     statistic="the mean over the points of log10(μ trained with noise / μ at inference only)",
     region=(MARGIN, ABOVE),
-    needs="additive walking noise, trained with it and at inference only",
+    needs="additive walking noise, trained with noise and inference only",
     grids=(*WALKING, COARSE),
 )
 def training_raises(study: Study) -> Iterator[Case]:
@@ -43,7 +43,7 @@ def training_raises(study: Study) -> Iterator[Case]:
     source="v1, abstract",
     statistic="log10(μ trained with noise / μ at inference only)",
     region=(MARGIN, ABOVE),
-    needs="additive or multiplicative global noise, trained with it and at inference only",
+    needs="additive or multiplicative global noise, trained with noise and inference only",
     grids=(*GLOBAL, COARSE),
 )
 def training_raises_global(study: Study) -> Iterator[Case]:
@@ -172,7 +172,7 @@ def batch_norm_raises(study: Study) -> Iterator[Case]:
     source="v1, Table I",
     statistic="μ of global multiplicative noise, trained with it,",
     region=(BELOW, 1.0),
-    needs="multiplicative global noise, trained with it, at levels up to more than 1",
+    needs="multiplicative global noise, trained with noise, with levels above 1",
     grids=(*GLOBAL, COARSE),
 )
 def no_tolerance_above_one(study: Study) -> Iterator[Case]:
@@ -183,7 +183,7 @@ def no_tolerance_above_one(study: Study) -> Iterator[Case]:
 
 
 def _case(by_point: pd.DataFrame, *compared: Walk) -> Case:
-    """The mean over the points, in the repetitions that have all of them."""
+    """Case of the mean over the points, in the repetitions that have all points."""
     left_out = len(compared[0].points) - len(by_point.columns)
     note = (
         f"{left_out} points left out, where both midpoints lie beyond the same edge of the levels" if left_out else ""

@@ -1,4 +1,4 @@
-"""Claims about what networks keep of their accuracy at extreme noise, and on the way there."""
+"""Claims on the preserved accuracy at extreme noise, and on plateaus at lower levels."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from analysis.midpoints.maximum_noise import is_maximum
 from analysis.midpoints.study import FittedSeries, Study
 from analysis.midpoints.weighted_fit import Array
 from analysis.paper.claims.claim import ABOVE, BELOW, Case, claim
-from analysis.paper.claims.walks import POINT, Walk, case, key, walks
+from analysis.paper.claims.walks import POINT, Walk, case, settings_key, walks
 from analysis.paper.planned_grids import COARSE
-from analysis.runs.noise_free import noise_free
+from analysis.runs.noise_free import noise_free_runs
 
 TEN_POINTS = 0.1
 
 FLOOR_MARGIN = 0.05
-"""Accuracies closer than this to that of a constant answer count as chance."""
+"""Accuracies that exceed chance accuracy by less than this count as chance."""
 
 LAST = 3
-"""So many last points drop to chance in v1; the trend over the depth leaves them out."""
+"""Number of last points that drop to chance in v1. The trend over the depth leaves them out."""
 
 FLAT = 0.05
-"""A curve is on a plateau while its accuracy changes by no more than this …"""
+"""Largest change of accuracy on a plateau."""
 
 BETWEEN = 0.1
-"""… at least this far from its highest accuracy and from the lowest that follows."""
+"""Smallest distance of a plateau from the highest accuracy before it and from the lowest accuracy after it."""
 
 MAXIMUM_NOISE = ("maximum_noise/mnist.yaml", "maximum_noise/cifar10.yaml", "maximum_noise/gsc.yaml")
 
 _CHOSEN = {"noise__kind": "multiplicative", "noise__in_training": True, "training__weight_clamp": None}
-_NEEDS = "multiplicative noise of 1e10 at every point, trained with it, with BatchNorm, and runs without noise"
+_NEEDS = "multiplicative noise of 1e10 at every point, trained with noise, with BatchNorm, and runs without noise"
 
 
 @claim(
@@ -47,9 +47,9 @@ _NEEDS = "multiplicative noise of 1e10 at every point, trained with it, with Bat
 )
 def some_points_keep(study: Study) -> Iterator[Case]:
     """With multiplicative noise and BatchNorm, some points keep all but ten points of accuracy at 1e10."""
-    for walk, kept, reference in _at_maximum(study):
-        lost = [reference - sorted(accuracies)[-2] for _, accuracies in kept.iterrows()]
-        yield case(lost, walk)
+    for walk, at_maximum, reference in _at_maximum(study):
+        losses = [reference - sorted(accuracies)[-2] for _, accuracies in at_maximum.iterrows()]
+        yield case(losses, walk)
 
 
 @claim(
@@ -61,8 +61,8 @@ def some_points_keep(study: Study) -> Iterator[Case]:
 )
 def last_points_drop(study: Study) -> Iterator[Case]:
     """With multiplicative noise and BatchNorm, the last two points drop to chance at 1e10."""
-    for walk, kept, _ in _at_maximum(study):
-        above = kept.iloc[:, -2:].max(axis=1) - next(iter(walk.at.values())).series.floor
+    for walk, at_maximum, _ in _at_maximum(study):
+        above = at_maximum.iloc[:, -2:].max(axis=1) - next(iter(walk.at.values())).series.chance_accuracy
         yield case(above, walk)
 
 
@@ -76,8 +76,8 @@ def last_points_drop(study: Study) -> Iterator[Case]:
 )
 def rises_with_depth(study: Study) -> Iterator[Case]:
     """The preserved accuracy rises with depth."""
-    for walk, kept, _ in _at_maximum(study):
-        trend = [_correlation(accuracies) for accuracies in kept.iloc[:, :-LAST].to_numpy(float).tolist()]
+    for walk, at_maximum, _ in _at_maximum(study):
+        trend = [_correlation(accuracies) for accuracies in at_maximum.iloc[:, :-LAST].to_numpy(float).tolist()]
         flat = sum(map(math.isnan, trend))
         note = f"{flat} repetitions with the same accuracy at every point" if flat else ""
         yield case(trend, walk, note=note)
@@ -92,13 +92,13 @@ def rises_with_depth(study: Study) -> Iterator[Case]:
 )
 def higher_on_mnist(study: Study) -> Iterator[Case]:
     """The preserved accuracy is higher on MNIST than on CIFAR-10 and GSC."""
-    preserved = [(walk, kept.mean(axis=1) / reference) for walk, kept, reference in _at_maximum(study)]
+    preserved = [(walk, at_maximum.mean(axis=1) / reference) for walk, at_maximum, reference in _at_maximum(study)]
     for (mnist, on_mnist), (walk, other) in product(preserved, preserved):
         data_sets = mnist.settings["data.name"], walk.settings["data.name"]
-        alike = key(mnist, [POINT, *published_results.OF_A_DATA_SET]) == key(
-            walk, [POINT, *published_results.OF_A_DATA_SET]
+        same_settings = settings_key(mnist, [POINT, *published_results.DATA_SET_SETTINGS]) == settings_key(
+            walk, [POINT, *published_results.DATA_SET_SETTINGS]
         )
-        if alike and data_sets in (("mnist", "cifar10"), ("mnist", "gsc")):
+        if same_settings and data_sets in (("mnist", "cifar10"), ("mnist", "gsc")):
             yield case(on_mnist - other, walk, mnist, note="against MNIST")
 
 
@@ -107,7 +107,7 @@ def higher_on_mnist(study: Study) -> Iterator[Case]:
     statistic=f"the longest stretch of levels, in decades and of any point, over which the accuracy changes by no more "
     f"than {FLAT}, at least {BETWEEN} below its highest, and after which it falls by at least {BETWEEN} more,",
     region=(1.0, ABOVE),
-    needs="multiplicative walking noise, trained with it, without BatchNorm",
+    needs="multiplicative walking noise, trained with noise, without BatchNorm",
     grids=("walking/mnist.yaml", "walking/cifar10.yaml"),
 )
 def plateau_on_the_way(study: Study) -> Iterator[Case]:
@@ -118,20 +118,20 @@ def plateau_on_the_way(study: Study) -> Iterator[Case]:
 
 
 def _at_maximum(study: Study) -> Iterator[tuple[Walk, pd.DataFrame, float]]:
-    """For each walk with BatchNorm the accuracies at maximum noise (repetitions, points), and that without noise.
+    """Each walk with BatchNorm, its accuracies at maximum noise (repetitions, points), and its accuracy without noise.
 
-    Only walks with runs at every point, and their repetitions that have all of them.
+    Walks without runs at a point, and repetitions without a run at every point, are left out.
     """
     for walk in walks(study, **_CHOSEN, model__batch_norm=True):
-        found = {point: _accuracies(each) for point, each in walk.at.items()}
-        kept = pd.DataFrame(found).reindex(columns=range(len(walk.points))).dropna()
-        reference = noise_free(study.runs, walk.settings)["accuracy"]
-        if len(kept) and len(reference):
-            yield walk, kept, float(reference.mean())
+        accuracies = {point: _accuracies(each) for point, each in walk.at.items()}
+        at_maximum = pd.DataFrame(accuracies).reindex(columns=range(len(walk.points))).dropna()
+        reference = noise_free_runs(study.runs, walk.settings)["accuracy"]
+        if len(at_maximum) and len(reference):
+            yield walk, at_maximum, float(reference.mean())
 
 
 def _accuracies(each: FittedSeries) -> pd.Series[float]:
-    """The accuracy of each repetition at the lowest level of maximum noise that was run."""
+    """Accuracy of each repetition at the lowest level of maximum noise in the runs."""
     extreme = each.series.used[is_maximum(each.series.used["level"])]
     lowest: pd.DataFrame = extreme[extreme["level"] == extreme["level"].min()]
     return lowest.set_index("repetition")["accuracy"]
@@ -144,7 +144,7 @@ def _correlation(accuracies: list[float]) -> float:
 
 
 def _plateaus(each: FittedSeries) -> pd.Series[float]:
-    """The longest plateau of each repetition's curve in decades, 0 without one."""
+    """Longest plateau of each repetition's curve in decades; 0 without a plateau."""
     used = each.series.used[each.series.used["level"] > 0].sort_values("level")
     longest = {}
     for repetition, runs in used.groupby("repetition"):
@@ -154,7 +154,7 @@ def _plateaus(each: FittedSeries) -> pd.Series[float]:
 
 
 def _plateaus_of(levels: Array, accuracies: Array) -> Iterator[float]:
-    """The length of every plateau of a curve in decades."""
+    """Length of every plateau of a curve in decades."""
     for start in range(len(levels)):
         for end in range(start, len(levels) - 1):
             low, high = accuracies[start : end + 1].min(), accuracies[start : end + 1].max()

@@ -13,7 +13,7 @@ import torch
 from analysis.figures import binarization
 from analysis.figures.layout.style import Plot, style
 from analysis.midpoints.study import Study
-from analysis.runs.binarization_findings import COLUMNS, Pair, density, table
+from analysis.runs.binarization_findings import COLUMNS, NetworkPair, density, findings_table
 from walking_noise import RunConfig, data
 from walking_noise.probes import probe
 from walking_noise.reproducibility import deterministic
@@ -24,7 +24,7 @@ SETTINGS = {
 }  # fmt: skip
 
 
-def look_inside(settings: dict[str, Any]) -> dict[str, Any]:
+def findings_of(settings: dict[str, Any]) -> dict[str, Any]:
     """What ``walking-noise binarize`` stores, of quickly trained networks."""
     config = RunConfig.from_dict(settings)
     digits, cpu = data.load("mnist5k"), torch.device("cpu")
@@ -39,18 +39,18 @@ def look_inside(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def found() -> dict[str, Any]:
-    return look_inside(SETTINGS)
+def findings() -> dict[str, Any]:
+    return findings_of(SETTINGS)
 
 
 @pytest.fixture
-def study(fake_study, found: dict[str, Any]) -> Study:
-    """A run that was not looked into, one that was, twice, and one that was before it failed."""
+def study(fake_study, findings: dict[str, Any]) -> Study:
+    """A run without findings, two equal runs with findings, and a failed run with findings."""
     study = fake_study()
     study.complete(SETTINGS, 0.9)
-    study.complete({**SETTINGS, "seed": 1}, 0.9)["binarization"] = found
-    study.complete({**SETTINGS, "seed": 1}, 0.9)["binarization"] = found
-    study.add({**SETTINGS, "seed": 2}, "FAILED", binarization=found)
+    study.complete({**SETTINGS, "seed": 1}, 0.9)["binarization"] = findings
+    study.complete({**SETTINGS, "seed": 1}, 0.9)["binarization"] = findings
+    study.add({**SETTINGS, "seed": 2}, "FAILED", binarization=findings)
     analysed: Study = study.analyse()
     return analysed
 
@@ -60,7 +60,7 @@ def drawn(study: Study, folder: Path) -> list[Plot]:
         return binarization.draw(study, folder)
 
 
-def test_a_run_that_was_looked_into_is_drawn_once(study: Study, tmp_path: Path, found: dict[str, Any]):
+def test_equal_runs_with_findings_are_drawn_once(study: Study, tmp_path: Path, findings: dict[str, Any]):
     (plot,) = drawn(study, tmp_path)
     assert plot.name == "binarization-demo-2"
     assert {path.suffix for path in tmp_path.iterdir()} == {".pdf", ".png", ".csv"}
@@ -72,7 +72,7 @@ def test_a_run_that_was_looked_into_is_drawn_once(study: Study, tmp_path: Path, 
     at_the_point = numbers[(numbers["network"] == "noisy") & (numbers["place"] == "fc3")].set_index(
         ["values", "quantity"]
     )
-    expected = found["noisy"]["points"][7]["arriving"]
+    expected = findings["noisy"]["points"][7]["arriving"]
     assert at_the_point.loc[("arriving", "accuracy quantised, noise on"), "number"] == expected["noise_on"]
     assert at_the_point.loc[("arriving", "threshold"), "number"] == pytest.approx(
         expected["clusters"]["threshold"], 1e-5
@@ -106,22 +106,22 @@ def test_nothing_is_drawn_without_findings(fake_study, tmp_path: Path):
     ],
 )
 def test_any_noise_and_model_can_be_drawn(fake_study, settings: dict[str, Any], tmp_path: Path):
-    """Also networks that answer one class, whose values are all but equal."""
+    """Networks that answer one class, with nearly equal values, are drawn, too."""
     settings = {**settings, "training.epochs": 1}
     study = fake_study()
-    study.complete(settings, 0.1)["binarization"] = look_inside(settings)
+    study.complete(settings, 0.1)["binarization"] = findings_of(settings)
     (plot,) = drawn(study.analyse(), tmp_path)
     assert (tmp_path / f"{plot.name}.pdf").read_bytes().startswith(b"%PDF")
 
 
-def test_a_density_covers_the_values(found: dict[str, Any]):
-    values = found["noise_free"]["layers"][0]["weights"]
+def test_a_density_covers_the_values(findings: dict[str, Any]):
+    values = findings["noise_free"]["layers"][0]["weights"]
     edges, heights = density(values, values["distribution"]["linear"])
     assert heights.sum() * (edges[1] - edges[0]) == pytest.approx(0.998, abs=1e-3)
 
 
-def test_every_place_is_in_the_table(found: dict[str, Any]):
-    numbers = table(Pair(found["noise_free"], found["noisy"]))
+def test_every_place_is_in_the_table(findings: dict[str, Any]):
+    numbers = findings_table(NetworkPair(findings["noise_free"], findings["noisy"]))
     accuracies = numbers[numbers["quantity"].str.startswith("accuracy")]
     assert len(accuracies) == (11 + 4) + (2 * 11 + 1 + 2 * 4)
     assert accuracies["number"].between(0, 1).all()

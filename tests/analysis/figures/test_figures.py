@@ -10,16 +10,22 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from analysis.figures import epochs, robustness_curves
-from analysis.figures.layout.style import Plot, drawn, legend_columns, level_text, level_ticks, scale_levels, style
+from analysis.figures.layout.style import (
+    Plot,
+    drawn_levels,
+    legend_columns,
+    level_text,
+    level_ticks,
+    scale_levels,
+    style,
+)
 from analysis.midpoints.study import Study
 from analysis.report.report_items import make_all
 
 
 def plots_of(study: Study, folder: Path) -> dict[str, list[Plot]]:
-    """The figures of every exhibit that has some, by its number."""
-    made = {
-        exhibit.number: [part for part in parts if isinstance(part, Plot)] for exhibit, parts in make_all(study, folder)
-    }
+    """The figures of every item that has some, by its number."""
+    made = {item.number: [part for part in parts if isinstance(part, Plot)] for item, parts in make_all(study, folder)}
     return {number: plots for number, plots in made.items() if plots}
 
 
@@ -58,7 +64,7 @@ def test_numbers_of_the_robustness_curves_are_the_data(figures):
     (path,) = folder.glob("robustness-*additive*-global.csv")
     table = pd.read_csv(path)
     assert set(table["series"]) == {"without BatchNorm", "with BatchNorm"}
-    curve = study.fitted[0].series.curve
+    curve = study.fitted_series[0].series.curve
     ours = table[table["series"] == "without BatchNorm"]
     assert ours["mean"].tolist() == pytest.approx(curve["mean"].tolist(), rel=1e-5, nan_ok=True)
     assert ours["overflow"].sum() == 1
@@ -131,7 +137,7 @@ def test_sparse_series_are_drawn(fake_study, tmp_path: Path):
     assert {"Figures 10 and 11", "Walking noise"}.isdisjoint(plots)
 
 
-def test_walking_curves_are_drawn_beside_series_with_a_single_level(fake_study, tmp_path: Path):
+def test_walking_curves_are_drawn_together_with_series_of_one_level(fake_study, tmp_path: Path):
     study = fake_study()
     study.series({"noise.point": 2}, 2.0, (0.1, 0.5, 1.0, 4.0, 10.0), repetitions=1)
     study.complete({"noise.point": 3, "noise.std": 1e10}, 0.9)
@@ -148,7 +154,7 @@ def test_legend_is_not_cut_off(labels: list[str], columns: int):
     assert legend_columns(labels) == columns
 
 
-def test_figures_that_the_paper_has_bear_its_number(fake_study, tmp_path: Path):
+def test_figures_of_the_paper_have_its_number(fake_study, tmp_path: Path):
     study = fake_study()
     lenet5 = {"data.name": "cifar10", "model.name": "lenet5", "training.epochs": 300}
     for settings in (lenet5, {}):
@@ -170,7 +176,7 @@ def test_captions_count_the_runs_and_name_single_repetitions(fake_study, tmp_pat
     study.add({"noise.std": 1e5}, "PENDING")
     (plot,) = robustness_curves.draw_global(study.analyse(), tmp_path)
     assert plot.caption.endswith(
-        "Runs used: 6 of 8; left out for float32 overflow: 1. One repetition, and so without bars: 1 of 1 series."
+        "Runs used: 6 of 8; left out for float32 overflow: 1. One repetition, therefore no bars: 1 of 1 series."
     )
 
 
@@ -189,7 +195,7 @@ def test_level_axis_shows_every_level(levels: list[float]):
     axes = Figure().subplots()
     scale_levels(axes, levels)
     low, high = axes.get_xlim()
-    assert all(low < x < high for x in drawn(levels))
+    assert all(low < x < high for x in drawn_levels(levels))
     assert len(axes.get_xticks()) <= 9
 
 

@@ -83,7 +83,7 @@ def test_map_is_drawn_with_gaps_but_not_of_a_few_curves(fake_study, tmp_path: Pa
         (plot,) = mixed_maps.draw(gaps.analyse(), tmp_path)
         assert mixed_maps.draw(curves.analyse(), tmp_path) == []
     assert "all points" in plot.title
-    assert "Hatched: no runs; ×: float32 overflow in all of them." in plot.caption
+    assert "Hatched: no runs; ×: float32 overflow in all runs." in plot.caption
     assert "One repetition: no standard deviation." in plot.caption
     assert len(table_of(plot, tmp_path)) == 2 * (5 * 6 + 1)
 
@@ -131,7 +131,7 @@ def test_nothing_is_drawn_without_mixed_noise(paper_study: Study, tmp_path: Path
 
 def test_ratios_are_spread_at_both_ends():
     scale = Scale.of_ratios([0.001, 0.5, 0.999, 0.0, 1.0])
-    places = scale.places()
+    places = scale.positions()
     assert places[2] == 0
     assert places[1] == pytest.approx(-places[3])
     assert places[0] < places[1]

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from analysis.figures import preserved_accuracy
-from analysis.midpoints.maximum_noise import left_at_maximum
+from analysis.midpoints.maximum_noise import accuracy_at_maximum_noise
 
 BASE = {"model.batch_norm": True, "noise.kind": "multiplicative"}
 
@@ -24,10 +24,10 @@ def add_maximum(study, shared: dict[str, Any] | None = None, *, repetitions: int
             study.complete(settings, 0.6 - 0.04 * point + 0.02 * (seed - 1))
 
 
-def test_preserved_is_the_share_of_the_accuracy_without_noise(fake_study):
+def test_preserved_accuracy_is_relative_to_the_accuracy_without_noise(fake_study):
     study = fake_study()
     add_maximum(study)
-    first, last = left_at_maximum(study.analyse())
+    first, last = accuracy_at_maximum_noise(study.analyse())
     assert (first.point, last.point) == (1, 10)
     assert first.accuracy == pytest.approx((0.56, 0.02))
     assert first.without_noise == pytest.approx((0.80, 0.01))
@@ -44,13 +44,13 @@ def test_highest_level_that_did_not_overflow_counts(fake_study):
     study.complete({**settings, "noise.std": 1e16}, 0.1, outcome="overflow", overflow_epoch=2)
     study.complete({**settings, "noise.point": 2, "noise.std": 1e9}, 0.9)
     study.complete({**settings, "noise.point": "global", "noise.std": 1e12}, 0.9)
-    (left,) = left_at_maximum(study.analyse())
-    assert (left.level, left.accuracy[0]) == (1e12, 0.7)
-    assert math.isnan(left.accuracy[1])
-    assert left.overflown == 1
+    (only,) = accuracy_at_maximum_noise(study.analyse())
+    assert (only.level, only.accuracy[0]) == (1e12, 0.7)
+    assert math.isnan(only.accuracy[1])
+    assert only.overflown == 1
 
 
-def test_levels_are_told_and_rounding_does_not_matter(fake_study, tmp_path: Path):
+def test_caption_states_the_levels_and_rounding_does_not_matter(fake_study, tmp_path: Path):
     study = fake_study()
     study.complete({**BASE, "noise.kind": "none"}, 0.9)
     for seed in range(3):
@@ -59,21 +59,21 @@ def test_levels_are_told_and_rounding_does_not_matter(fake_study, tmp_path: Path
         study.complete({**BASE, "noise.point": 2, "noise.std": 1e16, "seed": seed}, 0.1, outcome="overflow")
     analysed = study.analyse()
     (accuracy,) = preserved_accuracy.draw(analysed, tmp_path)
-    assert "runs to use, 1.00e10 to 1.00e12. Runs used at maximum noise: 6 of 6; left out" in accuracy.caption
-    assert "at higher levels: 3; repetitions without noise: 1." in accuracy.caption
-    assert "without bars" not in accuracy.caption
+    assert "usable runs, 1.00e10 to 1.00e12. Runs used at maximum noise: 6 of 6; left out" in accuracy.caption
+    assert "higher levels: 3; repetitions without noise: 1." in accuracy.caption
+    assert "no bars" not in accuracy.caption
     (preserved,) = preserved_accuracy.draw_preserved(analysed, tmp_path, number=5)
-    assert "without bars: 2 of 2 points" in preserved.caption
+    assert "no bars: 2 of 2 points" in preserved.caption
     assert not preserved.title.startswith("Figure")
 
 
-def test_nothing_is_preserved_with_certainty(fake_study):
+def test_zero_accuracy_has_no_deviation(fake_study):
     study = fake_study()
     for seed, accuracy in enumerate((0.79, 0.80, 0.81)):
         study.complete({**BASE, "noise.kind": "none", "seed": seed}, accuracy)
         study.complete({**BASE, "noise.point": 1, "noise.std": 1e10, "seed": seed}, 0.0)
-    (left,) = left_at_maximum(study.analyse())
-    assert left.preserved == (0.0, 0.0)
+    (only,) = accuracy_at_maximum_noise(study.analyse())
+    assert only.preserved == (0.0, 0.0)
 
 
 def test_accuracy_per_point_is_drawn_with_a_min_and_its_error(fake_study, tmp_path: Path):
@@ -102,7 +102,7 @@ def test_data_sets_share_the_figure_of_a_model(fake_study, tmp_path: Path):
     assert mlp.title == "Figure 5. MLP, multiplicative noise: preserved relative accuracy at maximum noise"
     assert lenet5.title.startswith("Figure 8. LeNet-5")
     assert set(pd.read_csv(tmp_path / f"{mlp.name}.csv")["series"]) == {"MNIST", "CIFAR-10"}
-    assert "without bars: 2 of 2 points" in lenet5.caption
+    assert "no bars: 2 of 2 points" in lenet5.caption
 
 
 def test_one_data_set_trained_in_two_ways_has_two_series(fake_study, tmp_path: Path):

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from numpy.typing import ArrayLike, NDArray
 
-from analysis.midpoints.flags import FEW_REPETITIONS, Flag, mark
+from analysis.midpoints.flags import FEW_REPETITIONS, Flag, flag_letter
 from analysis.midpoints.midpoint import fit_midpoint
 from analysis.midpoints.weighted_fit import logistic
 
@@ -175,7 +175,7 @@ def test_step_lies_between_its_two_levels():
     assert 1.0 < fit.mu < 1.78
 
 
-def test_repetition_without_a_midpoint_is_told():
+def test_repetition_without_a_midpoint_has_a_flag():
     fit = fit_midpoint(runs_of(lambda level, number: curve(level, 2.0) if number else np.full(len(level), 0.9)), FLOOR)
     assert Flag.REPETITION_WITHOUT_MIDPOINT in fit.flags
     assert len(fit.repetitions.midpoints) == 2
@@ -204,7 +204,7 @@ def test_levels_up_to_the_end_of_float32():
 
 
 def test_every_flag_has_its_letter():
-    assert len({mark(flag) for flag in Flag}) == len(Flag)
+    assert len({flag_letter(flag) for flag in Flag}) == len(Flag)
 
 
 def coverage(repetitions: int, studies: int = 200) -> tuple[float, float]:

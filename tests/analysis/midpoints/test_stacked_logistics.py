@@ -94,8 +94,8 @@ def test_too_few_levels_for_two():
 def test_plateau_needs_three_sampled_levels():
     x = np.array([-2.0, -1.5, -1, -0.5, 0, 0.3, 0.6, 1.5, 2.5, 3.7, 4, 4.3, 5, 6, 7])
     without = np.delete(x, [7])
-    assert shape_of(two_steps(x), x).sampled == 2
-    assert shape_of(two_steps(without), without).sampled < 3
+    assert shape_of(two_steps(x), x).levels_on_plateau == 2
+    assert shape_of(two_steps(without), without).levels_on_plateau < 3
     assert not shape_of(two_steps(x), x).has_plateau
 
 
@@ -124,11 +124,11 @@ def test_series_over_a_plateau_keeps_its_midpoint_and_is_flagged(fake_study):
         for level, value in zip(levels, accuracy, strict=True):
             settings = {"noise.point": 3, "noise.kind": "multiplicative", "noise.std": float(level), "seed": seed}
             study.complete(settings, float(value) + 0.001 * seed)
-    (each,) = study.analyse().fitted
+    (each,) = study.analyse().fitted_series
     assert Flag.PLATEAU in each.fit.flags
     assert each.shape is not None
     assert each.shape.has_plateau
-    assert each.fit.mu == fit_midpoint(each.series.used, each.series.floor).mu
+    assert each.fit.mu == fit_midpoint(each.series.used, each.series.chance_accuracy).mu
     assert 10**0.3 < each.fit.mu < 1e4
 
 
@@ -137,7 +137,7 @@ def test_equal_accuracies_have_no_shape(fake_study, accuracy: float):
     study = fake_study()
     for level in np.logspace(-1, 7, 33):
         study.complete({"noise.point": 3, "noise.std": float(level)}, accuracy)
-    (each,) = study.analyse().fitted
+    (each,) = study.analyse().fitted_series
     assert each.shape is None
     assert each.fit.curve is None
 
@@ -160,4 +160,4 @@ def test_figure_and_table_of_plateaus(fake_study, tmp_path: Path):
     assert fits[["mu_1", "mu_2"]].to_numpy()[0].tolist() == pytest.approx([10**0.3, 1e4], rel=0.01)
     assert "chosen for 1 of 2 series" in table.caption
     assert isinstance(table, Table)
-    assert len(table.words) == 1
+    assert len(table.texts) == 1

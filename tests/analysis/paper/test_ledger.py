@@ -89,12 +89,12 @@ def learning(trained: float) -> Build:
     return build
 
 
-def looked_into(
+def with_findings(
     clusters: int = 2, quantised: float = 0.94, peak: float = 5e9, layers: int = 1, noise_on: float = 0.95
 ) -> Build:
-    """A network trained at multiplicative noise of 1e10 at point 2, and what was found inside."""
+    """A network trained at multiplicative noise of 1e10 at point 2, with findings of its probe."""
 
-    def found(count: int, weights: int) -> dict[str, Any]:
+    def findings(count: int, weights: int) -> dict[str, Any]:
         values = {"clusters": {"count": count, "peak": peak}, "noise_on": quantised}
         points = [{"arriving": values, "leaving": values, "std_mul": 1e10}] * 8
         made = [{"weights": {"clusters": {"count": 2 if number < weights else 1}}} for number in range(4)]
@@ -103,7 +103,7 @@ def looked_into(
     def build(walked: Walked) -> None:
         walked.series(level=1e10, noise__point=2, **MULTIPLICATIVE)
         for document in walked.fake.documents:
-            document["binarization"] = {"noisy": found(clusters, layers), "noise_free": found(1, 0)}
+            document["binarization"] = {"noisy": findings(clusters, layers), "noise_free": findings(1, 0)}
 
     return build
 
@@ -211,10 +211,10 @@ TRIALS = [
         curve([0.95, 0.95, 0.6, 0.4, 0.3, 0.3, 0.3]),
         walk(FLAT),
     ),
-    Trial(binarization_claims.values_cluster, looked_into(2), looked_into(1), looked_into(2, noise_on=0.5)),
-    Trial(binarization_claims.quantised_keep, looked_into(), looked_into(quantised=0.5), looked_into(clusters=1)),
-    Trial(binarization_claims.peak_below_the_noise, looked_into(), looked_into(peak=3e10), walk(FLAT)),
-    Trial(binarization_claims.weights_cluster, looked_into(), looked_into(layers=0), walk(FLAT)),
+    Trial(binarization_claims.values_cluster, with_findings(2), with_findings(1), with_findings(2, noise_on=0.5)),
+    Trial(binarization_claims.quantised_keep, with_findings(), with_findings(quantised=0.5), with_findings(clusters=1)),
+    Trial(binarization_claims.peak_below_the_noise, with_findings(), with_findings(peak=3e10), walk(FLAT)),
+    Trial(binarization_claims.weights_cluster, with_findings(), with_findings(layers=0), walk(FLAT)),
     Trial(learned_claims.larger_weights, learning(3.0), learning(1.0), walk(FLAT)),
     Trial(learned_claims.more_signal, learning(3.0), learning(1.0), walk(FLAT)),
 ]
@@ -226,7 +226,7 @@ def verdict(claim: Claim, fake: Any, build: Build) -> Verdict:
     return claim.overall(list(claim.cases(walked.study())))
 
 
-def test_every_claim_is_tried():
+def test_every_claim_has_a_trial():
     assert [trial.claim for trial in TRIALS] == list(CLAIMS)
 
 
@@ -244,7 +244,7 @@ def test_one_repetition_measures_nothing(trial: Trial, fake_study):
 
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.cases.__name__)
-def test_claims_say_how_they_are_decided_and_what_supplies_them(claim: Claim):
+def test_claims_have_a_criterion_and_grids(claim: Claim):
     assert claim.text.endswith(".")
     assert re.search(r"(above|below|between) ", claim.criterion)
     assert claim.needs
@@ -313,13 +313,13 @@ def test_midpoints_beyond_the_same_edge_have_no_order(claim: Claim, fake_study):
     assert list(one.values) == []
 
 
-def test_levels_below_one_say_nothing_of_a_tolerance_above(fake_study):
+def test_levels_below_one_do_not_measure_a_tolerance_above(fake_study):
     walked = Walked(fake_study()).series(Flag.NEVER_FALLS, **MULTIPLICATIVE)
     (within,) = midpoint_claims.no_tolerance_above_one.cases(walked.study())
     assert midpoint_claims.no_tolerance_above_one.verdict(within) == Verdict.FAILS
     study = walked.study()
-    low = [replace(each, fit=replace(each.fit, highest=0.9)) for each in study.fitted]
-    assert list(midpoint_claims.no_tolerance_above_one.cases(replace(study, fitted=low))) == []
+    low = [replace(each, fit=replace(each.fit, highest=0.9)) for each in study.fitted_series]
+    assert list(midpoint_claims.no_tolerance_above_one.cases(replace(study, fitted_series=low))) == []
 
 
 @pytest.mark.parametrize("claim", [midpoint_claims.training_raises, midpoint_claims.training_raises_global])
@@ -342,7 +342,7 @@ def test_mnist_is_compared_with_series_of_the_same_noise(fake_study):
     assert found == pytest.approx([0.3 / 0.96, 0.4 / 0.96], abs=1e-3)
 
 
-def test_pairs_differ_in_one_setting_alone(fake_study):
+def test_pairs_differ_in_one_setting_only(fake_study):
     walked = Walked(fake_study()).walk(FLAT).walk(FLAT, **INFERENCE).walk(FLAT, training__epochs=5)
     ((trained, untrained),) = pairs(walks(walked.study()), "noise.in_training", True, False)
     assert trained.settings["training.epochs"] == untrained.settings["training.epochs"] == 20
@@ -353,16 +353,16 @@ def test_ledger_has_a_row_per_claim_with_statistic_count_and_verdict(fake_study,
     walked.series(4.0, data__name="mnist").series(2.0, data__name="mnist", **INFERENCE)
     walked.series(2.0, data__name="cifar10").series(2.0, data__name="cifar10", **INFERENCE)
     table, _ = ledger.make(walked.study(), tmp_path)
-    words = table.words.set_index("claim")
-    assert len(words) == len(CLAIMS)
-    first = words.loc[midpoint_claims.training_raises_global.text]
+    texts = table.texts.set_index("claim")
+    assert len(texts) == len(CLAIMS)
+    first = texts.loc[midpoint_claims.training_raises_global.text]
     assert first["verdict"] == "fails"
-    assert "CIFAR-10" in first["found"]
-    assert "n = 3" in first["found"]
+    assert "CIFAR-10" in first["result"]
+    assert "n = 3" in first["result"]
     assert first["cases"] == "1 holds, 1 fails"
-    lacking = words.loc[preserved_claims.some_points_keep.text]
-    assert lacking["verdict"] == "not measured"
-    assert "Planned in seml_configs/maximum_noise/mnist.yaml" in lacking["found"]
+    missing = texts.loc[preserved_claims.some_points_keep.text]
+    assert missing["verdict"] == "not measured"
+    assert "Planned in seml_configs/maximum_noise/mnist.yaml" in missing["result"]
     assert f"Of {len(CLAIMS)} claims: 0 hold, 1 fails, {len(CLAIMS) - 1} not measured." in table.caption
     numbers = pd.read_csv(tmp_path / "claims_cases.csv").set_index("case")
     on_mnist = numbers[numbers.index.str.startswith("MNIST")].iloc[0]
@@ -371,11 +371,11 @@ def test_ledger_has_a_row_per_claim_with_statistic_count_and_verdict(fake_study,
     assert (tmp_path / "claims.tex").read_text().count(r"\\") > len(CLAIMS)
 
 
-def test_ledger_of_nothing_is_all_not_measured(fake_study, tmp_path: Path):
+def test_ledger_without_results_has_no_measured_claim(fake_study, tmp_path: Path):
     study = fake_study()
     study.add({"noise.std": 1.0}, "STAGED")
     (table,) = ledger.make(study.analyse(), tmp_path)
-    assert set(table.words["verdict"]) == {"not measured"}
+    assert set(table.texts["verdict"]) == {"not measured"}
 
 
 def test_claims_read_fitted_midpoints(whole_study):

@@ -27,11 +27,11 @@ def runs_study(fake_study) -> Study:
 
 
 def chosen(study: Study) -> list[FittedSeries]:
-    return [each for each in study.fitted if each.fit.curve is not None]
+    return [each for each in study.fitted_series if each.fit.curve is not None]
 
 
 def test_choices_of_fit_of_global_series(paper_study: Study):
-    table = sensitivity.of_fit(paper_study.fitted)
+    table = sensitivity.fit_choices(paper_study.fitted_series)
     assert len(table) == 4 * 6
     additive = table[(table["noise.kind"] == "additive") & ~table["model.batch_norm"].astype(bool)].set_index("choice")
     reported, scatter = (
@@ -42,8 +42,8 @@ def test_choices_of_fit_of_global_series(paper_study: Study):
     assert additive.loc["linear level, weighted", "mu"] != pytest.approx(reported["mu"], rel=1e-3)
 
 
-def test_choices_of_runs_compare_series_that_differ_in_that_setting_alone(runs_study: Study):
-    table = {row["setting"]: row for row in rows(sensitivity.of_runs(chosen(runs_study)))}
+def test_choices_of_runs_compare_series_that_differ_only_in_one_setting(runs_study: Study):
+    table = {row["setting"]: row for row in rows(sensitivity.run_choices(chosen(runs_study)))}
     gradient = table["noise.gradient"]
     assert (gradient["reported"], gradient["other"], gradient["repetitions"]) == ("exact", "straight_through", 3)
     assert gradient["ratio"] == pytest.approx(0.4 / 0.9, rel=0.1)
@@ -54,34 +54,34 @@ def test_choices_of_runs_compare_series_that_differ_in_that_setting_alone(runs_s
 
 
 def test_choices_of_runs_that_are_not_there_are_not_measured(runs_study: Study):
-    table = sensitivity.of_runs(chosen(runs_study))
-    words = {row["setting"]: row for row in rows(sensitivity.runs_in_words(table, ["noise.kind"]))}
-    assert words["data.transform"]["series"].startswith("not measured: needs fashion_mnist, svhn or cifar10")
+    table = sensitivity.run_choices(chosen(runs_study))
+    words = {row["setting"]: row for row in rows(sensitivity.run_choice_texts(table, ["noise.kind"]))}
+    assert words["data.transform"]["series"].startswith("Not measured: needs fashion_mnist, svhn or cifar10")
     assert words["data.transform"]["ratio"] == "–"
     assert words["noise.gradient"]["otherwise"] == "straight through"
     assert words["noise.gradient"]["series"] == "multiplicative noise"
 
 
 def test_number_of_repetitions_takes_every_subset(runs_study: Study):
-    table = sensitivity.of_repetitions(chosen(runs_study))
+    table = sensitivity.repetition_subsets(chosen(runs_study))
     straight = table[table["noise.gradient"] == "straight_through"].set_index("repetitions")
     assert straight["subsets"].tolist() == [10, 10, 5, 1]
     assert straight["width"].is_monotonic_decreasing
     spread = straight["mu_highest"] / straight["mu_lowest"]
     assert spread.is_monotonic_decreasing
     assert spread.loc[5] == 1
-    each = next(each for each in runs_study.fitted if each.settings["noise.gradient"] == "straight_through")
-    found = each.fit.repetitions
-    assert straight.loc[5, "mu_lowest"] == pytest.approx(found.mu)
-    assert straight.loc[5, "width"] == pytest.approx(found.high / found.low)
+    each = next(each for each in runs_study.fitted_series if each.settings["noise.gradient"] == "straight_through")
+    expected = each.fit.repetitions
+    assert straight.loc[5, "mu_lowest"] == pytest.approx(expected.mu)
+    assert straight.loc[5, "width"] == pytest.approx(expected.high / expected.low)
 
 
 def test_three_tables_are_written(runs_study: Study, tmp_path: Path):
     fits, runs, repetitions = sensitivity.make(runs_study, tmp_path)
-    assert len(fits.words) == 4
-    assert len(runs.words) == 3
-    assert list(repetitions.words) == ["series", "repetitions", *(f"{size} repetitions" for size in (2, 3, 4, 5))]
-    assert repetitions.words["2 repetitions"].str.startswith("not measured").sum() == 1
+    assert len(fits.texts) == 4
+    assert len(runs.texts) == 3
+    assert list(repetitions.texts) == ["series", "repetitions", *(f"{size} repetitions" for size in (2, 3, 4, 5))]
+    assert repetitions.texts["2 repetitions"].str.startswith("Not measured").sum() == 1
     for table in (fits, runs, repetitions):
         assert len(pd.read_csv(tmp_path / f"{table.name}.csv"))
         assert r"\toprule" in (tmp_path / f"{table.name}.tex").read_text()
@@ -91,7 +91,7 @@ def test_a_single_repetition_is_not_measured(fake_study, tmp_path: Path):
     study = fake_study()
     study.series({}, 2.0, LEVELS, repetitions=1)
     *_, repetitions = sensitivity.make(study.analyse(), tmp_path)
-    assert repetitions.words["2 repetitions"].tolist() == ["not measured: needs 2 seeds or more"]
+    assert repetitions.texts["2 repetitions"].tolist() == ["Not measured: needs 2 seeds or more."]
 
 
 def test_studies_without_global_midpoints_have_none(fake_study, tmp_path: Path):

@@ -53,7 +53,7 @@ def elsewhere(runs: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
     return folder / "out", finished.stdout
 
 
-def test_same_runs_give_the_same_bytes_wherever_and_whenever(rendered: Path, elsewhere: tuple[Path, str]):
+def test_same_runs_give_the_same_bytes_in_another_environment(rendered: Path, elsewhere: tuple[Path, str]):
     first, again = contents(rendered), contents(elsewhere[0])
     assert list(again) == list(first)
     assert [name for name in first if first[name] != again[name]] == []
@@ -75,21 +75,21 @@ def test_page_shows_the_counts(rendered: Path):
         assert text in html
     assert {name: int(count) for count, name in re.findall(r"<b>(\d+)</b><span>([^<,]+)", html)} == {
         "runs planned": 1017, "completed": 1012, "failed": 3, "running": 1, "pending": 1, "overflow": 1, "diverged": 1,
-        "repeat another run": 8,
+        "equal to another run": 8,
     }  # fmt: skip
 
 
 class Links(HTMLParser):
-    """Collects what a page refers to, and whether its tags close."""
+    """Collects the links of a page, and checks that its tags are closed."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.found: list[str] = []
+        self.links: list[str] = []
         self.open: list[str] = []
         self.named: set[str] = set()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found += [value or "" for name, value in attrs if name in ("href", "src")]
+        self.links += [value or "" for name, value in attrs if name in ("href", "src")]
         self.named |= {value or "" for name, value in attrs if name == "id"}
         if tag not in ("meta", "img", "link", "br"):
             self.open.append(tag)
@@ -98,14 +98,14 @@ class Links(HTMLParser):
         assert self.open.pop() == tag
 
 
-def test_page_refers_to_files_beside_it_and_to_nothing_else(rendered: Path):
+def test_page_refers_only_to_files_of_the_report(rendered: Path):
     links = Links()
     links.feed((rendered / "index.html").read_text())
     assert links.open == []
-    assert len(links.found) > 20
-    within = {link.removeprefix("#") for link in links.found if link.startswith("#")}
-    assert within == {slug(exhibit.number) for exhibit in REPORT_ITEMS} <= links.named
-    files = [link for link in links.found if not link.startswith("#")]
+    assert len(links.links) > 20
+    within = {link.removeprefix("#") for link in links.links if link.startswith("#")}
+    assert within == {slug(item.number) for item in REPORT_ITEMS} <= links.named
+    files = [link for link in links.links if not link.startswith("#")]
     assert all((rendered / link).is_file() for link in files)
     linked = {*files, "index.html"}
     assert set(contents(rendered)) == linked
@@ -130,7 +130,7 @@ def few_runs(fake_study, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_report_replaces_a_report_and_nothing_else(
+def test_report_replaces_only_a_report(
     few_runs: Path, rendered: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     out = tmp_path / "out"
@@ -143,10 +143,19 @@ def test_report_replaces_a_report_and_nothing_else(
     assert [path.name for path in tmp_path.rglob("*")] == ["out", "thesis.tex"]
     (out / "thesis.tex").unlink()
     (out / "index.html").write_text((rendered / "index.html").read_text())
-    (out / "left over").write_text("")
+    (out / "old file").write_text("")
     assert main(["--from", str(few_runs), "--out", str(out)]) == 0
-    assert "left over" not in contents(out)
+    assert "old file" not in contents(out)
     assert "24 of 24" in (out / "index.html").read_text()
+
+
+@pytest.mark.parametrize("mark", ["walking_noise analysis.report", "walking_noise analysis.report.make_report"])
+def test_report_of_an_earlier_version_is_replaced(few_runs: Path, tmp_path: Path, mark: str):
+    out = tmp_path / "out"
+    (out / "exhibits").mkdir(parents=True)
+    (out / "index.html").write_text(f'<meta name="generator" content="{mark}">')
+    assert main(["--from", str(few_runs), "--out", str(out)]) == 0
+    assert {path.name for path in out.iterdir()} == {"files", "index.html"}
 
 
 def test_failure_leaves_the_last_report(
@@ -196,7 +205,7 @@ def test_saved_runs_give_the_same_report(few_runs: Path, tmp_path: Path):
     assert contents(first) == contents(second)
 
 
-def test_study_that_has_only_begun(fake_study, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_study_without_completed_runs(fake_study, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     study = fake_study()
     for seed in range(3):
         study.add({"noise.std": 1.0, "seed": seed}, "STAGED")
@@ -219,7 +228,7 @@ def test_runs_with_refused_settings_only(fake_study, tmp_path: Path):
     assert "settings refused: noise.std" in (out / "index.html").read_text()
 
 
-def test_an_only_figure_has_one_heading_and_an_empty_table_has_none(fake_study, tmp_path: Path):
+def test_a_single_figure_has_one_heading_and_an_empty_table_has_none(fake_study, tmp_path: Path):
     study = fake_study()
     for point in (1, 2):
         study.series({"noise.point": point}, 2.0, (0.1, 0.5, 1.0, 2.0, 4.0, 10.0, 100.0))
@@ -230,28 +239,34 @@ def test_an_only_figure_has_one_heading_and_an_empty_table_has_none(fake_study, 
     assert f"<h2>Figures 10 and 11. {title}</h2>" in html
     assert f"<h3>{title}" not in html
     assert "<h2>Figure 7. Curves that fall over a plateau" in html
-    assert "chosen for 0 of 2 series with a fit. The CSV has" in html
+    assert "chosen for 0 of 2 series with a fit. The CSV file contains" in html
     assert "<th>ΔAICc</th>" not in html
     assert "No run failed" in html
-    assert "tabular" not in (out / "exhibits" / "plateaus.tex").read_text()
+    assert "tabular" not in (out / "files" / "plateaus.tex").read_text()
 
 
 def test_a_commit_keeps_the_mark_of_changed_code(fake_study, tmp_path: Path):
     study = fake_study()
-    made = {"version": "1.0", "data_checksum": "ab" * 32, "torch": "2.11.0", "cuda": None, "device": "A processor"}
+    shared = {
+        "version": "1.0",
+        "data_checksum": "ab" * 32,
+        "torch": "2.11.0",
+        "cuda": None,
+        "device": "A processor",
+    }
     for seed, commit in enumerate(("0123456789" * 4, "0123456789" * 4 + "+", None)):
-        study.complete({"noise.std": 1.0, "seed": seed}, 0.9, provenance={**made, "commit": commit})
+        study.complete({"noise.std": 1.0, "seed": seed}, 0.9, provenance={**shared, "commit": commit})
     (table,) = make_provenance(study.analyse(), tmp_path)
-    assert table.words["commit"].tolist() == ["012345678901", "012345678901+", "none"]
-    assert set(table.words["data checksum"]) == {"abababababab"}
+    assert table.texts["commit"].tolist() == ["012345678901", "012345678901+", "none"]
+    assert set(table.texts["data checksum"]) == {"abababababab"}
 
 
-def test_many_figures_of_an_exhibit_are_folded_away(fake_study):
+def test_many_figures_of_an_item_are_folded(fake_study):
     plots = [Plot(f"plot-{number}", f"Plot {number}", "A caption.", 5.0) for number in range(9)]
-    exhibit = ReportItem("Figure 0", "many", "runs", (), lambda study, folder: plots)
+    item = ReportItem("Figure 0", "many", "runs", (), lambda study, folder: plots)
     study = fake_study()
     study.complete({"noise.std": 0.5}, 0.9)
-    text = page.render(study.analyse(), [(exhibit, plots)])
+    text = page.render(study.analyse(), [(item, plots)])
     shown, folded = text.split("<summary>3 more figures</summary>")
-    assert [f"exhibits/plot-{number}.png" in shown for number in range(9)] == [True] * 6 + [False] * 3
-    assert all(f"exhibits/plot-{number}.png" in folded for number in (6, 7, 8))
+    assert [f"files/plot-{number}.png" in shown for number in range(9)] == [True] * 6 + [False] * 3
+    assert all(f"files/plot-{number}.png" in folded for number in (6, 7, 8))

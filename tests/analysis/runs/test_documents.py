@@ -25,7 +25,7 @@ def read(source: Source) -> list[documents.Document]:
     return list(source.documents)
 
 
-def test_file_gives_back_what_was_read(whole_study, tmp_path: Path):
+def test_file_returns_the_documents_that_were_saved(whole_study, tmp_path: Path):
     path = whole_study.save(tmp_path / "runs.jsonl.gz")
     source = from_file(path)
     assert source.total == len(whole_study.documents)
@@ -53,15 +53,15 @@ def test_file_has_the_same_bytes_for_the_same_runs(whole_study, tmp_path: Path):
     assert whole_study.save(tmp_path / "b" / "other.jsonl.gz").read_bytes() == first
 
 
-def test_file_appears_only_when_it_is_whole(whole_study, tmp_path: Path):
+def test_file_appears_only_when_it_is_complete(whole_study, tmp_path: Path):
     path = tmp_path / "runs.jsonl.gz"
-    path.write_text("what was there before")
+    path.write_text("earlier content")
     reading = iter(save(whole_study.source(), path).documents)
     next(reading)
-    assert path.read_text() == "what was there before"
+    assert path.read_text() == "earlier content"
     reading.close()  # type: ignore[attr-defined]
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
-    assert path.read_text() == "what was there before"
+    assert path.read_text() == "earlier content"
 
 
 def test_some_collections_of_a_file(fake_study, tmp_path: Path):
@@ -72,7 +72,7 @@ def test_some_collections_of_a_file(fake_study, tmp_path: Path):
     path = tmp_path / "runs.jsonl.gz"
     assert len(read(save(both, path))) == 2
     assert [document["collection"] for document in read(from_file(path, ["second"]))] == ["second"]
-    with pytest.raises(AnalysisError, match="no collection 'third'; it has: first, second"):
+    with pytest.raises(AnalysisError, match="no collection 'third'; collections in the file: first, second"):
         from_file(path, ["third"])
 
 
@@ -150,12 +150,12 @@ def fill(database: pymongo.database.Database[dict[str, Any]], study) -> None:
 def test_database_and_file_give_the_same_runs(seml_database, whole_study, tmp_path: Path):
     fill(seml_database, whole_study)
     path = tmp_path / "runs.jsonl.gz"
-    from_there = to_frame(save(from_database(["demo"]), path).documents)
-    assert from_there.equals(to_frame(from_file(path).documents))
-    assert from_there.equals(to_frame(whole_study.source().documents))
+    from_mongodb = to_frame(save(from_database(["demo"]), path).documents)
+    assert from_mongodb.equals(to_frame(from_file(path).documents))
+    assert from_mongodb.equals(to_frame(whole_study.source().documents))
 
 
-def test_only_what_is_needed_leaves_the_database(seml_database, fake_study):
+def test_only_needed_fields_are_read_from_the_database(seml_database, fake_study):
     study = fake_study()
     trace = [f"line {number}" for number in range(100)]
     study.add({}, "FAILED", fail_trace=trace, captured_out="x" * 10_000, seml={"env": {"TOKEN": "secret"}})
@@ -182,15 +182,15 @@ def test_documents_come_by_collection_and_id(seml_database, fake_study):
     assert found == [(name, number) for name in ("first", "second") for number in range(1, 6)]
 
 
-def test_missing_collection_names_those_there_are(seml_database, whole_study):
+def test_error_on_a_missing_collection_names_the_existing_ones(seml_database, whole_study):
     fill(seml_database, whole_study)
-    with pytest.raises(AnalysisError, match=r"^there is no collection 'domo'; there are: demo$"):
+    with pytest.raises(AnalysisError, match=r"^collection 'domo' does not exist; existing collections: demo$"):
         from_database(["demo", "domo"])
 
 
 def test_empty_collection_is_refused(seml_database):
     seml_database.create_collection("demo")
-    with pytest.raises(AnalysisError, match="'demo' has no runs; add some with `seml demo add"):
+    with pytest.raises(AnalysisError, match="'demo' has no runs; add runs with `seml demo add"):
         from_database(["demo"])
 
 
@@ -209,7 +209,7 @@ def test_seml_without_configuration_is_one_line(monkeypatch: pytest.MonkeyPatch,
 
     unset = seml.database.get_mongodb_config.__wrapped__
     monkeypatch.setattr(seml.database, "get_mongodb_config", lambda: unset(tmp_path / "mongodb.config"))
-    with pytest.raises(AnalysisError, match=r"^no database: [^\n]*`seml configure`[^\n]*$") as caught:
+    with pytest.raises(AnalysisError, match=r"^no database configured: [^\n]*`seml configure`[^\n]*$") as caught:
         from_database(["demo"])
     assert "`walking-noise db start`" in str(caught.value)
     assert '`eval "$(walking-noise db env)"`' in str(caught.value)

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from analysis.runs.noise_free import noise_free
+from analysis.runs.noise_free import noise_free_runs
 from analysis.runs.run_frame import to_frame
 
 
@@ -17,11 +17,11 @@ def test_runs_without_noise_of_the_same_training(fake_study):
     study.complete({}, 0.9)["config"]["noise"]["std"] = -1
     runs = to_frame(study.source().documents)
     settings = {"noise.kind": "multiplicative", "noise.point": 3, "training.weight_clamp": None, "training.epochs": 20}
-    found = noise_free(runs, settings)
+    found = noise_free_runs(runs, settings)
     assert found["accuracy"].tolist() == [0.90, 0.91, 0.92]
     assert found["repetition"].tolist() == ["0", "1", "2"]
-    assert noise_free(runs, {**settings, "training.weight_clamp": 1.0})["accuracy"].tolist() == [0.6]
-    assert noise_free(runs, {**settings, "model.batch_norm": True}).empty
+    assert noise_free_runs(runs, {**settings, "training.weight_clamp": 1.0})["accuracy"].tolist() == [0.6]
+    assert noise_free_runs(runs, {**settings, "model.batch_norm": True}).empty
 
 
 def test_all_settings_of_a_run_may_be_given(fake_study):
@@ -31,4 +31,4 @@ def test_all_settings_of_a_run_may_be_given(fake_study):
     runs = to_frame(study.source().documents)
     row = runs[runs["id"] == noisy["_id"]].iloc[0]
     settings = {name: row[name] for name in runs.columns if "." in name or name == "seed"}
-    assert noise_free(runs, settings)["accuracy"].tolist() == [0.9]
+    assert noise_free_runs(runs, settings)["accuracy"].tolist() == [0.9]

@@ -1,4 +1,4 @@
-"""A noise kind that was added is in every exhibit of noise with a single level, or counted where it is not."""
+"""Report items with a new noise kind: included where noise has one level, otherwise counted."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ LEVELS = (0.0, 0.1, 0.5, 1.0, 2.0, 4.0, 10.0, 1e10)
 
 @pytest.fixture
 def box_shaped(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A kind of uniform noise, added as its file would add it; its level is half of its width."""
+    """A kind of additive uniform noise, registered as its module would do it. Its level is half of its width."""
     kind = NoiseKind("box_shaped", settings=(("std",),), levels=lambda std: Levels(0.0, std / 3**0.5))
     monkeypatch.setitem(noise_kinds(), kind.name, kind)
 
 
 @pytest.mark.usefixtures("box_shaped")
-def test_a_kind_that_adds_is_drawn_beside_the_papers(fake_study, tmp_path: Path):
+def test_a_new_additive_kind_is_in_the_figures(fake_study, tmp_path: Path):
     study = fake_study()
     study.series({**BOX, "evaluation.curve": True}, 2.0, LEVELS, curve=True)
     for point in (0, 1):
         study.series({**BOX, "noise.point": point}, 2.0, LEVELS)
     for seed in range(3):
         study.complete({"noise.kind": "none", "seed": seed}, 0.95)
-    made = {exhibit.number: parts for exhibit, parts in make_all(study.analyse(), tmp_path) if parts}
+    made = {item.number: parts for item, parts in make_all(study.analyse(), tmp_path) if parts}
     for number in ("Figure 1", "Figure 3", "Figure 5", "Figure 6", "Figures 10 and 11", "v2, signal", "v2, weights"):
         assert any("box shaped noise" in part.title for part in made[number]), number
     assert not any(part.title.startswith("Figure") for parts in made.values() for part in parts)
     (every,) = [part for part in made["All series"] if isinstance(part, Table) and part.name == "midpoints"]
-    assert len(every.words) == 3
+    assert len(every.texts) == 3
 
 
 @pytest.mark.usefixtures("box_shaped")
@@ -52,9 +52,7 @@ def test_the_signal_is_compared_with_the_spread_of_the_noise(fake_study, tmp_pat
 
 
 @pytest.mark.usefixtures("box_shaped")
-def test_a_kind_that_multiplies_by_two_settings_is_mixed_noise(
-    fake_study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_new_kind_with_two_levels_is_mixed_noise(fake_study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     mixed = noise_kinds()["mixed"]
     monkeypatch.setitem(noise_kinds(), "stirred", NoiseKind("stirred", mixed.settings, mixed.levels))
     study = fake_study()
@@ -63,7 +61,7 @@ def test_a_kind_that_multiplies_by_two_settings_is_mixed_noise(
             for amplitude in LEVELS:
                 settings = {"noise.kind": "stirred", "noise.amplitude": amplitude, "noise.ratio": 0.5}
                 study.complete({**settings, "noise.point": point, "seed": seed}, 0.9 / (1 + amplitude))
-    made = {exhibit.number: parts for exhibit, parts in make_all(study.analyse(), tmp_path) if parts}
+    made = {item.number: parts for item, parts in make_all(study.analyse(), tmp_path) if parts}
     assert [part.title for part in made["v2, points"] if isinstance(part, Plot)] == [
         "MNIST (5,000 digits), MLP, stirred noise: midpoint noise level at each point"
     ]
@@ -81,12 +79,13 @@ def test_table1_counts_the_series_that_it_leaves_out(fake_study, tmp_path: Path)
         study.complete({**settings, "noise.std": 1.0}, 0.9)
     (table,) = table1.make(study.analyse(), tmp_path)
     assert (
-        "In the table of all series alone are these global series, trained with noise: 3 with other settings than the "
-        "paper's (data.validation, training.weight_clamp, noise.on_batch_norm); 1 of box shaped noise."
+        "Series under global noise, trained with noise, that only the table of all series contains: 3 with settings "
+        "that differ from the paper's (data.validation, training.weight_clamp, noise.on_batch_norm); 1 with box shaped "
+        "noise."
     ) in table.caption
-    assert "all series alone" in (tmp_path / "table1.tex").read_text()
+    assert "only the table of all series" in (tmp_path / "table1.tex").read_text()
 
 
 def test_table1_of_the_papers_series_leaves_out_none(paper_study, tmp_path: Path):
     (table,) = table1.make(paper_study, tmp_path)
-    assert "all series alone" not in table.caption
+    assert "only the table of all series" not in table.caption

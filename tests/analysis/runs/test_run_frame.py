@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from analysis.runs.run_frame import STATE_NAMES, to_frame
-from analysis.tables.run_accounting import causes, counts, provenance
+from analysis.tables.run_accounting import failure_causes, provenance_counts, state_counts
 from walking_noise import RunConfig
 
 
@@ -41,7 +41,7 @@ def test_result_becomes_columns(fake_study):
     assert (row["noisy"], row["network"], row["binarization"]) == (True, None, None)
 
 
-def test_what_was_kept_and_measured_later(fake_study):
+def test_stored_network_and_findings_become_columns(fake_study):
     study = fake_study()
     study.complete({"training.keep_network": True}, 0.9, network="abc.npz")["binarization"] = {"points": []}
     study.add({}, "PENDING")
@@ -69,7 +69,7 @@ def test_level(fake_study, settings, level):
     assert found == level or (level is None and math.isnan(found))
 
 
-def test_repetition_is_told_by_both_seeds(fake_study):
+def test_repetition_has_both_seeds(fake_study):
     study = fake_study()
     for seeds in ({"seed": 1}, {"seed": 1, "noise.seed": 1}, {"seed": 1, "noise.seed": 2}):
         study.add({"noise.std": 0.5, "noise.in_training": False, **seeds})
@@ -78,7 +78,7 @@ def test_repetition_is_told_by_both_seeds(fake_study):
     assert runs["run_key"].nunique() == 2
 
 
-def test_runs_that_do_the_same_have_one_key(fake_study):
+def test_equal_runs_have_one_key(fake_study):
     study = fake_study()
     study.add({"noise.std": 0.0})
     study.add({"noise.kind": "multiplicative", "noise.std": 0.0, "noise.point": 3})
@@ -88,7 +88,7 @@ def test_runs_that_do_the_same_have_one_key(fake_study):
 
 
 def test_every_run_is_in_one_state(whole_study):
-    table = counts(frame(whole_study))
+    table = state_counts(frame(whole_study))
     row = table.iloc[0]
     assert table["collection"].tolist() == ["demo"]
     assert row["planned"] == len(whole_study.documents) == sum(row[state] for state in STATE_NAMES)
@@ -111,7 +111,7 @@ def test_states_of_seml(fake_study, status: str, state: str):
 
 
 def test_causes_are_counted(whole_study):
-    table = causes(frame(whole_study))
+    table = failure_causes(frame(whole_study))
     assert table["runs"].tolist() == [2, 1]
     assert table["cause"][0] == "RuntimeError: out of <memory>"
     assert table["cause"][1].startswith("no trace")
@@ -147,7 +147,7 @@ def test_refused_settings_are_a_cause_not_an_error(fake_study):
     runs = frame(study)
     assert runs["run_key"].notna().tolist() == [False, False, True]
     assert runs["state"].tolist() == ["completed", "staged", "completed"]
-    found = causes(runs)["cause"].tolist()
+    found = failure_causes(runs)["cause"].tolist()
     assert len(found) == 2
     assert any("noise.std" in cause for cause in found)
     assert any("nose.std" in cause for cause in found)
@@ -159,7 +159,7 @@ def test_provenance_is_counted(fake_study):
         study.complete({"seed": seed}, 0.9, seconds=1200.0)
     study.complete({"seed": 3}, 0.9, provenance={"version": "0.2.0", "device": "A GPU", "cuda": "13.0"})
     study.add({"seed": 4}, "RUNNING")
-    table = provenance(frame(study))
+    table = provenance_counts(frame(study))
     assert table["runs"].tolist() == [3, 1]
     assert table["hours"][0] == pytest.approx(1.0)
     assert table["cuda"].tolist() == ["none", "13.0"]

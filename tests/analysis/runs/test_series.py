@@ -52,7 +52,7 @@ def test_curve_is_mean_and_deviation_over_repetitions(fake_study):
     assert math.isnan(curve["mean"][2])
 
 
-def test_overflow_is_counted_apart_and_divergence_is_a_result(fake_study):
+def test_overflow_is_left_out_and_divergence_is_a_result(fake_study):
     study = fake_study()
     study.complete({"noise.std": 1.0, "seed": 0}, 0.9)
     study.complete({"noise.std": 1.0, "seed": 1}, 0.1, outcome="diverged", diverged_epoch=1)
@@ -82,7 +82,7 @@ def test_level_zero_is_a_point_of_every_series_that_has_it(fake_study):
     assert all(series.repeated == 0 for series in found)
 
 
-def test_runs_that_do_the_same_count_once(fake_study):
+def test_equal_runs_count_once(fake_study):
     first, second = fake_study("first"), fake_study("second")
     first.add({"noise.std": 0.5, "seed": 1}, "FAILED")
     second.complete({"noise.std": 0.5, "seed": 1}, 0.7)
@@ -94,7 +94,7 @@ def test_runs_that_do_the_same_count_once(fake_study):
     assert series.used["accuracy"].tolist() == [0.7, 0.8]
 
 
-def test_what_is_kept_of_a_run_makes_no_series(fake_study):
+def test_storage_settings_do_not_split_a_series(fake_study):
     study = fake_study()
     study.complete({"noise.std": 0.5}, 0.7)
     study.complete({"noise.std": 0.5, "evaluation.curve": True}, 0.7, validation_curve=[0.5, 0.7])
@@ -140,6 +140,6 @@ def test_series_without_any_result(fake_study):
     study = fake_study()
     study.add({"noise.std": 1.0}, "STAGED")
     series = only(study)
-    assert math.isnan(series.floor)
+    assert math.isnan(series.chance_accuracy)
     assert series.curve["n"].tolist() == [0]
     assert series.counts["staged"] == 1

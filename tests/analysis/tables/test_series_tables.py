@@ -8,18 +8,26 @@ import pandas as pd
 import pytest
 
 from analysis import published_results
-from analysis.labels import cell, distinguishing, heading, interval, label, number, with_error
-from analysis.midpoints.flags import Flag, mark
+from analysis.labels import (
+    cell_text,
+    column_heading,
+    differing_settings,
+    format_interval,
+    format_number,
+    format_with_error,
+    label,
+)
+from analysis.midpoints.flags import Flag, flag_letter
 from analysis.midpoints.study import Study
 from analysis.paper import table1
-from analysis.runs.run_frame import SEED_SETTINGS, is_kept
+from analysis.runs.run_frame import SEED_SETTINGS, is_storage_setting
 from analysis.tables import series_tables
 from analysis.tables.latex import escape, tabular
 from walking_noise import RunConfig
 
 
-def test_table1_has_its_four_cells_beside_the_papers(paper_study: Study):
-    table = table1.numbers(paper_study.fitted)
+def test_table1_compares_four_cells_with_the_papers_values(paper_study: Study):
+    table = table1.numbers(paper_study.fitted_series)
     assert table["paper"].tolist() == [1.69, 0.942, 1.57, 0.952]
     assert table["mu"].tolist() == pytest.approx([1.69, 0.942, 1.57, 0.952], rel=0.06)
     assert (table["mu_low"] < table["mu"]).all()
@@ -28,8 +36,8 @@ def test_table1_has_its_four_cells_beside_the_papers(paper_study: Study):
     assert table["used"].tolist() == [42, 33, 42, 33]
 
 
-def test_table1_in_words(paper_study: Study):
-    shown = table1.in_words(paper_study.fitted)
+def test_texts_of_table1(paper_study: Study):
+    shown = table1.texts(paper_study.fitted_series)
     assert shown[[("", "data set"), ("", "model"), ("", "")]].to_numpy().tolist() == [
         ["MNIST", "MLP", "μ"], ["", "", "paper"], ["", "", "runs"],
     ]  # fmt: skip
@@ -43,18 +51,18 @@ def test_table1_is_written(paper_study: Study, tmp_path: Path):
     (table,) = table1.make(paper_study, tmp_path)
     text = (tmp_path / "table1.tex").read_text()
     assert r"\toprule" in text
-    assert all(escape(cell) in text for cell in table.words[("additive", "with BatchNorm")])
+    assert all(escape(cell) in text for cell in table.texts[("additive", "with BatchNorm")])
     assert pd.read_csv(tmp_path / "table1.csv")["paper"].tolist() == [1.69, 0.942, 1.57, 0.952]
 
 
 def test_flags_are_letters_with_notes_in_latex(whole_study, tmp_path: Path):
     series_tables.make_series(whole_study.analyse(), tmp_path)
     text = (tmp_path / "midpoints.tex").read_text()
-    assert f"({mark(Flag.NEVER_FALLS)})" in text
+    assert f"({flag_letter(Flag.NEVER_FALLS)})" in text
     assert text.count("never falls") == 1
 
 
-OF_A_SERIES = {name for name in RunConfig().to_flat() if name not in SEED_SETTINGS and not is_kept(name)}
+OF_A_SERIES = {name for name in RunConfig().to_flat() if name not in SEED_SETTINGS and not is_storage_setting(name)}
 OF_THE_TABLE = {
     "data.name", "model.name", "model.batch_norm", "noise.kind", "noise.std", "noise.amplitude", "noise.point",
     "noise.on_batch_norm", "noise.in_training", "training.epochs",
@@ -81,7 +89,7 @@ def test_series_of_any_data_set_model_and_epochs_is_in_table1(fake_study):
     study.complete({"noise.std": 0.5, "training.learning_rate": 0.01}, 0.9)
     study.complete({"noise.kind": "multiplicative", "noise.gradient": "straight_through", "noise.std": 0.5}, 0.9)
     study.complete({"noise.std": 0.5, "training.epochs": 3, "data.name": "cifar10", "model.name": "lenet5"}, 0.9)
-    (only,) = table1.members(study.analyse().fitted)
+    (only,) = table1.table1_series(study.analyse().fitted_series)
     assert only.settings["model.name"] == "lenet5"
 
 
@@ -98,17 +106,17 @@ def test_series_of_any_data_set_model_and_epochs_is_in_table1(fake_study):
         ("svhn", "mlp", 300, False, "additive", None),
     ],
 )
-def test_the_papers_value_stands_where_data_model_and_epochs_correspond(data, model, epochs, batch_norm, kind, printed):
+def test_published_value_needs_the_same_data_set_model_and_epochs(data, model, epochs, batch_norm, kind, printed):
     settings = {
         "data.name": data, "model.name": model, "training.epochs": epochs, "model.batch_norm": batch_norm,
         "noise.kind": kind,
     }  # fmt: skip
-    assert published_results.midpoint(settings) == printed
+    assert published_results.published_midpoint(settings) == printed
 
 
-def test_midpoints_hold_settings_numbers_and_counts(whole_study):
+def test_numbers_of_midpoints_have_settings_fits_and_counts(whole_study):
     study = whole_study.analyse()
-    table = series_tables.midpoints(study.fitted)
+    table = series_tables.midpoint_numbers(study.fitted_series)
     assert len(table) == 26
     first = table.iloc[0]
     assert (first["used"], first["overflow"], first["diverged"], first["repeated"]) == (43, 1, 1, 1)
@@ -121,16 +129,16 @@ def test_midpoints_hold_settings_numbers_and_counts(whole_study):
     assert never["used"] == never["planned"] == 39
 
 
-def test_series_without_a_usable_run_say_why(fake_study):
+def test_series_without_a_usable_run_have_a_flag(fake_study):
     study = fake_study()
     study.add({"noise.std": 1.0}, "STAGED")
     study.complete({"noise.std": 1.0, "noise.point": 2}, 0.1, outcome="overflow", overflow_epoch=1)
-    flags = {each.series.point_name: each.fit.flags for each in study.analyse().fitted}
+    flags = {each.series.point_name: each.fit.flags for each in study.analyse().fitted_series}
     assert flags == {"global": (Flag.NO_COMPLETED_RUNS,), "2 relu1": (Flag.ONLY_OVERFLOW,)}
 
 
-def test_readable_midpoints_name_what_differs(whole_study):
-    table = series_tables.readable(whole_study.analyse().fitted)
+def test_texts_of_midpoints_name_the_settings_that_differ(whole_study):
+    table = series_tables.midpoint_texts(whole_study.analyse().fitted_series)
     assert list(table.columns) == [
         "BatchNorm", "noise", "point", "training", "μ", "95 % interval", "a_max", "a_min", "runs", "flags",
     ]  # fmt: skip
@@ -143,17 +151,17 @@ def test_series_without_a_curve(fake_study):
     study = fake_study()
     for seed, accuracy in enumerate((0.9, 0.92)):
         study.complete({"noise.kind": "none", "seed": seed}, accuracy)
-    table = series_tables.without_curve(study.analyse().others)
+    table = series_tables.accuracy_numbers(study.analyse().others)
     assert table["accuracy"].tolist() == pytest.approx([0.91])
     assert table["used"].tolist() == [2]
 
 
-def test_settings_of_the_data_in_words():
-    spoken = {"data.validation": "holdout", "data.keywords": ("yes", "no")}
-    assert label(spoken, spoken) == "validated on the hold-out of the training set, keywords yes no"
-    assert label({**spoken, "data.keywords": None}, ["data.keywords"]) == ""
-    assert [cell(name, value) for name, value in spoken.items()] == ["hold-out of the training set", "yes no"]
-    assert [heading(name) for name in spoken] == ["validated on", "keywords"]
+def test_texts_of_data_settings():
+    settings = {"data.validation": "holdout", "data.keywords": ("yes", "no")}
+    assert label(settings, settings) == "validated on the hold-out of the training set, keywords yes no"
+    assert label({**settings, "data.keywords": None}, ["data.keywords"]) == ""
+    assert [cell_text(name, value) for name, value in settings.items()] == ["hold-out of the training set", "yes no"]
+    assert [column_heading(name) for name in settings] == ["validated on", "keywords"]
 
 
 @pytest.mark.parametrize(
@@ -161,7 +169,7 @@ def test_settings_of_the_data_in_words():
     [(0.94213, "0.942"), (1.6, "1.60"), (31.6, "31.6"), (316.4, "316"), (3.16e8, "3.16e8"), (0, "0"), (math.nan, "–")],
 )
 def test_number(value: float, text: str):
-    assert number(value) == text
+    assert format_number(value) == text
 
 
 @pytest.mark.parametrize(
@@ -172,21 +180,21 @@ def test_number(value: float, text: str):
     ],
 )  # fmt: skip
 def test_number_with_error(value: float, error: float, text: str):
-    assert with_error(value, error) == text
+    assert format_with_error(value, error) == text
 
 
 def test_interval():
-    assert interval(1.618, 1.76) == "[1.62, 1.76]"
-    assert interval(math.nan, math.nan) == "–"
+    assert format_interval(1.618, 1.76) == "[1.62, 1.76]"
+    assert format_interval(math.nan, math.nan) == "–"
 
 
 def test_differences_without_effect_do_not_distinguish(paper_study: Study):
-    settings = [each.settings for each in paper_study.fitted]
-    assert distinguishing(settings) == ["model.batch_norm", "noise.kind"]
-    assert label(settings[0], distinguishing(settings)) == "without BatchNorm, additive noise"
+    settings = [each.settings for each in paper_study.fitted_series]
+    assert differing_settings(settings) == ["model.batch_norm", "noise.kind"]
+    assert label(settings[0], differing_settings(settings)) == "without BatchNorm, additive noise"
 
 
-def test_latex_escapes_what_it_must():
+def test_latex_escapes_special_characters():
     assert escape("5 % of a_max & μ ± σ") == r"5 \% of a\_max \& $\mu$ $\pm$ $\sigma$"
     assert escape("ΔAICc of |w|, μ₁ ≤ 2, 漢") == r"$\Delta$AICc of $|$w$|$, $\mu$$_1$ $\le$ 2, ?"
     assert tabular(pd.DataFrame({"a_b": ["1 %"]}), ["50 %"]).count(r"\%") == 2
