@@ -1,4 +1,4 @@
-"""Robustness of neural networks against noisy hardware, measured with noise of rising level at chosen layers.
+"""Robustness of neural networks against noisy hardware: noise at chosen layers, increased until the network fails.
 
 >>> from walking_noise import RunConfig, train
 >>> results = train([RunConfig.from_dict({"noise.std": std, "training.epochs": 2}) for std in (0.1, 10.0)])

@@ -130,6 +130,6 @@ def _explanations(
             yield f"hours, {device.name}: ? where a speed was not measured: {'; '.join(sorted(missing))}."
     yield (
         f"MB: {DOCUMENT_BYTES / 1000:.1f} kB for each document and {LOSS_BYTES:g} bytes for each epoch, "
-        f"{PACKED_BYTES:g} in runs of more than {COMPACT_ABOVE_EPOCHS} epochs; measured on runs of the MLP, before MongoDB's "
-        "compression, without log files."
+        f"{PACKED_BYTES:g} in runs of more than {COMPACT_ABOVE_EPOCHS} epochs; measured on runs of the MLP, before "
+        "MongoDB's compression, without log files."
     )
