@@ -62,7 +62,7 @@ def results(configs: list[RunConfig], digits: DataSet) -> list[Result]:
 
 
 @pytest.mark.parametrize(("size", "members"), [(3, range(10)), (6, (9, 1, 2, 5, 7, 8, 4, 0))])
-def test_results_are_those_of_the_run_alone(
+def test_results_equal_those_of_a_pack_of_one(
     size: int, members: Sequence[int], configs: list[RunConfig], results: list[Result], only_digits: DataSet
 ) -> None:
     packed = train([configs[member] for member in members], pack_size=size, **HERE)
@@ -80,7 +80,7 @@ def test_noise_is_injected_at_every_point_with_and_without_training(results: lis
 
 
 @pytest.mark.parametrize("members", [(2, 0, 4), (1, 5, 3, 0, 6, 4, 2)], ids=len)
-def test_logits_and_networks_are_those_of_the_run_alone(
+def test_logits_and_networks_equal_those_of_a_pack_of_one(
     members: Sequence[int], configs: list[RunConfig], fewer_digits: DataSet
 ) -> None:
     chosen = [configs[member] for member in members]

@@ -39,7 +39,7 @@ def assert_same(trained: TrainedNetwork, alone: TrainedNetwork) -> None:
 @pytest.mark.parametrize("augmented", [False, True])
 @pytest.mark.parametrize("batch_norm", [False, True])
 @pytest.mark.parametrize("model", ["mlp", "lenet5"])
-def test_packs_of_few_seeds_equal_runs_alone(
+def test_packs_of_few_seeds_equal_packs_of_one(
     model: str, batch_norm: bool, augmented: bool, fewer_digits: DataSet
 ) -> None:
     data = replace(fewer_digits, transform=ImageTransform(crop_padding=2, flip=True)) if augmented else fewer_digits
@@ -55,7 +55,7 @@ def test_packs_of_few_seeds_equal_runs_alone(
                 assert_same(trained, alone[config])
 
 
-def test_a_pack_of_512_equals_runs_alone(fewer_digits: DataSet) -> None:
+def test_a_pack_of_512_equals_packs_of_one(fewer_digits: DataSet) -> None:
     pack = [config for seed in range(4) for config in levels(seed, 3, 128, training__epochs=1)]
     together = train_pack(pack, fewer_digits, CPU)
     for member in (0, 1, 127, 128, 300, 511):
