@@ -84,8 +84,8 @@ def test_runs_per_hour_count_the_steps_of_a_study():
     assert LENET.runs_per_hour(300 * 391, 50_000) == pytest.approx(3600)
 
 
-def test_on_a_cpu_a_process_per_core(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(capacity, "processes", lambda device: 2)
+def test_one_process_per_core_on_a_cpu(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(capacity, "worker_processes", lambda device: 2)
     peers = comparison.peers_of(MLP, CPU, QUICK, print)
     assert [(peer.name, peer.processes, peer.workers) for peer in peers] == [("a", 2, 0), ("b", 2, 0), ("c", 2, 0)]
     assert [peer.pack_size for peer in peers][:2] == [None, 1]
