@@ -225,7 +225,7 @@ def test_without_a_networks_folder_only_the_run_that_needs_it_fails(shell: Shell
     assert other is not None
     assert (keeping["status"], other["status"]) == ("FAILED", "COMPLETED")
     (line,) = keeping["fail_trace"]
-    assert line.startswith("training.keep_network: no folder of networks is given")
+    assert line.startswith("training.keep_network: no folder for networks is set")
 
 
 def test_a_run_by_hand_keeps_its_network(shell: Shell, tmp_path: Path):
@@ -233,7 +233,7 @@ def test_a_run_by_hand_keeps_its_network(shell: Shell, tmp_path: Path):
     command = ("python", train, "with", "training.keep_network=True", "training.epochs=1")
     rejected = subprocess.run(command, env=shell.environment, capture_output=True, text=True, timeout=120)
     assert (rejected.returncode, rejected.stdout) == (1, "")
-    assert rejected.stderr.splitlines()[-1].startswith("the run failed: training.keep_network: no folder of networks")
+    assert rejected.stderr.splitlines()[-1].startswith("the run failed: training.keep_network: no folder for networks")
     with_folder = shell.environment | {"WALKING_NOISE_NETWORKS": str(tmp_path / "networks")}
     finished = subprocess.run(command, env=with_folder, capture_output=True, text=True, check=True, timeout=120)
     assert (tmp_path / "networks" / json.loads(finished.stdout)["network"]).is_file()
