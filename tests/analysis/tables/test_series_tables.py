@@ -151,7 +151,7 @@ def test_series_without_a_curve(fake_study):
     study = fake_study()
     for seed, accuracy in enumerate((0.9, 0.92)):
         study.complete({"noise.kind": "none", "seed": seed}, accuracy)
-    table = series_tables.accuracy_numbers(study.analyse().others)
+    table = series_tables.accuracy_numbers(study.analyse().series_without_curve)
     assert table["accuracy"].tolist() == pytest.approx([0.91])
     assert table["used"].tolist() == [2]
 
