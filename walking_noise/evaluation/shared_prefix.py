@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -177,7 +178,7 @@ def branches(
     return [
         Branch(point, tuple(runs))
         for point in sorted(leaving)
-        for runs in _grouped(leaving[point], group_size or len(members))
+        for runs in _grouped(leaving[point], group_size or sys.maxsize)
     ]
 
 
