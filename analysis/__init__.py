@@ -2,6 +2,6 @@
 
 Data flow in one direction: documents (:mod:`analysis.runs.documents`) become a data frame with a row per run
 (:mod:`analysis.runs.run_frame`), runs are grouped into series (:mod:`analysis.runs.series`), each series gets a
-midpoint noise level (:mod:`analysis.midpoints.midpoint`), and :mod:`analysis.report.make_report` writes tables, figures
+midpoint noise level (:mod:`analysis.midpoints.midpoint`), and :mod:`analysis.report` writes tables, figures
 and an HTML page.
 """

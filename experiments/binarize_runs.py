@@ -12,7 +12,6 @@ import torch
 
 from experiments.database.connection import Document, Runs
 from experiments.database.run_status import COMPLETED
-from experiments.database.stored_config import run_config
 from experiments.errors import UserError
 from walking_noise import ConfigError, RunConfig, WalkingNoiseError, data
 from walking_noise.checkpoints.network_cache import NetworkUnreadable, cached_networks_beside, read_network
@@ -55,7 +54,11 @@ def unprobed_runs(runs: Runs) -> list[int]:
         No run matches.
     """
     unprobed = {"status": COMPLETED, "result.network": {"$ne": None}, "binarization": None}
-    ids = [run["_id"] for run in runs.find(unprobed, {"config": 1}).sort("_id", 1) if run_config(run["config"]).noisy]
+    ids = [
+        run["_id"]
+        for run in runs.find(unprobed, {"config": 1}).sort("_id", 1)
+        if RunConfig.from_document(run["config"]).noisy
+    ]
     if not ids:
         raise UserError(
             f"collection {runs.name} has no completed run with noise that kept its network and has not been probed; "
@@ -139,7 +142,7 @@ def _kept_run(runs: Runs, run: int, folder: Path) -> KeptRun:
     if document["status"] != COMPLETED:
         raise UserError(f"run {run} is {document['status']}; only a completed run has a trained network")
     try:
-        config = run_config(document["config"])
+        config = RunConfig.from_document(document["config"])
     except ConfigError as error:
         raise UserError(f"run {run}: {error}") from None
     file = document.get("result", {}).get("network")

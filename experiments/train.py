@@ -33,7 +33,6 @@ from sacred.run import Run
 from seml.utils.errors import ConfigError as SemlConfigError  # SEML prints it in one line and exits
 
 from experiments.database.source_files import import_all_sources
-from experiments.database.stored_config import run_config
 from experiments.errors import UserError
 from experiments.worker.single_run import print_result, train_one
 from experiments.worker.worker import work
@@ -58,7 +57,7 @@ def validate(config: dict[str, Any], command_name: str, logger: Any) -> dict[str
     """Reject invalid settings in one line at ``seml add`` and by hand. A worker sets such a run to FAILED instead."""
     if ASSIGNMENT is None:
         try:
-            run_config(config)
+            RunConfig.from_document(config)
         except ConfigError as error:
             raise SemlConfigError(str(error)) from None
     return {}
@@ -72,7 +71,7 @@ def main(_run: Run, _config: dict[str, Any]) -> None:
         _run.info["exit_code"] = work(ASSIGNMENT, stop, experiment, _run.host_info, "main")
         return
     try:
-        _run.info["result"] = train_one(run_config(_config))
+        _run.info["result"] = train_one(RunConfig.from_document(_config))
     except UserError as error:
         raise SystemExit(str(error)) from None
 

@@ -34,7 +34,6 @@ STATE_NAMES = ("completed", "failed", "running", "pending", "staged", "other")
 
 PROVENANCE = ("version", "commit", "data_checksum", "torch", "cuda", "device")
 
-_ADDED_BY_SEML = ("overwrite", "db_collection")
 _LONGEST_CAUSE = 160
 
 
@@ -141,9 +140,8 @@ def _row(document: Document) -> dict[str, Any]:
 
 def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
     """Settings of a run and the columns derived from them, or the reason why the settings are refused."""
-    settings = {name: value for name, value in config.items() if name not in _ADDED_BY_SEML}
     try:
-        run = RunConfig.from_dict(settings)
+        run = RunConfig.from_document(config)
     except ConfigError as error:
         unknown = dict.fromkeys([*RunConfig().to_flat(), "repetition", "points", "noisy", "run_key"])
         return unknown | {"level": math.nan, "refused": str(error)}

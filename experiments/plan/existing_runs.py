@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from experiments.database.connection import collection_runs
-from experiments.database.stored_config import run_config
 from experiments.plan.run_counts import settings_key
-from walking_noise import ConfigError
+from walking_noise import ConfigError, RunConfig
 
 
 def present_in(collection: str) -> set[str]:
@@ -19,7 +18,7 @@ def present_in(collection: str) -> set[str]:
     keys = set()
     for document in collection_runs(collection).find({}, {"config": True}):
         try:
-            keys.add(settings_key(run_config(document["config"])))
+            keys.add(settings_key(RunConfig.from_document(document["config"])))
         except (ConfigError, KeyError):
             continue
     return keys

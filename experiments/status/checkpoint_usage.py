@@ -12,9 +12,8 @@ from pymongo.database import Database
 
 from experiments.database.connection import Document
 from experiments.database.run_collections import seml_collections, unfinished_filter
-from experiments.database.stored_config import run_config
 from experiments.errors import UserError
-from walking_noise import ConfigError
+from walking_noise import ConfigError, RunConfig
 from walking_noise.checkpoints.checkpoint_format import CheckpointUnusable, read_header
 from walking_noise.checkpoints.checkpoint_store import SUFFIX
 from walking_noise.version import __version__
@@ -74,7 +73,7 @@ def needs(database: Database[Document], show: Callable[[str], None]) -> Needs:
     for name in seml_collections(database):
         for document in database[name].find(unfinished_filter(), {"config": 1}):
             try:
-                keys.add(run_config(document["config"]).network_key)
+                keys.add(RunConfig.from_document(document["config"]).network_key)
             except (ConfigError, KeyError):
                 unreadable += 1
             read += 1

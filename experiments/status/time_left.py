@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 from experiments.database.connection import Document, Runs
 from experiments.database.run_collections import unfinished_filter
-from experiments.database.stored_config import run_config
 from experiments.plan.demand import demands
 from experiments.plan.run_counts import PlannedRun
 from experiments.plan.throughput import Device
@@ -108,6 +107,6 @@ def _hours_on_device(runs: Runs, kinds: Collection[RunKind], device: Device | No
 def _config(document: Document) -> RunConfig | None:
     """The settings of a run; None if this version cannot read them."""
     try:
-        return run_config(document["config"])
+        return RunConfig.from_document(document["config"])
     except ConfigError:
         return None

@@ -10,7 +10,6 @@ import torch
 
 from experiments.database.connection import Document, Runs
 from experiments.database.run_status import PENDING
-from experiments.database.stored_config import run_config
 from experiments.worker.leases import Leases
 from walking_noise import ConfigError, RunConfig, default_pack_size
 from walking_noise.config.keys import pack
@@ -33,7 +32,7 @@ class Candidate:
     @classmethod
     def from_document(cls, document: Document) -> Candidate:
         try:
-            return cls(document["_id"], run_config(document["config"]))
+            return cls(document["_id"], RunConfig.from_document(document["config"]))
         except ConfigError as error:
             return cls(document["_id"], None, str(error))
 

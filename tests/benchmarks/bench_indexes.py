@@ -13,9 +13,9 @@ import pytest
 from experiments.database.connection import Document, Runs
 from experiments.database.embedded_server import DATABASE, EmbeddedDatabase
 from experiments.database.indexes import ensure_indexes
-from experiments.database.stored_config import run_config
 from experiments.worker.companion_runs import companion_filter
 from tests.experiments.shell import Shell, write_grid
+from walking_noise import RunConfig
 
 RUNS, BATCHES, COMPLETED, CLAIMED, PACK = 20_000, 2, 15_000, 500, 256
 ARRAY = 1001
@@ -62,7 +62,7 @@ def queries(runs: Runs) -> dict[str, Callable[[], object]]:
     """Queries of SEML and of workers, by name."""
     leader = runs.find_one({"_id": RUNS})
     assert leader is not None
-    of_companions = companion_filter(leader, run_config(leader["config"]))
+    of_companions = companion_filter(leader, RunConfig.from_document(leader["config"]))
     ids = list(range(COMPLETED - ARRAY // 2, COMPLETED + CLAIMED + ARRAY // 2))
     of_worker = {"status": "RUNNING", "claim.token": f"token {(COMPLETED + PACK) // PACK}"}
     span = {"_id": {"$gte": COMPLETED, "$lte": COMPLETED + CLAIMED}}

@@ -12,11 +12,10 @@ from pathlib import Path
 from experiments.database.connection import Document, Runs
 from experiments.database.run_collections import ATTEMPTS, WORKERS
 from experiments.database.run_status import COMPLETED, FAILED
-from experiments.database.stored_config import run_config
 from experiments.worker.records.compact_result import compact
 from tests.cluster.live_workers import LiveWorker, live_workers
 from tests.cluster.private_slurm import PrivateSlurm
-from walking_noise import train
+from walking_noise import RunConfig, train
 
 WORKER_FIELDS = ("seconds", "pack_size", "provenance")
 """Fields of a result that depend on the worker. All other fields depend on the run's settings only."""
@@ -104,7 +103,7 @@ class Study:
     def undisturbed(self) -> dict[int, Document]:
         """The results of the same runs, trained in this process without a cluster, by run id."""
         documents = list(self.runs.find({}, {"config": 1}))
-        results = train([run_config(document["config"]) for document in documents], device="cpu")
+        results = train([RunConfig.from_document(document["config"]) for document in documents], device="cpu")
         outcomes = (_outcome(compact(result.to_document())) for result in results)
         return {document["_id"]: outcome for document, outcome in zip(documents, outcomes, strict=True)}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache, cached_property
 from typing import Any
 
@@ -13,10 +13,24 @@ from torch import nn
 from walking_noise import data, models
 from walking_noise.config import keys
 from walking_noise.config.consistency import check_consistency
-from walking_noise.config.validators import flag, integer, leaves, one_of, one_or_per_point, optional, real, setting
+from walking_noise.config.validators import (
+    flag,
+    flatten,
+    integer,
+    leaves,
+    one_of,
+    one_or_per_point,
+    optional,
+    point_or_scope,
+    real,
+    setting,
+)
 from walking_noise.errors import ConfigError, refused
 from walking_noise.models.noise_points import Point
 from walking_noise.noise import Levels, NoiseKind, noise_kinds
+
+NOT_SETTINGS = ("db_collection", "overwrite", "__doc__")
+"""Keys that SEML and Sacred add to the config of a run."""
 
 LARGEST_SEED = 2**32 - 1
 """The largest seed of NumPy's random generators, which Sacred seeds for every run."""
@@ -61,15 +75,6 @@ class ModelConfig:
     batch_norm: bool = setting(False, flag)
 
 
-def _point(value: Any) -> int | str:
-    if value in ("global", "mapped"):
-        return str(value)
-    try:
-        return int(integer(0)(value))
-    except ValueError:
-        raise ValueError("allowed: global, mapped, or the number of a noise point") from None
-
-
 @dataclasses.dataclass(frozen=True)
 class NoiseConfig:
     """Kind, level, place and time of the injected noise. Levels are standard deviations (Walking Noise, section 3)."""
@@ -80,7 +85,7 @@ class NoiseConfig:
     ratio: float | tuple[float, ...] | None = setting(None, optional(one_or_per_point(real(0, 1))))
     std_mul: float | tuple[float, ...] | None = setting(None, optional(one_or_per_point(real(0))))
     std_add: float | tuple[float, ...] | None = setting(None, optional(one_or_per_point(real(0))))
-    point: int | str = setting("global", _point)
+    point: int | str = setting("global", point_or_scope)
     on_batch_norm: bool = setting(True, flag)
     in_training: bool = setting(True, flag)
     gradient: str = setting("exact", one_of(lambda: ("exact", "straight_through")))
@@ -130,7 +135,7 @@ class RunConfig:
             A setting is unknown, given twice, out of range or without effect, or settings contradict each other.
         """
         flat = {}
-        for name, value in _flatten(settings):
+        for name, value in flatten(settings):
             if name in flat:
                 raise refused(name, value, "it is given twice; remove one of the two")
             flat[name] = value
@@ -143,6 +148,11 @@ class RunConfig:
         config: RunConfig = _build(cls, flat, "")
         check_consistency(config)
         return config
+
+    @classmethod
+    def from_document(cls, config: Mapping[str, Any]) -> RunConfig:
+        """The run in the field ``config`` of a Sacred document, without the keys that SEML and Sacred add to it."""
+        return cls.from_dict({name: value for name, value in config.items() if name not in NOT_SETTINGS})
 
     def without_noise(self) -> RunConfig:
         """The same run without noise."""
@@ -258,14 +268,6 @@ class RunConfig:
     def noise_seed(self) -> int:
         """The seed of the noise at inference."""
         return self.seed if self.noise.seed is None else self.noise.seed
-
-
-def _flatten(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            yield from _flatten(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
 
 
 def _build(cls: Any, flat: Mapping[str, Any], prefix: str) -> Any:

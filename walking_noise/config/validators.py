@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import numbers
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from operator import attrgetter
 from typing import Any
@@ -29,6 +29,15 @@ def leaves(config: Any) -> Iterable[tuple[str, Any]]:
     """Every setting of a nested configuration, as pairs ``(dotted name, value)``."""
     kind: Any = type(config)
     return zip(_names(kind), _values_of(kind)(config), strict=True)
+
+
+def flatten(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every setting of nested or dotted mappings as ``(dotted name, value)``."""
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from flatten(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
 
 
 @cache
@@ -117,6 +126,16 @@ def one_or_per_point(validate: Validator) -> Validator:
         return validate(value)
 
     return validate_each
+
+
+def point_or_scope(value: Any) -> int | str:
+    """The number of a noise point, or ``global`` or ``mapped``."""
+    if value in ("global", "mapped"):
+        return str(value)
+    try:
+        return int(integer(0)(value))
+    except ValueError:
+        raise ValueError("allowed: global, mapped, or the number of a noise point") from None
 
 
 def _as_float(value: numbers.Real) -> float:

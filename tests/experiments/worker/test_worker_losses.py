@@ -16,11 +16,10 @@ import pytest
 from experiments.database.connection import Document, Runs
 from experiments.database.embedded_server import DATABASE, EmbeddedDatabase
 from experiments.database.run_collections import ATTEMPTS, WORKERS
-from experiments.database.stored_config import run_config
 from experiments.worker.recovery.lost_workers import Recovery
 from tests.experiments.shell import ROOT, Shell
 from tests.experiments.worker.claiming import Fill, acquire_leases, statuses
-from walking_noise import train
+from walking_noise import RunConfig, train
 
 OPTIONS = {
     "WALKING_NOISE_CHECKPOINT_SECONDS": "0.5",
@@ -59,7 +58,7 @@ def results(runs: Runs) -> list[Document]:
 
 
 def undisturbed(runs: Runs) -> list[Document]:
-    configs = [run_config(run["config"]) for run in runs.find().sort("_id", 1)]
+    configs = [RunConfig.from_document(run["config"]) for run in runs.find().sort("_id", 1)]
     return [_numbers(result.to_document()) for result in train(configs, processes=1)]
 
 
