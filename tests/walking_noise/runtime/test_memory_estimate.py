@@ -26,6 +26,8 @@ MODELS: list[dict[str, Any]] = [
     {"model.name": "lenet5", "model.batch_norm": True},
     {"model.name": "lenet5"},
 ]
+ROUNDING = 1.01
+"""The system measures whole pages: about 1 % more for tensors of the size of these models."""
 MIXED = {"noise.kind": "mixed", "noise.std_mul": 0.1, "noise.std_add": 0.1}
 
 
@@ -74,7 +76,8 @@ def test_real_packs_use_at_most_the_estimate_and_not_much_less(what: str, factor
     of_4, of_16 = map(int, finished.stdout.split())
     each, estimated = (of_16 - of_4) / 12, estimate_memory(run(**model), CPU)
     estimate = estimated.persistent + estimated.step if what == "train" else estimated.network + estimated.block
-    assert each <= estimate <= factor * each
+    assert each <= ROUNDING * estimate
+    assert estimate <= factor * each
 
 
 @pytest.mark.gpu
