@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 
 from walking_noise import data
 from walking_noise.checkpoints.checkpoint_policy import CheckpointPolicy
@@ -58,7 +59,7 @@ class PackExecutor:
         self.unsaved: dict[str, Failure] = {}
         self.data = data.load(**vars(trainings[0].config.data), root=context.data_root).to(context.device)
         self.cache = NetworkCache(context.networks, context.device, self.data.checksum) if context.networks else None
-        self.group_size = capacity.evaluation_group_size(trainings[0].config, context.device)
+        self.group_size = partial(capacity.evaluation_group_size, trainings[0].config, context.device)
 
     def run(self) -> Iterator[RunEnded]:
         """Yield the outcome of every run as soon as it is known."""
@@ -152,7 +153,7 @@ class PackExecutor:
             return
         evaluation = InferenceOnlyEvaluation(self.context, self.trainings, networks, self.data, self.after_batch)
         last = {training.inference_only[-1]: training for training in self.trainings if training.inference_only}
-        for part in split_evenly(runs, GROUPS_PER_REPORT * self.group_size):
+        for part in split_evenly(runs, GROUPS_PER_REPORT * self.group_size()):
             started = time.monotonic()
             with deterministic():
                 evaluated = evaluation.evaluate(part)

@@ -32,7 +32,7 @@ def train_pack(
     after_batch: Callable[[], None] = lambda: None,
     after_epoch: Callable[[list[int]], None] = lambda epochs: None,
     callbacks: TrainingCallbacks | None = None,
-    group_size: int | None = None,
+    group_size: Callable[[], int] | None = None,
 ) -> list[TrainedNetwork]:
     """Train runs of equal pack key as one network. Their numbers are the same as if each were trained separately.
 
@@ -48,7 +48,7 @@ def train_pack(
     callbacks
         Resume members, and save them at the end of an epoch. Default: all start at epoch 0, and nothing is saved.
     group_size
-        The maximum number of runs that are evaluated together; None: no limit.
+        Returns, before an evaluation, the maximum number of runs that are evaluated together. Default: no limit.
     """
     _check_last_batch(configs[0], len(data.train_labels))
     data, callbacks = data.to(device), callbacks or TrainingCallbacks()
@@ -97,7 +97,7 @@ class PackTrainer:
     members
         New or resumed members. Their state is moved into the trainer, and back by :meth:`release_members`.
     group_size
-        The maximum number of members that are evaluated together; None: no limit.
+        Returns the maximum number of members that are evaluated together; None: no limit.
 
     Attributes
     ----------
@@ -106,7 +106,11 @@ class PackTrainer:
     """
 
     def __init__(
-        self, members: Sequence[Member], data: DataSet, device: torch.device, group_size: int | None = None
+        self,
+        members: Sequence[Member],
+        data: DataSet,
+        device: torch.device,
+        group_size: Callable[[], int] | None = None,
     ) -> None:
         (self.epoch,) = {one.epoch for one in members}  # all have the same step index, which keys the noise
         self.members, self.data, self.group_size = list(members), data, group_size
@@ -154,7 +158,7 @@ class PackTrainer:
                 self.data,
                 self.epoch,
                 audited=self.epoch == self.members[0].epochs,
-                group_size=self.group_size,
+                group_size=self.group_size() if self.group_size else None,
                 after_batch=after_batch,
             )
             for member, evaluation in zip(chosen, evaluations, strict=True):
