@@ -61,7 +61,7 @@ class WeightFindings:
 
 @dataclass(frozen=True)
 class Findings:
-    """Findings on a network: accuracy with noise (None if the run has none) and without, noise points and layers."""
+    """Findings on a network: accuracy without noise and, if the run has noise, with it; noise points and layers."""
 
     noise_on: float | None
     noise_off: float

@@ -99,7 +99,8 @@ class GraphedStep:
         except Exception as error:
             _raise_if_out_of_memory(error)
             self._recordable = False
-            print(f"no CUDA graph of the training step; it is launched kernel by kernel: {error}", file=sys.stderr)
+            message = f"no CUDA graph of the training step ({error}); the step is launched kernel by kernel"
+            print(message, file=sys.stderr)
             return None
 
 

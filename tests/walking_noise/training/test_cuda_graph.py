@@ -123,8 +123,8 @@ def test_a_step_that_cannot_be_recorded_is_called_each_time(
     assert (recorder.recordings, recorder.replays) == (1, 0)
     (line,) = capsys.readouterr().err.splitlines()
     assert line == (
-        "no CUDA graph of the training step; it is launched kernel by kernel: "
-        "operation not permitted when stream is capturing"
+        "no CUDA graph of the training step (operation not permitted when stream is capturing); "
+        "the step is launched kernel by kernel"
     )
 
 

@@ -31,7 +31,7 @@ UNIT, TURN = tl.constexpr(box_muller.UNIT), tl.constexpr(box_muller.TURN)
 def inject_noise(x: Tensor, noise: PointNoise, step: Tensor, sums: Tensor | None = None) -> Tensor:
     """As :func:`walking_noise.noise.rng.noise_reference.inject_noise`.
 
-    The result is contiguous if the samples of x are not.
+    If the samples of x are not contiguous in memory, x is copied, and the result is contiguous.
     """
     x = x if x[0, 0].is_contiguous() else x.contiguous()
     y = torch.empty_like(x)
