@@ -1,8 +1,8 @@
 """Published results of Walking Noise v1 (arXiv 2212.10430): values of Tables I and II, and the series of its figures.
 
-Table I gives midpoint noise levels under global noise for networks trained with noise. BatchNorm layers have no noise
-points of their own in it. Table II gives the factor by which clamping lowers the mean |weight| of the noisy layer.
-Neither table prints errors. The numbers of epochs are those of the code released with v2.
+Table I gives midpoint noise levels under global noise for networks trained with noise. No noise is injected after
+BatchNorm layers. Table II gives the factor by which clamping lowers the mean |weight| of the noisy layer. Neither table
+prints errors. The numbers of epochs are those of the code released with v2.
 """
 
 from __future__ import annotations

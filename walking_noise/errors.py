@@ -28,7 +28,7 @@ class Stopped(WalkingNoiseError):
 
 
 class RunsFailed(WalkingNoiseError):
-    """Some runs of :func:`walking_noise.train` failed. ``outcomes`` holds the results of the others."""
+    """Some runs of :func:`walking_noise.train` failed. ``outcomes`` holds the result or the failure of every run."""
 
     def __init__(self, message: str, outcomes: list[object]) -> None:
         super().__init__(message)

@@ -73,7 +73,7 @@ def _handles(networks: NetworkPair) -> list[Patch]:
     texts = {
         f"trained without noise: accuracy {noise_free['noise_off']:.3f}": QUIET,
         f"with noise: {noisy['noise_on']:.3f} (noise on), {noisy['noise_off']:.3f} (off)": NOISY,
-        "the latter's values after the injection": AFTER,
+        "network with noise: values after the injection": AFTER,
     }
     return [Patch(color=color, label=text) for text, color in texts.items()]
 
@@ -174,7 +174,8 @@ def _caption(run: dict[str, Any]) -> str:
         f"first {samples} of {all_samples} validation samples, noise on. Logarithmic axis: positive values upwards, "
         "negative values downwards; dotted: standard deviation of the noise. Dashed: thresholds of quantisation. "
         "Triangles: means that replace the values beyond the thresholds; all other values become 0. Bars: shares of "
-        f"these three values. Numbers: accuracy on all {all_samples} samples with only this point quantised, noise on "
-        "and off; orange: quantised after the injection; right: weights of the layer quantised. The number of clusters "
-        f"is given if there are several. The peak at zero is cut off at {CUT:g} times the height beyond the thresholds."
+        f"these three values. Numbers: accuracy on all {all_samples} samples, with noise on or off, when only this "
+        "point is quantised (orange: after the injection; right column: when only the weights of the layer are "
+        "quantised). The number of clusters is given if there are several. The peak at zero is cut off at "
+        f"{CUT:g} times the height beyond the thresholds."
     )

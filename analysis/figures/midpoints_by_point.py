@@ -54,8 +54,8 @@ EDGES = {"above": Edge(0.91, "^", ">", 9), "below": Edge(0.09, "v", "<", -9)}
 
 _CAPTION = (
     "Markers: μ of the weighted fit; bars: 95 % t interval over the midpoints of the repetitions. Hollow: a midpoint "
-    "with a flag (see the table of all series) other than that for few repetitions. Arrows: the midpoint lies above "
-    "(below) the level at the arrow, the highest (lowest) sampled level."
+    "with a flag other than those for few repetitions (see the table of all series). Arrows up (down): the midpoint "
+    "lies above the highest (below the lowest) sampled level, which is written there."
 )
 
 

@@ -29,7 +29,7 @@ _CAPTION = (
     "Two stacked logistics are chosen if a plateau of at least three levels separates their steps and their corrected "
     "information criterion (AICc) is smaller than that of one logistic. Points: mean over the repetitions ± one "
     "standard deviation. Line: two stacked logistics; dotted: their midpoints; dashed: one logistic, which gives the μ "
-    "of the tables."
+    "of the tables; grey, dashed: chance accuracy."
 )
 
 _TABLE = (
@@ -66,7 +66,7 @@ def _draw(family: Family[FittedSeries], folder: Path) -> Plot:
     figure.supxlabel(level_axis_label(family.members[0].settings), fontsize=8)
     figure.supylabel("validation accuracy", fontsize=8)
     figure.legend(handles=_KEY, loc="outside upper center", ncols=2)
-    title = published_results.numbered_title(7, family.settings, f"{family.title}: curves that fall over a plateau")
+    title = published_results.numbered_title(7, family.settings, f"{family.title}: curves that fall in two steps")
     numbers = pd.concat([_curves(each, name) for each, name in zip(family.members, names, strict=True)])
     return save_figure(
         figure, numbers, folder, f"plateau-{family.slug}", title, f"{_CAPTION} {run_count_sentence(family.members)}"

@@ -68,7 +68,7 @@ def _draw_accuracy(family: Family[AccuracyAtMaximumNoise], folder: Path) -> Plot
     caption = (
         "Filled: mean accuracy at maximum noise ± one standard deviation over the repetitions; rings: a_min of the fit "
         "± its standard error. Line and band: mean accuracy without noise ± one standard deviation, for the first "
-        "series with noise-free runs. Dashed: a constant answer. "
+        "series with noise-free runs. Dashed: chance accuracy (a constant answer). "
         f"{_run_counts(family.members, lambda member: member.accuracy)}"
     )
     name = f"maximum-{family.slug}"
@@ -93,7 +93,8 @@ def _draw_preserved(family: Family[AccuracyAtMaximumNoise], folder: Path, figure
     title = f"{model}, {kind}{rest}: preserved relative accuracy at maximum noise"
     caption = (
         "Ratio of the mean accuracy at maximum noise at one point to the mean accuracy without noise; bars: ± one "
-        "standard deviation, from those over the repetitions of both. Dashed: a constant answer. "
+        "standard deviation, computed from the standard deviations of both accuracies. Dashed: chance accuracy (a "
+        "constant answer). "
         f"{_run_counts(family.members, lambda member: member.preserved)}"
     )
     title = published_results.numbered_title(figure_number, family.settings, title)
@@ -180,19 +181,19 @@ def _handles(order: Sequence[str]) -> list[Line2D]:
 
 
 def _run_counts(members: Sequence[AccuracyAtMaximumNoise], value: Value) -> str:
-    """Sentences on the levels of the runs, their numbers, and the number of values without bars."""
+    """Sentences on the levels of the runs, their numbers, and the number of values without a spread."""
     levels = sorted({member.level for member in members})
     highest = " to ".join(labels.format_number(level) for level in dict.fromkeys((levels[0], levels[-1])))
     used, planned = sum(len(member.runs) for member in members), sum(member.planned for member in members)
     fewest, most = (choose(len(member.reference) for member in members) for choose in (min, max))
     reference = str(most) if fewest == most else f"{fewest} to {most}"
     single = sum(math.isnan(value(member)[1]) for member in members)
-    without_bars = f" One repetition, therefore no bars: {single} of {len(members)} points." if single else ""
+    lacking = f" Without a spread, since there is one repetition: {single} of {len(members)} points." if single else ""
     overflowed = sum(member.overflown for member in members)
     overflow = f"; left out for float32 overflow at this or higher levels: {overflowed}" if overflowed else ""
     return (
         f"Maximum noise is the highest level with usable runs, {highest}. Runs used at maximum noise: {used} of "
-        f"{planned}{overflow}; repetitions without noise: {reference}.{without_bars}"
+        f"{planned}{overflow}; repetitions without noise: {reference}.{lacking}"
     )
 
 

@@ -58,7 +58,7 @@ class AccuracyAtMaximumNoise:
 
     @property
     def overflown(self) -> int:
-        """Number of runs at that level and above with float32 overflow."""
+        """Number of runs with float32 overflow at :attr:`level` or above."""
         runs = self.series.series.runs
         return int(((runs["level"] >= self.level) & (runs["outcome"] == "overflow")).sum())
 
@@ -84,7 +84,7 @@ class AccuracyAtMaximumNoise:
 
 
 def accuracy_at_maximum_noise(study: Study) -> list[AccuracyAtMaximumNoise]:
-    """Every series of walking noise with one level that has runs at maximum noise."""
+    """All series of walking noise with one level setting and runs at maximum noise."""
     accuracies, without_noise = [], study.runs[study.runs["noisy"].eq(False)]
     for each in study.fitted_series:
         extreme = each.series.used[is_maximum(each.series.used["level"])]

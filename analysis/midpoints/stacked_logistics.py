@@ -109,7 +109,7 @@ class Shape:
         return self.aicc_two < self.aicc_one
 
 
-def compare(one: Logistic, x: Array, y: Array, error: Array | None = None, *, absolute: bool = True) -> Shape:
+def compare_shapes(one: Logistic, x: Array, y: Array, error: Array | None = None, *, absolute: bool = True) -> Shape:
     """Fit two stacked logistics to the points of the fit ``one``, with the same weights, and choose between both.
 
     ``x``, ``y``, ``error`` and ``absolute`` are the arguments of

@@ -8,7 +8,7 @@ import pandas as pd
 
 from analysis.midpoints.flags import Flag
 from analysis.midpoints.midpoint import MidpointFit, axis_values, fit_midpoint, mean_curve
-from analysis.midpoints.stacked_logistics import Shape, compare
+from analysis.midpoints.stacked_logistics import Shape, compare_shapes
 from analysis.progress_bar import track
 from analysis.runs.series import Series, Settings, group_series
 
@@ -60,5 +60,5 @@ def _fitted(series: Series) -> FittedSeries:
     if fit.curve is None:
         return FittedSeries(series, fit, None)
     level, mean, error = mean_curve(series.used)
-    shape = compare(fit.curve, axis_values(level), mean, error)
+    shape = compare_shapes(fit.curve, axis_values(level), mean, error)
     return FittedSeries(series, replace(fit, flags=(Flag.PLATEAU, *fit.flags)) if shape.has_plateau else fit, shape)

@@ -57,7 +57,7 @@ class Logistic:
 
 
 class FitFailed(ValueError):
-    """The fit converged from none of its starting values to finite standard errors."""
+    """No starting value led to a fit with finite standard errors."""
 
 
 def fit_logistic(x: Array, y: Array, error: Array | None = None, *, absolute: bool = True) -> Logistic:
@@ -82,7 +82,7 @@ def fit_logistic(x: Array, y: Array, error: Array | None = None, *, absolute: bo
     Raises
     ------
     FitFailed
-        The fit converged from no starting values to a curve with finite standard errors.
+        No starting value led to a fit with finite standard errors.
     """
     low, high, narrowest = sampled_range(x)
     span = high - low
@@ -103,7 +103,7 @@ def least_squares(
     Raises
     ------
     FitFailed
-        The fit converged from no starting values to finite standard errors.
+        No starting value led to a fit with finite standard errors.
     """
     best: tuple[Array, Array] | None = None
     least = np.inf
@@ -122,7 +122,7 @@ def least_squares(
         if np.isfinite(np.diag(covariance)).all() and cost < least:
             best, least = (parameters, covariance), cost
     if best is None:
-        raise FitFailed("the fit converged from no starting values")
+        raise FitFailed("no starting value led to a fit with finite standard errors")
     return best
 
 

@@ -122,7 +122,7 @@ def _note(each: Claim, case: Case) -> str:
     """Note of a case, preceded by the reason if the case is not measured."""
     reason = ""
     if each.verdict(case) == Verdict.NOT_MEASURED:
-        few = f"repetitions that have all of its runs: {len(case.values)}"
+        few = f"complete repetitions: {len(case.values)} (two are needed)"
         reason = "the interval includes the border" if math.isfinite(case.interval[1]) else few
     return "; ".join(text for text in (reason, case.note) if text)
 

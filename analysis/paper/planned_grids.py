@@ -1,4 +1,4 @@
-"""Sentence that names the grids, files below ``seml_configs``, that plan some runs."""
+"""Sentence that names the grid files below ``seml_configs`` that plan the required runs."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ LEAST_REPETITIONS = 2
 
 
 class RunChoice(NamedTuple):
-    """Setting of the runs that is a choice: its name, the reported value, and the runs that show another value.
+    """A choice in the settings of the runs: the setting, the value reported, and the runs needed for another value.
 
     ``needs`` is stored in a CSV file.
     """
@@ -39,17 +39,20 @@ class RunChoice(NamedTuple):
 RUN_CHOICES = (
     RunChoice(
         "noise.gradient", "exact",
-        "multiplicative global noise, trained with it, with noise.gradient: straight_through beside exact",
+        "two series with multiplicative global noise in training: noise.gradient exact and straight_through",
     ),
     RunChoice(
-        "data.transform", "release", "fashion_mnist, svhn or cifar10 with data.transform: none beside release"
+        "data.transform", "release", "two series on fashion_mnist, svhn or cifar10: data.transform release and none"
     ),
-    RunChoice("training.epochs", "most", "the same global noise with other training.epochs"),
+    RunChoice("training.epochs", "most", "two series with the same global noise and different training.epochs"),
 )  # fmt: skip
 
 
 def make(study: Study, folder: Path) -> Sequence[Table]:
-    """Write three tables: choices of the fit, of the runs and of the repetitions; none without a global series."""
+    """Write three tables: choices of the fit, of the runs and of the repetitions.
+
+    Without a midpoint under global noise, no table is written.
+    """
     chosen = [
         each for each in study.fitted_series if each.settings["noise.point"] == "global" and each.fit.curve is not None
     ]
@@ -59,12 +62,12 @@ def make(study: Study, folder: Path) -> Sequence[Table]:
     fits, runs, repetitions = fit_choices(chosen), run_choices(chosen), repetition_subsets(chosen)
     return [
         save_table(
-            fits, fit_choice_texts(fits, names), folder, "sensitivity", "Choices of fit",
+            fits, fit_choice_texts(fits, names), folder, "sensitivity", "Choices in the fit",
             "μ of the series under global noise. In brackets: μ minus and plus one standard error; for fits per "
             "repetition the 95 % interval.",
         ),
         save_table(
-            runs, run_choice_texts(runs, names), folder, "sensitivity_runs", "Choices of runs",
+            runs, run_choice_texts(runs, names), folder, "sensitivity_runs", "Choices in the settings of the runs",
             "μ of the fits per repetition with its 95 % interval, for pairs of series that differ in one setting. "
             "Ratio: with the 95 % t interval over the repetitions that both series have.",
         ),
@@ -227,7 +230,7 @@ def _pair_texts(row: dict[str, Any], names: Sequence[str]) -> dict[str, str]:
     return {"setting": setting, "series": series, **dict(zip(_PAIR, texts, strict=True))}
 
 
-_PAIR = ("reported", "μ", "otherwise", "μ otherwise", "ratio", "repetitions")
+_PAIR = ("reported", "μ", "other value", "μ with the other value", "ratio", "repetitions")
 
 
 def _labels(table: pd.DataFrame, names: Sequence[str]) -> list[str]:

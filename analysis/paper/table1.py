@@ -22,8 +22,8 @@ _CELL_SETTINGS = ("noise.kind", "model.batch_norm", "noise.on_batch_norm")
 
 _CAPTION = (
     "Midpoint noise level μ of the weighted fit; in brackets the 95 % t interval over the midpoints of the "
-    "repetitions. BatchNorm layers have no noise points of their own. The paper's value is given if its data set, "
-    "model and epochs are the same."
+    "repetitions. No noise is injected after BatchNorm layers. The paper's value is given if its data set, model and "
+    "epochs are the same."
 )
 
 

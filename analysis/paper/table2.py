@@ -80,7 +80,7 @@ def make(study: Study, folder: Path) -> Sequence[Table]:
         return []
     lacking = sorted({weights.lacking for each in ratios for weights in (each.free, each.clamped) if weights.lacking})
     caption = _CAPTION + (f" No ratio (–): {'; '.join(lacking)}." if lacking else "")
-    title = "Mean |weight| of the noisy layer, without clamping to with clamping"
+    title = "Ratio of the mean |weight| of the noisy layer: without clamping / with clamping"
     return [save_table(numbers(ratios), texts(ratios), folder, "table2", title, caption)]
 
 
@@ -115,7 +115,7 @@ def weights_of(each: FittedSeries, layer: str) -> Weights:
     stored = [weights[layer] for weights in used["mean_abs_weight"][used["level"] == level] if weights]
     finite = pd.Series([weight for weight in stored if weight is not None], dtype=float)
     planned = int((each.series.runs["level"] == level).sum())
-    lacking = "" if len(finite) else "no run there has finite weights"
+    lacking = "" if len(finite) else "no run at that level of the series has finite weights"
     return Weights(level, float(finite.mean()), float(finite.std()), len(finite), planned, lacking)
 
 

@@ -40,7 +40,7 @@ class ReportItem:
     title
         Title of the item.
     needs
-        Text of the runs that the item needs. It follows "Not drawn: needs".
+        Text of the runs that the item needs. It follows "Not available: needs".
     grids
         Files below ``seml_configs`` that plan these runs.
     make
@@ -57,7 +57,7 @@ class ReportItem:
     @property
     def missing_runs(self) -> str:
         """Sentence for an item without tables and figures: the runs it needs, and the grids that plan them."""
-        return f"Not drawn: needs {self.needs}. {planned_grids_sentence(self.grids)}".rstrip()
+        return f"Not available: needs {self.needs}. {planned_grids_sentence(self.grids)}".rstrip()
 
 
 def _grids(*studies: str, names: Sequence[str] = DATA_SETS) -> tuple[str, ...]:
@@ -79,7 +79,8 @@ REPORT_ITEMS: tuple[ReportItem, ...] = (
         "Table I",
         "Midpoint noise level under global noise, trained with noise",
         "runs with noise.kind additive or multiplicative, noise.point: global and noise.in_training: true; with "
-        "BatchNorm also noise.on_batch_norm: false; other settings than data set, model and epochs at their defaults",
+        "BatchNorm also noise.on_batch_norm: false; all other settings except data set, model and epochs at their "
+        "defaults",
         (*_grids("table1"), COARSE),
         table1.make,
     ),
@@ -136,7 +137,7 @@ REPORT_ITEMS: tuple[ReportItem, ...] = (
     ),
     ReportItem(
         "Figure 7",
-        "Curves that fall over a plateau: one or two stacked logistics",
+        "Curves that fall in two steps: one or two stacked logistics",
         f"completed runs at ten or more levels with {_AT_A_POINT}",
         (*_grids("walking"), COARSE),
         plateau.draw,
@@ -171,21 +172,21 @@ REPORT_ITEMS: tuple[ReportItem, ...] = (
     ),
     ReportItem(
         "v2, maps",
-        "Accuracy under mixed noise over both levels, our own reading",
+        "Accuracy under mixed noise over both levels, our own figure",
         "completed runs of mixed noise with six or more values of both levels, or of amplitude and ratio",
         (*_MIXED, COARSE),
         mixed_maps.draw,
     ),
     ReportItem(
         "v2, ratios",
-        "Preserved accuracy at maximum noise over the mixing ratio, our own reading",
+        "Preserved accuracy at maximum noise over the mixing ratio, our own figure",
         "completed runs of mixed noise with noise.amplitude: 1e10 at three or more ratios, and runs without noise",
         _grids("maximum_noise"),
         mixed_ratio.draw,
     ),
     ReportItem(
         "v2, points",
-        "Midpoint amplitude of mixed noise at each noise point, our own reading",
+        "Midpoint amplitude of mixed noise at each noise point, our own figure",
         f"completed runs of mixed noise at five or more amplitudes with {_AT_A_POINT}, at two or more points",
         _MIXED,
         mixed_points.draw,
@@ -215,7 +216,7 @@ REPORT_ITEMS: tuple[ReportItem, ...] = (
     ReportItem(
         "All series",
         "Midpoints, and the accuracy of series without a curve",
-        "runs with a single noise level",
+        "runs with valid settings",
         (*_grids("table1", "walking"), COARSE),
         series_tables.make_series,
     ),

@@ -35,6 +35,7 @@ STATE_NAMES = ("completed", "failed", "running", "pending", "staged", "other")
 PROVENANCE = ("version", "commit", "data_checksum", "torch", "cuda", "device")
 
 _LONGEST_CAUSE = 160
+_NO_TRACEBACK = "no traceback: the run was ended from outside (cancelled, or at a time or memory limit)"
 
 
 def to_frame(documents: Iterable[Document]) -> pd.DataFrame:
@@ -60,8 +61,8 @@ def to_frame(documents: Iterable[Document]) -> pd.DataFrame:
     refused
         Reason why the settings are refused, or None.
     state, cause
-        One of :data:`STATE_NAMES`, and the cause of a missing result. The cause is None if the run has a result or can
-        still get one.
+        One of :data:`STATE_NAMES`, and the cause of a missing result. The cause is None unless the run failed or its
+        settings are refused.
     accuracy, floor, outcome, diverged_epoch, overflow_epoch, nonfinite, epochs_done, seconds, pack_size
         Fields of the result; accuracies are in [0, 1]. ``floor`` is the chance accuracy. NaN or None without a result.
     validation_curve
@@ -165,7 +166,7 @@ def _state_and_cause(row: Mapping[str, Any], trace: list[str] | None) -> dict[st
     state, cause = STATES.get(status, "other"), None
     if state == "failed":
         lines = [line.strip() for entry in trace or [] for line in str(entry).splitlines() if line.strip()]
-        cause = lines[-1][:_LONGEST_CAUSE] if lines else "no trace: ended from outside (by hand, time or memory limit)"
+        cause = lines[-1][:_LONGEST_CAUSE] if lines else _NO_TRACEBACK
     elif refused is not None:
         cause = f"settings refused: {refused}"[:_LONGEST_CAUSE]
     elif state == "completed" and math.isnan(row["accuracy"]):

@@ -45,7 +45,10 @@ class Series:
 
     @property
     def has_curve(self) -> bool:
-        """Whether every run has a level. Runs without noise and with noise mapped to the points have none."""
+        """Whether every run has a level.
+
+        Runs without noise, with noise mapped to the points, or with two levels at once have none.
+        """
         return bool(self.runs["level"].notna().all())
 
     @property

@@ -17,13 +17,14 @@ _SHORT = 12
 
 
 def make_runs(study: Study, folder: Path) -> Sequence[Table]:
-    """Write two tables: the runs of each collection by state, and the causes of missing results."""
+    """Write two tables: the runs of each collection by state, and the causes of failures and refused settings."""
     states, causes = state_counts(study.runs), failure_causes(study.runs)
     examples = f"The ids of the first {_EXAMPLES} runs of each cause are listed."
     caption = examples if len(causes) else "No run failed, and no run has refused settings."
+    title = "Failed runs and runs with refused settings, by cause"
     return [
         save_table(states, states.map(str), folder, "runs", "Runs by state", "All runs of all collections."),
-        save_table(causes, causes.map(str), folder, "causes", "Runs without a result, by cause", caption),
+        save_table(causes, causes.map(str), folder, "causes", title, caption),
     ]
 
 
@@ -66,7 +67,7 @@ def state_counts(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def failure_causes(runs: pd.DataFrame) -> pd.DataFrame:
-    """Causes of missing results: a row per collection, status and cause, with the number of runs and first ids."""
+    """Causes of failures and refused settings: a row per collection, status and cause, with number and first ids."""
     without_result = runs[runs["cause"].notna()]
     table = [
         {

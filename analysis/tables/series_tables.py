@@ -64,9 +64,9 @@ def midpoint_numbers(fitted_series: Sequence[FittedSeries]) -> pd.DataFrame:
 
     Columns: the dotted setting names; ``point``, number and name of the noise point; ``mu`` and ``mu_error`` of the
     weighted fit; ``mu_repetitions`` with the 95 % interval ``mu_low``..``mu_high`` of the fit per repetition; the
-    curve's ``sigma`` (decades), ``a_min`` and ``a_max``; ``floor``; ``misfit``; sampled levels; both midpoints ``mu_1``
-    and ``mu_2`` and the plateau ``a_mid`` between them where two stacked logistics are chosen; runs as in
-    :attr:`analysis.runs.series.Series.counts`; ``flags``.
+    curve's ``sigma`` (decades), ``a_min`` and ``a_max``; ``floor``, the chance accuracy; ``misfit``; sampled levels;
+    both midpoints ``mu_1`` and ``mu_2`` and the plateau ``a_mid`` between them where two stacked logistics are chosen;
+    runs as in :attr:`analysis.runs.series.Series.counts`; ``flags``.
     """
     return _table(
         [each.settings for each in fitted_series],

@@ -147,7 +147,7 @@ def decode_checkpoint(file: bytes, config: RunConfig, device: torch.device, data
         evaluations = [Evaluation(**evaluation) for evaluation in fields.pop("evaluations")]
         return Member(config, header.epoch, evaluations=evaluations, **fields)
     except Exception:  # a valid checksum does not imply valid content
-        raise CheckpointUnusable("it contains no training") from None
+        raise CheckpointUnusable("its content is not the state of a training") from None
 
 
 def _parsed(head: bytes) -> tuple[Header, str]:

@@ -1,4 +1,4 @@
-"""Checkpoint policy: times at which the members of a pack are written to checkpoints, and their resuming."""
+"""Checkpoint policy: when the members of a pack are written to checkpoints, and how they are resumed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 class CheckpointPolicy(TrainingCallbacks):
-    """Writes the members of a pack to checkpoints at ends of epochs, at least once per interval of the store.
+    """Writes the members of a pack to checkpoints at the end of an epoch, about once per interval of the store.
 
     In between, the policy keeps a snapshot of the last completed epoch in memory, and writes it if the pack is stopped.
 
@@ -52,7 +52,7 @@ class CheckpointPolicy(TrainingCallbacks):
         self._shared: list[RunConfig] = []
 
     def resume(self, configs: Sequence[RunConfig]) -> list[Member]:
-        """Return the members, resumed from their checkpoints if these exist and are usable. Log why others are not."""
+        """Return the members, resumed from checkpoints where possible. Log why a checkpoint cannot be used."""
         unusable: Counter[str] = Counter()
         members: list[Member] = []
         for config in configs:
@@ -64,7 +64,7 @@ class CheckpointPolicy(TrainingCallbacks):
             members.append(member or Member(config))
         for reason, count in unusable.items():
             log.warning(
-                "%d of %d trainings start from the beginning; their checkpoints in %s cannot be used: %s",
+                "%d of %d trainings start from the beginning, each because its checkpoint in %s cannot be used: %s",
                 count, len(configs), self._store.folder, reason,
             )  # fmt: skip
         for one in members:

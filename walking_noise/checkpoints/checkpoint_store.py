@@ -34,8 +34,8 @@ class CheckpointStore:
     Parameters
     ----------
     seconds
-        Interval between checkpoints: the maximum working time that is lost if a process is killed. If an epoch takes
-        longer, it is one epoch.
+        Interval between checkpoints: the most training time that is lost if a process is killed (one epoch if an epoch
+        takes longer).
     quota
         Maximum size of the folder in bytes. A checkpoint that would exceed it is not written. None: no limit.
     """
@@ -100,7 +100,7 @@ class CheckpointStore:
             )
         if beyond_quota:
             log.warning(
-                "%d checkpoints were not written to %s, which has %d of its quota of %d bytes; training continues",
+                "%d checkpoints were not written to %s, which already holds %d of at most %d bytes; training continues",
                 beyond_quota, self.folder, total, self.quota,
             )  # fmt: skip
         return written

@@ -30,7 +30,7 @@ def commit() -> str | None:
 
 @cache
 def code_digest() -> str:
-    """Digest of the source of this package. It differs between changes of the code within one version."""
+    """Digest of this package's source. It changes with the code, even within one version."""
     digest = hashlib.blake2b(digest_size=8)
     for file in sorted(PACKAGE.rglob("*.py")):
         digest.update(f"{file.relative_to(PACKAGE)}\n".encode() + file.read_bytes())

@@ -52,9 +52,8 @@ def _check_levels(config: RunConfig) -> None:
     for name in LEVEL_SETTINGS:
         value = getattr(noise, name)
         if name not in used:
-            _require_default(
-                config, name, f"it has no effect, since noise.kind {noise.kind!r} takes its level from {_names(used)}"
-            )
+            reason = f"it has no effect, since noise.kind {noise.kind!r} takes its level from {_names(used)}"
+            _require_default(config, name, reason if used else "it has no effect without noise")
         elif isinstance(value, tuple) and noise.point != "mapped":
             raise refused(f"noise.{name}", value, "a list of levels requires noise.point: mapped")
         elif isinstance(value, tuple) and len(value) != len(config.points):
@@ -73,7 +72,7 @@ def _check_effect(config: RunConfig) -> None:
     if noise.point != "global" or not config.model.batch_norm:
         _require_default(config, "on_batch_norm", "it has an effect only with global noise and BatchNorm")
     if not (kind.multiplies and noise.in_training):
-        _require_default(config, "gradient", "it has an effect only with multiplicative noise in training")
+        _require_default(config, "gradient", "it has an effect only with multiplicative or mixed noise in training")
     if not (kind.multiplies and kind.adds):
         _require_default(config, "order", "it has an effect only with mixed noise")
     if config.evaluation.curve and not noise.in_training:

@@ -38,7 +38,7 @@ def pack(config: RunConfig) -> dict[str, Any]:
 def training(config: RunConfig) -> dict[str, Any]:
     """Content of the training key: everything that determines the trained weights.
 
-    Noise at inference, evaluation and ``training.keep_network`` do not.
+    Noise at inference, ``evaluation`` and ``training.keep_network`` are not part of it.
     """
     flat = config.to_flat()
     content = {
@@ -56,7 +56,7 @@ def training(config: RunConfig) -> dict[str, Any]:
 def network(config: RunConfig) -> dict[str, Any]:
     """Content of the network key: everything that determines the trained network and the evaluations during training.
 
-    Runs trained with noise are evaluated during training, with their own noise at inference. It has a seed of its own.
+    Runs trained with noise are evaluated during training, with their own noise at inference, which has its own seed.
     """
     content = training(config)
     return content | {"noise.seed": config.noise_seed} if config.noisy_training else content

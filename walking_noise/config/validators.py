@@ -78,8 +78,10 @@ def real(low: float, high: float = math.inf, *, open_low: bool = False) -> Valid
             raise ValueError(f"allowed: a number {bounds}")
         number = _as_float(value)
         above = number > low if open_low else number >= low
-        if not (math.isfinite(number) and above and number <= min(high, LARGEST)):
+        if not (math.isfinite(number) and above and number <= high):
             raise ValueError(f"allowed: a finite number {bounds}")
+        if number > LARGEST:
+            raise ValueError(f"allowed: a number {bounds}, at most {LARGEST:g}")
         if 0 < number < SMALLEST:
             raise ValueError(f"it is below {SMALLEST}, the smallest number that 32-bit floats hold in full precision")
         return number + 0.0  # -0.0 is 0.0
@@ -90,7 +92,7 @@ def real(low: float, high: float = math.inf, *, open_low: bool = False) -> Valid
 def flag(value: Any) -> bool:
     """Allow True and False."""
     if isinstance(value, str) and value.capitalize() in ("True", "False"):
-        raise ValueError(f"allowed: true, false; it is text, on the command line write {value.capitalize()}")
+        raise ValueError(f"it is text; allowed: true, false; on the command line write {value.capitalize()}")
     if not isinstance(value, bool):
         raise ValueError("allowed: true, false")
     return value

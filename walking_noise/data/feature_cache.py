@@ -77,7 +77,7 @@ def _compute_and_store(file: Path, compute: Callable[[], Tensors]) -> tuple[Tens
         with atomic_write(file) as stream:
             torch.save({"tensors": tensors, "checksum": digest}, stream)
     except (OSError, RuntimeError) as error:  # torch.save raises RuntimeError if the disk is full
-        print(f"cannot write {file}: {error}; the next process computes it again", file=sys.stderr)
+        print(f"cannot write {file}: {error}; the next process has to compute these features again", file=sys.stderr)
     return _read(file) or (tensors, digest)
 
 

@@ -50,7 +50,8 @@ def load(
     ConfigError
         The data set or the transform does not exist, or there is no recording of a keyword.
     DataMissing
-        A file is missing or damaged. The message names the file and the command that downloads it.
+        A file is missing or damaged. The message names the file and the command that downloads it or
+        installs its package.
     """
     with _loading:
         return _load(name, Selection(transform, validation, keywords), data_root(root))

@@ -80,7 +80,10 @@ class SharedPrefix:
             yield expand_rows(len(branch.runs), logits)
 
     def audits(self) -> dict[int, dict[str, Any]]:
-        """The measured noise and signal of each run. Before its branch, the signal is the one of the shared prefix."""
+        """The measured noise and signal of each run.
+
+        At the points before the branch of a run, the signal is that of the shared prefix.
+        """
         shared = {member: self._shared.audit.of(row) for row, member in enumerate(self._shared.members)}
         audits: dict[int, dict[str, Any]] = {}
         for branch, group in self._branches.items():

@@ -1,4 +1,4 @@
-"""Models of the papers as plain torch modules, one module each, which defines ``MODEL``; noise points and summaries."""
+"""Models of the papers, each in a Python module that defines ``MODEL``; noise points and summaries of models."""
 
 from __future__ import annotations
 

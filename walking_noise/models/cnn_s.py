@@ -1,4 +1,4 @@
-"""CNN-S for keyword spotting ("Hello Edge", Zhang et al. 2017), with no low-rank layer and an earlier stride."""
+"""CNN-S ("Hello Edge", Zhang et al. 2017) without the low-rank layer, and with the stride one convolution earlier."""
 
 from __future__ import annotations
 

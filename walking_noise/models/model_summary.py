@@ -127,7 +127,7 @@ def _check_names(network: nn.Sequential) -> None:
     """Raise ValueError if two noise points have the same name."""
     for name, count in Counter(point.name for point in points_in(network)).items():
         if count > 1:
-            raise ValueError(f"{count} of its noise points are named {name!r}; give each another name")
+            raise ValueError(f"{count} of its noise points are named {name!r}; give each a different name")
 
 
 def _check_points(network: nn.Sequential, recorder: _ForwardRecorder) -> None:

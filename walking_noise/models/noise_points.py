@@ -16,7 +16,7 @@ from typing import Protocol
 from torch import Tensor, nn
 
 BODY = "body"
-"""Name of the single layer that contains a model which is no plain ``nn.Sequential``."""
+"""Name of the single layer that contains a model that is not a plain ``nn.Sequential``."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def with_noise_points(model: nn.Module) -> nn.Sequential:
     Raises
     ------
     ValueError
-        The model is no plain ``nn.Sequential`` and contains no noise point.
+        The model is not a plain ``nn.Sequential`` and contains no noise point.
     """
     own_points = points_in(model)
     if type(model) is nn.Sequential:
@@ -96,7 +96,8 @@ def with_noise_points(model: nn.Module) -> nn.Sequential:
     elif own_points:
         layers = [(BODY, model)]
     else:
-        raise ValueError(f"{type(model).__name__} is no nn.Sequential and has no NoisePoint; add noise points to it")
+        kind = type(model).__name__
+        raise ValueError(f"{kind} is not an nn.Sequential and has no NoisePoint; add noise points to it")
     network = OrderedDict[str, nn.Module]({"input noise": NoisePoint("input")})
     for name, layer in layers:
         network[name] = layer

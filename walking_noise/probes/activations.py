@@ -22,7 +22,7 @@ Change = Callable[[Tensor], Tensor]
 """Function from values to changed values of the same shape."""
 
 
-class OpenNetwork:
+class ProbedNetwork:
     """The trained network of a run with its validation set.
 
     Raises

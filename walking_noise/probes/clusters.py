@@ -37,7 +37,8 @@ class Clusters:
         Mode of log10|value| beyond the threshold, as a magnitude.
     depth
         Depth of the valley in the density of log10|value| between the peak of zero and the other peak, as a fraction
-        of the lower peak, 0 to 1; 0 if the valley is not deeper than by chance.
+        of the lower peak, 0 to 1; 0 if the valley is not significant, lacks a cluster on one side, or its peaks are
+        within a factor of 2.
     count
         Number of separate clusters, 1 to 3.
     """
@@ -63,7 +64,8 @@ def find_clusters(values: Array) -> Clusters:
 
     The threshold is the bottom of the deepest valley in the density of log10|value|, a Gaussian kernel estimate with
     Silverman's width. The valley must be deep (:data:`DEPTH`) and statistically significant (:data:`CHANCE`), it must
-    have a cluster (:data:`SHARE`) on either side, and the lower peak must be nearer to zero than to the other peak.
+    have a cluster (:data:`SHARE`) on either side, and the peak at the smaller magnitude must be nearer to zero than to
+    the other peak.
 
     Without a valley that meets these conditions, the threshold is half the mean of all magnitudes above it, so that
     each value belongs to the nearer of zero and that mean. The values are then a single cluster, unless there is a gap:

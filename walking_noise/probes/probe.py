@@ -14,7 +14,7 @@ from walking_noise.errors import WalkingNoiseError
 from walking_noise.evaluation.evaluator import unchanged
 from walking_noise.evaluation.shared_prefix import WrapInjection
 from walking_noise.models.noise_points import Point
-from walking_noise.probes.activations import OpenNetwork, Recorder, arriving_at, leaving_from
+from walking_noise.probes.activations import ProbedNetwork, Recorder, arriving_at, leaving_from
 from walking_noise.probes.clusters import Array, Clusters, find_clusters
 from walking_noise.probes.distribution import Distribution, distribution
 from walking_noise.reproducibility import deterministic
@@ -61,7 +61,7 @@ class WeightFindings:
 
 @dataclass(frozen=True)
 class Findings:
-    """Findings on a network: accuracy with noise (None if the run has none) and without, noise points and layers."""
+    """Findings on a network: accuracy without noise and, if the run has noise, with it; noise points and layers."""
 
     noise_on: float | None
     noise_off: float
@@ -93,13 +93,13 @@ def probe(
         The network does not fit the run, or all its values at a noise point are not finite.
     """
     with deterministic():
-        return _Probe(OpenNetwork(config, trained, data, device), samples, done).findings()
+        return _Probe(ProbedNetwork(config, trained, data, device), samples, done).findings()
 
 
 class _Probe:
     """The computation of the findings on one network."""
 
-    def __init__(self, network: OpenNetwork, samples: int, done: Callable[[str], None]) -> None:
+    def __init__(self, network: ProbedNetwork, samples: int, done: Callable[[str], None]) -> None:
         self.network, self.samples, self.done = network, samples, done
         self.noisy = network.config.noisy
 

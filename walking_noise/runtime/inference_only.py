@@ -1,4 +1,4 @@
-"""Inference-only evaluation: one evaluation on the validation set for each run, on networks that are trained."""
+"""Inference-only evaluation: one evaluation on the validation set for each run, on trained networks."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def plan_trainings(configs: Sequence[RunConfig]) -> list[PlannedTraining]:
 
 
 def unfinished(trainings: Iterable[PlannedTraining], ended: Container[int]) -> list[PlannedTraining]:
-    """The trainings with runs that have not ended, without the runs that have."""
+    """The trainings with runs that have not ended; runs that have ended are removed."""
     remaining = [
         dataclasses.replace(
             training,
@@ -66,8 +66,8 @@ def plan_packs(
 ) -> Iterator[list[PlannedTraining]]:
     """Plan packs of at most ``pack_sizes[pack key]`` trainings, and if possible at least one pack per process.
 
-    Trainings of one seed share their mini-batches. For this, a pack has the same number of trainings of each of its
-    seeds, seed after seed. Trainings with noise on their input cannot share mini-batches, and form packs of their own.
+    Trainings of one seed share their mini-batches. To use this, a pack contains equally many trainings of each of its
+    seeds, grouped by seed. Trainings with noise on their input cannot share mini-batches, and form packs of their own.
     Within a seed, trainings are sorted by their first noisy point.
     """
     groups: dict[tuple[str, bool], dict[int, list[PlannedTraining]]] = {}
@@ -85,7 +85,10 @@ def pack_group(config: RunConfig) -> tuple[str, bool]:
 
 
 def split_into_packs(by_seed: Sequence[Sequence[T]], size: int) -> Iterator[list[T]]:
-    """Split a group into packs of at most ``size``: a part of one seed each, or several short parts of equal length."""
+    """Split a group into packs of at most ``size``.
+
+    A pack is one long part of a seed, or several shorter parts of equal length.
+    """
     by_length: dict[int, list[list[T]]] = {}
     for of_seed in by_seed:
         for part in split_evenly(of_seed, size):

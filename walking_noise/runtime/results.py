@@ -23,8 +23,8 @@ class Result:
     accuracy
         Mean of ``last_accuracies``, in [0, 1].
     last_accuracies
-        Validation accuracy after each of the last five epochs. With noise at inference only: of the single evaluation
-        after training.
+        Validation accuracy after each of the last five epochs. With noise at inference only: the accuracy of the single
+        evaluation after training.
     validation_curve
         Validation accuracy after every epoch, with ``evaluation.curve``.
     training_loss
@@ -32,8 +32,8 @@ class Result:
     mean_abs_weight
         Mean absolute weight of each conv and linear layer after training; None where it is not finite.
     outcome
-        ``trained``; ``overflow``: the weights are finite but logits exceed the range of float32; ``diverged``: the
-        weights are not finite. The latter two are results, too, with a measured accuracy.
+        ``trained``; ``overflow``: logits, losses or statistics exceeded float32 while the weights were finite;
+        ``diverged``: the weights became non-finite without such an overflow. Both are results, too, with an accuracy.
     overflow_epoch, diverged_epoch
         The first epoch of overflow and of divergence; the training starts with epoch 1.
     nonfinite

@@ -1,4 +1,4 @@
-"""Run context: settings that all packs of one call of train() share; and the events that packs send."""
+"""Run context: options that all packs of a call of train() share, and the events that packs send."""
 
 from __future__ import annotations
 

@@ -37,14 +37,15 @@ class TrainOptions(TypedDict, total=False):
     processes
         Number of processes that train packs in parallel; default: one for each core on a CPU, one on a GPU.
     networks
-        Folder of the cache of networks. Processes share networks trained without noise through it, and runs with
-        ``training.keep_network`` store theirs in it. Without the folder, the latter fail before any training.
+        Folder of the cache of networks. Processes use it to share networks trained without noise. Runs with
+        ``training.keep_network`` store their networks in it; they fail before any training if there is no usable
+        folder.
     checkpoints
         Folder of checkpoints. A later call that trains the same network with the same code, data and type of device
         resumes from its checkpoint; default: no checkpoints.
     checkpoint_seconds
-        Interval between checkpoints: the maximum working time that is lost if a process is killed, 600 by default. If
-        an epoch takes longer, it is one epoch.
+        Interval between checkpoints: the most training time that is lost if a process is killed (one epoch if an epoch
+        takes longer); default: 600.
     checkpoint_quota
         Maximum size of the folder of checkpoints in bytes. A checkpoint that would exceed it is not written; default:
         no limit.
@@ -69,7 +70,7 @@ class TrainOptions(TypedDict, total=False):
 def train(configs: Sequence[RunConfig], **options: Unpack[TrainOptions]) -> list[Result]:
     """Train runs, as packs of equal pack key, and return their results in the order of ``configs``.
 
-    Checkpoints of these runs are removed at the end.
+    If no run fails, the checkpoints of these runs are removed at the end.
 
     Raises
     ------

@@ -197,7 +197,7 @@ class _Pool:
             yield EpochsDone({key: Epochs(done=remaining[0].config.training.epochs)})
             for index in remaining[0].runs:
                 self.ended.add(index)
-                yield RunEnded(index, Failure(f"its training process died {status}"))
+                yield RunEnded(index, Failure(f"the process that trained it died {status}"))
 
 
 def _start(context: RunContext) -> _Process:

@@ -32,7 +32,7 @@ class GraphRecorder(Protocol):
         """Record the work without doing it. Return a function that does it at each call."""
 
 
-class CudaGraphs:
+class CudaGraphRecorder:
     """Records work as CUDA graphs. Each graph has a memory pool of its own, which is freed with the graph."""
 
     def __init__(self, device: torch.device) -> None:
@@ -99,7 +99,8 @@ class GraphedStep:
         except Exception as error:
             _raise_if_out_of_memory(error)
             self._recordable = False
-            print(f"no CUDA graph of the training step; it is launched kernel by kernel: {error}", file=sys.stderr)
+            message = f"no CUDA graph of the training step ({error}); the step is launched kernel by kernel"
+            print(message, file=sys.stderr)
             return None
 
 
@@ -107,7 +108,7 @@ def graphed(step: TrainingStep, batch_size: int, device: torch.device) -> Traini
     """The step as a CUDA graph; the step itself on a CPU, and if its noise cannot be captured."""
     if device.type != "cuda" or not step.noise.capturable:
         return step
-    return GraphedStep(step, batch_size, CudaGraphs(device))
+    return GraphedStep(step, batch_size, CudaGraphRecorder(device))
 
 
 def _raise_if_out_of_memory(error: BaseException | None) -> None:

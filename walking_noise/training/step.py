@@ -16,8 +16,8 @@ from walking_noise.training.divergence import DivergenceMonitor
 class TrainingStep:
     """One step of training for all members of a pack.
 
-    A step never synchronises a GPU. All that it changes are tensors that it updates in place, including its own index.
-    So repeating the same kernels does the next step, and a CUDA graph can replay it.
+    A step never synchronises a GPU and changes tensors only in place, including its own index. So launching the same
+    kernels again does the next step, and a CUDA graph can replay it.
 
     Attributes
     ----------

@@ -37,7 +37,7 @@ def train_pack(
     """Train runs of equal pack key as one network. Their numbers are the same as if each were trained separately.
 
     A diverged run leaves the pack after the epoch in which it diverged. A run that resumes at a later epoch than others
-    waits until these have reached it.
+    waits until the others have reached that epoch.
 
     Parameters
     ----------
@@ -179,9 +179,9 @@ class PackTrainer:
     def fast_forward(self, after_batch: Callable[[], None]) -> None:
         """Complete the remaining epochs without training. All members must have diverged.
 
-        Their losses are NaN, and their accuracies are those of chance. The measured noise of the audits is not known in
-        advance. For it, the first batch of every epoch passes through the network, and after the last epoch the
-        validation set.
+        Their losses are NaN, and their accuracies are those of chance. The noise that the audits measure is not known
+        in advance. To measure it, the first batch of every epoch and, at the end, the validation set pass through the
+        network.
         """
         constant, epochs = Evaluation(self.data.chance_accuracy, nonfinite=1.0), self.members[0].epochs
         while self.epoch < epochs:
@@ -261,5 +261,5 @@ def _check_last_batch(config: RunConfig, samples: int) -> None:
     """Raise :class:`ConfigError` if BatchNorm would train on a batch of one sample."""
     size = config.training.batch_size
     if config.model.batch_norm and samples % size == 1:
-        fault = f"the last batch of {samples} samples would have one sample, on which BatchNorm cannot train"
+        fault = f"with {samples} training samples the last batch has one sample, on which BatchNorm cannot train"
         raise refused("training.batch_size", size, fault)

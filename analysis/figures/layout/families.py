@@ -78,8 +78,8 @@ def run_count_sentence(fitted_series: Sequence[FittedSeries]) -> str:
     total = pd.DataFrame([each.series.counts for each in fitted_series]).sum()
     overflow = f"; left out for float32 overflow: {total['overflow']}" if total["overflow"] else ""
     single = sum(Flag.ONE_REPETITION in each.fit.flags for each in fitted_series)
-    without_bars = f" One repetition, therefore no bars: {single} of {len(fitted_series)} series." if single else ""
-    return f"Runs used: {total['used']} of {total['planned']}{overflow}.{without_bars}"
+    lacking = f" Without a spread, since there is one repetition: {single} of {len(fitted_series)} series."
+    return f"Runs used: {total['used']} of {total['planned']}{overflow}.{lacking if single else ''}"
 
 
 def families(series: Iterable[Member], within: Sequence[str]) -> list[Family[Member]]:

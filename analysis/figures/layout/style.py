@@ -88,9 +88,9 @@ def place_of_zero(levels: Sequence[float]) -> float:
 
 
 def level_ticks(low: float, high: float, most: int = 8) -> list[float]:
-    """Round levels from ``low`` to ``high`` for ticks: at least two, at most about ``most``.
+    """Round numbers between ``low`` and ``high`` as ticks of a level axis: at least two, at most about ``most``.
 
-    The levels are powers of ten, if space allows also their multiples by 3, or by 2 and 5. A range of less than a
+    The ticks are powers of ten, if space allows also their multiples by 3, or by 2 and 5. A range of less than a
     decade with too few of these levels has even steps.
     """
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)

@@ -137,7 +137,7 @@ def _caption(cells: pd.DataFrame) -> str:
     )
     left_out = f", left out for float32 overflow: {total['overflow']:.0f}" if total["overflow"] else ""
     return (
-        f"{OUR_READING} Colour: mean over the repetitions. {spreads} Dots: the orders differ by more than "
+        f"{OUR_READING} Colour: mean accuracy over the repetitions. {spreads} Dots: the orders differ by more than "
         f"{STANDARD_ERRORS:g} standard errors. Hatched: no runs; ×: float32 overflow in all runs. "
         f"Runs used: {total['n']:.0f} of {total['planned']:.0f}{left_out}."
     )

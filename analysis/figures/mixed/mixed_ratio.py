@@ -81,8 +81,8 @@ def _draw(family: Family[Sweep], table: pd.DataFrame, folder: Path) -> Plot:
     caption = (
         f"{OUR_READING} Amplitude {format_number(table['amplitude'].max())}. Accuracy relative to "
         f"{_reference_text(table)} without noise. Bars: ± one standard deviation over the "
-        f"repetitions{_included(table)}. "
-        f"Dashed: a constant answer. Runs used: {table['n'].sum()} of {table['planned'].sum()}{_overflow_text(table)}."
+        f"repetitions{_included(table)}. Dashed: chance accuracy (a constant answer). "
+        f"Runs used: {table['n'].sum()} of {table['planned'].sum()}{_overflow_text(table)}."
     )
     return save_figure(figure, table, folder, f"mixed-ratio-{family.slug}", title, caption)
 

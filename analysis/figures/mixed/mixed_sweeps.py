@@ -1,6 +1,6 @@
 """Sweeps of mixed noise (Walking Noise v2): accuracy over both levels, or over amplitude and mixing ratio.
 
-The figures of v2 are not available. The figures made from its grids are our own reading.
+The figures of v2 are not available. The figures made from its grids are our own.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from analysis.midpoints.study import Study
 from analysis.runs.noise_kinds import is_mixed
 from analysis.runs.series import Series, Settings
 
-OUR_READING = "Our own reading of v2's grids."
+OUR_READING = "Our own figure for v2's grids (v2's figures are not available)."
 
 BOTH_LEVELS = ("noise.std_mul", "noise.std_add")
 AMPLITUDE_AND_RATIO = ("noise.amplitude", "noise.ratio")

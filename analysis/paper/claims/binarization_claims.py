@@ -18,7 +18,7 @@ from analysis.runs.run_frame import rows
 
 GRIDS = ("maximum_noise/mnist.yaml", COARSE)
 
-_KEEPS = "at the noisy points that keep all but ten points of accuracy"
+_KEEPS = "among the noisy points that cost at most ten percentage points of accuracy,"
 _NEEDS = (
     "multiplicative walking noise of 1e10 or more, trained with noise, with training.keep_network: true and the "
     "findings of `walking-noise binarize`"
@@ -27,8 +27,8 @@ _NEEDS = (
 
 @claim(
     source="v1, figure 4",
-    statistic=f"the share of points at which the values that arrive form two or three clusters, {_KEEPS}, less that of "
-    "the noise-free twin,",
+    statistic=f"{_KEEPS} the share whose incoming values form two or three clusters, minus that share in the same "
+    "network trained without noise,",
     region=(0.5, ABOVE),
     needs=_NEEDS,
     grids=GRIDS,
@@ -45,14 +45,13 @@ def values_cluster(study: Study) -> Iterator[Case]:
 
 @claim(
     source="v1, figure 4",
-    statistic=f"the loss of accuracy, noise on, when the values that arrive are quantised, {_KEEPS}, where they form "
-    "clusters,",
+    statistic=f"{_KEEPS} the loss of accuracy (with noise) when incoming values that form clusters are quantised,",
     region=(BELOW, 0.02),
     needs=_NEEDS,
     grids=GRIDS,
 )
 def quantised_keep(study: Study) -> Iterator[Case]:
-    """A network keeps its accuracy when the values of such a layer are quantised to two or three."""
+    """A network keeps its accuracy when binarised activations are replaced by two or three values."""
 
     def loss(networks: NetworkPair, point: int) -> float:
         arriving = networks.noisy["points"][point]["arriving"]
@@ -63,7 +62,7 @@ def quantised_keep(study: Study) -> Iterator[Case]:
 
 @claim(
     source="v1, figure 4",
-    statistic=f"log10 of the second peak of the noisy values over the noise's standard deviation, {_KEEPS},",
+    statistic=f"{_KEEPS} log10 of the second peak of the noisy values over the standard deviation of the noise,",
     region=(-1.0, 0.0),
     needs=_NEEDS,
     grids=GRIDS,
@@ -81,8 +80,8 @@ def peak_below_the_noise(study: Study) -> Iterator[Case]:
 
 @claim(
     source="v2, abstract",
-    statistic="the share of layers whose weights form two or three clusters, less that of the noise-free twin, "
-    f"{_KEEPS},",
+    statistic=f"{_KEEPS} the share of layers whose weights form two or three clusters, minus that share in the network "
+    "trained without noise,",
     region=(0.05, ABOVE),
     needs=_NEEDS,
     grids=GRIDS,
@@ -104,11 +103,11 @@ def _cases(study: Study, statistic: Callable[[NetworkPair, int], float]) -> Iter
         table = pd.DataFrame(values, columns=["repetition", "value"]).dropna()
         if len(table):
             by_repetition = table.groupby("repetition")["value"].mean()
-            yield case(by_repetition, walk, note=f"{len(table)} networks looked into")
+            yield case(by_repetition, walk, note=f"{len(table)} networks analysed")
 
 
 def _accurate_networks(walk: Walk) -> Iterator[tuple[str, int, NetworkPair]]:
-    """Repetition, noisy point and findings of the networks that lose at most ten points of accuracy."""
+    """Repetition, noisy point and findings of the networks that lose at most ten percentage points of accuracy."""
     for point, each in walk.at.items():
         analysed = each.series.used[each.series.used["binarization"].notna()]
         for run in rows(analysed[is_maximum(analysed["level"])]):

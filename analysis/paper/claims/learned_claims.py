@@ -19,14 +19,16 @@ from analysis.runs.run_frame import rows
 Quantity = Callable[[Mapping[str, Any], int], float]
 """A quantity of a run at a noise point; NaN where there is none."""
 
-_NEEDS = "additive walking noise, trained with noise and inference only, with stored signal and weights"
+_NEEDS = (
+    "additive walking noise, both trained with noise and with noise at inference only, with stored signal and weights"
+)
 _AT = "at the level closest to μ at inference only"
 
 
 @claim(
     source="v2, abstract",
-    statistic="the mean over the points but the input of log10(signal-to-noise ratio trained with noise / at inference "
-    f"only), {_AT},",
+    statistic="the mean of log10(signal-to-noise ratio trained with noise / at inference only) over all points except "
+    f"the input, {_AT},",
     region=(MARGIN, ABOVE),
     needs=_NEEDS,
     grids=(*WALKING, COARSE),
@@ -40,8 +42,8 @@ def more_signal(study: Study) -> Iterator[Case]:
 
 @claim(
     source="v2, abstract; v1, Table II",
-    statistic="the mean over the points after conv and linear layers of log10(mean |weight| of that layer trained with "
-    f"noise / without), {_AT},",
+    statistic="the mean of log10(mean |weight| of the layer trained with noise / without) over the points after conv "
+    f"and linear layers, {_AT},",
     region=(MARGIN, ABOVE),
     needs=_NEEDS,
     grids=(*WALKING, COARSE),

@@ -29,7 +29,7 @@ _FREE = {"noise__kind": "additive", "noise__in_training": True, "training__weigh
     source="v1, figures 2, 10, 11; v2, abstract",
     statistic="the mean over the points of log10(μ trained with noise / μ at inference only)",
     region=(MARGIN, ABOVE),
-    needs="additive walking noise, trained with noise and inference only",
+    needs="additive walking noise, both trained with noise and with noise at inference only",
     grids=(*WALKING, COARSE),
 )
 def training_raises(study: Study) -> Iterator[Case]:
@@ -43,7 +43,7 @@ def training_raises(study: Study) -> Iterator[Case]:
     source="v1, abstract",
     statistic="log10(μ trained with noise / μ at inference only)",
     region=(MARGIN, ABOVE),
-    needs="additive or multiplicative global noise, trained with noise and inference only",
+    needs="additive or multiplicative global noise, both trained with noise and with noise at inference only",
     grids=(*GLOBAL, COARSE),
 )
 def training_raises_global(study: Study) -> Iterator[Case]:
@@ -56,7 +56,7 @@ def training_raises_global(study: Study) -> Iterator[Case]:
 
 @claim(
     source="v1, figures 2, 10, 11",
-    statistic="the mean log10 μ of the points after conv, linear and BatchNorm layers, less that of the other points, "
+    statistic="the mean log10 μ of the points after conv, linear and BatchNorm layers, minus that of the other points, "
     "input and output left out,",
     region=(MARGIN, ABOVE),
     needs=f"{_AT_EVERY_POINT}, with BatchNorm",
@@ -70,14 +70,14 @@ def parameters_are_robust(study: Study) -> Iterator[Case]:
 
 @claim(
     source="v1, figures 2, 10, 11",
-    statistic="what clamping leaves of the same lead (that with clamped weights over that with free weights), where "
-    f"this is above {MARGIN},",
+    statistic="the ratio, clamped to free weights, of the lead in mean log10 μ of the points after layers with "
+    f"parameters (where the lead with free weights is above {MARGIN}),",
     region=(BELOW, 0.5),
     needs=f"{_AT_EVERY_POINT}, with BatchNorm, with free and with clamped weights",
     grids=(*WALKING, *CLAMPED, COARSE),
 )
 def clamping_takes_the_lead(study: Study) -> Iterator[Case]:
-    """With BatchNorm, clamping takes that lead away."""
+    """With BatchNorm, clamping removes the lead of the points after layers with parameters."""
     for free, clamped in _clamped_pairs(study, batch_norm=True):
         lead = _lead_of_parameters(free)
         yield case(_lead_of_parameters(clamped) / lead.where(lead > MARGIN), free, clamped)
@@ -85,26 +85,26 @@ def clamping_takes_the_lead(study: Study) -> Iterator[Case]:
 
 @claim(
     source="v1, figures 2, 10, 11",
-    statistic="the mean log10 μ of the points between, less that of the input (point 0),",
+    statistic="the mean log10 μ of the points between the first and the last, minus that of the input (point 0),",
     region=(MARGIN, ABOVE),
     needs=_AT_EVERY_POINT,
     grids=(*WALKING, COARSE),
 )
 def first_is_weak(study: Study) -> Iterator[Case]:
-    """The first layer is less robust than those between."""
+    """The first layer is less robust than the layers between the first and the last."""
     for walk in walks(study, **_FREE):
         yield case(_between(walk) - walk.whole.iloc[:, 0], walk)
 
 
 @claim(
     source="v1, figures 2, 10, 11",
-    statistic="the mean log10 μ of the points between, less that of the last point,",
+    statistic="the mean log10 μ of the points between the first and the last, minus that of the last point,",
     region=(MARGIN, ABOVE),
     needs=_AT_EVERY_POINT,
     grids=(*WALKING, COARSE),
 )
 def last_is_weak(study: Study) -> Iterator[Case]:
-    """The last layer is less robust than those between."""
+    """The last layer is less robust than the layers between the first and the last."""
     for walk in walks(study, **_FREE):
         yield case(_between(walk) - walk.whole.iloc[:, -1], walk)
 
@@ -124,14 +124,14 @@ def clamping_hardly_matters(study: Study) -> Iterator[Case]:
 
 @claim(
     source="v1, figures 2, 10, 11",
-    statistic="the distance in decades of the midpoints of the last two points from the range of all others, both on "
-    "the same side of it (negative: not outside),",
+    statistic="the distance, in decades, by which the midpoints of the last two points both lie above, or both below, "
+    "the range of all others (negative: they do not),",
     region=(MARGIN, ABOVE),
     needs=f"{_AT_EVERY_POINT}, without BatchNorm",
     grids=WALKING,
 )
 def last_two_are_exceptional(study: Study) -> Iterator[Case]:
-    """Without BatchNorm, the last two points are exceptional for additive noise."""
+    """Without BatchNorm, under additive noise, the midpoints of the last two points lie outside the others' range."""
     for walk in walks(study, **_FREE, model__batch_norm=False):
         others, last = walk.resolved.iloc[:, :-2], walk.resolved.iloc[:, -2:]
         above, below = last.min(axis=1) - others.max(axis=1), others.min(axis=1) - last.max(axis=1)
@@ -140,8 +140,8 @@ def last_two_are_exceptional(study: Study) -> Iterator[Case]:
 
 @claim(
     source="v1, figures 2, 10, 11 (our reading)",
-    statistic="the range of log10 μ over the points after ReLU and pooling, as a share of that over all points but the "
-    "input,",
+    statistic="the range of log10 μ over the points after ReLU and pooling, divided by the range over all points "
+    "except the input,",
     region=(BELOW, 0.5),
     needs=_AT_EVERY_POINT,
     grids=(*WALKING, COARSE),
@@ -157,7 +157,7 @@ def without_parameters_plateau(study: Study) -> Iterator[Case]:
 
 @claim(
     source="v1, figures 2, 10, 11",
-    statistic="the mean log10 μ over the points with BatchNorm, less that without,",
+    statistic="the mean log10 μ over all points of the model with BatchNorm, minus that of the model without,",
     region=(MARGIN, ABOVE),
     needs=f"{_AT_EVERY_POINT}, with and without BatchNorm",
     grids=WALKING,
@@ -185,9 +185,8 @@ def no_tolerance_above_one(study: Study) -> Iterator[Case]:
 def _case(by_point: pd.DataFrame, *compared: Walk) -> Case:
     """Case of the mean over the points, in the repetitions that have all points."""
     left_out = len(compared[0].points) - len(by_point.columns)
-    note = (
-        f"{left_out} points left out, where both midpoints lie beyond the same edge of the levels" if left_out else ""
-    )
+    reason = "both midpoints lie beyond the same end of the sampled levels"
+    note = f"{left_out} points left out: {reason}" if left_out else ""
     return case(by_point.dropna().mean(axis=1), *compared, note=note)
 
 

@@ -40,13 +40,13 @@ _NEEDS = "multiplicative noise of 1e10 at every point, trained with noise, with 
 
 @claim(
     source="v1, figures 3, 5, 8, 9",
-    statistic="the loss of accuracy at the second best point, against no noise,",
+    statistic="the accuracy without noise minus that at the second best point,",
     region=(BELOW, TEN_POINTS),
     needs=_NEEDS,
     grids=(*MAXIMUM_NOISE, COARSE),
 )
 def some_points_keep(study: Study) -> Iterator[Case]:
-    """With multiplicative noise and BatchNorm, some points keep all but ten points of accuracy at 1e10."""
+    """With BatchNorm, some points lose at most ten percentage points of accuracy at multiplicative noise of 1e10."""
     for walk, at_maximum, reference in _at_maximum(study):
         losses = [reference - sorted(accuracies)[-2] for _, accuracies in at_maximum.iterrows()]
         yield case(losses, walk)
@@ -54,7 +54,7 @@ def some_points_keep(study: Study) -> Iterator[Case]:
 
 @claim(
     source="v1, figures 3, 5, 8, 9",
-    statistic="the higher accuracy of the last two points, less that of a constant answer,",
+    statistic="the higher of the accuracies at the last two points, minus chance accuracy,",
     region=(BELOW, FLOOR_MARGIN),
     needs=_NEEDS,
     grids=(*MAXIMUM_NOISE, COARSE),
@@ -68,7 +68,7 @@ def last_points_drop(study: Study) -> Iterator[Case]:
 
 @claim(
     source="v1, figures 5, 8, 9",
-    statistic=f"Spearman's rank correlation of a point's number and the accuracy there at 1e10, without the last "
+    statistic=f"Spearman's rank correlation between a point's number and the accuracy there at 1e10, without the last "
     f"{LAST} points,",
     region=(0.0, ABOVE),
     needs=_NEEDS,
@@ -85,7 +85,7 @@ def rises_with_depth(study: Study) -> Iterator[Case]:
 
 @claim(
     source="v1, figures 5, 8",
-    statistic="the mean over the points of the preserved relative accuracy on MNIST, less that on the other data set,",
+    statistic="the mean over the points of the preserved relative accuracy on MNIST, minus that on the other data set,",
     region=(0.02, ABOVE),
     needs=f"{_NEEDS}, of one model on MNIST and on CIFAR-10 or GSC",
     grids=MAXIMUM_NOISE,
@@ -99,13 +99,13 @@ def higher_on_mnist(study: Study) -> Iterator[Case]:
             walk, [POINT, *published_results.DATA_SET_SETTINGS]
         )
         if same_settings and data_sets in (("mnist", "cifar10"), ("mnist", "gsc")):
-            yield case(on_mnist - other, walk, mnist, note="against MNIST")
+            yield case(on_mnist - other, walk, mnist, note="compared with MNIST")
 
 
 @claim(
     source="v1, figure 7",
-    statistic=f"the longest stretch of levels, in decades and of any point, over which the accuracy changes by no more "
-    f"than {FLAT}, at least {BETWEEN} below its highest, and after which it falls by at least {BETWEEN} more,",
+    statistic=f"the longest plateau at any point, in decades: accuracies within {FLAT} of each other, at least "
+    f"{BETWEEN} below the highest before and at least {BETWEEN} above the lowest after it,",
     region=(1.0, ABOVE),
     needs="multiplicative walking noise, trained with noise, without BatchNorm",
     grids=("walking/mnist.yaml", "walking/cifar10.yaml"),

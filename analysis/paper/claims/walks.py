@@ -76,7 +76,9 @@ class Walk:
         """Number of midpoints beyond the sampled levels, and the points without a midpoint."""
         outside = sum(count_beyond_levels(each) for each in self.at.values())
         total = sum(each.fit.repetitions.total for each in self.at.values())
-        notes = [f"{outside} of {total} midpoints beyond the levels count as the level at the edge"] if outside else []
+        number = f"{outside} of {total}"
+        sentence = f"{number} midpoints lie beyond the sampled levels and count as the highest or lowest level"
+        notes = [sentence] if outside else []
         if missing := [str(point) for point in self.log_mu.columns[self.log_mu.isna().all()]]:
             notes.append(f"no midpoint at points {', '.join(missing)}")
         return "; ".join(notes)

@@ -65,7 +65,7 @@ def test_equal_runs_with_findings_are_drawn_once(study: Study, tmp_path: Path, f
     assert plot.name == "binarization-demo-2"
     assert {path.suffix for path in tmp_path.iterdir()} == {".pdf", ".png", ".csv"}
     assert plot.title.startswith("MNIST (5,000 digits), MLP, with BatchNorm, multiplicative noise")
-    for words in ("Run 2 of demo, seed 1", "first 100 of 1,000 validation samples", "noise on and off"):
+    for words in ("Run 2 of demo, seed 1", "first 100 of 1,000 validation samples", "with noise on or off"):
         assert words in plot.caption
     numbers = pd.read_csv(tmp_path / f"{plot.name}.csv")
     assert tuple(numbers.columns) == COLUMNS

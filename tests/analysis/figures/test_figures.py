@@ -82,7 +82,7 @@ def test_midpoints_per_point_are_marked(figures):
     assert trained.loc[["8 bn3", "10 fc4"], "drawn_as"].tolist() == ["hollow", "hollow"]
     assert trained.loc["0 input", "drawn_as"] == "filled"
     (plot,) = figures[1]["Figures 10 and 11"]
-    assert "other than that for few repetitions" in plot.caption
+    assert "other than those for few repetitions" in plot.caption
 
 
 def test_accuracy_over_the_epochs(figures):
@@ -176,7 +176,8 @@ def test_captions_count_the_runs_and_name_single_repetitions(fake_study, tmp_pat
     study.add({"noise.std": 1e5}, "PENDING")
     (plot,) = robustness_curves.draw_global(study.analyse(), tmp_path)
     assert plot.caption.endswith(
-        "Runs used: 6 of 8; left out for float32 overflow: 1. One repetition, therefore no bars: 1 of 1 series."
+        "Runs used: 6 of 8; left out for float32 overflow: 1. "
+        "Without a spread, since there is one repetition: 1 of 1 series."
     )
 
 

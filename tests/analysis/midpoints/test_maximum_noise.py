@@ -61,9 +61,9 @@ def test_caption_states_the_levels_and_rounding_does_not_matter(fake_study, tmp_
     (accuracy,) = preserved_accuracy.draw(analysed, tmp_path)
     assert "usable runs, 1.00e10 to 1.00e12. Runs used at maximum noise: 6 of 6; left out" in accuracy.caption
     assert "higher levels: 3; repetitions without noise: 1." in accuracy.caption
-    assert "no bars" not in accuracy.caption
+    assert "Without a spread" not in accuracy.caption
     (preserved,) = preserved_accuracy.draw_preserved(analysed, tmp_path, number=5)
-    assert "no bars: 2 of 2 points" in preserved.caption
+    assert "Without a spread, since there is one repetition: 2 of 2 points" in preserved.caption
     assert not preserved.title.startswith("Figure")
 
 
@@ -102,7 +102,7 @@ def test_data_sets_share_the_figure_of_a_model(fake_study, tmp_path: Path):
     assert mlp.title == "Figure 5. MLP, multiplicative noise: preserved relative accuracy at maximum noise"
     assert lenet5.title.startswith("Figure 8. LeNet-5")
     assert set(pd.read_csv(tmp_path / f"{mlp.name}.csv")["series"]) == {"MNIST", "CIFAR-10"}
-    assert "no bars: 2 of 2 points" in lenet5.caption
+    assert "Without a spread, since there is one repetition: 2 of 2 points" in lenet5.caption
 
 
 def test_one_data_set_trained_in_two_ways_has_two_series(fake_study, tmp_path: Path):

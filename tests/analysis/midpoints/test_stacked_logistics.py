@@ -12,7 +12,7 @@ from scipy.special import expit
 from analysis.figures import plateau
 from analysis.midpoints.flags import Flag
 from analysis.midpoints.midpoint import fit_midpoint
-from analysis.midpoints.stacked_logistics import Shape, aicc, compare, fit_stacked
+from analysis.midpoints.stacked_logistics import Shape, aicc, compare_shapes, fit_stacked
 from analysis.midpoints.weighted_fit import fit_logistic, logistic
 from analysis.tables.table_files import Table
 
@@ -27,7 +27,7 @@ def two_steps(x: Array) -> Array:
 
 
 def shape_of(y: Array, x: Array = FINE, error: Array | None = None) -> Shape:
-    return compare(fit_logistic(x, y, error), x, y, error)
+    return compare_shapes(fit_logistic(x, y, error), x, y, error)
 
 
 def test_finds_the_two_logistics_that_made_the_points():

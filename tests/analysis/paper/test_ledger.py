@@ -291,7 +291,7 @@ def test_midpoints_beyond_the_levels_count_as_the_level_at_the_edge(fake_study):
     assert log_midpoints(walk_.at[1]).tolist() == [math.log10(HIGHEST)] * 3
     assert walk_.log_mu[2].isna().all()
     assert walk_.whole.empty
-    assert walk_.note.startswith("3 of 9 midpoints beyond the levels")
+    assert walk_.note.startswith("3 of 9 midpoints lie beyond the sampled levels")
     assert walk_.note.endswith("no midpoint at points 2, 3, 4, 5, 6, 7")
 
 
@@ -384,4 +384,4 @@ def test_claims_read_fitted_midpoints(whole_study):
     two_beyond = math.log10(1e10 / (0.8 * 10**1.05))
     assert raised.interval[0] == pytest.approx((9 * math.log10(20) + 2 * two_beyond) / 11, abs=0.1)
     assert len(raised.values) == 3
-    assert "midpoints beyond the levels" in raised.note
+    assert "midpoints lie beyond the sampled levels" in raised.note

@@ -73,7 +73,8 @@ def test_page_shows_the_counts(rendered: Path):
         "MNIST (5,000 digits)",
     ):  # fmt: skip
         assert text in html
-    assert {name: int(count) for count, name in re.findall(r"<b>(\d+)</b><span>([^<,]+)", html)} == {
+    counted = re.findall(r"<b>(\d+)</b><span>([^<(]+?)(?: \(of the completed\))?<", html)
+    assert {name: int(count) for count, name in counted} == {
         "runs planned": 1017, "completed": 1012, "failed": 3, "running": 1, "pending": 1, "overflow": 1, "diverged": 1,
         "equal to another run": 8,
     }  # fmt: skip
@@ -215,7 +216,7 @@ def test_study_without_completed_runs(fake_study, tmp_path: Path, capsys: pytest
     assert main(["--from", str(study.save(tmp_path / "runs.jsonl.gz")), "--out", str(out)]) == 0
     html = (out / "index.html").read_text()
     assert "0 of 3 (3 staged)" in html
-    assert "Not drawn: needs completed runs" in html
+    assert "Not available: needs completed runs" in html
     assert "Planned in seml_configs/table1/mnist.yaml" in html
     assert "5 planned" in capsys.readouterr().out
 
@@ -238,7 +239,7 @@ def test_a_single_figure_has_one_heading_and_an_empty_table_has_none(fake_study,
     title = "MNIST (5,000 digits), MLP, additive noise: midpoint noise level at each point"
     assert f"<h2>Figures 10 and 11. {title}</h2>" in html
     assert f"<h3>{title}" not in html
-    assert "<h2>Figure 7. Curves that fall over a plateau" in html
+    assert "<h2>Figure 7. Curves that fall in two steps" in html
     assert "chosen for 0 of 2 series with a fit. The CSV file contains" in html
     assert "<th>ΔAICc</th>" not in html
     assert "No run failed" in html

@@ -28,7 +28,7 @@ def test_report_items_have_the_order_of_the_papers():
 
 @pytest.mark.parametrize("item", REPORT_ITEMS, ids=lambda item: item.number)
 def test_missing_runs_are_planned_in_existing_grids(item: ReportItem):
-    assert item.missing_runs.startswith(f"Not drawn: needs {item.needs}")
+    assert item.missing_runs.startswith(f"Not available: needs {item.needs}")
     assert [grid for grid in item.grids if not (CONFIGS / grid).is_file()] == []
     assert all(f"seml_configs/{grid}" in item.missing_runs for grid in item.grids)
 

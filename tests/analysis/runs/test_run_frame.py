@@ -114,7 +114,7 @@ def test_causes_are_counted(whole_study):
     table = failure_causes(frame(whole_study))
     assert table["runs"].tolist() == [2, 1]
     assert table["cause"][0] == "RuntimeError: out of <memory>"
-    assert table["cause"][1].startswith("no trace")
+    assert table["cause"][1].startswith("no traceback: ")
     failed = [str(document["_id"]) for document in whole_study if document["status"] == "FAILED"]
     assert table["ids"][0] == ", ".join(failed)
 
@@ -127,7 +127,7 @@ def test_cause_is_the_last_line_of_the_trace(fake_study):
     found = frame(study)["cause"].tolist()
     assert found[0] == "and last"
     assert found[1] == found[2]
-    assert found[1].startswith("no trace")
+    assert found[1].startswith("no traceback: ")
 
 
 def test_completed_without_an_accuracy_is_a_failure(fake_study):

@@ -201,7 +201,7 @@ def test_code_in_a_file_is_not_executed(member: Member, tmp_path: Path) -> None:
     fields = json.loads(head[32:]) | {"content": hashlib.blake2b(content.getvalue(), digest_size=16).hexdigest()}
     store.file(CONFIG).write_bytes(file_with(json.dumps(fields).encode(), content.getvalue()))
     assert read_header(store.file(CONFIG)).epoch == 2
-    assert refusal(store) == "it contains no training"
+    assert refusal(store) == "its content is not the state of a training"
     assert not (tmp_path / "executed").exists()
 
 
@@ -272,8 +272,8 @@ def test_the_quota_counts_all_files_of_the_folder(
     (tmp_path / "unlimited").rename(tmp_path.parent / "away")
     assert store.save(pack, CPU, DATA) == pack[:2]
     (line,) = caplog.messages
-    assert line.startswith(f"2 checkpoints were not written to {tmp_path}, which has ")
-    assert line.endswith(f"of its quota of {int(3.5 * each)} bytes; training continues")
+    assert line.startswith(f"2 checkpoints were not written to {tmp_path}, which already holds ")
+    assert line.endswith(f"of at most {int(3.5 * each)} bytes; training continues")
 
 
 def test_a_replaced_file_counts_by_its_growth(pack: list[Member], tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ OUT_OF_RANGE: list[tuple[dict[str, Any], str, Any, str]] = [
     ({}, "noise.std", True, "number"),
     ({}, "noise.std", float("nan"), "finite"),
     ({}, "noise.std", float("inf"), "finite"),
-    ({}, "noise.std", 1e39, "finite"),
+    ({}, "noise.std", 1e39, "allowed: a number >= 0, at most 1e+37"),
     ({}, "noise.std", "high", "number"),
     ({}, "noise.std", "1e10", "1.0e+10"),
     ({}, "noise.std", "nan", "allowed: a"),
@@ -138,6 +138,12 @@ def test_a_setting_without_effect_is_refused(case: tuple[dict[str, Any], str, An
     RunConfig.from_dict(others)
     with pytest.raises(ConfigError, match=rf"^{name}: .* is refused; .*; leave it out$"):
         RunConfig.from_dict({**others, name: value})
+
+
+def test_a_level_without_noise_has_no_effect() -> None:
+    with pytest.raises(ConfigError) as refusal:
+        RunConfig.from_dict({"noise.kind": "none", "noise.std": 0.5})
+    assert str(refusal.value) == "noise.std: 0.5 is refused; it has no effect without noise; leave it out"
 
 
 def test_mapped_noise_is_refused_without_noise() -> None:

@@ -47,7 +47,7 @@ def with_tensor() -> nn.Module:
 
 REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     # a model, and a part of the error message
-    "no points": (lambda: nn.Bilinear(3, 3, 3), "Bilinear is no nn.Sequential and has no NoisePoint"),
+    "no points": (lambda: nn.Bilinear(3, 3, 3), "Bilinear is not an nn.Sequential and has no NoisePoint"),
     "never": (lambda: Own(lambda self, x: self.fc(x)), "reaches noise point 'point' 0 times, not once"),
     "twice": (lambda: Own(lambda self, x: self.point(self.fc(self.point(x)))), "noise point 'point' 2 times, not once"),
     "not at inference": (

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from walking_noise import RunConfig
 from walking_noise.noise.member_noise import noise_by_point
-from walking_noise.noise.rng import philox_reference, triton_kernels
+from walking_noise.noise.rng import noise_reference, triton_kernels
 from walking_noise.noise.rng.counter_based import CounterBasedNoise
 from walking_noise.noise.rng.point_noise import PointNoise
 from walking_noise.pack.stacking import split_members
@@ -56,7 +56,7 @@ def point_noise(device: torch.device, members: list[dict[str, Any]] = MEMBERS) -
 
 
 def sampler(device: torch.device, members: list[dict[str, Any]], *, fast: bool) -> CounterBasedNoise:
-    kernel = triton_kernels.inject_noise if fast else philox_reference.inject_noise
+    kernel = triton_kernels.inject_noise if fast else noise_reference.inject_noise
     at_point = noise_by_point(configs(members), "training")
     return CounterBasedNoise(at_point, "training noise", len(members), device, kernel)
 
@@ -127,7 +127,7 @@ def assert_same_bits(actual: Tensor, expected: Tensor) -> None:
 def results_equal_the_reference(device: torch.device) -> None:
     noise, step = point_noise(device), torch.tensor([300, 39], device=device)
     for x in activations(device):
-        assert_same_bits(triton_kernels.inject_noise(x, noise, step), philox_reference.inject_noise(x, noise, step))
+        assert_same_bits(triton_kernels.inject_noise(x, noise, step), noise_reference.inject_noise(x, noise, step))
 
 
 @check
@@ -135,7 +135,7 @@ def results_in_other_precisions_equal_the_reference(device: torch.device) -> Non
     noise, step = point_noise(device), torch.tensor([5], device=device)
     for dtype in (torch.float64, torch.float16):
         for x in activations(device, CASES[1:2], dtype):
-            assert_same_bits(triton_kernels.inject_noise(x, noise, step), philox_reference.inject_noise(x, noise, step))
+            assert_same_bits(triton_kernels.inject_noise(x, noise, step), noise_reference.inject_noise(x, noise, step))
 
 
 @check
@@ -171,7 +171,7 @@ def sums_equal_the_reference(device: torch.device) -> None:
     for x in activations(device, CASES[1:3]):
         actual, expected = torch.ones(2, 3, len(MEMBERS), dtype=torch.float64, device=device)
         y = triton_kernels.inject_noise(x, noise, step, actual)
-        assert_same_bits(y, philox_reference.inject_noise(x, noise, step, expected))
+        assert_same_bits(y, noise_reference.inject_noise(x, noise, step, expected))
         torch.testing.assert_close(actual, expected, rtol=1e-12, atol=0)
         assert (actual[0] - 1).tolist() == [0.0, *[float(x[0].numel())] * 4]
 

@@ -15,7 +15,7 @@ from walking_noise.noise import noise_kinds
 from walking_noise.noise.audit import Audit
 from walking_noise.noise.injection import Injection
 from walking_noise.noise.member_noise import noise_by_point
-from walking_noise.noise.rng import philox_reference
+from walking_noise.noise.rng import noise_reference
 from walking_noise.noise.rng.counter_based import CounterBasedNoise
 from walking_noise.noise.rng.cpu_generators import GeneratorNoise
 
@@ -25,7 +25,7 @@ ORDERS: list[dict[str, Any]] = [*MEMBERS[1:4], MIXED]
 
 def sampler(members: list[dict[str, Any]]) -> CounterBasedNoise:
     at_point = noise_by_point(configs(members), "training")
-    return CounterBasedNoise(at_point, "training noise", len(members), CPU, philox_reference.inject_noise)
+    return CounterBasedNoise(at_point, "training noise", len(members), CPU, noise_reference.inject_noise)
 
 
 def injected(members: list[dict[str, Any]], x: Tensor, step: int = 0, audit: Audit | None = None) -> Tensor:

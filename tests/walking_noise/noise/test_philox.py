@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from walking_noise.noise.rng.box_muller import box_muller
+from walking_noise.noise.rng.noise_reference import gaussian
 from walking_noise.noise.rng.philox import WORD, philox, words
-from walking_noise.noise.rng.philox_reference import gaussian
 from walking_noise.reproducibility import stream_key
 
 DRAWS = 400_000

@@ -16,7 +16,7 @@ import torch
 
 from tests.walking_noise.noise import kernel_checks
 from tests.walking_noise.noise.kernel_checks import CHECKS, activations, assert_same_bits, point_noise
-from walking_noise.noise.rng import philox_reference, triton_kernels
+from walking_noise.noise.rng import noise_reference, triton_kernels
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 ROOT = Path(__file__).parents[3]
@@ -64,7 +64,7 @@ def test_results_on_a_gpu_equal_the_reference_on_a_cpu() -> None:
     step = torch.tensor([300, 39])
     for x in activations(CUDA):
         actual = triton_kernels.inject_noise(x, point_noise(CUDA), step.to(CUDA)).cpu()
-        assert_same_bits(actual, philox_reference.inject_noise(x.cpu(), point_noise(CPU), step))
+        assert_same_bits(actual, noise_reference.inject_noise(x.cpu(), point_noise(CPU), step))
 
 
 @pytest.mark.parametrize("capability", [80, 90])

@@ -13,7 +13,7 @@ from walking_noise.data import DataSet, validation_blocks
 from walking_noise.evaluation.shared_prefix import BLOCK
 from walking_noise.noise.injection import Injection
 from walking_noise.probes import Findings, distribution, find_clusters, probe
-from walking_noise.probes.activations import OpenNetwork, Recorder, arriving_at, leaving_from
+from walking_noise.probes.activations import ProbedNetwork, Recorder, arriving_at, leaving_from
 from walking_noise.training.member import TrainedNetwork
 from walking_noise.training.trainer import train_pack
 
@@ -91,7 +91,7 @@ def test_values_are_those_of_the_forward_pass(digits: DataSet) -> None:
     config = RunConfig.from_dict({**SETTINGS, **MIXED, "training.epochs": 1})
     (trained,) = train_pack([config], digits, CPU)
     recorder = Recorder(255)
-    network = OpenNetwork(config, trained, digits, CPU)
+    network = ProbedNetwork(config, trained, digits, CPU)
     network.accuracy(noise=True, wrap_injection=recorder.wrap_injection)
     noise, inputs = Injection([config], "inference", CPU), []
     for start, x, _ in validation_blocks(digits, BLOCK):
@@ -110,7 +110,7 @@ def test_quantisation_at_the_input_equals_quantised_data(
     config, trained = CONFIG.without_noise(), networks[1]
     pixels = np.concatenate([x.flatten().numpy() for _, x, _ in validation_blocks(all_digits, BLOCK)][:1])
     split = find_clusters(pixels)
-    network = OpenNetwork(config, trained, all_digits, CPU)
+    network = ProbedNetwork(config, trained, all_digits, CPU)
     quantised = network.accuracy(noise=False, wrap_injection=arriving_at(0, split.quantise))
     binary = (all_digits.validation_samples > split.threshold * 255).float() * split.positive
     weights = {name.removeprefix("layers."): tensor for name, tensor in trained.state.items()}
@@ -128,7 +128,7 @@ def test_quantisation_at_the_input_equals_quantised_data(
 def test_a_change_after_the_injection_sees_the_noise(
     networks: tuple[TrainedNetwork, TrainedNetwork], digits: DataSet
 ) -> None:
-    network = OpenNetwork(CONFIG, networks[0], digits, CPU)
+    network = ProbedNetwork(CONFIG, networks[0], digits, CPU)
     seen: dict[str, list[float]] = {"before": [], "after": []}
 
     def watch(side: str) -> float:
@@ -145,7 +145,7 @@ def test_a_change_after_the_injection_sees_the_noise(
 
 
 def test_changed_weights_are_restored(networks: tuple[TrainedNetwork, TrainedNetwork], digits: DataSet) -> None:
-    network = OpenNetwork(CONFIG.without_noise(), networks[1], digits, CPU)
+    network = ProbedNetwork(CONFIG.without_noise(), networks[1], digits, CPU)
     before = network.accuracy(noise=False)
     with network.changed_weights("fc2", torch.zeros_like):
         assert network.accuracy(noise=False) < before
@@ -159,11 +159,11 @@ def test_a_network_of_another_model_is_an_error(
 ) -> None:
     other = RunConfig.from_dict({"noise.kind": "none", "training.epochs": 15})
     with pytest.raises(WalkingNoiseError, match="does not fit the run's model"):
-        OpenNetwork(other, networks[1], digits, CPU)
+        ProbedNetwork(other, networks[1], digits, CPU)
     narrower = {name: tensor[:1] for name, tensor in networks[1].state.items() if tensor.dim()}
     smaller = dataclasses.replace(networks[1], state={**networks[1].state, **narrower})
     with pytest.raises(WalkingNoiseError, match="does not fit the run's model"):
-        OpenNetwork(CONFIG, smaller, digits, CPU)
+        ProbedNetwork(CONFIG, smaller, digits, CPU)
 
 
 def test_an_overflown_network_is_refused_in_one_line(

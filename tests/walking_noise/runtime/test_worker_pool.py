@@ -194,7 +194,7 @@ def test_the_run_that_kills_processes_is_isolated(fakes: Fakes) -> None:
     errors = ended(packs(4, 4), 2)
     assert {index for index, error in errors.items() if error != "done"} == {5}
     assert len(errors) == 8
-    assert errors[5] == "its training process died (exit status -9)"
+    assert errors[5] == "the process that trained it died (exit status -9)"
 
 
 @pytest.mark.parametrize("count", [2, 3, 4])

@@ -12,7 +12,7 @@ from torch import Tensor
 from walking_noise import RunConfig
 from walking_noise.data import DataSet
 from walking_noise.reproducibility import deterministic
-from walking_noise.training.cuda_graph import WARM_UP_STEPS, CudaGraphs, GraphedStep, Work
+from walking_noise.training.cuda_graph import WARM_UP_STEPS, CudaGraphRecorder, GraphedStep, Work
 from walking_noise.training.member import Member, TrainedNetwork
 from walking_noise.training.trainer import PackTrainer, train_pack
 
@@ -123,8 +123,8 @@ def test_a_step_that_cannot_be_recorded_is_called_each_time(
     assert (recorder.recordings, recorder.replays) == (1, 0)
     (line,) = capsys.readouterr().err.splitlines()
     assert line == (
-        "no CUDA graph of the training step; it is launched kernel by kernel: "
-        "operation not permitted when stream is capturing"
+        "no CUDA graph of the training step (operation not permitted when stream is capturing); "
+        "the step is launched kernel by kernel"
     )
 
 
@@ -165,9 +165,9 @@ def test_captured_steps_equal_steps_launched_kernel_by_kernel(
 @pytest.mark.gpu
 def test_a_graph_is_captured_and_its_memory_is_freed(fewer_digits: DataSet) -> None:
     recorded: list[Work] = []
-    record = CudaGraphs.record
+    record = CudaGraphRecorder.record
 
-    def counted(self: CudaGraphs, work: Work) -> Work:
+    def counted(self: CudaGraphRecorder, work: Work) -> Work:
         recorded.append(record(self, work))
         return recorded[-1]
 
@@ -176,7 +176,7 @@ def test_a_graph_is_captured_and_its_memory_is_freed(fewer_digits: DataSet) -> N
         torch.cuda.empty_cache()
         before = torch.cuda.memory_reserved()
         with pytest.MonkeyPatch.context() as monkeypatch:
-            monkeypatch.setattr(CudaGraphs, "record", counted)
+            monkeypatch.setattr(CudaGraphRecorder, "record", counted)
             train_pack(runs(), fewer_digits, GPU)
         assert len(recorded) == 2
         recorded.clear()
@@ -205,7 +205,7 @@ def test_recording_changes_nothing(fewer_digits: DataSet) -> None:
         x, y = next(trainer.batches.epoch(1))
         before = [tensor.clone() for tensor in trainer.pack.state_dict().values()]
         index = int(trainer.step.index)
-        replay = CudaGraphs(GPU).record(lambda: trainer.step(x, y))
+        replay = CudaGraphRecorder(GPU).record(lambda: trainer.step(x, y))
         torch.cuda.synchronize()
         assert int(trainer.step.index) == index
         after = trainer.pack.state_dict().values()
@@ -216,7 +216,7 @@ def test_recording_changes_nothing(fewer_digits: DataSet) -> None:
 
 @pytest.mark.gpu
 def test_a_failed_capture_has_no_after_effects() -> None:
-    x, graphs = torch.zeros(2**20, device=GPU), CudaGraphs(GPU)
+    x, graphs = torch.zeros(2**20, device=GPU), CudaGraphRecorder(GPU)
 
     def work() -> None:
         x.add_(torch.ones_like(x)).fill_(2)

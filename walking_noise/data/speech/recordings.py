@@ -36,7 +36,7 @@ class Recordings:
 
     @property
     def missing(self) -> tuple[Path, ...]:
-        """Those of the lists and the folder of background noise that do not exist."""
+        """The missing lists, and the folder of background noise if it is missing."""
         required = [self.folder / name for name in (*LISTS.values(), BACKGROUND)]
         return tuple(path for path in required if not path.exists())
 

@@ -72,8 +72,8 @@ def split(recordings: Recordings, noise: Sequence[NDArray[np.int16]], classes: S
 def class_weights(labels: Tensor, classes: Sequence[str]) -> Tensor:
     """The weight of each class in the loss, float32 (classes,): rare classes have higher weights; the sum is 1.
 
-    The weight of a class with the share p of the training set is proportional to 1 - p. For the class unknown, the
-    papers divide it by 3.6.
+    The weight of a class with the share p of the training set is proportional to 1 - p. For the class unknown,
+    this is divided by 3.6, as in the papers.
     """
     weights = 1 - labels.bincount(minlength=len(classes)) / len(labels)
     weights[classes.index("unknown")] /= UNKNOWN_TOO_OFTEN

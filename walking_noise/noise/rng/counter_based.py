@@ -26,12 +26,12 @@ from torch import Tensor
 
 from walking_noise.noise.audit import Audit
 from walking_noise.noise.member_noise import MemberNoise
-from walking_noise.noise.rng import philox_reference
+from walking_noise.noise.rng import noise_reference
 from walking_noise.noise.rng.point_noise import PointNoise
 from walking_noise.noise.sampler import InjectMembers, NoiseTerms, StepIndex
 
 InjectionKernel = Callable[[Tensor, PointNoise, Tensor, Tensor | None], Tensor]
-""":func:`walking_noise.noise.rng.philox_reference.inject_noise`, or a faster function with the same results."""
+""":func:`walking_noise.noise.rng.noise_reference.inject_noise`, or a faster function with the same results."""
 
 
 class CounterBasedNoise:
@@ -78,7 +78,7 @@ class CounterBasedNoise:
 
     def terms(self, noise: MemberNoise, point: int, step: tuple[int, ...], shape: torch.Size) -> NoiseTerms:
         member_noise = PointNoise.of(point, [noise], self.stream, noise.member + 1, self.device).rows(noise.member, 1)
-        deviation, added = philox_reference.terms(member_noise, torch.Size([1, *shape]), self._on_device(step))
+        deviation, added = noise_reference.terms(member_noise, torch.Size([1, *shape]), self._on_device(step))
         return deviation[0] if noise.mul > 0 else None, added[0] if noise.add > 0 else None
 
     def _on_device(self, step: StepIndex) -> Tensor:
@@ -95,7 +95,7 @@ class CounterBasedNoise:
 
 def _default_kernel(device: torch.device) -> InjectionKernel:
     if device.type != "cuda":
-        return philox_reference.inject_noise
+        return noise_reference.inject_noise
     from walking_noise.noise.rng import triton_kernels
 
     return triton_kernels.inject_noise

@@ -1,4 +1,4 @@
-"""Noise from torch's generators, seeded anew for each member, step and noise point; the sampler of a CPU.
+"""Noise from torch's generators, seeded anew for each member, step and noise point; the default sampler on a CPU.
 
 It draws every kind of noise on every device, at the cost of several operations per member.
 """

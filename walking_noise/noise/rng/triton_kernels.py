@@ -1,6 +1,6 @@
 """Triton kernels of the counter-based noise: one launch for all members of a pack. Imported on a GPU only.
 
-The results are bitwise those of :mod:`walking_noise.noise.rng.philox_reference`: integer operations, and float32
+The results are bitwise those of :mod:`walking_noise.noise.rng.noise_reference`: integer operations, and float32
 operations as IEEE 754 defines them, each rounded separately. ``enable_fp_fusion=False`` prevents the compiler from
 fusing a product with a sum.
 """
@@ -29,9 +29,9 @@ UNIT, TURN = tl.constexpr(box_muller.UNIT), tl.constexpr(box_muller.TURN)
 
 
 def inject_noise(x: Tensor, noise: PointNoise, step: Tensor, sums: Tensor | None = None) -> Tensor:
-    """As :func:`walking_noise.noise.rng.philox_reference.inject_noise`.
+    """As :func:`walking_noise.noise.rng.noise_reference.inject_noise`.
 
-    The result is contiguous if the samples of x are not.
+    If the samples of x are not contiguous in memory, x is copied, and the result is contiguous.
     """
     x = x if x[0, 0].is_contiguous() else x.contiguous()
     y = torch.empty_like(x)
@@ -135,7 +135,7 @@ def _store_sum(partial_ptr, row, values):
 
 @triton.jit
 def _gaussian(group, c1, c2, c3, key):
-    """Four standard normal numbers for each group, in the order of the elements, as ``philox_reference.gaussian``."""
+    """Four standard normal numbers for each group, in the order of the elements, as ``noise_reference.gaussian``."""
     k0, k1 = key.to(tl.uint32), (key >> 32).to(tl.uint32)
     r0, r1, r2, r3 = _philox(group.to(tl.uint32), c1.to(tl.uint32), c2, c3, k0, k1)
     g0, g1 = _box_muller(r0, r1)

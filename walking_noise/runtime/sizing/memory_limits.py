@@ -1,4 +1,4 @@
-"""Memory limits: numbers of items that ran out of memory, halved for the rest of the process."""
+"""Memory limits: if a number of items does not fit in memory, half of it is the maximum from then on."""
 
 from __future__ import annotations
 

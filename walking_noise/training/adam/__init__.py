@@ -1,3 +1,3 @@
-"""Adam for all members of a pack: the optimizer, and an update rule each for CPUs, for GPUs and as the reference."""
+"""Adam for all members of a pack: the optimizer, and its update rules for CPUs, for GPUs and as a reference."""
 
 from __future__ import annotations

@@ -29,8 +29,7 @@ def cosine_rate(learning_rate: float, epoch: int, epochs: int) -> float:
 class PackedAdam:
     """Adam (Kingma and Ba 2015) on stacked parameters ``(K, …)``.
 
-    On a GPU, a step never synchronises, and all that it changes are tensors that it updates in place. So a CUDA graph
-    can capture it.
+    On a GPU, a step never synchronises and changes tensors only in place, so that a CUDA graph can capture it.
 
     Parameters
     ----------
@@ -78,7 +77,7 @@ class PackedAdam:
     def weights_finite(self) -> Tensor:
         """For each member whether all of its parameters are finite, ``(K,)``.
 
-        On a CPU the parameters are checked now. On a GPU every step has recorded it.
+        On a CPU, the call checks the parameters. On a GPU, every step records whether they are finite.
         """
         return self._finite.bool() if self._fused is None else self._check_weights()
 
