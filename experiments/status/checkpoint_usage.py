@@ -20,7 +20,7 @@ from walking_noise.version import __version__
 
 PART = ".part"
 DAY = 86_400.0
-"""Seconds. A partial file that is still being written is younger."""
+"""Seconds in a day. A partial file younger than this may still be being written."""
 
 
 class Need(Enum):
@@ -28,8 +28,8 @@ class Need(Enum):
 
     NEEDED = "needed by unfinished runs"
     NOT_NEEDED = "not needed by any run"
-    OTHER_VERSION = "of another version, kept for unreadable runs"
-    UNUSABLE = "damaged, or unreadable for this version"
+    OTHER_VERSION = "from another version; kept, since some unfinished runs cannot be read"
+    UNUSABLE = "damaged, or not readable by this version"
     OLD_PARTIAL = "partial file, older than a day"
     PARTIAL = "being written"
     NO_CHECKPOINT = "not a checkpoint, ignored"

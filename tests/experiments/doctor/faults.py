@@ -178,7 +178,7 @@ FAULTS: Mapping[Plant, tuple[str, str, str, str]] = {
     older_sources: (
         WARNING,
         "sources",
-        "other source files than .*checkout: (.*experiments/train.py|.*version.py){2}$",
+        "differ from those in .*checkout: (.*experiments/train.py|.*version.py){2}$",
         "reload-sources -b 1",
     ),
     slurm_down: (ERROR, "Slurm", "does not answer", "scontrol ping"),
