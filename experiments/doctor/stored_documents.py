@@ -37,8 +37,8 @@ def secrets(site: Site) -> Iterator[Finding]:
         count, names = count_excess(runs)
         if count:
             yield error(
-                f"{', '.join(names[:5])}{', …' if len(names) > 5 else ''} stored in {runs_in_words(count)} of "
-                f"{runs.name}, from the shell in which `seml add` was called",
+                f"disallowed variables or addresses in {runs_in_words(count)} of {runs.name}: "
+                f"{', '.join(names[:5])}{', …' if len(names) > 5 else ''}",
                 f"run `walking-noise scrub {runs.name}`, then change the passwords and tokens among them",
             )
         else:
