@@ -124,7 +124,8 @@ def _explanations(
         command = f"walking-noise start {collection or 'COLLECTION'}"
         yield f"arrays: submitted by `{command}`; `seml start` submits one per file, which may be too large."
     if total.kept:
-        yield f"networks: {runs_in_words(total.kept)} with training.keep_network; set WALKING_NOISE_NETWORKS to a folder."
+        kept = runs_in_words(total.kept)
+        yield f"networks: {kept} with training.keep_network; set WALKING_NOISE_NETWORKS to a folder."
     if not devices:
         yield "hours: no device has been measured; `walking-noise bench --save` measures the device it runs on."
     for device in devices:

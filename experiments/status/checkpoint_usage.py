@@ -13,6 +13,7 @@ from pymongo.database import Database
 from experiments.database.connection import Document
 from experiments.database.run_collections import seml_collections, unfinished_filter
 from experiments.errors import UserError
+from experiments.terminal.text_table import in_words
 from walking_noise import ConfigError, RunConfig
 from walking_noise.checkpoints.checkpoint_format import CheckpointUnusable, read_header
 from walking_noise.checkpoints.checkpoint_store import SUFFIX
@@ -77,7 +78,7 @@ def needs(database: Database[Document], show: Callable[[str], None]) -> Needs:
             except (ConfigError, KeyError):
                 unreadable += 1
             read += 1
-            show(f"{read:,} unfinished runs read")
+            show(f"{in_words(read, 'unfinished run')} read")
     return Needs(frozenset(keys), unreadable)
 
 

@@ -44,7 +44,8 @@ def start_in_slurm(startable: Startable, limit: int | None = None, options: Sequ
         batch = ["--batch-id", str(part.batch), "--num-experiments", str(part.runs)]
         if seml_command.run([name, "start", *batch, *selection, *options]):
             raise UserError(
-                f"{done:,} of {total:,} runs started, the others are still STAGED; run this command again to continue"
+                f"{done:,} of {runs_in_words(total)} started, the others are still STAGED; run this command again to "
+                "continue"
             )
         done += part.runs
         if len(parts) > 1:

@@ -167,9 +167,9 @@ class Worker:
             discarded = self.delivery.discarded
             self.delivery.end(f"{runs_in_words(len(discarded))} {NO_LONGER_HELD}" if discarded else history.DONE)
         log.info(
-            "%d of %d runs finished in %s, of which database calls took %.1f s",
+            "%d of %s finished in %s, of which database calls took %.1f s",
             len(self.leased) - len(self.delivery.unfinished) - len(self.delivery.discarded),
-            len(self.leased),
+            runs_in_words(len(self.leased)),
             clock(time.monotonic() - started),
             self.delivery.seconds,
         )

@@ -22,6 +22,7 @@ from experiments.database.connection import Document, Runs
 from experiments.database.embedded_server import DATABASE
 from experiments.database.run_collections import ATTEMPTS
 from experiments.database.source_files import commit_of
+from experiments.terminal.text_table import runs_in_words
 from experiments.worker.assignment import Assignment
 from experiments.worker.companion_runs import Candidate
 from experiments.worker.delivery import delivery, heartbeat
@@ -222,7 +223,7 @@ def test_concurrent_workers_do_each_run_once(study: Study, pending_runs: Fill):
     assert study.statuses() == {"COMPLETED": 10}
     packs = Counter(document["claim"]["leader"] for document in study.runs.find())
     for leader, size in packs.items():
-        assert f"{size} of {size} runs finished" in study.log(leader)
+        assert f"{size} of {runs_in_words(size)} finished" in study.log(leader)
     assert max(packs.values()) == 4
 
 
