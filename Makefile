@@ -32,7 +32,7 @@ test: install  ## run the tests; select some with ARGS="-k noise" or ARGS="-m 'n
 test-cluster: install  ## run the tests on a private Slurm: needs Debian's slurmctld, slurmd, slurm-client and munge
 	$(BIN)/pytest tests/cluster $(ARGS)
 
-chaos: install  ## 500 runs on a private Slurm while 50 processes are killed; counts what is lost, in 20 minutes
+chaos: install  ## train 500 runs on a private Slurm while 50 processes are killed, and count what is lost (20 minutes)
 	$(BIN)/python -m tests.cluster.chaos $(ARGS)
 
 test-image: install  ## build the worker's image and train in it; root on Debian or Ubuntu, 5 minutes, 26 GiB of disk

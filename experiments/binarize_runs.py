@@ -24,12 +24,15 @@ Show = Callable[[str], None]
 """Called with a text that names the part of a network that is being probed."""
 
 SHARED_SETTINGS = ("data", "model", "training", "seed")
-"""Sections of the settings in which a run equals its noise-free twin."""
+"""Sections of the settings in which a run equals the same run without noise."""
 
 
 @dataclass(frozen=True)
 class KeptRun:
-    """Completed run with noise, its network, and the network of its noise-free twin (the same run without noise)."""
+    """Completed run with noise, its network, and the network of its noise-free twin.
+
+    The noise-free twin is the same run without noise.
+    """
 
     id: int
     config: RunConfig
@@ -61,8 +64,8 @@ def unprobed_runs(runs: Runs) -> list[int]:
     ]
     if not ids:
         raise UserError(
-            f"collection {runs.name} has no completed run with noise that kept its network and has not been probed; "
-            "give run ids to probe runs again"
+            f"collection {runs.name}: all stored networks of completed runs with noise have been probed, or there are "
+            "none; give run ids to probe again"
         )
     return ids
 
@@ -150,7 +153,8 @@ def _kept_run(runs: Runs, run: int, folder: Path) -> KeptRun:
         raise UserError(f"run {run} kept no network; add it again with training.keep_network: true")
     if not config.noisy:
         raise UserError(
-            f"run {run} has no noise; give the ids of runs with noise, which are compared with their noise-free twins"
+            f"run {run} has no noise; give the ids of runs with noise, which are compared with the same runs without "
+            "noise"
         )
     try:
         network = read_network(folder / file)
@@ -169,12 +173,13 @@ def _noise_free(run: int, config: RunConfig, network: Path) -> TrainedNetwork:
             unreadable = str(error)
     if unreadable:
         raise UserError(
-            f"run {run}: the network of its noise-free twin cannot be read: {unreadable}; reset the run that wrote it"
+            f"run {run}: the network of the same run without noise cannot be read: {unreadable}; reset the run that "
+            "wrote it"
         )
     flat = clean.to_flat() | {"training.keep_network": True}
     required = {name: value for name, value in flat.items() if name.startswith(SHARED_SETTINGS) and value is not None}
     settings = ", ".join(f"{name}: {json.dumps(value)}" for name, value in required.items()).replace('"', "")
     raise UserError(
-        f"run {run}: the network of its noise-free twin is not in {network.parent}; "
+        f"run {run}: the network of the same run without noise is not in {network.parent}; "
         f"add and start a run with noise.kind: none, {settings}"
     )

@@ -18,6 +18,7 @@ from experiments.benchmark.peers.record import Record
 from experiments.benchmark.time_window import Timing
 from experiments.plan.throughput import Rate
 from experiments.terminal.progress_line import ProgressLine, clock
+from experiments.terminal.text_table import in_words
 from walking_noise.runtime.sizing import capacity
 
 TIMING = Timing()
@@ -33,7 +34,7 @@ def against_peers(device: torch.device, models: Collection[str]) -> Record:
     chosen = [case for case in cases(device) if case.model in models]
     copied = copy_bandwidth(device, TIMING.rounds) if any(case.traffic_goal for case in chosen) else []
     if chosen:
-        print(f"{device_in_words(device)}, {TIMING.rounds} rounds in turn; training steps only:")
+        print(f"{device_in_words(device)}, {TIMING.rounds} rounds, peers timed in turn; training steps only:")
         print(heading(), flush=True)
     for case in chosen:
         compared.append(compare(case, device, TIMING, line.show))
@@ -57,7 +58,9 @@ def rates_by_kind(device: torch.device, models: Collection[str]) -> list[Rate]:
     """Measure each kind of pack of some models, and print its speed."""
     processes = capacity.worker_processes(device)
     print(
-        f"{device_in_words(device)}: {processes} packs in parallel; per run, in packs of the default size:", flush=True
+        f"{device_in_words(device)}: {in_words(processes, 'pack')} in parallel; speed per run in packs of the default "
+        "size:",
+        flush=True,
     )
     rates = []
     for rate in measure(studied(models), device):

@@ -1,4 +1,4 @@
-"""Group of processes that measure at the same time, as workers on the cores of a CPU train at the same time."""
+"""Group of processes that measure at the same time, like the processes of a worker that train on the cores of a CPU."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ def wait_for_all() -> None:
 class TimedProcesses:
     """Group of ``size`` processes that run the same function; a group of one is the calling process.
 
-    The function must call :func:`wait_for_all` at least once, so that every process of the group runs it.
+    The function must call :func:`wait_for_all` at least once. Otherwise a fast process could take two of the calls, and
+    another one none.
     """
 
     def __init__(self, size: int) -> None:

@@ -20,7 +20,7 @@ Runs = Collection[Document]
 
 
 class DatabaseError(UserError):
-    """No database is configured, or it does not answer or refuses."""
+    """No database is configured, or it does not answer or rejects the connection."""
 
 
 def connect() -> Database[Document]:
@@ -69,8 +69,8 @@ def connect_to(configuration: Mapping[str, Any], **options: Any) -> Database[Doc
     Raises
     ------
     DatabaseError
-        The configuration is invalid, or the database does not answer or refuses. The message repeats only host and
-        port of the configuration, because the rest may be secret.
+        The configuration is invalid, or the database does not answer or rejects the connection. The message repeats
+        only host and port of the configuration, because the rest may be secret.
     """
     from seml.database import get_database
 
@@ -108,8 +108,8 @@ def _connection_failure(address: str, error: str) -> str:
     """The message for a failed connection; ``error`` is the driver's message."""
     if "SSL" in error:
         return (
-            f"the database at {address} answers, but no trusted connection could be made to it; name the certificate "
-            "of its authority in SEML's configuration: host: mongodb://NAME/?tls=true&tlsCAFile=FILE"
+            f"the database at {address} answers, but no trusted TLS connection could be made to it; give the file of "
+            "its CA certificate in SEML's configuration: host: mongodb://NAME/?tls=true&tlsCAFile=FILE"
         )
     return (
         f"no database answers at {address}, the address in SEML's configuration; start it (the embedded one with "

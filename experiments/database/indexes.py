@@ -1,9 +1,9 @@
 """Indexes of the collections of runs and of the history. Without them a database of many runs is slow.
 
 SEML creates one index, on ``config_hash``. Every other query of SEML or of this package would read all documents of a
-collection. With these indexes MongoDB also finds quickly the run that SEML claims, by a list of ids and a status.
-secantusdb uses the first field of a filter that begins an index. For SEML's claim this field is the list of ids, so
-that query is no faster there.
+collection. MongoDB also uses these indexes for SEML's claim of a run, which filters by a list of ids and a status.
+secantusdb uses only one field of a filter: the first with which an index begins. In SEML's claim that is the list of
+ids, so that query is no faster there.
 """
 
 from __future__ import annotations

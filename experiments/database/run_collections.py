@@ -41,7 +41,9 @@ def open_database(names: Sequence[str]) -> Iterator[Database[Document]]:
         yield database
     except OperationFailure as refusal:
         reason = (refusal.details or {}).get("codeName", f"error {refusal.code}")
-        raise DatabaseError(f"the database refuses: {reason}; `walking-noise doctor` shows what is missing") from None
+        raise DatabaseError(
+            f"the database refused a command ({reason}); `walking-noise doctor` shows what is missing"
+        ) from None
     except PyMongoError as error:
         raise DatabaseError(f"the database stopped answering: {type(error).__name__}; try again later") from None
     finally:
@@ -68,7 +70,7 @@ def unfinished_filter() -> Document:
 def status_counts(runs: Runs) -> Counter[str]:
     """The number of runs by status.
 
-    The number of completed runs, usually the largest, is the rest of the collection's size; they are not scanned.
+    Completed runs, usually the most, are not scanned: their number is the collection's size minus the other counts.
     """
     groups = runs.aggregate([{"$match": unfinished_filter()}, {"$group": {"_id": "$status", "count": {"$sum": 1}}}])
     counted = Counter({group["_id"]: group["count"] for group in groups})

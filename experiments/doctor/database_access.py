@@ -59,7 +59,7 @@ def seen_by_nodes(site: Site) -> Iterator[Finding]:
             "enable TLS on the server and set `host: mongodb://NAME/?tls=true&tlsCAFile=FILE` in SEML's configuration",
         )
     else:
-        direct = "encrypted" if others else "no other machine needs it"
+        direct = "encrypted" if others else "not needed, no other node is known"
         yield ok("reached through an SSH tunnel" if tunnelled else direct)
 
 

@@ -25,12 +25,12 @@ def ok(found: str) -> Finding:
 
 
 def warning(found: str, mend: str) -> Finding:
-    """A finding with which runs can be trained, but with a disadvantage."""
+    """A problem that does not prevent training."""
     return Finding(WARNING, found, mend)
 
 
 def error(found: str, mend: str) -> Finding:
-    """A finding with which runs fail, work is lost or a secret is exposed."""
+    """A problem that makes runs fail, loses work or exposes a secret."""
     return Finding(ERROR, found, mend)
 
 

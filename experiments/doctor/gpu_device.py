@@ -12,6 +12,7 @@ import torch
 from experiments.doctor.examined_site import Site
 from experiments.doctor.finding import Finding, error, ok, warning
 from experiments.errors import UserError
+from experiments.terminal.text_table import in_words
 from experiments.worker.worker_options import PREFIX, WorkerOptions
 from walking_noise.runtime.sizing.capacity import default_device, worker_processes
 
@@ -42,7 +43,7 @@ def usable(site: Site) -> Iterator[Finding]:
         return
     device = site.options.device or default_device()
     if device.type != "cuda":
-        yield warning(f"this machine has {count} GPUs, but workers use {device}", f"unset {PREFIX}DEVICE")
+        yield warning(f"this machine has {in_words(count, 'GPU')}, but workers use {device}", f"unset {PREFIX}DEVICE")
         return
     used = torch.device("cuda", device.index or 0)
     yield _describe(used)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from experiments import slurm
 from experiments.doctor.examined_site import NotChecked, Site
 from experiments.doctor.finding import Finding, error, ok, warning
+from experiments.terminal.text_table import in_words
 
 LOCAL = "local"
 """The cluster that SEML stores for runs trained without Slurm."""
@@ -36,7 +37,7 @@ def answers(site: Site) -> Iterator[Finding]:
             "remove these states from SETTINGS.SLURM_STATES in ~/.config/seml/settings.py",
         )
     if active is not None and not unknown:
-        yield ok(f"answers: MaxArraySize {size:,}, {len(active.tasks):,} active tasks")
+        yield ok(f"answers: MaxArraySize {size:,}, {in_words(len(active.tasks), 'active task')}")
 
 
 def _unknown_states() -> list[str]:
@@ -70,7 +71,7 @@ def nodes(site: Site) -> Iterator[Finding]:
             f"ask the administrators to repair it, then to run `scontrol update nodename={node.name} state=resume`",
         )
     if not unavailable:
-        yield ok(f"all {len(site.nodes)} accept jobs")
+        yield ok(f"{len(site.nodes)} of {len(site.nodes)} accept jobs")
     elif len(unavailable) == len(site.nodes):
         yield error("no node accepts jobs", "run `sinfo -R` for the reasons")
 

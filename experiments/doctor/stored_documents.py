@@ -13,6 +13,7 @@ from experiments.database.source_files import ROOT
 from experiments.doctor.examined_site import UNFINISHED, NotChecked, Site
 from experiments.doctor.finding import Finding, error, ok, warning
 from experiments.submit.scrub_secrets import count_excess
+from experiments.terminal.text_table import runs_in_words
 
 
 def collections(site: Site) -> Iterator[Finding]:
@@ -25,7 +26,7 @@ def collections(site: Site) -> Iterator[Finding]:
                 f"run `walking-noise add {name} FILE`, or `seml list` for existing names",
             )
     if sizes or not site.names:
-        yield ok(", ".join(f"{name} ({size:,} runs)" for name, size in sizes.items()) or "there are none yet")
+        yield ok(", ".join(f"{name} ({runs_in_words(size)})" for name, size in sizes.items()) or "there are none yet")
 
 
 def secrets(site: Site) -> Iterator[Finding]:
@@ -36,8 +37,8 @@ def secrets(site: Site) -> Iterator[Finding]:
         count, names = count_excess(runs)
         if count:
             yield error(
-                f"{count:,} runs in {runs.name} hold {', '.join(names[:5])}{', …' if len(names) > 5 else ''} from the "
-                "shell in which they were added",
+                f"disallowed variables or addresses in {runs_in_words(count)} of {runs.name}: "
+                f"{', '.join(names[:5])}{', …' if len(names) > 5 else ''}",
                 f"run `walking-noise scrub {runs.name}`, then change the passwords and tokens among them",
             )
         else:
@@ -45,7 +46,7 @@ def secrets(site: Site) -> Iterator[Finding]:
 
 
 def sources(site: Site) -> Iterator[Finding]:
-    """The stored source files, by which unfinished runs will be trained, equal those of the checkout."""
+    """The source files stored for unfinished runs, which workers will execute, equal those of the checkout."""
     unfinished_runs = False
     for runs in site.collections:
         matching = {"status": {"$in": UNFINISHED}, "seml.source_files": {"$exists": True}}
@@ -67,9 +68,9 @@ def _compare(database: Database[Document], name: str, batch: int, seml: Document
     if not changed:
         return ok(f"batch {batch} of {name} has the source files of {checkout}")
     return warning(
-        f"batch {batch} of {name} has other source files than {checkout}: {', '.join(changed[:3])}"
+        f"the source files of batch {batch} of {name} differ from those in {checkout}: {', '.join(changed[:3])}"
         f"{f' and {len(changed) - 3} more' if len(changed) > 3 else ''}",
-        f"run `seml {name} reload-sources -b {batch}` to train its runs by the present code",
+        f"run `seml {name} reload-sources -b {batch}` to train its runs with the current code",
     )
 
 

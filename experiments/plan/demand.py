@@ -55,7 +55,7 @@ class Demand:
         )
 
     def seconds(self, device: Device) -> float | None:
-        """Seconds that a device needs for all of it.
+        """Seconds that a device needs for these runs.
 
         None if the device was not measured with this kind of pack, or if the size of the data set is not known.
         """

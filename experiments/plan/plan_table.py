@@ -8,7 +8,7 @@ from dataclasses import astuple
 
 from experiments.plan.study_plan import DOCUMENT_BYTES, LOSS_BYTES, PACKED_BYTES, Row
 from experiments.plan.throughput import Device, Kind
-from experiments.terminal.text_table import aligned, short
+from experiments.terminal.text_table import aligned, runs_in_words, short
 from experiments.worker.records.compact_result import COMPACT_ABOVE_EPOCHS
 from walking_noise import RunConfig
 
@@ -66,7 +66,10 @@ def _files(rows: Sequence[Row], array_size: int, devices: Sequence[Device], pack
 
 
 def _arrays(rows: Sequence[Row], array_size: int) -> list[int]:
-    """Number of Slurm arrays in each row; the last row is the sum, since the runs of one file never share an array."""
+    """Number of Slurm arrays in each row.
+
+    The last row is the sum, since runs of different files never share an array.
+    """
     *files, total = [math.ceil(row.tasks / array_size) for row in rows]
     return [*files, sum(files) or total]
 
@@ -108,20 +111,21 @@ def _explanations(
 ) -> Iterator[str]:
     duplicates = total.runs - total.distinct
     yield (
-        f"distinct: {duplicates:,} of {total.runs:,} runs repeat another one (level 0 at another point, a level that "
-        "two grids have). with noise: runs that are trained with noise."
+        f"distinct: equal runs counted once; {duplicates:,} of {runs_in_words(total.runs)} repeat another run (level 0 "
+        "at another point, or a level in two grids). with noise: runs that are trained with noise."
     )
     yield (
         "trainings: networks to train; runs with noise at inference only share the network that is trained without "
-        "noise. inference only: these runs."
+        "noise. inference only: number of runs with noise at inference only."
     )
     source = "" if array_size_is_known else " (assumed, as Slurm does not answer here; --max-array-size changes it)"
-    yield f"tasks: of Slurm arrays, one for each run that `seml add` adds; at most {array_size} in an array{source}."
+    yield f"tasks: Slurm array tasks, one for each run that `seml add` adds; an array has at most {array_size}{source}."
     if total.tasks > array_size:
         command = f"walking-noise start {collection or 'COLLECTION'}"
-        yield f"arrays: as submitted by `{command}`; `seml start` submits a single one, which may be too large."
+        yield f"arrays: submitted by `{command}`; `seml start` submits one per file, which may be too large."
     if total.kept:
-        yield f"networks: {total.kept:,} of the runs keep their network; set WALKING_NOISE_NETWORKS to a folder."
+        kept = runs_in_words(total.kept)
+        yield f"networks: {kept} with training.keep_network; set WALKING_NOISE_NETWORKS to a folder."
     if not devices:
         yield "hours: no device has been measured; `walking-noise bench --save` measures the device it runs on."
     for device in devices:

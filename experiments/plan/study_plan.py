@@ -17,6 +17,7 @@ from experiments.plan.demand import Demand, demands
 from experiments.plan.grid_files import GridError, Settings
 from experiments.plan.run_counts import PlannedRun, RunCounts, count_runs
 from experiments.plan.throughput import Device, Kind
+from experiments.terminal.text_table import in_words
 from experiments.worker.records.compact_result import COMPACT_ABOVE_EPOCHS
 from walking_noise import RunConfig
 from walking_noise.runtime.sizing import capacity
@@ -123,7 +124,7 @@ def count(
     cores = min(len(os.sched_getaffinity(0)), len(paths))
     if cores == 1:
         for number, path in enumerate(paths, start=1):
-            show(f"{number} of {len(paths)} files: {path}")
+            show(f"{number} of {in_words(len(paths), 'file')}: {path}")
             yield _counts_or_error(path, overwrite)
         return
     context = multiprocessing.get_context("forkserver")
@@ -132,7 +133,7 @@ def count(
     try:
         futures = [executor.submit(_counts_or_error, path, overwrite) for path in paths]
         for done, _ in enumerate(as_completed(futures), start=1):
-            show(f"{done} of {len(paths)} files")
+            show(f"{done} of {in_words(len(paths), 'file')}")
         yield from (future.result() for future in futures)
     finally:
         executor.shutdown(cancel_futures=True)

@@ -13,6 +13,7 @@ from pymongo.database import Database
 from experiments.database.connection import Document
 from experiments.database.run_collections import seml_collections, unfinished_filter
 from experiments.errors import UserError
+from experiments.terminal.text_table import in_words
 from walking_noise import ConfigError, RunConfig
 from walking_noise.checkpoints.checkpoint_format import CheckpointUnusable, read_header
 from walking_noise.checkpoints.checkpoint_store import SUFFIX
@@ -20,7 +21,7 @@ from walking_noise.version import __version__
 
 PART = ".part"
 DAY = 86_400.0
-"""Seconds. A partial file that is still being written is younger."""
+"""Seconds in a day. A partial file younger than this may still be being written."""
 
 
 class Need(Enum):
@@ -28,8 +29,8 @@ class Need(Enum):
 
     NEEDED = "needed by unfinished runs"
     NOT_NEEDED = "not needed by any run"
-    OTHER_VERSION = "of another version, kept for unreadable runs"
-    UNUSABLE = "damaged, or unreadable for this version"
+    OTHER_VERSION = "from another version; kept, since some unfinished runs cannot be read"
+    UNUSABLE = "damaged, or not readable by this version"
     OLD_PARTIAL = "partial file, older than a day"
     PARTIAL = "being written"
     NO_CHECKPOINT = "not a checkpoint, ignored"
@@ -77,7 +78,7 @@ def needs(database: Database[Document], show: Callable[[str], None]) -> Needs:
             except (ConfigError, KeyError):
                 unreadable += 1
             read += 1
-            show(f"{read:,} unfinished runs read")
+            show(f"{in_words(read, 'unfinished run')} read")
     return Needs(frozenset(keys), unreadable)
 
 

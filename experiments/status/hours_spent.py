@@ -1,7 +1,7 @@
-"""Account of a study's worker hours: used, wasted by reason, and planned.
+"""Worker hours of a study: used, wasted (by reason), and still needed.
 
-This module does not import torch, so that ``walking-noise watch`` stays small; :mod:`experiments.status.hours_table`
-adds the planned hours, which need it.
+This module does not import torch, so that ``walking-noise watch`` needs little memory.
+:mod:`experiments.status.hours_table` adds the hours still needed, whose estimate requires torch.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from experiments.status.worker_statistics import Worker
 
 FAILED_RUNS = "runs that failed"
 LOST_WITHOUT_REASON = "lost without a sign of life"
-"""Reasons of wasted hours besides those that workers report. They are keys of ``walking-noise hours --json``."""
+"""Reasons of wasted hours that no worker reports. They are keys of ``walking-noise hours --json``."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ class DeviceHours:
 
 
 @dataclass(frozen=True)
-class HoursAccount:
-    """Account of the worker hours of a collection, or of several together.
+class StudyHours:
+    """Worker hours of a collection, or of several together.
 
     Attributes
     ----------
@@ -71,14 +71,14 @@ class HoursAccount:
     planned: float | None
 
     @classmethod
-    def of(cls, name: str, workers: Sequence[Worker], runs_left: int, planned: float | None) -> HoursAccount:
-        """The account of a collection with these workers."""
+    def of(cls, name: str, workers: Sequence[Worker], runs_left: int, planned: float | None) -> StudyHours:
+        """The hours of a collection with these workers."""
         gpu_workers = [worker for worker in workers if worker.gpu]
         cpu_workers = [worker for worker in workers if not worker.gpu]
         return cls(name, DeviceHours.of(gpu_workers), DeviceHours.of(cpu_workers), runs_left, planned)
 
     def numbers(self) -> dict[str, Any]:
-        """The account as a dictionary of plain values, for JSON."""
+        """The hours as a dictionary of plain values, for JSON."""
         return asdict(self)
 
 

@@ -14,7 +14,7 @@ MAX_QUERY_SHARE = 0.05
 """Largest share of the time that may be spent on counting; on the embedded database counting takes 0.2 ms per run."""
 
 MIN_WORK_FOR_ESTIMATE = 0.1
-"""Share of the work that must be done before the time left is shown; earlier, the start-up counts too much."""
+"""Share of the work that must be done before the time left is shown; earlier, the start-up weighs too much."""
 
 
 class CollectionProgress:

@@ -16,9 +16,9 @@ from experiments.status.failures.failure_groups import grouped
 from experiments.status.worker_statistics import HOUR, Worker, active_hours, workers
 
 OUTSTANDING = ("STAGED", "QUEUED", "PENDING", "RESCHEDULED", "RUNNING")
-"""Statuses of runs that are still to be trained, and that need no action of the user but to be started."""
+"""Statuses of runs that are still to be trained and need no user action except to be started."""
 MIN_ACTIVE_TIME = datetime.timedelta(minutes=1)
-"""Workers that have been active for a shorter time are left out of the time left: their start-up counts too much."""
+"""Workers that have been active for a shorter time do not count for the time left: their start-up weighs too much."""
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from rich.table import Table
 from rich.text import Text
 
 from experiments.database.run_status import COMPLETED, FAILED, RUNNING
-from experiments.status.hours_spent import HoursAccount
+from experiments.status.hours_spent import StudyHours
 from experiments.status.study_status import StudyStatus
 from experiments.status.worker_statistics import Worker
 from experiments.terminal.progress_line import clock
-from experiments.terminal.text_table import runs_in_words, short
+from experiments.terminal.text_table import in_words, runs_in_words, short
 
 WIDTH, HEIGHT = 80, 24
 """Width in characters, and the smallest height in lines. Both are used where the output is not a terminal."""
@@ -109,7 +109,7 @@ def _workers(workers: Sequence[Worker], room: int, *, several: bool) -> Iterator
         trained = sum(worker.trained * worker.runs for worker in others) / runs
         yield _truncated(
             Text(
-                f"and {len(others):,} more with {runs_in_words(runs)}, {trained:.0%} done, "
+                f"and {in_words(len(others), 'more worker')} with {runs_in_words(runs)}, {trained:.0%} done, "
                 f"oldest heartbeat {clock(max(worker.heartbeat_age for worker in others).total_seconds())} ago",
                 "dim",
             )
@@ -127,19 +127,20 @@ def _summary(status: StudyStatus) -> Iterator[Text]:
         yield Text(", ".join(not_completed))
     unresponsive = sum(worker.unresponsive for worker in status.workers)
     active = sum(worker.active for worker in status.workers)
-    workers = f"{active:,} active worker{'s' * (active != 1)}"
+    workers = in_words(active, "active worker")
     yield Text(
         f"{workers}, {short(status.runs_last_hour)} runs in the last hour, {short(status.runs_per_hour)} runs/h overall"
     )
     yield Text(_time_left(status), "bold")
-    hours = HoursAccount.of("", status.workers, 0, None)
+    hours = StudyHours.of("", status.workers, 0, None)
     used = [f"{short(one.used)} {kind} hours" for kind, one in (("GPU", hours.gpu), ("CPU", hours.cpu)) if one.used]
     wasted = hours.gpu.total_wasted + hours.cpu.total_wasted
     yield Text(f"used: {', '.join(used) or 'nothing yet'}{f', of which {short(wasted)} wasted' if wasted else ''}")
     if unresponsive:
         names = " ".join(status.counts)
-        count = f"{unresponsive:,} unresponsive worker{'s' * (unresponsive != 1)}"
-        yield Text(f"! {count}: `walking-noise rescue {names}` releases lost runs", "red")
+        count = in_words(unresponsive, "unresponsive worker")
+        yield Text(f"! {count}; to return the runs of lost workers to PENDING, run", "red")
+        yield Text(f"  walking-noise rescue {names}", "red")
 
 
 def _time_left(status: StudyStatus) -> str:
@@ -155,7 +156,7 @@ def _failures(status: StudyStatus) -> Iterator[Text]:
         yield Text(f"{runs_in_words(count)} FAILED: {cause}", "red")
     if status.causes:
         more = len(status.causes) - MAX_CAUSES
-        others = f"{more} more cause{'s' * (more != 1)}; " if more > 0 else ""
+        others = f"{in_words(more, 'more cause')}; " if more > 0 else ""
         yield Text(f"{others}details: `walking-noise failures {' '.join(status.counts)}`")
 
 

@@ -19,8 +19,9 @@ from experiments.plan.study_plan import count
 from experiments.submit import seml_command
 from experiments.submit.environment import SECRET_VALUE, allowed_environment
 from experiments.terminal.progress_line import ProgressLine
+from experiments.terminal.text_table import runs_in_words
 
-JOB_SHELL_SETUP = Path(__file__).parents[1] / "worker" / "until_the_worker_ends.sh"
+JOB_SHELL_SETUP = Path(__file__).parents[1] / "worker" / "job_shell_setup.sh"
 """Script that the shells of a job read first, because ``BASH_ENV`` names it."""
 
 
@@ -84,7 +85,7 @@ def add(
         code = seml_command.run([collection, "add", *overwriting, *options, *map(str, paths)], environment)
         added = runs.count_documents({}) - before
     if code:
-        raise UserError(f"`seml {collection} add` failed with the error above; {added:,} runs were added")
+        raise UserError(f"`seml {collection} add` failed with the error above; {runs_in_words(added)} added")
     passed_on = sum(name in os.environ for name in environment)
     return Added(added, planned, passed_on, len(os.environ) - passed_on)
 

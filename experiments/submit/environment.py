@@ -1,7 +1,7 @@
 """Environment variables that are passed to SEML, which stores them in the document of every run.
 
-Many people can read a database, backups of it are kept for long, and most environments contain passwords and tokens.
-Therefore only the variables are passed that a job needs on the nodes of a cluster. Proxies are not passed: their
+Many people can read a database, its backups are kept for a long time, and most environments contain passwords and
+tokens. Therefore only variables that a job needs on the nodes of a cluster are passed. Proxies are not passed: their
 addresses often contain a password, and a job downloads nothing. Variables that choose a device are not passed: the node
 that trains a run determines the device, not the machine on which the run was added.
 """
@@ -98,8 +98,8 @@ def allowed_environment(keep: Iterable[str] = (), **more: str) -> dict[str, str]
 def _check_kept(name: str) -> None:
     if SECRET_NAME.search(name):
         raise UserError(
-            f"cannot keep {name}: its name is that of a secret, which SEML would store in every run; let jobs read the "
-            "secret from a file"
+            f"cannot keep {name}: its name looks like that of a secret, which SEML would store in every run; let jobs "
+            "read the secret from a file"
         )
     if name not in os.environ:
         raise UserError(f"cannot keep {name}: the variable is not set in this shell")

@@ -1,4 +1,4 @@
-"""Child program in a process group of its own, of which no process remains."""
+"""Child program in its own process group. On exit, no process of the group is left running."""
 
 from __future__ import annotations
 

@@ -44,7 +44,8 @@ def start_in_slurm(startable: Startable, limit: int | None = None, options: Sequ
         batch = ["--batch-id", str(part.batch), "--num-experiments", str(part.runs)]
         if seml_command.run([name, "start", *batch, *selection, *options]):
             raise UserError(
-                f"{done:,} of {total:,} runs started, the others are still STAGED; run this command again to continue"
+                f"{done:,} of {runs_in_words(total)} started, the others are still STAGED; run this command again to "
+                "continue"
             )
         done += part.runs
         if len(parts) > 1:
@@ -83,9 +84,9 @@ def _check_experiments_per_job(startable: Startable) -> None:
     count = startable.experiments_per_job_above_one()
     if count:
         raise UserError(
-            f"{count:,} runs in {startable.runs.name} have experiments_per_job above 1, which starts several workers "
-            "on one GPU instead of one that trains many runs as a pack; remove the option from the grid, delete these "
-            "runs and add them again"
+            f"experiments_per_job is above 1 in {runs_in_words(count)} of {startable.runs.name}: SEML would start "
+            "several workers on one GPU instead of one that trains many runs as a pack; remove the option from the "
+            "grid, delete these runs and add them again"
         )
 
 

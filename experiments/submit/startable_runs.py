@@ -1,4 +1,4 @@
-"""Startable runs, and their parts of a size that Slurm accepts as an array.
+"""Startable runs, divided into parts that are small enough for a Slurm array.
 
 ``seml start`` submits the runs of a batch as one array, regardless of their number, and sets them to PENDING once Slurm
 has accepted the array. If SEML is interrupted in between, a run is therefore either STAGED, or PENDING in an array.
@@ -71,7 +71,7 @@ class Startable:
         return min(self._slurm_values("max_simultaneous_jobs", self._matching(status=STAGED)), default=None)
 
     def restage_from_slurm(self, cluster: str, active_tasks: Callable[[], ActiveTasks | None]) -> int | None:
-        """Set the runs to STAGED that are stranded by arrays of this cluster; return their number.
+        """Set runs that arrays of this cluster have left stranded to STAGED; return their number.
 
         None if stranded runs may exist, but Slurm does not list its tasks (``active_tasks`` returns None).
         """
@@ -89,7 +89,10 @@ class Startable:
         return self.runs.update_many(stranded, RESTAGED).modified_count
 
     def restage_local(self) -> int:
-        """Set the PENDING runs to STAGED that were started without Slurm and have not begun; return their number."""
+        """Set PENDING runs that were started without Slurm and that no worker has leased to STAGED.
+
+        Return their number.
+        """
         waiting = self._matching(status=PENDING, **UNCLAIMED, **{"slurm.array_id": {"$exists": False}})
         return self.runs.update_many(waiting, RESTAGED).modified_count
 

@@ -26,6 +26,16 @@ def short(number: float | None) -> str:
     return f"{number:,.0f}" if number >= 10 else f"{number:.2g}"
 
 
+def in_words(count: int, noun: str) -> str:
+    """A number with its noun: ``1 file``, ``12,100 files``."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"
+
+
+def are_in_words(count: int, noun: str) -> str:
+    """A number with its noun and verb: ``1 file is``, ``12,100 files are``."""
+    return f"{in_words(count, noun)} {'is' if count == 1 else 'are'}"
+
+
 def runs_in_words(count: int) -> str:
-    """A number of runs as text: ``1 run``, ``12,100 runs``."""
-    return f"{count:,} run{'s' * (count != 1)}"
+    """A number of runs: ``1 run``, ``12,100 runs``."""
+    return in_words(count, "run")

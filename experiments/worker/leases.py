@@ -3,9 +3,10 @@
 A lease is stored in the field ``claim`` of a run's document. It holds a token of the worker and the time, by the
 database's clock, until which the worker must renew it. A single update writes the token to several runs and matches
 only runs that are still PENDING. If two workers want the same run, only one of them therefore gets it. Every later
-write to a leased run matches the token and the status RUNNING, so that a run that was cancelled, reset or deleted is
-not changed. If a worker does not renew its leases, :mod:`experiments.worker.recovery.lost_workers` removes the token
-and makes the runs PENDING again.
+write by the worker matches the token and the status RUNNING, so that a run that was cancelled, reset or deleted is not
+changed. Only spooled results are also written to KILLED runs, and to released runs that no other worker has leased
+(:mod:`experiments.worker.delivery.spool`). If a worker does not renew its leases,
+:mod:`experiments.worker.recovery.lost_workers` removes the token and makes the runs PENDING again.
 """
 
 from __future__ import annotations
@@ -22,7 +23,10 @@ from experiments.database.run_status import PENDING, RUNNING
 from experiments.worker.assignment import Assignment
 
 LEASE_SECONDS = 300.0
-"""Default duration of a lease. A worker that has not renewed it for this time counts as lost."""
+"""Default duration of a lease: the time without a heartbeat after which it expires.
+
+The worker is lost after a further fifth of this time (:data:`experiments.worker.recovery.lost_workers.GRACE`).
+"""
 
 RUNS_PER_UPDATE = 256
 """The largest number of runs in one update. The embedded database searches the whole list of ids for each run."""
@@ -62,8 +66,8 @@ class Leases:
     def acquire(self, leader: Document, companions: Document, ids: Collection[int]) -> set[int]:
         """Lease the leader, and those of ``ids`` that still match the filter ``companions``; return the leased ids.
 
-        A companion's ``execution`` holds the cluster, but not the leader's Slurm task: `seml cancel` of one run would
-        end the task and with it the pack. The task is stored in ``claim.execution``.
+        A companion's ``execution`` names the cluster, but not the leader's Slurm task. Otherwise `seml cancel` of one
+        companion would cancel the task, and with it the whole pack. The task is stored in ``claim.execution``.
         """
         execution = leader.get("execution", {})
         claim = {
@@ -107,7 +111,7 @@ class Leases:
         return {"_id": run, "status": RUNNING, "claim.token": self.assignment.token}
 
     def release(self, ids: Collection[int] = ()) -> int:
-        """Make held runs PENDING as before the lease, all or those in the range of ``ids``; return their number."""
+        """Make all held runs PENDING again, or only those in the range of ``ids``; return their number."""
         return self.runs.update_many(self.held(ids), release_update(self.assignment.token)).modified_count
 
     @property

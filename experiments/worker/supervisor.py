@@ -1,8 +1,8 @@
 """Supervisor of a worker: the process that SEML starts forks the worker as a child, waits for it and recovers its runs.
 
-Two reasons require a child. SEML's local worker kills the process that it started a quarter of a second after Ctrl-C,
-which is too short to release the runs; the child survives this. And a child that is killed (out of memory, a crash of
-the driver) cannot release its runs itself.
+Two reasons require a child. A quarter of a second after Ctrl-C, SEML's local worker kills the process that it started.
+That is too short to release the runs; the child survives it. And a child that is killed (out of memory, a crash of the
+driver) cannot release its runs itself.
 
 At the start only the standard library is imported, because a signal may arrive while other modules are still loading.
 """

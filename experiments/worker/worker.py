@@ -19,7 +19,7 @@ from experiments.database.connection import Document, connect
 from experiments.database.source_files import commit_of
 from experiments.errors import UserError
 from experiments.terminal.progress_line import ProgressLine, clock, training_progress
-from experiments.terminal.text_table import runs_in_words
+from experiments.terminal.text_table import are_in_words, in_words, runs_in_words
 from experiments.worker.assignment import Assignment
 from experiments.worker.companion_runs import Candidate, lease_with_companions
 from experiments.worker.delivery.delivery import LAST_CALL_SECONDS, NO_LONGER_HELD, Delivery
@@ -42,7 +42,7 @@ LEADER_FIELDS = (
     "batch_id", "config", "execution", "git", "slurm", "seml.output_file", "seml.source_files", "seml.working_dir",
 )  # fmt: skip
 LOG_SECONDS, LOG_SHARE = 60.0, 0.05
-"""The smallest distance between two progress lines in the runs' logs: in seconds, and as a share of the training."""
+"""The shortest interval between two progress lines in the runs' logs: in seconds, and as a share of the training."""
 
 log = logging.getLogger(__name__)
 
@@ -52,8 +52,8 @@ def work(
 ) -> int:
     """Train the run of ``assignment`` and its companions; return the exit code of the process.
 
-    Exit codes: 0, the run has a result; 3, it failed; 69, the GPU failed; 75, the database is unreachable; 128 + n, the
-    runs were released after signal n.
+    Exit codes: 0, the leader has a result, or there was nothing to do; 3, the leader failed; 69, the GPU failed; 75,
+    the database is unreachable; 128 + n, the runs were released after signal n.
 
     ``experiment``, ``host`` and ``command`` are Sacred's descriptions for the runs' documents.
     """
@@ -144,7 +144,8 @@ class Worker:
     def run(self) -> int:
         """Train the runs and write their outcomes; release unfinished runs after a stop. Return the exit code."""
         started = time.monotonic()
-        log.info("training run %d and %d companions", self.leader["_id"], len(self.leased) - 1)
+        companions = in_words(len(self.leased) - 1, "companion")
+        log.info("training run %d and %s", self.leader["_id"], companions)
         with self.delivery:
             for candidate in self.leased:
                 if candidate.config is None:
@@ -166,9 +167,9 @@ class Worker:
             discarded = self.delivery.discarded
             self.delivery.end(f"{runs_in_words(len(discarded))} {NO_LONGER_HELD}" if discarded else history.DONE)
         log.info(
-            "%d of %d runs finished in %s, of which database writes took %.1f s",
+            "%d of %s finished in %s, of which database calls took %.1f s",
             len(self.leased) - len(self.delivery.unfinished) - len(self.delivery.discarded),
-            len(self.leased),
+            runs_in_words(len(self.leased)),
             clock(time.monotonic() - started),
             self.delivery.seconds,
         )
@@ -229,21 +230,14 @@ class Worker:
         name = self.leases.runs.name
         if self.delivery.gave_up or self.delivery.queued:
             self._exit_code = self.stop.exit_code or DATABASE_UNREACHABLE
-            log.error(
-                "the database is unreachable: %d results are saved in %s. When it is reachable, `walking-noise deliver "
-                "%s` writes them to the database, and `walking-noise rescue %s` makes the other %d runs PENDING again",
-                self.delivery.spooled,
-                self.state.spool.folder if self.state else "no folder",
-                self.state.spool.folder if self.state else "FOLDER",
-                name,
-                len(self.delivery.unfinished),
-            )
+            log.error(self._undelivered_text())
             self._time_limit.request_requeue()
             return
         unfinished = sorted(self.delivery.unfinished)
         reason = self._device_error or self.stop.reason
         if not reason:
-            log.warning("nothing left to train: all %d runs were %s", len(unfinished), NO_LONGER_HELD)
+            runs = runs_in_words(len(unfinished))
+            log.warning("nothing left to train: the worker no longer holds its %s (%s)", runs, NO_LONGER_HELD)
             self.delivery.end(f"all its runs were {NO_LONGER_HELD}")
             return
         self._exit_code = DEVICE_FAILED if self._device_error else self.stop.exit_code
@@ -254,19 +248,37 @@ class Worker:
                 attempts = (Attempt(run, history.GIVEN_BACK, reason) for run in unfinished)
                 record_attempts(self.leases.runs, attempts, held)
         except PyMongoError as error:
-            log.error("%d runs stay RUNNING until `walking-noise rescue %s`: %s", len(unfinished), name, error)
+            runs = are_in_words(len(unfinished), "run")
+            log.error("%s still RUNNING; run `walking-noise rescue %s`: %s", runs, name, error)
             self._time_limit.request_requeue()
             return
         self.delivery.end(reason, count)
         self._time_limit.request_requeue()
         self.logs.write((run["_id"] for run in held), f"released after {reason}: the run is PENDING again")
         log.warning(
-            "%s: %d unfinished runs are PENDING again. The next task of their array resumes them; without one, "
-            "`walking-noise start %s` does",
+            "%s: %s PENDING again. The next task of their array resumes them; if there is none, run "
+            "`walking-noise start %s`",
             reason,
-            count,
+            are_in_words(count, "unfinished run"),
             name,
         )
+
+    def _undelivered_text(self) -> str:
+        """The error message about results that are not in the database, and runs that stay RUNNING."""
+        saved = self.delivery.spooled
+        lost = max(self.delivery.queued - saved, 0)
+        running = len(self.delivery.unfinished) + lost
+        text, commands = "the database could not be updated", []
+        if saved and self.state is not None:
+            folder = self.state.spool.folder
+            text += f"; {are_in_words(saved, 'result')} saved in {folder}"
+            commands.append(f"`walking-noise deliver {folder}`")
+        if lost:
+            text += f"; {are_in_words(lost, 'result')} lost"
+        if running:
+            text += f"; {are_in_words(running, 'run')} still RUNNING"
+            commands.append(f"`walking-noise rescue {self.leases.runs.name}`")
+        return f"{text}. When it answers again, run {', then '.join(commands)}"
 
 
 def _outcome_text(outcome: Result | Failure) -> str:

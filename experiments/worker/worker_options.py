@@ -26,8 +26,8 @@ class WorkerOptions:
     Attributes
     ----------
     pack_size
-        Number of trainings that a worker leases (``WALKING_NOISE_PACK_SIZE``); default: enough to keep the device busy
-        for a while.
+        A worker leases runs that together need at most this many trainings (``WALKING_NOISE_PACK_SIZE``); default:
+        enough to keep the device busy for a while.
     device
         ``cpu``, ``cuda`` or ``cuda:1`` (``WALKING_NOISE_DEVICE``); default: a GPU if there is one.
     networks
@@ -41,9 +41,11 @@ class WorkerOptions:
         Largest total size of the checkpoints in bytes (``WALKING_NOISE_STATE_QUOTA``, for example ``500M`` or ``20G``);
         default: limited by the disk only.
     checkpoint_seconds
-        Interval between checkpoints (``WALKING_NOISE_CHECKPOINT_SECONDS``): at most this much work is lost.
+        Longest working time that may be lost (``WALKING_NOISE_CHECKPOINT_SECONDS``); one epoch if an epoch takes
+        longer.
     lease_seconds
-        Duration of a lease (``WALKING_NOISE_LEASE_SECONDS``): without a heartbeat for this time a worker is lost.
+        Time without a heartbeat after which a lease expires (``WALKING_NOISE_LEASE_SECONDS``); the worker is lost after
+        a further fifth of this time.
     patience_seconds
         Longest outage of the database before a worker gives up (``WALKING_NOISE_PATIENCE_SECONDS``).
     """

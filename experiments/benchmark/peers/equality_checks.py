@@ -74,7 +74,7 @@ def check_single_and_packed(case: Case, configs: Sequence[RunConfig], images: Da
 
 
 def check_noise(case: Case, device: torch.device) -> None:
-    """Check that the usual way has noise at the same point only, and with the same level, as the trainer."""
+    """Check that the usual way has noise only at the trainer's noise point, and with the same level."""
     layers = list(plain_network(case.config).named_children())
     noises = {before: layer for (before, _), (_, layer) in pairwise(layers) if isinstance(layer, Noise)}
     name, level = case.config.points[case.point].name, case.config.levels[case.point].add
@@ -88,7 +88,9 @@ def check_noise(case: Case, device: torch.device) -> None:
 def _compare(case: Case, what: str, ours: Tensor, expected: Tensor) -> None:
     difference = float((ours.detach() - expected.detach()).abs().max() / expected.detach().abs().max())
     if not difference <= TOLERANCE:
-        raise UserError(f"bench: {case.name}: {what} differ by {difference:.2g} of the largest; nothing was timed")
+        raise UserError(
+            f"bench: {case.name}: {what} differ by {difference:.2g} relative to the largest value; nothing was timed"
+        )
 
 
 def _no_noise(point: int, x: Tensor, member: int | None = None) -> Tensor:

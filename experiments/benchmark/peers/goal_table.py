@@ -125,7 +125,7 @@ def _least_traffic(comparison: Comparison) -> float:
 def _traffic_row(comparison: Comparison, copied: Sequence[float], goal: Goal) -> Row:
     moved = _least_traffic(comparison)
     shares = tuple(rate * moved / speed for rate, speed in zip(comparison.rates("c"), copied, strict=True))
-    what = f"{moved / 1e6:.1f} MB per run step at {statistics.median(copied) / 1e9:,.0f} GB/s, share of its time"
+    what = f"share of step time for {moved / 1e6:.1f} MB at {statistics.median(copied) / 1e9:,.0f} GB/s"
     return Row(what, shares, goal, ".0%")
 
 
@@ -133,7 +133,7 @@ def inference_table(measured: Inference) -> Table:
     """Rows for the trainings, the share of forward passes, and the computations of clean activations."""
     rows = (
         Row("networks trained", (measured.trainings,), Goal(1, at_most=True), "g"),
-        Row("evaluations' time in forward passes", measured.forward_share, Goal(LEAST_FORWARD_SHARE), ".0%"),
-        Row("clean part before a point, times computed", (measured.clean_passes,), Goal(1, at_most=True)),
+        Row("share of evaluation time in forward passes", measured.forward_share, Goal(LEAST_FORWARD_SHARE), ".0%"),
+        Row("noise-free part before a point: computations", (measured.clean_passes,), Goal(1, at_most=True)),
     )
     return Table(measured.title, rows)

@@ -3,7 +3,7 @@
 a   one process per run, the usual way; one process for each core of a CPU, or one on a GPU
 a'  on a GPU, the fastest number of these processes
 b   one run in the project's trainer, with the data in memory; one process for each core of a CPU, or one on a GPU
-c   packs as the project forms them; one for each core of a CPU, or on a GPU one of the fastest size
+c   packs as the project forms them: one for each core of a CPU; on a GPU a single pack, of the fastest size
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ class Peer:
 def usual(name: str, processes: int, device: torch.device, cores: int) -> Peer:
     """A peer of the usual way.
 
-    Each process has one core. On a GPU the other cores read data in DataLoader workers. On a CPU there are no workers,
-    since they would take the cores that other runs train on.
+    The cores are divided among the processes. On a GPU, all but one core of each process (at most four) run DataLoader
+    workers. On a CPU there are no workers, since they would take the cores that other runs train on.
     """
     workers = 0 if device.type == "cpu" else min(MOST_WORKERS, max(0, cores // processes - 1))
     return Peer(name, processes, workers=workers)

@@ -36,6 +36,7 @@ def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
 def _list(options: Namespace) -> int:
     from experiments.database.connection import DatabaseError
     from experiments.status.checkpoint_usage import kept
+    from experiments.terminal.text_table import in_words
     from experiments.worker.worker_options import WorkerOptions
 
     state = _state(options)
@@ -47,7 +48,9 @@ def _list(options: Namespace) -> int:
             print(f"walking-noise: cannot determine which checkpoints are needed: {error}", file=sys.stderr)
     quota = WorkerOptions.from_environment().state_quota
     allowed = f" of {_size(quota)} (WALKING_NOISE_STATE_QUOTA)" if quota else ""
-    print(f"{state / 'checkpoints'}: {len(files):,} files, {_size(sum(file.bytes for file in files))}{allowed}")
+    print(
+        f"{state / 'checkpoints'}: {in_words(len(files), 'file')}, {_size(sum(file.bytes for file in files))}{allowed}"
+    )
     _print_by_need(files)
     _print_undelivered(state)
     return 0
@@ -55,6 +58,7 @@ def _list(options: Namespace) -> int:
 
 def _clean(options: Namespace) -> int:
     from experiments.status.checkpoint_usage import DAY, REMOVED, kept, remove
+    from experiments.terminal.text_table import in_words
 
     state = _state(options)
     files = kept(state / "checkpoints", None)
@@ -64,7 +68,8 @@ def _clean(options: Namespace) -> int:
     if not options.dry_run:
         remove(removable)
     result = "would be removed" if options.dry_run else "removed"
-    print(f"{result}: {len(removable):,} of {len(files):,} files, {_size(sum(file.bytes for file in removable))}")
+    size = _size(sum(file.bytes for file in removable))
+    print(f"{result}: {len(removable):,} of {in_words(len(files), 'file')}, {size}")
     _print_by_need(removable)
     _print_undelivered(state)
     return 0
@@ -106,12 +111,14 @@ def _print_by_need(files: list[Kept]) -> None:
 
 
 def _print_undelivered(state: Path) -> None:
+    from experiments.terminal.text_table import in_words
     from experiments.worker.delivery.spool import Spool
 
     undelivered = Spool(state / "undelivered")
     if files := undelivered.files():
         folder = undelivered.folder
-        print(f"{folder}: {len(files):,} files with undelivered results; run `walking-noise deliver {folder}`")
+        count = in_words(len(files), "file")
+        print(f"{folder}: {count} with undelivered results; run `walking-noise deliver {folder}`")
 
 
 def _size(count: int) -> str:

@@ -1,4 +1,4 @@
-"""``walking-noise deliver``: stores results in the database that workers could only write to disk."""
+"""``walking-noise deliver``: writes results that workers stored on disk to the database."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
     """Add the command ``deliver``."""
-    text = "Store results in the database that workers wrote to disk while the database was unreachable."
+    text = "Write results that workers stored on disk, while the database was unreachable, to the database."
     deliver = commands.add_parser("deliver", help=text, description=text)
     deliver.add_argument(
         "folder", metavar="FOLDER", type=Path, help="folder named in the log of the worker: STATE/undelivered"
@@ -20,18 +20,19 @@ def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
 def _run(options: Namespace) -> int:
     from experiments.database.connection import connect
     from experiments.errors import UserError
+    from experiments.terminal.text_table import in_words
     from experiments.worker.delivery.spool import Spool
 
     if not options.folder.is_dir():
         raise UserError(f"folder {options.folder} does not exist; give the folder that the log of the worker names")
     outcome = Spool(options.folder).deliver(connect())
-    print(f"{outcome.delivered} results stored in the database")
+    print(f"{in_words(outcome.delivered, 'result')} written to the database")
     if outcome.outdated:
-        print(f"{outcome.outdated} results discarded: their runs have since been completed, reset or deleted")
+        results = in_words(outcome.outdated, "result")
+        print(f"{results} discarded: the run has since been completed, reset or deleted")
     if outcome.foreign:
-        print(
-            f"{outcome.foreign} results left on disk: the database does not know their workers; check its configuration"
-        )
+        results = in_words(outcome.foreign, "result")
+        print(f"{results} left on disk: the database does not know the worker; check SEML's configuration")
     for fault in outcome.faults:
         print(f"walking-noise: {fault}", file=sys.stderr)
     return 1 if outcome.faults else 0

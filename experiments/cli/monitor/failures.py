@@ -9,7 +9,7 @@ from experiments.errors import UserError
 
 def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
     """Add the command ``failures``."""
-    text = "List failed runs and attempts by cause, with nodes, an example and the command that resets them."
+    text = "List failed runs and attempts by cause, with their nodes, an example, and the command that resets the runs."
     failures = commands.add_parser(
         "failures",
         help=text,

@@ -48,11 +48,13 @@ def _run(options: Namespace) -> int:
 def _after_grace(recovery: Recovery, name: str, recovered: Recovered) -> Recovered:
     """Wait until the grace period of silent workers is over, and recover the runs of those that are still silent."""
     from experiments.terminal.progress_line import ProgressLine
+    from experiments.terminal.text_table import runs_in_words
 
     line, end = ProgressLine(), time.monotonic() + recovery.grace_seconds
     while (remaining := end - time.monotonic()) > 0:
         line.show(
-            f"{name}: the workers of {recovered.silent} runs have stopped reporting; waiting {remaining:.0f} s for them"
+            f"{name}: no heartbeat from the workers of {runs_in_words(recovered.silent)}; waiting {remaining:.0f} s "
+            "for them"
         )
         time.sleep(min(remaining, 0.5))
     line.end()

@@ -10,7 +10,7 @@ from experiments.cli.arguments import at_least
 
 def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
     """Add the command ``watch``."""
-    text = "Show runs, active packs, rates, failures and remaining time of collections on one screen."
+    text = "Show runs, active workers, rates, failures and remaining time of collections on one screen."
     watch = commands.add_parser("watch", help=text, description=f"{text} Ctrl-C ends it.")
     watch.add_argument("collections", metavar="COLLECTION", nargs="+", help="name of a SEML collection")
     watch.add_argument("--once", action="store_true", help="show the screen once and exit")

@@ -14,7 +14,7 @@ def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
         "add",
         help=text,
         description=f"{text} Calls `seml COLLECTION add` with only those environment variables that jobs need, because "
-        "SEML stores all variables that it sees in every run.",
+        "SEML stores every variable of its environment in each run's document.",
         allow_abbrev=False,
     )
     add.add_argument("collection", metavar="COLLECTION", help="name of the SEML collection")
@@ -35,11 +35,12 @@ def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
 
 def _run(options: Namespace) -> int:
     from experiments.submit.add_runs import add
+    from experiments.terminal.text_table import runs_in_words
 
     added = add(options.collection, options.files, options.keep, options.overwrite_params, options.passed_on)
     present = f" ({added.planned - added.runs:,} already present)" if added.runs < added.planned else ""
     print(
-        f"{added.runs:,} runs added to {options.collection}{present}; {added.passed_on} environment variables of this "
-        f"shell were passed to SEML, {added.left_out} were left out"
+        f"{runs_in_words(added.runs)} added to {options.collection}{present}; environment variables of this shell: "
+        f"{added.passed_on} passed to SEML, {added.left_out} left out"
     )
     return 0

@@ -7,7 +7,10 @@ from argparse import ArgumentParser, Namespace, _SubParsersAction
 
 def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
     """Add the command ``scrub``."""
-    text = "Remove environment variables that jobs do not need, secrets among them, from the documents of runs."
+    text = (
+        "Remove environment variables that jobs do not need, secrets among them, and passwords in the address of the "
+        "git remote from the documents of runs."
+    )
     scrub = commands.add_parser(
         "scrub",
         help=text,
@@ -15,7 +18,7 @@ def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
     )
     scrub.add_argument("collections", metavar="COLLECTION", nargs="+", help="name of a SEML collection")
     scrub.add_argument(
-        "--dry-run", action="store_true", help="only list the names of the variables that would be removed"
+        "--dry-run", action="store_true", help="only list the names of the variables and addresses, and change nothing"
     )
     scrub.set_defaults(run=_run)
 
@@ -24,6 +27,7 @@ def _run(options: Namespace) -> int:
     from experiments.database.run_collections import open_database
     from experiments.submit.scrub_secrets import clean, excess
     from experiments.terminal.progress_line import ProgressLine
+    from experiments.terminal.text_table import runs_in_words
 
     line = ProgressLine()
     with open_database(options.collections) as database:
@@ -35,16 +39,17 @@ def _run(options: Namespace) -> int:
             done = 0
             if not options.dry_run:
                 for group in groups:
-                    line.show(f"{name}: {done:,} of {total:,} runs cleaned")
+                    line.show(f"{name}: {done:,} of {runs_in_words(total)} cleaned")
                     done += clean(database[name], group)
             line.end()
             if not groups:
-                print(f"{name}: no run holds a variable that is not allowed")
+                print(f"{name}: no run contains a disallowed variable or address")
             elif options.dry_run:
-                print(f"{name}: {total:,} runs hold variables that are not allowed: {', '.join(names)}")
+                verb = "contains" if total == 1 else "contain"
+                print(f"{name}: {runs_in_words(total)} {verb} disallowed variables or addresses: {', '.join(names)}")
             else:
                 print(
-                    f"{name}: removed from {done:,} runs: {', '.join(names)}; passwords and tokens among them must be "
-                    "changed, because others may have read them"
+                    f"{name}: removed from {runs_in_words(done)}: {', '.join(names)}; passwords and tokens among them "
+                    "must be changed, because others may have read them"
                 )
     return 0

@@ -10,7 +10,7 @@ from experiments.errors import UserError
 
 def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
     """Add the command ``start``."""
-    text = "Start all STAGED runs, and PENDING runs whose Slurm array has ended."
+    text = "Start all STAGED runs, and runs that no worker holds and whose Slurm array has ended."
     start = commands.add_parser(
         "start",
         help=text,

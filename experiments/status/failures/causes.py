@@ -1,4 +1,4 @@
-"""Cause of a failure as a text that is equal for equal causes."""
+"""Cause of a failure: a text that is the same for all failures of one cause."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from experiments.errors import UserError
 from experiments.status.failures.failure_groups import FailureGroup
 from experiments.status.failures.reset_commands import reset_by_status, reset_commands
 from experiments.status.failures.suspect_nodes import Suspect
-from experiments.terminal.text_table import runs_in_words
+from experiments.terminal.text_table import in_words, runs_in_words
 
 MAX_NODES = 5
 """Largest number of nodes that are named for a cause."""
@@ -83,10 +83,7 @@ def _summary(groups: Sequence[FailureGroup]) -> str:
     runs, attempts = sum(group.failed_count for group in groups), sum(group.attempts for group in groups)
     if not groups:
         return "no run has failed"
-    return (
-        f"{runs_in_words(runs)} FAILED now; {_attempts(attempts, 'unsuccessful ')}; "
-        f"{len(groups)} cause{'s' * (len(groups) != 1)}"
-    )
+    return f"{runs_in_words(runs)} FAILED now; {_attempts(attempts, 'unsuccessful ')}; {in_words(len(groups), 'cause')}"
 
 
 def _counts(group: FailureGroup) -> str:
@@ -95,7 +92,7 @@ def _counts(group: FailureGroup) -> str:
 
 
 def _attempts(count: int, adjective: str = "") -> str:
-    return f"{count:,} {adjective}attempt{'s' * (count != 1)}"
+    return in_words(count, f"{adjective}attempt")
 
 
 def _details(group: FailureGroup, failed: Mapping[str, Sequence[int]]) -> Iterator[str]:

@@ -18,7 +18,7 @@ MAX_FILTER = 100_000
 
 
 def reset_commands(collection: str, ids: Sequence[int], others: Sequence[int]) -> list[str]:
-    """The SEML commands that reset the FAILED runs ``ids`` of a collection: one command, unless it were too long.
+    """The SEML commands that reset the FAILED runs ``ids`` of a collection: one command, unless it would be too long.
 
     The commands name the ids or ranges of them. If that is long, the ranges also cover runs that are not FAILED now;
     SEML does not reset those.

@@ -50,7 +50,7 @@ log = logging.getLogger(__name__)
 
 
 class Delivery:
-    """Writer of the documents of a worker's runs. The thread works inside a ``with`` block.
+    """Writer of the documents of a worker's runs. A background thread writes while the ``with`` block runs.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Spool: results on disk that could not be written to the database, until it is reachable again.
+"""Spool: results that are kept on disk while the database is unreachable.
 
 A file of the spool holds results of one worker. It is written atomically, and removed when its results are in the
 database. A result is written to its run if the run still carries the worker's token, or if the run was taken from that
@@ -22,6 +22,7 @@ from experiments.database.connection import Document
 from experiments.database.run_collections import WORKERS
 from experiments.database.run_status import COMPLETED, FAILED, KILLED, PENDING, RUNNING
 from experiments.errors import UserError
+from experiments.terminal.text_table import are_in_words
 from experiments.worker.leases import UNCLAIMED
 from walking_noise.atomic_file import atomic_write
 
@@ -193,10 +194,11 @@ class WorkerSpool:
         try:
             file = self._spool.add(SpooledResults(self._collection, self._token, start_fields, outcomes))
         except OSError as error:
-            log.error("%d results are in memory only: %s: %s", len(outcomes), self._spool.folder, error.strerror)
+            results = are_in_words(len(outcomes), "result")
+            log.error("%s in memory only: %s: %s", results, self._spool.folder, error.strerror)
         else:
             self._files[file] = set(outcomes)
-            log.warning("%d results are saved in %s", len(outcomes), file)
+            log.warning("%s saved in %s", are_in_words(len(outcomes), "result"), file)
 
     def remove(self, delivered: set[int]) -> None:
         """Remove the files whose runs are all delivered."""

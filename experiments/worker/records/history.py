@@ -31,7 +31,15 @@ TRACE_LINES = 40
 
 @dataclass(frozen=True)
 class Attempt:
-    """An attempt at a run that ended without a result: its end, one of the values above, and the reason in one line."""
+    """An attempt at a run that ended without a result.
+
+    Attributes
+    ----------
+    end
+        FAILED, GIVEN_BACK or LOST.
+    reason
+        One line.
+    """
 
     run: int
     end: str
@@ -114,7 +122,10 @@ class WorkerHistory:
         self._workers.update_one({"_id": self._token}, [{"$set": fields}], upsert=True)
 
     def update(self, numbers: Mapping[str, float], end: str | None = None) -> None:
-        """Write the worker's numbers and the time, and with ``end`` its end. Nothing is written after its end."""
+        """Write the worker's numbers and the time; if ``end`` is given, record the end.
+
+        Later calls then change nothing.
+        """
         fields: Document = {name: {"$literal": value} for name, value in numbers.items()} | {"beat": "$$NOW"}
         if end is not None:
             fields |= {"end": {"$literal": end}, "ended": "$$NOW"}

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from experiments.database.connection import Document
+from experiments.terminal.text_table import in_words, runs_in_words
 
 log = logging.getLogger(__name__)
 
@@ -34,16 +35,16 @@ class RunLogs:
         return Path(f"{run}".join(self.pattern)) if self.pattern else None
 
     def open(self, runs: Iterable[int]) -> None:
-        """Write to the logs of ``runs``, except the leader's, which worker trains them."""
+        """Write a line to the log of each companion in ``runs`` that names the worker that trains it."""
         runs = set(runs) - {self.leader}
         text = (
-            f"trained together with {len(runs)} other runs by the worker of run {self.leader} "
+            f"trained together with {in_words(len(runs), 'other run')} by the worker of run {self.leader} "
             f"(process {os.getpid()} on {socket.gethostname()}); log of the worker: {self._output_file}"
         )
         self.write(runs, text)
 
     def write(self, runs: Iterable[int], text: str) -> None:
-        """Append text to the logs of ``runs``, except the leader's: it is the output of the worker's process."""
+        """Append text to the logs of ``runs``. The leader is skipped, since its log is the output of the worker."""
         line, faults = f"{datetime.datetime.now():%Y-%m-%d %H:%M:%S} {text.rstrip()}\n", []
         for path in (self.path(run) for run in runs if run != self.leader):
             if path is not None:
@@ -53,4 +54,5 @@ class RunLogs:
                 except OSError as error:
                     faults.append(f"{path}: {error.strerror}")
         if faults:
-            log.warning("the logs of %d runs are incomplete; first error: %s", len(faults), faults[0])
+            count = runs_in_words(len(faults))
+            log.warning("the logs of %s are incomplete; first error: %s", count, faults[0])

@@ -11,6 +11,7 @@ from experiments.database.connection import connect, now
 from experiments.database.run_collections import ATTEMPTS, WORKERS
 from experiments.database.run_status import FAILED, RUNNING
 from experiments.errors import UserError
+from experiments.terminal.text_table import are_in_words
 from experiments.worker.assignment import Assignment
 from experiments.worker.exit_codes import DATABASE_UNREACHABLE
 from experiments.worker.leases import Leases, release_update
@@ -20,7 +21,7 @@ from experiments.worker.records.history import FIELDS, Attempt, record_attempts,
 LOG_LINES = 40
 """The number of last lines of the log that become the traceback of a failed leader."""
 MOST_KILLED = 10
-"""After this number of killed workers their leader has FAILED, since it may be the cause."""
+"""If this number of workers was lost before, the leader of a killed worker is set to FAILED: it may be the cause."""
 
 
 def recover_after_exit(assignment: Assignment, code: int, *, stopped: bool) -> None:
@@ -41,9 +42,9 @@ def recover_after_exit(assignment: Assignment, code: int, *, stopped: bool) -> N
 def recover_runs(leases: Leases, code: int, *, stopped: bool) -> str:
     """Release the companions of a worker, and release its leader or set it to FAILED; return a message.
 
-    The leader is released if the worker was asked to stop, was killed by SIGKILL, or could not reach the database.
-    Otherwise it has FAILED, with the last lines of the worker's log as its traceback. A negative ``code`` is the signal
-    that ended the worker.
+    The leader is released if the worker was asked to stop or could not reach the database, or was killed by SIGKILL and
+    fewer than :data:`MOST_KILLED` of its workers were lost before. Otherwise it is set to FAILED, with the last lines
+    of the worker's log as its traceback. A negative ``code`` is the signal that killed the worker.
     """
     reason = f"the worker ended with exit code {code}" if code > 0 else f"the worker ended by signal {-code}"
     runs, token, leader = leases.runs, leases.assignment.token, leases.assignment.leader
@@ -60,7 +61,7 @@ def recover_runs(leases: Leases, code: int, *, stopped: bool) -> str:
     record_attempts(runs, attempts.values(), running)
     released = runs.update_one(leader_filter, release_update(token)).modified_count + leases.release()
     record_lost_workers(runs, [token], reason)
-    return f"{reason}; {released} of its runs are PENDING again"
+    return f"{reason}; {are_in_words(released, 'run')} PENDING again"
 
 
 def _killed_workers(leases: Leases) -> int:

@@ -6,7 +6,7 @@ import logging
 
 from experiments import slurm
 from experiments.database.connection import Document, Runs
-from experiments.terminal.text_table import runs_in_words
+from experiments.terminal.text_table import in_words, runs_in_words
 from experiments.worker.delivery.state_folder import StateFolder
 from experiments.worker.recovery.lost_workers import Recovered, Recovery
 
@@ -20,7 +20,7 @@ def recover_at_startup(
     if state is not None:
         counts = state.spool.deliver(runs.database, runs.name)
         if counts.delivered:
-            log.info("%d results of other workers were delivered", counts.delivered)
+            log.info("delivered %s of other workers", in_words(counts.delivered, "result"))
         for fault in counts.faults:
             log.warning(fault)
     recovery = Recovery(runs, slurm.cluster_name(), slurm.active_tasks, lease_seconds)
@@ -31,14 +31,11 @@ def recover_at_startup(
 def recovery_messages(recovered: Recovered) -> list[str]:
     """Messages about a recovery, one line each."""
     lines = [f"PENDING again: {runs_in_words(count)} ({reason})" for reason, count in recovered.returned.items()]
-    for count, text in (
-        (recovered.silent, "without a heartbeat; their workers may still come back"),
-        (
-            recovered.unseen,
-            "in tasks of a Slurm that does not answer here; they are recovered if heartbeats stop",
-        ),
-        (recovered.completed, "set to COMPLETED: they have results, but SEML had set them to KILLED"),
+    for count, state in (
+        (recovered.silent, "lease expired, but the worker may still come back"),
+        (recovered.unseen, "in Slurm tasks that cannot be queried from here, recovered when their leases expire"),
+        (recovered.completed, "set to KILLED by SEML, but now COMPLETED, as they have results"),
     ):
         if count:
-            lines.append(f"{runs_in_words(count)} {text}")
+            lines.append(f"{state}: {runs_in_words(count)}")
     return lines

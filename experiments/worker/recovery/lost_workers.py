@@ -1,6 +1,6 @@
 """Detection of lost workers, and recovery of their runs, which become PENDING again.
 
-A worker is certainly lost if Slurm no longer holds its task. Otherwise it counts as lost if it does not renew its
+A worker is certainly lost if its Slurm task is no longer active. Otherwise it counts as lost if it does not renew its
 leases. Lease times are compared with the database's clock. After an outage of the database all leases have expired, and
 workers need some time to renew them. An expired lease is therefore only marked at first, with the field ``suspected``,
 and the next heartbeat of the worker removes the mark. If the mark remains for a grace period, the lease ends: the token
@@ -20,7 +20,7 @@ from experiments.slurm import ActiveTasks
 from experiments.worker.leases import LEASE_SECONDS, UNCLAIMED, release_update
 from experiments.worker.records.history import FIELDS, LOST, Attempt, record_attempts, record_lost_workers
 
-TASK_GONE = "its Slurm task is gone"
+TASK_ENDED = "Slurm task has ended"
 GRACE = 0.2
 """The grace period after which a marked lease ends, as a share of the lease's duration."""
 
@@ -57,7 +57,10 @@ class Recovered:
 
 @dataclass(frozen=True)
 class Owner:
-    """Owner of runs: a worker, or with ``token`` None a worker that SEML has assigned but that has not leased yet."""
+    """Owner of runs: a worker.
+
+    If ``token`` is None, SEML has started the worker, but it has not leased its run yet.
+    """
 
     token: str | None
     host: str | None
@@ -114,7 +117,7 @@ class Recovery:
         for owner, documents in by_owner.items():
             active = self._task_active(owner, tasks)
             if active is False:
-                self._release(owner, documents, RUNNING, TASK_GONE, recovered)
+                self._release(owner, documents, RUNNING, TASK_ENDED, recovered)
                 continue
             if active is None and owner.task is not None:
                 recovered.unseen += len(documents)
@@ -134,7 +137,7 @@ class Recovery:
         completed = self.runs.update_many(with_result, {"$set": {"status": COMPLETED}}).modified_count
         recovered = Recovered(completed=completed)
         for owner, documents in self._runs_by_owner(KILLED).items():
-            self._release(owner, documents, KILLED, TASK_GONE, recovered)
+            self._release(owner, documents, KILLED, TASK_ENDED, recovered)
         return recovered
 
     def recover_requeued(self, leader: Document, token: str) -> Recovered:
@@ -142,7 +145,7 @@ class Recovery:
         recovered, task = Recovered(), Owner.from_document(leader).task
         for owner, documents in self._runs_by_owner(RUNNING).items():
             if task is not None and owner.task == task and owner.token not in (None, token):
-                self._release(owner, documents, RUNNING, "its Slurm task began anew", recovered)
+                self._release(owner, documents, RUNNING, "Slurm task was requeued", recovered)
         return recovered
 
     def _runs_by_owner(self, status: str) -> dict[Owner, list[Document]]:
@@ -157,7 +160,7 @@ class Recovery:
         return self.active_tasks() if here else None
 
     def _task_active(self, owner: Owner, tasks: ActiveTasks | None) -> bool | None:
-        """Whether Slurm holds the owner's task; None if that is unknown."""
+        """Whether the owner's Slurm task is active; None if unknown."""
         if tasks is None or owner.task is None or owner.cluster != self.cluster:
             return None
         return tasks.holds(*owner.task)
@@ -168,7 +171,7 @@ class Recovery:
         """Mark the runs of an owner whose lease has expired, and release those marked before the grace period."""
         grace = self.grace_seconds if owner.token else self.lease_seconds
         latest_mark = now - datetime.timedelta(seconds=grace)
-        reason = f"no sign of life from {owner.host}" if owner.token else "its worker never began"
+        reason = f"no heartbeat from {owner.host}" if owner.token else "worker never started"
         recovered.silent -= self._release(owner, documents, RUNNING, reason, recovered, suspected={"$lt": latest_mark})
         unmarked = {"status": RUNNING, **owner.runs, "suspected": {"$exists": False}}
         expired = {"claim.lease": {"$lt": now}} if owner.token else {}

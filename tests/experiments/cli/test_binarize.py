@@ -158,7 +158,7 @@ def test_runs_that_cannot_be_probed_are_rejected(study: Study):
     )
     assert fault(twin).startswith(f"run {twin} has no noise; ")
     assert fault(without_twin).startswith(
-        f"run {without_twin}: the network of its noise-free twin is not in {study.networks}; "
+        f"run {without_twin}: the network of the same run without noise is not in {study.networks}; "
     )
     for setting in ("noise.kind: none", "model.batch_norm: true", "training.keep_network: true", "seed: 8"):
         assert setting in fault(without_twin)
@@ -193,7 +193,7 @@ def test_a_damaged_twin_is_reported(study: Study, tmp_path: Path):
     file.write_bytes(b"cut short")
     with pytest.raises(UserError) as raised:
         kept_runs(study.runs, [study.noisy], folder)
-    why = f"the network of its noise-free twin cannot be read: {file}: the file is damaged"
+    why = f"the network of the same run without noise cannot be read: {file}: the file is damaged"
     assert str(raised.value) == f"run {study.noisy}: {why}; reset the run that wrote it"
 
 

@@ -66,12 +66,12 @@ def test_list(state: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pyte
     assert counted == {
         "needed by unfinished runs": 1,
         "not needed by any run": 2,
-        "damaged, or unreadable for this version": 1,
+        "damaged, or not readable by this version": 1,
         "partial file, older than a day": 1,
         "being written": 1,
         "not a checkpoint, ignored": 1,
     }
-    assert undelivered.startswith(f"{state / 'undelivered'}: 1 files with undelivered results; run `walking-noise deli")
+    assert undelivered.startswith(f"{state / 'undelivered'}: 1 file with undelivered results; run `walking-noise deli")
     assert names(state) == ALL
 
 

@@ -111,7 +111,7 @@ def test_the_doctor_reports_the_encryption(secured: EmbeddedDatabase, monkeypatc
 @pytest.mark.parametrize(
     ("host", "message"),
     [
-        (f"mongodb://{HOST}/?tls=true", "no trusted connection could be made"),
+        (f"mongodb://{HOST}/?tls=true", "no trusted TLS connection could be made"),
         (HOST, "no database answers at"),
         ("mongodb://{HOST}/?tls=true&tlsCAFile=/nowhere.pem", r"cannot be used \(/nowhere.pem: No such file"),
         ("https://walking_noise:hunter2@there", r"cannot be used \(InvalidURI\)"),
@@ -128,5 +128,5 @@ def test_clients_without_its_authority_are_refused(secured: EmbeddedDatabase, tm
 
 def test_a_certificate_for_another_name_is_refused(secured: EmbeddedDatabase, authority: Authority, tmp_path: Path):
     file = variant(secured, tmp_path, host=f"mongodb://localhost/?tls=true&tlsCAFile={authority.certificate}")
-    with pytest.raises(DatabaseError, match="no trusted connection could be made"):
+    with pytest.raises(DatabaseError, match="no trusted TLS connection could be made"):
         connect_to(configuration(file), serverSelectionTimeoutMS=PATIENCE_MS)

@@ -174,11 +174,11 @@ FAULTS: Mapping[Plant, tuple[str, str, str, str]] = {
     wrong_password: (ERROR, "database", "refuses SEML's configuration: ", "seml configure"),
     server_with_a_wrong_clock: (WARNING, "clock", "differ by 300 s", "NTP"),
     missing_index: (WARNING, "indexes", r"runs\d+ \(claim.token, status, _id\)$", r"doctor runs\d+ --fix`$"),
-    secret_in_documents: (ERROR, "secrets", r"1 runs in runs\d+ hold DATABASE_PASSWORD", "walking-noise scrub runs"),
+    secret_in_documents: (ERROR, "secrets", r"in 1 run of runs\d+: DATABASE_PASSWORD$", "walking-noise scrub runs"),
     older_sources: (
         WARNING,
         "sources",
-        "other source files than .*checkout: (.*experiments/train.py|.*version.py){2}$",
+        "differ from those in .*checkout: (.*experiments/train.py|.*version.py){2}$",
         "reload-sources -b 1",
     ),
     slurm_down: (ERROR, "Slurm", "does not answer", "scontrol ping"),

@@ -214,7 +214,7 @@ A100 = "NVIDIA A100-SXM4-40GB"
         (
             Gpus((A100,), 40 * GIB, 39 * GIB),
             {"WALKING_NOISE_DEVICE": "cpu"},
-            [(WARNING, "this machine has 1 GPUs, but workers use cpu")],
+            [(WARNING, "this machine has 1 GPU, but workers use cpu")],
         ),
     ],
 )

@@ -166,7 +166,7 @@ def test_invalid_settings(case: str, capsys: pytest.CaptureFixture[str]):
     printed = capsys.readouterr()
     assert printed.out == ""
     (line,) = [
-        line for line in printed.err.splitlines() if "wrong.yaml: " in line and line != "1 of 1 files: wrong.yaml"
+        line for line in printed.err.splitlines() if "wrong.yaml: " in line and line != "1 of 1 file: wrong.yaml"
     ]
     assert line.startswith(f"walking-noise: wrong.yaml: {fault}")
 

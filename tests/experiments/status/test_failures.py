@@ -200,7 +200,7 @@ def test_a_suspect_node_is_printed(runs: Runs, found_by_commands: None, capsys: 
     for number in range(24):
         one = worker(runs, host="n07" if number < 8 else "n01")
         if number < 8:
-            attempt(runs, 1, one, "LOST", "its Slurm task is gone")
+            attempt(runs, 1, one, "LOST", "Slurm task has ended")
     assert main(["failures", runs.name]) == 0
     *_, line = capsys.readouterr().out.splitlines()
     assert line.startswith("node n07: 8 of 8 workers failed, on all other nodes 0 of 16 (p = 3e-06)")

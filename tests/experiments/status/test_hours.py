@@ -1,4 +1,4 @@
-"""``walking-noise hours``: hours used, wasted and still planned."""
+"""``walking-noise hours``: hours used, wasted and still needed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from experiments.cli.app import main
 from experiments.database.connection import Runs, server_time
 from experiments.plan.throughput import Device, Kind, Rate
-from experiments.status.hours_table import accounts, describe
+from experiments.status.hours_table import describe, study_hours
 from experiments.status.worker_statistics import Worker
 from tests.experiments.worker.claiming import Fill
 from tests.experiments.worker.past import worker
@@ -31,7 +31,7 @@ def recorded_worker(collection: Runs, **fields: Any) -> Worker:
         ({"end": "done", "kept": 0.0}, 0.0, 0.0),
         ({"end": "SIGTERM", "trained": 0.6, "kept": 0.5, "resumed": 0.1}, 10.0 / 5, 0.0),
         ({"end": "SIGTERM", "trained": 0.6, "kept": 0.6}, 0.0, 0.0),
-        ({"end": "its Slurm task is gone", "trained": 0.5, "kept": 0.0}, 10.0, 0.0),
+        ({"end": "Slurm task has ended", "trained": 0.5, "kept": 0.0}, 10.0, 0.0),
         ({"end": "SIGTERM", "trained": 0.0, "kept": 0.0}, 10.0, 0.0),  # all the time was start-up
         ({"end": None, "trained": 0.5, "kept": 0.0}, 0.0, 0.0),  # active
         ({"end": None, "trained": 0.5, "kept": 0.25, "ended": 1.0}, 5.0, 0.0),  # the last heartbeat is an hour old
@@ -65,15 +65,15 @@ def other(study: Runs) -> Runs:
 
 
 def test_the_table(study: Runs, other: Runs):
-    both = accounts(study.database, [study.name, other.name], None)
-    named = [replace(account, name=account.name.replace(study.name, "mnist")) for account in both]
+    both = study_hours(study.database, [study.name, other.name], None)
+    named = [replace(hours, name=hours.name.replace(study.name, "mnist")) for hours in both]
     assert "\n".join([*describe(named), ""]) == (Path(__file__).parent / "hours.txt").read_text()
 
 
 def test_the_numbers(study: Runs, other: Runs, found_by_commands: None, tmp_path: Path, monkeypatch, capsys):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert main(["hours", study.name, other.name, "--json", str(tmp_path / "hours.json")]) == 0
-    assert "1 GPU hours wasted: SIGTERM" in capsys.readouterr().out
+    assert "GPU hours wasted: 1 (SIGTERM)" in capsys.readouterr().out
     one, unknown, together = json.loads((tmp_path / "hours.json").read_text())
     assert [one["name"], unknown["name"], together["name"]] == [study.name, other.name, "all 2 collections"]
     assert one["gpu"] == {"used": pytest.approx(5.0), "wasted": {"SIGTERM": pytest.approx(1.0)}}
@@ -83,21 +83,21 @@ def test_the_numbers(study: Runs, other: Runs, found_by_commands: None, tmp_path
     assert together["runs_left"] == 7
 
 
-def test_planned_hours_leave_out_what_is_trained(study: Runs):
+def test_hours_still_needed_leave_out_what_is_trained(study: Runs):
     worker(study, hours=1.0, end=None, leader=5, runs=4, trained=0.5)
-    (account,) = accounts(study.database, [study.name], None)
-    assert account.planned == pytest.approx((6 - 2) * 0.5)
+    (hours,) = study_hours(study.database, [study.name], None)
+    assert hours.planned == pytest.approx((6 - 2) * 0.5)
 
 
 def test_kinds_without_a_completed_run_use_measured_speeds(study: Runs):
     longer = {"config.training.epochs": 2}
     study.update_many({"_id": {"$gte": 9}}, {"$set": {**longer, "config.seed": 5}})
     study.update_one({"_id": 10}, {"$set": {"config.seed": 6}})
-    (account,) = accounts(study.database, [study.name], DEVICE)
+    (hours,) = study_hours(study.database, [study.name], DEVICE)
     measured = 2 * (2 * 32 * SPEED.step_seconds + 2 * 1000 * SPEED.sample_seconds) / 3600
-    assert account.planned == pytest.approx(4 * 0.5 + measured)
+    assert hours.planned == pytest.approx(4 * 0.5 + measured)
     study.update_one({"_id": 10}, {"$set": {"config.model.name": "lenet5"}})
-    assert accounts(study.database, [study.name], DEVICE)[0].planned is None
+    assert study_hours(study.database, [study.name], DEVICE)[0].planned is None
 
 
 def test_refusals(study: Runs, found_by_commands: None, capsys: pytest.CaptureFixture[str], tmp_path: Path):

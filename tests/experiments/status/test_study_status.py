@@ -72,7 +72,7 @@ def test_the_screen_fits_with_many_workers_collections_and_causes():
     assert len(lines) <= HEIGHT
     assert max(map(len, lines)) <= WIDTH
     assert "17 others" in text(status)
-    assert " more with " in text(status)
+    assert " more workers with " in text(status)
     assert "40 unresponsive workers" in text(status)
     assert "6 more causes" in text(status)
     assert len(text(status, 60).splitlines()) <= 60

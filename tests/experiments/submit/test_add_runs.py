@@ -125,7 +125,7 @@ def test_a_file_that_only_seml_rejects(shell: Shell, client: MongoClient[Documen
         output, _ = process.communicate(timeout=120)
     assert process.returncode == 1
     assert "sbatch options template 'NONE' not found" in output
-    assert output.endswith("walking-noise: `seml rejected add` failed with the error above; 0 runs were added\n")
+    assert output.endswith("walking-noise: `seml rejected add` failed with the error above; 0 runs added\n")
     assert client[DATABASE]["rejected"].count_documents({}) == 0
 
 

@@ -1,4 +1,4 @@
-"""Shells of a Slurm job that receive SIGTERM: `until_the_worker_ends.sh`, which BASH_ENV names."""
+"""Shells of a Slurm job that receive SIGTERM: `job_shell_setup.sh`, which BASH_ENV names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 from tests.experiments.shell import ROOT
 
-BASH_ENV = ROOT / "experiments" / "worker" / "until_the_worker_ends.sh"
+BASH_ENV = ROOT / "experiments" / "worker" / "job_shell_setup.sh"
 WORKER = """
 import pathlib, time
 pathlib.Path("begun").touch()

@@ -59,7 +59,7 @@ def test_names_are_printed_but_never_values(added: Runs, configured: None, capsy
     name = added.name
     assert main(["scrub", name, "--dry-run"]) == 0
     expected = (
-        f"{name}: 9 runs hold variables that are not allowed: BASH_FUNC_module%%, GITHUB_TOKEN, WALKING_NOISE_KEY"
+        f"{name}: 9 runs contain disallowed variables or addresses: BASH_FUNC_module%%, GITHUB_TOKEN, WALKING_NOISE_KEY"
     )
     listed = capsys.readouterr()
     assert expected in listed.out
@@ -69,7 +69,7 @@ def test_names_are_printed_but_never_values(added: Runs, configured: None, capsy
     assert f"{name}: removed from 9 runs: BASH_FUNC_module%%, GITHUB_TOKEN" in cleaned.out
     assert "hidden" not in "".join([*listed, *cleaned])
     assert main(["scrub", name]) == 0
-    assert capsys.readouterr().out == f"{name}: no run holds a variable that is not allowed\n"
+    assert capsys.readouterr().out == f"{name}: no run contains a disallowed variable or address\n"
 
 
 def test_a_missing_collection(configured: None, capsys: pytest.CaptureFixture[str]):

@@ -174,7 +174,7 @@ def test_runs_whose_array_slurm_rejects_stay_staged(
 @pytest.mark.parametrize(
     ("changes", "arguments", "reason"),
     [
-        ({"slurm": [{"experiments_per_job": 2}]}, [], "1 runs in NAME have experiments_per_job above 1"),
+        ({"slurm": [{"experiments_per_job": 2}]}, [], "experiments_per_job is above 1 in 1 run of NAME"),
         ({"status": "FAILED"}, [], "no run to start in NAME: 1 FAILED; reset runs with `seml NAME reset -s FAILED`"),
         ({}, ["-b", "7"], "no run in NAME matches; add runs with `walking-noise add NAME FILE`"),
         ({}, ["-fd", "{'status': 'FAILED'}"], "--filter-dict: the key 'status' is not allowed"),
@@ -237,7 +237,7 @@ def test_the_job_script(shell: Shell, fake: FakeSlurm, tmp_path: Path):
         script = script.replace(str(path), name)
     assert script == (Path(__file__).parent / "sbatch.txt").read_text()
     environment = fake.environment(10)
-    assert environment["BASH_ENV"] == str(ROOT / "experiments" / "worker" / "until_the_worker_ends.sh")
+    assert environment["BASH_ENV"] == str(ROOT / "experiments" / "worker" / "job_shell_setup.sh")
     assert environment["PATH"].startswith(f"{Path(sys.executable).parent}:")
     assert "MY_TOKEN" not in environment
 

@@ -23,7 +23,7 @@ def test_runs_of_a_crashed_worker_are_recovered(runs: Runs, pending_runs: Fill, 
     (tmp_path / "runs_1.out").write_text("epoch 1\nTraceback\nValueError\n")
     message = recover_runs(leases, -11, stopped=False)
     leader = runs.find_one({"_id": 1})
-    assert message == "the worker ended by signal 11; 1 of its runs are PENDING again"
+    assert message == "the worker ended by signal 11; 1 run is PENDING again"
     assert statuses(runs) == {1: "FAILED", 2: "PENDING", 3: "COMPLETED", 4: "PENDING"}
     assert leader is not None
     assert leader["fail_trace"] == [
@@ -39,7 +39,7 @@ def test_runs_of_a_crashed_worker_are_recovered(runs: Runs, pending_runs: Fill, 
 def test_a_leader_whose_worker_was_killed_is_pending(runs: Runs, pending_runs: Fill):
     pending_runs([{}] * 2)
     leases, _ = acquire_leases(runs, 1, [2])
-    assert recover_runs(leases, -9, stopped=False).endswith("2 of its runs are PENDING again")
+    assert recover_runs(leases, -9, stopped=False).endswith("2 runs are PENDING again")
     assert set(statuses(runs).values()) == {"PENDING"}
 
 

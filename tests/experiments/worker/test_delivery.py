@@ -108,7 +108,7 @@ def test_results_stay_in_memory_if_they_cannot_be_saved_on_disk(
     harness.connection.unreachable = True
     harness.delivery.finish(2, end_fields(result, None))
     harness.advance(2.0)
-    assert "1 results are in memory only" in caplog.text
+    assert "1 result is in memory only" in caplog.text
     harness.connection.unreachable = False
     harness.advance(60.0)
     assert harness.document(2)["status"] == "COMPLETED"
@@ -184,7 +184,7 @@ def test_heartbeats(harness: DeliveryHarness, result: Result):
 
 def test_a_lost_worker_does_not_change_its_history(harness: DeliveryHarness):
     token = harness.delivery.leases.assignment.token
-    record_lost_workers(harness.runs, [token], "its Slurm task is gone")
+    record_lost_workers(harness.runs, [token], "Slurm task has ended")
     before = harness.runs.database[WORKERS].find_one({"_id": token})
     harness.advance(heartbeat.BEAT_SECONDS + 1)
     harness.delivery.end("done")

@@ -32,7 +32,7 @@ def test_runs_without_a_slurm_task_are_recovered_at_once(runs: Runs, pending_run
     leases, _ = acquire_leases(runs, 1, [2, 3], **TASK)
     runs.update_one({"_id": 3}, {"$set": {"status": "COMPLETED"}})
     recovered = recovery(runs, (4711, 2)).recover_lost()
-    assert recovered.returned == {"its Slurm task is gone": 2}
+    assert recovered.returned == {"Slurm task has ended": 2}
     assert statuses(runs) == {1: "PENDING", 2: "PENDING", 3: "COMPLETED", 4: "PENDING"}
     returned = runs.find_one({"_id": 1})
     assert returned is not None
@@ -61,7 +61,7 @@ def test_the_end_of_a_lost_worker_is_its_last_heartbeat(runs: Runs, pending_runs
     recovery(runs).recover_lost()
     worker = runs.database[WORKERS].find_one({"_id": leases.assignment.token})
     assert worker is not None
-    assert (worker["ended"], worker["end"]) == (worker["beat"], "its Slurm task is gone")
+    assert (worker["ended"], worker["end"]) == (worker["beat"], "Slurm task has ended")
     assert worker["slurm"] == TASK
 
 
@@ -96,7 +96,7 @@ def test_an_expired_lease_is_marked_and_ends_after_the_grace_period(runs: Runs, 
         assert (recovered.silent, recovered.returned) == (2, {})
     age(runs, leases, 61, mark="suspected")
     (reason,) = recovery(runs).recover_lost().returned
-    assert reason.startswith("no sign of life from ")
+    assert reason.startswith("no heartbeat from ")
     assert set(statuses(runs).values()) == {"PENDING"}
 
 
@@ -126,7 +126,7 @@ def test_a_run_whose_worker_has_not_started_waits_while_its_task_is_active(runs:
     start_by_seml(runs, 1, **TASK)
     assert not recovery(runs, (4711, 3)).recover_lost().returned
     assert recovery(runs, (4711, 3)).recover_lost().silent == 0
-    assert recovery(runs).recover_lost().returned == {"its Slurm task is gone": 1}
+    assert recovery(runs).recover_lost().returned == {"Slurm task has ended": 1}
     assert statuses(runs) == {1: "PENDING"}
 
 
@@ -136,7 +136,7 @@ def test_a_run_without_a_worker_outside_slurm_is_recovered_after_a_lease(runs: R
     assert recovery(runs).recover_lost().silent == 1
     then = server_time(runs.database) - datetime.timedelta(seconds=301)
     runs.update_many({}, {"$set": {"suspected": then}})
-    assert recovery(runs).recover_lost().returned == {"its worker never began": 1}
+    assert recovery(runs).recover_lost().returned == {"worker never started": 1}
 
 
 def test_killed_runs_are_recovered_and_those_with_a_result_are_completed(runs: Runs, pending_runs: Fill):
@@ -145,7 +145,7 @@ def test_killed_runs_are_recovered_and_those_with_a_result_are_completed(runs: R
     runs.update_one({"_id": 2}, {"$set": {"status": "COMPLETED", "result": {"accuracy": 0.5}}})
     runs.update_many({}, {"$set": {"status": "KILLED"}})
     recovered = recovery(runs).recover_killed()
-    assert (recovered.returned, recovered.completed) == ({"its Slurm task is gone": 2}, 1)
+    assert (recovered.returned, recovered.completed) == ({"Slurm task has ended": 2}, 1)
     assert statuses(runs) == {1: "PENDING", 2: "COMPLETED", 3: "PENDING"}
 
 
@@ -155,7 +155,7 @@ def test_a_requeued_task_recovers_its_earlier_runs(runs: Runs, pending_runs: Fil
     acquire_leases(runs, 3, [4], **{**TASK, "task_id": 4})
     leader = start_by_seml(runs, 5, **TASK)
     recovered = recovery(runs, (4711, 3), (4711, 4)).recover_requeued(leader, Assignment(runs.name, 5).token)
-    assert recovered.returned == {"its Slurm task began anew": 2}
+    assert recovered.returned == {"Slurm task was requeued": 2}
     assert statuses(runs) == {1: "PENDING", 2: "PENDING", 3: "RUNNING", 4: "RUNNING", 5: "RUNNING"}
 
 

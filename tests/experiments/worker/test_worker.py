@@ -22,6 +22,7 @@ from experiments.database.connection import Document, Runs
 from experiments.database.embedded_server import DATABASE
 from experiments.database.run_collections import ATTEMPTS
 from experiments.database.source_files import commit_of
+from experiments.terminal.text_table import runs_in_words
 from experiments.worker.assignment import Assignment
 from experiments.worker.companion_runs import Candidate
 from experiments.worker.delivery import delivery, heartbeat
@@ -222,7 +223,7 @@ def test_concurrent_workers_do_each_run_once(study: Study, pending_runs: Fill):
     assert study.statuses() == {"COMPLETED": 10}
     packs = Counter(document["claim"]["leader"] for document in study.runs.find())
     for leader, size in packs.items():
-        assert f"{size} of {size} runs finished" in study.log(leader)
+        assert f"{size} of {runs_in_words(size)} finished" in study.log(leader)
     assert max(packs.values()) == 4
 
 
@@ -308,7 +309,7 @@ def test_the_supervisor_recovers_the_runs_of_a_killed_worker(study: Study, pendi
         output, _ = worker.communicate(timeout=60)
     assert worker.returncode == 137
     assert study.statuses() == {"PENDING": 3}
-    assert "3 of its runs are PENDING again" in output
+    assert "3 runs are PENDING again" in output
 
 
 def test_with_an_invalid_worker_option_only_the_leader_fails(study: Study, pending_runs: Fill):
@@ -335,7 +336,7 @@ def test_a_worker_ends_when_all_its_runs_are_cancelled(
         worker = Worker(leases, leader, chosen, WorkerOptions(), None, Stop())
         study.runs.update_many({}, {"$set": {"status": "INTERRUPTED"}})
         assert worker.run() == 0
-    assert "nothing left to train: all 3 runs were cancelled" in caplog.text
+    assert "nothing left to train: the worker no longer holds its 3 runs (cancelled" in caplog.text
     assert study.statuses() == {"INTERRUPTED": 3}
 
 

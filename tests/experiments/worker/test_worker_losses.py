@@ -135,7 +135,7 @@ def test_a_worker_suspended_beyond_its_lease_writes_nothing_and_ends(
         os.killpg(process.pid, signal.SIGCONT)
         output, _ = process.communicate(timeout=60)
     assert process.returncode == 0, output
-    assert "nothing left to train: all 2 runs were cancelled, reset, deleted or taken over" in output
+    assert "the worker no longer holds its 2 runs (cancelled, reset, deleted or taken over)" in output
     assert list(runs.find()) == others
 
 
@@ -200,7 +200,7 @@ def test_a_stopped_worker_does_not_wait_for_a_database_that_hangs(
         finally:
             os.kill(own_database.server.pid, signal.SIGCONT)
     assert process.returncode == 143, output
-    assert "3 runs stay RUNNING until `walking-noise rescue runs`" in output
+    assert "3 runs are still RUNNING; run `walking-noise rescue runs`" in output
 
 
 @pytest.mark.slow
@@ -235,5 +235,5 @@ def test_saved_results_are_delivered_by_the_command(own_database: EmbeddedDataba
         output, _ = process.communicate(timeout=60)
     assert f"`walking-noise deliver {undelivered}`" in output
     own_database.start()
-    assert "3 results are in the database" in shell.run("walking-noise", "deliver", str(undelivered))
+    assert "3 results written to the database" in shell.run("walking-noise", "deliver", str(undelivered))
     assert results(own_runs) == undisturbed(own_runs)

@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # Every bash of a Slurm job sources this file, because BASH_ENV names it. When scancel, a requeue, preemption or the time
-# limit sends SIGTERM, a shell waits for the worker that it has started, while the worker releases its runs; KillWait is
-# the time that remains. Otherwise the shell that SEML starts as the step's task would end at once, and Slurm would kill
-# its child processes.
+# limit sends SIGTERM, a shell waits for the worker that it has started, while the worker releases its runs. Slurm allows
+# KillWait seconds for this. Otherwise the shell that SEML starts as the step's task would end at once, and Slurm would
+# kill its child processes.
 
 [[ -n ${SLURM_JOB_ID:-} ]] || return 0
 
