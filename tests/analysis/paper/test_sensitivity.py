@@ -56,7 +56,9 @@ def test_choices_of_runs_compare_series_that_differ_only_in_one_setting(runs_stu
 def test_choices_of_runs_that_are_not_there_are_not_measured(runs_study: Study):
     table = sensitivity.run_choices(chosen(runs_study))
     words = {row["setting"]: row for row in rows(sensitivity.run_choice_texts(table, ["noise.kind"]))}
-    assert words["data.transform"]["series"].startswith("Not measured: needs two series on fashion_mnist, svhn or cifar10")
+    assert words["data.transform"]["series"].startswith(
+        "Not measured: needs two series on fashion_mnist, svhn or cifar10"
+    )
     assert words["data.transform"]["ratio"] == "–"
     assert words["noise.gradient"]["other value"] == "straight through"
     assert words["noise.gradient"]["series"] == "multiplicative noise"
