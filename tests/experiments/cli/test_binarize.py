@@ -111,7 +111,7 @@ def test_all_unprobed_runs_are_the_default(study: Study, runs: Runs):
         runs.insert_one({**document, "binarization": None})
     assert unprobed_runs(runs) == sorted([study.run(noise__point=9), study.run(seed=8)])
     runs.update_many({}, {"$set": {"binarization": {}}})
-    with pytest.raises(UserError, match="no completed run with noise that kept its network and has not been probed"):
+    with pytest.raises(UserError, match="have been probed, or there are none; give run ids"):
         unprobed_runs(runs)
 
 
