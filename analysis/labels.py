@@ -71,7 +71,7 @@ _CELLS: dict[str, Callable[[Any], str]] = {
 
 
 _LARGEST_RELATIVE_ERROR = 10
-"""An error larger than this multiple of its value does not determine the digits of the value."""
+"""If an error is larger than this multiple of the value, the number of printed digits does not depend on it."""
 
 
 def label(settings: Settings, names: Iterable[str]) -> str:

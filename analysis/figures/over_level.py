@@ -34,7 +34,10 @@ from analysis.runs.series import Settings
 COLUMNS = 4
 
 _PLACES = {"global": "at all points", "walking": "at one point at a time"}
-_BARS = "Lines: mean over the repetitions; bars: from the lowest to the highest repetition; 0 lies below the axis."
+_BARS = (
+    "Lines: mean over the repetitions; bars: from the lowest to the highest repetition; "
+    "a value of 0 lies below the axis."
+)
 
 
 @dataclass(frozen=True)

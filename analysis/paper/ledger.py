@@ -27,7 +27,8 @@ _NAMED = ("data.name", "model.name", "model.batch_norm", "noise.kind", "training
 def make(study: Study, folder: Path) -> Sequence[Table]:
     """Write two tables: a row per claim, and a row per claim and case."""
     entries = [(each, list(each.cases(study))) for each in CLAIMS]
-    caption = f"{RULE} The result is that of the case closest to the border. {_overall_counts(entries)}"
+    nearest = "Column result: among the cases with the verdict of the claim, the one closest to the border."
+    caption = f"{RULE} {nearest} {_overall_counts(entries)}"
     tables = [
         save_table(claim_numbers(entries), claim_texts(entries), folder, "claims", "Claims and verdicts", caption)
     ]

@@ -74,8 +74,9 @@ def make(study: Study, folder: Path) -> Sequence[Table]:
         save_table(
             repetitions, repetition_texts(repetitions, names), folder, "sensitivity_repetitions",
             "Number of repetitions",
-            "Every subset of the repetitions is treated as a study. Cells: lowest and highest midpoint of the subsets "
-            "(geometric mean over the repetitions); ×: mean width of the 95 % interval as the factor between its ends.",
+            "Every subset of the repetitions is treated as a study. Its midpoint is the geometric mean over its "
+            "repetitions. Cells: lowest and highest midpoint; ×: factor between the ends of the 95 % interval "
+            "(geometric mean over the subsets).",
         ),
     ]  # fmt: skip
 

@@ -31,8 +31,8 @@ def wait_for_all() -> None:
 class TimedProcesses:
     """Group of ``size`` processes that run the same function; a group of one is the calling process.
 
-    The function must call :func:`wait_for_all` at least once. Otherwise a fast process could take two of the calls, and
-    another one none.
+    The function must call :func:`wait_for_all` at least once. Otherwise a fast process could run the function
+    twice, and another one not at all.
     """
 
     def __init__(self, size: int) -> None:

@@ -2,8 +2,8 @@
 
 SEML creates one index, on ``config_hash``. Every other query of SEML or of this package would read all documents of a
 collection. MongoDB also uses these indexes for SEML's claim of a run, which filters by a list of ids and a status.
-secantusdb uses only one field of a filter: the first with which an index begins. In SEML's claim that is the list of
-ids, so that query is no faster there.
+secantusdb uses an index for one field of a filter only: the first field in it that is the first of an index. In SEML's
+claim that is the list of ids, so that query is no faster there.
 """
 
 from __future__ import annotations

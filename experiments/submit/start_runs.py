@@ -106,7 +106,8 @@ def _restage(startable: Startable, cluster: str) -> None:
     restaged = startable.restage_from_slurm(cluster, slurm.active_tasks)
     if restaged is None:
         print(
-            "walking-noise: Slurm does not list the jobs of all users: PENDING runs are not checked and stay PENDING",
+            "walking-noise: Slurm does not list all jobs: PENDING and KILLED runs are not checked and keep their "
+            "status",
             file=sys.stderr,
         )
     _print_restaged(restaged or 0)

@@ -71,7 +71,7 @@ class Startable:
         return min(self._slurm_values("max_simultaneous_jobs", self._matching(status=STAGED)), default=None)
 
     def restage_from_slurm(self, cluster: str, active_tasks: Callable[[], ActiveTasks | None]) -> int | None:
-        """Set runs that arrays of this cluster have left stranded to STAGED; return their number.
+        """Set to STAGED the runs that ended arrays of this cluster have left stranded; return their number.
 
         None if stranded runs may exist, but Slurm does not list its tasks (``active_tasks`` returns None).
         """
@@ -89,7 +89,7 @@ class Startable:
         return self.runs.update_many(stranded, RESTAGED).modified_count
 
     def restage_local(self) -> int:
-        """Set PENDING runs that were started without Slurm and that no worker has leased to STAGED.
+        """Set to STAGED the PENDING runs that were started without Slurm and that no worker has leased.
 
         Return their number.
         """

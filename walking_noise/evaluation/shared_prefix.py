@@ -20,7 +20,7 @@ from walking_noise.pack.select_members import must_copy_weights, select_members
 from walking_noise.pack.stacking import expand_rows
 
 BLOCK = 250
-"""Samples evaluated at once. It decides numbers: the noise at inference is keyed by the block of a sample."""
+"""Samples evaluated at once. Another value changes results: the noise at inference is keyed by the sample's block."""
 
 WrapInjection = Callable[[Inject], Inject]
 """Takes the injection of one block of samples, and returns the injection to use in its place."""
@@ -155,7 +155,7 @@ def branches(
 ) -> list[Branch]:
     """The branches in which runs leave the shared prefix of their member, in the order of the noise points.
 
-    A run leaves where its noise begins, or earlier where no other run of its member continues on the prefix.
+    A run leaves where its noise begins, or earlier if it would be the only run of its member left on the prefix.
 
     Parameters
     ----------

@@ -69,7 +69,7 @@ def find_clusters(values: Array) -> Clusters:
 
     Without a valley that meets these conditions, the threshold is half the mean of all magnitudes above it, so that
     each value belongs to the nearer of zero and that mean. The values are then a single cluster, unless there is a gap:
-    the share of the nonzero values within the threshold is below :data:`SHARE`.
+    of the nonzero values, less than the share :data:`SHARE` lies within the threshold.
 
     With a valley or a gap, each of zero, negative and positive is a cluster if its share is at least :data:`SHARE`. The
     logarithm makes the search independent of the scale, and maps a bell curve around zero to a single peak.

@@ -87,7 +87,7 @@ def pack_group(config: RunConfig) -> tuple[str, bool]:
 def split_into_packs(by_seed: Sequence[Sequence[T]], size: int) -> Iterator[list[T]]:
     """Split a group into packs of at most ``size``.
 
-    A pack is one long part of a seed, or several shorter parts of equal length.
+    The trainings of each seed are split into parts. A pack is one long part, or several shorter ones of equal length.
     """
     by_length: dict[int, list[list[T]]] = {}
     for of_seed in by_seed:

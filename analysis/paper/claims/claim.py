@@ -111,7 +111,7 @@ class Claim:
         return next((each for each in (Verdict.FAILS, Verdict.HOLDS) if each in verdicts), Verdict.NOT_MEASURED)
 
     def deciding(self, cases: Sequence[Case]) -> Case | None:
-        """Case closest to the border of the region, among the cases with an interval and the overall verdict."""
+        """Among the cases that have an interval and the claim's verdict, the one closest to the region's border."""
         overall = self.overall(cases)
         candidates = [case for case in cases if self.verdict(case) == overall and math.isfinite(case.interval[1])]
         return min(candidates, key=self._distance, default=None)

@@ -22,7 +22,7 @@ Quantity = Callable[[Mapping[str, Any], int], float]
 _NEEDS = (
     "additive walking noise, both trained with noise and with noise at inference only, with stored signal and weights"
 )
-_AT = "at the level closest to μ at inference only"
+_AT = "at the level closest to the μ of the series with noise at inference only"
 
 
 @claim(

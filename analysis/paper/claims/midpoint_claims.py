@@ -70,8 +70,8 @@ def parameters_are_robust(study: Study) -> Iterator[Case]:
 
 @claim(
     source="v1, figures 2, 10, 11",
-    statistic="the ratio, clamped to free weights, of the lead in mean log10 μ of the points after layers with "
-    f"parameters (where the lead with free weights is above {MARGIN}),",
+    statistic="the lead in mean log10 μ of the points after layers with parameters, with clamped weights "
+    f"divided by that with free weights (where the latter is above {MARGIN}),",
     region=(BELOW, 0.5),
     needs=f"{_AT_EVERY_POINT}, with BatchNorm, with free and with clamped weights",
     grids=(*WALKING, *CLAMPED, COARSE),

@@ -33,7 +33,7 @@ class Inference:
     forward_share
         Share of the time of all evaluations that is spent in forward passes, noise included; one value per round.
     clean_passes
-        Number of times that the activations before a noise point were computed for all the levels there, on average.
+        How often, on average over the points, the activations before a point were computed to evaluate all its levels.
     """
 
     title: str

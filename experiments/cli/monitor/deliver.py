@@ -1,4 +1,4 @@
-"""``walking-noise deliver``: writes results that workers stored on disk to the database."""
+"""``walking-noise deliver``: writes to the database the results that workers stored on disk."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
     """Add the command ``deliver``."""
-    text = "Write results that workers stored on disk, while the database was unreachable, to the database."
+    text = "Write to the database the results that workers stored on disk while it was unreachable."
     deliver = commands.add_parser("deliver", help=text, description=text)
     deliver.add_argument(
         "folder", metavar="FOLDER", type=Path, help="folder named in the log of the worker: STATE/undelivered"

@@ -39,7 +39,7 @@ def _run(options: Namespace) -> int:
             recovered = recovery.recover_killed() + recovery.recover_lost()
             if recovered.silent and not options.no_wait:
                 recovered = _after_grace(recovery, name, recovered)
-            print(f"{name}: {'; '.join(recovery_messages(recovered)) or 'no run has lost its worker'}")
+            print(f"{name}: {'; '.join(recovery_messages(recovered)) or 'no lost worker was found'}")
             if recovered.returned:
                 print(f"{name}: if no Slurm task is left to train them, run `walking-noise start {name}`")
     return 0

@@ -8,8 +8,8 @@ from argparse import ArgumentParser, Namespace, _SubParsersAction
 def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
     """Add the command ``scrub``."""
     text = (
-        "Remove environment variables that jobs do not need, secrets among them, and passwords in the address of the "
-        "git remote from the documents of runs."
+        "Remove from the documents of runs the environment variables that jobs do not need, secrets among them, and "
+        "passwords in the address of the git remote."
     )
     scrub = commands.add_parser(
         "scrub",

@@ -133,6 +133,6 @@ class WorkerHistory:
 
 
 def record_lost_workers(runs: Runs, tokens: Iterable[str], reason: str) -> None:
-    """Write the end of lost workers, at the time of their last heartbeat. Workers that have an end are not changed."""
+    """Record that lost workers ended at their last heartbeat. Workers that have an end are not changed."""
     lost = {"_id": {"$in": list(tokens)}, "ended": {"$exists": False}}
     runs.database[WORKERS].update_many(lost, [{"$set": {"ended": "$beat", "end": {"$literal": reason}}}])

@@ -35,7 +35,7 @@ class RunLogs:
         return Path(f"{run}".join(self.pattern)) if self.pattern else None
 
     def open(self, runs: Iterable[int]) -> None:
-        """Write a line to the log of each companion in ``runs`` that names the worker that trains it."""
+        """Write a line that names the worker to the log of each companion in ``runs``."""
         runs = set(runs) - {self.leader}
         text = (
             f"trained together with {in_words(len(runs), 'other run')} by the worker of run {self.leader} "

@@ -128,10 +128,10 @@ class Recovery:
         return recovered
 
     def recover_killed(self) -> Recovered:
-        """Make runs with status KILLED PENDING, and set those with a result to COMPLETED.
+        """Set KILLED runs to PENDING, or to COMPLETED if they have a result.
 
         SEML reads the queue first and writes the status KILLED later. A run that was completed in between has a result,
-        but SEML's status.
+        and yet the status KILLED.
         """
         with_result = {"status": KILLED, "result": {"$exists": True}, "claim.token": {"$exists": True}}
         completed = self.runs.update_many(with_result, {"$set": {"status": COMPLETED}}).modified_count
@@ -141,7 +141,7 @@ class Recovery:
         return recovered
 
     def recover_requeued(self, leader: Document, token: str) -> Recovered:
-        """Make runs PENDING that earlier workers of the leader's Slurm task held before the task was requeued."""
+        """Make PENDING the runs that workers of the leader's Slurm task held before it was requeued."""
         recovered, task = Recovered(), Owner.from_document(leader).task
         for owner, documents in self._runs_by_owner(RUNNING).items():
             if task is not None and owner.task == task and owner.token not in (None, token):

@@ -206,7 +206,7 @@ def test_a_slurm_that_does_not_answer(runs: Runs, fill: Fill, fake: FakeSlurm, c
     fake.configure(3, private="jobs")
     assert main(["start", runs.name]) == 0
     assert (
-        "Slurm does not list the jobs of all users: PENDING runs are not checked and stay PENDING"
+        "Slurm does not list all jobs: PENDING and KILLED runs are not checked and keep their status"
         in capfd.readouterr().err
     )
     assert arrays(runs) == {1: 11, 2: 10}
