@@ -26,8 +26,8 @@ MODELS: list[dict[str, Any]] = [
     {"model.name": "lenet5", "model.batch_norm": True},
     {"model.name": "lenet5"},
 ]
-ROUNDING = 1.01
-"""The system measures whole pages: about 1 % more for tensors of the size of these models."""
+SPREAD = 1.01
+"""Largest of eight measurements of one pack's growth over the estimate; the smallest was 0.997."""
 MIXED = {"noise.kind": "mixed", "noise.std_mul": 0.1, "noise.std_add": 0.1}
 
 
@@ -72,11 +72,16 @@ def test_real_packs_use_at_most_the_estimate_and_not_much_less(what: str, factor
     """Memory per run, from the growth of a process between packs of 4 and of 16, with mixed noise at every point."""
     environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "0"}  # free memory at once
     command = [sys.executable, "-m", "tests.walking_noise.training.one_step", what, repr({**model, **MIXED})]
-    finished = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=ROOT, check=True)
-    of_4, of_16 = map(int, finished.stdout.split())
-    each, estimated = (of_16 - of_4) / 12, estimate_memory(run(**model), CPU)
+
+    def growth() -> float:
+        finished = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=ROOT, check=True)
+        of_4, of_16 = map(int, finished.stdout.split())
+        return (of_16 - of_4) / 12
+
+    each = min(growth() for _ in range(3))  # other memory of the process only adds to the peak
+    estimated = estimate_memory(run(**model), CPU)
     estimate = estimated.persistent + estimated.step if what == "train" else estimated.network + estimated.block
-    assert each <= ROUNDING * estimate
+    assert each <= SPREAD * estimate
     assert estimate <= factor * each
 
 
