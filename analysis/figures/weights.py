@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from analysis.figures.layout.point_panels import Quantity
+from analysis.figures.layout.point_panels import draw as draw_quantity
 from analysis.figures.layout.style import Plot
-from analysis.figures.over_level import Quantity
-from analysis.figures.over_level import draw as draw_quantity
 from analysis.midpoints.study import Study
 from analysis.runs import point_quantities
 from analysis.runs.noise_kinds import has_one_level

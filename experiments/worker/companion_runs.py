@@ -11,8 +11,9 @@ import torch
 from experiments.database.connection import Document, Runs
 from experiments.database.run_status import PENDING
 from experiments.worker.leases import Leases
-from walking_noise import ConfigError, RunConfig, default_pack_size
+from walking_noise import ConfigError, RunConfig
 from walking_noise.config.keys import pack
+from walking_noise.runtime.sizing.capacity import default_pack_size
 
 MOST_RUNS = 4096
 """The largest number of runs that a worker leases. A heartbeat of this many runs takes about a second."""

@@ -9,7 +9,8 @@ from typing import Any
 from experiments.errors import UserError
 from experiments.terminal.progress_line import ProgressLine, training_progress
 from experiments.worker.worker_options import WorkerOptions
-from walking_noise import Failure, Progress, RunConfig, train_each
+from walking_noise import Failure, Progress, RunConfig
+from walking_noise.runtime.train_runs import train_each
 
 
 def train_one(config: RunConfig) -> dict[str, Any]:

@@ -34,9 +34,10 @@ from experiments.worker.recovery.at_startup import recover_at_startup
 from experiments.worker.supervisor import Stop
 from experiments.worker.time_limit import TimeLimit
 from experiments.worker.worker_options import WorkerOptions
-from walking_noise import CheckpointStore, Failure, Progress, Result, Stopped, __version__, train_each
+from walking_noise import CheckpointStore, Failure, Progress, Result, Stopped, __version__
 from walking_noise.checkpoints.provenance import device_name
 from walking_noise.runtime.sizing.capacity import default_device
+from walking_noise.runtime.train_runs import train_each
 
 LEADER_FIELDS = (
     "batch_id", "config", "execution", "git", "slurm", "seml.output_file", "seml.source_files", "seml.working_dir",

@@ -72,7 +72,7 @@ class Study:
         """The live workers of the study."""
         return [worker for worker in live_workers(self.slurm.processes()) if worker.collection == self.name]
 
-    def in_training(self, seconds: float = 120.0) -> LiveWorker:
+    def in_training(self, seconds: float = 240.0) -> LiveWorker:
         """Wait until a live worker has written a checkpoint; return the worker."""
         checkpoints = self.logs / "state" / "checkpoints"
 

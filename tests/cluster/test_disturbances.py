@@ -71,9 +71,13 @@ DISTURBANCES: dict[Callable[[Study], None], dict[str, Any]] = {
     requeued: {},
     killed: {},
     timed_out: {"time": "0-00:01"},
-    rescheduled: {"time": "0-00:02", "seml": {"reschedule_timeout": 70}},
+    rescheduled: {"time": "0-00:03", "seml": {"reschedule_timeout": 70}},
 }
-"""Disturbances of one task, with the arguments of their grids. They run at the same time in several studies."""
+"""Disturbances of one task, with the arguments of their grids. They run at the same time in several studies.
+
+Slurm sends the signal of ``reschedule_timeout`` up to a minute early. A task that gets it before its worker trains
+requeues itself without progress, so the limit leaves a minute for the start of a worker on a busy machine.
+"""
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +164,7 @@ def suspend_until(study: Study, condition: Callable[[str], bool]) -> None:
     """Suspend a worker until a condition on its task holds, so that it cannot end before."""
     worker = study.in_training()
     worker.kill(signal.SIGSTOP)
-    study.slurm.wait(lambda: condition(worker.task), f"{study.name}: the time limit of {worker.task}", 180)
+    study.slurm.wait(lambda: condition(worker.task), f"{study.name}: the time limit of {worker.task}", 240)
     worker.kill(signal.SIGCONT)
 
 

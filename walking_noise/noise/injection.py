@@ -10,15 +10,17 @@ from torch import Tensor
 
 from walking_noise.models.noise_points import Inject
 from walking_noise.noise.kind import gaussian
-from walking_noise.noise.member_noise import MemberNoise, noise_by_point
+from walking_noise.noise.member_noise import MemberNoise, NoiseTerms, StepIndex, noise_by_point
 from walking_noise.noise.rng.counter_based import CounterBasedNoise
 from walking_noise.noise.rng.cpu_generators import GeneratorNoise
-from walking_noise.noise.sampler import NoiseSampler, NoiseTerms, StepIndex
 from walking_noise.pack.stacking import expand_rows
 
 if TYPE_CHECKING:
     from walking_noise.config.run_config import RunConfig
     from walking_noise.noise.audit import Audit
+
+NoiseSampler = CounterBasedNoise | GeneratorNoise
+"""Sampler of the noise of some members of a pack; the activations of the other members pass unchanged."""
 
 
 class Injection:

@@ -1,4 +1,4 @@
-"""Noise of the members of a pack, by noise point."""
+"""Noise of the members of a pack, by noise point; the types that its samplers (:mod:`.rng`) share."""
 
 from __future__ import annotations
 
@@ -9,8 +9,26 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from walking_noise.noise.audit import Audit
+
 if TYPE_CHECKING:
     from walking_noise.config.run_config import RunConfig
+
+StepIndex = tuple[int, ...] | Tensor
+"""Index of a step of the runs: (step,) in training, (epoch, block) at inference; integers, or int64 on the device.
+
+A tensor is read each time noise is injected, so its content may change between two injections.
+"""
+
+InjectMembers = Callable[[int, Tensor, int, Audit | None], Tensor]
+"""Injection of a sampler's noise at one step: (noise point, activations, first member, audit) -> noisy activations.
+
+The activations ``(k, B, …)`` are those of k consecutive members of the pack; they are returned unchanged if the sampler
+has no noise for these members at this point. The audit, if any, records the drawn noise.
+"""
+
+NoiseTerms = tuple[Tensor | None, Tensor | None]
+"""``s_mul·e1`` and ``s_add·e2`` of one member, ``(B, …)``; None for a term at level 0."""
 
 
 @dataclass(frozen=True)

@@ -25,10 +25,9 @@ import torch
 from torch import Tensor
 
 from walking_noise.noise.audit import Audit
-from walking_noise.noise.member_noise import MemberNoise
+from walking_noise.noise.member_noise import InjectMembers, MemberNoise, NoiseTerms, StepIndex
 from walking_noise.noise.rng import noise_reference
 from walking_noise.noise.rng.point_noise import PointNoise
-from walking_noise.noise.sampler import InjectMembers, NoiseTerms, StepIndex
 
 InjectionKernel = Callable[[Tensor, PointNoise, Tensor, Tensor | None], Tensor]
 """:func:`walking_noise.noise.rng.noise_reference.inject_noise`, or a faster function with the same results."""

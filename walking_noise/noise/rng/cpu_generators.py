@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 
 from walking_noise.noise.audit import Audit
-from walking_noise.noise.member_noise import MemberNoise
-from walking_noise.noise.sampler import InjectMembers, NoiseTerms, StepIndex
+from walking_noise.noise.member_noise import InjectMembers, MemberNoise, NoiseTerms, StepIndex
 from walking_noise.reproducibility import stream_key
 
 
