@@ -5,10 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import ValidationError
-from torch import nn
 
 from walking_noise import models
 from walking_noise.config import keys
@@ -18,8 +17,12 @@ from walking_noise.config.setting_schemas import refusal
 from walking_noise.config.setting_types import Seed
 from walking_noise.config.settings import DataConfig, EvaluationConfig, ModelConfig, NoiseConfig, TrainingConfig
 from walking_noise.errors import ConfigError, refused
-from walking_noise.models.noise_points import Point
 from walking_noise.noise import Levels, NoiseKind, noise_kinds
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from walking_noise.models.noise_points import Point
 
 NOT_SETTINGS = ("db_collection", "overwrite", "__doc__")
 """Keys that SEML and Sacred add to the config of a run."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from walking_noise.data.dataset import DataSet
+if TYPE_CHECKING:
+    from walking_noise.data.dataset import DataSet
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,16 @@ from dataclasses import dataclass
 from functools import cache
 from http.client import HTTPException
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from walking_noise.data import sets
 from walking_noise.data.data_files import ENVIRONMENT_VARIABLE, DamagedFile, data_root
 from walking_noise.data.data_source import Location, Selection, Source
-from walking_noise.data.dataset import DataSet
 from walking_noise.errors import DataMissing, refused
 from walking_noise.registry import discover
+
+if TYPE_CHECKING:
+    from walking_noise.data.dataset import DataSet
 
 Root = str | os.PathLike[str] | None
 _loading = threading.RLock()
