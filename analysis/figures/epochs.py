@@ -26,7 +26,7 @@ COLUMNS = 2
 _COLORS = ListedColormap(matplotlib.colormaps["viridis"](np.linspace(0, 0.92, 256)))
 _CAPTION = (
     "Lines: mean over the repetitions, one line per noise level; bands: ± one standard deviation; black: no noise. "
-    "Dashed: chance accuracy (a constant answer)."
+    "Dashed: chance accuracy (accuracy of a constant answer)."
 )
 
 

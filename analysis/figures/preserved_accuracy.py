@@ -68,7 +68,7 @@ def _draw_accuracy(family: Family[AccuracyAtMaximumNoise], folder: Path) -> Plot
     caption = (
         "Filled: mean accuracy at maximum noise ± one standard deviation over the repetitions; rings: a_min of the fit "
         "± its standard error. Line and band: mean accuracy without noise ± one standard deviation, for the first "
-        "series with noise-free runs. Dashed: chance accuracy (a constant answer). "
+        "series with noise-free runs. Dashed: chance accuracy (accuracy of a constant answer). "
         f"{_run_counts(family.members, lambda member: member.accuracy)}"
     )
     name = f"maximum-{family.slug}"

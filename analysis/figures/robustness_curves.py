@@ -161,7 +161,7 @@ def _save(figure: Figure, family: Family[FittedSeries], labels: Sequence[str], f
     title = f"{family.title}, {PLACES[where]}: robustness curves"
     if where == "global":
         title = published_results.numbered_title(1, family.settings, title)
-    key = "Dashed: chance accuracy (a constant answer); ×: float32 overflow."
+    key = "Dashed: chance accuracy (accuracy of a constant answer); ×: float32 overflow."
     caption = f"{_BARS} {key} {run_count_sentence(family.members)}"
     numbers = _numbers(family.members, labels)
     return save_figure(figure, numbers, folder, f"robustness-{family.slug}-{where}", title, caption)

@@ -69,7 +69,8 @@ def make(study: Study, folder: Path) -> Sequence[Table]:
         save_table(
             runs, run_choice_texts(runs, names), folder, "sensitivity_runs", "Choices in the settings of the runs",
             "μ of the fits per repetition with its 95 % interval, for pairs of series that differ in one setting. "
-            "Ratio: with the 95 % t interval over the repetitions that both series have.",
+            "Ratio: μ with the other value divided by μ with the reported value, with the 95 % t interval over the "
+            "repetitions that have a midpoint in both series.",
         ),
         save_table(
             repetitions, repetition_texts(repetitions, names), folder, "sensitivity_repetitions",

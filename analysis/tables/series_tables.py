@@ -28,7 +28,7 @@ from analysis.tables.table_files import Table, save_table
 _MIDPOINTS = (
     "μ of the weighted fit ± its standard error; 95 % t interval over the midpoints of the repetitions; plateaus a_max "
     "and a_min of the curve; runs used of those planned. Equal runs count once; the others are listed as repeated. "
-    "Runs with float32 overflow are left out. Diverged runs are results."
+    "Runs with float32 overflow are left out. Diverged runs are used."
 )
 _WITHOUT_CURVE = (
     "Series without noise, with noise mapped to the points, or with two levels at once. Accuracy: mean ± standard "

@@ -1,4 +1,4 @@
-"""Figure of the midpoint amplitude of mixed noise at each noise point, for each mixing ratio (v2, our reading)."""
+"""Figure of the midpoint amplitude of mixed noise at each noise point, for each mixing ratio (for v2's grids)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figure of the preserved relative accuracy at maximum mixed noise over the mixing ratio (v2, our reading)."""
+"""Figure of the preserved relative accuracy at maximum mixed noise over the mixing ratio (for v2's grids)."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def _draw(family: Family[Sweep], table: pd.DataFrame, folder: Path) -> Plot:
     caption = (
         f"{OUR_READING} Amplitude {format_number(table['amplitude'].max())}. Accuracy relative to "
         f"{_reference_text(table)} without noise. Bars: ± one standard deviation over the "
-        f"repetitions{_included(table)}. Dashed: chance accuracy (a constant answer). "
+        f"repetitions{_included(table)}. Dashed: chance accuracy (accuracy of a constant answer). "
         f"Runs used: {table['n'].sum()} of {table['planned'].sum()}{_overflow_text(table)}."
     )
     return save_figure(figure, table, folder, f"mixed-ratio-{family.slug}", title, caption)
