@@ -1,4 +1,4 @@
-"""``walking-noise bench``: measures packs against the usual ways of training, and the speed of this device."""
+"""``walking-noise bench``: measures the speed of this device."""
 
 from __future__ import annotations
 
@@ -10,10 +10,7 @@ from experiments.errors import UserError
 
 def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
     """Add the command ``bench``."""
-    text = (
-        "Measure how much faster this device trains packs than single runs, and its speed of training and evaluation "
-        "for each kind of pack in the studies."
-    )
+    text = "Measure the speed at which this device trains and evaluates each kind of pack in the studies."
     bench = commands.add_parser("bench", help=text, description=text)
     bench.add_argument("--models", metavar="MODEL", nargs="+", help="models to measure, as in model.name; default: all")
     save = "save the measurements for `walking-noise plan`; those of other devices and models are kept"
@@ -25,9 +22,7 @@ def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
 
 
 def _run(options: Namespace) -> int:
-    from experiments.benchmark import benchmark
-    from experiments.benchmark.pack_rates import STUDIED, measured_device
-    from experiments.benchmark.peers.record import rounds_file
+    from experiments.benchmark.pack_rates import STUDIED, measure_device
     from experiments.plan import throughput
     from experiments.terminal.output_file import check_writable
     from experiments.worker.worker_options import WorkerOptions
@@ -44,11 +39,8 @@ def _run(options: Namespace) -> int:
         throughput.read(file)  # report an unusable file now, not after minutes
         check_writable(file)
     device = WorkerOptions.from_environment().device or default_device()
-    models = options.models or known
-    record = benchmark.against_peers(device, models)
-    rates = benchmark.rates_by_kind(device, models)
+    measured = measure_device(device, options.models or known)
     if options.save:
-        throughput.save(file, measured_device(device, rates))
-        record.save(rounds_file(file))
-        print(f"saved to {file} and {rounds_file(file)}")
+        throughput.save(file, measured)
+        print(f"saved to {file}")
     return 0
