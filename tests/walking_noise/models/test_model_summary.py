@@ -30,8 +30,7 @@ class Own(nn.Module):
 
 
 def summary(make: Callable[[], nn.Module], *inputs: int) -> ModelSummary:
-    with torch.device("meta"):
-        return summarise(with_noise_points(make()), inputs or (6,), 3)
+    return summarise(with_noise_points(make()), inputs or (6,), 3)
 
 
 def shared() -> nn.Module:
@@ -80,6 +79,14 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     ),
     "noise of its own": (lambda: Own(lambda self, x: self.point(self.fc(x + torch.rand_like(x)))), "rand_like"),
     "random leak": (lambda: nn.Sequential(nn.Linear(6, 3), nn.RReLU()), "draws random numbers"),
+    "a branch on a value": (
+        lambda: Own(lambda self, x: self.point(self.fc(x)) if x.sum() > 0 else self.point(-self.fc(x))),
+        r"depends on the values of a tensor \(aten\._local_scalar_dense\)",
+    ),
+    "a shape that depends on values": (
+        lambda: Own(lambda self, x: self.point(self.fc(x[x.isfinite()].view(-1, 6)))),
+        "depends on the values of a tensor",
+    ),
     "dropout in attention": (
         lambda: nn.Sequential(
             nn.Unflatten(1, (3, 2)), nn.TransformerEncoderLayer(2, 1, 2, 0.1, batch_first=True), nn.Flatten()
@@ -104,7 +111,7 @@ def test_models_that_no_pack_can_train_raise_an_error_of_one_line(case: str) -> 
 
 def test_dropout_with_probability_zero_is_allowed() -> None:
     encoder = nn.TransformerEncoderLayer(2, 1, 2, 0.0, batch_first=True)
-    summary(lambda: nn.Sequential(nn.Unflatten(1, (3, 2)), encoder.to("meta"), nn.Flatten(), nn.Linear(6, 3)))
+    summary(lambda: nn.Sequential(nn.Unflatten(1, (3, 2)), encoder, nn.Flatten(), nn.Linear(6, 3)))
     summary(lambda: nn.Sequential(nn.Dropout(0.0), nn.Linear(6, 3)))
 
 
@@ -128,8 +135,8 @@ def test_points_are_numbered_in_the_order_of_the_forward_pass() -> None:
         lambda self, x: self.get_submodule("after")(self.fc(self.point(x))), after=NoisePoint("made last, reached last")
     )
     early = Own(lambda self, x: self.point(self.fc(self.get_submodule("before")(x))), before=NoisePoint("made last"))
-    assert names(summary(lambda: late.to("meta"))) == ["input", "point", "made last, reached last"]
-    assert names(summary(lambda: early.to("meta"))) == ["input", "made last", "point"]
+    assert names(summary(lambda: late)) == ["input", "point", "made last, reached last"]
+    assert names(summary(lambda: early)) == ["input", "made last", "point"]
 
 
 def test_a_layer_without_weights_may_occur_twice() -> None:
@@ -147,9 +154,9 @@ def test_points_after_batch_norm_are_detected_or_declared(in_place: bool) -> Non
     sequence = summary(lambda: nn.Sequential(nn.BatchNorm1d(6), nn.ReLU(in_place), nn.Linear(6, 3), nn.BatchNorm1d(3)))
     assert [point.after_batch_norm for point in sequence.points] == [False, True, False, False, True]
     by_hand = Own(transposed, norm=nn.BatchNorm1d(2))
-    assert [point.after_batch_norm for point in summary(lambda: by_hand.to("meta")).points] == [False, False]
+    assert [point.after_batch_norm for point in summary(lambda: by_hand).points] == [False, False]
     by_hand.point = NoisePoint("point", after_batch_norm=True)
-    assert [point.after_batch_norm for point in summary(lambda: by_hand.to("meta")).points] == [False, True]
+    assert [point.after_batch_norm for point in summary(lambda: by_hand).points] == [False, True]
 
 
 def test_the_size_of_a_model() -> None:
