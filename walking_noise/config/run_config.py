@@ -26,7 +26,7 @@ from walking_noise.config.validators import (
     setting,
 )
 from walking_noise.errors import ConfigError, refused
-from walking_noise.models.noise_points import Point
+from walking_noise.models.point import Point
 from walking_noise.noise import Levels, NoiseKind, noise_kinds
 
 NOT_SETTINGS = ("db_collection", "overwrite", "__doc__")

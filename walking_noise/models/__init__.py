@@ -11,7 +11,8 @@ from torch import nn
 import walking_noise.models as this_package
 from walking_noise.models.model import Model
 from walking_noise.models.model_summary import ModelSummary, summarise
-from walking_noise.models.noise_points import Point, points_in, with_noise_points
+from walking_noise.models.noise_points import points_in, with_noise_points
+from walking_noise.models.point import Point
 from walking_noise.registry import discover
 from walking_noise.reproducibility import stream_key
 

@@ -1,4 +1,4 @@
-"""Recorder of a forward pass: its noise points, and the values that it computes.
+"""Recorder of a forward pass: its noise points with the layers that they follow, and the values that it computes.
 
 The pass runs on the CPU. The meta device needs no weights, but most of its operations import ``torch._dynamo``, which
 takes seconds.
@@ -7,18 +7,30 @@ takes seconds.
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
-import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.weak import WeakIdKeyDictionary
 
-from walking_noise.models.noise_points import NoisePoint, Point
+from walking_noise.models.noise_points import BODY, NoisePoint
+from walking_noise.models.operations import check_operation, moves_values, multiply_accumulates
+from walking_noise.models.point import Point
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
-_NOT_RANDOM = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-"""Tagged as random, but called without dropout only."""
+
+class Layer(NamedTuple):
+    """A module that returned a tensor, with its multiply-accumulates for all samples."""
+
+    name: str | None
+    parameters: int
+    multiply_accumulates: int
+    batch_norm: bool
+
+
+NO_LAYER = Layer(None, 0, 0, False)
 
 
 class ForwardRecorder(TorchDispatchMode):
@@ -37,13 +49,16 @@ class ForwardRecorder(TorchDispatchMode):
         The forward pass draws random numbers, or depends on the values of a tensor.
     """
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, samples: int) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.points: list[Point] = []
         self.activations = 0
-        self._network = network
+        self._samples = samples
+        self._names = {module: name.removeprefix(f"{BODY}.") for name, module in network.named_modules()}
         self._hooks = ExitStack()
-        self._batch_norm_output: Tensor | None = None
+        self._layers = WeakIdKeyDictionary()  # tensor -> the layer that returned it
+        self._multiply_accumulates = 0
+        self._at_start: list[int] = []  # multiply-accumulates before each of the running modules, the innermost last
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -51,7 +66,8 @@ class ForwardRecorder(TorchDispatchMode):
         return False
 
     def __enter__(self) -> Self:
-        for module in self._network.modules():
+        for module in self._names:
+            self._hooks.enter_context(module.register_forward_pre_hook(self._before))
             self._hooks.enter_context(module.register_forward_hook(self._after))
         super().__enter__()  # type: ignore[no-untyped-call]
         return self
@@ -63,32 +79,44 @@ class ForwardRecorder(TorchDispatchMode):
     def __torch_dispatch__(
         self, operation: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        _check_operation(operation)
+        check_operation(operation)
         result = operation(*args, **(kwargs or {}))
-        if result is self._batch_norm_output:  # changed in place by this operation
-            self._batch_norm_output = None
+        outputs = [output for output in tree_leaves(result) if isinstance(output, Tensor)]
+        for output in outputs:
+            self._layers.pop(output, None)  # changed in place by this operation
+            if moves_values(operation) and (layer := self._layers.get(args[0])):
+                self._layers[output] = layer._replace(batch_norm=False)  # a reshaped BatchNorm has to be declared
         if not operation.is_view:
-            outputs = result if isinstance(result, tuple) else (result,)
-            self.activations += sum(output.numel() for output in outputs if isinstance(output, Tensor))
+            self.activations += sum(output.numel() for output in outputs)
+        self._multiply_accumulates += multiply_accumulates(operation, args, result)
         return result
 
+    def _before(self, module: nn.Module, _: Any) -> None:
+        self._at_start.append(self._multiply_accumulates)
+
     def _after(self, module: nn.Module, _: Any, y: Any) -> None:
-        """Forward hook that records noise points and outputs of BatchNorm layers."""
+        """Forward hook that records noise points, and the tensors that other modules return."""
+        multiplied = self._multiply_accumulates - self._at_start.pop()
         if isinstance(module, NoisePoint):
-            if not isinstance(y, Tensor):
-                raise ValueError(f"the input of noise point {module.name!r} is a {type(y).__name__}, not a tensor")
-            after_batch_norm = module.after_batch_norm or y is self._batch_norm_output
-            self.points.append(Point(len(self.points), module.name, after_batch_norm))
-            self.activations += y.numel()
-        elif isinstance(module, BATCH_NORMS):
-            self._batch_norm_output = y
+            self._reach(module, y)
+            return
+        parameters = sum(parameter.numel() for parameter in module.parameters())
+        layer = Layer(self._names[module], parameters, multiplied, isinstance(module, BATCH_NORMS))
+        for tensor in tree_leaves(y):
+            if isinstance(tensor, Tensor):
+                self._layers.setdefault(tensor, layer)
 
-
-def _check_operation(operation: Any) -> None:
-    """Raise ValueError for an operation with which the numbers of a run would depend on its pack."""
-    if torch.Tag.nondeterministic_seeded in operation.tags and operation.overloadpacket is not _NOT_RANDOM:
-        fault = f"its forward pass draws random numbers ({operation.overloadpacket}), which would depend on the pack"
-        raise ValueError(f"{fault}; remove dropout and other random layers")
-    if not {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}.isdisjoint(operation.tags):
-        fault = f"its forward pass depends on the values of a tensor ({operation.overloadpacket})"
-        raise ValueError(f"{fault}; shapes and branches must be equal for all samples")
+    def _reach(self, module: NoisePoint, y: Any) -> None:
+        if not isinstance(y, Tensor):
+            raise ValueError(f"the input of noise point {module.name!r} is a {type(y).__name__}, not a tensor")
+        layer: Layer = self._layers.get(y, NO_LAYER)
+        point = Point(
+            len(self.points),
+            module.name,
+            module.after_batch_norm or layer.batch_norm,
+            layer.name,
+            layer.parameters,
+            layer.multiply_accumulates // self._samples,
+        )
+        self.points.append(point)
+        self.activations += y.numel()

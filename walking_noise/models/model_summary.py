@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from walking_noise.models.forward_recorder import ForwardRecorder
-from walking_noise.models.noise_points import Point, points_in
+from walking_noise.models.noise_points import points_in
+from walking_noise.models.point import Point
 
 SAMPLES = 2
 """Samples in the forward pass; BatchNorm cannot train on a single one."""
@@ -47,7 +48,7 @@ def summarise(network: nn.Sequential, inputs: tuple[int, ...], classes: int) -> 
     training, inference = (_record_forward(network.train(mode), inputs, classes) for mode in (True, False))
     _check_points(network, training)
     _check_points(network, inference)
-    if training.points != inference.points:
+    if list(map(_place, training.points)) != list(map(_place, inference.points)):
         raise ValueError("a forward pass reaches the noise points in different orders in training and at inference")
     parameters = sum(parameter.numel() for parameter in network.parameters())
     return ModelSummary(tuple(training.points), training.activations // SAMPLES, parameters)
@@ -56,7 +57,7 @@ def summarise(network: nn.Sequential, inputs: tuple[int, ...], classes: int) -> 
 def _record_forward(network: nn.Sequential, inputs: tuple[int, ...], classes: int) -> ForwardRecorder:
     """Run one forward pass of zeros and record it; raise ValueError if it fails or does not return logits."""
     try:
-        with torch.no_grad(), ForwardRecorder(network) as recorder:
+        with torch.no_grad(), ForwardRecorder(network, SAMPLES) as recorder:
             logits = network(torch.zeros(SAMPLES, *inputs))
     except RuntimeError as error:
         reason, *_ = str(error).splitlines()
@@ -64,6 +65,11 @@ def _record_forward(network: nn.Sequential, inputs: tuple[int, ...], classes: in
     if not isinstance(logits, Tensor) or logits.shape != (SAMPLES, classes):
         raise ValueError(f"its forward pass does not return {classes} logits for each sample")
     return recorder
+
+
+def _place(point: Point) -> tuple[str, bool]:
+    """What must be equal in training and at inference, where torch computes attention in other operations."""
+    return point.name, point.after_batch_norm
 
 
 def _check_tensors(network: nn.Sequential) -> None:
