@@ -91,7 +91,7 @@ def _draw_walking(family: Family[FittedSeries], folder: Path) -> Plot:
         if point >= len(points):
             axes.set_visible(False)
             continue
-        axes.set_title(f"{point} {points[point]}", fontsize=8, pad=3)
+        axes.set_title(str(points[point]), fontsize=8, pad=3)
         for each, label in here:
             _draw_curve(axes, each, levels, order.index(label), label, size=2.6)
         if here:

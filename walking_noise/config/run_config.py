@@ -18,7 +18,7 @@ from walking_noise.config.setting_schemas import refusal
 from walking_noise.config.setting_types import Seed
 from walking_noise.config.settings import DataConfig, EvaluationConfig, ModelConfig, NoiseConfig, TrainingConfig
 from walking_noise.errors import ConfigError, refused
-from walking_noise.models.noise_points import Point
+from walking_noise.models.point import Point
 from walking_noise.noise import Levels, NoiseKind, noise_kinds
 
 NOT_SETTINGS = ("db_collection", "overwrite", "__doc__")
