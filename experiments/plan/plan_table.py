@@ -114,8 +114,8 @@ def _explanations(
         "at another point, or a level in two grids). with noise: runs that are trained with noise."
     )
     yield (
-        "trainings: networks to train; runs with noise at inference only share the network that is trained without "
-        "noise. inference only: number of runs with noise at inference only."
+        "trainings: networks to train; runs that have noise only at inference share the network that is trained "
+        "without noise. inference only: number of runs that have noise only at inference."
     )
     source = "" if array_size_is_known else " (assumed, as Slurm does not answer here; --max-array-size changes it)"
     yield f"tasks: Slurm array tasks, one for each run that `seml add` adds; an array has at most {array_size}{source}."

@@ -17,12 +17,11 @@ from walking_noise.config.setting_schemas import refusal
 from walking_noise.config.setting_types import Seed
 from walking_noise.config.settings import DataConfig, EvaluationConfig, ModelConfig, NoiseConfig, TrainingConfig
 from walking_noise.errors import ConfigError, refused
+from walking_noise.models.point import Point
 from walking_noise.noise import Levels, NoiseKind, noise_kinds
 
 if TYPE_CHECKING:
     from torch import nn
-
-    from walking_noise.models.noise_points import Point
 
 NOT_SETTINGS = ("db_collection", "overwrite", "__doc__")
 """Keys that SEML and Sacred add to the config of a run."""
@@ -127,7 +126,7 @@ class RunConfig(Group):
     @property
     def points(self) -> tuple[Point, ...]:
         """The noise points of this run's model."""
-        return models.noise_points(self.model.name, self.data.shape, self.data.classes, self.model.batch_norm)
+        return models.points(self.model.name, self.data.shape, self.data.classes, self.model.batch_norm)
 
     @property
     def noise_kind(self) -> NoiseKind:

@@ -5,17 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from walking_noise.data.data_files import data_root
-from walking_noise.data.data_source import Selection, Source
+from walking_noise.data.dataset import DataSet, Selection
 from walking_noise.data.images.image_transform import ImageTransform
 from walking_noise.data.images.published_images import PublishedImages, Splits
-from walking_noise.data.loading import Status, fetch, load, sources, status
+from walking_noise.data.loading import Source, Status, fetch, load, sources, status
 from walking_noise.data.speech.keywords import KEYWORDS, NOT_KEYWORDS
 from walking_noise.data.transform import Transform
 from walking_noise.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from walking_noise.data.batches import TrainingBatches, validation_blocks
-    from walking_noise.data.dataset import DataSet
 
 __all__ = [
     "KEYWORDS",
@@ -38,7 +37,4 @@ __all__ = [
 ]
 
 _BATCHES = "walking_noise.data.batches"
-__getattr__, __dir__ = lazy_exports(
-    __name__,
-    {"DataSet": "walking_noise.data.dataset", "TrainingBatches": _BATCHES, "validation_blocks": _BATCHES},
-)
+__getattr__, __dir__ = lazy_exports(__name__, {"TrainingBatches": _BATCHES, "validation_blocks": _BATCHES})

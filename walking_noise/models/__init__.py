@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 
 from walking_noise.models import architectures
 from walking_noise.models.model import Model
+from walking_noise.models.point import Point
 from walking_noise.registry import discover
 
 if TYPE_CHECKING:
     from torch import nn
 
     from walking_noise.models.model_summary import ModelSummary
-    from walking_noise.models.noise_points import Point
 
-__all__ = ["Model", "build", "initialised", "models", "noise_points", "summary"]
+__all__ = ["Model", "build", "initialised", "models", "points", "summary"]
 
-_initialising = threading.Lock()
-"""Lock around the seeding of torch's global generator, so that one thread at a time initialises a network."""
+_initialising = threading.RLock()
+"""Lock around torch's global generator, so that one thread at a time initialises a network."""
 
 
 @cache
@@ -50,7 +50,7 @@ def build(name: str, inputs: tuple[int, ...], classes: int, batch_norm: bool) ->
     from walking_noise.models.noise_points import points_in, with_noise_points
 
     network = with_noise_points(models()[name].build(inputs, classes, batch_norm))
-    numbered = {point.name: point for point in noise_points(name, inputs, classes, batch_norm)}
+    numbered = {point.name: point for point in points(name, inputs, classes, batch_norm)}
     for module in points_in(network):
         module.point = numbered[module.name]
     return network
@@ -69,16 +69,16 @@ def initialised(name: str, inputs: tuple[int, ...], classes: int, batch_norm: bo
 
 @cache
 def summary(name: str, inputs: tuple[int, ...], classes: int, batch_norm: bool) -> ModelSummary:
-    """The summary of a model: its noise points and its size, computed on the meta device without weights."""
+    """The summary of a model: its noise points and its size. torch's global generator is left as it was."""
     import torch
 
     from walking_noise.models.model_summary import summarise
     from walking_noise.models.noise_points import with_noise_points
 
-    with torch.device("meta"):
+    with _initialising, torch.random.fork_rng(devices=[]), torch.device("cpu"):
         return summarise(with_noise_points(models()[name].build(inputs, classes, batch_norm)), inputs, classes)
 
 
-def noise_points(name: str, inputs: tuple[int, ...], classes: int, batch_norm: bool) -> tuple[Point, ...]:
+def points(name: str, inputs: tuple[int, ...], classes: int, batch_norm: bool) -> tuple[Point, ...]:
     """The noise points of a model, in the order of their numbers."""
     return summary(name, inputs, classes, batch_norm).points

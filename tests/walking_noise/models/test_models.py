@@ -56,12 +56,35 @@ def test_parameter_counts(name: str, inputs: tuple[int, ...], batch_norm: bool, 
 @pytest.mark.parametrize(("name", "batch_norm"), POINTS)
 @pytest.mark.parametrize("inputs", [MNIST, CIFAR10], ids=["mnist", "cifar10"])
 def test_noise_points(name: str, batch_norm: bool, inputs: tuple[int, ...]) -> None:
-    points = models.noise_points(name, inputs, 10, batch_norm)
+    points = models.points(name, inputs, 10, batch_norm)
     names = POINTS[name, batch_norm].split()
     assert [point.name for point in points] == names
     assert [point.number for point in points] == list(range(len(names)))
     assert [point.after_batch_norm for point in points] == [name.startswith("bn") for name in names]
     assert points == tuple(module.point for module in points_in(models.build(name, inputs, 10, batch_norm)))
+
+
+@pytest.mark.parametrize(("name", "inputs", "batch_norm", "parameters"), PARAMETERS)
+def test_points_know_their_layers(name: str, inputs: tuple[int, ...], batch_norm: bool, parameters: int) -> None:
+    first, *others = models.points(name, inputs, CLASSES[inputs], batch_norm)
+    assert (first.layer, first.parameters, first.multiply_accumulates) == (None, 0, 0)
+    assert [point.layer for point in others] == [point.name for point in others]
+    assert sum(point.parameters for point in others) == parameters
+    kinds = [(point.parameters > 0, point.multiply_accumulates > 0) for point in others]
+    layers = [point.name[:2] for point in others]
+    assert kinds == [(kind in ("co", "fc", "bn"), kind in ("co", "fc")) for kind in layers]
+
+
+def test_multiply_accumulates_of_the_layers() -> None:
+    """LeNet-5 on MNIST: outputs of 24×24 and 8×8, kernels of 5×5, then the sizes of the weights."""
+    points = models.points("lenet5", MNIST, 10, True)
+    assert {point.name: point.multiply_accumulates for point in points if point.multiply_accumulates} == {
+        "conv1": 24 * 24 * 25 * 6,
+        "conv2": 8 * 8 * 25 * 6 * 16,
+        "fc1": 256 * 120,
+        "fc2": 120 * 84,
+        "fc3": 84 * 10,
+    }
 
 
 @pytest.mark.parametrize(("name", "batch_norm"), POINTS)
@@ -103,7 +126,7 @@ def test_inputs_that_are_too_small_are_an_error(name: str, smallest: tuple[int, 
 def test_noise_points_of_the_layers_in_the_paper() -> None:
     """Table II's layers 1 to 5 of LeNet-5 are its noise points 1, 5, 9, 12, 15, without BatchNorm 1, 4, 7, 9, 11."""
     for batch_norm, numbers in ((True, [1, 5, 9, 12, 15]), (False, [1, 4, 7, 9, 11])):
-        points = models.noise_points("lenet5", CIFAR10, 10, batch_norm)
+        points = models.points("lenet5", CIFAR10, 10, batch_norm)
         assert [point.number for point in points if point.name[:2] in ("co", "fc")] == numbers
 
 

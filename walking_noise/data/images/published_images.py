@@ -12,14 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from walking_noise.data.data_files import Files
-from walking_noise.data.data_source import Selection
+from walking_noise.data.dataset import DataSet, Selection, checksum
 from walking_noise.data.holdout import held_out
 from walking_noise.data.images.image_transform import ImageTransform
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from walking_noise.data.dataset import DataSet
 
 
 class Splits(NamedTuple):
@@ -33,7 +31,7 @@ class Splits(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class PublishedImages:
-    """A :class:`walking_noise.data.Source` of images in files with known checksums.
+    """Data set of images in files with known checksums.
 
     Attributes
     ----------
@@ -87,8 +85,6 @@ class PublishedImages:
 
     def read(self, folder: Path, selection: Selection) -> DataSet:
         """The data set in memory; data sets that differ only in the transform share their tensors."""
-        from walking_noise.data.dataset import DataSet
-
         tensors, digest = _read(self, folder, selection.validation)
         return DataSet(self.name, self.classes, self.transforms[selection.transform], *tensors, digest)
 
@@ -97,8 +93,6 @@ class PublishedImages:
 def _read(source: PublishedImages, folder: Path, validation: str) -> tuple[tuple[Tensor, Tensor, Tensor, Tensor], str]:
     """The tensors of a :class:`DataSet` in the order of its fields, and their checksum."""
     import torch
-
-    from walking_noise.data.dataset import checksum
 
     splits = source.decode(Files(folder, source.sha256))
     if validation == "holdout":

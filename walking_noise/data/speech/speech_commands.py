@@ -7,23 +7,19 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from walking_noise.data.data_files import user_cache
-from walking_noise.data.data_source import Selection
+from walking_noise.data.dataset import DataSet, Selection
 from walking_noise.data.speech.dimensions import COEFFICIENTS, FRAMES
 from walking_noise.data.speech.keywords import KEYWORDS, class_names
 from walking_noise.data.speech.recordings import Recordings
+from walking_noise.data.transform import Transform
 from walking_noise.errors import refused
-
-if TYPE_CHECKING:
-    from walking_noise.data.dataset import DataSet
-    from walking_noise.data.transform import Transform
 
 
 @dataclass(frozen=True, eq=False)
 class SpeechCommands:
-    """A :class:`walking_noise.data.Source` of recordings of words, some of which are keywords.
+    """Data set of recordings of words, some of which are keywords.
 
     Features and waveforms are cached in the folder ``computed`` next to the folder of the recordings, or in the user's
     cache directory if the former is not writable.
@@ -62,7 +58,6 @@ class SpeechCommands:
 
     def read(self, folder: Path, selection: Selection) -> DataSet:
         """The data set in memory; features and waveforms are computed if they are not cached."""
-        from walking_noise.data.dataset import DataSet
         from walking_noise.data.feature_cache import cached_tensors
         from walking_noise.data.speech.background import Background
         from walking_noise.data.speech.computed_features import compute
