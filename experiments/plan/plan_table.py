@@ -75,7 +75,7 @@ def _arrays(rows: Sequence[Row], array_size: int) -> list[int]:
 
 
 def _packs(total: Row, devices: Sequence[Device], pack_size: PackSize) -> list[str]:
-    head = ["pack settings", "", "", "epochs", "batch", "trainings", "pack size", "packs", "inference only"]
+    head = ["pack settings", "", "", "epochs", "batch", "rate", "trainings", "pack size", "packs", "inference only"]
     head += [f"hours, {device.name}" for device in devices]
     lines = []
     for demand in sorted(total.demands, key=lambda demand: astuple(demand.config)[:2]):
@@ -88,6 +88,7 @@ def _packs(total: Row, devices: Sequence[Device], pack_size: PackSize) -> list[s
                 "BatchNorm" if config.model.batch_norm else "",
                 f"{config.training.epochs}",
                 f"{config.training.batch_size}",
+                f"{config.training.learning_rate:g}",
                 f"{demand.trainings:,}",
                 f"{size}",
                 f"{demand.packs(size):,}",
