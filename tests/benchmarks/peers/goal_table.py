@@ -134,6 +134,6 @@ def inference_table(measured: Inference) -> Table:
     rows = (
         Row("networks trained", (measured.trainings,), Goal(1, at_most=True), "g"),
         Row("share of evaluation time in forward passes", measured.forward_share, Goal(LEAST_FORWARD_SHARE), ".0%"),
-        Row("noise-free part before a point: computations", (measured.clean_passes,), Goal(1, at_most=True)),
+        Row("computations of the noise-free part before a point", (measured.clean_passes,), Goal(1, at_most=True)),
     )
     return Table(measured.title, rows)
