@@ -53,9 +53,7 @@ def dependencies(site: Site) -> Iterator[Finding]:
         elif pinned not in (None, version.partition("+")[0]):
             unpinned.append(f"{name} {version} (pinned {pinned})")
     if invalid:
-        yield error(
-            "; ".join(invalid), "run `make install`, or install the versions that pyproject.toml allows with pip"
-        )
+        yield error("; ".join(invalid), "run `make install`, or use pip to install versions that pyproject.toml allows")
     elif unpinned:
         yield warning(f"not the tested versions: {', '.join(unpinned)}", "run `make install`")
     else:

@@ -63,7 +63,7 @@ def space(site: Site) -> Iterator[Finding]:
         fault = error if free < ERROR_BELOW else warning
         yield fault(
             f"{free / GIB:.1f} GiB free for {folder.folder}",
-            "free space (`walking-noise checkpoints clean` removes unneeded checkpoints), or set WALKING_NOISE_STATE",
+            "make space (`walking-noise checkpoints clean` removes unneeded checkpoints), or set WALKING_NOISE_STATE",
         )
     else:
         yield ok(f"{free / GIB:,.0f} GiB free for {folder.folder}")

@@ -201,7 +201,10 @@ A100 = "NVIDIA A100-SXM4-40GB"
             {},
             [
                 (OK, f"cuda:0, {A100}"),
-                (OK, "this machine has 2 GPUs; set WALKING_NOISE_DEVICE to cuda:1 for another worker"),
+                (
+                    OK,
+                    "this machine has 2 GPUs, and a worker uses one; to use another, set WALKING_NOISE_DEVICE: cuda:1",
+                ),
             ],
         ),
         (
@@ -301,7 +304,7 @@ def test_an_error_is_mended_before_a_warning(sandbox: Sandbox):
     faults.missing_index(sandbox)
     assert lines(sandbox, name)[-1] == f"next (indexes): run `walking-noise doctor {name} --fix`"
     faults.full_disk(sandbox)
-    assert lines(sandbox, name)[-1].startswith("next (disk): free space")
+    assert lines(sandbox, name)[-1].startswith("next (disk): make space")
 
 
 def test_slurm_that_hangs_takes_a_limited_time(sandbox: Sandbox):
