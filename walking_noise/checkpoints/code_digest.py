@@ -65,10 +65,18 @@ def _common_modules() -> Iterator[str]:
 
 @cache
 def _imports(name: str, file: Path) -> frozenset[str]:
-    """Names that a module imports from this package: modules, their packages, and objects in modules."""
+    """Names that a module imports from this package when it runs: modules, their packages, and objects in modules."""
     package = name if file.name == "__init__.py" else name.rpartition(".")[0]
-    imported = set[str]()
-    for node in ast.walk(ast.parse(file.read_bytes())):
+    imported, nodes = set[str](), [*ast.walk(ast.parse(file.read_bytes()))]
+    typing_only = {
+        child
+        for node in nodes
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+        for child in node.body
+    }
+    for node in nodes:
+        if node in typing_only:
+            continue
         if isinstance(node, ast.Import):
             imported |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
