@@ -9,7 +9,12 @@ from typing import Annotated, Any
 import typer
 
 Collection = Annotated[str, typer.Argument(metavar="COLLECTION", help="name of the SEML collection")]
-Collections = Annotated[list[str], typer.Argument(metavar="COLLECTION", help="names of SEML collections")]
+Collections = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="COLLECTION", help="names of SEML collections", callback=lambda names: list(dict.fromkeys(names))
+    ),
+]
 Grids = Annotated[
     list[str], typer.Argument(metavar="FILE", help="SEML files, folders of SEML files, or patterns such as **/*.yaml")
 ]

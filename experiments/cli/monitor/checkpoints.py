@@ -106,12 +106,12 @@ def _needs() -> Needs:
 
 def _print_by_need(files: list[Kept]) -> None:
     from experiments.status.checkpoint_usage import Need
-    from experiments.terminal.text_table import aligned
+    from experiments.terminal.text_table import show, table
 
     by_need = {need: [file.bytes for file in files if file.need is need] for need in Need}
     lines = [(need.value, f"{len(sizes):,}", _size(sum(sizes))) for need, sizes in by_need.items() if sizes]
     if lines:
-        print("\n".join(aligned(("", "files", "size"), lines, left=1)))
+        show([table(("", "files", "size"), lines, left=1)])
 
 
 def _print_undelivered(state: Path) -> None:
@@ -126,9 +126,6 @@ def _print_undelivered(state: Path) -> None:
 
 
 def _size(count: int) -> str:
-    size, unit = float(count), "bytes"
-    for larger in ("kB", "MB", "GB", "TB"):
-        if size < 1000:
-            break
-        size, unit = size / 1000, larger
-    return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.3g} {unit}"
+    from rich.filesize import decimal
+
+    return decimal(count, precision=2)
