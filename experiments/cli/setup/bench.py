@@ -1,4 +1,4 @@
-"""``walking-noise bench``: measures packs against the usual ways of training, and the speed of this device."""
+"""``walking-noise bench``: measures the speed of this device."""
 
 from __future__ import annotations
 
@@ -20,15 +20,13 @@ def bench(
         Path | None, typer.Option(metavar="FILE", help="file for --save; default: a file in the cache of the user")
     ] = None,
 ) -> None:
-    """Measure how much faster this device trains packs than single runs, and its speed for each kind of pack.
+    """Measure the speed at which this device trains and evaluates each kind of pack in the studies.
 
     Saved measurements of other devices and models are kept.
 
     Example: walking-noise bench --models mlp lenet5 --save
     """
-    from experiments.benchmark import benchmark
-    from experiments.benchmark.pack_rates import STUDIED, measured_device
-    from experiments.benchmark.peers.record import rounds_file
+    from experiments.benchmark.pack_rates import STUDIED, measure_device
     from experiments.plan import throughput
     from experiments.terminal.output_file import check_writable
     from experiments.worker.worker_options import WorkerOptions
@@ -46,10 +44,7 @@ def bench(
         throughput.read(file)  # report an unusable file now, not after minutes
         check_writable(file)
     device = WorkerOptions.from_environment().device or default_device()
-    models = models or known
-    record = benchmark.against_peers(device, models)
-    rates = benchmark.rates_by_kind(device, models)
+    measured = measure_device(device, models or known)
     if save:
-        throughput.save(file, measured_device(device, rates))
-        record.save(rounds_file(file))
-        print(f"saved to {file} and {rounds_file(file)}")
+        throughput.save(file, measured)
+        print(f"saved to {file}")
