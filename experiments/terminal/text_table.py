@@ -8,9 +8,6 @@ from collections.abc import Iterable, Sequence
 from rich.console import Console, RenderableType
 from rich.table import Table
 
-UNLIMITED = 100_000
-"""Width of output that is not to a terminal, so that no line is broken."""
-
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], left: int) -> Table:
     """A table; the first ``left`` columns are left-aligned, the others right-aligned."""
@@ -24,8 +21,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], left: int) -> Tabl
 
 def show(parts: Iterable[RenderableType]) -> None:
     """Print tables and lines: within the width of a terminal, elsewhere without line breaks and colours."""
-    width = None if sys.stdout.isatty() else UNLIMITED
-    console = Console(highlight=False, markup=False, emoji=False, width=width)
+    console = Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 100_000)
     for part in parts:
         console.print(part)
 
