@@ -13,7 +13,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], left: int) -> Tabl
     """A table; the first ``left`` columns are left-aligned, the others right-aligned."""
     shown = Table(box=None, pad_edge=False, header_style="bold")
     for number, name in enumerate(head):
-        shown.add_column(name, justify="left" if number < left else "right")
+        shown.add_column(name, justify="left" if number < left else "right", overflow="fold")
     for row in rows:
         shown.add_row(*row)
     return shown

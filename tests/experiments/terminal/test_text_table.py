@@ -39,6 +39,7 @@ def test_output_fits_the_width_of_a_terminal(terminal: str, width: int, bold: bo
     lines = printed.decode().replace("\033[1m", "").replace("\033[0m", "").splitlines()
     assert max(map(len, lines)) <= width
     assert any(line.rstrip().endswith("12,100") for line in lines)
+    assert "…" not in printed.decode()
     assert (b"\033[1m" in printed) == bold
 
 
