@@ -126,8 +126,15 @@ class RunConfig:
     seed: int = setting(0, integer(0, LARGEST_SEED))
 
     @classmethod
-    def from_dict(cls, settings: Mapping[str, Any]) -> RunConfig:
+    def from_dict(cls, settings: Mapping[str, Any], points: tuple[Point, ...] | None = None) -> RunConfig:
         """Build a run from nested settings, dotted settings, or both. Omitted settings have their defaults.
+
+        Parameters
+        ----------
+        settings
+            The settings.
+        points
+            The noise points of the model, if they are known. Otherwise the model is built to find them.
 
         Raises
         ------
@@ -146,13 +153,15 @@ class RunConfig:
                 hint = f"did you mean {close[0]}?" if close else f"known settings: {', '.join(known)}"
                 raise ConfigError(f"{name}: there is no such setting; {hint}")
         config: RunConfig = _build(cls, flat, "")
+        if points is not None:
+            vars(config)["points"] = points
         check_consistency(config)
         return config
 
     @classmethod
-    def from_document(cls, config: Mapping[str, Any]) -> RunConfig:
+    def from_document(cls, config: Mapping[str, Any], points: tuple[Point, ...] | None = None) -> RunConfig:
         """The run in the field ``config`` of a Sacred document, without the keys that SEML and Sacred add to it."""
-        return cls.from_dict({name: value for name, value in config.items() if name not in NOT_SETTINGS})
+        return cls.from_dict({name: value for name, value in config.items() if name not in NOT_SETTINGS}, points)
 
     def without_noise(self) -> RunConfig:
         """The same run without noise."""
@@ -206,7 +215,7 @@ class RunConfig:
             group_values[last] = value
         return nested
 
-    @property
+    @cached_property
     def points(self) -> tuple[Point, ...]:
         """The noise points of this run's model."""
         return models.noise_points(self.model.name, self.data.shape, self.data.classes, self.model.batch_norm)
