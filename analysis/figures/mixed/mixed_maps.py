@@ -1,4 +1,4 @@
-"""Maps of the accuracy under mixed noise over both levels, for both orders, and their difference (v2, our reading)."""
+"""Maps of the accuracy under mixed noise over both levels, for both orders, and their difference (for v2's grids)."""
 
 from __future__ import annotations
 
