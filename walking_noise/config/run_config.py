@@ -5,10 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import ValidationError
-from torch import nn
 
 from walking_noise import models
 from walking_noise.config import keys
@@ -20,6 +19,9 @@ from walking_noise.config.settings import DataConfig, EvaluationConfig, ModelCon
 from walking_noise.errors import ConfigError, refused
 from walking_noise.models.point import Point
 from walking_noise.noise import Levels, NoiseKind, noise_kinds
+
+if TYPE_CHECKING:
+    from torch import nn
 
 NOT_SETTINGS = ("db_collection", "overwrite", "__doc__")
 """Keys that SEML and Sacred add to the config of a run."""
@@ -133,7 +135,7 @@ class RunConfig(Group):
     @cached_property
     def points(self) -> tuple[Point, ...]:
         """The noise points of this run's model."""
-        return models.noise_points(self.model.name, self.data.shape, self.data.classes, self.model.batch_norm)
+        return models.points(self.model.name, self.data.shape, self.data.classes, self.model.batch_norm)
 
     @property
     def noise_kind(self) -> NoiseKind:
