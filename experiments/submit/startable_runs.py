@@ -65,7 +65,8 @@ class Startable:
         """
         here = {"execution.cluster": {"$in": [cluster, *UNKNOWN_CLUSTER]}, "execution.task_id": {"$exists": False}}
         waiting = self._matching(status={"$in": [PENDING, KILLED]}, **UNCLAIMED, **here)
-        arrays = [array for array in self.runs.distinct("slurm.array_id", waiting) if array is not None]
+        groups: list[Document] = [{"$match": waiting}, {"$unwind": "$slurm"}, {"$group": {"_id": "$slurm.array_id"}}]
+        arrays = [group["_id"] for group in self.runs.aggregate(groups) if group["_id"] is not None]
         if not arrays:
             return 0
         tasks = active_tasks()
