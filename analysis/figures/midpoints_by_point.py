@@ -27,6 +27,7 @@ from analysis.midpoints.flags import Flag
 from analysis.midpoints.midpoint import MidpointFit
 from analysis.midpoints.study import FittedSeries, Study
 from analysis.runs.noise_kinds import has_one_level
+from walking_noise.models.point import Point
 
 ABOVE = frozenset({Flag.ABOVE_RANGE, Flag.NEVER_FALLS})
 BELOW = frozenset({Flag.BELOW_RANGE, Flag.ALWAYS_AT_FLOOR})
@@ -166,11 +167,10 @@ def _shape(each: FittedSeries) -> str:
     return "filled" if each.fit.is_sound else "hollow"
 
 
-def label_points(axes: Axes, names: Sequence[str]) -> None:
+def label_points(axes: Axes, points: Sequence[Point]) -> None:
     """Make x an axis of noise points, labelled with their numbers and names."""
-    labels = [f"{number} {name}" for number, name in enumerate(names)]
-    axes.set_xticks(range(len(names)), labels, rotation=35, ha="right", rotation_mode="anchor")
-    axes.set_xlim(-0.6, len(names) - 0.4)
+    axes.set_xticks(range(len(points)), list(map(str, points)), rotation=35, ha="right", rotation_mode="anchor")
+    axes.set_xlim(-0.6, len(points) - 0.4)
     axes.grid(axis="x", visible=False)
 
 

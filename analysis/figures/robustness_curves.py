@@ -90,7 +90,7 @@ def _draw_walking(family: Family[FittedSeries], folder: Path) -> Plot:
     order = list(dict.fromkeys(labels))
     for point, axes in enumerate(panels):
         here = [pair for pair in zip(family.members, labels, strict=True) if pair[0].settings["noise.point"] == point]
-        axes.set_title(f"{point} {points[point]}", fontsize=8, pad=3)
+        axes.set_title(str(points[point]), fontsize=8, pad=3)
         for each, label in here:
             _draw_curve(axes, each, levels, order.index(label), label, size=2.6)
         if here:

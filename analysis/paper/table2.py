@@ -100,7 +100,7 @@ def weight_ratios(fitted_series: Iterable[FittedSeries]) -> list[Ratio]:
         for (free, *others) in grouped(trained, [_CLAMP]) if free.settings[_CLAMP] is None
         for each in others
         for layers in [_layers(each) or _layers(free)]
-        for name in [free.series.points[free.settings["noise.point"]]] if name in layers
+        for name in [free.series.points[free.settings["noise.point"]].layer] if name in layers
     ]  # fmt: skip
 
 

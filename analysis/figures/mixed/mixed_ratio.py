@@ -86,8 +86,8 @@ def _draw(family: Family[Sweep], table: pd.DataFrame, folder: Path) -> Plot:
 def _point_names(members: Sequence[Sweep]) -> dict[int | str, str]:
     """Panels: every point of the model if there is walking noise, and all points together if there is global noise."""
     points = {sweep.settings["noise.point"] for sweep in members}
-    points_of_model = enumerate(members[0].points) if points - {"global"} else []
-    names: dict[int | str, str] = {number: f"{number} {name}" for number, name in points_of_model}
+    points_of_model = members[0].points if points - {"global"} else ()
+    names: dict[int | str, str] = {point.number: str(point) for point in points_of_model}
     return names | ({"global": "all points"} if "global" in points else {})
 
 

@@ -15,6 +15,7 @@ from analysis.midpoints.flags import Flag
 from analysis.midpoints.study import FittedSeries, Study
 from analysis.paper.claims.claim import Case
 from analysis.runs.series import Settings
+from walking_noise.models.point import Point
 
 POINT = "noise.point"
 
@@ -38,8 +39,8 @@ class Walk:
     at: dict[int, FittedSeries]
 
     @property
-    def points(self) -> tuple[str, ...]:
-        """Names of the model's noise points, including points without a series."""
+    def points(self) -> tuple[Point, ...]:
+        """The model's noise points, including points without a series."""
         return next(iter(self.at.values())).series.points
 
     @cached_property

@@ -29,7 +29,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from experiments.benchmark.time_window import settle
+from experiments.benchmark.pack_rates import settle
 from walking_noise import RunConfig
 from walking_noise.models import build
 

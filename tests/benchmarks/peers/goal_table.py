@@ -6,9 +6,9 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from experiments.benchmark.peers.ceilings import bytes_per_run_step, operations_per_run_step
-from experiments.benchmark.peers.comparison import Comparison
-from experiments.benchmark.peers.inference_study import Inference
+from tests.benchmarks.peers.ceilings import bytes_per_run_step, operations_per_run_step
+from tests.benchmarks.peers.comparison import Comparison
+from tests.benchmarks.peers.inference_study import Inference
 
 LEAST_FORWARD_SHARE = 0.8
 
