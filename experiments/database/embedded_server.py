@@ -61,13 +61,7 @@ class EmbeddedDatabase:
         self._data = self.folder / "data"
 
     def start(self) -> bool:
-        """Start the server and wait until it answers; return False if it was already running.
-
-        Raises
-        ------
-        ServerError
-            secantusdb is not installed, or the server does not start.
-        """
+        """Start the server and wait until it answers; return False if it was already running."""
         if importlib.util.find_spec("secantus") is None:
             raise ServerError("the embedded database is not installed: pip install 'walking_noise[embedded]'")
         self._make_folders()
@@ -91,13 +85,7 @@ class EmbeddedDatabase:
 
     @property
     def access(self) -> ServerAccess | None:
-        """Port and password from SEML's configuration in the folder; None before the first start.
-
-        Raises
-        ------
-        ServerError
-            The configuration is that of another database.
-        """
+        """Port and password from SEML's configuration in the folder; None before the first start."""
         if not self.configuration.exists():
             return None
         content = yaml.safe_load(self.configuration.read_text())

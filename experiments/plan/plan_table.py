@@ -50,11 +50,11 @@ def _files(rows: Sequence[Row], array_size: int, devices: Sequence[Device], pack
     head += ["arrays", *(f"hours, {device.name}" for device in devices), "MB"]
     lines = [
         [
-            row.name,
-            f"{row.runs:,}",
+            row.counts.name,
+            f"{row.counts.runs:,}",
             f"{row.distinct:,}",
             *([f"{row.present:,}"] if compared else []),
-            f"{row.noisy:,}",
+            f"{row.counts.noisy:,}",
             f"{row.trainings:,}",
             f"{row.packs(pack_size):,}",
             f"{row.tasks:,}",
@@ -112,10 +112,10 @@ def _data_settings(config: RunConfig) -> list[str]:
 def _explanations(
     total: Row, collection: str | None, array_size: int, array_size_is_known: bool, devices: Sequence[Device]
 ) -> Iterator[str]:
-    duplicates = total.runs - total.distinct
+    duplicates = total.counts.runs - total.distinct
     yield (
-        f"distinct: equal runs counted once; {duplicates:,} of {runs_in_words(total.runs)} repeat another run (level 0 "
-        "at another point, or a level in two grids). with noise: runs that are trained with noise."
+        f"distinct: equal runs counted once; {duplicates:,} of {runs_in_words(total.counts.runs)} repeat another run "
+        "(level 0 at another point, or a level in two grids). with noise: runs that are trained with noise."
     )
     yield (
         "trainings: networks to train; runs that have noise only at inference share the network that is trained "
@@ -126,8 +126,8 @@ def _explanations(
     if total.tasks > array_size:
         command = f"walking-noise start {collection or 'COLLECTION'}"
         yield f"arrays: submitted by `{command}`; `seml start` submits one per file, which may be too large."
-    if total.kept:
-        kept = runs_in_words(total.kept)
+    if total.counts.kept:
+        kept = runs_in_words(total.counts.kept)
         yield f"networks: {kept} with training.keep_network; set WALKING_NOISE_NETWORKS to a folder."
     if not devices:
         yield "hours: no device has been measured; `walking-noise bench --save` measures the device it runs on."
