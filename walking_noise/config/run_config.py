@@ -42,8 +42,15 @@ class RunConfig(Group):
     """Seed of initialisation, sample order, augmentation and noise."""
 
     @classmethod
-    def from_dict(cls, settings: Mapping[str, Any]) -> RunConfig:
+    def from_dict(cls, settings: Mapping[str, Any], points: tuple[Point, ...] | None = None) -> RunConfig:
         """Build a run from nested settings, dotted settings, or both. Omitted settings have their defaults.
+
+        Parameters
+        ----------
+        settings
+            The settings.
+        points
+            The noise points of the model, if they are known. Otherwise the model is built to find them.
 
         Raises
         ------
@@ -65,13 +72,15 @@ class RunConfig(Group):
             config = cls.model_validate(nest(flat))
         except ValidationError as error:
             raise refusal(cls, flat, error) from None
+        if points is not None:
+            vars(config)["points"] = points
         check_consistency(config)
         return config
 
     @classmethod
-    def from_document(cls, config: Mapping[str, Any]) -> RunConfig:
+    def from_document(cls, config: Mapping[str, Any], points: tuple[Point, ...] | None = None) -> RunConfig:
         """The run in the field ``config`` of a Sacred document, without the keys that SEML and Sacred add to it."""
-        return cls.from_dict({name: value for name, value in config.items() if name not in NOT_SETTINGS})
+        return cls.from_dict({name: value for name, value in config.items() if name not in NOT_SETTINGS}, points)
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A copy with other groups of settings. Unlike pydantic's, it computes the levels anew."""
@@ -123,7 +132,7 @@ class RunConfig(Group):
         """All settings as plain values, nested."""
         return nest(self.to_flat())
 
-    @property
+    @cached_property
     def points(self) -> tuple[Point, ...]:
         """The noise points of this run's model."""
         return models.points(self.model.name, self.data.shape, self.data.classes, self.model.batch_norm)

@@ -72,6 +72,7 @@ OTHERS: dict[str, Document] = {
     "data set": {"config.data.name": "mnist"},
     "model": {"config.model.batch_norm": True},
     "epochs": {"config.training.epochs": 3},
+    "learning rate": {"config.training.learning_rate": 0.01},
 }
 
 
