@@ -15,7 +15,7 @@ def settings(
 ) -> None:
     """Print the settings of a run and the options of a worker: default, allowed values, meaning.
 
-    Example: walking-noise settings --json-schema > grid.schema.json
+    Example: walking-noise settings --json-schema
     """
     import json
 
