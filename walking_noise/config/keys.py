@@ -84,8 +84,11 @@ _json = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 def _settings(config: RunConfig) -> dict[str, Any]:
     """All settings by dotted name, without those that were added later and have their default."""
-    later = defaults_added_later(type(config))
-    return {name: value for name, value in config.to_flat().items() if name not in later or value != later[name]}
+    settings = config.to_flat()
+    for name, default in defaults_added_later(type(config)).items():
+        if settings[name] == default:
+            del settings[name]
+    return settings
 
 
 def _noise(config: RunConfig, settings: dict[str, Any]) -> dict[str, Any]:
