@@ -47,7 +47,7 @@ lint: install  ## check style, format and types
 	$(BIN)/shellcheck .ci/run docker/install.sh docker/apptainer/python tests/docker/image.sh experiments/worker/*.sh
 
 bench: install  ## packs against other ways to train, then the measurements of tests/benchmarks
-	$(BIN)/walking-noise bench
+	$(BIN)/python -m tests.benchmarks.peers
 	$(BIN)/pytest tests/benchmarks --override-ini python_files='bench_*.py' --override-ini timeout=0 --capture=no $(ARGS)
 
 lock: | $(UV)  ## pin the newest versions that pyproject.toml allows

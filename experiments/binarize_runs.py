@@ -133,8 +133,9 @@ def summary(findings: Document) -> str:
     text = f"accuracy {noisy['noise_on']:.3f} with noise, {noisy['noise_off']:.3f} without"
     for point in noisy["points"]:
         incoming = point["arriving"]
-        if incoming["clusters"]["count"] > 1:
-            text += f"; {point['name']}: {incoming['clusters']['count']} clusters, quantised {incoming['noise_on']:.3f}"
+        clusters = incoming["clusters"]["count"]
+        if clusters > 1:
+            text += f"; {point['name']}: {clusters} clusters, accuracy {incoming['noise_on']:.3f} when quantised"
     return text
 
 

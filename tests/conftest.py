@@ -1,4 +1,4 @@
-"""What all tests share: an environment of their own, and a reason for every test that cannot run here."""
+"""Configuration of all tests: an isolated environment, and a reason for every test that cannot run here."""
 
 from __future__ import annotations
 

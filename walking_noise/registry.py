@@ -9,22 +9,25 @@ from typing import Any
 
 
 def discover(package: ModuleType, attribute: str) -> dict[str, Any]:
-    """Import every module of ``package``; return the objects that the modules define as ``attribute``, by ``name``.
+    """The objects that the modules of ``package`` define as ``attribute``, by ``name``; see :func:`find_modules`."""
+    return {name: getattr(module, attribute) for name, module in find_modules(package, attribute).items()}
 
-    Modules without that attribute are skipped.
+
+def find_modules(package: ModuleType, attribute: str) -> dict[str, ModuleType]:
+    """Import every module of ``package``; return those that define ``attribute``, by the ``name`` of its value.
 
     Raises
     ------
     ValueError
         Two modules define objects of the same name.
     """
-    entries: dict[str, Any] = {}
+    modules: dict[str, ModuleType] = {}
     for module_info in sorted(pkgutil.iter_modules(package.__path__), key=lambda info: info.name):
         module = importlib.import_module(f"{package.__name__}.{module_info.name}")
         entry = getattr(module, attribute, None)
         if entry is None:
             continue
-        if entry.name in entries:
+        if entry.name in modules:
             raise ValueError(f"{package.__name__}: two modules define the name {entry.name!r}; rename one of them")
-        entries[entry.name] = entry
-    return entries
+        modules[entry.name] = module
+    return modules

@@ -6,18 +6,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from analysis import published_results
 from analysis.figures.layout.families import AXIS_OF_POINTS, Family, families, run_count_sentence
+from analysis.figures.layout.panels import batch_norm_panels, legend_handles
 from analysis.figures.layout.style import (
-    WIDTH,
     Plot,
     color_and_marker,
     legend_columns,
@@ -30,6 +27,7 @@ from analysis.midpoints.flags import Flag
 from analysis.midpoints.midpoint import MidpointFit
 from analysis.midpoints.study import FittedSeries, Study
 from analysis.runs.noise_kinds import has_one_level
+from walking_noise.models.point import Point
 
 ABOVE = frozenset({Flag.ABOVE_RANGE, Flag.NEVER_FALLS})
 BELOW = frozenset({Flag.BELOW_RANGE, Flag.ALWAYS_AT_FLOOR})
@@ -37,20 +35,7 @@ BELOW = frozenset({Flag.BELOW_RANGE, Flag.ALWAYS_AT_FLOOR})
 _DODGE = 0.16
 
 
-class Edge(NamedTuple):
-    """Style of an arrow at an edge of the axes.
-
-    ``at`` is its height (0..1), ``arrow`` its marker, ``beyond`` the sign before its level, and ``text`` the vertical
-    offset of the level in points.
-    """
-
-    at: float
-    arrow: str
-    beyond: str
-    text: float
-
-
-EDGES = {"above": Edge(0.91, "^", ">", 9), "below": Edge(0.09, "v", "<", -9)}
+EDGES = ("above", "below")
 
 _CAPTION = (
     "Markers: μ of the weighted fit; bars: 95 % t interval over the midpoints of the repetitions. Hollow: a midpoint "
@@ -104,20 +89,17 @@ def _draw(family: Family[FittedSeries], folder: Path) -> Plot:
     labels = family.labels(leave_out=["model.batch_norm", "noise.point"])
     order = sorted(set(labels), key=labels.index)
     marks = [Mark(each, label, _shape(each)) for each, label in zip(family.members, labels, strict=True)]
-    panels = sorted({bool(each.settings["model.batch_norm"]) for each in family.members})
-    figure = Figure(figsize=(WIDTH, 2.6 * len(panels) + 0.6))
+    figure, panels = batch_norm_panels(family.members, 2.6)
     low, high = _limits(marks)
-    for axes, batch_norm in zip(figure.subplots(len(panels), 1, squeeze=False).flat, panels, strict=True):
+    for batch_norm, axes in panels.items():
         here = [mark for mark in marks if mark.series.settings["model.batch_norm"] == batch_norm]
         scale_midpoints(axes, low, high)
         label_points(axes, here[0].series.series.points)
         for number, label in enumerate(order):
             shift = _DODGE * (number - (len(order) - 1) / 2)
             _draw_series(axes, [mark for mark in here if mark.label == label], shift, number)
-        axes.set_title("with BatchNorm" if batch_norm else "without BatchNorm")
         axes.set_ylabel(f"midpoint noise level μ\n({level_axis_label(settings)})")
-    figure.supxlabel("noise point", fontsize=8)
-    figure.legend(handles=_handles(order), loc="outside upper center", ncols=legend_columns(order))
+    figure.legend(handles=legend_handles(order), loc="outside upper center", ncols=legend_columns(order))
     title = published_results.numbered_title(2, family.settings, f"{family.title}: midpoint noise level at each point")
     without_fit = sum(mark.shape == "none" for mark in marks)
     caption = f"{_CAPTION} {run_count_sentence(family.members)}" + (
@@ -136,25 +118,21 @@ def _draw_series(axes: Axes, marks: Sequence[Mark], shift: float, number: int) -
             face = color if mark.shape == "filled" else "white"
             axes.plot([x, x], [fit.repetitions.low, fit.repetitions.high], color=color, linewidth=1.0)
             axes.plot(x, mu, marker, color=color, markerfacecolor=face, markersize=4.6)
-        elif mark.shape in EDGES:
-            _draw_arrow(axes, x, EDGES[mark.shape], fit.highest if mark.shape == "above" else fit.lowest, color)
+        elif mark.shape == "above":
+            _draw_arrow(axes, x, (0.91, "^"), (9, f"> {level_text(fit.highest)}"), color)
+        elif mark.shape == "below":
+            _draw_arrow(axes, x, (0.09, "v"), (-9, f"< {level_text(fit.lowest)}"), color)
 
 
-def _draw_arrow(axes: Axes, x: float, edge: Edge, level: float, color: str) -> None:
-    """Draw an arrow at an edge of the axes, with the level beyond which the midpoint lies."""
+def _draw_arrow(axes: Axes, x: float, arrow: tuple[float, str], text: tuple[float, str], color: str) -> None:
+    """Draw an arrow (height in 0..1, marker) with a text (vertical offset in points, text) at an edge of the axes."""
+    (height, marker), (offset, level) = arrow, text
     across = axes.get_xaxis_transform()
-    axes.plot(x, edge.at, edge.arrow, color=color, markerfacecolor="white", markersize=5.5, transform=across)
+    axes.plot(x, height, marker, color=color, markerfacecolor="white", markersize=5.5, transform=across)
     axes.annotate(
-        f"{edge.beyond} {level_text(level)}",
-        (x, edge.at),
-        (0, edge.text),
-        xycoords=across,
-        textcoords="offset points",
-        ha="center",
-        va="center",
-        fontsize=6,
-        color=color,
-    )
+        level, (x, height), (0, offset), xycoords=across, textcoords="offset points", ha="center", va="center",
+        fontsize=6, color=color,
+    )  # fmt: skip
 
 
 def _limits(marks: Sequence[Mark]) -> tuple[float, float]:
@@ -189,20 +167,11 @@ def _shape(each: FittedSeries) -> str:
     return "filled" if each.fit.is_sound else "hollow"
 
 
-def label_points(axes: Axes, names: Sequence[str]) -> None:
+def label_points(axes: Axes, points: Sequence[Point]) -> None:
     """Make x an axis of noise points, labelled with their numbers and names."""
-    labels = [f"{number} {name}" for number, name in enumerate(names)]
-    axes.set_xticks(range(len(names)), labels, rotation=35, ha="right", rotation_mode="anchor")
-    axes.set_xlim(-0.6, len(names) - 0.4)
+    axes.set_xticks(range(len(points)), list(map(str, points)), rotation=35, ha="right", rotation_mode="anchor")
+    axes.set_xlim(-0.6, len(points) - 0.4)
     axes.grid(axis="x", visible=False)
-
-
-def _handles(order: Sequence[str]) -> list[Line2D]:
-    looks = map(color_and_marker, range(len(order)))
-    return [
-        Line2D([], [], color=color, marker=marker, linewidth=0.9, label=label)
-        for label, (color, marker) in zip(order, looks, strict=True)
-    ]
 
 
 def _row(mark: Mark) -> dict[str, object]:

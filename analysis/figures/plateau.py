@@ -10,18 +10,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis import published_results
 from analysis.figures.layout.families import PANEL_PER_POINT, Family, families, run_count_sentence
-from analysis.figures.layout.style import FAINT, INK, WIDTH, Plot, color_and_marker, save_figure, scale_levels
+from analysis.figures.layout.panels import panel_grid
+from analysis.figures.layout.style import FAINT, INK, Plot, color_and_marker, save_figure, scale_levels
 from analysis.figures.robustness_curves import draw_points, levels_of
 from analysis.labels import differing_settings, format_number, format_with_error, level_axis_label
 from analysis.midpoints.stacked_logistics import Shape
 from analysis.midpoints.study import FittedSeries, Study
 from analysis.tables.series_tables import setting_texts
-from analysis.tables.table_files import Table, save_table
+from analysis.tables.table_files import Table, save_table, with_settings
 
 COLUMNS = 3
 
@@ -51,18 +51,12 @@ def draw(study: Study, folder: Path) -> Sequence[Plot | Table]:
 
 
 def _draw(family: Family[FittedSeries], folder: Path) -> Plot:
-    columns = min(COLUMNS, len(family.members))
-    rows = math.ceil(len(family.members) / columns)
-    figure = Figure(figsize=(WIDTH if columns > 1 else 0.6 * WIDTH, 1.9 * rows + 0.7))
-    panels = list(figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat)
+    figure, panels = panel_grid(len(family.members), COLUMNS, 1.9, 0.7, narrow=0.6)
     levels = levels_of(family.members)
     names = family.labels(leave_out=["noise.point"])
-    for place, (axes, each, name) in enumerate(zip(panels, family.members, names, strict=False)):
+    for axes, each, name in zip(panels, family.members, names, strict=True):
         _draw_panel(axes, each, levels)
         axes.set_title(f"{each.series.point_name}\n{name}", fontsize=7.5, pad=3)
-        axes.tick_params(labelbottom=place + columns >= len(family.members))
-    for axes in panels[len(family.members) :]:
-        axes.set_visible(False)
     figure.supxlabel(level_axis_label(family.members[0].settings), fontsize=8)
     figure.supylabel("validation accuracy", fontsize=8)
     figure.legend(handles=_KEY, loc="outside upper center", ncols=2)
@@ -106,8 +100,7 @@ def _curves(each: FittedSeries, name: str) -> pd.DataFrame:
 
 
 def _tabulate(walking: Sequence[FittedSeries], with_plateau: Sequence[FittedSeries], folder: Path) -> Table:
-    settings = pd.DataFrame([dict(each.settings) for each in walking], dtype=object)
-    numbers = pd.concat([settings, pd.DataFrame([_fits(each) for each in walking])], axis=1)
+    numbers = with_settings((each.settings, _fits(each)) for each in walking)
     names = differing_settings([each.settings for each in with_plateau]) if with_plateau else []
     texts = setting_texts([each.series for each in with_plateau], names or ["noise.point"])
     for heading, text in _COLUMNS.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -13,7 +13,8 @@ from matplotlib.lines import Line2D
 
 from analysis import labels, published_results
 from analysis.figures.layout.families import AXIS_OF_POINTS, PRESERVED, Family, families
-from analysis.figures.layout.style import FAINT, INK, WIDTH, Plot, color_and_marker, legend_columns, save_figure
+from analysis.figures.layout.panels import batch_norm_panels, legend_handles
+from analysis.figures.layout.style import FAINT, INK, Plot, color_and_marker, legend_columns, save_figure
 from analysis.figures.midpoints_by_point import label_points
 from analysis.labels import label, slug
 from analysis.midpoints.maximum_noise import AccuracyAtMaximumNoise, accuracy_at_maximum_noise
@@ -53,22 +54,23 @@ def draw_preserved(study: Study, folder: Path, *, number: int) -> list[Plot]:
 
 def _draw_accuracy(family: Family[AccuracyAtMaximumNoise], folder: Path) -> Plot:
     labels = family.labels(leave_out=["model.batch_norm", "noise.point"])
-    figure, order = Figure(figsize=_size(family)), list(dict.fromkeys(labels))
-    for axes, here in _panels(figure, family, labels):
+    order = list(dict.fromkeys(labels))
+    figure, panels = _panels(family, labels)
+    for axes, here in panels:
         _draw_marks(axes, here, order, lambda member: member.accuracy)
         for member, name in here:
             _draw_a_min(axes, member, _position(member, name, order), order.index(name))
         _draw_reference(axes, [member for member, _ in here])
         axes.axhline(here[0][0].series.series.chance_accuracy, color=FAINT, linestyle="--", linewidth=0.8, zorder=0)
         axes.set_ylabel("validation accuracy")
-    handles = [*_handles(order), *_KEY]
+    handles = [*legend_handles(order), *_KEY]
     columns = legend_columns([str(handle.get_label()) for handle in handles])
     figure.legend(handles=handles, loc="outside upper center", ncols=columns)
     title = f"{family.title}: accuracy at maximum noise, at one point at a time"
     caption = (
         "Filled: mean accuracy at maximum noise ± one standard deviation over the repetitions; rings: a_min of the fit "
         "± its standard error. Line and band: mean accuracy without noise ± one standard deviation, for the first "
-        "series with noise-free runs. Dashed: chance accuracy (a constant answer). "
+        "series with noise-free runs. Dashed: chance accuracy (accuracy of a constant answer). "
         f"{_run_counts(family.members, lambda member: member.accuracy)}"
     )
     name = f"maximum-{family.slug}"
@@ -79,15 +81,16 @@ def _draw_accuracy(family: Family[AccuracyAtMaximumNoise], folder: Path) -> Plot
 def _draw_preserved(family: Family[AccuracyAtMaximumNoise], folder: Path, figure_number: int) -> Plot:
     settings = family.members[0].settings
     labels = _data_sets(family)
-    figure, order = Figure(figsize=_size(family)), list(dict.fromkeys(labels))
-    for axes, here in _panels(figure, family, labels):
+    order = list(dict.fromkeys(labels))
+    figure, panels = _panels(family, labels)
+    for axes, here in panels:
         _draw_marks(axes, here, order, lambda member: member.preserved)
         for member, name in here:
             chance = member.series.series.chance_accuracy / member.without_noise[0]
             axes.axhline(chance, color=color_and_marker(order.index(name))[0], linestyle="--", linewidth=0.6, zorder=0)
         axes.axhline(1, color=FAINT, linewidth=0.8, zorder=0)
         axes.set_ylabel("preserved relative accuracy")
-    figure.legend(handles=_handles(order), loc="outside upper center", ncols=legend_columns(order))
+    figure.legend(handles=legend_handles(order), loc="outside upper center", ncols=legend_columns(order))
     model, kind = label(settings, ["model.name"]), label(settings, ["noise.kind"])
     rest = family.title.partition(kind)[2]
     title = f"{model}, {kind}{rest}: preserved relative accuracy at maximum noise"
@@ -113,24 +116,19 @@ def _data_sets(family: Family[AccuracyAtMaximumNoise]) -> list[str]:
     return names if len(set(keys)) == len(keys) else family.labels(leave_out=["model.batch_norm", "noise.point"])
 
 
-def _size(family: Family[AccuracyAtMaximumNoise]) -> tuple[float, float]:
-    return WIDTH, 2.3 * len({member.settings["model.batch_norm"] for member in family.members}) + 0.6
-
-
 def _panels(
-    figure: Figure, family: Family[AccuracyAtMaximumNoise], labels: Sequence[str]
-) -> Iterator[tuple[Axes, list[tuple[AccuracyAtMaximumNoise, str]]]]:
-    """Panels without and with BatchNorm, each with its members and their labels."""
-    marks = list(zip(family.members, labels, strict=True))
-    with_or_without = sorted({bool(member.settings["model.batch_norm"]) for member, _ in marks})
-    panels = figure.subplots(len(with_or_without), 1, squeeze=False).flat
-    for axes, batch_norm in zip(panels, with_or_without, strict=True):
+    family: Family[AccuracyAtMaximumNoise], labels: Sequence[str]
+) -> tuple[Figure, list[tuple[Axes, list[tuple[AccuracyAtMaximumNoise, str]]]]]:
+    """A figure with its panels without and with BatchNorm, and the members of each panel with their labels."""
+    figure, by_batch_norm = batch_norm_panels(family.members, 2.3)
+    panels = []
+    for batch_norm, axes in by_batch_norm.items():
+        marks = zip(family.members, labels, strict=True)
         here = [mark for mark in marks if mark[0].settings["model.batch_norm"] == batch_norm]
         label_points(axes, here[0][0].series.series.points)
-        axes.set_title("with BatchNorm" if batch_norm else "without BatchNorm")
         axes.set_ylim(0, 1.05)
-        yield axes, here
-    figure.supxlabel("noise point", fontsize=8)
+        panels.append((axes, here))
+    return figure, panels
 
 
 def _draw_marks(
@@ -171,13 +169,6 @@ def _draw_reference(axes: Axes, here: Sequence[AccuracyAtMaximumNoise]) -> None:
 
 def _position(member: AccuracyAtMaximumNoise, name: str, order: Sequence[str]) -> float:
     return member.point + _DODGE * (order.index(name) - (len(order) - 1) / 2)
-
-
-def _handles(order: Sequence[str]) -> list[Line2D]:
-    return [
-        Line2D([], [], color=color_and_marker(place)[0], marker=color_and_marker(place)[1], linewidth=0.9, label=name)
-        for place, name in enumerate(order)
-    ]
 
 
 def _run_counts(members: Sequence[AccuracyAtMaximumNoise], value: Value) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from matplotlib.figure import Figure
 
 from analysis import published_results
 from analysis.figures.layout.families import NETWORKS, PANEL_PER_POINT, Family, families, run_count_sentence
+from analysis.figures.layout.panels import panel_grid
 from analysis.figures.layout.style import (
     FAINT,
     INK,
@@ -80,18 +80,13 @@ def _draw_global(family: Family[FittedSeries], folder: Path) -> Plot:
 
 def _draw_walking(family: Family[FittedSeries], folder: Path) -> Plot:
     points = family.members[0].series.points
-    rows = math.ceil(len(points) / COLUMNS)
-    figure = Figure(figsize=(WIDTH, 1.45 * rows + 0.8))
-    panels = figure.subplots(rows, COLUMNS, sharex=True, sharey=True, squeeze=False).flat
+    figure, panels = panel_grid(len(points), COLUMNS, 1.45, 0.8)
     levels = levels_of(family.members)
     labels = family.labels(leave_out=["noise.point"])
     order = list(dict.fromkeys(labels))
     for point, axes in enumerate(panels):
         here = [pair for pair in zip(family.members, labels, strict=True) if pair[0].settings["noise.point"] == point]
-        if point >= len(points):
-            axes.set_visible(False)
-            continue
-        axes.set_title(f"{point} {points[point]}", fontsize=8, pad=3)
+        axes.set_title(str(points[point]), fontsize=8, pad=3)
         for each, label in here:
             _draw_curve(axes, each, levels, order.index(label), label, size=2.6)
         if here:
@@ -100,7 +95,6 @@ def _draw_walking(family: Family[FittedSeries], folder: Path) -> Plot:
             axes.text(0.5, 0.5, "no runs", transform=axes.transAxes, ha="center", color=FAINT)
         scale_levels(axes, levels, most_ticks=4)
         axes.set_ylim(0, 1.02)
-        axes.tick_params(labelbottom=point + COLUMNS >= len(points))
     _one_legend(figure, order)
     figure.supxlabel(level_axis_label(family.members[0].settings), fontsize=8)
     figure.supylabel("validation accuracy", fontsize=8)
@@ -161,7 +155,7 @@ def _save(figure: Figure, family: Family[FittedSeries], labels: Sequence[str], f
     title = f"{family.title}, {PLACES[where]}: robustness curves"
     if where == "global":
         title = published_results.numbered_title(1, family.settings, title)
-    key = "Dashed: chance accuracy (a constant answer); ×: float32 overflow."
+    key = "Dashed: chance accuracy (accuracy of a constant answer); ×: float32 overflow."
     caption = f"{_BARS} {key} {run_count_sentence(family.members)}"
     numbers = _numbers(family.members, labels)
     return save_figure(figure, numbers, folder, f"robustness-{family.slug}-{where}", title, caption)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from analysis.figures.layout.point_panels import Quantity
-from analysis.figures.layout.point_panels import draw as draw_quantity
+from analysis.figures.layout.quantity_panels import Quantity
+from analysis.figures.layout.quantity_panels import draw as draw_quantity
 from analysis.figures.layout.style import Plot
 from analysis.midpoints.study import Study
 from analysis.runs import point_quantities

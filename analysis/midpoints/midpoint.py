@@ -1,9 +1,9 @@
 """Midpoint noise level of a robustness curve: two estimates, an interval, and flags.
 
 *Estimate of the paper* (Walking Noise v1, eq. 1 and 2; :mod:`analysis.midpoints.weighted_fit`): one logistic through
-the mean accuracies over the repetitions, weighted by their standard deviations. Its standard error is that of the fit.
-With few repetitions this error is too small: an interval of 1.96 errors to both sides contains the true midpoint in
-less than 95 % of studies.
+the mean accuracies over the repetitions, weighted by the inverse squares of their standard deviations. Its standard
+error is that of the fit. With few repetitions this error is too small: an interval of 1.96 errors to both sides
+contains the true midpoint in less than 95 % of studies.
 
 *Estimate per repetition*: one logistic without weights through the curve of each repetition, and a t interval over the
 logarithms of their midpoints. This interval contains the true midpoint in 95 % of studies.
@@ -18,7 +18,7 @@ Choices that the papers leave open:
   same weight.
 - The standard error of mu is computed from the size of these uncertainties (scipy's ``absolute_sigma=True``), not from
   the distances between means and curve. These distances are too small: the curve of each repetition is shifted as a
-  whole, so that their mean is a smooth curve, too.
+  whole, so that the mean of the curves is smooth, too.
 """
 
 from __future__ import annotations

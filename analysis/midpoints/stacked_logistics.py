@@ -7,9 +7,9 @@ Two stacked logistics fall from a_max to a_mid and, after this upper step, from 
 
 Three conditions define a plateau between the steps. Each step has at least a tenth of the fall. mu_2 - mu_1 is more
 than three times sigma_1 + sigma_2. At least three sampled levels lie on the plateau, and both midpoints lie within the
-sampled levels. If the best fit does not meet the third condition, one logistic is chosen. The same holds if it lies on
-the border of the first or second: no measured curve is exactly a logistic, and such a second logistic only bends the
-flank of the first.
+sampled levels. If the best fit does not meet the third condition, one logistic is chosen. One logistic is also chosen
+if the best fit lies on the border of the first or second condition: no measured curve is exactly a logistic, and there
+the second logistic only bends the flank of the first one.
 
 Otherwise the shape with the smaller corrected information criterion (AICc; Hurvich and Tsai 1989) is chosen. Its
 likelihood assumes that the mean accuracies are normally distributed around the curve and independent. Their standard

@@ -14,12 +14,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from analysis.figures.layout.families import grouped
 from analysis.labels import cell_text, differing_settings, format_interval, format_number, label
 from analysis.midpoints.midpoint import fit_midpoint, t_interval
 from analysis.midpoints.study import FittedSeries, Study
 from analysis.runs.run_frame import rows
 from analysis.runs.series import Settings
-from analysis.tables.table_files import Table, save_table
+from analysis.tables.table_files import Table, save_table, with_settings
 
 LEAST_REPETITIONS = 2
 """Smallest number of repetitions that gives an interval."""
@@ -69,7 +70,8 @@ def make(study: Study, folder: Path) -> Sequence[Table]:
         save_table(
             runs, run_choice_texts(runs, names), folder, "sensitivity_runs", "Choices in the settings of the runs",
             "μ of the fits per repetition with its 95 % interval, for pairs of series that differ in one setting. "
-            "Ratio: with the 95 % t interval over the repetitions that both series have.",
+            "Ratio: μ with the other value divided by μ with the reported value, with the 95 % t interval over the "
+            "repetitions that have a midpoint in both series.",
         ),
         save_table(
             repetitions, repetition_texts(repetitions, names), folder, "sensitivity_repetitions",
@@ -87,7 +89,7 @@ def fit_choices(chosen: Sequence[FittedSeries]) -> pd.DataFrame:
     Columns: the dotted setting names, ``choice``, ``mu``, ``mu_low`` and ``mu_high``. The last two are ``mu`` minus and
     plus its standard error; for fits per repetition, the ends of the 95 % interval.
     """
-    return _table((each.settings, choice) for each in chosen for choice in _fits(each))
+    return with_settings((each.settings, choice) for each in chosen for choice in _fits(each))
 
 
 def run_choices(chosen: Sequence[FittedSeries]) -> pd.DataFrame:
@@ -101,7 +103,7 @@ def run_choices(chosen: Sequence[FittedSeries]) -> pd.DataFrame:
     for choice in RUN_CHOICES:
         pairs = [(one.settings, _compared(choice, one, other)) for one, other in _pairs(chosen, choice)]
         table += pairs or [({}, {"setting": choice.name, "needs": choice.needs})]
-    return _table(table)
+    return with_settings(table)
 
 
 def repetition_subsets(chosen: Sequence[FittedSeries]) -> pd.DataFrame:
@@ -111,7 +113,7 @@ def repetition_subsets(chosen: Sequence[FittedSeries]) -> pd.DataFrame:
     the subsets; ``width``, the geometric mean of the factor between the ends of their 95 % intervals. A series with too
     few repetitions has one row without subsets.
     """
-    return _table((each.settings, row) for each in chosen for row in _subsets(each))
+    return with_settings((each.settings, row) for each in chosen for row in _subsets(each))
 
 
 def fit_choice_texts(fits: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
@@ -170,11 +172,7 @@ def _fits(each: FittedSeries) -> Iterator[dict[str, Any]]:
 
 def _pairs(chosen: Sequence[FittedSeries], choice: RunChoice) -> Iterator[tuple[FittedSeries, FittedSeries]]:
     """Pairs of series that differ only in the setting of ``choice``: the reported one with each of the others."""
-    groups: dict[str, list[FittedSeries]] = {}
-    for each in chosen:
-        shared = {name: value for name, value in each.settings.items() if name != choice.name}
-        groups.setdefault(repr(shared), []).append(each)
-    for series in groups.values():
+    for series in grouped(chosen, [choice.name]):
         values = [each.settings[choice.name] for each in series]
         reported = max(values) if choice.reported == "most" else choice.reported
         if reported in values:
@@ -236,10 +234,3 @@ _PAIR = ("reported", "μ", "other value", "μ with the other value", "ratio", "r
 
 def _labels(table: pd.DataFrame, names: Sequence[str]) -> list[str]:
     return [label(row, names) for row in rows(table)]
-
-
-def _table(series: Any) -> pd.DataFrame:
-    """One table of settings and numbers. The settings keep their types, so that null does not become NaN."""
-    listed = list(series)
-    settings = pd.DataFrame([settings for settings, _ in listed], dtype=object)
-    return pd.concat([settings, pd.DataFrame([numbers for _, numbers in listed])], axis=1)

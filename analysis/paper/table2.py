@@ -12,11 +12,12 @@ import numpy as np
 import pandas as pd
 
 from analysis import published_results
+from analysis.figures.layout.families import grouped
 from analysis.labels import cell_text, column_heading, differing_settings, format_number, format_with_error
 from analysis.midpoints.flags import Flag
 from analysis.midpoints.study import FittedSeries, Study
 from analysis.runs.series import Settings
-from analysis.tables.table_files import Table, save_table
+from analysis.tables.table_files import Table, save_table, with_settings
 
 _CLAMP = "training.weight_clamp"
 
@@ -90,17 +91,16 @@ def weight_ratios(fitted_series: Iterable[FittedSeries]) -> list[Ratio]:
     Both series are trained with noise and differ only in the clamp. The layers of a model are those whose weights are
     stored in its runs.
     """
-    pairs: dict[str, list[FittedSeries]] = {}
-    for each in fitted_series:
-        if isinstance(each.settings["noise.point"], int) and each.settings["noise.in_training"]:
-            shared = {name: value for name, value in each.settings.items() if name != _CLAMP}
-            pairs.setdefault(repr(shared), []).append(each)
+    trained = [
+        each for each in fitted_series
+        if isinstance(each.settings["noise.point"], int) and each.settings["noise.in_training"]
+    ]  # fmt: skip
     return [
         Ratio(each.settings, layers.index(name), name, weights_of(free, name), weights_of(each, name))
-        for (free, *others) in pairs.values() if free.settings[_CLAMP] is None
+        for (free, *others) in grouped(trained, [_CLAMP]) if free.settings[_CLAMP] is None
         for each in others
         for layers in [_layers(each) or _layers(free)]
-        for name in [free.series.points[free.settings["noise.point"]]] if name in layers
+        for name in [free.series.points[free.settings["noise.point"]].layer] if name in layers
     ]  # fmt: skip
 
 
@@ -130,8 +130,7 @@ def numbers(ratios: Sequence[Ratio]) -> pd.DataFrame:
     ``paper``; for ``free`` and ``clamped`` weights the ``level``, ``mean`` and ``std`` of mean |weight|, ``used`` and
     ``planned`` runs, and ``lacking``, the reason why there is no mean.
     """
-    settings = pd.DataFrame([dict(each.settings) for each in ratios], dtype=object)
-    return pd.concat([settings, pd.DataFrame([_row(each) for each in ratios])], axis=1)
+    return with_settings((each.settings, _row(each)) for each in ratios)
 
 
 def _row(each: Ratio) -> dict[str, Any]:

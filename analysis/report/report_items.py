@@ -194,14 +194,14 @@ REPORT_ITEMS: tuple[ReportItem, ...] = (
     ReportItem(
         "v2, signal",
         "Signal-to-noise ratio at each noise point over the level",
-        "completed runs with noise.std and the signal of the audit in their result",
+        "completed runs that set noise.std and have the signal of the audit in their result",
         (*_grids("table1"), *_WALKING),
         signal.draw,
     ),
     ReportItem(
         "v2, weights",
         "Mean absolute weight of each layer over the level",
-        "completed runs with noise.std and mean_abs_weight in their result",
+        "completed runs that set noise.std and have mean_abs_weight in their result",
         (*_grids("table1"), *_WALKING),
         weights.draw,
     ),

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
-import tempfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.errors import AnalysisError
+from walking_noise.atomic_file import atomic_write
 
 Document = dict[str, Any]
 
@@ -111,17 +110,11 @@ def save(source: Source, path: Path) -> Source:
 
     def documents() -> Iterator[Document]:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, part = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as raw, gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as file:
-                file.write(_line(_FORMAT | {"collections": source.collections}))
-                for document in source.documents:
-                    file.write(_line(document))
-                    yield document
-            Path(part).chmod(0o644)
-            Path(part).replace(path)
-        finally:
-            Path(part).unlink(missing_ok=True)
+        with atomic_write(path) as raw, gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as file:
+            file.write(_line(_FORMAT | {"collections": source.collections}))
+            for document in source.documents:
+                file.write(_line(document))
+                yield document
 
     return Source(source.collections, documents())
 

@@ -52,7 +52,7 @@ def to_frame(documents: Iterable[Document]) -> pd.DataFrame:
     repetition
         Seeds of the run, as text; equal for the runs of one repetition of a series.
     points
-        Names of the model's noise points, a tuple; the number of a point is its index.
+        The model's noise points, a tuple of :class:`walking_noise.models.point.Point`.
     noisy
         Whether any level is above 0.
     run_key
@@ -153,7 +153,7 @@ def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
     return flat | {
         "level": level if has_level else math.nan,
         "repetition": repetition,
-        "points": tuple(point.name for point in run.points),
+        "points": run.points,
         "noisy": run.noisy,
         "run_key": digest({name: value for name, value in run.canonical().items() if not is_storage_setting(name)}),
         "refused": None,

@@ -12,6 +12,7 @@ import pandas as pd
 
 from analysis.runs.run_frame import CURVE_LEVELS, SEED_SETTINGS, STATE_NAMES, distinct_runs, is_storage_setting, rows
 from walking_noise import RunConfig
+from walking_noise.models.point import Point
 
 Settings = Mapping[str, Any]
 
@@ -60,13 +61,21 @@ class Series:
     def point_name(self) -> str:
         """Name of the noise point in tables and figures: ``3 relu1``, ``global`` or ``mapped``."""
         point = self.settings["noise.point"]
-        return f"{point} {self.points[point]}" if isinstance(point, int) else str(point)
+        return str(self.points[point] if isinstance(point, int) else point)
 
     @property
-    def points(self) -> tuple[str, ...]:
-        """The names of the model's noise points."""
-        names: tuple[str, ...] = self.runs["points"].iloc[0]
-        return names
+    def points(self) -> tuple[Point, ...]:
+        """The model's noise points."""
+        points: tuple[Point, ...] = self.runs["points"].iloc[0]
+        return points
+
+    @property
+    def noisy_points(self) -> list[Point]:
+        """The points where the series has noise: one point, or all points but noise-free BatchNorm points."""
+        point, on_batch_norm = self.settings["noise.point"], self.settings["noise.on_batch_norm"]
+        if isinstance(point, int):
+            return [self.points[point]]
+        return [each for each in self.points if on_batch_norm or not each.after_batch_norm]
 
     @cached_property
     def curve(self) -> pd.DataFrame:

@@ -22,13 +22,13 @@ from analysis.midpoints.midpoint import MidpointFit
 from analysis.midpoints.stacked_logistics import Shape
 from analysis.midpoints.study import FittedSeries, Study
 from analysis.runs.run_frame import STATE_NAMES
-from analysis.runs.series import Series, Settings
-from analysis.tables.table_files import Table, save_table
+from analysis.runs.series import Series
+from analysis.tables.table_files import Table, save_table, with_settings
 
 _MIDPOINTS = (
     "μ of the weighted fit ± its standard error; 95 % t interval over the midpoints of the repetitions; plateaus a_max "
     "and a_min of the curve; runs used of those planned. Equal runs count once; the others are listed as repeated. "
-    "Runs with float32 overflow are left out. Diverged runs are results."
+    "Runs with float32 overflow are left out. Diverged runs are used."
 )
 _WITHOUT_CURVE = (
     "Series without noise, with noise mapped to the points, or with two levels at once. Accuracy: mean ± standard "
@@ -68,24 +68,20 @@ def midpoint_numbers(fitted_series: Sequence[FittedSeries]) -> pd.DataFrame:
     both midpoints ``mu_1`` and ``mu_2`` and the plateau ``a_mid`` between them where two stacked logistics are chosen;
     runs as in :attr:`analysis.runs.series.Series.counts`; ``flags``.
     """
-    return _table(
-        [each.settings for each in fitted_series],
-        [
-            {"point": each.series.point_name, **_midpoint(each.fit), **_plateau(each.shape), **each.series.counts}
-            for each in fitted_series
-        ],
+    return with_settings(
+        (
+            each.settings,
+            {"point": each.series.point_name} | _midpoint(each.fit) | _plateau(each.shape) | each.series.counts,
+        )
+        for each in fitted_series
     )
 
 
 def accuracy_numbers(series: Sequence[Series]) -> pd.DataFrame:
     """Numbers of the table of series without a curve: settings, accuracy over the runs, counts of runs."""
-    accuracy = [each.used["accuracy"] for each in series]
-    return _table(
-        [each.settings for each in series],
-        [
-            {"accuracy": runs.mean(), "std": runs.std(), **each.counts}
-            for each, runs in zip(series, accuracy, strict=True)
-        ],
+    return with_settings(
+        (each.settings, {"accuracy": each.used["accuracy"].mean(), "std": each.used["accuracy"].std(), **each.counts})
+        for each in series
     )
 
 
@@ -141,11 +137,6 @@ def runs_used(counts: dict[str, int]) -> str:
 def _mean(accuracy: pd.Series[float]) -> str:
     spread = f" ± {format_number(accuracy.std(), 2)}" if len(accuracy) > 1 else ""
     return f"{accuracy.mean():.4f}{spread}" if len(accuracy) else "–"
-
-
-def _table(settings: Sequence[Settings], numbers: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """One table of settings and numbers. The settings keep their types, so that null does not become NaN."""
-    return pd.concat([pd.DataFrame(list(settings), dtype=object), pd.DataFrame(list(numbers))], axis=1)
 
 
 def _both_midpoints(shape: Shape | None) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from analysis.runs.series import Settings
 from analysis.tables import latex
 
 
@@ -22,6 +24,13 @@ class Table:
     title: str
     caption: str
     texts: pd.DataFrame
+
+
+def with_settings(rows: Iterable[tuple[Settings, Mapping[str, Any]]]) -> pd.DataFrame:
+    """A table with the settings and the numbers of each row. Settings keep their types: null does not become NaN."""
+    listed = list(rows)
+    settings = pd.DataFrame([settings for settings, _ in listed], dtype=object)
+    return pd.concat([settings, pd.DataFrame([numbers for _, numbers in listed])], axis=1)
 
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:

@@ -1,6 +1,3 @@
-"""Benchmark: packs against the usual ways of training many small networks, and the speed of every kind of pack.
-
-``walking-noise bench`` builds the peers, checks that they compute the same, times them in turn and prints the results.
-"""
+"""Measurement of the speed at which this device trains and evaluates each kind of pack: ``walking-noise bench``."""
 
 from __future__ import annotations

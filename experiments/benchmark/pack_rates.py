@@ -3,28 +3,31 @@
 The inputs are random and have the shape of the data set, so that no data set has to be present; augmentation is not
 measured. A pack is composed as in most studies: runs of one seed, all levels at one point, then those at the next. Here
 each run has multiplicative and additive noise. On a CPU, one process per core measures at the same time, just like the
-processes of a worker.
+processes of a worker. Before a kind is timed, its loss in a pack and its noise are checked.
 """
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from experiments.benchmark.time_window import settle
-from experiments.benchmark.timed_processes import TimedProcesses, wait_for_all
+from experiments.benchmark.timed_processes import run_at_the_same_time, wait_for_all
+from experiments.errors import UserError
 from experiments.plan.throughput import Device, Kind, Rate
+from experiments.terminal.text_table import in_words
 from walking_noise import RunConfig, Stopped
 from walking_noise.checkpoints.provenance import device_name
 from walking_noise.data import DataSet
 from walking_noise.data.transform import gather
 from walking_noise.evaluation.evaluator import evaluate
 from walking_noise.evaluation.shared_prefix import BLOCK
+from walking_noise.noise.audit import mismatch
 from walking_noise.pack.pack import Pack
 from walking_noise.reproducibility import deterministic
 from walking_noise.runtime.sizing import capacity
@@ -48,11 +51,43 @@ STEPS = 16
 """Training steps of an epoch of the random data."""
 SECONDS = 0.5
 """Least duration of a round."""
+CHECKED_STEPS = 2
+TOLERANCE = 1e-3
+"""Largest relative difference of the losses of a run in a pack and by itself. On a GPU the order of sums depends on the
+size of the pack."""
 
 
-def studied(models: Iterable[str] | None = None) -> list[RunConfig]:
-    """A run for each kind of pack of the studies, or only for those of some models."""
-    chosen = None if models is None else set(models)
+def measure_device(device: torch.device, models: Iterable[str]) -> Device:
+    """Measure and print the speed of each kind of pack of some models.
+
+    Raises
+    ------
+    UserError
+        A pack computes something else than its runs would by themselves, or a measuring process has died.
+    """
+    name, processes = device_in_words(device), capacity.worker_processes(device)
+    print(f"{name}: {in_words(processes, 'pack')} in parallel; speed per run in packs of the default size:", flush=True)
+    rates = []
+    for config in studied(models):
+        check(config, device)
+        rate = _combined(config, device, run_at_the_same_time(processes, _rounds, config, device))
+        rates.append(rate)
+        step = f"step {rate.step_seconds * 1e6:9,.1f} µs ± {rate.spread / 2:3.0%}"
+        steps = f"{processes / rate.step_seconds:9,.0f} run steps/s"
+        sample = f"evaluation {rate.sample_seconds * 1e6:7,.2f} µs per sample"
+        print(f"{rate.kind!s:50}  pack of {rate.pack_size:3}  {step}  {steps}  {sample}", flush=True)
+    return Device(name, processes, tuple(rates))
+
+
+def device_in_words(device: torch.device) -> str:
+    """The name of a device as its maker gives it; for a CPU with the number of cores in use."""
+    cores = f"{capacity.worker_processes(device)} cores of " if device.type == "cpu" else ""
+    return cores + device_name(device)
+
+
+def studied(models: Iterable[str]) -> list[RunConfig]:
+    """A run for each kind of pack of the studies of some models."""
+    chosen = set(models)
     return [
         RunConfig.from_dict(
             {
@@ -68,27 +103,38 @@ def studied(models: Iterable[str] | None = None) -> list[RunConfig]:
             }
         )
         for data, model in STUDIED
-        if chosen is None or model in chosen
+        if model in chosen
         for batch_norm in (False, True)
     ]
 
 
-def device_in_words(device: torch.device) -> str:
-    """The name of a device as its maker gives it; for a CPU with the number of cores in use."""
-    cores = f"{capacity.worker_processes(device)} cores of " if device.type == "cpu" else ""
-    return cores + device_name(device)
+def check(config: RunConfig, device: torch.device) -> None:
+    """Check that a run has the same loss in a pack and by itself, and the configured noise.
+
+    Raises
+    ------
+    UserError
+        It has not; the message gives the difference.
+    """
+    one = replace(config, training=replace(config.training, epochs=1))
+    data = _random_data(config, CHECKED_STEPS).to(device)
+    with deterministic():
+        _, packed = train_pack([replace(one, seed=1), one], data, device)
+        (single,) = train_pack([one], data, device)
+    (in_pack,), (by_itself,) = packed.training_loss, single.training_loss
+    fault = None
+    if not math.isclose(in_pack, by_itself, rel_tol=TOLERANCE):
+        fault = f"the loss of a run is {in_pack:g} in a pack and {by_itself:g} by itself"
+    elif packed.training_audit is not None:
+        fault = mismatch(packed.training_audit, one.levels, one.noise_kind.kurtosis)
+    if fault is not None:
+        raise UserError(f"bench: {Kind.of(config)}: {fault}; it was not timed")
 
 
-def measure(configs: Iterable[RunConfig], device: torch.device) -> Iterator[Rate]:
-    """The speed of each kind of pack, in turn."""
-    with TimedProcesses(capacity.worker_processes(device)) as group:
-        for config in configs:
-            yield _combined(config, device, group.run(_rounds, config, device))
-
-
-def measured_device(device: torch.device, rates: Iterable[Rate]) -> Device:
-    """The measured rates of a device, as ``walking-noise plan`` reads them."""
-    return Device(device_in_words(device), capacity.worker_processes(device), tuple(rates))
+def settle(device: torch.device) -> None:
+    """Wait until the device has finished all submitted work."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def _rounds(rank: int, config: RunConfig, device: torch.device) -> list[tuple[float, float]]:
@@ -99,7 +145,7 @@ def _rounds(rank: int, config: RunConfig, device: torch.device) -> list[tuple[fl
         replace(config, noise=replace(config.noise, point=(points // 2 + run // LEVELS) % points))
         for run in range(size)
     ]
-    data = _random_data(config).to(device)
+    data = _random_data(config, STEPS).to(device)
     with deterministic():
         rounds = [(_step(configs, data, device), _sample(configs, data, device)) for _ in range(ROUNDS + 1)]
     return [(step / size, sample / size) for step, sample in rounds[1:]]
@@ -189,7 +235,7 @@ class _Unchanged:
         return stored
 
 
-def _random_data(config: RunConfig) -> DataSet:
+def _random_data(config: RunConfig, steps: int) -> DataSet:
     generator = torch.Generator().manual_seed(0)
 
     def samples(number: int) -> Tensor:
@@ -198,7 +244,7 @@ def _random_data(config: RunConfig) -> DataSet:
     def labels(number: int) -> Tensor:
         return torch.randint(config.data.classes, (number,), generator=generator)
 
-    training, validation = STEPS * config.training.batch_size, 2 * BLOCK
+    training, validation = steps * config.training.batch_size, 2 * BLOCK
     return DataSet(
         name="random",
         classes=config.data.classes,

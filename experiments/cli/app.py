@@ -1,72 +1,75 @@
-"""Command ``walking-noise``: its parser and its entry point."""
+"""Command ``walking-noise``: a Typer application, and its entry point."""
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated
+
+import typer
+from typer.exceptions import TyperException
 
 from experiments.cli.monitor import checkpoints, deliver, failures, hours, rescue, watch
 from experiments.cli.setup import bench, data, db, doctor
 from experiments.cli.study import add, binarize, demo, plan, scrub, start
 from experiments.errors import UserError
 
+app = typer.Typer(pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]})
 
-class _Version(argparse.Action):
-    """Option that prints the version; importing the library, and torch with it, is deferred until then."""
+COMMANDS = {
+    "Study": (demo.demo, plan.plan, add.add, start.start, binarize.binarize, scrub.scrub),
+    "Monitor and recover": (watch.watch, failures.failures, hours.hours, rescue.rescue, deliver.deliver),
+    "Set up": (doctor.doctor, bench.bench),
+}
+"""Commands by the panel of the help that lists them; the docstring of a command is its help."""
+GROUPS = {"Monitor and recover": (checkpoints.app,), "Set up": (db.app, data.app)}
+"""Commands with actions, by panel."""
 
-    def __call__(self, parser: argparse.ArgumentParser, *rest: Any) -> None:
+for panel, commands in COMMANDS.items():
+    for command in commands:
+        app.command(rich_help_panel=panel)(command)
+for panel, groups in GROUPS.items():
+    for group in groups:
+        app.add_typer(group, rich_help_panel=panel)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
         from walking_noise import __version__
 
         print(f"walking_noise {__version__}")
-        parser.exit()
+        raise typer.Exit
 
 
-def parser() -> argparse.ArgumentParser:
-    """The parser of the command and of its subcommands."""
-    top = argparse.ArgumentParser(
-        prog="walking-noise",
-        description="Measure how much noise neural networks tolerate at chosen layers. "
-        "Grids are run by SEML (`seml`); these commands prepare, submit, monitor and repair the runs.",
-    )
-    top.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
-    commands = top.add_subparsers(metavar="COMMAND", required=True)
-    for command in (
-        demo,
-        db,
-        data,
-        doctor,
-        plan,
-        add,
-        start,
-        watch,
-        failures,
-        hours,
-        checkpoints,
-        rescue,
-        deliver,
-        scrub,
-        bench,
-        binarize,
-    ):
-        command.add_parser(commands)
-    return top
+@app.callback()
+def _top(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="print the version and exit")
+    ] = False,
+) -> None:
+    """Measure how much noise neural networks tolerate at chosen layers.
+
+    Grids are run by SEML (`seml`); these commands prepare, submit, monitor and repair the runs.
+
+    Example: walking-noise demo
+    """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code: 0 for success, 1 for an error, which is printed in one line.
+    """Run the command and return its exit code.
 
-    Invalid arguments end the process with exit code 2; an interrupt (Ctrl-C) returns 130.
+    0: success. 1: an error, printed in one line. 2: invalid arguments, printed with the usage. 130: interrupt (Ctrl-C).
     """
-    options = parser().parse_args(arguments)
     try:
-        return int(options.run(options))
+        return int(app(arguments, prog_name="walking-noise", standalone_mode=False) or 0)
     except UserError as error:
         print(f"walking-noise: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        return 130
+    except TyperException as error:
+        print(f"walking-noise: {error.format_message()}", file=sys.stderr)
+        if context := getattr(error, "ctx", None):
+            print(context.get_usage(), file=sys.stderr)
+        return error.exit_code
 
 
 if __name__ == "__main__":

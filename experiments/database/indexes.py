@@ -2,8 +2,8 @@
 
 SEML creates one index, on ``config_hash``. Every other query of SEML or of this package would read all documents of a
 collection. MongoDB also uses these indexes for SEML's claim of a run, which filters by a list of ids and a status.
-secantusdb uses an index for one field of a filter only: the first field in it that is the first of an index. In SEML's
-claim that is the list of ids, so that query is no faster there.
+For each query, secantusdb uses an index for only one field of the filter: the first one that is the leading field of an
+index. In SEML's claim that field is the id, so the indexes do not make this query faster in secantusdb.
 """
 
 from __future__ import annotations

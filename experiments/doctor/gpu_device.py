@@ -53,7 +53,7 @@ def usable(site: Site) -> Iterator[Finding]:
         )
     elif count > 1:
         names = ", ".join(f"cuda:{index}" for index in range(count) if index != used.index)
-        yield ok(f"this machine has {count} GPUs; set {PREFIX}DEVICE to {names} for another worker")
+        yield ok(f"this machine has {count} GPUs, and a worker uses one; to use another, set {PREFIX}DEVICE: {names}")
 
 
 def _no_gpu(site: Site, message: str) -> Finding:

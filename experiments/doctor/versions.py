@@ -40,9 +40,7 @@ def dependencies(site: Site) -> Iterator[Finding]:
     invalid = [fault for requirement, required in _requirements() if (fault := _fault(requirement, required))]
     unpinned = [f"{name} {version} (pinned {pinned})" for name, version, pinned in _not_as_pinned(LOCK)]
     if invalid:
-        yield error(
-            "; ".join(invalid), "run `make install`, or install the versions that pyproject.toml allows with pip"
-        )
+        yield error("; ".join(invalid), "run `make install`, or use pip to install versions that pyproject.toml allows")
     elif unpinned:
         yield warning(f"not the tested versions: {', '.join(unpinned)}", "run `make install`")
     else:

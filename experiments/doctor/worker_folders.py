@@ -43,7 +43,7 @@ def space(site: Site) -> Iterator[Finding]:
         finding = error if free < ERROR_BELOW else warning
         yield finding(
             f"{free / GIB:.1f} GiB free for {folder.folder}",
-            "free space (`walking-noise checkpoints clean` removes unneeded checkpoints), or set WALKING_NOISE_STATE",
+            "make space (`walking-noise checkpoints clean` removes unneeded checkpoints), or set WALKING_NOISE_STATE",
         )
     else:
         yield ok(f"{free / GIB:,.0f} GiB free for {folder.folder}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import astuple
 
 from experiments.plan.study_plan import DOCUMENT_BYTES, LOSS_BYTES, PACKED_BYTES, Row
 from experiments.plan.throughput import Device, Kind
@@ -78,7 +77,7 @@ def _packs(total: Row, devices: Sequence[Device], pack_size: PackSize) -> list[s
     head = ["pack settings", "", "", "epochs", "batch", "trainings", "pack size", "packs", "inference only"]
     head += [f"hours, {device.name}" for device in devices]
     lines = []
-    for demand in sorted(total.demands, key=lambda demand: astuple(demand.config)[:2]):
+    for demand in sorted(total.demands, key=lambda demand: [*demand.config.data, *demand.config.model]):
         config, size = demand.config, pack_size(demand.config)
         seconds = (demand.seconds(device) for device in devices)
         lines.append(
@@ -115,8 +114,8 @@ def _explanations(
         "at another point, or a level in two grids). with noise: runs that are trained with noise."
     )
     yield (
-        "trainings: networks to train; runs with noise at inference only share the network that is trained without "
-        "noise. inference only: number of runs with noise at inference only."
+        "trainings: networks to train; runs that have noise only at inference share the network that is trained "
+        "without noise. inference only: number of runs that have noise only at inference."
     )
     source = "" if array_size_is_known else " (assumed, as Slurm does not answer here; --max-array-size changes it)"
     yield f"tasks: Slurm array tasks, one for each run that `seml add` adds; an array has at most {array_size}{source}."

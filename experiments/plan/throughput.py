@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import math
-import os
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated
+
+from pydantic import AliasChoices, Field, TypeAdapter, ValidationError
 
 from experiments.errors import UserError
 from experiments.terminal.output_file import write_whole
 from walking_noise import RunConfig
+from walking_noise.data.data_files import user_cache
+
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,8 @@ class Rate:
 
     kind: Kind
     pack_size: int
-    step_seconds: float
-    sample_seconds: float
+    step_seconds: Seconds
+    sample_seconds: Seconds
     spread: float
 
 
@@ -68,7 +70,7 @@ class Device:
     """
 
     name: str
-    processes: int
+    processes: Annotated[int, Field(validation_alias=AliasChoices("processes", "lanes"))]  # the key of older files
     rates: tuple[Rate, ...]
 
     def rate(self, kind: Kind) -> Rate | None:
@@ -81,9 +83,13 @@ class Device:
         return replace(self, rates=tuple(by_kind.values()))
 
 
+_DEVICES = TypeAdapter(dict[str, Device])
+"""The content of a file: the devices by name."""
+
+
 def default_file() -> Path:
     """``walking_noise/throughput.json`` in the user's cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "walking_noise" / "throughput.json"
+    return user_cache() / "throughput.json"
 
 
 def read(file: Path) -> dict[str, Device]:
@@ -95,14 +101,18 @@ def read(file: Path) -> dict[str, Device]:
         The file cannot be read, or does not have the expected form.
     """
     try:
-        return {name: _device(name, content) for name, content in json.loads(file.read_text()).items()}
+        return _DEVICES.validate_json(file.read_bytes())
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(
-            f"{file}: no measurements can be read ({type(error).__name__}: {error}); remove the file and measure again "
-            "with `walking-noise bench --save`"
-        ) from None
+    except ValidationError as error:
+        fault = error.errors()[0]
+        reason = ": ".join([*map(str, fault["loc"]), fault["msg"]])
+    except OSError as error:
+        reason = error.strerror or str(error)
+    raise UserError(
+        f"{file}: no measurements can be read ({reason}); remove the file and measure again with `walking-noise bench "
+        "--save`"
+    )
 
 
 def known(file: Path | None) -> list[Device]:
@@ -127,21 +137,4 @@ def save(file: Path, device: Device) -> None:
     saved = read(file)
     if device.name in saved and saved[device.name].processes == device.processes:
         device = saved[device.name].with_rates(device.rates)
-    content = {name: asdict(one) for name, one in {**saved, device.name: device}.items()}
-    write_whole(file, json.dumps(content, indent=1))
-
-
-def _device(name: str, content: dict[str, Any]) -> Device:
-    return Device(
-        name,
-        int(content["processes"] if "processes" in content else content["lanes"]),  # the key of older files
-        tuple(_rate(rate) for rate in content["rates"]),
-    )
-
-
-def _rate(content: dict[str, Any]) -> Rate:
-    kind = content["kind"]
-    rate = Rate(**{**content, "kind": Kind(**{**kind, "inputs": tuple(kind["inputs"])})})
-    if not all(math.isfinite(seconds) and seconds > 0 for seconds in (rate.step_seconds, rate.sample_seconds)):
-        raise ValueError(f"{rate.kind}: seconds must be finite and above 0")
-    return rate
+    write_whole(file, _DEVICES.dump_json({**saved, device.name: device}, indent=1).decode())

@@ -250,7 +250,7 @@ class Worker:
                 record_attempts(self.leases.runs, attempts, held)
         except PyMongoError as error:
             runs = are_in_words(len(unfinished), "run")
-            log.error("%s still RUNNING; run `walking-noise rescue %s`: %s", runs, name, error)
+            log.error("%s still RUNNING; run `walking-noise rescue %s` to release them (%s)", runs, name, error)
             self._time_limit.request_requeue()
             return
         self.delivery.end(reason, count)

@@ -62,7 +62,7 @@ class FakeStudy:
         result = {
             "accuracy": accuracy, "last_accuracies": [accuracy] * 5, "training_loss": [2.3, 0.4],
             "mean_abs_weight": weights_of(config), "outcome": "trained", "diverged_epoch": None, "overflow_epoch": None,
-            "nonfinite": 0.0, "floor": FLOOR, "points": [point.name for point in config.points],
+            "nonfinite": 0.0, "floor": FLOOR, "points": [point.to_document() for point in config.points],
             "audit": {"inference": {"signal": [1.0 + point.number for point in config.points]}, "training": None},
             "epochs": config.training.epochs, "seconds": 3.25, "pack_size": 8, "device": "cpu",
             "provenance": PROVENANCE, **fields,

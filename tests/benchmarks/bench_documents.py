@@ -1,8 +1,8 @@
 """Time and memory of the commands that read a study of 100,000 documents in the embedded database: ``make bench``.
 
-The documents are copies of a completed run: 60,000 completed, 2,000 failed, 2,000 running and 36,000 pending ones, of
-214 workers. Each command is timed in a new process, with the indexes and without them. Memory is the peak of the
-command, and the peak of the server since its start.
+The documents are copies of one completed run. Their statuses are changed to 60,000 completed, 2,000 failed, 2,000
+running and 36,000 pending runs of 214 workers. Each command is timed in a new process, with the indexes and without
+them. Memory is the peak of the command, and the peak of the server since its start.
 """
 
 from __future__ import annotations

@@ -17,8 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from experiments.benchmark.pack_rates import device_in_words
-from experiments.benchmark.time_window import settle
+from experiments.benchmark.pack_rates import device_in_words, settle
 from walking_noise.reproducibility import deterministic
 from walking_noise.runtime.sizing.capacity import default_device
 

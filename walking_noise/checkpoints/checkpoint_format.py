@@ -12,7 +12,8 @@ from typing import Any
 
 import torch
 
-from walking_noise.checkpoints.provenance import code_digest, device_kind
+from walking_noise.checkpoints.code_digest import code_digest
+from walking_noise.checkpoints.provenance import device_kind
 from walking_noise.config import keys
 from walking_noise.config.run_config import RunConfig
 from walking_noise.errors import WalkingNoiseError
@@ -41,7 +42,7 @@ class Header:
     epoch
         Number of completed epochs, out of ``epochs``.
     version, code, torch
-        Version of walking_noise, digest of its source, version of torch.
+        Version of walking_noise, digest of the source that determines the training, version of torch.
     device
         See :func:`walking_noise.checkpoints.provenance.device_kind`.
     data
@@ -86,7 +87,7 @@ def header_of(member: Member, device: torch.device, data_checksum: str) -> Heade
         epoch=member.epoch,
         epochs=member.epochs,
         version=__version__,
-        code=code_digest(),
+        code=code_digest(member.config),
         torch=torch.__version__,
         device=device_kind(device),
         data=data_checksum,

@@ -12,7 +12,8 @@ from pathlib import Path
 import torch
 
 from walking_noise.atomic_file import atomic_write
-from walking_noise.checkpoints.provenance import code_digest, device_kind
+from walking_noise.checkpoints.code_digest import code_digest
+from walking_noise.checkpoints.provenance import device_kind
 from walking_noise.config.run_config import RunConfig
 from walking_noise.errors import WalkingNoiseError
 from walking_noise.evaluation.evaluator import Evaluation
@@ -42,12 +43,12 @@ class NetworkCache:
 
     def __init__(self, folder: Path | str, device: torch.device, data_checksum: str) -> None:
         self.folder = Path(folder)
-        origin = f"{__version__} {code_digest()} {torch.__version__} {device_kind(device)} {data_checksum}"
-        self._origin = hashlib.blake2b(origin.encode(), digest_size=8).hexdigest()
+        self._device, self._data_checksum = device_kind(device), data_checksum
 
     def name(self, config: RunConfig) -> str:
         """File name of this run's network."""
-        return f"{config.network_key}-{self._origin}.pt"
+        origin = f"{__version__} {code_digest(config)} {torch.__version__} {self._device} {self._data_checksum}"
+        return f"{config.network_key}-{hashlib.blake2b(origin.encode(), digest_size=8).hexdigest()}.pt"
 
     def load(self, config: RunConfig) -> TrainedNetwork | None:
         """Read the network of this run; None if it is missing, unreadable, or lacks the validation curve of the run."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
 import subprocess
 from functools import cache
@@ -26,15 +25,6 @@ def commit() -> str | None:
     except (OSError, subprocess.CalledProcessError):
         return None
     return head + ("+" if changed else "")
-
-
-@cache
-def code_digest() -> str:
-    """Digest of this package's source. It changes with the code, even within one version."""
-    digest = hashlib.blake2b(digest_size=8)
-    for file in sorted(PACKAGE.rglob("*.py")):
-        digest.update(f"{file.relative_to(PACKAGE)}\n".encode() + file.read_bytes())
-    return digest.hexdigest()
 
 
 def device_name(device: torch.device) -> str:

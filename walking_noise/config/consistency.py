@@ -82,7 +82,7 @@ def _check_effect(config: RunConfig) -> None:
 def _require_default(config: RunConfig, name: str, reason: str) -> None:
     """Raise :class:`ConfigError` with this reason if ``noise.NAME`` does not have its default value."""
     value: Any = getattr(config.noise, name)
-    if value != getattr(type(config.noise)(), name):
+    if value != type(config.noise).model_fields[name].default:
         raise refused(f"noise.{name}", value, f"{reason}; leave it out")
 
 

@@ -2,7 +2,7 @@
 
 The canonical form describes noise by its levels at each noise point. So a run at level 0 of any series equals the run
 without noise. Settings without effect (the order of the terms if there is only one, the noise seed without noise) are
-omitted.
+omitted. So are settings that are marked as added later and have their default: the keys of stored runs do not change.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
+from walking_noise.config.setting_groups import defaults_added_later
 from walking_noise.noise.kind import gaussian
 
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ PACK_SETTINGS = (
 
 def pack(config: RunConfig) -> dict[str, Any]:
     """Content of the pack key: the settings that must be equal in a pack."""
-    flat = config.to_flat()
-    return {name: flat[name] for name in PACK_SETTINGS}
+    settings = _settings(config)
+    return {name: settings[name] for name in PACK_SETTINGS if name in settings}
 
 
 def training(config: RunConfig) -> dict[str, Any]:
@@ -40,14 +41,14 @@ def training(config: RunConfig) -> dict[str, Any]:
 
     Noise at inference, ``evaluation`` and ``training.keep_network`` are not part of it.
     """
-    flat = config.to_flat()
+    settings = _settings(config)
     content = {
         name: value
-        for name, value in flat.items()
+        for name, value in settings.items()
         if not name.startswith(("noise.", "evaluation.")) and name != "training.keep_network"
     }
     if config.noisy_training:
-        content["training noise"] = _noise(config)
+        content["training noise"] = _noise(config, settings)
         if any(level.mul > 0 for level in config.levels):
             content["noise.gradient"] = config.noise.gradient
     return content
@@ -64,11 +65,10 @@ def network(config: RunConfig) -> dict[str, Any]:
 
 def run(config: RunConfig) -> dict[str, Any]:
     """Content of the run key: everything that determines the result."""
-    content = training(config) | {
-        name: value for name, value in config.to_flat().items() if name.startswith("evaluation.")
-    }
+    settings = _settings(config)
+    content = training(config) | {name: value for name, value in settings.items() if name.startswith("evaluation.")}
     if config.noisy:
-        content["inference noise"] = _noise(config)
+        content["inference noise"] = _noise(config, settings)
         content["noise.seed"] = config.noise_seed
     return content
 
@@ -81,12 +81,24 @@ def digest(content: dict[str, Any]) -> str:
 _json = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 
-def _noise(config: RunConfig) -> dict[str, Any]:
-    """The noise as its levels at each noise point, its distribution unless Gaussian, and the order of its terms."""
+def _settings(config: RunConfig) -> dict[str, Any]:
+    """All settings by dotted name, without those that were added later and have their default."""
+    later = defaults_added_later(type(config))
+    return {name: value for name, value in config.to_flat().items() if name not in later or value != later[name]}
+
+
+def _noise(config: RunConfig, settings: dict[str, Any]) -> dict[str, Any]:
+    """The noise as its levels at each noise point, its distribution unless Gaussian, and the order of its terms.
+
+    ``settings`` has the settings of noise that were added later and change it.
+    """
     kind = config.noise_kind
     noise: dict[str, Any] = {"levels": [list(level) for level in config.levels]}
     if kind.draw is not gaussian:
         noise["distribution of"] = kind.name
     if any(level.mul > 0 and level.add > 0 for level in config.levels):
         noise["order"] = config.noise.order
+    for name in defaults_added_later(type(config)):
+        if name in settings and name.startswith("noise."):
+            noise[name] = settings[name]
     return noise

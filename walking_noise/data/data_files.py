@@ -48,6 +48,8 @@ class Files:
     folder: Path
     sha256: Mapping[str, str]
 
+    extent = ""  # the files exist completely or not at all
+
     def path(self, name: str) -> Path:
         """The path of the file, or the path at which it is expected."""
         plain, compressed = self.folder / name, self.folder / f"{name}.gz"
@@ -57,11 +59,6 @@ class Files:
     def missing(self) -> tuple[Path, ...]:
         """The files that do not exist."""
         return tuple(path for path in map(self.path, self.sha256) if not path.is_file())
-
-    @property
-    def extent(self) -> str:
-        """Empty, since files with known checksums exist completely or not at all."""
-        return ""
 
     def verify(self) -> None:
         """Raise :class:`DamagedFile` if a file cannot be read or its content does not have the known checksum."""

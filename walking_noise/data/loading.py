@@ -10,15 +10,24 @@ from dataclasses import dataclass
 from functools import cache
 from http.client import HTTPException
 from pathlib import Path
+from typing import TypeVar
 
 from walking_noise.data import sets
-from walking_noise.data.data_files import ENVIRONMENT_VARIABLE, DamagedFile, data_root
-from walking_noise.data.data_source import Location, Selection, Source
-from walking_noise.data.dataset import DataSet
+from walking_noise.data.data_files import ENVIRONMENT_VARIABLE, DamagedFile, Files, data_root
+from walking_noise.data.dataset import DataSet, Selection
+from walking_noise.data.images.published_images import PublishedImages
+from walking_noise.data.speech.recordings import Recordings
+from walking_noise.data.speech.speech_commands import SpeechCommands
 from walking_noise.errors import DataMissing, refused
 from walking_noise.registry import discover
 
+Source = PublishedImages | SpeechCommands
+"""A data set: its name, shape and transforms, and how to find, read and download its files.
+
+An object of any class with the attributes and methods that these two have in common can be used, too.
+"""
 Root = str | os.PathLike[str] | None
+Result = TypeVar("Result")
 _loading = threading.RLock()
 
 
@@ -63,28 +72,21 @@ def _load(name: str, selection: Selection, root: Path) -> DataSet:
     if selection.transform not in source.transforms:
         allowed = ", ".join(source.transforms)
         raise refused("data.transform", selection.transform, f"allowed for {name}: {allowed}")
-    location = _existing_location(source, root)
+    return _use_files(source, root, lambda files: source.read(files.folder, selection))
+
+
+def _use_files(source: Source, root: Path, use: Callable[[Files | Recordings], Result]) -> Result:
+    """The result of ``use``; raise :class:`DataMissing` with a command that helps if a file is missing or damaged."""
+    files, commands = source.locate(root), _commands(source, root)
+    if files.missing:
+        fault = f"{', '.join(path.name for path in files.missing)} missing in {files.folder}"
+        raise DataMissing(f"data set {source.name}: {fault}; get it with: {', or: '.join(commands)}")
     try:
-        return source.read(location.folder, selection)
+        return use(files)
     except DamagedFile as damage:
-        raise _damaged(source, root, damage) from damage
-
-
-def _existing_location(source: Source, root: Path) -> Location:
-    """The location of a data set; raise :class:`DataMissing` if a file does not exist."""
-    location = source.locate(root)
-    if location.missing:
-        fault = f"{', '.join(path.name for path in location.missing)} missing in {location.folder}"
-        commands = ", or: ".join(_commands(source, root))
-        raise DataMissing(f"data set {source.name}: {fault}; get it with: {commands}")
-    return location
-
-
-def _damaged(source: Source, root: Path, damage: DamagedFile) -> DataMissing:
-    """The error for a damaged file, with the command that replaces it."""
-    folder = next((root / path for path in source.downloaded if (root / path).is_dir()), None)
-    remedy = "replace it with" if folder is None else f"move {folder} away, then get the data set with"
-    return DataMissing(f"data set {source.name}: {damage}; {remedy}: {_commands(source, root)[0]}")
+        folder = next((root / path for path in source.downloaded if (root / path).is_dir()), None)
+        remedy = "replace it with" if folder is None else f"move {folder} away, then get the data set with"
+        raise DataMissing(f"data set {source.name}: {damage}; {remedy}: {commands[0]}") from damage
 
 
 def _commands(source: Source, root: Path) -> list[str]:
@@ -150,21 +152,12 @@ def fetch(name: str, root: Root = None) -> Path:
     """
     source, folder = _source(name), data_root(root)
     try:
-        _verify(source, folder)
+        _use_files(source, folder, lambda files: files.verify())
     except DataMissing:
         if source.download is None:
             raise
         _download(source, source.download, folder)
     return source.locate(folder).folder
-
-
-def _verify(source: Source, root: Path) -> None:
-    """Raise :class:`DataMissing` unless the published data set is complete and intact."""
-    location = _existing_location(source, root)
-    try:
-        location.verify()
-    except DamagedFile as damage:
-        raise _damaged(source, root, damage) from damage
 
 
 def _download(source: Source, download: Callable[[Path], None], root: Path) -> None:

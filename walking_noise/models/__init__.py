@@ -11,14 +11,15 @@ from torch import nn
 import walking_noise.models as this_package
 from walking_noise.models.model import Model
 from walking_noise.models.model_summary import ModelSummary, summarise
-from walking_noise.models.noise_points import Point, points_in, with_noise_points
+from walking_noise.models.noise_points import points_in, with_noise_points
+from walking_noise.models.point import Point
 from walking_noise.registry import discover
 from walking_noise.reproducibility import stream_key
 
 __all__ = ["Model", "ModelSummary", "build", "initialised", "models", "noise_points", "summary"]
 
-_initialising = threading.Lock()
-"""Lock around the seeding of torch's global generator, so that one thread at a time initialises a network."""
+_initialising = threading.RLock()
+"""Lock around torch's global generator, so that one thread at a time initialises a network."""
 
 
 @cache
@@ -62,8 +63,8 @@ def initialised(name: str, inputs: tuple[int, ...], classes: int, batch_norm: bo
 
 @cache
 def summary(name: str, inputs: tuple[int, ...], classes: int, batch_norm: bool) -> ModelSummary:
-    """The summary of a model: its noise points and its size, computed on the meta device without weights."""
-    with torch.device("meta"):
+    """The summary of a model: its noise points and its size. torch's global generator is left as it was."""
+    with _initialising, torch.random.fork_rng(devices=[]), torch.device("cpu"):
         return summarise(with_noise_points(models()[name].build(inputs, classes, batch_norm)), inputs, classes)
 
 

@@ -1,21 +1,19 @@
-"""Summary of a model without its weights: noise points and size; checks that the model can be trained in a pack."""
+"""Summary of a model: noise points and size; checks that the model can be trained in a pack."""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
-from walking_noise.models.noise_points import NoisePoint, Point, points_in
+from walking_noise.models.forward_recorder import ForwardRecorder
+from walking_noise.models.noise_points import points_in
+from walking_noise.models.point import Point
 
 SAMPLES = 2
 """Samples in the forward pass; BatchNorm cannot train on a single one."""
-
-BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 @dataclass(frozen=True)
@@ -38,7 +36,7 @@ class ModelSummary:
 
 
 def summarise(network: nn.Sequential, inputs: tuple[int, ...], classes: int) -> ModelSummary:
-    """The summary of a network on the meta device, from one forward pass in training mode and one in inference mode.
+    """The summary of a network, from one forward pass in training mode and one in inference mode.
 
     Raises
     ------
@@ -50,65 +48,28 @@ def summarise(network: nn.Sequential, inputs: tuple[int, ...], classes: int) -> 
     training, inference = (_record_forward(network.train(mode), inputs, classes) for mode in (True, False))
     _check_points(network, training)
     _check_points(network, inference)
-    if training.points != inference.points:
+    if list(map(_place, training.points)) != list(map(_place, inference.points)):
         raise ValueError("a forward pass reaches the noise points in different orders in training and at inference")
     parameters = sum(parameter.numel() for parameter in network.parameters())
     return ModelSummary(tuple(training.points), training.activations // SAMPLES, parameters)
 
 
-class _ForwardRecorder(TorchDispatchMode):
-    """Records the operations of a forward pass, and the modules that have :meth:`after` as their hook."""
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.points: list[Point] = []
-        self.activations = 0
-        self._batch_norm_output: Tensor | None = None
-
-    def __torch_dispatch__(
-        self, operation: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        if torch.Tag.nondeterministic_seeded in operation.tags:
-            fault = (
-                f"its forward pass draws random numbers ({operation.overloadpacket}), which would depend on the pack"
-            )
-            raise ValueError(f"{fault}; remove dropout and other random layers")
-        result = operation(*args, **(kwargs or {}))
-        if result is self._batch_norm_output:  # changed in place by this operation
-            self._batch_norm_output = None
-        if not operation.is_view:
-            outputs = result if isinstance(result, tuple) else (result,)
-            self.activations += sum(output.numel() for output in outputs if isinstance(output, Tensor))
-        return result
-
-    def after(self, module: nn.Module, _: Any, y: Any) -> None:
-        """Forward hook that records noise points and outputs of BatchNorm layers."""
-        if isinstance(module, NoisePoint):
-            if not isinstance(y, Tensor):
-                raise ValueError(f"the input of noise point {module.name!r} is a {type(y).__name__}, not a tensor")
-            after_batch_norm = module.after_batch_norm or y is self._batch_norm_output
-            self.points.append(Point(len(self.points), module.name, after_batch_norm))
-            self.activations += y.numel()
-        elif isinstance(module, BATCH_NORMS):
-            self._batch_norm_output = y
-
-
-def _record_forward(network: nn.Sequential, inputs: tuple[int, ...], classes: int) -> _ForwardRecorder:
+def _record_forward(network: nn.Sequential, inputs: tuple[int, ...], classes: int) -> ForwardRecorder:
     """Run one forward pass of zeros and record it; raise ValueError if it fails or does not return logits."""
-    recorder = _ForwardRecorder()
-    hooks = [module.register_forward_hook(recorder.after) for module in network.modules()]
     try:
-        with torch.no_grad(), recorder:
-            logits = network(torch.zeros(SAMPLES, *inputs, device="meta"))
+        with torch.no_grad(), ForwardRecorder(network, SAMPLES) as recorder:
+            logits = network(torch.zeros(SAMPLES, *inputs))
     except RuntimeError as error:
         reason, *_ = str(error).splitlines()
         raise ValueError(f"its forward pass fails for samples of {'×'.join(map(str, inputs))}: {reason}") from error
-    finally:
-        for hook in hooks:
-            hook.remove()
     if not isinstance(logits, Tensor) or logits.shape != (SAMPLES, classes):
         raise ValueError(f"its forward pass does not return {classes} logits for each sample")
     return recorder
+
+
+def _place(point: Point) -> tuple[str, bool]:
+    """What must be equal in training and at inference, where torch computes attention in other operations."""
+    return point.name, point.after_batch_norm
 
 
 def _check_tensors(network: nn.Sequential) -> None:
@@ -130,7 +91,7 @@ def _check_names(network: nn.Sequential) -> None:
             raise ValueError(f"{count} of its noise points are named {name!r}; give each a different name")
 
 
-def _check_points(network: nn.Sequential, recorder: _ForwardRecorder) -> None:
+def _check_points(network: nn.Sequential, recorder: ForwardRecorder) -> None:
     """Raise ValueError unless the forward pass reached each noise point exactly once."""
     reached = Counter(point.name for point in recorder.points)
     for name in (point.name for point in points_in(network)):

@@ -10,22 +10,14 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Protocol
 
 from torch import Tensor, nn
 
+from walking_noise.models.point import Point
+
 BODY = "body"
 """Name of the single layer that contains a model that is not a plain ``nn.Sequential``."""
-
-
-@dataclass(frozen=True)
-class Point:
-    """A noise point: its number, its name (the layer before it, or ``input``), and whether that is a BatchNorm."""
-
-    number: int
-    name: str
-    after_batch_norm: bool
 
 
 class Inject(Protocol):
@@ -57,7 +49,7 @@ class NoisePoint(nn.Module):
     Parameters
     ----------
     name
-        Unique within the model: the name of the layer before the noise point, or of the block that contains it.
+        Unique within the model.
     after_batch_norm
         Whether the noise point follows a BatchNorm. This is detected automatically if the noise point is called with
         the output of the BatchNorm.

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from walking_noise.models.noise_points import Inject
 from walking_noise.noise.kind import gaussian
-from walking_noise.noise.member_noise import MemberNoise, NoiseTerms, StepIndex, noise_by_point
+from walking_noise.noise.member_noise import MemberNoise, NoiseTerms, StepIndex
 from walking_noise.noise.rng.counter_based import CounterBasedNoise
 from walking_noise.noise.rng.cpu_generators import GeneratorNoise
 from walking_noise.pack.stacking import expand_rows
@@ -102,3 +102,33 @@ def samplers(
     if any(select(False)):
         needed.append(GeneratorNoise(select(False), stream, device))
     return needed
+
+
+def noise_by_point(configs: Sequence[RunConfig], stream: str) -> list[list[MemberNoise]]:
+    """The noise at every noise point, in the order of the members; members at level 0 are left out.
+
+    Parameters
+    ----------
+    stream
+        ``"training"``: keyed by ``seed``; only runs trained with noise have noise. ``"inference"``: keyed by
+        ``noise.seed``.
+    """
+    at_point: list[list[MemberNoise]] = [[] for _ in configs[0].points]
+    for member, config in enumerate(configs):
+        if stream == "training" and not config.noisy_training:
+            continue
+        seed = config.seed if stream == "training" else config.noise_seed
+        for point, level in enumerate(config.levels):
+            if max(level) > 0:
+                at_point[point].append(
+                    MemberNoise(
+                        member,
+                        seed,
+                        level.mul,
+                        level.add,
+                        config.noise.order == "add_first",
+                        config.noise.gradient == "exact",
+                        config.noise_kind.draw,
+                    )
+                )
+    return at_point

@@ -1,18 +1,14 @@
-"""Noise of the members of a pack, by noise point; the types that its samplers (:mod:`.rng`) share."""
+"""Types that the samplers of noise share: the noise of one member at one noise point, a step, an injection."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from walking_noise.noise.audit import Audit
-
-if TYPE_CHECKING:
-    from walking_noise.config.run_config import RunConfig
 
 StepIndex = tuple[int, ...] | Tensor
 """Index of a step of the runs: (step,) in training, (epoch, block) at inference; integers, or int64 on the device.
@@ -58,33 +54,3 @@ class MemberNoise:
     add_first: bool
     exact_gradient: bool
     draw: Callable[[Tensor, float, torch.Generator], None]
-
-
-def noise_by_point(configs: Sequence[RunConfig], stream: str) -> list[list[MemberNoise]]:
-    """The noise at every noise point, in the order of the members; members at level 0 are left out.
-
-    Parameters
-    ----------
-    stream
-        ``"training"``: keyed by ``seed``; only runs trained with noise have noise. ``"inference"``: keyed by
-        ``noise.seed``.
-    """
-    at_point: list[list[MemberNoise]] = [[] for _ in configs[0].points]
-    for member, config in enumerate(configs):
-        if stream == "training" and not config.noisy_training:
-            continue
-        seed = config.seed if stream == "training" else config.noise_seed
-        for point, level in enumerate(config.levels):
-            if max(level) > 0:
-                at_point[point].append(
-                    MemberNoise(
-                        member,
-                        seed,
-                        level.mul,
-                        level.add,
-                        config.noise.order == "add_first",
-                        config.noise.gradient == "exact",
-                        config.noise_kind.draw,
-                    )
-                )
-    return at_point

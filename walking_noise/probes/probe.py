@@ -13,7 +13,7 @@ from walking_noise.data import DataSet
 from walking_noise.errors import WalkingNoiseError
 from walking_noise.evaluation.evaluator import unchanged
 from walking_noise.evaluation.shared_prefix import WrapInjection
-from walking_noise.models.noise_points import Point
+from walking_noise.models.point import Point
 from walking_noise.probes.activations import ProbedNetwork, Recorder, arriving_at, leaving_from
 from walking_noise.probes.clusters import Array, Clusters, find_clusters
 from walking_noise.probes.distribution import Distribution, distribution

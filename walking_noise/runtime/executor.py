@@ -64,8 +64,7 @@ class PackExecutor:
     def run(self) -> Iterator[RunEnded]:
         """Yield the outcome of every run as soon as it is known."""
         started = time.monotonic()
-        with deterministic():
-            networks = self._networks()
+        networks = self._networks()
         share = (time.monotonic() - started) / sum(len(training.runs) for training in self.trainings)
         for training, network in zip(self.trainings, networks, strict=True):
             for index in training.own:

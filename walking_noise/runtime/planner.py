@@ -106,10 +106,11 @@ def _first_noisy_point(training: PlannedTraining) -> int:
 
 def _with_records_of(training: RunConfig, run: RunConfig) -> RunConfig:
     """The same training, which also keeps its network and records its validation curve if ``run`` does."""
-    return dataclasses.replace(
-        training,
-        training=dataclasses.replace(
-            training.training, keep_network=training.training.keep_network or run.training.keep_network
-        ),
-        evaluation=dataclasses.replace(training.evaluation, curve=training.evaluation.curve or run.evaluation.curve),
+    keep = training.training.keep_network or run.training.keep_network
+    curve = training.evaluation.curve or run.evaluation.curve
+    return training.model_copy(
+        update={
+            "training": training.training.model_copy(update={"keep_network": keep}),
+            "evaluation": training.evaluation.model_copy(update={"curve": curve}),
+        }
     )

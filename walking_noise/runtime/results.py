@@ -11,6 +11,7 @@ from walking_noise.config.run_config import RunConfig
 from walking_noise.data import DataSet
 from walking_noise.errors import WalkingNoiseError
 from walking_noise.evaluation.evaluator import Evaluation
+from walking_noise.models.point import Point
 from walking_noise.training.member import LAST_EPOCHS, TrainedNetwork
 
 
@@ -41,7 +42,7 @@ class Result:
     floor
         Chance accuracy: the validation accuracy of the constant answer of the data set.
     points
-        Names of the noise points, by number.
+        The noise points, each with its layer and the size of that layer.
     network
         File name in the folder of networks, with ``training.keep_network``.
     audit
@@ -63,7 +64,7 @@ class Result:
     diverged_epoch: int | None
     nonfinite: float
     floor: float
-    points: list[str]
+    points: list[Point]
     network: str | None
     audit: dict[str, Any]
     epochs: int
@@ -74,7 +75,7 @@ class Result:
 
     def to_document(self) -> dict[str, Any]:
         """The result as plain values. ``validation_curve`` and ``network`` are omitted if they are None."""
-        fields = asdict(self)
+        fields = asdict(self) | {"points": [point.to_document() for point in self.points]}
         return {
             name: value
             for name, value in fields.items()
@@ -132,7 +133,7 @@ def result_of(
         diverged_epoch=network.diverged_epoch,
         nonfinite=evaluations[-1].nonfinite,
         floor=data.chance_accuracy,
-        points=[point.name for point in config.points],
+        points=list(config.points),
         network=network_file,
         audit={"inference": evaluations[-1].audit, "training": network.training_audit},
         epochs=config.training.epochs,

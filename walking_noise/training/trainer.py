@@ -16,6 +16,7 @@ from walking_noise.noise.audit import Audit
 from walking_noise.noise.injection import Injection
 from walking_noise.pack.pack import Pack
 from walking_noise.pack.stacking import StackedState, load_states, stacked_states, unstack
+from walking_noise.reproducibility import deterministic
 from walking_noise.training.adam.packed_adam import PackedAdam, cosine_rate
 from walking_noise.training.callbacks import Snapshot, TrainingCallbacks
 from walking_noise.training.cuda_graph import graphed
@@ -24,6 +25,7 @@ from walking_noise.training.member import Member, TrainedNetwork
 from walking_noise.training.step import TrainingStep
 
 
+@deterministic()
 def train_pack(
     configs: Sequence[RunConfig],
     data: DataSet,

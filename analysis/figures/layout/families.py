@@ -82,16 +82,27 @@ def run_count_sentence(fitted_series: Sequence[FittedSeries]) -> str:
     return f"Runs used: {total['used']} of {total['planned']}{overflow}.{lacking if single else ''}"
 
 
+def grouped(members: Iterable[Member], within: Iterable[str]) -> list[list[Member]]:
+    """Group members that differ only in the settings ``within``, in the order of their first members."""
+    groups: dict[str, list[Member]] = {}
+    for each in members:
+        groups.setdefault(settings_key(each, within), []).append(each)
+    return list(groups.values())
+
+
+def settings_key(member: HasSettings, leave_out: Iterable[str]) -> str:
+    """Key that is equal for members whose settings agree in all names except ``leave_out``."""
+    excluded = set(leave_out)
+    return repr([(name, value) for name, value in sorted(member.settings.items()) if name not in excluded])
+
+
 def families(series: Iterable[Member], within: Sequence[str]) -> list[Family[Member]]:
     """Group series that differ only in the settings ``within``, in the order of their first members."""
-    groups: dict[str, list[Member]] = {}
-    for each in series:
-        shared = {name: value for name, value in each.settings.items() if name not in within}
-        groups.setdefault(repr(shared), []).append(each)
-    firsts = [members[0].settings for members in groups.values()]
+    groups = grouped(series, within)
+    firsts = [members[0].settings for members in groups]
     always = [name for name in _ALWAYS_NAMED if name not in within]
     differing = [name for name in differing_settings(firsts) if name not in (*within, *always)] if firsts else []
-    return [_family(members, always, differing) for members in groups.values()]
+    return [_family(members, always, differing) for members in groups]
 
 
 def _family(members: list[Member], always: Sequence[str], differing: Sequence[str]) -> Family[Member]:

@@ -1,4 +1,4 @@
-"""Maps of the accuracy under mixed noise over both levels, for both orders, and their difference (v2, our reading)."""
+"""Maps of the accuracy under mixed noise over both levels, for both orders, and their difference (for v2's grids)."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def _is_map(sweep: Sweep) -> bool:
 
 def _draw(sweep: Sweep, family: str, folder: Path) -> Plot:
     point = sweep.settings["noise.point"]
-    place = f"point {point} ({sweep.points[point]})" if isinstance(point, int) else "all points"
+    place = f"point {point} ({sweep.points[point].name})" if isinstance(point, int) else "all points"
     text = f"{family}, {label(sweep.settings, ['model.batch_norm'])}, {place}"
     cells, differences = sweep.cells, between_orders(sweep.cells)
     scales = [

@@ -1,13 +1,12 @@
-"""Figure of the midpoint amplitude of mixed noise at each noise point, for each mixing ratio (v2, our reading)."""
+"""Figure of the midpoint amplitude of mixed noise at each noise point, for each mixing ratio (for v2's grids)."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from analysis.figures.layout.families import MIXED_POINTS
+from analysis.figures.layout.families import MIXED_POINTS, grouped
 from analysis.figures.layout.style import Plot
 from analysis.figures.midpoints_by_point import draw_walks
 from analysis.figures.mixed.mixed_sweeps import OUR_READING
@@ -26,9 +25,5 @@ def draw(study: Study, folder: Path) -> list[Plot]:
 def _with_several_points(mixed: Sequence[FittedSeries]) -> list[FittedSeries]:
     """Series with enough levels for a midpoint. Each ratio has these series at two or more points."""
     curves = [each for each in mixed if each.series.used["level"].nunique() > PARAMETERS]
-    points = Counter(map(_settings_without_point, curves))
-    return [each for each in curves if points[_settings_without_point(each)] > 1]
-
-
-def _settings_without_point(each: FittedSeries) -> str:
-    return repr({name: value for name, value in each.settings.items() if name != "noise.point"})
+    several = [group for group in grouped(curves, ["noise.point"]) if len(group) > 1]
+    return [each for each in curves if any(each in group for group in several)]

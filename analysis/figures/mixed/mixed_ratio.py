@@ -1,20 +1,19 @@
-"""Figure of the preserved relative accuracy at maximum mixed noise over the mixing ratio (v2, our reading)."""
+"""Figure of the preserved relative accuracy at maximum mixed noise over the mixing ratio (for v2's grids)."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis.figures.layout.families import MIXED_RATIOS, Family, families
+from analysis.figures.layout.panels import legend_handles, panel_grid
 from analysis.figures.layout.scales import Scale
-from analysis.figures.layout.style import FAINT, WIDTH, Plot, color_and_marker, save_figure
+from analysis.figures.layout.style import FAINT, Plot, color_and_marker, save_figure
 from analysis.figures.mixed.mixed_sweeps import AMPLITUDE_AND_RATIO, ORDERS, OUR_READING, Sweep, sweeps
 from analysis.labels import format_number
 from analysis.midpoints.maximum_noise import is_maximum
@@ -63,25 +62,22 @@ def _preserved(study: Study, sweep: Sweep) -> pd.DataFrame:
 
 def _draw(family: Family[Sweep], table: pd.DataFrame, folder: Path) -> Plot:
     names = _point_names(family.members)
-    rows = math.ceil(len(names) / COLUMNS)
-    figure = Figure(figsize=(WIDTH, 1.5 * rows + 0.8))
-    panels = list(figure.subplots(rows, min(COLUMNS, len(names)), sharex=True, sharey=True, squeeze=False).flat)
+    figure, panels = panel_grid(len(names), COLUMNS, 1.5, 0.8)
     scale = Scale.of_ratios(table["ratio"])
-    for place, (axes, (point, name)) in enumerate(zip(panels, names.items(), strict=False)):
+    for axes, (point, name) in zip(panels, names.items(), strict=True):
         here = table[table["point"] == point]
         axes.set_title(name, fontsize=8, pad=3)
         _draw_panel(axes, here, scale)
-        axes.tick_params(labelbottom=place + COLUMNS >= len(names))
-    for axes in panels[len(names) :]:
-        axes.set_visible(False)
     figure.supxlabel("mixing ratio r (0: multiplicative, 1: additive noise)", fontsize=8)
     figure.supylabel("preserved relative accuracy", fontsize=8)
-    figure.legend(handles=_handles(), loc="outside upper center", ncols=len(ORDERS) + 1)
+    without_noise = Line2D([], [], color=FAINT, linewidth=0.8, label="without noise")
+    handles = [*legend_handles([name.replace("_", " ") for name in ORDERS]), without_noise]
+    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
     title = f"{family.title}: preserved accuracy at maximum mixed noise"
     caption = (
         f"{OUR_READING} Amplitude {format_number(table['amplitude'].max())}. Accuracy relative to "
         f"{_reference_text(table)} without noise. Bars: ± one standard deviation over the "
-        f"repetitions{_included(table)}. Dashed: chance accuracy (a constant answer). "
+        f"repetitions{_included(table)}. Dashed: chance accuracy (accuracy of a constant answer). "
         f"Runs used: {table['n'].sum()} of {table['planned'].sum()}{_overflow_text(table)}."
     )
     return save_figure(figure, table, folder, f"mixed-ratio-{family.slug}", title, caption)
@@ -90,8 +86,8 @@ def _draw(family: Family[Sweep], table: pd.DataFrame, folder: Path) -> Plot:
 def _point_names(members: Sequence[Sweep]) -> dict[int | str, str]:
     """Panels: every point of the model if there is walking noise, and all points together if there is global noise."""
     points = {sweep.settings["noise.point"] for sweep in members}
-    points_of_model = enumerate(members[0].points) if points - {"global"} else []
-    names: dict[int | str, str] = {number: f"{number} {name}" for number, name in points_of_model}
+    points_of_model = members[0].points if points - {"global"} else ()
+    names: dict[int | str, str] = {point.number: str(point) for point in points_of_model}
     return names | ({"global": "all points"} if "global" in points else {})
 
 
@@ -111,12 +107,6 @@ def _draw_panel(axes: Axes, here: pd.DataFrame, scale: Scale) -> None:
     scale.label(axes.xaxis)
     axes.tick_params(axis="x", labelsize=6)
     axes.set_ylim(0, 1.08)
-
-
-def _handles() -> list[Line2D]:
-    looks = [(name.replace("_", " "), *color_and_marker(order)) for order, name in enumerate(ORDERS)]
-    lines = [Line2D([], [], color=color, marker=marker, linewidth=0.9, label=name) for name, color, marker in looks]
-    return [*lines, Line2D([], [], color=FAINT, linewidth=0.8, label="without noise")]
 
 
 def _overflow_text(table: pd.DataFrame) -> str:

@@ -13,6 +13,7 @@ import pandas as pd
 from analysis.midpoints.study import Study
 from analysis.runs.noise_kinds import is_mixed
 from analysis.runs.series import Series, Settings
+from walking_noise.models.point import Point
 
 OUR_READING = "Our own figure for v2's grids (v2's figures are not available)."
 
@@ -33,7 +34,7 @@ class Sweep:
     settings
         Shared settings by dotted name; the swept settings are None.
     points
-        Names of the model's noise points.
+        The model's noise points.
     axes
         Names of the two settings that give the levels.
     cells
@@ -43,7 +44,7 @@ class Sweep:
     """
 
     settings: Settings
-    points: tuple[str, ...]
+    points: tuple[Point, ...]
     axes: tuple[str, str]
     cells: pd.DataFrame
 

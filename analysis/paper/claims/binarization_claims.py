@@ -18,7 +18,7 @@ from analysis.runs.run_frame import rows
 
 GRIDS = ("maximum_noise/mnist.yaml", COARSE)
 
-_KEEPS = "among the noisy points that cost at most ten percentage points of accuracy,"
+_KEEPS = "among the points at which noise costs at most ten percentage points of accuracy,"
 _NEEDS = (
     "multiplicative walking noise of 1e10 or more, trained with noise, with training.keep_network: true and the "
     "findings of `walking-noise binarize`"
@@ -45,7 +45,7 @@ def values_cluster(study: Study) -> Iterator[Case]:
 
 @claim(
     source="v1, figure 4",
-    statistic=f"{_KEEPS} the loss of accuracy (with noise) when incoming values that form clusters are quantised,",
+    statistic=f"{_KEEPS} the mean loss of accuracy (with noise) when incoming values that form clusters are quantised,",
     region=(BELOW, 0.02),
     needs=_NEEDS,
     grids=GRIDS,
@@ -62,7 +62,7 @@ def quantised_keep(study: Study) -> Iterator[Case]:
 
 @claim(
     source="v1, figure 4",
-    statistic=f"{_KEEPS} log10 of the second peak of the noisy values over the standard deviation of the noise,",
+    statistic=f"{_KEEPS} the mean of log10(second peak of the noisy values / standard deviation of the noise),",
     region=(-1.0, 0.0),
     needs=_NEEDS,
     grids=GRIDS,
@@ -80,8 +80,8 @@ def peak_below_the_noise(study: Study) -> Iterator[Case]:
 
 @claim(
     source="v2, abstract",
-    statistic=f"{_KEEPS} the share of layers whose weights form two or three clusters, minus that share in the network "
-    "trained without noise,",
+    statistic=f"{_KEEPS} the mean share of layers whose weights form two or three clusters, minus that share in the "
+    "same network trained without noise,",
     region=(0.05, ABOVE),
     needs=_NEEDS,
     grids=GRIDS,

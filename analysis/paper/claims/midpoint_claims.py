@@ -11,8 +11,6 @@ from analysis.midpoints.study import Study
 from analysis.paper.claims.claim import ABOVE, BELOW, Case, claim
 from analysis.paper.claims.walks import Walk, case, everywhere, gains, log_midpoints, pairs, walks
 from analysis.paper.planned_grids import COARSE
-from analysis.runs.point_quantities import after_parameters
-from analysis.runs.series import Settings
 
 MARGIN = 0.1
 """Smallest difference of midpoints, in decades, that counts."""
@@ -70,8 +68,8 @@ def parameters_are_robust(study: Study) -> Iterator[Case]:
 
 @claim(
     source="v1, figures 2, 10, 11",
-    statistic="the lead in mean log10 μ of the points after layers with parameters, with clamped weights "
-    f"divided by that with free weights (where the latter is above {MARGIN}),",
+    statistic="the lead (mean log10 μ of the points after layers with parameters, minus that of the other points, "
+    f"input and output left out) with clamped weights, divided by the lead with free weights if it exceeds {MARGIN},",
     region=(BELOW, 0.5),
     needs=f"{_AT_EVERY_POINT}, with BatchNorm, with free and with clamped weights",
     grids=(*WALKING, *CLAMPED, COARSE),
@@ -149,10 +147,10 @@ def last_two_are_exceptional(study: Study) -> Iterator[Case]:
 def without_parameters_plateau(study: Study) -> Iterator[Case]:
     """The points after layers without parameters lie on a plateau: about the same midpoint at any depth."""
     for walk in walks(study, **_FREE):
-        parameters = _parameters(walk.settings)
         inner = walk.resolved.iloc[:, 1:]
-        plateau = inner[[point for point in inner if point not in parameters]]
-        yield case(_range(plateau) / _range(inner), walk)
+        plateau = inner.drop(columns=_after_parameters(walk, inner))
+        if 1 < len(plateau.columns) < len(inner.columns):
+            yield case(_range(plateau) / _range(inner), walk)
 
 
 @claim(
@@ -190,14 +188,14 @@ def _case(by_point: pd.DataFrame, *compared: Walk) -> Case:
     return case(by_point.dropna().mean(axis=1), *compared, note=note)
 
 
-def _parameters(settings: Settings) -> frozenset[int]:
-    return after_parameters(settings["data.name"], settings["model.name"], settings["model.batch_norm"])
+def _after_parameters(walk: Walk, midpoints: pd.DataFrame) -> list[int]:
+    """The columns of ``midpoints``, numbers of noise points, that follow a layer with parameters."""
+    return [point.number for point in walk.points if point.parameters and point.number in midpoints]
 
 
 def _lead_of_parameters(walk: Walk) -> pd.Series[float]:
     inner = walk.whole.iloc[:, 1:-1]
-    parameters = _parameters(walk.settings)
-    with_them = [point for point in inner if point in parameters]
+    with_them = _after_parameters(walk, inner)
     return inner[with_them].mean(axis=1) - inner.drop(columns=with_them).mean(axis=1)
 
 

@@ -10,11 +10,12 @@ import pandas as pd
 from scipy import stats
 
 from analysis import published_results
+from analysis.figures.layout.families import settings_key
 from analysis.midpoints.maximum_noise import is_maximum
 from analysis.midpoints.study import FittedSeries, Study
 from analysis.midpoints.weighted_fit import Array
 from analysis.paper.claims.claim import ABOVE, BELOW, Case, claim
-from analysis.paper.claims.walks import POINT, Walk, case, settings_key, walks
+from analysis.paper.claims.walks import POINT, Walk, case, walks
 from analysis.paper.planned_grids import COARSE
 from analysis.runs.noise_free import noise_free_runs
 
@@ -95,10 +96,8 @@ def higher_on_mnist(study: Study) -> Iterator[Case]:
     preserved = [(walk, at_maximum.mean(axis=1) / reference) for walk, at_maximum, reference in _at_maximum(study)]
     for (mnist, on_mnist), (walk, other) in product(preserved, preserved):
         data_sets = mnist.settings["data.name"], walk.settings["data.name"]
-        same_settings = settings_key(mnist, [POINT, *published_results.DATA_SET_SETTINGS]) == settings_key(
-            walk, [POINT, *published_results.DATA_SET_SETTINGS]
-        )
-        if same_settings and data_sets in (("mnist", "cifar10"), ("mnist", "gsc")):
+        first, second = (settings_key(each, [POINT, *published_results.DATA_SET_SETTINGS]) for each in (mnist, walk))
+        if first == second and data_sets in (("mnist", "cifar10"), ("mnist", "gsc")):
             yield case(on_mnist - other, walk, mnist, note="compared with MNIST")
 
 

@@ -10,11 +10,12 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.figures.layout.families import HasSettings, Member
+from analysis.figures.layout.families import Member, grouped, settings_key
 from analysis.midpoints.flags import Flag
 from analysis.midpoints.study import FittedSeries, Study
 from analysis.paper.claims.claim import Case
 from analysis.runs.series import Settings
+from walking_noise.models.point import Point
 
 POINT = "noise.point"
 
@@ -38,8 +39,8 @@ class Walk:
     at: dict[int, FittedSeries]
 
     @property
-    def points(self) -> tuple[str, ...]:
-        """Names of the model's noise points, including points without a series."""
+    def points(self) -> tuple[Point, ...]:
+        """The model's noise points, including points without a series."""
         return next(iter(self.at.values())).series.points
 
     @cached_property
@@ -86,21 +87,24 @@ class Walk:
 
 def walks(study: Study, **wanted: Any) -> list[Walk]:
     """Walks of a study with the settings ``wanted``. Two underscores in a name replace the dot."""
-    chosen = {name.replace("__", "."): value for name, value in wanted.items()}
-    groups: dict[str, dict[int, FittedSeries]] = {}
-    for each in study.fitted_series:
-        walking = isinstance(each.settings[POINT], int) and len(each.series.used)
-        if walking and all(each.settings[name] == value for name, value in chosen.items()):
-            groups.setdefault(settings_key(each, [POINT]), {})[each.settings[POINT]] = each
-    return [Walk({**next(iter(at.values())).settings, POINT: None}, at) for at in groups.values()]
+    walking = [each for each in _chosen(study, wanted) if isinstance(each.settings[POINT], int)]
+    return [
+        Walk({**members[0].settings, POINT: None}, {each.settings[POINT]: each for each in members})
+        for members in grouped(walking, [POINT])
+    ]
 
 
 def everywhere(study: Study, **wanted: Any) -> list[FittedSeries]:
     """Series under global noise with the settings ``wanted``. Two underscores in a name replace the dot."""
-    chosen = {name.replace("__", "."): value for name, value in wanted.items()} | {POINT: "global"}
+    return _chosen(study, {**wanted, POINT: "global"})
+
+
+def _chosen(study: Study, wanted: dict[str, Any]) -> list[FittedSeries]:
+    """Series with used runs and the settings ``wanted``."""
+    settings = {name.replace("__", "."): value for name, value in wanted.items()}
     return [
         each for each in study.fitted_series
-        if len(each.series.used) and all(each.settings[name] == value for name, value in chosen.items())
+        if len(each.series.used) and all(each.settings[name] == value for name, value in settings.items())
     ]  # fmt: skip
 
 
@@ -111,12 +115,6 @@ def pairs(members: Iterable[Member], name: str, first: Any, second: Any) -> Iter
     for each in listed:
         if each.settings[name] == first and (partner := others.get(settings_key(each, [name]))) is not None:
             yield each, partner
-
-
-def settings_key(member: HasSettings, leave_out: Iterable[str]) -> str:
-    """Key that is equal for members whose settings agree in all names except ``leave_out``."""
-    excluded = set(leave_out)
-    return repr([(name, value) for name, value in sorted(member.settings.items()) if name not in excluded])
 
 
 def gains(first: Walk, second: Walk) -> pd.DataFrame:

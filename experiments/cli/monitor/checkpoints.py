@@ -3,43 +3,38 @@
 from __future__ import annotations
 
 import sys
-from argparse import ArgumentParser, Namespace, _SubParsersAction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from experiments.cli.arguments import at_least
+import typer
+
 from experiments.errors import UserError
 
 if TYPE_CHECKING:
     from experiments.status.checkpoint_usage import Kept, Needs
 
 
-def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
-    """Add the command ``checkpoints`` and its actions."""
-    text = "List the checkpoints of unfinished trainings, or remove those that no run needs."
-    checkpoints = commands.add_parser("checkpoints", help=text, description=text)
-    actions = checkpoints.add_subparsers(metavar="ACTION", required=True)
-    for name, run, summary in (
-        ("list", _list, "Show the number and size of checkpoints, grouped by whether an unfinished run needs them."),
-        ("clean", _clean, "Remove damaged checkpoints and those that no unfinished run of any collection needs."),
-    ):
-        action = actions.add_parser(name, help=summary, description=summary)
-        folder = "state folder of the workers; default: $WALKING_NOISE_STATE"
-        action.add_argument("--folder", metavar="DIR", type=Path, help=folder)
-        if run is _clean:
-            action.add_argument("--dry-run", action="store_true", help="only report what would be removed")
-            age = "only remove files that were last written DAYS days ago or earlier"
-            action.add_argument("--older-than", metavar="DAYS", type=at_least(0), default=0.0, help=age)
-        action.set_defaults(run=run)
+app = typer.Typer(
+    name="checkpoints", help="List the checkpoints of unfinished trainings, or remove those that no run needs."
+)
+
+Folder = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="state folder of the workers; default: $WALKING_NOISE_STATE")
+]
 
 
-def _list(options: Namespace) -> int:
+@app.command("list")
+def list_all(folder: Folder = None) -> None:
+    """Show the number and size of checkpoints, grouped by whether an unfinished run needs them.
+
+    Example: walking-noise checkpoints list
+    """
     from experiments.database.connection import DatabaseError
     from experiments.status.checkpoint_usage import kept
     from experiments.terminal.text_table import in_words
     from experiments.worker.worker_options import WorkerOptions
 
-    state = _state(options)
+    state = _state(folder)
     files = kept(state / "checkpoints", None)
     if files:
         try:
@@ -53,32 +48,41 @@ def _list(options: Namespace) -> int:
     )
     _print_by_need(files)
     _print_undelivered(state)
-    return 0
 
 
-def _clean(options: Namespace) -> int:
+@app.command()
+def clean(
+    folder: Folder = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only report what would be removed")] = False,
+    older_than: Annotated[
+        float, typer.Option(metavar="DAYS", min=0, help="only remove files last written DAYS days ago or earlier")
+    ] = 0,
+) -> None:
+    """Remove damaged checkpoints and those that no unfinished run of any collection needs.
+
+    Example: walking-noise checkpoints clean --dry-run --older-than 7
+    """
     from experiments.status.checkpoint_usage import DAY, REMOVED, kept, remove
     from experiments.terminal.text_table import in_words
 
-    state = _state(options)
+    state = _state(folder)
     files = kept(state / "checkpoints", None)
     if files:
         files = kept(state / "checkpoints", _needs())
-    removable = [file for file in files if file.need in REMOVED and file.age >= options.older_than * DAY]
-    if not options.dry_run:
+    removable = [file for file in files if file.need in REMOVED and file.age >= older_than * DAY]
+    if not dry_run:
         remove(removable)
-    result = "would be removed" if options.dry_run else "removed"
+    result = "would be removed" if dry_run else "removed"
     size = _size(sum(file.bytes for file in removable))
     print(f"{result}: {len(removable):,} of {in_words(len(files), 'file')}, {size}")
     _print_by_need(removable)
     _print_undelivered(state)
-    return 0
 
 
-def _state(options: Namespace) -> Path:
+def _state(folder: Path | None) -> Path:
     from experiments.worker.worker_options import WorkerOptions
 
-    folder: Path | None = options.folder or WorkerOptions.from_environment().state
+    folder = folder or WorkerOptions.from_environment().state
     if folder is None:
         raise UserError(
             "the state folder of the workers is not given; use --folder DIR or set WALKING_NOISE_STATE (without this "

@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import sys
-from argparse import ArgumentParser, Namespace, _SubParsersAction
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 
-def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
-    """Add the command ``deliver``."""
-    text = "Write to the database the results that workers stored on disk while it was unreachable."
-    deliver = commands.add_parser("deliver", help=text, description=text)
-    deliver.add_argument(
-        "folder", metavar="FOLDER", type=Path, help="folder named in the log of the worker: STATE/undelivered"
-    )
-    deliver.set_defaults(run=_run)
+def deliver(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="folder named in the log of the worker: STATE/undelivered")
+    ],
+) -> None:
+    """Write to the database the results that workers stored on disk while it was unreachable.
 
-
-def _run(options: Namespace) -> int:
+    Example: walking-noise deliver $WALKING_NOISE_STATE/undelivered
+    """
     from experiments.database.connection import connect
     from experiments.errors import UserError
     from experiments.terminal.text_table import in_words
     from experiments.worker.delivery.spool import Spool
 
-    if not options.folder.is_dir():
-        raise UserError(f"folder {options.folder} does not exist; give the folder that the log of the worker names")
-    outcome = Spool(options.folder).deliver(connect())
+    if not folder.is_dir():
+        raise UserError(f"folder {folder} does not exist; give the folder that the log of the worker names")
+    outcome = Spool(folder).deliver(connect())
     print(f"{in_words(outcome.delivered, 'result')} written to the database")
     if outcome.outdated:
         results = in_words(outcome.outdated, "result")
@@ -35,4 +35,5 @@ def _run(options: Namespace) -> int:
         print(f"{results} left on disk: the database does not know the worker; check SEML's configuration")
     for fault in outcome.faults:
         print(f"walking-noise: {fault}", file=sys.stderr)
-    return 1 if outcome.faults else 0
+    if outcome.faults:
+        raise typer.Exit(1)

@@ -2,38 +2,38 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace, _SubParsersAction
+from typing import Annotated
 
+import typer
+
+from experiments.cli.parameters import Collections
 from experiments.errors import UserError
 
 
-def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
-    """Add the command ``failures``."""
-    text = "List failed runs and attempts by cause, with their nodes, an example, and the command that resets the runs."
-    failures = commands.add_parser(
-        "failures",
-        help=text,
-        description=f"{text} Nodes with an unusually high share of failures are named. Attempts are still listed after "
-        "`seml reset`.",
-    )
-    failures.add_argument("collections", metavar="COLLECTION", nargs="+", help="name of a SEML collection")
-    run = "show all attempts at this run of one collection, with their tracebacks"
-    failures.add_argument("--run", metavar="ID", type=int, dest="one", help=run)
-    failures.set_defaults(run=_run)
+def failures(
+    collections: Collections,
+    run: Annotated[
+        int | None, typer.Option(metavar="ID", help="show all attempts at this run of one collection, with tracebacks")
+    ] = None,
+) -> None:
+    """List failed runs and attempts by cause, with their nodes, an example, and the command that resets the runs.
 
+    Nodes with an unusually high share of failures are named. Attempts are
+    still listed after `seml reset`.
 
-def _run(options: Namespace) -> int:
+    Example: walking-noise failures table1_mnist --run 17
+    """
     from experiments.database.run_collections import open_database
     from experiments.status.failures.failure_groups import grouped
     from experiments.status.failures.failure_text import ENDED_FROM_OUTSIDE, attempts_of, describe
     from experiments.status.failures.suspect_nodes import suspects
 
-    names = list(dict.fromkeys(options.collections))
-    if options.one is not None and len(names) > 1:
+    names = list(dict.fromkeys(collections))
+    if run is not None and len(names) > 1:
         raise UserError("--run: several collections are given; give only the collection of the run")
     with open_database(names) as database:
-        if options.one is not None:
-            lines = list(attempts_of(database, names[0], options.one))
+        if run is not None:
+            lines = list(attempts_of(database, names[0], run))
         else:
             statuses = {
                 status: {name: count for name in names if (count := database[name].count_documents({"status": status}))}
@@ -41,4 +41,3 @@ def _run(options: Namespace) -> int:
             }
             lines = describe(grouped(database, names), statuses, suspects(database, names))
     print("\n".join(lines))
-    return 0

@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import time
-from argparse import ArgumentParser, Namespace, _SubParsersAction
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from experiments.cli.parameters import Collections
 
 if TYPE_CHECKING:
     from experiments.worker.recovery.lost_workers import Recovered, Recovery
 
 
-def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
-    """Add the command ``rescue``."""
-    text = (
-        "Return the runs of lost workers (killed, or on a failed node) to PENDING. They resume from their checkpoints."
-    )
-    rescue = commands.add_parser("rescue", help=text, description=text)
-    rescue.add_argument("collections", metavar="COLLECTION", nargs="+", help="name of a SEML collection")
-    no_wait = (
-        "do not wait for workers that have stopped reporting; the next rescue or the next worker checks them again"
-    )
-    rescue.add_argument("--no-wait", action="store_true", help=no_wait)
-    rescue.set_defaults(run=_run)
+def rescue(
+    collections: Collections,
+    no_wait: Annotated[
+        bool, typer.Option("--no-wait", help="leave workers that have stopped reporting to the next rescue or worker")
+    ] = False,
+) -> None:
+    """Return the runs of lost workers (killed, or on a failed node) to PENDING. They resume from their checkpoints.
 
-
-def _run(options: Namespace) -> int:
+    Example: walking-noise rescue table1_mnist
+    """
     from experiments import slurm
     from experiments.database.run_collections import open_database
     from experiments.worker.recovery.at_startup import recovery_messages
@@ -33,16 +31,15 @@ def _run(options: Namespace) -> int:
     from experiments.worker.worker_options import WorkerOptions
 
     lease_seconds, cluster = WorkerOptions.from_environment().lease_seconds, slurm.cluster_name()
-    with open_database(options.collections) as database:
-        for name in options.collections:
+    with open_database(collections) as database:
+        for name in collections:
             recovery = Recovery(database[name], cluster, slurm.active_tasks, lease_seconds)
             recovered = recovery.recover_killed() + recovery.recover_lost()
-            if recovered.silent and not options.no_wait:
+            if recovered.silent and not no_wait:
                 recovered = _after_grace(recovery, name, recovered)
             print(f"{name}: {'; '.join(recovery_messages(recovered)) or 'no lost worker was found'}")
             if recovered.returned:
                 print(f"{name}: if no Slurm task is left to train them, run `walking-noise start {name}`")
-    return 0
 
 
 def _after_grace(recovery: Recovery, name: str, recovered: Recovered) -> Recovered:

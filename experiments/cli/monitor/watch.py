@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 import contextlib
-from argparse import ArgumentParser, Namespace, _SubParsersAction
+from typing import Annotated
 
-from experiments.cli.arguments import at_least
+import typer
 
-
-def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
-    """Add the command ``watch``."""
-    text = "Show runs, active workers, rates, failures and remaining time of collections on one screen."
-    watch = commands.add_parser("watch", help=text, description=f"{text} Ctrl-C ends it.")
-    watch.add_argument("collections", metavar="COLLECTION", nargs="+", help="name of a SEML collection")
-    watch.add_argument("--once", action="store_true", help="show the screen once and exit")
-    seconds = (
-        "seconds between two queries; default: 10. Slow queries are repeated less often, so that they take at most 5 "
-        "%% of the time"
-    )
-    watch.add_argument("--seconds", metavar="N", type=at_least(1), default=10.0, help=seconds)
-    watch.set_defaults(run=_run)
+from experiments.cli.parameters import Collections
 
 
-def _run(options: Namespace) -> int:
-    from experiments.status.watch_loop import once, watch
+def watch(
+    collections: Collections,
+    once: Annotated[bool, typer.Option("--once", help="show the screen once and exit")] = False,
+    seconds: Annotated[
+        float, typer.Option(metavar="N", min=1, max=86_400, help="seconds between two queries; longer if they are slow")
+    ] = 10,
+) -> None:
+    """Show runs, active workers, rates, failures and remaining time of collections on one screen. Ctrl-C ends it.
 
-    names = list(dict.fromkeys(options.collections))
-    if options.once:
-        once(names)
-        return 0
-    with contextlib.suppress(KeyboardInterrupt):
-        watch(names, options.seconds)
-    return 0
+    Example: walking-noise watch table1_mnist
+    """
+    from experiments.status import watch_loop
+
+    names = list(dict.fromkeys(collections))
+    if once:
+        watch_loop.once(names)
+    else:
+        with contextlib.suppress(KeyboardInterrupt):
+            watch_loop.watch(names, seconds)

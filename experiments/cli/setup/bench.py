@@ -1,54 +1,50 @@
-"""``walking-noise bench``: measures packs against the usual ways of training, and the speed of this device."""
+"""``walking-noise bench``: measures the speed of this device."""
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace, _SubParsersAction
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from experiments.errors import UserError
 
 
-def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
-    """Add the command ``bench``."""
-    text = (
-        "Measure how much faster this device trains packs than single runs, and its speed of training and evaluation "
-        "for each kind of pack in the studies."
-    )
-    bench = commands.add_parser("bench", help=text, description=text)
-    bench.add_argument("--models", metavar="MODEL", nargs="+", help="models to measure, as in model.name; default: all")
-    save = "save the measurements for `walking-noise plan`; those of other devices and models are kept"
-    bench.add_argument("--save", action="store_true", help=save)
-    bench.add_argument(
-        "--file", metavar="FILE", type=Path, help="file for --save; default: a file in the cache of the user"
-    )
-    bench.set_defaults(run=_run)
+def bench(
+    more: Annotated[list[str] | None, typer.Argument(hidden=True, help="further models, after --models")] = None,
+    models: Annotated[
+        list[str] | None, typer.Option(metavar="MODEL...", help="models to measure, as in model.name; default: all")
+    ] = None,
+    save: Annotated[bool, typer.Option("--save", help="save the measurements for `walking-noise plan`")] = False,
+    file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="file for --save; default: a file in the cache of the user")
+    ] = None,
+) -> None:
+    """Measure the speed at which this device trains and evaluates each kind of pack in the studies.
 
+    Saved measurements of other devices and models are kept.
 
-def _run(options: Namespace) -> int:
-    from experiments.benchmark import benchmark
-    from experiments.benchmark.pack_rates import STUDIED, measured_device
-    from experiments.benchmark.peers.record import rounds_file
+    Example: walking-noise bench --models mlp lenet5 --save
+    """
+    from experiments.benchmark.pack_rates import STUDIED, measure_device
     from experiments.plan import throughput
     from experiments.terminal.output_file import check_writable
     from experiments.worker.worker_options import WorkerOptions
     from walking_noise.runtime.sizing.capacity import default_device
 
+    models = [*(models or []), *(more or [])]
     known = sorted({model for _, model in STUDIED})
-    for model in options.models or ():
+    for model in models:
         if model not in known:
             raise UserError(f"--models: {model!r} is refused; allowed: {', '.join(known)}")
-    if options.file is not None and not options.save:
+    if file is not None and not save:
         raise UserError("--file has no effect without --save")
-    file = options.file or throughput.default_file()
-    if options.save:
+    file = file or throughput.default_file()
+    if save:
         throughput.read(file)  # report an unusable file now, not after minutes
         check_writable(file)
     device = WorkerOptions.from_environment().device or default_device()
-    models = options.models or known
-    record = benchmark.against_peers(device, models)
-    rates = benchmark.rates_by_kind(device, models)
-    if options.save:
-        throughput.save(file, measured_device(device, rates))
-        record.save(rounds_file(file))
-        print(f"saved to {file} and {rounds_file(file)}")
-    return 0
+    measured = measure_device(device, models or known)
+    if save:
+        throughput.save(file, measured)
+        print(f"saved to {file}")

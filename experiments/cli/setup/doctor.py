@@ -4,43 +4,49 @@ from __future__ import annotations
 
 import contextlib
 import json
-from argparse import ArgumentParser, Namespace, _SubParsersAction
-from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from experiments.cli.parameters import JsonFile
 
 
-def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
-    """Add the command ``doctor``."""
-    text = "Check for problems that make runs fail or lose work: database, secrets, Slurm, data, disk, GPU, versions."
-    doctor = commands.add_parser("doctor", help=text, description=f"{text} The exit code is 1 if there is an error.")
-    doctor.add_argument("collections", metavar="COLLECTION", nargs="*", help="collections to check; default: all")
-    doctor.add_argument("--fix", action="store_true", help="create missing indexes")
-    doctor.add_argument(
-        "--node", action="store_true", help="only run the checks whose result may differ on a compute node"
-    )
-    doctor.add_argument("--json", metavar="FILE", type=Path, help="also write the findings to this file")
-    doctor.set_defaults(run=_run)
+def doctor(
+    collections: Annotated[
+        list[str] | None, typer.Argument(metavar="COLLECTION", help="collections to check; default: all")
+    ] = None,
+    fix: Annotated[bool, typer.Option("--fix", help="create missing indexes")] = False,
+    node: Annotated[
+        bool, typer.Option("--node", help="only run the checks whose result may differ on a compute node")
+    ] = False,
+    json_file: JsonFile = None,
+) -> None:
+    """Check for problems that make runs fail or lose work: database, secrets, Slurm, data, disk, GPU, versions.
 
+    The exit code is 1 if there is an error.
 
-def _run(options: Namespace) -> int:
+    Example: walking-noise doctor table1_mnist
+    """
     from experiments.doctor.examination import examine, line, node_command, numbers, totals
     from experiments.doctor.examined_site import Site
     from experiments.doctor.finding import ERROR
     from experiments.terminal.output_file import check_writable, write_whole
     from experiments.terminal.progress_line import ProgressLine
 
-    if options.json is not None:
-        check_writable(options.json)
+    if json_file is not None:
+        check_writable(json_file)
     findings, progress = [], ProgressLine()
     show = progress.show if progress.stream.isatty() else None
-    with contextlib.closing(Site(tuple(options.collections), options.fix)) as site:
-        for name, finding in examine(site, node=options.node, show=show):
+    with contextlib.closing(Site(tuple(collections or ()), fix)) as site:
+        for name, finding in examine(site, node=node, show=show):
             progress.end()
             print(line(name, finding), flush=True)
             findings.append((name, finding))
         print(totals(findings))
-        command = None if options.node else node_command(site)
+        command = None if node else node_command(site)
     if command is not None:
         print(f"to check a compute node, where data, disk and GPU may differ, run: {command}")
-    if options.json is not None:
-        write_whole(options.json, json.dumps(numbers(findings), indent=1))
-    return int(any(finding.level == ERROR for _, finding in findings))
+    if json_file is not None:
+        write_whole(json_file, json.dumps(numbers(findings), indent=1))
+    if any(finding.level == ERROR for _, finding in findings):
+        raise typer.Exit(1)

@@ -2,45 +2,45 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace, _SubParsersAction
+from typing import Annotated, Any
 
-from experiments.cli.arguments import PassedOption, dictionary
+import typer
 
-
-def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
-    """Add the command ``add``."""
-    text = "Add the runs of grids to a collection, without the secrets of this shell."
-    add = commands.add_parser(
-        "add",
-        help=text,
-        description=f"{text} Calls `seml COLLECTION add` with only those environment variables that jobs need, because "
-        "SEML stores every variable of its environment in each run's document.",
-        allow_abbrev=False,
-    )
-    add.add_argument("collection", metavar="COLLECTION", help="name of the SEML collection")
-    add.add_argument(
-        "files", metavar="FILE", nargs="+", help="SEML files, folders of SEML files, or patterns such as **/*.yaml"
-    )
-    keep = "also pass this environment variable, like those named in $WALKING_NOISE_KEEP; can be repeated"
-    add.add_argument("--keep", metavar="NAME", action="append", default=[], help=keep)
-    seml_options = add.add_argument_group("SEML options", "see `seml COLLECTION add --help`")
-    for flags in (("-nh", "--no-hash"), ("-ncs", "--no-sanity-check"), ("-ncc", "--no-code-checkpoint")):
-        seml_options.add_argument(*flags, action=PassedOption, nargs=0)
-    seml_options.add_argument("-f", "--force", action=PassedOption, nargs=0)
-    seml_options.add_argument("-o", "--overwrite-params", metavar="DICT", type=dictionary)
-    seml_options.add_argument("-d", "--description", metavar="TEXT", action=PassedOption)
-    seml_options.add_argument("--no-resolve-descriptions", action=PassedOption, nargs=0)
-    add.set_defaults(run=_run)
+from experiments.cli.parameters import SEML, Collection, Grids, dictionary, passed, passed_on
 
 
-def _run(options: Namespace) -> int:
+def add(
+    context: typer.Context,
+    collection: Collection,
+    files: Grids,
+    keep: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="also pass this environment variable; repeatable")
+    ] = None,
+    overwrite_params: Annotated[
+        Any, typer.Option("-o", "--overwrite-params", metavar="DICT", parser=dictionary, rich_help_panel=SEML)
+    ] = None,
+    no_hash: Annotated[bool, passed("-nh", "--no-hash")] = False,
+    no_sanity_check: Annotated[bool, passed("-ncs", "--no-sanity-check")] = False,
+    no_code_checkpoint: Annotated[bool, passed("-ncc", "--no-code-checkpoint")] = False,
+    force: Annotated[bool, passed("-f", "--force")] = False,
+    description: Annotated[str | None, passed("-d", "--description", metavar="TEXT")] = None,
+    no_resolve_descriptions: Annotated[bool, passed("--no-resolve-descriptions")] = False,
+) -> None:
+    """Add the runs of grids to a collection, without the secrets of this shell.
+
+    Calls `seml COLLECTION add` with only those environment variables that
+    jobs need and those named in $WALKING_NOISE_KEEP, because SEML stores every
+    variable of its environment in each run's document. `seml COLLECTION add
+    --help` explains the SEML options.
+
+    Example: walking-noise add table1_mnist seml_configs/table1/mnist.yaml
+    """
     from experiments.submit.add_runs import add
     from experiments.terminal.text_table import runs_in_words
 
-    added = add(options.collection, options.files, options.keep, options.overwrite_params, options.passed_on)
+    added = add(collection, files, keep or [], overwrite_params, passed_on(context))
     present = f" ({added.planned - added.runs:,} already present)" if added.runs < added.planned else ""
     print(
-        f"{runs_in_words(added.runs)} added to {options.collection}{present}; environment variables of this shell: "
+        f"{runs_in_words(added.runs)} added to {collection}{present}; environment variables of this shell: "
         f"{added.passed_on} passed to SEML, {added.left_out} left out"
     )
-    return 0

@@ -4,30 +4,30 @@ from __future__ import annotations
 
 import json
 import sys
-from argparse import ArgumentParser, Namespace, _SubParsersAction
-from pathlib import Path
+from typing import Annotated
 
-from experiments.cli.arguments import positive
+import typer
 
-
-def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
-    """Add the command ``plan``."""
-    text = "Estimate the demand of grids before they are submitted: runs, trainings, packs, Slurm tasks, hours, disk."
-    plan = commands.add_parser("plan", help=text, description=text)
-    plan.add_argument(
-        "files", metavar="FILE", nargs="+", help="SEML files, folders of SEML files, or patterns such as **/*.yaml"
-    )
-    plan.add_argument("--collection", metavar="NAME", help="also count the runs that this collection already has")
-    plan.add_argument(
-        "--max-array-size", metavar="N", type=positive, help="tasks per Slurm array; default: MaxArraySize of Slurm"
-    )
-    measured = "speeds measured by `walking-noise bench --save`; default: the default file of bench, if it exists"
-    plan.add_argument("--throughput", metavar="FILE", type=Path, help=measured)
-    plan.add_argument("--json", metavar="FILE", type=Path, help="also write the numbers to this file")
-    plan.set_defaults(run=_run)
+from experiments.cli.parameters import Grids, JsonFile, Throughput
 
 
-def _run(options: Namespace) -> int:
+def plan(
+    files: Grids,
+    collection: Annotated[
+        str | None, typer.Option(metavar="NAME", help="also count the runs that this collection already has")
+    ] = None,
+    max_array_size: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="tasks per Slurm array; default: MaxArraySize of Slurm")
+    ] = None,
+    measured: Throughput = None,
+    json_file: JsonFile = None,
+) -> None:
+    """Estimate the demand of grids before they are submitted: runs, trainings, packs, Slurm tasks, hours, disk.
+
+    Hours need measured speeds; default: those in the default file of bench.
+
+    Example: walking-noise plan seml_configs/table1 --collection table1
+    """
     from experiments import slurm
     from experiments.database.connection import DatabaseError
     from experiments.plan import existing_runs, throughput
@@ -38,16 +38,14 @@ def _run(options: Namespace) -> int:
     from experiments.terminal.output_file import write_whole
     from experiments.terminal.progress_line import ProgressLine
 
-    devices = throughput.known(options.throughput)
-    paths = find(options.files)
+    devices = throughput.known(measured)
+    paths = find(files)
     present = None
-    if options.collection is not None:
+    if collection is not None:
         try:
-            present = existing_runs.present_in(options.collection)
+            present = existing_runs.present_in(collection)
         except DatabaseError as error:
-            print(
-                f"walking-noise: the runs in collection {options.collection} are not counted: {error}", file=sys.stderr
-            )
+            print(f"walking-noise: the runs in collection {collection} are not counted: {error}", file=sys.stderr)
     line = ProgressLine()
     outcomes = list(count(paths, line.show))
     line.end()
@@ -55,13 +53,12 @@ def _run(options: Namespace) -> int:
     if errors:
         for invalid in errors:
             print(f"walking-noise: {invalid}", file=sys.stderr)
-        return 1
+        raise typer.Exit(1)
     rows = plan([outcome for outcome in outcomes if isinstance(outcome, RunCounts)], present)
-    known = options.max_array_size or slurm.max_array_size()
+    known = max_array_size or slurm.max_array_size()
     array_size = known or slurm.DEFAULT_ARRAY_SIZE
     pack_size = together_on(devices[0] if devices else None)
-    if options.json is not None:
-        write_whole(options.json, json.dumps(numbers(rows, devices, pack_size), indent=1))
-    for text in describe(rows, options.collection, array_size, known is not None, devices, pack_size):
+    if json_file is not None:
+        write_whole(json_file, json.dumps(numbers(rows, devices, pack_size), indent=1))
+    for text in describe(rows, collection, array_size, known is not None, devices, pack_size):
         print(text)
-    return 0

@@ -3,7 +3,8 @@
 A file of the spool holds results of one worker. It is written atomically, and removed when its results are in the
 database. A result is written to its run if the run still carries the worker's token, or if the run was taken from that
 worker and no other worker has leased it since. Otherwise the run was reset, repeated or deleted: its document stays as
-it is, and the result is dropped. A database knows only its own workers. Results of unknown workers stay on disk.
+it is, and the result is dropped. If the history of the database does not contain the worker, its results stay on disk:
+they may belong to another database.
 """
 
 from __future__ import annotations

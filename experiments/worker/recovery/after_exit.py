@@ -33,8 +33,8 @@ def recover_after_exit(assignment: Assignment, code: int, *, stopped: bool) -> N
         message = recover_runs(Leases(connect()[assignment.collection], assignment), code, stopped=stopped)
     except (PyMongoError, UserError) as error:
         message = (
-            "the worker's runs could not be released and stay RUNNING until `walking-noise rescue "
-            f"{assignment.collection}`: {error}"
+            "the worker's runs could not be released and stay RUNNING until you run `walking-noise rescue "
+            f"{assignment.collection}` ({error})"
         )
     print(message, flush=True)
 

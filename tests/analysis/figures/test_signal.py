@@ -8,7 +8,6 @@ import pytest
 from analysis.figures import signal, weights
 from analysis.figures.layout.style import style
 from analysis.midpoints.study import Study
-from analysis.runs import point_quantities
 from walking_noise import RunConfig
 
 LEVELS = (0.0, 0.1, 1.0, 10.0)
@@ -108,15 +107,3 @@ def test_a_dead_layer_is_kept_in_the_numbers(fake_study, tmp_path: Path):
         (plot,) = signal.draw(study.analyse(), tmp_path)
     assert pd.read_csv(tmp_path / f"{plot.name}.csv")["mean"].tolist() == [20.0, 0.0]
     assert "0 lies below the axis" in plot.caption
-
-
-@pytest.mark.parametrize(
-    ("model", "batch_norm", "points"),
-    [
-        ("mlp", False, {1, 3, 5, 7}),
-        ("mlp", True, {1, 2, 4, 5, 7, 8, 10}),
-        ("lenet5", True, {1, 2, 5, 6, 9, 10, 12, 13, 15}),
-    ],
-)
-def test_points_after_layers_with_parameters(model: str, batch_norm: bool, points: set[int]):
-    assert point_quantities.after_parameters("mnist", model, batch_norm) == points

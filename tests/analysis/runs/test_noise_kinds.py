@@ -1,4 +1,4 @@
-"""Report items with a new noise kind: included where noise has one level, otherwise counted."""
+"""Report items with a new noise kind: figures show it, with two levels as mixed noise; Table I counts its series."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def test_result_becomes_columns(fake_study):
     assert (row["torch"], row["cuda"], row["device"]) == ("2.11.0", None, "A processor")
     assert (row["started"], row["stopped"]) == ("2024-05-01T12:00:00", "2024-05-01T12:00:09")
     assert (row["state"], row["cause"], row["refused"]) == ("completed", None, None)
-    assert row["points"] == ("input", "fc1", "relu1", "fc2", "relu2", "fc3", "relu3", "fc4")
+    assert row["points"] == RunConfig().points
     assert row["signal"] == tuple(range(1, 9))
     assert list(row["mean_abs_weight"]) == ["fc1", "fc2", "fc3", "fc4"]
     assert (row["noisy"], row["network"], row["binarization"]) == (True, None, None)

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import json
+import os
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from experiments.benchmark import benchmark, pack_rates, sample_data
-from experiments.benchmark.time_window import Timing
+from experiments.benchmark import pack_rates
+from experiments.benchmark.timed_processes import run_at_the_same_time
 from experiments.cli.app import main
 from experiments.errors import UserError
 from experiments.plan.throughput import Device, Kind, Rate, default_file, read, save
+from tests.experiments.benchmark import process_functions
 from tests.experiments.shell import on_cores
+from walking_noise import RunConfig
 from walking_noise.runtime.sizing import capacity
+from walking_noise.training.member import TrainedNetwork
+from walking_noise.training.trainer import train_pack
 
 CPU = torch.device("cpu")
 
@@ -29,8 +36,6 @@ def test_one_model_is_measured_and_saved(
     monkeypatch.setattr(pack_rates, "SECONDS", 0.01)
     monkeypatch.setattr(pack_rates, "ROUNDS", 1)
     monkeypatch.setattr(pack_rates, "STUDIED", (("mnist", "mlp"), ("cifar10", "lenet5")))
-    monkeypatch.setattr(benchmark, "TIMING", Timing(rounds=2, seconds=0.01, warm_up=0.0))
-    monkeypatch.setattr(sample_data, "SAMPLES", {"mnist": (512, 256)})
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("WALKING_NOISE_DEVICE", "cpu")
     with on_cores(1):
@@ -43,26 +48,56 @@ def test_one_model_is_measured_and_saved(
         assert measured.pack_size == capacity.CPU_PACK
         assert 1e-6 < measured.sample_seconds < measured.step_seconds < 1
     printed = capsys.readouterr().out
-    assert "MLP with BatchNorm on MNIST, noise at point 5, bn2; 100 epochs; random images" in printed
     assert "mlp with BatchNorm on 1×28×28, batches of 128" in printed
-    record = json.loads((default_file().parent / "throughput-rounds.json").read_text())
-    ((compared,), (table,)) = record["comparisons"], record["tables"]
-    assert {peer: len(rounds) for peer, rounds in compared["rounds"].items()} == {"a": 2, "b": 2, "c": 2}
-    assert [row["what"] for row in table["rows"][-2:]] == ["(c) against (a)", "(c) against (b)"]
+    assert printed.endswith(f"saved to {default_file()}\n")
 
 
 @pytest.mark.slow
-def test_all_cores_of_a_cpu_measure_at_the_same_time():
-    (config, _) = pack_rates.studied(["cnn_s"])
+def test_all_cores_of_a_cpu_measure_at_the_same_time(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(pack_rates, "STUDIED", (("mnist", "mlp"),))
     with on_cores(2):
-        (measured,) = pack_rates.measure([config], CPU)
-        assert pack_rates.measured_device(CPU, [measured]).processes == 2
-    assert measured.kind == Kind((1, 10, 49), 12, "cnn_s", False, 512)
-    assert measured.pack_size == capacity.training_pack_size(config, CPU)
+        device = pack_rates.measure_device(CPU, ["mlp"])
+    assert device.processes == 2
+    assert [rate.kind for rate in device.rates] == [Kind((1, 28, 28), 10, "mlp", norm, 128) for norm in (False, True)]
+    assert {rate.pack_size for rate in device.rates} == {capacity.CPU_PACK}
 
 
 def test_every_kind_of_the_studies_is_measured():
-    assert len({Kind.of(config) for config in pack_rates.studied()}) == 12
+    assert len({Kind.of(config) for config in pack_rates.studied(["mlp", "lenet5", "cnn_s"])}) == 12
+
+
+def test_a_different_run_in_a_pack_is_not_timed(monkeypatch: pytest.MonkeyPatch):
+    def reseeded(configs: list[RunConfig], *rest: Any) -> list[TrainedNetwork]:
+        single = len(configs) == 1
+        return train_pack([replace(config, seed=config.seed + single) for config in configs], *rest)
+
+    monkeypatch.setattr(pack_rates, "train_pack", reseeded)
+    with pytest.raises(UserError, match=r"bench: mlp on 1×28×28.*: the loss of a run is .* in a pack and .* by itself"):
+        pack_rates.measure_device(CPU, ["mlp"])
+
+
+def test_different_noise_is_not_timed(monkeypatch: pytest.MonkeyPatch):
+    def noisier(configs: list[RunConfig], *rest: Any) -> list[TrainedNetwork]:
+        return train_pack([replace(config, noise=replace(config.noise, std_mul=0.6)) for config in configs], *rest)
+
+    monkeypatch.setattr(pack_rates, "train_pack", noisier)
+    with pytest.raises(UserError, match=r"bench: mlp on .*: .*0\.6.*; it was not timed"):
+        pack_rates.measure_device(CPU, ["mlp"])
+
+
+def test_processes_run_at_the_same_time():
+    ranks, processes, words = zip(*run_at_the_same_time(3, process_functions.rank_and_process, "word"), strict=True)
+    assert ranks == (0, 1, 2)
+    assert len({*processes, os.getpid()}) == 4
+    assert set(words) == {"word"}
+    assert run_at_the_same_time(1, process_functions.rank_and_process, "word") == [(0, os.getpid(), "word")]
+
+
+def test_errors_of_processes_are_raised():
+    with pytest.raises(ValueError, match="not here"):
+        run_at_the_same_time(2, process_functions.fail_at_one)
+    with pytest.raises(UserError, match="one of 2 measuring processes died"):
+        run_at_the_same_time(2, process_functions.die_at_one)
 
 
 def test_a_file_keeps_other_devices_and_kinds(tmp_path: Path):
@@ -100,7 +135,7 @@ def test_an_unwritable_file_is_an_error_before_the_measurement(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     (tmp_path / "file").touch()
-    monkeypatch.setattr(benchmark, "against_peers", None)
+    monkeypatch.setattr(pack_rates, "measure_device", None)
     for file in (tmp_path / "file" / "below.json", tmp_path):
         assert main(["bench", "--save", "--file", str(file)]) == 1
         (line,) = capsys.readouterr().err.splitlines()

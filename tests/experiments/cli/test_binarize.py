@@ -137,11 +137,10 @@ def test_invalid_collection_names(study: Study, name: str):
     assert line.startswith(f"walking-noise: {name!r} is not a valid collection name: ")
 
 
-@pytest.mark.parametrize("run", ["0", "one", str(2**63)])
+@pytest.mark.parametrize("run", ["0", "one", str(2**31)])
 def test_invalid_run_ids(run: str, capsys: pytest.CaptureFixture[str]):
-    with pytest.raises(SystemExit):
-        main(["binarize", "kept", run])
-    assert f"argument ID: {run!r} is not a whole number between 1 and" in capsys.readouterr().err
+    assert main(["binarize", "kept", run]) == 2
+    assert "Invalid value for 'ID': Input should be " in capsys.readouterr().err
 
 
 def test_runs_that_cannot_be_probed_are_rejected(study: Study):

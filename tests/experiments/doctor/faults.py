@@ -195,7 +195,7 @@ FAULTS: Mapping[Plant, tuple[str, str, str, str]] = {
     unknown_data_set: (ERROR, "data sets", "need data set mnist6k", "the version with which the runs were added"),
     unwritable_state_folder: (ERROR, "state folder", "cannot write to", "^set WALKING_NOISE_STATE "),
     unwritable_networks_folder: (ERROR, "networks folder", "cannot write to", "^set WALKING_NOISE_NETWORKS "),
-    full_disk: (ERROR, "disk", "0.5 GiB free", "free space"),
+    full_disk: (ERROR, "disk", "0.5 GiB free", "make space"),
     quota_used_up: (WARNING, "disk", "of WALKING_NOISE_STATE_QUOTA", "walking-noise checkpoints"),
     invalid_option: (ERROR, "options", "WALKING_NOISE_PACK_SIZE: 'many'", "correct or unset it"),
     gpu_without_driver: (ERROR, "GPU", "for CUDA 13.0, finds no GPU", "nvidia-smi"),

@@ -198,7 +198,10 @@ A100 = "NVIDIA A100-SXM4-40GB"
             {},
             [
                 (OK, f"cuda:0, {A100}"),
-                (OK, "this machine has 2 GPUs; set WALKING_NOISE_DEVICE to cuda:1 for another worker"),
+                (
+                    OK,
+                    "this machine has 2 GPUs, and a worker uses one; to use another, set WALKING_NOISE_DEVICE: cuda:1",
+                ),
             ],
         ),
         (

@@ -86,5 +86,5 @@ def test_runs_that_cannot_be_released_are_reported(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("experiments.worker.recovery.after_exit.connect", connect)
     recover_after_exit(Assignment("study", 1), -9, stopped=False)
     printed = capsys.readouterr().out
-    assert "stay RUNNING until `walking-noise rescue study`" in printed
-    assert printed.endswith(": no database answers\n")
+    assert "stay RUNNING until you run `walking-noise rescue study`" in printed
+    assert printed.endswith(" (no database answers)\n")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from walking_noise import RunConfig
+from walking_noise.config import keys
+from walking_noise.config.setting_groups import ADDED_LATER
+from walking_noise.config.setting_types import Flag
+from walking_noise.config.settings import EvaluationConfig, NoiseConfig, TrainingConfig
 from walking_noise.data import KEYWORDS
 
 POINTS = 8
@@ -196,3 +200,54 @@ def test_keys_are_stable() -> None:
         "inference noise": {"levels": [[0.5, 0.25]] * POINTS, "order": "add_first"},
         "noise.seed": 3,
     }
+
+
+class LaterTraining(TrainingConfig):
+    warm_up: Annotated[int, ADDED_LATER] = 0
+
+
+class LaterNoise(NoiseConfig):
+    redraw: Annotated[Literal["sample", "batch"], ADDED_LATER] = "sample"
+
+
+class LaterEvaluation(EvaluationConfig):
+    calibration: Annotated[Flag, ADDED_LATER] = False
+
+
+class LaterRun(RunConfig):
+    """Settings of a later version, with one more in each of three groups."""
+
+    training: LaterTraining = LaterTraining()
+    noise: LaterNoise = LaterNoise()
+    evaluation: LaterEvaluation = LaterEvaluation()
+
+
+def all_keys(config: RunConfig) -> dict[str, str]:
+    names = ("run_key", "training_key", "network_key", "pack_key")
+    return {name: getattr(config, name) for name in names}
+
+
+@pytest.mark.parametrize("noise", [NOISE, {"noise.std": 0.5, "noise.in_training": False}, {"noise.kind": "none"}])
+def test_a_setting_added_later_changes_no_key_at_its_default(
+    noise: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keys, "PACK_SETTINGS", (*keys.PACK_SETTINGS, "training.warm_up"))
+    before = all_keys(RunConfig.from_dict(noise))
+    explicit = {"training.warm_up": 0, "noise.redraw": "sample", "evaluation.calibration": False}
+    assert all_keys(LaterRun.from_dict(noise)) == all_keys(LaterRun.from_dict(noise | explicit)) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "unchanged"),
+    [
+        ({"training.warm_up": 1}, set()),
+        ({"noise.redraw": "batch"}, {"pack_key"}),
+        ({"evaluation.calibration": True}, {"training_key", "network_key", "pack_key"}),
+    ],
+)
+def test_a_setting_added_later_changes_keys_otherwise(
+    change: dict[str, Any], unchanged: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keys, "PACK_SETTINGS", (*keys.PACK_SETTINGS, "training.warm_up"))
+    before, after = all_keys(LaterRun.from_dict(NOISE)), all_keys(LaterRun.from_dict(NOISE | change))
+    assert {name for name in before if before[name] == after[name]} == unchanged

@@ -12,6 +12,7 @@ from tests.walking_noise.parts import new_models
 from walking_noise import ConfigError, RunConfig, models
 from walking_noise.models.model_summary import ModelSummary, summarise
 from walking_noise.models.noise_points import NoisePoint, injecting, points_in, with_noise_points
+from walking_noise.models.point import points_of_document
 
 
 class Own(nn.Module):
@@ -30,8 +31,7 @@ class Own(nn.Module):
 
 
 def summary(make: Callable[[], nn.Module], *inputs: int) -> ModelSummary:
-    with torch.device("meta"):
-        return summarise(with_noise_points(make()), inputs or (6,), 3)
+    return summarise(with_noise_points(make()), inputs or (6,), 3)
 
 
 def shared() -> nn.Module:
@@ -80,6 +80,14 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     ),
     "noise of its own": (lambda: Own(lambda self, x: self.point(self.fc(x + torch.rand_like(x)))), "rand_like"),
     "random leak": (lambda: nn.Sequential(nn.Linear(6, 3), nn.RReLU()), "draws random numbers"),
+    "a branch on a value": (
+        lambda: Own(lambda self, x: self.point(self.fc(x)) if x.sum() > 0 else self.point(-self.fc(x))),
+        r"depends on the values of a tensor \(aten\._local_scalar_dense\)",
+    ),
+    "a shape that depends on values": (
+        lambda: Own(lambda self, x: self.point(self.fc(x[x.isfinite()].view(-1, 6)))),
+        "depends on the values of a tensor",
+    ),
     "dropout in attention": (
         lambda: nn.Sequential(
             nn.Unflatten(1, (3, 2)), nn.TransformerEncoderLayer(2, 1, 2, 0.1, batch_first=True), nn.Flatten()
@@ -104,7 +112,7 @@ def test_models_that_no_pack_can_train_raise_an_error_of_one_line(case: str) -> 
 
 def test_dropout_with_probability_zero_is_allowed() -> None:
     encoder = nn.TransformerEncoderLayer(2, 1, 2, 0.0, batch_first=True)
-    summary(lambda: nn.Sequential(nn.Unflatten(1, (3, 2)), encoder.to("meta"), nn.Flatten(), nn.Linear(6, 3)))
+    summary(lambda: nn.Sequential(nn.Unflatten(1, (3, 2)), encoder, nn.Flatten(), nn.Linear(6, 3)))
     summary(lambda: nn.Sequential(nn.Dropout(0.0), nn.Linear(6, 3)))
 
 
@@ -128,8 +136,8 @@ def test_points_are_numbered_in_the_order_of_the_forward_pass() -> None:
         lambda self, x: self.get_submodule("after")(self.fc(self.point(x))), after=NoisePoint("made last, reached last")
     )
     early = Own(lambda self, x: self.point(self.fc(self.get_submodule("before")(x))), before=NoisePoint("made last"))
-    assert names(summary(lambda: late.to("meta"))) == ["input", "point", "made last, reached last"]
-    assert names(summary(lambda: early.to("meta"))) == ["input", "made last", "point"]
+    assert names(summary(lambda: late)) == ["input", "point", "made last, reached last"]
+    assert names(summary(lambda: early)) == ["input", "made last", "point"]
 
 
 def test_a_layer_without_weights_may_occur_twice() -> None:
@@ -147,9 +155,9 @@ def test_points_after_batch_norm_are_detected_or_declared(in_place: bool) -> Non
     sequence = summary(lambda: nn.Sequential(nn.BatchNorm1d(6), nn.ReLU(in_place), nn.Linear(6, 3), nn.BatchNorm1d(3)))
     assert [point.after_batch_norm for point in sequence.points] == [False, True, False, False, True]
     by_hand = Own(transposed, norm=nn.BatchNorm1d(2))
-    assert [point.after_batch_norm for point in summary(lambda: by_hand.to("meta")).points] == [False, False]
+    assert [point.after_batch_norm for point in summary(lambda: by_hand).points] == [False, False]
     by_hand.point = NoisePoint("point", after_batch_norm=True)
-    assert [point.after_batch_norm for point in summary(lambda: by_hand.to("meta")).points] == [False, True]
+    assert [point.after_batch_norm for point in summary(lambda: by_hand).points] == [False, True]
 
 
 def test_the_size_of_a_model() -> None:
@@ -161,6 +169,66 @@ def test_the_size_of_a_model() -> None:
         lambda: nn.Sequential(nn.Conv2d(1, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)), 1, 9, 9
     )
     assert twice.activations == pytest.approx(81 + 2 * (4 * 49 + 4 + 3), abs=100)
+
+
+def followed(model: nn.Module) -> tuple[str | None, int, int]:
+    """Layer, parameters and multiply-accumulates of the last point of a model."""
+    last = summary(lambda: model).points[-1]
+    return last.layer, last.parameters, last.multiply_accumulates
+
+
+def test_a_point_follows_the_innermost_layer_that_returned_its_input() -> None:
+    linear = ("fc", 21, 18)
+    assert followed(Own(lambda self, x: self.point(self.fc(x)))) == linear
+    assert followed(Own(lambda self, x: self.point(self.fc(x).view(-1, 3, 1).transpose(1, 2)).flatten(1))) == linear
+    same = nn.Identity()
+    assert followed(Own(lambda self, x: self.point(self.get_submodule("same")(self.fc(x))), same=same)) == linear
+    assert followed(Own(lambda self, x: self.point(self.fc(x) + 1))) == (None, 0, 0)
+    assert followed(Own(lambda self, x: self.point(self.fc(x).relu_()))) == (None, 0, 0)
+    assert followed(Own(lambda self, x: self.fc(self.point(x)))) == (None, 0, 0)
+    block = nn.Sequential(nn.Linear(6, 3), nn.ReLU(inplace=True))
+    after_block = Own(lambda self, x: self.point(self.get_submodule("block")(x)), block=block)
+    assert followed(after_block) == ("block.1", 0, 0)
+    part = Own(lambda self, x: -self.fc(x))
+    del part.point
+    outer = Own(lambda self, x: self.point(self.get_submodule("part")(x)), part=part)
+    assert followed(outer) == ("part", 21, 18)
+
+
+def test_multiply_accumulates_of_convolutions_and_attention() -> None:
+    grouped, transposed = nn.Conv2d(4, 8, 3, groups=2), nn.ConvTranspose2d(8, 2, 2, stride=2)
+    layers = nn.Sequential(grouped, transposed, nn.Flatten(), nn.Linear(2 * 6 * 6, 3))
+    points = summary(lambda: layers, 4, 5, 5).points
+    expected = [0, 3 * 3 * 8 * 2 * 9, 3 * 3 * 8 * 2 * 4, 72 * 3]
+    assert [point.multiply_accumulates for point in points] == expected
+
+    def attended(self: Own, x: Tensor) -> Tensor:
+        tokens = x.view(-1, 3, 2)
+        y: Tensor = self.fc(self.point(self.get_submodule("attention")(tokens, tokens, tokens)[0]).flatten(1))
+        return y
+
+    attention = nn.MultiheadAttention(2, 1, batch_first=True)
+    projections, products = 4 * 3 * 2 * 2, 2 * 3 * 3 * 2
+    assert followed(Own(attended, attention=attention)) == ("attention", 4 * 2 * 2 + 4 * 2, projections + products)
+
+
+def test_the_form_of_points_in_a_document() -> None:
+    with new_models():
+        for name, batch_norm in (("residual", True), ("patch_transformer", False), ("lenet5", True)):
+            points = models.noise_points(name, (1, 28, 28), 10, batch_norm)
+            assert points_of_document([point.to_document() for point in points]) == points
+    assert points_of_document(["input", "fc1"]) is None
+    assert points_of_document(None) is None
+
+
+def test_two_batch_norms_side_by_side() -> None:
+    def forward(self: Own, x: Tensor) -> Tensor:
+        first, second = self.get_submodule("first")(x), self.get_submodule("second")(x)
+        y: Tensor = self.fc(self.point(first) + second)
+        return y
+
+    model = Own(forward, first=nn.BatchNorm1d(6), second=nn.BatchNorm1d(6))
+    assert [point.after_batch_norm for point in summary(lambda: model).points] == [False, True]
 
 
 def test_the_points_of_a_built_model_are_those_of_its_summary() -> None:

@@ -64,6 +64,29 @@ def test_noise_points(name: str, batch_norm: bool, inputs: tuple[int, ...]) -> N
     assert points == tuple(module.point for module in points_in(models.build(name, inputs, 10, batch_norm)))
 
 
+@pytest.mark.parametrize(("name", "inputs", "batch_norm", "parameters"), PARAMETERS)
+def test_points_know_their_layers(name: str, inputs: tuple[int, ...], batch_norm: bool, parameters: int) -> None:
+    first, *others = models.noise_points(name, inputs, CLASSES[inputs], batch_norm)
+    assert (first.layer, first.parameters, first.multiply_accumulates) == (None, 0, 0)
+    assert [point.layer for point in others] == [point.name for point in others]
+    assert sum(point.parameters for point in others) == parameters
+    kinds = [(point.parameters > 0, point.multiply_accumulates > 0) for point in others]
+    layers = [point.name[:2] for point in others]
+    assert kinds == [(kind in ("co", "fc", "bn"), kind in ("co", "fc")) for kind in layers]
+
+
+def test_multiply_accumulates_of_the_layers() -> None:
+    """LeNet-5 on MNIST: outputs of 24×24 and 8×8, kernels of 5×5, then the sizes of the weights."""
+    points = models.noise_points("lenet5", MNIST, 10, True)
+    assert {point.name: point.multiply_accumulates for point in points if point.multiply_accumulates} == {
+        "conv1": 24 * 24 * 25 * 6,
+        "conv2": 8 * 8 * 25 * 6 * 16,
+        "fc1": 256 * 120,
+        "fc2": 120 * 84,
+        "fc3": 84 * 10,
+    }
+
+
 @pytest.mark.parametrize(("name", "batch_norm"), POINTS)
 def test_every_point_follows_the_layer_it_is_named_after(name: str, batch_norm: bool) -> None:
     layers = list(models.build(name, MNIST, 10, batch_norm).named_children())

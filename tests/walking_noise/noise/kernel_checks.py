@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from walking_noise import RunConfig
-from walking_noise.noise.member_noise import noise_by_point
+from walking_noise.noise.injection import noise_by_point
 from walking_noise.noise.rng import noise_reference, triton_kernels
 from walking_noise.noise.rng.counter_based import CounterBasedNoise
 from walking_noise.noise.rng.point_noise import PointNoise

@@ -15,7 +15,8 @@ from tests.walking_noise.parts import new_models
 from tests.walking_noise.running import HERE, numbers
 from walking_noise import Result, RunConfig, train
 from walking_noise.data import DataSet
-from walking_noise.models.noise_points import NoisePoint, Point, injecting, points_in, with_noise_points
+from walking_noise.models.noise_points import NoisePoint, injecting, points_in, with_noise_points
+from walking_noise.models.point import Point
 from walking_noise.noise.injection import Injection
 from walking_noise.pack.pack import Pack
 from walking_noise.pack.select_members import select_members

@@ -139,7 +139,16 @@ def test_a_document_has_the_fields_that_the_analysis_reads(digits: DataSet) -> N
     document = result(digits, trained(*evaluations(0.25, 0.75), training_loss=[2.0, float("nan")])).to_document()
     assert set(document) == KEYS
     assert json.loads(json.dumps(document, allow_nan=False)) == document
-    assert document["points"] == ["input", "fc1", "relu1", "fc2", "relu2", "fc3", "relu3", "fc4"]
+    assert document["points"] == [
+        {"name": "input", "layer": None},
+        {"name": "fc1", "params": 784 * 64 + 64, "macs": 784 * 64},
+        {"name": "relu1"},
+        {"name": "fc2", "params": 64 * 64 + 64, "macs": 64 * 64},
+        {"name": "relu2"},
+        {"name": "fc3", "params": 64 * 64 + 64, "macs": 64 * 64},
+        {"name": "relu3"},
+        {"name": "fc4", "params": 64 * 10 + 10, "macs": 64 * 10},
+    ]
     assert document["audit"] == {"inference": AUDIT, "training": AUDIT}
     assert document["floor"] == digits.chance_accuracy
     assert (document["accuracy"], document["epochs"], document["pack_size"]) == (0.5, 2, 4)

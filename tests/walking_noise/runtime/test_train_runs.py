@@ -65,7 +65,7 @@ def test_fields_of_a_result(few: DataSet) -> None:
     assert [result.pack_size for result in results] == [2, 2, 1, 2, 2, 1, 2, 1]
     for result, config in zip(results, VARIED, strict=True):
         assert result.outcome == "trained"
-        assert result.points == [point.name for point in config.points]
+        assert result.points == list(config.points)
         assert result.floor == few.chance_accuracy
         assert result.device == "cpu"
         assert result.provenance["data_checksum"] == few.checksum

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from walking_noise.data.data_files import Files
-from walking_noise.data.data_source import Selection
-from walking_noise.data.dataset import DataSet, checksum
+from walking_noise.data.dataset import DataSet, Selection, checksum
 from walking_noise.data.holdout import held_out
 from walking_noise.data.images.image_transform import ImageTransform
 
@@ -31,7 +30,7 @@ class Splits(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class PublishedImages:
-    """A :class:`walking_noise.data.Source` of images in files with known checksums.
+    """Data set of images in files with known checksums.
 
     Attributes
     ----------

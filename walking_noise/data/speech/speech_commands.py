@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from walking_noise.data.data_files import user_cache
-from walking_noise.data.data_source import Selection
-from walking_noise.data.dataset import DataSet
+from walking_noise.data.dataset import DataSet, Selection
 from walking_noise.data.feature_cache import cached_tensors
 from walking_noise.data.speech.background import Background
 from walking_noise.data.speech.computed_features import compute
@@ -25,7 +24,7 @@ from walking_noise.errors import refused
 
 @dataclass(frozen=True, eq=False)
 class SpeechCommands:
-    """A :class:`walking_noise.data.Source` of recordings of words, some of which are keywords.
+    """Data set of recordings of words, some of which are keywords.
 
     Features and waveforms are cached in the folder ``computed`` next to the folder of the recordings, or in the user's
     cache directory if the former is not writable.

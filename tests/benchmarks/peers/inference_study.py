@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
-from experiments.benchmark.peers.cases import LEVELS
 from experiments.errors import UserError
+from tests.benchmarks.peers.cases import LEVELS
 from walking_noise import Failure, Progress, RunConfig, data, train_each
 from walking_noise.models import build
 from walking_noise.models.noise_points import NoisePoint

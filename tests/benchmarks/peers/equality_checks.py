@@ -9,10 +9,10 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from experiments.benchmark.peers.cases import Case
-from experiments.benchmark.peers.usual_training import Noise, plain_network
-from experiments.benchmark.sample_data import samples
 from experiments.errors import UserError
+from tests.benchmarks.peers.cases import Case
+from tests.benchmarks.peers.sample_data import samples
+from tests.benchmarks.peers.usual_training import Noise, plain_network
 from walking_noise import RunConfig
 from walking_noise.data import DataSet
 from walking_noise.evaluation.shared_prefix import BLOCK

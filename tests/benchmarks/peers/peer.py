@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 import torch
 
-from experiments.benchmark.peers.cases import Case
-from experiments.benchmark.peers.usual_training import train_as_usual
-from experiments.benchmark.sample_data import samples, usual_loader
-from experiments.benchmark.time_window import Timing, Window
+from tests.benchmarks.peers.cases import Case
+from tests.benchmarks.peers.sample_data import samples, usual_loader
+from tests.benchmarks.peers.time_window import Timing, Window
+from tests.benchmarks.peers.usual_training import train_as_usual
 from walking_noise import Stopped
 from walking_noise.reproducibility import deterministic
 from walking_noise.training.trainer import train_pack

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from experiments.benchmark.pack_rates import settle
 from experiments.benchmark.timed_processes import wait_for_all
 from walking_noise import Stopped
 from walking_noise.training import cuda_graph
@@ -65,9 +66,3 @@ class Window:
             settle(self.device)
             self.rate = self._steps / (time.perf_counter() - self._opened)
             raise Stopped("measured")
-
-
-def settle(device: torch.device) -> None:
-    """Wait until the device has finished all submitted work."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

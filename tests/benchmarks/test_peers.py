@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +11,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from experiments.benchmark import benchmark, sample_data
-from experiments.benchmark.peers import comparison, equality_checks
-from experiments.benchmark.peers.cases import LEVELS, SEEDS, Case, cases
-from experiments.benchmark.peers.ceilings import (
+from experiments.errors import UserError
+from tests.benchmarks.peers import __main__ as benchmark
+from tests.benchmarks.peers import comparison, equality_checks, sample_data
+from tests.benchmarks.peers.cases import LEVELS, SEEDS, Case, cases
+from tests.benchmarks.peers.ceilings import (
     Product,
     bytes_per_run_step,
     copy_bandwidth,
@@ -23,15 +23,12 @@ from experiments.benchmark.peers.ceilings import (
     parameters,
     products,
 )
-from experiments.benchmark.peers.comparison import Comparison
-from experiments.benchmark.peers.goal_table import Goal, Row, Table, comparison_table, inference_table
-from experiments.benchmark.peers.inference_study import Inference, measure_inference, study
-from experiments.benchmark.peers.peer import Peer, run_steps_per_second, usual
-from experiments.benchmark.peers.usual_training import Noise, plain_network
-from experiments.benchmark.time_window import WARM_UP_STEPS, Timing, Window
-from experiments.benchmark.timed_processes import TimedProcesses
-from experiments.errors import UserError
-from tests.experiments.benchmark import process_functions
+from tests.benchmarks.peers.comparison import Comparison
+from tests.benchmarks.peers.goal_table import Goal, Row, Table, comparison_table, inference_table
+from tests.benchmarks.peers.inference_study import Inference, measure_inference, study
+from tests.benchmarks.peers.peer import Peer, run_steps_per_second, usual
+from tests.benchmarks.peers.time_window import WARM_UP_STEPS, Timing, Window
+from tests.benchmarks.peers.usual_training import Noise, plain_network
 from tests.experiments.shell import on_cores
 from walking_noise import RunConfig, Stopped
 from walking_noise.runtime.sizing import capacity
@@ -241,23 +238,6 @@ def test_each_peer_trains(peer: Peer):
     assert run_steps_per_second(0, peer, MLP, CPU, QUICK) > 0
 
 
-def test_processes_run_at_the_same_time():
-    with TimedProcesses(3) as group:
-        ranks, processes, words = zip(*group.run(process_functions.rank_and_process, "word"), strict=True)
-        assert ranks == (0, 1, 2)
-        assert len({*processes, os.getpid()}) == 4
-        assert set(words) == {"word"}
-    with TimedProcesses(1) as single:
-        assert single.run(process_functions.rank_and_process, "word") == [(0, os.getpid(), "word")]
-
-
-def test_errors_of_processes_are_raised():
-    with TimedProcesses(2) as group, pytest.raises(ValueError, match="not here"):
-        group.run(process_functions.fail_at_one)
-    with TimedProcesses(2) as group, pytest.raises(UserError, match="one of 2 measuring processes died"):
-        group.run(process_functions.die_at_one)
-
-
 def test_an_inference_only_study():
     measured = measure_inference(study(CPU, levels=(0.1, 1.0)), CPU, rounds=1)
     assert (measured.runs, measured.trainings) == (2 * 16, 1)
@@ -290,7 +270,7 @@ def test_bytes_and_operations_of_the_mlp():
 
 
 def test_copy_bandwidth(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("experiments.benchmark.peers.ceilings.COPIED", {"cpu": 2**20})
+    monkeypatch.setattr("tests.benchmarks.peers.ceilings.COPIED", {"cpu": 2**20})
     assert len(copy_bandwidth(CPU, 2)) == 2
 
 

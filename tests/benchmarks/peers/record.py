@@ -6,11 +6,11 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from experiments.benchmark.peers.comparison import Comparison
-from experiments.benchmark.peers.goal_table import Table
-from experiments.benchmark.peers.inference_study import Inference
-from experiments.benchmark.time_window import Timing
 from experiments.terminal.output_file import write_whole
+from tests.benchmarks.peers.comparison import Comparison
+from tests.benchmarks.peers.goal_table import Table
+from tests.benchmarks.peers.inference_study import Inference
+from tests.benchmarks.peers.time_window import Timing
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,3 @@ class Record:
     def save(self, file: Path) -> None:
         """Write the record to a file; an older one is replaced."""
         write_whole(file, json.dumps(asdict(self), indent=1))
-
-
-def rounds_file(throughput: Path) -> Path:
-    """The file of the rounds, in the folder of the throughput file."""
-    return throughput.with_name(f"{throughput.stem}-rounds.json")

@@ -1,4 +1,4 @@
-"""Ceilings of the speed: bytes that a training step of a run must move at least, and its operations.
+"""Ceilings of the speed: the least number of bytes that a training step of a run moves, and its operations.
 
 Of the layers of a network, only convolutions and linear layers ("products") pass over whole activations. The layers
 between two products (BatchNorm, noise, ReLU, pooling: a "chain") count as one fused pass. Noise is drawn in registers.
@@ -6,12 +6,12 @@ Caches are not taken into account, since a pack exceeds them. With activations i
 
 forward
     a product reads its input P and its weights W and writes its output O. BatchNorm needs the statistics of all of O
-    first, and pooling needs a window of it: a chain with one of them reads O and writes the input of the next product.
-    A chain without them is part of the product before it.
+    first, and pooling needs a window of O: a chain with BatchNorm or pooling reads O and writes the input of the next
+    product. A chain with neither is part of the product before it.
 backward
     a product reads the gradient of O, its input P and W, and writes the gradients of P (except for the first product)
     and of W. BatchNorm needs two sums over all of O first, so a chain with BatchNorm reads O and the incoming gradient
-    twice; a chain with pooling only reads them once. The chain writes the gradient of O.
+    twice; a chain with pooling but without BatchNorm reads them once. The chain writes the gradient of O.
 Adam
     reads parameter, gradient and both moments, and writes all of them except the gradient.
 
@@ -29,7 +29,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from experiments.benchmark.time_window import settle
+from experiments.benchmark.pack_rates import settle
 from walking_noise import RunConfig
 from walking_noise.models import build
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from experiments.benchmark.sample_data import Loader
+from tests.benchmarks.peers.sample_data import Loader
 from walking_noise import RunConfig
 from walking_noise.models.noise_points import NoisePoint
 

@@ -32,7 +32,7 @@ class Case:
         Whether the runs of a pack are spread over all points; otherwise all have their noise at ``point``.
     goals
         Least ratio of the speed of packs to that of a peer, by the peer's name, see
-        :mod:`experiments.benchmark.peers.peer`.
+        :mod:`tests.benchmarks.peers.peer`.
     traffic_goal
         Least share of a pack's step time that the unavoidable memory traffic takes.
     """

@@ -6,9 +6,9 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from experiments.benchmark.peers.ceilings import bytes_per_run_step, operations_per_run_step
-from experiments.benchmark.peers.comparison import Comparison
-from experiments.benchmark.peers.inference_study import Inference
+from tests.benchmarks.peers.ceilings import bytes_per_run_step, operations_per_run_step
+from tests.benchmarks.peers.comparison import Comparison
+from tests.benchmarks.peers.inference_study import Inference
 
 LEAST_FORWARD_SHARE = 0.8
 
@@ -134,6 +134,6 @@ def inference_table(measured: Inference) -> Table:
     rows = (
         Row("networks trained", (measured.trainings,), Goal(1, at_most=True), "g"),
         Row("share of evaluation time in forward passes", measured.forward_share, Goal(LEAST_FORWARD_SHARE), ".0%"),
-        Row("noise-free part before a point: computations", (measured.clean_passes,), Goal(1, at_most=True)),
+        Row("computations of the noise-free part before a point", (measured.clean_passes,), Goal(1, at_most=True)),
     )
     return Table(measured.title, rows)

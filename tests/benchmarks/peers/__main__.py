@@ -1,24 +1,29 @@
-"""Parts of the benchmark in their order, and their printed output."""
+"""Benchmark of packs against other ways to train many small networks.
+
+``python -m tests.benchmarks.peers`` builds the peers, checks that they compute the same, times them in turn and prints
+how much faster packs are, on the device on which the library would train.
+"""
 
 from __future__ import annotations
 
+import argparse
 import sys
 import time
 from collections.abc import Collection
+from pathlib import Path
 
 import torch
 
-from experiments.benchmark.pack_rates import device_in_words, measure, studied
-from experiments.benchmark.peers.cases import cases
-from experiments.benchmark.peers.ceilings import copy_bandwidth
-from experiments.benchmark.peers.comparison import Comparison, compare
-from experiments.benchmark.peers.goal_table import Table, comparison_table, heading, inference_table
-from experiments.benchmark.peers.inference_study import Inference, measure_inference, study
-from experiments.benchmark.peers.record import Record
-from experiments.benchmark.time_window import Timing
-from experiments.plan.throughput import Rate
+from experiments.benchmark.pack_rates import device_in_words
 from experiments.terminal.progress_line import ProgressLine, clock
-from experiments.terminal.text_table import in_words
+from experiments.worker.worker_options import WorkerOptions
+from tests.benchmarks.peers.cases import cases
+from tests.benchmarks.peers.ceilings import copy_bandwidth
+from tests.benchmarks.peers.comparison import Comparison, compare
+from tests.benchmarks.peers.goal_table import Table, comparison_table, heading, inference_table
+from tests.benchmarks.peers.inference_study import Inference, measure_inference, study
+from tests.benchmarks.peers.record import Record
+from tests.benchmarks.peers.time_window import Timing
 from walking_noise.runtime.sizing import capacity
 
 TIMING = Timing()
@@ -54,19 +59,11 @@ def against_peers(device: torch.device, models: Collection[str]) -> Record:
     return Record(device_in_words(device), TIMING, tuple(compared), tuple(copied), tuple(inference), tuple(tables))
 
 
-def rates_by_kind(device: torch.device, models: Collection[str]) -> list[Rate]:
-    """Measure each kind of pack of some models, and print its speed."""
-    processes = capacity.worker_processes(device)
-    print(
-        f"{device_in_words(device)}: {in_words(processes, 'pack')} in parallel; speed per run in packs of the default "
-        "size:",
-        flush=True,
-    )
-    rates = []
-    for rate in measure(studied(models), device):
-        rates.append(rate)
-        step = f"step {rate.step_seconds * 1e6:9,.1f} µs ± {rate.spread / 2:3.0%}"
-        steps = f"{processes / rate.step_seconds:9,.0f} run steps/s"
-        sample = f"evaluation {rate.sample_seconds * 1e6:7,.2f} µs per sample"
-        print(f"{rate.kind!s:50}  pack of {rate.pack_size:3}  {step}  {steps}  {sample}", flush=True)
-    return rates
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Measure how much faster packs train than single runs.")
+    parser.add_argument("--models", nargs="+", choices=("mlp", "lenet5"), default=("mlp", "lenet5"))
+    parser.add_argument("--save", metavar="FILE", type=Path, help="write every round to this JSON file")
+    options = parser.parse_args()
+    record = against_peers(WorkerOptions.from_environment().device or capacity.default_device(), options.models)
+    if options.save:
+        record.save(options.save)

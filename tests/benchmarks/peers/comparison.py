@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
 
-from experiments.benchmark.peers.cases import Case
-from experiments.benchmark.peers.equality_checks import check
-from experiments.benchmark.peers.peer import Peer, run_steps_per_second, usual
-from experiments.benchmark.sample_data import RANDOM, samples
-from experiments.benchmark.time_window import Timing
-from experiments.benchmark.timed_processes import TimedProcesses
+from experiments.benchmark.timed_processes import run_at_the_same_time
+from tests.benchmarks.peers.cases import Case
+from tests.benchmarks.peers.equality_checks import check
+from tests.benchmarks.peers.peer import Peer, run_steps_per_second, usual
+from tests.benchmarks.peers.sample_data import RANDOM, samples
+from tests.benchmarks.peers.time_window import Timing
 from walking_noise.errors import ran_out_of_memory
 from walking_noise.runtime.sizing import capacity
 
@@ -56,12 +55,10 @@ def compare(case: Case, device: torch.device, timing: Timing, show: Show) -> Com
     check(case, device)
     peers = peers_of(case, device, timing, show)
     rounds: dict[str, list[list[float]]] = {peer.name: [] for peer in peers}
-    with contextlib.ExitStack() as stack:
-        groups = {size: stack.enter_context(TimedProcesses(size)) for size in {peer.processes for peer in peers}}
-        for number in range(timing.rounds):
-            for peer in peers if number % 2 == 0 else reversed(peers):
-                show(f"{case.name}: round {number + 1} of {timing.rounds}, {peer}")
-                rounds[peer.name].append(_measure(groups[peer.processes], peer, case, device, timing))
+    for number in range(timing.rounds):
+        for peer in peers if number % 2 == 0 else reversed(peers):
+            show(f"{case.name}: round {number + 1} of {timing.rounds}, {peer}")
+            rounds[peer.name].append(_measure(peer, case, device, timing))
     images = samples(case.data)
     return Comparison(case, images.name == RANDOM, len(images.train_labels), tuple(peers), rounds)
 
@@ -118,14 +115,13 @@ def _best_pack(case: Case, device: torch.device, timing: Timing, show: Show, siz
 
 def _trial(peer: Peer, case: Case, device: torch.device, timing: Timing, show: Show) -> float:
     show(f"{case.name}: trying {peer}")
-    with TimedProcesses(peer.processes) as group:
-        return sum(_measure(group, peer, case, device, timing))
+    return sum(_measure(peer, case, device, timing))
 
 
-def _measure(group: TimedProcesses, peer: Peer, case: Case, device: torch.device, timing: Timing) -> list[float]:
+def _measure(peer: Peer, case: Case, device: torch.device, timing: Timing) -> list[float]:
     """Run steps per second of each process; cached memory is returned to the device for the next peer."""
     try:
-        return group.run(run_steps_per_second, peer, case, device, timing)
+        return run_at_the_same_time(peer.processes, run_steps_per_second, peer, case, device, timing)
     finally:
         if device.type == "cuda":
             torch.cuda.empty_cache()

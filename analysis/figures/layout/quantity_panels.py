@@ -27,7 +27,6 @@ from analysis.figures.layout.style import (
 )
 from analysis.labels import level_axis_label
 from analysis.midpoints.study import FittedSeries, Study
-from analysis.runs.point_quantities import noisy_points
 from analysis.runs.run_frame import rows
 from analysis.runs.series import Settings
 
@@ -98,11 +97,11 @@ def _rows(quantity: Quantity, each: FittedSeries) -> Iterator[dict[str, Any]]:
     planned = each.series.runs.groupby("level").size()
     for level, runs in each.series.used.groupby("level"):
         records = rows(runs)
-        for point in noisy_points(each.settings):
-            values = [value for run in records if math.isfinite(value := quantity.at(run, point))]
+        for point in each.series.noisy_points:
+            values = [value for run in records if math.isfinite(value := quantity.at(run, point.number))]
             if values:
                 yield {
-                    "point": point, "name": each.series.points[point], "level": level, "n": len(values),
+                    "point": point.number, "name": point.name, "level": level, "n": len(values),
                     "planned": planned[level], "mean": np.mean(values), "low": min(values), "high": max(values),
                 }  # fmt: skip
 

@@ -1,0 +1,93 @@
+"""Digest of the code that determines a trained network: checkpoints and cached networks of other code are not used."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections.abc import Iterator
+from functools import cache
+from importlib.util import find_spec, resolve_name
+from pathlib import Path
+
+from walking_noise import models
+from walking_noise.config.run_config import RunConfig
+from walking_noise.data import sets
+from walking_noise.noise import kinds
+from walking_noise.noise.kind import gaussian
+from walking_noise.registry import find_modules
+
+NAME = "walking_noise"
+PACKAGE = Path(__file__).parents[1]
+"""The folder of the package walking_noise."""
+CHOSEN = ("noise/kinds", "models", "data/sets", "data/images", "data/speech")
+"""Folders of which a run uses a part: the modules that its settings select, and what other modules import."""
+ORGANISING = ("runtime", "probes")
+"""Folders without effect on a training: the numbers of a run depend neither on its pack nor on its process."""
+
+
+def code_digest(config: RunConfig) -> str:
+    """Digest of the source that determines the network of a run. It changes with the code, even within one version.
+
+    It covers the modules of the run's model, data set and noise kind, every module outside :data:`CHOSEN` and
+    :data:`ORGANISING`, and all modules of this package that one of these imports. Runs of equal network key have equal
+    digests: a noise kind counts only for its own distribution in training, because its levels are part of the key.
+    """
+    own_distribution = config.noisy_training and config.noise_kind.draw is not gaussian
+    return _digest(config.data.name, config.model.name, config.noise.kind if own_distribution else None)
+
+
+@cache
+def _digest(data_set: str, model: str, noise_kind: str | None) -> str:
+    selected = [find_modules(sets, "DATA_SET")[data_set], find_modules(models, "MODEL")[model]]
+    if noise_kind is not None:
+        selected.append(find_modules(kinds, "KIND")[noise_kind])
+    covered: dict[str, Path] = {}
+    waiting = {module.__name__ for module in selected} | set(_common_modules())
+    while waiting:
+        name = waiting.pop()
+        file = _file(name)
+        if file is not None and name not in covered:
+            covered[name] = file
+            waiting |= _imports(name, file)
+    digest = hashlib.blake2b(digest_size=8)
+    for name, file in sorted(covered.items()):
+        digest.update(f"{name}\n".encode() + file.read_bytes())
+    return digest.hexdigest()
+
+
+def _common_modules() -> Iterator[str]:
+    """Names of the modules that every training may use."""
+    for file in PACKAGE.rglob("*.py"):
+        path = file.relative_to(PACKAGE)
+        if not any(path.is_relative_to(folder) for folder in (*CHOSEN, *ORGANISING)):
+            yield ".".join((NAME, *path.with_suffix("").parts)).removesuffix(".__init__")
+
+
+@cache
+def _imports(name: str, file: Path) -> frozenset[str]:
+    """Names that a module imports from this package: modules, their packages, and objects in modules."""
+    package = name if file.name == "__init__.py" else name.rpartition(".")[0]
+    imported = set[str]()
+    for node in ast.walk(ast.parse(file.read_bytes())):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            module = resolve_name("." * node.level + (node.module or ""), package)
+            imported |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
+    return frozenset(
+        path.rsplit(".", depth)[0]
+        for path in imported
+        if path.startswith(f"{NAME}.")
+        for depth in range(path.count("."))
+    )
+
+
+def _file(name: str) -> Path | None:
+    """The file of a module; None for other objects, and for the package itself, which only names public objects."""
+    if name == NAME:
+        return None
+    try:
+        spec = find_spec(name)
+    except ModuleNotFoundError:  # an object in a module
+        return None
+    return Path(spec.origin) if spec and spec.origin else None

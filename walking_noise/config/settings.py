@@ -1,0 +1,115 @@
+"""Groups of settings of a run: the type, the default and the meaning of each setting."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from walking_noise import data, models
+from walking_noise.config.setting_groups import Group
+from walking_noise.config.setting_types import LARGEST_INTEGER, LIST, WHOLE, Flag, Level, OneOf, Positive, Ratio, Seed
+from walking_noise.noise import noise_kinds
+
+
+def _keywords(words: tuple[str, ...]) -> tuple[str, ...] | None:
+    """Allow distinct words, in the order of their classes. Return None for the words of MLPerf Tiny, the default."""
+    distinct = len(set(words)) == len(words) > 0 and data.NOT_KEYWORDS.isdisjoint(words)
+    if not distinct or not all(word.isidentifier() for word in words):
+        raise ValueError
+    return None if words == data.KEYWORDS else words
+
+
+KEYWORDS_IN_WORDS = (
+    f"a list of distinct words, none of them {' or '.join(sorted(data.NOT_KEYWORDS))}; "
+    "in YAML put yes, no, on, off in quotes"
+)
+Keywords = Annotated[tuple[str, ...], LIST, AfterValidator(_keywords), Field(description=KEYWORDS_IN_WORDS)]
+LevelPerPoint = Annotated[tuple[Level, ...], LIST, Field(description="a list of them, one for each noise point")]
+RatioPerPoint = Annotated[tuple[Ratio, ...], LIST, Field(description="a list of them, one for each noise point")]
+PointNumber = Annotated[int, Field(ge=0, description="the number of a noise point"), WHOLE]
+
+
+class DataConfig(Group):
+    """Data set, transform of its samples, samples for validation, and keywords of a speech data set."""
+
+    name: Annotated[str, OneOf(data.sources)] = "mnist5k"
+    """Data set; mnist5k: 5,000 real digits, no download; gsc: Google Speech Commands v2."""
+    transform: Literal["release", "fresh", "none"] = "release"
+    """release: as the papers' code preprocesses; none: scaled to [0, 1] only (fashion_mnist, svhn, cifar10), no
+    background noise (gsc); fresh (gsc): background noise drawn anew for every run and epoch."""
+    validation: Literal["test", "holdout"] = "test"
+    """test: the official test split, as the papers; holdout: a tenth of the training set, or the official validation
+    list (gsc)."""
+    keywords: Keywords | None = None
+    """gsc: the words to classify; default: the ten of MLPerf Tiny. Silence and all other words are two more classes."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Channels, height and width of the network's input."""
+        return tuple(data.sources()[self.name].shape)
+
+    @property
+    def classes(self) -> int:
+        """The number of classes."""
+        return data.sources()[self.name].count_classes(self.keywords)
+
+
+class ModelConfig(Group):
+    """Model, and whether it has BatchNorm."""
+
+    name: Annotated[str, OneOf(models.models)] = "mlp"
+    """Model; cnn_s takes 10 MFCC × 49 frames (gsc)."""
+    batch_norm: Flag = False
+    """BatchNorm after each layer but the last."""
+
+
+class NoiseConfig(Group):
+    """Kind, level, place and time of the injected noise. Levels are standard deviations (Walking Noise, section 3)."""
+
+    kind: Annotated[str, OneOf(noise_kinds)] = "additive"
+    """Kind of noise."""
+    std: Level | LevelPerPoint = 0.0
+    """Level of additive or multiplicative noise, a standard deviation; a list needs noise.point: mapped."""
+    amplitude: Level | LevelPerPoint | None = None
+    """Mixed noise: amplitude A; the additive level is A·r, the multiplicative level A·(1-r)."""
+    ratio: Ratio | RatioPerPoint | None = None
+    """Mixed noise: ratio r of the additive level to the amplitude."""
+    std_mul: Level | LevelPerPoint | None = None
+    """Mixed noise: multiplicative level, instead of amplitude and ratio."""
+    std_add: Level | LevelPerPoint | None = None
+    """Mixed noise: additive level, instead of amplitude and ratio."""
+    point: Literal["global", "mapped"] | PointNumber = "global"
+    """Noise at all points, at each point with its own level, or at one point; 0 is the input."""
+    on_batch_norm: Flag = True
+    """false: no noise at the points after BatchNorm (global noise only)."""
+    in_training: Flag = True
+    """false: noise at inference only."""
+    gradient: Literal["exact", "straight_through"] = "exact"
+    """Gradient through multiplicative noise."""
+    order: Literal["multiply_first", "add_first"] = "multiply_first"
+    """Mixed noise: the term that is applied first."""
+    seed: Seed | None = None
+    """Seed of the noise at inference; default: the seed of the run."""
+
+
+class TrainingConfig(Group):
+    """Training by Adam on the cross-entropy, with cosine annealing over all epochs; and whether to keep the network."""
+
+    epochs: Annotated[int, Field(ge=1, le=LARGEST_INTEGER), WHOLE] = 20
+    """Number of epochs; the learning rate falls to 0 over all of them."""
+    batch_size: Annotated[int, Field(ge=2, le=LARGEST_INTEGER), WHOLE] = 128
+    """Samples of a mini-batch."""
+    learning_rate: Positive = 1e-3
+    """Initial learning rate of Adam, with cosine annealing to 0."""
+    weight_clamp: Positive | None = None
+    """Bound on the weights of conv and linear layers."""
+    keep_network: Flag = False
+    """true: the trained network is stored in the folder of networks; result.network is its file name."""
+
+
+class EvaluationConfig(Group):
+    """Measurements in addition to the final accuracy."""
+
+    curve: Flag = False
+    """true: the result has the validation accuracy after every epoch."""

@@ -1,0 +1,58 @@
+"""Noise point of a model: its number, its name, and the layer that it follows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Point:
+    """A noise point and the layer that it follows.
+
+    Attributes
+    ----------
+    number
+        Its number, in the order of the forward pass; 0 is the input of the model.
+    name
+        Its name; in a plain ``nn.Sequential`` the name of the layer before it.
+    after_batch_norm
+        Whether it follows a BatchNorm.
+    layer
+        Qualified name of the innermost module that returned the tensor that arrives at the noise point, also if that
+        was reshaped in between. None for the input and for results of other computations, as a sum of two layers.
+    parameters
+        Number of trained values of that layer; 0 without a layer.
+    multiply_accumulates
+        Multiply-accumulates of that layer for one sample: of its convolutions and matrix products, which includes
+        linear layers and attention, but not torch's recurrent layers; 0 if there are none.
+    """
+
+    number: int
+    name: str
+    after_batch_norm: bool = False
+    layer: str | None = None
+    parameters: int = 0
+    multiply_accumulates: int = 0
+
+    def __str__(self) -> str:
+        """Number and name, as in tables and figures: ``3 relu1``."""
+        return f"{self.number} {self.name}"
+
+    def to_document(self) -> dict[str, Any]:
+        """The point as plain values, without its number, without zeros, and without a layer of the same name."""
+        fields = {"params": self.parameters, "macs": self.multiply_accumulates, "batch_norm": self.after_batch_norm}
+        layer = {} if self.layer == self.name else {"layer": self.layer}
+        return {"name": self.name, **layer, **{name: value for name, value in fields.items() if value}}
+
+
+def points_of_document(entries: Sequence[Any] | None) -> tuple[Point, ...] | None:
+    """The points of a stored result; None without a result, and for one of an earlier version, which has names only."""
+    if not entries or any(isinstance(entry, str) for entry in entries):
+        return None
+    return tuple(_point(number, **entry) for number, entry in enumerate(entries))
+
+
+def _point(number: int, name: str, params: int = 0, macs: int = 0, batch_norm: bool = False, **layer: Any) -> Point:
+    return Point(number, name, batch_norm, layer.get("layer", name), params, macs)
