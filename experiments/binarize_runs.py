@@ -49,13 +49,7 @@ class KeptRun:
 
 
 def unprobed_runs(runs: Runs) -> list[int]:
-    """The ids of completed runs with noise that kept their network and have not been probed, in ascending order.
-
-    Raises
-    ------
-    UserError
-        No run matches.
-    """
+    """The ids of completed runs with noise that kept their network and have not been probed, in ascending order."""
     unprobed = {"status": COMPLETED, "result.network": {"$ne": None}, "binarization": None}
     ids = [
         run["_id"]
@@ -71,13 +65,7 @@ def unprobed_runs(runs: Runs) -> list[int]:
 
 
 def kept_runs(runs: Runs, ids: Sequence[int], folder: Path) -> list[KeptRun]:
-    """Read runs of a collection and their networks from ``folder``.
-
-    Raises
-    ------
-    UserError
-        A run does not exist, is not completed, has no noise, or one of its two networks cannot be read.
-    """
+    """Read completed runs with noise, and both networks of each from ``folder``."""
     return [_kept_run(runs, run, folder) for run in ids]
 
 
@@ -86,11 +74,6 @@ def binarize(run: KeptRun, device: torch.device | None, samples: int, show: Show
 
     Distributions are taken over the first ``samples`` samples of the validation set. If ``device`` is None, a GPU is
     used if there is one.
-
-    Raises
-    ------
-    UserError
-        The data set is missing, or a network cannot be probed.
     """
     used_device = device or default_device()
 
@@ -115,13 +98,7 @@ def binarize(run: KeptRun, device: torch.device | None, samples: int, show: Show
 
 
 def store(runs: Runs, run: KeptRun, findings: Document) -> None:
-    """Store the findings in the document of the run; they replace earlier ones.
-
-    Raises
-    ------
-    UserError
-        The run was reset, deleted or trained again since it was read.
-    """
+    """Store the findings in the document of the run, unless the run has changed; they replace earlier ones."""
     unchanged = {"_id": run.id, "status": COMPLETED, "result.network": run.file}
     if runs.update_one(unchanged, {"$set": {"binarization": findings}}).matched_count == 0:
         raise UserError(f"run {run.id} was reset or deleted while it was probed; its findings were not stored")

@@ -16,7 +16,7 @@ from analysis import published_results
 from analysis.figures.layout.families import PANEL_PER_POINT, Family, families, run_count_sentence
 from analysis.figures.layout.panels import panel_grid
 from analysis.figures.layout.style import FAINT, INK, Plot, color_and_marker, save_figure, scale_levels
-from analysis.figures.robustness_curves import draw_points, levels_of
+from analysis.figures.robustness_curves import curve_table, draw_points, levels_of
 from analysis.labels import differing_settings, format_number, format_with_error, level_axis_label
 from analysis.midpoints.stacked_logistics import Shape
 from analysis.midpoints.study import FittedSeries, Study
@@ -90,13 +90,8 @@ def _draw_panel(axes: Axes, each: FittedSeries, levels: Sequence[float]) -> None
 
 def _curves(each: FittedSeries, name: str) -> pd.DataFrame:
     """Drawn numbers and both fits, a row per level."""
-    curve, shape = each.series.curve, each.shape
-    assert shape is not None
-    assert shape.two is not None
-    with np.errstate(divide="ignore"):
-        x = np.log10(curve["level"].to_numpy(float))
-    table = curve.assign(one=shape.one(x), two=shape.two(x), series=name, point=each.series.point_name)
-    return table[["series", "point", *[column for column in table if column not in ("series", "point")]]]
+    assert each.shape is not None
+    return curve_table(each, name, one=each.shape.one, two=each.shape.two)
 
 
 def _tabulate(walking: Sequence[FittedSeries], with_plateau: Sequence[FittedSeries], folder: Path) -> Table:

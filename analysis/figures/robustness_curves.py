@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,10 @@ from analysis.figures.layout.style import (
 )
 from analysis.labels import format_number, level_axis_label
 from analysis.midpoints.study import FittedSeries, Study
-from analysis.midpoints.weighted_fit import PARAMETERS
+from analysis.midpoints.weighted_fit import PARAMETERS, Array
+
+Curve = Callable[[Array], Array]
+"""A function from log10 of levels to accuracies."""
 
 COLUMNS = 4
 PLACES = {"global": "at all points", "walking": "at one point at a time"}
@@ -157,7 +161,8 @@ def _save(figure: Figure, family: Family[FittedSeries], labels: Sequence[str], f
         title = published_results.numbered_title(1, family.settings, title)
     key = "Dashed: chance accuracy (accuracy of a constant answer); ×: float32 overflow."
     caption = f"{_BARS} {key} {run_count_sentence(family.members)}"
-    numbers = _numbers(family.members, labels)
+    pairs = zip(family.members, labels, strict=True)
+    numbers = pd.concat([curve_table(each, label, fit=each.fit.curve) for each, label in pairs], ignore_index=True)
     return save_figure(figure, numbers, folder, f"robustness-{family.slug}-{where}", title, caption)
 
 
@@ -166,14 +171,11 @@ def levels_of(members: Sequence[FittedSeries]) -> list[float]:
     return sorted({float(level) for each in members for level in each.series.curve["level"]})
 
 
-def _numbers(members: Sequence[FittedSeries], labels: Sequence[str]) -> pd.DataFrame:
-    """Drawn numbers and the fit, a row per series and level."""
-    parts = []
-    for each, label in zip(members, labels, strict=True):
-        curve = each.series.curve
-        with np.errstate(divide="ignore"):
-            x = np.log10(curve["level"].to_numpy(float))
-        fitted = each.fit.curve(x) if each.fit.curve else np.full(len(curve), np.nan)
-        parts.append(curve.assign(fit=fitted, series=label, point=each.series.point_name))
-    table = pd.concat(parts, ignore_index=True)
-    return table[["series", "point", *[name for name in table if name not in ("series", "point")]]]
+def curve_table(each: FittedSeries, label: str, **fits: Curve | None) -> pd.DataFrame:
+    """Drawn numbers of a series and the values of its fits (NaN without a fit), a row per level."""
+    curve = each.series.curve
+    with np.errstate(divide="ignore"):
+        x = np.log10(curve["level"].to_numpy(float))
+    names = pd.DataFrame({"series": label, "point": each.series.point_name}, index=curve.index)
+    fitted = {name: math.nan if fit is None else fit(x) for name, fit in fits.items()}
+    return pd.concat([names, curve.assign(**fitted)], axis=1)

@@ -24,24 +24,12 @@ class DatabaseError(UserError):
 
 
 def connect() -> Database[Document]:
-    """Connect to the database in SEML's configuration and wait for its first answer.
-
-    Raises
-    ------
-    DatabaseError
-        SEML is not configured, or the database does not answer or rejects the configuration.
-    """
+    """Connect to the database in SEML's configuration: see :func:`configuration` and :func:`connect_to`."""
     return connect_to(configuration())
 
 
 def configuration(file: Path | None = None) -> dict[str, Any]:
-    """Read the database section of SEML's configuration; ``file`` replaces SEML's own configuration file.
-
-    Raises
-    ------
-    DatabaseError
-        There is no configuration, or SEML cannot read it.
-    """
+    """Read the database section of SEML's configuration file or of ``file``; :class:`DatabaseError` without one."""
     from seml.database import get_mongodb_config
     from seml.settings import SETTINGS
 
@@ -57,20 +45,10 @@ def configuration(file: Path | None = None) -> dict[str, Any]:
 
 
 def connect_to(configuration: Mapping[str, Any], **options: Any) -> Database[Document]:
-    """Connect to the database of a configuration and wait for its first answer.
+    """Connect to the database of a configuration and wait for its first answer. ``options`` are those of pymongo.
 
-    Parameters
-    ----------
-    configuration
-        The result of :func:`configuration`.
-    options
-        Options of pymongo's client.
-
-    Raises
-    ------
-    DatabaseError
-        The configuration is invalid, or the database does not answer or rejects the connection. The message repeats
-        only host and port of the configuration, because the rest may be secret.
+    Raise :class:`DatabaseError` if the configuration is invalid or the database does not answer. The message repeats
+    only host and port of the configuration, because the rest may be secret.
     """
     from seml.database import get_database
 
@@ -118,13 +96,7 @@ def _connection_failure(address: str, error: str) -> str:
 
 
 def collection_runs(collection: str) -> Runs:
-    """Connect to the database and return the named collection, whether it exists or not.
-
-    Raises
-    ------
-    UserError
-        The name is not valid for a collection, or :func:`connect` fails.
-    """
+    """Connect to the database and return the named collection, whether it exists or not."""
     try:
         return connect()[collection]
     except InvalidName as refusal:

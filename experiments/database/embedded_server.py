@@ -15,13 +15,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
-from pymongo import MongoClient
-from pymongo.errors import PyMongoError
 
 from experiments.database.server_process import ServerError, ServerFolder, ServerRunning
+
+if TYPE_CHECKING:
+    from pymongo import MongoClient
 
 FOLDER_VARIABLE = "WALKING_NOISE_DB"
 DEFAULT_FOLDER = ".walking_noise"
@@ -45,6 +46,8 @@ class ServerAccess:
 
     def client(self, *, authenticate: bool = True) -> MongoClient[dict[str, Any]]:
         login: dict[str, Any] = {"username": USER, "password": self.password, "authSource": DATABASE}
+        from pymongo import MongoClient
+
         return MongoClient(HOST, self.port, serverSelectionTimeoutMS=500, **(login if authenticate else {}))
 
 
@@ -58,13 +61,7 @@ class EmbeddedDatabase:
         self._data = self.folder / "data"
 
     def start(self) -> bool:
-        """Start the server and wait until it answers; return False if it was already running.
-
-        Raises
-        ------
-        ServerError
-            secantusdb is not installed, or the server does not start.
-        """
+        """Start the server and wait until it answers; return False if it was already running."""
         if importlib.util.find_spec("secantus") is None:
             raise ServerError("the embedded database is not installed: pip install 'walking_noise[embedded]'")
         self._make_folders()
@@ -88,13 +85,7 @@ class EmbeddedDatabase:
 
     @property
     def access(self) -> ServerAccess | None:
-        """Port and password from SEML's configuration in the folder; None before the first start.
-
-        Raises
-        ------
-        ServerError
-            The configuration is that of another database.
-        """
+        """Port and password from SEML's configuration in the folder; None before the first start."""
         if not self.configuration.exists():
             return None
         content = yaml.safe_load(self.configuration.read_text())
@@ -160,6 +151,8 @@ class EmbeddedDatabase:
 
 
 def _accepts(access: ServerAccess, *, authenticate: bool = True) -> bool:
+    from pymongo.errors import PyMongoError
+
     try:
         with access.client(authenticate=authenticate) as client:
             client[DATABASE].list_collection_names()

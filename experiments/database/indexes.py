@@ -18,10 +18,9 @@ from experiments.database.run_collections import ATTEMPTS, WORKERS
 
 @dataclass(frozen=True)
 class Index:
-    """An ascending index: its fields in order, and a description of the queries that use it."""
+    """An ascending index: its fields in order."""
 
     fields: tuple[str, ...]
-    serves: str
 
     @property
     def keys(self) -> list[tuple[str, int]]:
@@ -32,19 +31,15 @@ class Index:
 
 
 RUN_INDEXES = (
-    Index(
-        ("status", "batch_id", "_id"),
-        "SEML's claim of a run (ids, PENDING); companions of a worker's run (status, batch, sorted by id); lost runs "
-        "(RUNNING); counts by status",
-    ),
-    Index(
-        ("claim.token", "status", "_id"),
-        "a worker's heartbeats and outcomes (its token, RUNNING, a range of ids)",
-    ),
+    # SEML's claim of a run (ids, PENDING); companions of a worker's run (status, batch, sorted by id); lost runs
+    # (RUNNING); counts by status
+    Index(("status", "batch_id", "_id")),
+    # a worker's heartbeats and outcomes (its token, RUNNING, a range of ids)
+    Index(("claim.token", "status", "_id")),
 )
 HISTORY_INDEXES = {
-    WORKERS: (Index(("collection",), "the GPU hours of a study"),),
-    ATTEMPTS: (Index(("collection", "run"), "the failures of a study and of a run"),),
+    WORKERS: (Index(("collection",)),),  # the GPU hours of a study
+    ATTEMPTS: (Index(("collection", "run")),),  # the failures of a study and of a run
 }
 
 

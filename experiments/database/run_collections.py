@@ -27,10 +27,7 @@ BUSY_MS = 120_000
 def open_database(names: Sequence[str]) -> Iterator[Database[Document]]:
     """Connect to SEML's database for the length of a ``with`` block; ``names`` must be collections of it.
 
-    Raises
-    ------
-    UserError
-        A collection or the database is missing, or the database fails before the block ends.
+    A failure of the database within the block becomes a :class:`DatabaseError`.
     """
     database = connect_to(configuration(), connectTimeoutMS=BUSY_MS)
     try:

@@ -39,13 +39,7 @@ class ServerFolder:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[int]:
-        """Hold the lock during a ``with`` block that gets its file descriptor.
-
-        Raises
-        ------
-        ServerRunning
-            Another process holds it.
-        """
+        """Hold the lock during a ``with`` block that gets its file descriptor; :class:`ServerRunning` if it is held."""
         lock = os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             try:
@@ -94,13 +88,7 @@ class ServerFolder:
         return process
 
     def stop(self, seconds: float = 30) -> bool:
-        """Send SIGTERM to the running server and wait for its end; return whether one was running.
-
-        Raises
-        ------
-        ServerError
-            The server is just being started, or has not ended after ``seconds``.
-        """
+        """Send SIGTERM to the running server and wait at most ``seconds``; return whether one was running."""
         if not self.running:
             return False
         pid = self.pid

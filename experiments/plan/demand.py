@@ -73,12 +73,7 @@ class Demand:
 def demands(planned_runs: Iterable[PlannedRun], configs: Mapping[str, RunConfig]) -> list[Demand]:
     """The demand of runs by pack key, in the order of the first run of each key.
 
-    Runs with equal run keys count once, and so do shared networks.
-
-    Parameters
-    ----------
-    configs
-        For each pack key, a run that has it.
+    Runs with equal run keys count once, and so do shared networks. ``configs`` has a run for each pack key.
     """
     curves: dict[str, dict[str, bool]] = {}
     inference_only: dict[str, set[str]] = {}

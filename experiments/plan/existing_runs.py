@@ -8,13 +8,7 @@ from walking_noise import ConfigError, RunConfig
 
 
 def present_in(collection: str) -> set[str]:
-    """The settings keys of a collection's runs; runs of another version that this one cannot read are left out.
-
-    Raises
-    ------
-    UserError
-        There is no database, or the name is not a valid one.
-    """
+    """The settings keys of a collection's runs; runs of another version that this one cannot read are left out."""
     keys = set()
     for document in collection_runs(collection).find({}, {"config": True}):
         try:

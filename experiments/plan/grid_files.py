@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import glob
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,52 +22,28 @@ class GridError(UserError):
 
 
 def find(patterns: Sequence[str]) -> list[Path]:
-    """The files given by paths, by folders (all YAML files below them) and by patterns such as ``**/*.yaml``.
-
-    Raises
-    ------
-    UserError
-        A pattern matches no file, a file cannot be read, or two files have the same content and so would add the same
-        runs twice.
-    """
+    """The files given by paths, by folders (all YAML files below them) and by patterns such as ``**/*.yaml``."""
     files: dict[Path, Path] = {}
     for pattern in patterns:
         path = Path(pattern)
-        paths = sorted(path.rglob("*.yaml")) if path.is_dir() else [path] if path.exists() else _matching(path)
+        paths = sorted(path.rglob("*.yaml")) if path.is_dir() else [path] if path.exists() else _matching(pattern)
         if not paths:
             raise UserError(f"{pattern}: there is no {'YAML file in it' if path.is_dir() else 'such file'}")
         for one in paths:
             files.setdefault(one.resolve(), one)
-    first_with: dict[bytes, Path] = {}
-    for path in files.values():
-        try:
-            content = hashlib.sha256(path.read_bytes()).digest()
-        except OSError as error:
-            raise UserError(f"{path}: cannot be read: {error.strerror}") from None
-        if content in first_with:
-            raise UserError(f"{path}: has the same content as {first_with[content]}; give only one of the two")
-        first_with[content] = path
     return list(files.values())
 
 
-def _matching(pattern: Path) -> list[Path]:
-    """The files that match a pattern; none for an invalid pattern such as ``a**``."""
-    root = Path(pattern.anchor or ".")
-    try:
-        return sorted(path for path in root.glob(str(pattern.relative_to(pattern.anchor))) if path.is_file())
-    except ValueError:
-        return []
+def _matching(pattern: str) -> list[Path]:
+    matching = glob.glob(pattern, recursive=True)  # noqa: PTH207 - accepts absolute patterns, too
+    return sorted(path for path in map(Path, matching) if path.is_file())
 
 
 def expand(path: Path, overwrite: Settings | None = None) -> list[Settings]:
     """The settings of every run that ``seml add`` would add from a file, expanded by SEML's own functions.
 
-    ``overwrite`` replaces settings of all runs, as ``seml add --overwrite-params`` does.
-
-    Raises
-    ------
-    GridError
-        SEML cannot read the file, or a grid of it has no values and therefore no runs.
+    ``overwrite`` replaces settings of all runs, as ``seml add --overwrite-params`` does. Raise :class:`GridError` if
+    SEML cannot read the file, or a grid of it has no values and therefore no runs.
     """
     try:
         if yaml.compose(path.read_text(), yaml.SafeLoader) is None:

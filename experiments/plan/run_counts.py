@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
+
+from seml.utils import flatten
 
 from experiments.plan.grid_files import GridError, Settings, expand
 from walking_noise import ConfigError, RunConfig
@@ -16,25 +17,16 @@ from walking_noise.runtime.planner import pack_group
 class PlannedRun(NamedTuple):
     """Keys and demands of a run that ``seml add`` would add.
 
-    Attributes
-    ----------
-    run, network, pack
-        The run's keys, see :class:`walking_noise.RunConfig`.
-    pack_group
-        Equal for runs that may train in one pack, see :func:`walking_noise.runtime.planner.pack_group`.
-    inference_only
-        Whether it has noise at inference, but not in training.
-    curve
-        Whether its network is evaluated after every epoch.
+    The keys are those of :class:`walking_noise.RunConfig`.
     """
 
     run: str
     network: str
     pack: str
-    pack_group: tuple[str, bool]
+    pack_group: tuple[str, bool]  # equal for runs that may train in one pack
     seed: int
-    inference_only: bool
-    curve: bool
+    inference_only: bool  # noise at inference, but not in training
+    curve: bool  # its network is evaluated after every epoch
 
     @classmethod
     def of(cls, config: RunConfig) -> PlannedRun:
@@ -52,47 +44,36 @@ class PlannedRun(NamedTuple):
 
 @dataclass
 class RunCounts:
-    """Counts of the runs of one grid file.
+    """Counts of the runs of one grid file, or of all files together.
 
-    Attributes
-    ----------
-    runs
-        Number of runs that the grids give.
-    noisy
-        Number of these runs that are trained with noise.
-    documents
-        The runs that SEML distinguishes, by a key of their settings: ``seml add`` adds one document for each of them.
-        Several may do the same, such as those with level 0 at different points: their run keys are equal.
-    configs
-        For each pack key, a run that has it.
-    kept
-        Number of runs that keep their network.
+    ``documents`` has the runs that SEML distinguishes, by a key of their settings: ``seml add`` adds one document for
+    each. Several may do the same, such as those with level 0 at different points: their run keys are equal.
     """
 
-    path: Path
-    runs: int = 0
-    noisy: int = 0
+    name: str
+    runs: int = 0  # runs that the grids give
+    noisy: int = 0  # those of them that are trained with noise
     documents: dict[str, PlannedRun] = field(default_factory=dict)
-    configs: dict[str, RunConfig] = field(default_factory=dict)
-    kept: int = 0
+    configs: dict[str, RunConfig] = field(default_factory=dict)  # for each pack key, a run that has it
+    kept: int = 0  # runs that keep their network
+
+    def add(self, other: RunCounts) -> None:
+        """Add the runs of another file. Runs that both have become one document."""
+        self.runs, self.noisy, self.kept = self.runs + other.runs, self.noisy + other.noisy, self.kept + other.kept
+        self.documents |= other.documents
+        self.configs |= other.configs
 
 
 def count_runs(path: Path, overwrite: Settings | None = None) -> RunCounts:
-    """Count the runs of a file, see :func:`experiments.plan.grid_files.expand`.
-
-    Raises
-    ------
-    GridError
-        The file cannot be read, or the settings of a run are invalid.
-    """
-    counted = RunCounts(path)
-    all_settings = expand(path, overwrite)
-    for settings in all_settings:
+    """Count the runs of a file, see :func:`expand`; raise :class:`GridError` if the settings of a run are invalid."""
+    counted = RunCounts(str(path))
+    for settings in expand(path, overwrite):
         try:
             config = RunConfig.from_dict(settings)
             planned = PlannedRun.of(config)
         except ConfigError as refusal:
-            raise GridError(f"{path}: {refusal} (in the run with {_as_text(settings)})") from None
+            text = ", ".join(f"{name}: {value}" for name, value in flatten(settings).items())
+            raise GridError(f"{path}: {refusal} (in the run with {text})") from None
         counted.runs += 1
         counted.noisy += config.noisy_training
         counted.kept += config.training.keep_network
@@ -104,14 +85,3 @@ def count_runs(path: Path, overwrite: Settings | None = None) -> RunCounts:
 def settings_key(config: RunConfig) -> str:
     """A key that is equal for runs with equal settings, which SEML takes for the same run."""
     return digest(config.to_flat())
-
-
-def _as_text(settings: Settings) -> str:
-    def flat(part: Settings, prefix: str = "") -> Iterable[str]:
-        for name, value in part.items():
-            if isinstance(value, dict):
-                yield from flat(value, f"{prefix}{name}.")
-            else:
-                yield f"{prefix}{name}: {value}"
-
-    return ", ".join(flat(settings))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -38,33 +39,39 @@ class Row:
 
     Attributes
     ----------
-    runs
-        Number of runs that the grids give.
-    documents
-        Number of runs with different settings: ``seml add`` adds one document for each.
-    distinct
-        Number of runs that do different things: runs with equal run keys count once.
+    counts
+        Counts of its runs.
     present
-        Number of these documents that the collection already has; None if no collection was read.
-    noisy
-        Number of runs that are trained with noise.
-    kept
-        Number of runs that keep their network.
-    demands
-        Demand of the distinct runs, by pack key.
-    bytes
-        Size of the documents after all runs have ended.
+        Number of its documents that the collection already has; None if no collection was read.
     """
 
-    name: str
-    runs: int
-    documents: int
-    distinct: int
+    counts: RunCounts
     present: int | None
-    noisy: int
-    kept: int
-    demands: tuple[Demand, ...]
-    bytes: float
+
+    @property
+    def documents(self) -> int:
+        """Number of runs with different settings: ``seml add`` adds one document for each."""
+        return len(self.counts.documents)
+
+    @property
+    def distinct(self) -> int:
+        """Number of runs that do different things: runs with equal run keys count once."""
+        return len({planned.run for planned in self.counts.documents.values()})
+
+    @cached_property
+    def demands(self) -> list[Demand]:
+        """Demand of the distinct runs, by pack key."""
+        return demands(self.counts.documents.values(), self.counts.configs)
+
+    @property
+    def bytes(self) -> float:
+        """Size of the documents after all runs have ended."""
+        return sum(map(self._document_bytes, self.counts.documents.values()))
+
+    def _document_bytes(self, run: PlannedRun) -> float:
+        epochs = self.counts.configs[run.pack].training.epochs
+        loss = LOSS_BYTES if epochs <= COMPACT_ABOVE_EPOCHS else PACKED_BYTES
+        return DOCUMENT_BYTES + epochs * (loss + CURVE_BYTES * run.curve)
 
     @property
     def trainings(self) -> int:
@@ -90,9 +97,11 @@ def numbers(
     rows: Sequence[Row], devices: Sequence[Device], pack_size: Callable[[RunConfig], int]
 ) -> list[dict[str, Any]]:
     """The rows as dictionaries of plain values, for JSON."""
-    names = ("name", "runs", "documents", "distinct", "present", "noisy", "kept", "trainings", "tasks", "bytes")
+    counted = ("name", "runs", "noisy", "kept")
+    derived = ("documents", "distinct", "present", "trainings", "tasks", "bytes")
     return [
-        {name: getattr(row, name) for name in names}
+        {name: getattr(row.counts, name) for name in counted}
+        | {name: getattr(row, name) for name in derived}
         | {"packs": row.packs(pack_size), "hours": {device.name: row.hours(device) for device in devices}}
         for row in rows
     ]
@@ -103,8 +112,11 @@ def plan(counts: Sequence[RunCounts], present: set[str] | None) -> list[Row]:
 
     ``present``: settings keys of the runs that the collection already has; None if no collection was read.
     """
-    rows = [_row(str(one.path), [one], present) for one in counts]
-    return rows if len(rows) == 1 else [*rows, _row(f"all {len(rows)} files", counts, present)]
+    total = RunCounts(f"all {len(counts)} files")
+    for one in counts:
+        total.add(one)
+    listed = counts if len(counts) == 1 else [*counts, total]
+    return [Row(one, None if present is None else len(one.documents.keys() & present)) for one in listed]
 
 
 def count(
@@ -112,14 +124,8 @@ def count(
 ) -> Iterator[RunCounts | GridError]:
     """Count the runs of files on all cores, and yield the counts in the order of the files.
 
-    For an invalid file the error is yielded.
-
-    Parameters
-    ----------
-    show
-        Called with the progress.
-    overwrite
-        Settings that replace those of all runs.
+    For an invalid file the error is yielded. ``show`` is called with the progress; ``overwrite`` has settings that
+    replace those of all runs.
     """
     cores = min(len(os.sched_getaffinity(0)), len(paths))
     if cores == 1:
@@ -158,33 +164,3 @@ def _counts_or_error(path: Path, overwrite: Settings | None) -> RunCounts | Grid
         return count_runs(path, overwrite)
     except GridError as error:
         return error
-
-
-def _row(name: str, counts: Iterable[RunCounts], present: set[str] | None) -> Row:
-    documents: dict[str, PlannedRun] = {}
-    configs: dict[str, RunConfig] = {}
-    runs = noisy = kept = 0
-    for one in counts:
-        documents |= one.documents
-        configs |= one.configs
-        runs, noisy, kept = runs + one.runs, noisy + one.noisy, kept + one.kept
-    return Row(
-        name=name,
-        runs=runs,
-        documents=len(documents),
-        distinct=len({planned.run for planned in documents.values()}),
-        present=None if present is None else len(documents.keys() & present),
-        noisy=noisy,
-        kept=kept,
-        demands=tuple(demands(documents.values(), configs)),
-        bytes=_bytes(documents.values(), configs),
-    )
-
-
-def _bytes(planned_runs: Iterable[PlannedRun], configs: Mapping[str, RunConfig]) -> float:
-    def document_bytes(run: PlannedRun) -> float:
-        epochs = configs[run.pack].training.epochs
-        loss = LOSS_BYTES if epochs <= COMPACT_ABOVE_EPOCHS else PACKED_BYTES
-        return DOCUMENT_BYTES + epochs * (loss + CURVE_BYTES * run.curve)
-
-    return sum(map(document_bytes, planned_runs))

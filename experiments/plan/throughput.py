@@ -63,10 +63,7 @@ class Rate:
 class Device:
     """Measured speeds of a device.
 
-    Attributes
-    ----------
-    processes
-        Number of packs that it trains in parallel.
+    ``processes`` is the number of packs that it trains in parallel.
     """
 
     name: str
@@ -93,13 +90,7 @@ def default_file() -> Path:
 
 
 def read(file: Path) -> dict[str, Device]:
-    """The measured devices by name; empty if there is no such file.
-
-    Raises
-    ------
-    UserError
-        The file cannot be read, or does not have the expected form.
-    """
+    """The measured devices by name; empty if there is no such file."""
     try:
         return _DEVICES.validate_json(file.read_bytes())
     except FileNotFoundError:
@@ -116,13 +107,7 @@ def read(file: Path) -> dict[str, Device]:
 
 
 def known(file: Path | None) -> list[Device]:
-    """The measured devices of ``file``, which the user has named, or of the default file if ``file`` is None.
-
-    Raises
-    ------
-    UserError
-        There is no such file, or :func:`read` cannot read it.
-    """
+    """The measured devices of ``file``, which must exist, or of the default file if ``file`` is None."""
     if file is not None and not file.exists():
         raise UserError(f"{file}: there is no such file; `walking-noise bench --save` writes one")
     return list(read(file or default_file()).values())

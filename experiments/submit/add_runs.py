@@ -27,24 +27,12 @@ JOB_SHELL_SETUP = Path(__file__).parents[1] / "worker" / "job_shell_setup.sh"
 
 @dataclass(frozen=True)
 class Added:
-    """Result of an addition.
+    """Numbers of an addition."""
 
-    Attributes
-    ----------
-    runs
-        Number of added runs.
-    planned
-        Number of runs in the files; those that are not added were in the collection before.
-    passed_on
-        Number of environment variables of this shell that SEML has stored.
-    left_out
-        Number of the other environment variables of this shell.
-    """
-
-    runs: int
-    planned: int
-    passed_on: int
-    left_out: int
+    runs: int  # added runs
+    planned: int  # runs in the files; those that are not added were in the collection before
+    passed_on: int  # environment variables of this shell that SEML has stored
+    left_out: int  # the other environment variables of this shell
 
 
 def add(
@@ -54,25 +42,10 @@ def add(
     overwrite: Settings | None = None,
     options: Sequence[str] = (),
 ) -> Added:
-    """Add the runs of all files, or none if one file is rejected.
+    """Add the runs of all ``files`` (SEML files, folders of them, or patterns), or none if one file is rejected.
 
-    Parameters
-    ----------
-    collection
-        Name of the collection.
-    files
-        SEML files, folders of SEML files, or patterns.
-    keep
-        Environment variables to pass to SEML in addition to the allowed ones.
-    overwrite
-        Settings that replace the values of the files in all runs.
-    options
-        Further arguments of ``seml add``.
-
-    Raises
-    ------
-    UserError
-        A file or the environment is rejected, there is no database, or SEML fails.
+    ``keep`` names environment variables to pass to SEML in addition to the allowed ones. ``overwrite`` has settings
+    that replace the values of the files in all runs. ``options`` are further arguments of ``seml add``.
     """
     environment = allowed_environment(keep, BASH_ENV=str(JOB_SHELL_SETUP))
     paths = find(files)
@@ -91,13 +64,7 @@ def add(
 
 
 def check(paths: Sequence[Path], overwrite: Settings | None = None) -> int:
-    """Check that SEML can add all runs of the files; return the number of runs.
-
-    Raises
-    ------
-    UserError
-        A file cannot be read, one of its runs is rejected, or SEML cannot store the commit of the code.
-    """
+    """Check that SEML can add all runs of the files and store the commit of the code; return the number of runs."""
     line = ProgressLine()
     outcomes = list(count(paths, line.show, overwrite))
     line.end()

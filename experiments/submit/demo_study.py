@@ -41,12 +41,7 @@ POLL_SECONDS = 0.5
 def demo(folder: Path = CHECKOUT / ".demo", grid: Path = CHECKOUT / "seml_configs" / "demo.yaml") -> None:
     """Run a grid and report on it, showing the progress; a second call trains only the runs that are not completed.
 
-    Raises
-    ------
-    UserError
-        A step failed; the end of its log is printed.
-    SystemExit
-        A signal requested to stop; all child processes have ended.
+    After a signal, SystemExit is raised when all child processes have ended.
     """
     if not grid.exists():
         raise UserError(f"{grid} does not exist; run the demo in the checkout of walking_noise, after `make install`")

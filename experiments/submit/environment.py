@@ -63,17 +63,9 @@ def not_allowed(environment: Mapping[str, str]) -> list[str]:
 def allowed_environment(keep: Iterable[str] = (), **more: str) -> dict[str, str]:
     """The environment for SEML: allowed variables of this process, and this Python's programs first in PATH.
 
-    Parameters
-    ----------
-    keep
-        Names of additional variables to pass, like those in ``$WALKING_NOISE_KEEP``.
-    more
-        Variables to set to other values than in this process.
-
-    Raises
-    ------
-    UserError
-        A variable to keep is not set or has the name of a secret, or a value contains a secret.
+    ``keep`` names additional variables to pass, like those in ``$WALKING_NOISE_KEEP``. ``more`` has variables to set to
+    other values than in this process. Raise :class:`UserError` for a variable to keep that is not set or has the name
+    of a secret, and for a value that contains a secret.
     """
     names = sorted({*keep, *os.environ.get(KEEP_VARIABLE, "").split()})
     for name in names:

@@ -18,24 +18,12 @@ ENVIRONMENT, REMOTE = "seml.env", "git.path"
 
 @dataclass(frozen=True)
 class Excess:
-    """Disallowed content of a group of documents with equal environment and git remote.
+    """Disallowed content of a group of documents with equal environment and git remote."""
 
-    Attributes
-    ----------
-    runs
-        The number of documents.
-    names
-        The names of the variables, and ``git.path`` if the address contains a secret; never a value.
-    matching
-        The filter that selects these documents.
-    cleaned
-        The fields without the disallowed content.
-    """
-
-    runs: int
-    names: frozenset[str]
-    matching: Document
-    cleaned: Document
+    runs: int  # number of documents
+    names: frozenset[str]  # of the variables, and ``git.path`` if the address contains a secret; never a value
+    matching: Document  # filter that selects these documents
+    cleaned: Document  # the fields without the disallowed content
 
 
 def excess(runs: Runs) -> Iterator[Excess]:

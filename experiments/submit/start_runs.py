@@ -14,21 +14,9 @@ from experiments.terminal.text_table import runs_in_words
 
 
 def start_in_slurm(startable: Startable, limit: int | None = None, options: Sequence[str] = ()) -> None:
-    """Start the STAGED and the stranded runs in arrays that Slurm accepts.
+    """Start the STAGED and the stranded runs, at most ``limit``, in arrays that Slurm accepts.
 
-    Parameters
-    ----------
-    startable
-        The runs that may be started.
-    limit
-        The largest number of runs to start; None for all.
-    options
-        Further arguments of ``seml start``.
-
-    Raises
-    ------
-    UserError
-        Slurm does not answer or rejects an array, ``experiments_per_job`` is above 1, or there is no run to start.
+    ``options`` are further arguments of ``seml start``. If Slurm rejects an array, the other runs stay STAGED.
     """
     name, size, cluster = startable.runs.name, slurm.max_array_size(), slurm.cluster_name()
     if size is None or cluster is None:
@@ -37,7 +25,6 @@ def start_in_slurm(startable: Startable, limit: int | None = None, options: Sequ
     _restage(startable, cluster)
     _check_staged(startable)
     parts = list(startable.parts(size, limit))
-    _print_job_limit(startable, len(parts))
     total, done = sum(part.runs for part in parts), 0
     selection = _filter(startable)
     for part in parts:
@@ -53,15 +40,7 @@ def start_in_slurm(startable: Startable, limit: int | None = None, options: Sequ
 
 
 def start_here(startable: Startable, limit: int | None = None, options: Sequence[str] = ()) -> None:
-    """Start the STAGED and the stranded runs on this machine; this process becomes ``seml start --local``.
-
-    The parameters are those of :func:`start_in_slurm`.
-
-    Raises
-    ------
-    UserError
-        ``experiments_per_job`` is above 1, or there is no run to start.
-    """
+    """Start these runs on this machine instead of in Slurm; this process becomes ``seml start --local``."""
     _check_experiments_per_job(startable)
     _print_restaged(startable.restage_local())
     cluster = slurm.cluster_name()
@@ -116,12 +95,3 @@ def _restage(startable: Startable, cluster: str) -> None:
 def _print_restaged(runs: int) -> None:
     if runs:
         print(f"{runs_in_words(runs)} had no task left and will be started again", flush=True)
-
-
-def _print_job_limit(startable: Startable, parts: int) -> None:
-    limit = startable.job_limit()
-    if limit is not None and parts > 1:
-        text = (
-            f"max_simultaneous_jobs: {limit} applies to each of {parts} arrays: up to {parts * limit:,} tasks at once"
-        )
-        print(text, flush=True)

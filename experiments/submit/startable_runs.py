@@ -39,15 +39,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Startable:
-    """Runs of a collection that a user wants to start.
-
-    Parameters
-    ----------
-    runs
-        The collection.
-    selection
-        The filter of the runs, without a condition on their status.
-    """
+    """Runs of a collection that a user wants to start: those that match ``selection``, whatever their status."""
 
     runs: Runs
     selection: Document
@@ -66,10 +58,6 @@ class Startable:
         several = {"slurm.experiments_per_job": {"$gt": 1}}
         return self.runs.count_documents(self._matching(status={"$in": [STAGED, PENDING]}, **several))
 
-    def job_limit(self) -> int | None:
-        """The smallest ``max_simultaneous_jobs`` of the STAGED runs; None if no run has this option."""
-        return min(self._slurm_values("max_simultaneous_jobs", self._matching(status=STAGED)), default=None)
-
     def restage_from_slurm(self, cluster: str, active_tasks: Callable[[], ActiveTasks | None]) -> int | None:
         """Set to STAGED the runs that ended arrays of this cluster have left stranded; return their number.
 
@@ -77,7 +65,8 @@ class Startable:
         """
         here = {"execution.cluster": {"$in": [cluster, *UNKNOWN_CLUSTER]}, "execution.task_id": {"$exists": False}}
         waiting = self._matching(status={"$in": [PENDING, KILLED]}, **UNCLAIMED, **here)
-        arrays = self._slurm_values("array_id", waiting)
+        groups: list[Document] = [{"$match": waiting}, {"$unwind": "$slurm"}, {"$group": {"_id": "$slurm.array_id"}}]
+        arrays = [group["_id"] for group in self.runs.aggregate(groups) if group["_id"] is not None]
         if not arrays:
             return 0
         tasks = active_tasks()
@@ -106,11 +95,6 @@ class Startable:
             remaining = None if remaining is None else remaining - runs
             for first in range(0, runs, size):
                 yield Part(batch["_id"], min(size, runs - first))
-
-    def _slurm_values(self, name: str, matching: Document) -> list[int]:
-        """The distinct values of a field of ``slurm`` in the matching runs."""
-        groups: list[Document] = [{"$match": matching}, {"$unwind": "$slurm"}, {"$group": {"_id": f"$slurm.{name}"}}]
-        return [group["_id"] for group in self.runs.aggregate(groups) if group["_id"] is not None]
 
     def _matching(self, **more: object) -> Document:
         return {"$and": [self.selection], **more} if self.selection else more

@@ -83,12 +83,7 @@ def lease_with_companions(
     """Lease the leader and its companions; return the leased runs, or none if the leader is no longer available.
 
     Runs with invalid settings are leased too, so that the worker can record them as failed. A leader that cannot be
-    trained is leased without companions.
-
-    Parameters
-    ----------
-    error
-        The reason why the leader cannot be trained by this worker, if one is already known.
+    trained, for example because of a known ``error``, is leased without companions.
     """
     error = error or _several_workers_error(leader)
     chosen = [Candidate(leader["_id"], None, error) if error else Candidate.from_document(leader)]

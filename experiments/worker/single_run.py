@@ -14,13 +14,7 @@ from walking_noise.runtime.train_runs import train_each
 
 
 def train_one(config: RunConfig) -> dict[str, Any]:
-    """Train one run, with progress on standard error; return its result as plain values.
-
-    Raises
-    ------
-    UserError
-        The run failed; the message contains the reason.
-    """
+    """Train one run, with progress on standard error; return its result as plain values."""
     options, line = WorkerOptions.from_environment(), ProgressLine(seconds=5.0)
 
     def show(progress: Progress) -> None:

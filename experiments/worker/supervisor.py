@@ -22,18 +22,10 @@ from experiments.worker.exit_codes import CLEAN_EXIT_CODES, STOP_SIGNALS
 
 @dataclass
 class Stop:
-    """Request to stop this process, made by a signal or by the end of its parent process.
+    """Request to stop this process, made by a signal or by the end of its parent process."""
 
-    Attributes
-    ----------
-    signum
-        The first signal received.
-    parent
-        The process id of the parent whose end counts as SIGTERM; None ignores it.
-    """
-
-    signum: int | None = None
-    parent: int | None = None
+    signum: int | None = None  # the first signal received
+    parent: int | None = None  # process id of the parent whose end counts as SIGTERM; None ignores it
 
     def note(self, signum: int, frame: FrameType | None = None) -> None:
         """Record a signal, as a signal handler; later signals are ignored."""

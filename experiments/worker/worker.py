@@ -97,14 +97,9 @@ def _started_here(leader: Document, environment: Mapping[str, str] = os.environ)
 
 
 class Worker:
-    """Trainer of leased runs, and writer of their documents and logs.
+    """Trainer of leased runs, the leader among them, and writer of their documents and logs.
 
-    Parameters
-    ----------
-    leased
-        The leased runs, the leader among them.
-    state
-        Folder of checkpoints and undelivered results; None disables both.
+    Without a folder ``state`` there are no checkpoints, and undelivered results are not stored.
     """
 
     def __init__(

@@ -66,7 +66,7 @@ def _common_modules() -> Iterator[str]:
 
 @cache
 def _imports(name: str, file: Path) -> frozenset[str]:
-    """Names that a module imports from this package: modules, their packages, and objects; not those for type checkers."""
+    """Names that a module imports from this package when it runs: modules, their packages, and objects in modules."""
     package = name if file.name == "__init__.py" else name.rpartition(".")[0]
     imported = set[str]()
     statements = ast.parse(file.read_bytes()).body

@@ -18,7 +18,7 @@ from walking_noise.data.dataset import DataSet, Selection
 from walking_noise.errors import DataMissing, refused
 from walking_noise.registry import discover
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # not at run time: the code of one data set does not count for the runs of others (code_digest.py)
     from walking_noise.data.images.published_images import PublishedImages
     from walking_noise.data.speech.recordings import Recordings
     from walking_noise.data.speech.speech_commands import SpeechCommands
@@ -104,18 +104,9 @@ def _commands(source: Source, root: Path) -> list[str]:
 
 @dataclass(frozen=True)
 class Status:
-    """Status of the files of a data set.
+    """Status of the files of a data set: the folder in which they are or are expected, and the missing ones.
 
-    Attributes
-    ----------
-    name
-        Name of the data set.
-    folder
-        The folder in which the files are, or are expected.
-    missing
-        The required files that do not exist.
-    extent
-        Text that describes how much of the data set exists; empty if it exists completely or not at all.
+    ``extent`` is a text that describes how much of the data set exists; empty if it exists completely or not at all.
     """
 
     name: str

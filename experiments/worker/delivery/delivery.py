@@ -20,7 +20,6 @@ from pymongo.errors import PyMongoError
 
 from experiments.database.connection import Document
 from experiments.database.run_status import FAILED
-from experiments.worker.delivery.heartbeat import Heartbeat
 from experiments.worker.delivery.spool import Spool, WorkerSpool, recorded_runs
 from experiments.worker.leases import Leases
 from experiments.worker.records import history
@@ -32,6 +31,12 @@ FLUSH_SECONDS = 1.0
 """The longest time that an outcome waits for others, to be written together with them."""
 FLUSH_RUNS = 256
 """The largest number of outcomes that are written at once."""
+BEAT_SECONDS = 10.0
+"""The shortest interval between two heartbeats; for a short lease, a quarter of the lease."""
+BEAT_SHARE = 0.02
+"""The largest share of the time that heartbeats may take. A slow database therefore gets fewer heartbeats …"""
+LONGEST_BEAT = 0.5
+"""… but at least one in this share of a lease."""
 CALL_SECONDS = 20.0
 """Timeout of the database calls of one step. After it the database counts as unreachable."""
 LAST_CALL_SECONDS = 10.0
@@ -99,7 +104,8 @@ class Delivery:
         self._queued_since = 0.0
         self._spooled = WorkerSpool(spool, leases.runs.name, leases.assignment.token)
         self._any_left = True
-        self._heartbeat = Heartbeat(leases, self._history, lambda: self.clock())
+        self._shortest_beat = min(BEAT_SECONDS, leases.lease_seconds / 4)
+        self._next_beat = clock() + self._shortest_beat
         self._unreachable_since: float | None = None
         self._longest_pause = min(LONGEST_PAUSE, leases.lease_seconds * LONGEST_PAUSE_PER_LEASE)
         self._pause, self._next_attempt = 0.0, 0.0
@@ -188,7 +194,7 @@ class Delivery:
         started, was_unreachable = self.clock(), self.unreachable
         try:
             with pymongo.timeout(CALL_SECONDS):
-                if was_unreachable or self._heartbeat.due(started):
+                if was_unreachable or started > self._next_beat:
                     self._beat()
                 if self._queue and (started - self._queued_since > FLUSH_SECONDS or len(self._queue) >= FLUSH_RUNS):
                     self._flush()
@@ -209,9 +215,13 @@ class Delivery:
                 return
 
     def _beat(self) -> None:
-        renewed = self._heartbeat.renew_leases(self.unrecorded, self.numbers["trained"])
+        """Renew the leases, write the worker's numbers to the history, and schedule the next heartbeat."""
+        started, runs = self.clock(), self.unrecorded
+        renewed = self.leases.renew(runs, trained=self.numbers["trained"]) if runs else 0
         self._any_left = renewed > 0 or not self.unfinished
-        self._heartbeat.update_history({**self.numbers, **self._counts})
+        self._history.update({**self.numbers, **self._counts})
+        pause = min((self.clock() - started) / BEAT_SHARE, self.leases.lease_seconds * LONGEST_BEAT)
+        self._next_beat = started + max(self._shortest_beat, pause)
 
     def _flush(self) -> None:
         """Write queued outcomes to the database; find out which of them it took."""

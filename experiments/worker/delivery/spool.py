@@ -51,13 +51,7 @@ class SpooledResults:
 
     @classmethod
     def read(cls, file: Path) -> SpooledResults:
-        """Read results from a file.
-
-        Raises
-        ------
-        UserError
-            The file cannot be read or does not hold results.
-        """
+        """Read results from a file."""
         try:
             content = json_util.loads(file.read_text(), json_options=JSON_OPTIONS)
             outcomes = {int(run): fields for run, fields in content["outcomes"].items()}
@@ -97,24 +91,12 @@ def recorded_runs(database: Database[Document], collection: str, token: str, run
 
 @dataclass
 class DeliveryCounts:
-    """Counts of results that a delivery of the spool has handled, and errors.
+    """Counts of results that a delivery of the spool has handled, and errors."""
 
-    Attributes
-    ----------
-    delivered
-        Results that are in the database now.
-    outdated
-        Results that were dropped, because their runs were reset, repeated or deleted.
-    foreign
-        Results of workers that this database does not know. They stay on disk.
-    faults
-        Error messages about files.
-    """
-
-    delivered: int = 0
-    outdated: int = 0
-    foreign: int = 0
-    faults: list[str] = field(default_factory=list)
+    delivered: int = 0  # now in the database
+    outdated: int = 0  # dropped, because their runs were reset, repeated or deleted
+    foreign: int = 0  # of workers that this database does not know; they stay on disk
+    faults: list[str] = field(default_factory=list)  # error messages about files
 
 
 class Spool:
@@ -125,13 +107,7 @@ class Spool:
         self._numbers = itertools.count()
 
     def add(self, results: SpooledResults) -> Path:
-        """Write results to a new file and return its path.
-
-        Raises
-        ------
-        OSError
-            The file cannot be written.
-        """
+        """Write results to a new file and return its path."""
         file = self.folder / f"{results.token}-{next(self._numbers)}.json"
         results.write(file)
         return file
@@ -166,13 +142,7 @@ class Spool:
 
 
 class WorkerSpool:
-    """The part of a spool that one worker has written, with the runs in each of its files.
-
-    Parameters
-    ----------
-    spool
-        None: results are not written to disk.
-    """
+    """The part of a spool that one worker has written, with the runs in each of its files; nothing without a spool."""
 
     def __init__(self, spool: Spool | None, collection: str, token: str) -> None:
         self._spool, self._collection, self._token = spool, collection, token

@@ -16,11 +16,6 @@ def compact(result: dict[str, Any]) -> dict[str, Any]:
     ``seml.get_results`` and ``sacred.serializer.restore`` read it back as a NumPy array of float32. No precision is
     lost, because training computes the losses of epochs in float32. None, for a loss that was not finite, becomes NaN.
     MongoDB needs 12.7 bytes for each number of a list, mostly for its index, and 5.5 bytes in this format.
-
-    Parameters
-    ----------
-    result
-        The result from :meth:`walking_noise.Result.to_document`.
     """
     from sacred.serializer import flatten  # imported here, so that COMPACT_ABOVE_EPOCHS is available without Sacred
 

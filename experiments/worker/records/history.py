@@ -31,19 +31,11 @@ TRACE_LINES = 40
 
 @dataclass(frozen=True)
 class Attempt:
-    """An attempt at a run that ended without a result.
-
-    Attributes
-    ----------
-    end
-        FAILED, GIVEN_BACK or LOST.
-    reason
-        One line.
-    """
+    """An attempt at a run that ended without a result."""
 
     run: int
-    end: str
-    reason: str
+    end: str  # FAILED, GIVEN_BACK or LOST
+    reason: str  # one line
     trace: tuple[str, ...] = ()
 
 
@@ -54,10 +46,7 @@ FIELDS = {"claim": 1, "config_hash": 1, "execution": 1, "start_time": 1}
 def record_attempts(runs: Runs, attempts: Iterable[Attempt], documents: Iterable[Document]) -> None:
     """Write attempts to the history. If an attempt was written before, that record is kept.
 
-    Parameters
-    ----------
-    documents
-        The runs as they were while they still carried the lease, with :data:`FIELDS`.
+    ``documents`` are the runs as they were while they still carried the lease, with :data:`FIELDS`.
     """
     by_run, ended = {attempt.run: attempt for attempt in attempts}, server_time(runs.database)
     attempted = [document for document in documents if document["_id"] in by_run]

@@ -18,10 +18,7 @@ log = logging.getLogger(__name__)
 class RunLogs:
     """The logs of a leader's companions, in the folder of the leader's log and named by run id as SEML does.
 
-    Attributes
-    ----------
-    pattern
-        The parts of a log's path before and after the run id; None if SEML writes no logs.
+    ``pattern`` has the parts of a log's path before and after the run id; it is None if SEML writes no logs.
     """
 
     def __init__(self, leader: Document) -> None:

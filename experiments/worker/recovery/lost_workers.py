@@ -27,24 +27,12 @@ GRACE = 0.2
 
 @dataclass
 class Recovered:
-    """Counts of runs found by a recovery.
+    """Counts of runs found by a recovery."""
 
-    Attributes
-    ----------
-    returned
-        Runs made PENDING again, by the reason.
-    silent
-        Runs whose lease has expired, but whose worker may still come back.
-    unseen
-        Runs in a task of a Slurm that cannot be queried from here, or does not answer.
-    completed
-        Runs with a result that SEML had set to KILLED.
-    """
-
-    returned: Counter[str] = field(default_factory=Counter)
-    silent: int = 0
-    unseen: int = 0
-    completed: int = 0
+    returned: Counter[str] = field(default_factory=Counter)  # PENDING again, by the reason
+    silent: int = 0  # the lease has expired, but the worker may still come back
+    unseen: int = 0  # in a task of a Slurm that cannot be queried from here, or does not answer
+    completed: int = 0  # with a result, but set to KILLED by SEML
 
     def __add__(self, other: Recovered) -> Recovered:
         return Recovered(

@@ -10,7 +10,7 @@ import pytest
 
 from experiments.database.connection import Runs
 from experiments.database.run_collections import ATTEMPTS, WORKERS
-from experiments.worker.delivery import delivery, heartbeat
+from experiments.worker.delivery import delivery
 from experiments.worker.records.history import record_lost_workers
 from experiments.worker.records.run_document import end_fields
 from experiments.worker.recovery.lost_workers import GRACE
@@ -169,7 +169,7 @@ def test_heartbeats(harness: DeliveryHarness, result: Result):
     harness.advance(2.0)
     finished, before = harness.document(3), harness.document(2)
     harness.delivery.numbers = {"resumed": 0.0, "trained": 0.25, "kept": 0.125}
-    harness.advance(heartbeat.BEAT_SECONDS)
+    harness.advance(delivery.BEAT_SECONDS)
     after = harness.document(2)
     assert after["heartbeat"] > before["heartbeat"]
     assert after["claim"]["lease"] > before["claim"]["lease"]
@@ -186,7 +186,7 @@ def test_a_lost_worker_does_not_change_its_history(harness: DeliveryHarness):
     token = harness.delivery.leases.assignment.token
     record_lost_workers(harness.runs, [token], "Slurm task has ended")
     before = harness.runs.database[WORKERS].find_one({"_id": token})
-    harness.advance(heartbeat.BEAT_SECONDS + 1)
+    harness.advance(delivery.BEAT_SECONDS + 1)
     harness.delivery.end("done")
     assert harness.runs.database[WORKERS].find_one({"_id": token}) == before
 
