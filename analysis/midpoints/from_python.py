@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -11,7 +12,9 @@ from analysis.labels import differing_settings
 from analysis.midpoints.study import FittedSeries, fit_series
 from analysis.runs.run_frame import to_frame
 from analysis.runs.series import group_series
-from walking_noise import Result, RunConfig
+
+if TYPE_CHECKING:
+    from walking_noise import Result, RunConfig
 
 
 def estimate(configs: Sequence[RunConfig], results: Sequence[Result]) -> pd.DataFrame:

@@ -39,7 +39,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Startable:
-    """Runs of a collection that a user wants to start: those that match ``selection``, whatever their status."""
+    """Runs of a collection that a user wants to start: those that match ``selection``, which names no status."""
 
     runs: Runs
     selection: Document

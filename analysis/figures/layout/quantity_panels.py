@@ -11,13 +11,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis.figures.layout.families import PANEL_PER_POINT, TRAININGS, Family, families, run_count_sentence
+from analysis.figures.layout.panels import panel_grid
 from analysis.figures.layout.style import (
     INK,
-    WIDTH,
     Plot,
     color_and_marker,
     drawn_levels,
@@ -108,19 +107,13 @@ def _rows(quantity: Quantity, each: FittedSeries) -> Iterator[dict[str, Any]]:
 
 def _draw(quantity: Quantity, where: str, family: Family[FittedSeries], table: pd.DataFrame, folder: Path) -> Plot:
     panels = table.drop_duplicates("point").sort_values("point")
-    number, columns = len(panels), min(COLUMNS, len(panels))
-    lines = math.ceil(number / columns)
-    figure = Figure(figsize=(WIDTH, 1.5 * lines + 0.8))
-    grid = list(figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).flat)
+    figure, grid = panel_grid(len(panels), COLUMNS, 1.5, 0.8)
     order = list(dict.fromkeys(table["series"]))
     levels = sorted(set(table["level"]))
-    for place, (axes, point, name) in enumerate(zip(grid, panels["point"], panels["name"], strict=False)):
+    for axes, point, name in zip(grid, panels["point"], panels["name"], strict=True):
         _draw_panel(axes, table[table["point"] == point], levels, order)
         axes.set_title(f"{point} {name}", fontsize=8, pad=3)
         scale_midpoints(axes, table["low"][table["low"] > 0].min() / 1.3, table["high"].max() * 1.3)
-        axes.tick_params(labelbottom=place + columns >= number)
-    for axes in grid[number:]:
-        axes.set_visible(False)
     figure.supxlabel(level_axis_label(family.members[0].settings), fontsize=8)
     figure.supylabel(quantity.axis, fontsize=8)
     handles = [

@@ -32,7 +32,7 @@ def completed(study: FakeStudy) -> tuple[list[RunConfig], list[Result]]:
 def test_a_row_per_series_with_the_numbers_of_the_report(whole_study: FakeStudy) -> None:
     study: Study = whole_study.analyse()
     table = midpoints.estimate(*completed(whole_study))
-    settings = ["model.batch_norm", "noise.kind", "noise.on_batch_norm", "noise.in_training"]
+    settings = ["model.batch_norm", "noise.kind", "noise.in_training"]
     assert list(table.columns) == [*settings, "point", "mu", "low", "high", "flags"]
     assert len(table) == len(study.fitted_series) == 26
     for (_, row), each in zip(table.iterrows(), study.fitted_series, strict=True):

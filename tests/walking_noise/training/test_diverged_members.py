@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -81,8 +80,8 @@ def test_results_are_those_of_full_training(configs: list[RunConfig], fewer_digi
 def test_all_members_diverge_at_too_large_a_learning_rate(
     configs: list[RunConfig], fewer_digits: DataSet, sizes: list[int]
 ) -> None:
-    too_fast = replace(configs[3], training=replace(configs[3].training, learning_rate=1e37))
-    fast = [replace(too_fast, seed=seed) for seed in range(3)]
+    too_fast = configs[3].to_flat() | {"training.learning_rate": 1e37}
+    fast = [RunConfig.from_dict(too_fast | {"seed": seed}) for seed in range(3)]
     trained = train_pack(fast, fewer_digits, CPU)
     assert sizes == [3]
     for one, full in zip(trained, fully_trained(fast, fewer_digits), strict=True):
