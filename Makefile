@@ -27,10 +27,10 @@ demo: install  ## from a SEML grid to the midpoint table and the report, on real
 	$(BIN)/walking-noise demo
 
 test: install  ## run the tests; select some with ARGS="-k noise" or ARGS="-m 'not slow'"
-	$(BIN)/pytest --ignore tests/cluster $(ARGS)
+	$(BIN)/pytest --ignore tests/cluster --numprocesses auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-cluster: install  ## run the tests on a private Slurm: needs Debian's slurmctld, slurmd, slurm-client and munge
-	$(BIN)/pytest tests/cluster $(ARGS)
+	$(BIN)/pytest tests/cluster --timeout 1200 $(ARGS)
 
 chaos: install  ## train 500 runs on a private Slurm while 50 processes are killed, and count what is lost (20 minutes)
 	$(BIN)/python -m tests.cluster.chaos $(ARGS)

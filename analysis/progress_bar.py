@@ -7,7 +7,8 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-from tqdm import tqdm
+from rich import progress
+from rich.console import Console
 
 T = TypeVar("T")
 
@@ -17,7 +18,7 @@ SECONDS_BETWEEN_LINES = 10.0
 def track(items: Iterable[T], description: str, total: int) -> Iterator[T]:
     """Yield ``items`` and report progress. ``description`` names the items, for example "runs read"."""
     if sys.stderr.isatty():
-        yield from tqdm(items, desc=description, total=total, leave=False)
+        yield from progress.track(items, description, total, console=Console(stderr=True), transient=True)
         return
     done, last_report = 0, time.monotonic()
     for item in items:

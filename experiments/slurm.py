@@ -9,10 +9,15 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cached_property
 
 TIMEOUT_SECONDS = 60.0
+"""Timeout of a query."""
 DEFAULT_ARRAY_SIZE = 1001
 """Slurm's default of MaxArraySize."""
 ENDED = {
@@ -60,6 +65,23 @@ class Node:
         return state in ("allocated", "completing", "idle", "mixed", "planned", "reserved") or state.startswith("power")
 
 
+_deadline: ContextVar[float] = ContextVar("deadline", default=float("inf"))
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Limit the time of all queries in the block together."""
+    token = _deadline.set(time.monotonic() + seconds)
+    try:
+        yield
+    finally:
+        _deadline.reset(token)
+
+
+def _timeout() -> float:
+    return max(0.0, min(TIMEOUT_SECONDS, _deadline.get() - time.monotonic()))
+
+
 def nodes() -> list[Node] | None:
     """The nodes of all partitions; None if there is no Slurm or it does not answer."""
     output = _output("sinfo", "--Node", "--all", "--noheader", "--format=%N|%T|%E|%G")
@@ -103,7 +125,7 @@ def known_states() -> frozenset[str] | None:
     is active.
     """
     try:
-        finished = subprocess.run(["squeue", "--states=?"], capture_output=True, text=True, timeout=TIMEOUT_SECONDS)
+        finished = subprocess.run(["squeue", "--states=?"], capture_output=True, text=True, timeout=_timeout())
     except (OSError, subprocess.SubprocessError):
         return None
     states = re.search(r"Valid job states include: (\S+)", finished.stderr)
@@ -143,7 +165,7 @@ def _output(*command: str) -> str | None:
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=TIMEOUT_SECONDS,
+            timeout=_timeout(),
             check=True,
         ).stdout
     except (OSError, subprocess.SubprocessError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -12,14 +13,20 @@ import pytest
 DATA_ROOT = os.environ.get("WALKING_NOISE_DATA") or None
 MONGODB = os.environ.get("WALKING_NOISE_MONGODB") or None
 
+MOST_PROCESSES = 8
+"""More do not pay: each starts an embedded database and adds a run to it."""
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Keep the tests, and every process they start, out of the user's home and on one core each.
 
-    Done before any test module is imported, because libraries look for their configuration on import.
+    Done before any test module is imported, because libraries look for their configuration on import. Python may write
+    its bytecode: otherwise each of the hundreds of processes would compile the sources of torch again.
     """
     if DATA_ROOT is not None and not Path(DATA_ROOT).is_dir():
         raise pytest.UsageError(f"WALKING_NOISE_DATA={DATA_ROOT} is not a folder")
+    if _distributes_tests(config):  # its processes inherit its environment, and need the address of data and database
+        return
     home = tempfile.TemporaryDirectory(prefix="walking-noise-tests-", ignore_cleanup_errors=True)
     config.add_cleanup(home.cleanup)
     environment = pytest.MonkeyPatch()
@@ -27,10 +34,23 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in list(os.environ):
         if name.startswith(("WALKING_NOISE_", "XDG_", "SLURM_", "SBATCH_")):
             environment.delenv(name)
+    environment.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    environment.setattr(sys, "dont_write_bytecode", False)
     environment.setenv("HOME", home.name)
     environment.setenv("MPLBACKEND", "Agg")
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         environment.setenv(name, "1")
+
+
+def _distributes_tests(config: pytest.Config) -> bool:
+    """Whether this process runs no test, but starts the processes of pytest-xdist that do."""
+    return config.getoption("dist", "no") != "no" and not hasattr(config, "workerinput")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """The number of processes for ``--numprocesses auto``: two for each core, because many tests wait for others."""
+    return min(2 * len(os.sched_getaffinity(0)), MOST_PROCESSES)
 
 
 def _has_cuda() -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import torch
-
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
 """Parts of the error messages of CUDA and its allocator, of the CPU allocator, and of cuBLAS and cuDNN."""
 
@@ -42,6 +40,8 @@ def refused(name: str, value: object, allowed: str) -> ConfigError:
 
 def ran_out_of_memory(error: Exception) -> bool:
     """Whether ``error`` means that the memory of the device or of the machine was exhausted."""
+    import torch
+
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and any(text in str(error) for text in _OUT_OF_MEMORY)

@@ -49,11 +49,12 @@ def analyse(runs: pd.DataFrame) -> Study:
     """Group runs into series and fit the midpoint of each series."""
     series = group_series(runs)
     with_curve = [each for each in series if each.has_curve]
-    fitted = [_fitted(each) for each in track(with_curve, "series fitted", len(with_curve))]
+    fitted = [fit_series(each) for each in track(with_curve, "series fitted", len(with_curve))]
     return Study(runs, fitted, [each for each in series if not each.has_curve])
 
 
-def _fitted(series: Series) -> FittedSeries:
+def fit_series(series: Series) -> FittedSeries:
+    """The series with the fit of its midpoint and the shape of its curve."""
     fit = fit_midpoint(series.used, series.chance_accuracy)
     if series.used.empty and series.counts["overflow"]:
         return FittedSeries(series, replace(fit, flags=(Flag.ONLY_OVERFLOW,)), None)

@@ -24,7 +24,7 @@ Document = dict[str, Any]
 
 RESULT_FIELDS = (
     "accuracy", "validation_curve", "outcome", "diverged_epoch", "overflow_epoch", "nonfinite", "floor", "epochs",
-    "seconds", "pack_size", "device", "provenance", "mean_abs_weight", "network", "audit.inference.signal",
+    "seconds", "pack_size", "device", "provenance", "mean_abs_weight", "network", "points", "audit.inference.signal",
 )  # fmt: skip
 
 PROJECTION: dict[str, Any] = {

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.runs.documents import Document
+from analysis.runs.known_points import Points, with_points
 from walking_noise import ConfigError, RunConfig
 from walking_noise.config.keys import digest
 
@@ -79,14 +80,16 @@ def to_frame(documents: Iterable[Document]) -> pd.DataFrame:
     version, commit, data_checksum, torch, cuda, device
         Code, data and device that produced the result.
     """
+    positions: list[int] = []
     columns: dict[str, list[Any]] = {}
-    for document in documents:
-        for name, value in _row(document).items():
+    for position, document, points in with_points(documents):
+        positions.append(position)
+        for name, value in _row(document, points).items():
             columns.setdefault(name, []).append(sys.intern(value) if type(value) is str else value)
     numeric = {"level", "accuracy", "floor", "nonfinite", "seconds"}
     return pd.DataFrame({
-        name: pd.Series(values, dtype=float if name in numeric else object) for name, values in columns.items()
-    })  # fmt: skip
+        name: pd.Series(values, positions, float if name in numeric else object) for name, values in columns.items()
+    }).sort_index()  # fmt: skip
 
 
 def is_storage_setting(setting: str) -> bool:
@@ -109,7 +112,7 @@ def distinct_runs(runs: pd.DataFrame) -> pd.DataFrame:
     return best_first.drop_duplicates("run_key")[runs.columns].sort_index()
 
 
-def _row(document: Document) -> dict[str, Any]:
+def _row(document: Document, points: Points | None) -> dict[str, Any]:
     result = document.get("result") or {}
     status = document.get("status", "unknown")
     row = {
@@ -119,7 +122,7 @@ def _row(document: Document) -> dict[str, Any]:
         "status": status,
         "started": document.get("start_time"),
         "stopped": document.get("stop_time"),
-        **_settings(document.get("config") or {}),
+        **_settings(document.get("config") or {}, points),
         "accuracy": _number(result.get("accuracy")),
         "floor": _number(result.get("floor")),
         "outcome": result.get("outcome"),
@@ -139,10 +142,10 @@ def _row(document: Document) -> dict[str, Any]:
     return row | _state_and_cause(row, document.get("fail_trace"))
 
 
-def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
+def _settings(config: Mapping[str, Any], points: Points | None) -> dict[str, Any]:
     """Settings of a run and the columns derived from them, or the reason why the settings are refused."""
     try:
-        run = RunConfig.from_document(config)
+        run = RunConfig.from_document(config, points)
     except ConfigError as error:
         unknown = dict.fromkeys([*RunConfig().to_flat(), "repetition", "points", "noisy", "run_key"])
         return unknown | {"level": math.nan, "refused": str(error)}

@@ -10,7 +10,7 @@ import typer
 from typer.exceptions import TyperException
 
 from experiments.cli.monitor import checkpoints, deliver, failures, hours, rescue, watch
-from experiments.cli.setup import bench, data, db, doctor
+from experiments.cli.setup import bench, data, db, doctor, settings
 from experiments.cli.study import add, binarize, demo, plan, scrub, start
 from experiments.errors import UserError
 
@@ -19,7 +19,7 @@ app = typer.Typer(pretty_exceptions_enable=False, context_settings={"help_option
 COMMANDS = {
     "Study": (demo.demo, plan.plan, add.add, start.start, binarize.binarize, scrub.scrub),
     "Monitor and recover": (watch.watch, failures.failures, hours.hours, rescue.rescue, deliver.deliver),
-    "Set up": (doctor.doctor, bench.bench),
+    "Set up": (doctor.doctor, settings.settings, bench.bench),
 }
 """Commands by the panel of the help that lists them; the docstring of a command is its help."""
 GROUPS = {"Monitor and recover": (checkpoints.app,), "Set up": (db.app, data.app)}

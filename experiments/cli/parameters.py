@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 Collection = Annotated[str, typer.Argument(metavar="COLLECTION", help="name of the SEML collection")]
-Collections = Annotated[list[str], typer.Argument(metavar="COLLECTION", help="names of SEML collections")]
+Collections = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="COLLECTION", help="names of SEML collections", callback=lambda names: list(dict.fromkeys(names))
+    ),
+]
 Grids = Annotated[
     list[str], typer.Argument(metavar="FILE", help="SEML files, folders of SEML files, or patterns such as **/*.yaml")
 ]
@@ -18,17 +25,15 @@ Throughput = Annotated[
 ]
 JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="also write the numbers to this file")]
 
-SEML = "SEML options"
 PASSED_ON = "SEML options that are passed on"
-
-
-def passed(*flags: str, metavar: str | None = None) -> Any:
-    """An option of SEML that a command does not read itself; :func:`passed_on` returns it."""
-    return typer.Option(*flags, metavar=metavar, rich_help_panel=PASSED_ON)
+passed: Callable[..., Any] = partial(typer.Option, rich_help_panel=PASSED_ON)
+"""Option of SEML that a command does not read itself; :func:`passed_on` returns it."""
+read: Callable[..., Any] = partial(typer.Option, rich_help_panel="SEML options")
+"""Option of SEML that a command reads."""
 
 
 def passed_on(context: typer.Context) -> list[str]:
-    """The arguments for SEML: all options that were given and that are declared by :func:`passed`."""
+    """The arguments for SEML: all options that were given and that are declared by :data:`passed`."""
     arguments = []
     for option in context.command.params:
         value = context.params.get(option.name)

@@ -15,13 +15,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
-from pymongo import MongoClient
-from pymongo.errors import PyMongoError
 
 from experiments.database.server_process import ServerError, ServerFolder, ServerRunning
+
+if TYPE_CHECKING:
+    from pymongo import MongoClient
 
 FOLDER_VARIABLE = "WALKING_NOISE_DB"
 DEFAULT_FOLDER = ".walking_noise"
@@ -45,6 +46,8 @@ class ServerAccess:
 
     def client(self, *, authenticate: bool = True) -> MongoClient[dict[str, Any]]:
         login: dict[str, Any] = {"username": USER, "password": self.password, "authSource": DATABASE}
+        from pymongo import MongoClient
+
         return MongoClient(HOST, self.port, serverSelectionTimeoutMS=500, **(login if authenticate else {}))
 
 
@@ -148,6 +151,8 @@ class EmbeddedDatabase:
 
 
 def _accepts(access: ServerAccess, *, authenticate: bool = True) -> bool:
+    from pymongo.errors import PyMongoError
+
     try:
         with access.client(authenticate=authenticate) as client:
             client[DATABASE].list_collection_names()

@@ -1,6 +1,3 @@
-"""Checks of ``walking-noise doctor``: of the site where runs are added and started, and of the nodes that train them.
-
-:data:`experiments.doctor.examination.CHECKS` lists them.
-"""
+"""Checks of ``walking-noise doctor``: of the site that adds and starts runs, and of the nodes that train them."""
 
 from __future__ import annotations

@@ -1,33 +1,55 @@
-"""Examined site: configuration, database, options and nodes, each read once and shared by the checks."""
+"""Examined site: configuration, database, options and Slurm, each asked once and shared by the checks."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import typer
 from pymongo.database import Database
 
 from experiments import slurm
 from experiments.database.connection import DatabaseError, Document, Runs, configuration, connect_to
 from experiments.database.run_collections import seml_collections
 from experiments.errors import UserError
-from experiments.worker.worker_options import WorkerOptions
 
-SERVER_TIMEOUT_MS = 5000
+if TYPE_CHECKING:  # at run time imported when it is needed: it imports torch
+    from experiments.worker.worker_options import WorkerOptions
+
+CHECKOUT = Path(__file__).parents[2]
+SERVER_TIMEOUT_MS = 2000
+SLURM_SECONDS, FURTHER_SLURM_SECONDS = 2.0, 10.0
+"""Time for the first answer of Slurm, and for all further ones together."""
+PREFIX = "WALKING_NOISE_"
+"""Beginning of the names of all variables with options of a worker."""
 UNFINISHED = ("STAGED", "PENDING", "RUNNING")
+NO_CONFIGURATION, NO_ANSWER = "SEML has no valid configuration", "Slurm does not answer"
 
 
 class NotChecked(Exception):
     """Raised if a check is impossible because of a problem that another check reports; the text names the problem."""
 
 
+@dataclass(frozen=True)
+class Cluster:
+    """Answers of Slurm to the queries in :mod:`experiments.slurm`."""
+
+    array_size: int
+    name: str | None
+    active: slurm.ActiveTasks | None
+    known_states: frozenset[str] | None
+    nodes: list[slurm.Node] | None
+
+
 @dataclass
 class Site:
-    """Site where runs are added, started or trained.
+    """Site where runs are added, started or trained. Slurm is asked while the database is.
 
     Attributes
     ----------
@@ -46,19 +68,35 @@ class Site:
     configuration_file: Path | None = None
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
+    def __post_init__(self) -> None:
+        self._slurm = ThreadPoolExecutor(1).submit(_ask_slurm) if shutil.which("scontrol") else None
+
+    @property
+    def settings_file(self) -> Path:
+        """The file with the settings of SEML; it need not exist."""
+        folder = self.configuration_file.parent if self.configuration_file else Path(typer.get_app_dir("seml"))
+        return folder / "settings.py"
+
+    @cached_property
+    def settings(self) -> Any:
+        """The settings of SEML."""
+        try:
+            from seml.settings import SETTINGS
+        except Exception:  # SEML executes the user's file
+            raise NotChecked("SEML's settings cannot be loaded") from None
+        return SETTINGS
+
     @property
     def file(self) -> Path:
         """The configuration file of SEML."""
-        from seml.settings import SETTINGS
-
-        return self.configuration_file or Path(SETTINGS.DATABASE.MONGODB_CONFIG_PATH)
+        return self.configuration_file or Path(self.settings.DATABASE.MONGODB_CONFIG_PATH)
 
     @cached_property
     def configuration(self) -> dict[str, Any]:
         try:
             return configuration(self.file)
         except DatabaseError:
-            raise NotChecked("the configuration of SEML is invalid") from None
+            raise NotChecked(NO_CONFIGURATION) from None
 
     @cached_property
     def connection(self) -> Database[Document] | DatabaseError:
@@ -86,21 +124,34 @@ class Site:
         present = seml_collections(self.database)
         return [self.database[name] for name in present if not self.names or name in self.names]
 
+    @property
+    def variables(self) -> dict[str, str]:
+        """The options of workers that are set, as environment variables."""
+        return {name: value for name, value in sorted(self.environment.items()) if name.startswith(PREFIX) and value}
+
     @cached_property
     def options(self) -> WorkerOptions:
         """The options that a worker would read from the environment."""
+        from experiments.worker.worker_options import WorkerOptions
+
         try:
             return WorkerOptions.from_environment(self.environment)
         except UserError:
             raise NotChecked("the options of workers are invalid") from None
 
+    @property
+    def cluster(self) -> Cluster | None:
+        """The answers of Slurm; None if it does not answer."""
+        if self._slurm is None:
+            raise NotChecked("Slurm is not installed; train on this machine with `walking-noise start NAME --local`")
+        return self._slurm.result()
+
     @cached_property
     def nodes(self) -> list[slurm.Node]:
         """The nodes of Slurm."""
-        nodes = slurm.nodes()
-        if nodes is None:
-            raise NotChecked("Slurm does not answer")
-        return nodes
+        if self.cluster is None or self.cluster.nodes is None:
+            raise NotChecked(NO_ANSWER)
+        return self.cluster.nodes
 
     @property
     def other_hosts(self) -> list[str]:
@@ -110,3 +161,13 @@ class Site:
             return [node.name for node in self.nodes if node.name.split(".")[0] != here]
         except NotChecked:
             return []
+
+
+def _ask_slurm() -> Cluster | None:
+    with slurm.time_limit(SLURM_SECONDS):
+        array_size = slurm.max_array_size()
+    if array_size is None:
+        return None
+    with slurm.time_limit(FURTHER_SLURM_SECONDS):
+        nodes, name = slurm.nodes(), slurm.cluster_name()
+        return Cluster(array_size, name, slurm.active_tasks(), slurm.known_states(), nodes)

@@ -1,11 +1,8 @@
-"""Findings of checks, and the definition of a check."""
+"""Finding of a check."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-
-from experiments.doctor.examined_site import NotChecked, Site
 
 OK, WARNING, ERROR, UNCHECKED = "ok", "warning", "error", "unchecked"
 
@@ -32,31 +29,3 @@ def warning(found: str, mend: str) -> Finding:
 def error(found: str, mend: str) -> Finding:
     """A problem that makes runs fail, loses work or exposes a secret."""
     return Finding(ERROR, found, mend)
-
-
-Examination = Callable[[Site], Iterable[Finding]]
-
-
-@dataclass(frozen=True)
-class Check:
-    """One check of a site.
-
-    Attributes
-    ----------
-    name
-        Its name in the report.
-    examine
-        Yields the findings; raises :class:`NotChecked` if the check is impossible.
-    on_nodes
-        Whether the result may differ on a compute node.
-    """
-
-    name: str
-    examine: Examination
-    on_nodes: bool = False
-
-    def findings(self, site: Site) -> list[Finding]:
-        try:
-            return list(self.examine(site))
-        except NotChecked as reason:
-            return [Finding(UNCHECKED, str(reason))]

@@ -2,90 +2,70 @@
 
 from __future__ import annotations
 
-import stat
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import yaml
 
-from experiments.doctor.examined_site import NotChecked, Site
+from experiments.doctor.examined_site import NO_CONFIGURATION, NotChecked, Site
 from experiments.doctor.finding import Finding, error, ok, warning
 
 REQUIRED = ("username", "password", "host", "port", "database")
 READ_BY_SEML = {*REQUIRED, "directConnection", "ssh_config"}
 CONFIGURE = 'run `seml configure`, or `walking-noise db start` and `eval "$(walking-noise db env)"`'
-OTHER_USERS = stat.S_IRWXG | stat.S_IRWXO
+ALL_USERS, OTHER_USERS, OTHERS_WRITE = 0o777, 0o077, 0o022
 
 
 def well_formed(site: Site) -> Iterator[Finding]:
     """The configuration exists and has the entries that SEML requires and none that SEML would ignore."""
+    file = site.file
     try:
-        content = yaml.safe_load(site.file.read_text())
+        content = yaml.safe_load(file.read_text())
     except OSError as fault:
-        yield error(f"cannot read {site.file}: {fault.strerror}", CONFIGURE)
+        yield error(f"cannot read {file}: {fault.strerror}", CONFIGURE)
         return
     except (yaml.YAMLError, UnicodeDecodeError):
-        yield error(f"{site.file} is not valid YAML", CONFIGURE)
+        yield error(f"{file} is not valid YAML", CONFIGURE)
         return
-    faults = list(_faults(content, site.file))
-    yield from faults or [ok(f"{site.file}")]
-
-
-def _faults(content: Any, file: Path) -> Iterator[Finding]:
-    if not isinstance(content, dict):
-        yield error(f"{file} contains no settings", CONFIGURE)
-        return
-    missing = [name for name in REQUIRED if name not in content]
-    if missing:
+    entries = content if isinstance(content, dict) else {}
+    ignored = sorted(map(str, entries.keys() - READ_BY_SEML))
+    host = str(entries.get("host"))
+    if missing := [name for name in REQUIRED if name not in entries]:
         yield error(f"{', '.join(missing)} missing in {file}", CONFIGURE)
-        return
-    if not str(content["port"]).isdecimal():
-        yield error(f"the port in {file} is not a number", "write it as `port: 27017`")
-    ignored = sorted(map(str, content.keys() - READ_BY_SEML))
-    if ignored:
+    elif ignored:
         yield error(
             f"SEML ignores {', '.join(ignored)} in {file}",
             "write connection options into the host: `host: mongodb://NAME/?tls=true&tlsCAFile=FILE`",
         )
-    host = str(content["host"])
-    if "://" in host and urlsplit(host).password is not None:
-        yield error(
-            f"the host in {file} contains a password, which messages may show", "move it to `password:` in this file"
-        )
-    if content["username"] is None:
-        yield warning(
-            f"{file} names no user: everyone who can reach the database can read and change the runs",
-            "create users with passwords in the database",
-        )
+    elif "://" in host and urlsplit(host).password is not None:
+        yield error(f"the host in {file} contains a password, which messages may show", "move it to `password:` there")
+    else:
+        yield ok(str(file))
 
 
 def private_to_owner(site: Site) -> Iterator[Finding]:
     """Only the owner can read the file with the password, and only the owner can replace it."""
-    if not site.file.exists():
-        raise NotChecked("SEML has no configuration file")
-    mode = site.file.stat().st_mode
-    if mode & OTHER_USERS:
+    file, folder = site.file, site.file.parent
+    if not file.exists():
+        raise NotChecked(NO_CONFIGURATION)
+    file_mode, folder_mode = (path.stat().st_mode & ALL_USERS for path in (file, folder))
+    if file_mode & OTHER_USERS:
         yield error(
-            f"{site.file} contains a password, and other users can access it ({_octal(mode)})",
-            f"run `chmod 600 {site.file}`",
+            f"{file} contains a password, and other users can access it (mode {file_mode:o})", f"run `chmod 600 {file}`"
         )
-    folder = site.file.parent
-    mode = folder.stat().st_mode
-    if mode & (stat.S_IWGRP | stat.S_IWOTH):
-        yield error(f"other users can write to {folder} ({_octal(mode)})", f"run `chmod 700 {folder}`")
-    elif mode & OTHER_USERS:
-        yield warning(f"other users can access {folder} ({_octal(mode)})", f"run `chmod 700 {folder}`")
-    if not mode & OTHER_USERS and not site.file.stat().st_mode & OTHER_USERS:
+    elif not folder_mode & OTHER_USERS:
         yield ok("only the owner can read the password")
+    if folder_mode & OTHERS_WRITE:
+        yield error(f"other users can write to {folder} (mode {folder_mode:o})", f"run `chmod 700 {folder}`")
+    elif folder_mode & OTHER_USERS:
+        yield warning(f"other users can access {folder} (mode {folder_mode:o})", f"run `chmod 700 {folder}`")
 
 
 def settings_load(site: Site) -> Iterator[Finding]:
     """``settings.py`` of SEML, which SEML executes at every start, runs without an error."""
-    settings = site.file.with_name("settings.py")
+    settings = site.settings_file
     if not settings.exists():
         yield ok(f"SEML uses its defaults; {settings} does not exist")
         return
@@ -97,7 +77,3 @@ def settings_load(site: Site) -> Iterator[Finding]:
         yield error(f"{settings} fails, so every SEML command fails: {why}", "correct the file or move it away")
     else:
         yield ok(f"{settings} loads")
-
-
-def _octal(mode: int) -> str:
-    return f"mode {stat.S_IMODE(mode):o}"

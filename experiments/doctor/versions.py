@@ -6,13 +6,12 @@ import platform
 import re
 from collections.abc import Iterator
 from importlib import metadata
-from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 
-from experiments.database.source_files import ROOT
-from experiments.doctor.examined_site import Site
+from experiments.doctor.examined_site import CHECKOUT, Site
 from experiments.doctor.finding import Finding, error, ok, warning
 
 PROJECT = "walking_noise"
@@ -20,7 +19,8 @@ REQUIRED_EXTRAS = ("", "worker")
 """Extras whose dependencies must be installed; the empty name stands for the dependencies of the project itself."""
 OPTIONAL_EXTRAS = ("analysis", "embedded")
 """Extras whose dependencies may be missing; those that are installed must have an allowed version."""
-LOCK = ROOT / "requirements" / "lock.txt"
+LOCK = CHECKOUT / "requirements" / "lock.txt"
+"""The pinned versions; an installed copy of the project has none."""
 
 
 def python(site: Site) -> Iterator[Finding]:
@@ -37,49 +37,34 @@ def python(site: Site) -> Iterator[Finding]:
 
 def dependencies(site: Site) -> Iterator[Finding]:
     """Every dependency has an allowed version, preferably the pinned one."""
-    invalid = [fault for requirement, required in _requirements() if (fault := _fault(requirement, required))]
-    unpinned = [f"{name} {version} (pinned {pinned})" for name, version, pinned in _not_as_pinned(LOCK)]
+    pins = dict(re.findall(r"^(\S+)==(\S+)", LOCK.read_text(), re.MULTILINE)) if LOCK.exists() else {}
+    invalid, unpinned = [], []
+    for requirement, required in _requirements():
+        name = requirement.name
+        try:
+            version = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            if required:
+                invalid.append(f"{name} is not installed")
+            continue
+        pinned = pins.get(canonicalize_name(name))
+        if not requirement.specifier.contains(version, prereleases=True):
+            invalid.append(f"{name} {version} does not satisfy {requirement.specifier}")
+        elif pinned not in (None, version.partition("+")[0]):
+            unpinned.append(f"{name} {version} (pinned {pinned})")
     if invalid:
         yield error("; ".join(invalid), "run `make install`, or use pip to install versions that pyproject.toml allows")
     elif unpinned:
         yield warning(f"not the tested versions: {', '.join(unpinned)}", "run `make install`")
     else:
-        yield ok(
-            f"walking_noise {metadata.version(PROJECT)}, torch {metadata.version('torch')}, all versions as pinned"
-        )
+        versions = f"walking_noise {metadata.version(PROJECT)}, torch {metadata.version('torch')}"
+        yield ok(f"{versions}, all versions {'as pinned' if pins else 'allowed'}")
 
 
 def _requirements() -> Iterator[tuple[Requirement, bool]]:
     """The requirements of the project on this platform, each with whether it must be installed."""
-    for line in metadata.requires(PROJECT) or []:
-        requirement = Requirement(line)
+    for requirement in map(Requirement, metadata.requires(PROJECT) or []):
         for extra in (*REQUIRED_EXTRAS, *OPTIONAL_EXTRAS):
             if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
                 yield requirement, extra in REQUIRED_EXTRAS
                 break
-
-
-def _fault(requirement: Requirement, required: bool) -> str | None:
-    version = _installed(requirement.name)
-    if version is None:
-        return f"{requirement.name} is not installed" if required else None
-    if requirement.specifier.contains(version, prereleases=True):
-        return None
-    return f"{requirement.name} {version} does not satisfy {requirement.specifier}"
-
-
-def _not_as_pinned(lock: Path) -> Iterator[tuple[str, str, str]]:
-    """Name, installed version and pinned version of each difference; empty without a lock file (an installed copy)."""
-    pins = dict(re.findall(r"^(\S+)==(\S+)", lock.read_text(), re.MULTILINE)) if lock.exists() else {}
-    for requirement, _ in _requirements():
-        name = re.sub(r"[-_.]+", "-", requirement.name).lower()
-        version = _installed(name)
-        if version is not None and name in pins and version.partition("+")[0] != pins[name]:
-            yield name, version, pins[name]
-
-
-def _installed(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None

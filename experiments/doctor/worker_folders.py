@@ -1,4 +1,4 @@
-"""Checks of the folders of workers: write access, visibility to all nodes, free space."""
+"""Checks of the options of workers and of their folders: write access, visibility to all nodes, free space."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from experiments.doctor.examined_site import NotChecked, Site
 from experiments.doctor.finding import Finding, error, ok, warning
-from experiments.worker.delivery.state_folder import DEFAULT_NAME, StateFolder
+from experiments.errors import UserError
+
+if TYPE_CHECKING:  # at run time imported when it is needed: it imports torch
+    from experiments.worker.delivery.state_folder import StateFolder
 
 TEST_BYTES = 2**20
 """Size of the test file; writing it fails if the quota of the user is exhausted."""
@@ -22,12 +26,28 @@ MEMORY_FILE_SYSTEMS = ("tmpfs", "ramfs", "devtmpfs")
 MOUNTS = Path("/proc/self/mounts")
 
 
+def options(site: Site) -> Iterator[Finding]:
+    """The options of the worker are valid."""
+    if not site.variables:
+        yield ok("no option is set")
+        return
+    from experiments.worker.worker_options import WorkerOptions
+
+    try:
+        WorkerOptions.from_environment(site.environment)
+    except UserError as fault:
+        yield error(str(fault), "correct or unset it; runs that were added with this value must be added again")
+    else:
+        yield ok(", ".join(f"{name}={value}" for name, value in site.variables.items()))
+
+
 def networks(site: Site) -> Iterator[Finding]:
     """The folder of trained networks, if one is set, is writable and visible to all nodes."""
-    if site.options.networks is None:
+    folder = site.variables.get("WALKING_NOISE_NETWORKS")
+    if folder is None:
         yield ok("not set: workers do not share networks, and runs with training.keep_network fail")
-        return
-    yield from _folder(site, Path(site.options.networks).expanduser().absolute(), "WALKING_NOISE_NETWORKS")
+    else:
+        yield from _folder(site, Path(folder).expanduser().absolute(), "WALKING_NOISE_NETWORKS")
 
 
 def state(site: Site) -> Iterator[Finding]:
@@ -40,8 +60,8 @@ def space(site: Site) -> Iterator[Finding]:
     folder = _state_folder(site)
     free = shutil.disk_usage(_existing(folder.folder)).free
     if free < WARNING_BELOW:
-        finding = error if free < ERROR_BELOW else warning
-        yield finding(
+        fault = error if free < ERROR_BELOW else warning
+        yield fault(
             f"{free / GIB:.1f} GiB free for {folder.folder}",
             "make space (`walking-noise checkpoints clean` removes unneeded checkpoints), or set WALKING_NOISE_STATE",
         )
@@ -51,18 +71,20 @@ def space(site: Site) -> Iterator[Finding]:
     if quota is not None:
         used = sum(file.stat().st_size for file in folder.checkpoints.glob("*") if file.is_file())
         found = f"checkpoints use {used / GIB:.1f} of {quota / GIB:.1f} GiB of WALKING_NOISE_STATE_QUOTA"
-        yield (
-            ok(found)
-            if used < 0.9 * quota
-            else warning(found, "run `walking-noise checkpoints clean` to remove unneeded checkpoints")
-        )
+        if used < 0.9 * quota:
+            yield ok(found)
+        else:
+            yield warning(found, "run `walking-noise checkpoints clean` to remove unneeded checkpoints")
 
 
 def _state_folder(site: Site) -> StateFolder:
     """The state folder of the options, or else the one next to the logs of the newest run."""
+    collections = [] if "WALKING_NOISE_STATE" in site.variables else site.collections
+    from experiments.worker.delivery.state_folder import DEFAULT_NAME, StateFolder
+
     if site.options.state is not None:
         return StateFolder(site.options.state)
-    for runs in site.collections:
+    for runs in collections:
         run = runs.find_one({}, {"seml.output_file": 1, "seml.output_dir": 1}, sort=[("_id", -1)])
         if run is not None:
             logs = Path(run["seml"].get("output_dir", ".")).expanduser().absolute()
@@ -71,10 +93,17 @@ def _state_folder(site: Site) -> StateFolder:
 
 
 def _folder(site: Site, folder: Path, variable: str) -> Iterator[Finding]:
-    fault = _write_fault(_existing(folder))
-    if fault:
-        yield error(f"cannot write to {folder}: {fault}", f"set {variable} to another folder")
-    elif site.other_hosts and (kind := _node_local(folder)):
+    existing = _existing(folder)
+    try:
+        with tempfile.TemporaryFile(dir=existing) as file:
+            file.write(bytes(TEST_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as fault:
+        yield error(f"cannot write to {folder}: {fault.strerror}", f"set {variable} to another folder")
+        return
+    kind = _node_local(existing.resolve())
+    if kind and site.other_hosts:
         yield warning(
             f"{folder} is {kind}, which other nodes cannot access",
             f"set {variable} to a folder that all nodes can access, before runs are added",
@@ -88,30 +117,11 @@ def _existing(folder: Path) -> Path:
     return next((path for path in (folder, *folder.parents) if path.exists()), Path("/"))
 
 
-def _write_fault(folder: Path) -> str | None:
-    """The reason why a file cannot be written to the folder; None if it can."""
-    try:
-        with tempfile.TemporaryFile(dir=folder) as file:
-            file.write(bytes(TEST_BYTES))
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as fault:
-        return fault.strerror
-    return None
-
-
-def _node_local(folder: Path) -> str | None:
+def _node_local(path: Path) -> str | None:
     """A description of the location if it is known to be local to one node; None otherwise."""
-    path = _existing(folder).resolve()
-    kind = _file_system(path)
-    if kind in MEMORY_FILE_SYSTEMS:
-        return f"in memory ({kind})"
-    local = next((name for name in NODE_LOCAL_FOLDERS if path.is_relative_to(name)), None)
-    return f"below {local}" if local else None
-
-
-def _file_system(path: Path) -> str:
-    """The type of the file system on which a path lies."""
     mounts = (line.split() for line in MOUNTS.read_text().splitlines())
     containing = [(len(point), kind) for _, point, kind, *_ in mounts if path.is_relative_to(point)]
-    return max(containing, default=(0, ""))[1]
+    _, file_system = max(containing, default=(0, ""))
+    if file_system in MEMORY_FILE_SYSTEMS:
+        return f"in memory ({file_system})"
+    return next((f"below {name}" for name in NODE_LOCAL_FOLDERS if path.is_relative_to(name)), None)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 
+from rich.console import RenderableType
+from rich.table import Table
+
 from experiments.plan.study_plan import DOCUMENT_BYTES, LOSS_BYTES, PACKED_BYTES, Row
 from experiments.plan.throughput import Device, Kind
-from experiments.terminal.text_table import aligned, runs_in_words, short
+from experiments.terminal.text_table import runs_in_words, short, table
 from experiments.worker.records.compact_result import COMPACT_ABOVE_EPOCHS
 from walking_noise import RunConfig
 
@@ -21,8 +24,8 @@ def describe(
     array_size_is_known: bool,
     devices: Sequence[Device],
     pack_size: PackSize,
-) -> Iterator[str]:
-    """The lines of the plan: a row for each file, a row for each combination of pack settings, and explanations.
+) -> Iterator[RenderableType]:
+    """The plan: a table of the files, a table of the combinations of pack settings, and explanations.
 
     Parameters
     ----------
@@ -34,14 +37,14 @@ def describe(
         The number of networks of a full pack, for the settings of a run.
     """
     total = rows[-1]
-    yield from _files(rows, array_size, devices, pack_size)
+    yield _files(rows, array_size, devices, pack_size)
     yield ""
-    yield from _packs(total, devices, pack_size)
+    yield _packs(total, devices, pack_size)
     yield ""
     yield from _explanations(total, collection, array_size, array_size_is_known, devices)
 
 
-def _files(rows: Sequence[Row], array_size: int, devices: Sequence[Device], pack_size: PackSize) -> list[str]:
+def _files(rows: Sequence[Row], array_size: int, devices: Sequence[Device], pack_size: PackSize) -> Table:
     compared = rows[-1].present is not None
     head = ["file", "runs", "distinct", *(["present"] if compared else []), "with noise", "trainings", "packs", "tasks"]
     head += ["arrays", *(f"hours, {device.name}" for device in devices), "MB"]
@@ -61,7 +64,7 @@ def _files(rows: Sequence[Row], array_size: int, devices: Sequence[Device], pack
         ]
         for row, count in zip(rows, _arrays(rows, array_size), strict=True)
     ]
-    return aligned(head, lines, left=1)
+    return table(head, lines, left=1)
 
 
 def _arrays(rows: Sequence[Row], array_size: int) -> list[int]:
@@ -73,8 +76,8 @@ def _arrays(rows: Sequence[Row], array_size: int) -> list[int]:
     return [*files, sum(files) or total]
 
 
-def _packs(total: Row, devices: Sequence[Device], pack_size: PackSize) -> list[str]:
-    head = ["pack settings", "", "", "epochs", "batch", "trainings", "pack size", "packs", "inference only"]
+def _packs(total: Row, devices: Sequence[Device], pack_size: PackSize) -> Table:
+    head = ["pack settings", "", "", "epochs", "batch", "rate", "trainings", "pack size", "packs", "inference only"]
     head += [f"hours, {device.name}" for device in devices]
     lines = []
     for demand in sorted(total.demands, key=lambda demand: [*demand.config.data, *demand.config.model]):
@@ -87,6 +90,7 @@ def _packs(total: Row, devices: Sequence[Device], pack_size: PackSize) -> list[s
                 "BatchNorm" if config.model.batch_norm else "",
                 f"{config.training.epochs}",
                 f"{config.training.batch_size}",
+                f"{config.training.learning_rate:g}",
                 f"{demand.trainings:,}",
                 f"{size}",
                 f"{demand.packs(size):,}",
@@ -94,7 +98,7 @@ def _packs(total: Row, devices: Sequence[Device], pack_size: PackSize) -> list[s
                 *(short(None if one is None else one / 3600) for one in seconds),
             ]
         )
-    return aligned(head, lines, left=3)
+    return table(head, lines, left=3)
 
 
 def _data_settings(config: RunConfig) -> list[str]:

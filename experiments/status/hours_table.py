@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pymongo.database import Database
+from rich.console import RenderableType
 
 from experiments.database.connection import Document, server_time
 from experiments.plan.throughput import Device
 from experiments.status.hours_spent import LOST_WITHOUT_REASON, StudyHours
 from experiments.status.time_left import remaining_work
 from experiments.status.worker_statistics import workers
-from experiments.terminal.text_table import aligned, short
+from experiments.terminal.text_table import short, table
 
 SHOWN_REASONS = {LOST_WITHOUT_REASON: "worker lost, no reason recorded"}
 """Text of a reason of wasted hours, if it differs from the key in the JSON file."""
@@ -36,8 +37,8 @@ def study_hours(database: Database[Document], names: Sequence[str], device: Devi
     return [*separate, StudyHours.of(f"all {len(separate)} collections", all_workers, runs_left, total)]
 
 
-def describe(rows: Sequence[StudyHours]) -> Iterator[str]:
-    """The lines that ``walking-noise hours`` prints: a row per collection, wasted hours by reason, explanations."""
+def describe(rows: Sequence[StudyHours]) -> Iterator[RenderableType]:
+    """The output of ``walking-noise hours``: a row per collection, wasted hours by reason, explanations."""
     head = ["collection", "GPU hours", "wasted", "CPU hours", "wasted", "runs left", "hours still needed"]
     lines = [
         [
@@ -51,7 +52,7 @@ def describe(rows: Sequence[StudyHours]) -> Iterator[str]:
         ]
         for row in rows
     ]
-    yield from aligned(head, lines, left=1)
+    yield table(head, lines, left=1)
     total = rows[-1]
     for device, spent in (("GPU", total.gpu), ("CPU", total.cpu)):
         if spent.wasted:

@@ -7,6 +7,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, TextIO
 
+from experiments.terminal.text_table import short
+
 if TYPE_CHECKING:
     from walking_noise import Progress
 
@@ -58,12 +60,8 @@ def training_progress(progress: Progress) -> str:
     if 0 < done < total and progress.seconds > 0:
         share = done / total
         per_hour = 3600 * progress.runs_total * share / progress.seconds
-        parts += [f"{_rate(per_hour)} runs/h", f"{clock(progress.seconds * (1 - share) / share)} left"]
+        parts += [f"{short(per_hour)} runs/h", f"{clock(progress.seconds * (1 - share) / share)} left"]
     return ", ".join(parts)
-
-
-def _rate(per_hour: float) -> str:
-    return f"{per_hour:,.0f}" if per_hour >= 10 else f"{per_hour:.2g}"
 
 
 def clock(seconds: float) -> str:

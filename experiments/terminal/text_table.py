@@ -1,22 +1,29 @@
-"""Tables of plain text."""
+"""Tables, and numbers in words."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console, RenderableType
+from rich.table import Table
 
 
-def aligned(head: Sequence[str], lines: Sequence[Sequence[str]], left: int) -> list[str]:
-    """The lines of a table; the first ``left`` columns are left-aligned, the others right-aligned."""
-    widths = [max(map(len, column)) for column in zip(head, *lines, strict=True)]
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], left: int) -> Table:
+    """A table; the first ``left`` columns are left-aligned, the others right-aligned."""
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    for number, name in enumerate(head):
+        shown.add_column(name, justify="left" if number < left else "right", overflow="fold")
+    for row in rows:
+        shown.add_row(*row)
+    return shown
 
-    def line(cells: Sequence[str]) -> str:
-        padded = (
-            cell.ljust(width) if number < left else cell.rjust(width)
-            for number, (cell, width) in enumerate(zip(cells, widths, strict=True))
-        )
-        return "  ".join(padded).rstrip()
 
-    return [line(head), *map(line, lines)]
+def show(parts: Iterable[RenderableType]) -> None:
+    """Print tables and lines: within the width of a terminal, elsewhere without line breaks and colours."""
+    console = Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 100_000)
+    for part in parts:
+        console.print(part)
 
 
 def short(number: float | None) -> str:

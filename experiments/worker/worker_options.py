@@ -5,59 +5,90 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Any
 
 import torch
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
+from pydantic.json_schema import SkipJsonSchema
 
 from experiments.errors import UserError
 from experiments.worker.leases import LEASE_SECONDS
 from walking_noise import ConfigError
+from walking_noise.config.setting_schemas import refusal
+from walking_noise.config.setting_types import in_words
 from walking_noise.runtime.sizing.capacity import device_by_name
 
 PREFIX = "WALKING_NOISE_"
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
-@dataclass(frozen=True)
-class WorkerOptions:
-    """The options of a worker; None selects the default.
+def _bytes(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"(\d+)([KMGT]?)", value)
+    if not match:
+        raise ValueError
+    return int(match[1]) * UNITS[match[2]]
 
-    Attributes
-    ----------
-    pack_size
-        A worker leases runs that together need at most this many trainings (``WALKING_NOISE_PACK_SIZE``); default:
-        enough to keep the device busy for a while.
-    device
-        ``cpu``, ``cuda`` or ``cuda:1`` (``WALKING_NOISE_DEVICE``); default: a GPU if there is one.
-    networks
-        Folder of trained networks (``WALKING_NOISE_NETWORKS``): workers share networks that were trained without noise,
-        and store the networks of runs with ``training.keep_network``. Without it no network is shared, and these runs
-        fail.
-    state
-        Folder of checkpoints and of results that could not be delivered (``WALKING_NOISE_STATE``); default: ``state``
-        next to the logs of the runs.
-    state_quota
-        Largest total size of the checkpoints in bytes (``WALKING_NOISE_STATE_QUOTA``, for example ``500M`` or ``20G``);
-        default: limited by the disk only.
-    checkpoint_seconds
-        Longest working time that may be lost (``WALKING_NOISE_CHECKPOINT_SECONDS``); one epoch if an epoch takes
-        longer.
-    lease_seconds
-        Time without a heartbeat after which a lease expires (``WALKING_NOISE_LEASE_SECONDS``); the worker is lost after
-        a further fifth of this time.
-    patience_seconds
-        Longest outage of the database before a worker gives up (``WALKING_NOISE_PATIENCE_SECONDS``).
-    """
 
-    pack_size: int | None = None
-    device: torch.device | None = None
-    networks: str | None = None
-    state: Path | None = None
-    state_quota: int | None = None
-    checkpoint_seconds: float = 600.0
-    lease_seconds: float = LEASE_SECONDS
-    patience_seconds: float = 3600.0
+def _device(value: Any) -> Any:
+    try:
+        return device_by_name(value) if isinstance(value, str) else value
+    except ConfigError:
+        raise ValueError("this machine has no such device") from None
+
+
+def _plain_number(value: Any) -> Any:
+    """Allow text with digits and one point only: neither a sign nor an exponent nor a space."""
+    if isinstance(value, str) and not re.fullmatch(r"\d+(\.\d+)?", value):
+        raise ValueError
+    return value
+
+
+def _absolute(path: Path) -> Path:
+    return path.expanduser().absolute()
+
+
+PLAIN = BeforeValidator(_plain_number)
+Count = Annotated[int, Field(ge=1), PLAIN]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False), PLAIN, in_words("a number of seconds > 0")]
+Bytes = Annotated[int, BeforeValidator(_bytes), in_words("a number of bytes, for example 500M or 20G")]
+Folder = Annotated[Path, AfterValidator(_absolute), in_words("a path")]
+Device = Annotated[torch.device, BeforeValidator(_device), WithJsonSchema({"$comment": "cpu, cuda, cuda:1"})]
+Text = Annotated[str, in_words("a path")]
+
+
+class WorkerOptions(BaseModel):
+    """The options of a worker; None selects the default."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        arbitrary_types_allowed=True,
+        use_attribute_docstrings=True,
+        alias_generator=lambda name: PREFIX + name.upper(),
+        validate_by_name=True,
+        validate_by_alias=True,
+    )
+
+    pack_size: Count | SkipJsonSchema[None] = None
+    """Most trainings that the runs leased by a worker may need; default: enough to keep the device busy for a while."""
+    device: Device | SkipJsonSchema[None] = None
+    """Device that trains; default: a GPU if there is one."""
+    networks: Text | SkipJsonSchema[None] = None
+    """Folder of trained networks: workers share those trained without noise, and store those of runs with
+    training.keep_network. Without it no network is shared, and these runs fail."""
+    state: Folder | SkipJsonSchema[None] = None
+    """Folder of checkpoints and of undelivered results, which all nodes can read and write; default: state next to the
+    logs of the runs."""
+    state_quota: Bytes | SkipJsonSchema[None] = None
+    """Largest total size of the checkpoints; default: limited by the disk only."""
+    checkpoint_seconds: Seconds = 600.0
+    """Longest working time that may be lost; one epoch if an epoch takes longer."""
+    lease_seconds: Seconds = LEASE_SECONDS
+    """Time without a heartbeat after which a lease expires; the worker is lost after a further fifth of this time."""
+    patience_seconds: Seconds = 3600.0
+    """Longest outage of the database before a worker gives up."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> WorkerOptions:
@@ -68,54 +99,8 @@ class WorkerOptions:
         UserError
             A value is invalid.
         """
-        readers = {
-            "pack_size": _whole_number,
-            "device": _device,
-            "networks": _text,
-            "state": _folder,
-            "state_quota": _bytes,
-            "checkpoint_seconds": _seconds,
-            "lease_seconds": _seconds,
-            "patience_seconds": _seconds,
-        }
-        values = {}
-        for name, read in readers.items():
-            variable = PREFIX + name.upper()
-            value = environment.get(variable)
-            if value:
-                values[name] = read(variable, value)
-        return cls(**values)  # type: ignore[arg-type]
-
-
-def _text(variable: str, value: str) -> str:
-    return value
-
-
-def _folder(variable: str, value: str) -> Path:
-    return Path(value).expanduser().absolute()
-
-
-def _whole_number(variable: str, value: str) -> int:
-    if not (value.isdecimal() and int(value) > 0):
-        raise UserError(f"{variable}: {value!r} is refused; allowed is a whole number >= 1")
-    return int(value)
-
-
-def _seconds(variable: str, value: str) -> float:
-    if not (re.fullmatch(r"\d+(\.\d+)?", value) and float(value) > 0):
-        raise UserError(f"{variable}: {value!r} is refused; allowed is a number of seconds > 0")
-    return float(value)
-
-
-def _bytes(variable: str, value: str) -> int:
-    match = re.fullmatch(r"(\d+)([KMGT]?)", value)
-    if not match:
-        raise UserError(f"{variable}: {value!r} is refused; allowed is a number of bytes, for example 500M or 20G")
-    return int(match[1]) * UNITS[match[2]]
-
-
-def _device(variable: str, value: str) -> torch.device:
-    try:
-        return device_by_name(value)
-    except ConfigError:
-        raise UserError(f"{variable}: {value!r} is refused; this machine has no such device") from None
+        given = {name: value for name, value in environment.items() if value}
+        try:
+            return cls.model_validate(given, by_name=False, by_alias=True)
+        except ValidationError as error:
+            raise UserError(str(refusal(cls, given, error))) from None

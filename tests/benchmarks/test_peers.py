@@ -24,6 +24,7 @@ from tests.benchmarks.peers.ceilings import (
     products,
 )
 from tests.benchmarks.peers.comparison import Comparison
+from tests.benchmarks.peers.equality_checks import changed
 from tests.benchmarks.peers.goal_table import Goal, Row, Table, comparison_table, inference_table
 from tests.benchmarks.peers.inference_study import Inference, measure_inference, study
 from tests.benchmarks.peers.peer import Peer, run_steps_per_second, usual
@@ -156,7 +157,7 @@ def test_a_different_plain_network_is_an_error(monkeypatch: pytest.MonkeyPatch):
 def test_a_different_run_in_a_pack_is_an_error(monkeypatch: pytest.MonkeyPatch):
     def reseeded(configs: list[RunConfig], *rest: Any) -> list[TrainedNetwork]:
         single = len(configs) == 1
-        return train_pack([replace(config, seed=config.seed + single) for config in configs], *rest)
+        return train_pack([changed(config, {"seed": config.seed + single}) for config in configs], *rest)
 
     monkeypatch.setattr(equality_checks, "train_pack", reseeded)
     with pytest.raises(UserError, match="the losses of a run in a pack and by itself differ by"):
@@ -165,11 +166,11 @@ def test_a_different_run_in_a_pack_is_an_error(monkeypatch: pytest.MonkeyPatch):
 
 @pytest.mark.parametrize(
     ("changes", "fault"),
-    [({"std": 1.1}, r"has the level 1\.(09|10)"), ({"point": 4}, "has noise after fc2, not after bn2")],
+    [({"noise.std": 1.1}, r"has the level 1\.(09|10)"), ({"noise.point": 4}, "has noise after fc2, not after bn2")],
 )
 def test_different_noise_is_an_error(changes: Mapping[str, Any], fault: str, monkeypatch: pytest.MonkeyPatch):
     def noisier(config: RunConfig) -> nn.Sequential:
-        return plain_network(replace(config, noise=replace(config.noise, **changes)))
+        return plain_network(changed(config, dict(changes)))
 
     monkeypatch.setattr(equality_checks, "plain_network", noisier)
     with pytest.raises(UserError, match=fault):

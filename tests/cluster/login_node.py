@@ -21,7 +21,7 @@ from tests.cluster.study import Study
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
-COMMAND_SECONDS = 180.0
+COMMAND_SECONDS = 300.0
 GRID: dict[str, Any] = {
     "seml": {"executable": "experiments/train.py", "project_root_dir": str(ROOT)},
     "slurm": {"sbatch_options": {"gres": "gpu:1", "mem": "4G", "time": "0-01:00"}},

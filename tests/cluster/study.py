@@ -72,7 +72,7 @@ class Study:
         """The live workers of the study."""
         return [worker for worker in live_workers(self.slurm.processes()) if worker.collection == self.name]
 
-    def in_training(self, seconds: float = 240.0) -> LiveWorker:
+    def in_training(self, seconds: float = 400.0) -> LiveWorker:
         """Wait until a live worker has written a checkpoint; return the worker."""
         checkpoints = self.logs / "state" / "checkpoints"
 
@@ -82,7 +82,7 @@ class Study:
         self.slurm.wait(checkpoint_exists, f"{self.name}: a worker trains", seconds)
         return self.workers()[0]
 
-    def finish(self, seconds: float = 240.0, *, start: bool = True) -> None:
+    def finish(self, seconds: float = 400.0, *, start: bool = True) -> None:
         """Wait until every run is completed and every worker has ended.
 
         With ``start``, runs without a task are rescued and started again, as a user or a cron job would do.

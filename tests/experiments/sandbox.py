@@ -17,7 +17,7 @@ from seml.settings import SETTINGS
 
 from experiments.database.connection import Runs
 from experiments.database.indexes import ensure_indexes
-from experiments.doctor import gpu_device, worker_folders
+from experiments.doctor import examined_site, gpu_device, worker_folders
 from experiments.doctor.examination import examine
 from experiments.doctor.examined_site import Site
 from experiments.doctor.finding import OK, UNCHECKED, Finding
@@ -60,6 +60,9 @@ class Sandbox:
         self.patch.setattr(worker_folders, "NODE_LOCAL_FOLDERS", ())
         self.disk(free=200 * GIB)
         self.patch.setattr(gpu_device, "DRIVER", self.folder / "no driver")
+        self.patch.setattr(gpu_device, "DEVICES", ())
+        self.patch.setattr(examined_site, "SERVER_TIMEOUT_MS", 30_000)
+        self.patch.setattr(examined_site, "SLURM_SECONDS", 30.0)
         self.patch.setattr(torch.cuda, "is_available", lambda: False)
 
     @property
@@ -89,7 +92,7 @@ class Sandbox:
 
     def examine(self, *names: str, fix: bool = False, node: bool = False) -> list[tuple[str, Finding]]:
         with contextlib.closing(Site(names or (self.runs.name,), fix, self.configuration)) as site:
-            return list(examine(site, node=node))
+            return [(name, finding) for _, name, finding in examine(site, node=node)]
 
     def faults(self, *names: str) -> list[tuple[str, Finding]]:
         """The warnings and errors."""

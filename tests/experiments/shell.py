@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import subprocess
 import sys
@@ -17,11 +18,16 @@ ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 
 
+FIRST_CORE = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+"""The number of this process among those that run the tests, so that not all of them use the first core."""
+
+
 @contextlib.contextmanager
 def on_cores(number: int) -> Iterator[None]:
     """Restrict processes started in the block to ``number`` cores; on one core a worker starts no worker processes."""
     all_cores = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, set(list(all_cores)[:number]))
+    in_turn = itertools.cycle(sorted(all_cores))
+    os.sched_setaffinity(0, set(itertools.islice(in_turn, FIRST_CORE, FIRST_CORE + number)))
     try:
         yield
     finally:

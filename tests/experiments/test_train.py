@@ -42,7 +42,11 @@ def test_a_run_by_hand_that_fails_prints_the_reason_in_its_last_line(shell: Shel
 @pytest.mark.parametrize(
     ("setting", "line"),
     [
-        ("noise.std=-1", "CONFIG ERROR: noise.std: -1 is refused; allowed: a finite number >= 0"),
+        (
+            "noise.std=-1",
+            "CONFIG ERROR: noise.std: -1 is refused; "
+            "allowed: a finite number >= 0, or a list of them, one for each noise point",
+        ),
         ("noise.stdd=1", "CONFIG ERROR: noise.stdd: there is no such setting; did you mean noise.std?"),
     ],
 )

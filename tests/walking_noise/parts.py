@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from walking_noise import models
+from walking_noise.models import architectures
 from walking_noise.noise import noise_kinds
 
 NEW_MODELS = Path(__file__).parent / "new_models"
@@ -28,9 +29,9 @@ def forget_parts() -> None:
 def new_models() -> Iterator[None]:
     """Add the modules in :data:`NEW_MODELS` to the package of models within the block."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(models, "__path__", [*models.__path__, str(NEW_MODELS)])
+        patch.setattr(architectures, "__path__", [*architectures.__path__, str(NEW_MODELS)])
         forget_parts()
         yield
     for file in NEW_MODELS.glob("*.py"):
-        sys.modules.pop(f"walking_noise.models.{file.stem}", None)
+        sys.modules.pop(f"{architectures.__name__}.{file.stem}", None)
     forget_parts()

@@ -14,8 +14,9 @@ import pytest
 import torch
 
 from tests.walking_noise.parts import forget_parts
-from walking_noise import ConfigError, Result, RunConfig, models, train
+from walking_noise import ConfigError, Result, RunConfig, train
 from walking_noise.data import DataSet
+from walking_noise.models import architectures
 from walking_noise.noise import kinds, noise_kinds
 from walking_noise.noise.injection import Injection
 from walking_noise.registry import discover
@@ -113,7 +114,7 @@ def test_a_noise_kind_is_one_file(add_file: AddFile, only_digits: DataSet) -> No
 
 @pytest.mark.parametrize("batch_norm", [False, True])
 def test_a_model_is_one_file(batch_norm: bool, add_file: AddFile, only_digits: DataSet) -> None:
-    add_file(models, "strided", STRIDED)
+    add_file(architectures, "strided", STRIDED)
     settings = {"model.name": "strided", "model.batch_norm": batch_norm, "training.epochs": 2}
     noises: list[dict[str, Any]] = [
         {"noise.std": 0.3},

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import itertools
 from collections.abc import Iterator
 from functools import cache
 from importlib.util import find_spec, resolve_name
 from pathlib import Path
 
-from walking_noise import models
 from walking_noise.config.run_config import RunConfig
 from walking_noise.data import sets
+from walking_noise.models import architectures
 from walking_noise.noise import kinds
 from walking_noise.noise.kind import gaussian
 from walking_noise.registry import find_modules
@@ -19,7 +20,7 @@ from walking_noise.registry import find_modules
 NAME = "walking_noise"
 PACKAGE = Path(__file__).parents[1]
 """The folder of the package walking_noise."""
-CHOSEN = ("noise/kinds", "models", "data/sets", "data/images", "data/speech")
+CHOSEN = ("noise/kinds", "models/architectures", "data/sets", "data/images", "data/speech")
 """Folders of which a run uses a part: the modules that its settings select, and what other modules import."""
 ORGANISING = ("runtime", "probes")
 """Folders without effect on a training: the numbers of a run depend neither on its pack nor on its process."""
@@ -38,7 +39,7 @@ def code_digest(config: RunConfig) -> str:
 
 @cache
 def _digest(data_set: str, model: str, noise_kind: str | None) -> str:
-    selected = [find_modules(sets, "DATA_SET")[data_set], find_modules(models, "MODEL")[model]]
+    selected = [find_modules(sets, "DATA_SET")[data_set], find_modules(architectures, "MODEL")[model]]
     if noise_kind is not None:
         selected.append(find_modules(kinds, "KIND")[noise_kind])
     covered: dict[str, Path] = {}
@@ -65,10 +66,12 @@ def _common_modules() -> Iterator[str]:
 
 @cache
 def _imports(name: str, file: Path) -> frozenset[str]:
-    """Names that a module imports from this package: modules, their packages, and objects in modules."""
+    """Names that a module imports from this package when it runs: modules, their packages, and objects in modules."""
     package = name if file.name == "__init__.py" else name.rpartition(".")[0]
     imported = set[str]()
-    for node in ast.walk(ast.parse(file.read_bytes())):
+    statements = ast.parse(file.read_bytes()).body
+    run = [one for one in statements if not (isinstance(one, ast.If) and ast.unparse(one.test) == "TYPE_CHECKING")]
+    for node in itertools.chain.from_iterable(map(ast.walk, run)):
         if isinstance(node, ast.Import):
             imported |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):

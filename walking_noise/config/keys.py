@@ -26,8 +26,9 @@ PACK_SETTINGS = (
     "model.batch_norm",
     "training.epochs",
     "training.batch_size",
+    "training.learning_rate",
 )
-"""Settings that must be equal in a pack: all that change the shape of a tensor or the number of steps."""
+"""Settings that must be equal in a pack: all that change the shape of a tensor, the number or the size of steps."""
 
 
 def pack(config: RunConfig) -> dict[str, Any]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import ValidationError
-from torch import nn
 
 from walking_noise import models
 from walking_noise.config import keys
@@ -20,6 +19,9 @@ from walking_noise.config.settings import DataConfig, EvaluationConfig, ModelCon
 from walking_noise.errors import ConfigError, refused
 from walking_noise.models.point import Point
 from walking_noise.noise import Levels, NoiseKind, noise_kinds
+
+if TYPE_CHECKING:
+    from torch import nn
 
 NOT_SETTINGS = ("db_collection", "overwrite", "__doc__")
 """Keys that SEML and Sacred add to the config of a run."""
@@ -40,8 +42,15 @@ class RunConfig(Group):
     """Seed of initialisation, sample order, augmentation and noise."""
 
     @classmethod
-    def from_dict(cls, settings: Mapping[str, Any]) -> RunConfig:
+    def from_dict(cls, settings: Mapping[str, Any], points: tuple[Point, ...] | None = None) -> RunConfig:
         """Build a run from nested settings, dotted settings, or both. Omitted settings have their defaults.
+
+        Parameters
+        ----------
+        settings
+            The settings.
+        points
+            The noise points of the model, if they are known. Otherwise the model is built to find them.
 
         Raises
         ------
@@ -63,13 +72,15 @@ class RunConfig(Group):
             config = cls.model_validate(nest(flat))
         except ValidationError as error:
             raise refusal(cls, flat, error) from None
+        if points is not None:
+            vars(config)["points"] = points
         check_consistency(config)
         return config
 
     @classmethod
-    def from_document(cls, config: Mapping[str, Any]) -> RunConfig:
+    def from_document(cls, config: Mapping[str, Any], points: tuple[Point, ...] | None = None) -> RunConfig:
         """The run in the field ``config`` of a Sacred document, without the keys that SEML and Sacred add to it."""
-        return cls.from_dict({name: value for name, value in config.items() if name not in NOT_SETTINGS})
+        return cls.from_dict({name: value for name, value in config.items() if name not in NOT_SETTINGS}, points)
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A copy with other groups of settings. Unlike pydantic's, it computes the levels anew."""
@@ -121,10 +132,10 @@ class RunConfig(Group):
         """All settings as plain values, nested."""
         return nest(self.to_flat())
 
-    @property
+    @cached_property
     def points(self) -> tuple[Point, ...]:
         """The noise points of this run's model."""
-        return models.noise_points(self.model.name, self.data.shape, self.data.classes, self.model.batch_norm)
+        return models.points(self.model.name, self.data.shape, self.data.classes, self.model.batch_norm)
 
     @property
     def noise_kind(self) -> NoiseKind:

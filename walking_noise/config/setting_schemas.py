@@ -31,7 +31,21 @@ def schemas(kind: type[BaseModel]) -> dict[str, Schema]:
 
 def allowed(schema: Schema) -> str:
     """The values that a JSON schema allows, in words."""
-    return _words({key: value for key, value in schema.items() if key != "description"})
+    if "$comment" in schema:
+        return str(schema["$comment"])
+    if "anyOf" in schema:
+        return ", or ".join(map(allowed, schema["anyOf"]))
+    if "enum" in schema or "const" in schema:
+        return ", ".join(schema.get("enum") or [json.dumps(schema["const"])])
+    match schema.get("type"):
+        case "boolean":
+            return "true, false"
+        case "integer":
+            return f"a whole number{_range(schema)}"
+        case "number":
+            return f"a finite number{_range(schema)}"
+        case kind:
+            return str(kind)
 
 
 def refusal(kind: type[BaseModel], flat: Mapping[str, Any], error: ValidationError) -> ConfigError:
@@ -53,26 +67,6 @@ def _setting(location: tuple[int | str, ...], flat: Mapping[str, Any]) -> str:
     """The setting at a location of an error, which may also name an alternative type and an entry of a list."""
     name = ".".join(map(str, location[:2]))
     return name if name in flat else str(location[0])
-
-
-def _words(schema: Schema) -> str:
-    if "description" in schema:
-        return str(schema["description"])
-    if "anyOf" in schema:
-        return ", or ".join(map(_words, schema["anyOf"]))
-    if "enum" in schema or "const" in schema:
-        return ", ".join(schema.get("enum") or [json.dumps(schema["const"])])
-    match schema.get("type"):
-        case "boolean":
-            return "true, false"
-        case "integer":
-            return f"a whole number{_range(schema)}"
-        case "number":
-            return f"a finite number{_range(schema)}"
-        case "array":
-            return f"a list, each entry {_words(schema['items'])}"
-        case kind:
-            return str(kind)
 
 
 def _range(schema: Schema) -> str:

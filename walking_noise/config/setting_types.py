@@ -63,6 +63,11 @@ Ratio = Annotated[float, Field(ge=0, le=1), REAL]
 Positive = Annotated[float, Field(gt=0), REAL]
 
 
+def in_words(allowed: str) -> Any:
+    """Annotation of a type: the allowed values in words, where its schema says too little."""
+    return Field(json_schema_extra={"$comment": allowed})
+
+
 class OneOf:
     """Annotation of a name: one of those that ``names()`` returns when a value is validated."""
 

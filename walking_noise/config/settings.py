@@ -8,7 +8,18 @@ from pydantic import AfterValidator, Field
 
 from walking_noise import data, models
 from walking_noise.config.setting_groups import Group
-from walking_noise.config.setting_types import LARGEST_INTEGER, LIST, WHOLE, Flag, Level, OneOf, Positive, Ratio, Seed
+from walking_noise.config.setting_types import (
+    LARGEST_INTEGER,
+    LIST,
+    WHOLE,
+    Flag,
+    Level,
+    OneOf,
+    Positive,
+    Ratio,
+    Seed,
+    in_words,
+)
 from walking_noise.noise import noise_kinds
 
 
@@ -24,10 +35,10 @@ KEYWORDS_IN_WORDS = (
     f"a list of distinct words, none of them {' or '.join(sorted(data.NOT_KEYWORDS))}; "
     "in YAML put yes, no, on, off in quotes"
 )
-Keywords = Annotated[tuple[str, ...], LIST, AfterValidator(_keywords), Field(description=KEYWORDS_IN_WORDS)]
-LevelPerPoint = Annotated[tuple[Level, ...], LIST, Field(description="a list of them, one for each noise point")]
-RatioPerPoint = Annotated[tuple[Ratio, ...], LIST, Field(description="a list of them, one for each noise point")]
-PointNumber = Annotated[int, Field(ge=0, description="the number of a noise point"), WHOLE]
+Keywords = Annotated[tuple[str, ...], LIST, AfterValidator(_keywords), in_words(KEYWORDS_IN_WORDS)]
+LevelPerPoint = Annotated[tuple[Level, ...], LIST, in_words("a list of them, one for each noise point")]
+RatioPerPoint = Annotated[tuple[Ratio, ...], LIST, in_words("a list of them, one for each noise point")]
+PointNumber = Annotated[int, Field(ge=0), WHOLE, in_words("the number of a noise point")]
 
 
 class DataConfig(Group):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from walking_noise.data.batches import TrainingBatches, validation_blocks
+from typing import TYPE_CHECKING
+
 from walking_noise.data.data_files import data_root
 from walking_noise.data.dataset import DataSet, Selection
 from walking_noise.data.images.image_transform import ImageTransform
@@ -10,6 +11,10 @@ from walking_noise.data.images.published_images import PublishedImages, Splits
 from walking_noise.data.loading import Source, Status, fetch, load, sources, status
 from walking_noise.data.speech.keywords import KEYWORDS, NOT_KEYWORDS
 from walking_noise.data.transform import Transform
+from walking_noise.lazy_exports import lazy_exports
+
+if TYPE_CHECKING:
+    from walking_noise.data.batches import TrainingBatches, validation_blocks
 
 __all__ = [
     "KEYWORDS",
@@ -30,3 +35,6 @@ __all__ = [
     "status",
     "validation_blocks",
 ]
+
+_BATCHES = "walking_noise.data.batches"
+__getattr__, __dir__ = lazy_exports(__name__, {"TrainingBatches": _BATCHES, "validation_blocks": _BATCHES})

@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from functools import cache, cached_property
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from walking_noise.data.transform import Transform
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,12 +81,16 @@ class DataSet:
 
     def to(self, device: torch.device | str) -> DataSet:
         """The same data set on ``device``; repeated calls return the same object."""
+        import torch
+
         device = torch.empty(0, device=device).device
         return self if self.train_samples.device == device else _copy_to(self, device)
 
 
 @cache
 def _copy_to(data: DataSet, device: torch.device) -> DataSet:
+    from torch import Tensor
+
     values = {field.name: getattr(data, field.name) for field in dataclasses.fields(data)}
     tensors = {name: value.to(device) for name, value in values.items() if isinstance(value, Tensor)}
     return dataclasses.replace(data, **{**values, **tensors})

@@ -10,18 +10,20 @@ from dataclasses import dataclass
 from functools import cache
 from http.client import HTTPException
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from walking_noise.data import sets
 from walking_noise.data.data_files import ENVIRONMENT_VARIABLE, DamagedFile, Files, data_root
 from walking_noise.data.dataset import DataSet, Selection
-from walking_noise.data.images.published_images import PublishedImages
-from walking_noise.data.speech.recordings import Recordings
-from walking_noise.data.speech.speech_commands import SpeechCommands
 from walking_noise.errors import DataMissing, refused
 from walking_noise.registry import discover
 
-Source = PublishedImages | SpeechCommands
+if TYPE_CHECKING:  # not at run time: the code of one data set does not count for the runs of others (code_digest.py)
+    from walking_noise.data.images.published_images import PublishedImages
+    from walking_noise.data.speech.recordings import Recordings
+    from walking_noise.data.speech.speech_commands import SpeechCommands
+
+Source: TypeAlias = "PublishedImages | SpeechCommands"
 """A data set: its name, shape and transforms, and how to find, read and download its files.
 
 An object of any class with the attributes and methods that these two have in common can be used, too.

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
 
-from torch import nn
+if TYPE_CHECKING:
+    from torch import nn
 
-Layers = OrderedDict[str, nn.Module]
+Layers: TypeAlias = "OrderedDict[str, nn.Module]"
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ def add_block(layers: Layers, name: str, number: int, layer: nn.Module, norm: nn
 
     BatchNorm and ReLU are numbered by block. Conv and linear layers are numbered by kind (``number``).
     """
+    from torch import nn
+
     block = sum(isinstance(existing, nn.ReLU) for existing in layers.values()) + 1
     layers[f"{name}{number}"] = layer
     if norm is not None:

@@ -46,7 +46,8 @@ class TrainingStep:
         logits = self.pack(x, self.noise.at_step(self.index, audit))
         losses = cross_entropy(logits, y, self.class_weights)
         self.divergence.after_loss(losses.detach(), self.optimizer)
-        self.optimizer.step(torch.autograd.grad(losses.sum(), self.optimizer.parameters, allow_unused=True))
+        gradients = torch.autograd.grad(losses.sum(), self.optimizer.parameters, allow_unused=True)
+        self.optimizer.step(gradients, self.index)
         self.total += losses.detach() * y.shape[1]
         self.index += 1
 

@@ -114,7 +114,9 @@ class PackTrainer:
         device: torch.device,
         group_size: Callable[[], int] | None = None,
     ) -> None:
-        (self.epoch,) = {one.epoch for one in members}  # all have the same step index, which keys the noise
+        if len({(one.epoch, one.config.pack_key) for one in members}) != 1:
+            raise ValueError("the members of a trainer must have one pack key and one number of completed epochs")
+        self.epoch = members[0].epoch
         self.members, self.data, self.group_size = list(members), data, group_size
         self.configs = configs = [one.config for one in members]
         if self.epoch:  # the weights are overwritten below
@@ -138,9 +140,8 @@ class PackTrainer:
     def train_epoch(self, after_batch: Callable[[], None]) -> None:
         """Train every member for one epoch. A GPU is synchronised only at the end."""
         self._start_epoch()
-        self.optimizer.anneal(
-            [cosine_rate(config.training.learning_rate, self.epoch, config.training.epochs) for config in self.configs]
-        )
+        training = self.configs[0].training
+        self.optimizer.anneal(cosine_rate(training.learning_rate, self.epoch, training.epochs))
         audit: Audit | None = self.audit
         for x, y in self.batches.epoch(self.epoch):
             self.do_step(x, y, audit)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +12,7 @@ import typer
 from experiments.errors import UserError
 
 if TYPE_CHECKING:
-    from experiments.status.checkpoint_usage import Kept, Needs
+    from experiments.status.checkpoint_usage import Kept
 
 
 app = typer.Typer(
@@ -35,19 +36,15 @@ def list_all(folder: Folder = None) -> None:
     from experiments.worker.worker_options import WorkerOptions
 
     state = _state(folder)
-    files = kept(state / "checkpoints", None)
-    if files:
-        try:
-            files = kept(state / "checkpoints", _needs())
-        except DatabaseError as error:
-            print(f"walking-noise: cannot determine which checkpoints are needed: {error}", file=sys.stderr)
+    try:
+        files = _files(state)
+    except DatabaseError as error:
+        print(f"walking-noise: cannot determine which checkpoints are needed: {error}", file=sys.stderr)
+        files = kept(state / "checkpoints", None)
     quota = WorkerOptions.from_environment().state_quota
-    allowed = f" of {_size(quota)} (WALKING_NOISE_STATE_QUOTA)" if quota else ""
-    print(
-        f"{state / 'checkpoints'}: {in_words(len(files), 'file')}, {_size(sum(file.bytes for file in files))}{allowed}"
-    )
-    _print_by_need(files)
-    _print_undelivered(state)
+    allowed = f" of {_size([quota])} (WALKING_NOISE_STATE_QUOTA)" if quota else ""
+    print(f"{state / 'checkpoints'}: {in_words(len(files), 'file')}, {_size(file.bytes for file in files)}{allowed}")
+    _print_details(state, files)
 
 
 @app.command()
@@ -62,21 +59,18 @@ def clean(
 
     Example: walking-noise checkpoints clean --dry-run --older-than 7
     """
-    from experiments.status.checkpoint_usage import DAY, REMOVED, kept, remove
+    from experiments.status.checkpoint_usage import DAY, REMOVED, remove
     from experiments.terminal.text_table import in_words
 
     state = _state(folder)
-    files = kept(state / "checkpoints", None)
-    if files:
-        files = kept(state / "checkpoints", _needs())
+    files = _files(state)
     removable = [file for file in files if file.need in REMOVED and file.age >= older_than * DAY]
     if not dry_run:
         remove(removable)
     result = "would be removed" if dry_run else "removed"
-    size = _size(sum(file.bytes for file in removable))
+    size = _size(file.bytes for file in removable)
     print(f"{result}: {len(removable):,} of {in_words(len(files), 'file')}, {size}")
-    _print_by_need(removable)
-    _print_undelivered(state)
+    _print_details(state, removable)
 
 
 def _state(folder: Path | None) -> Path:
@@ -91,44 +85,39 @@ def _state(folder: Path | None) -> Path:
     return folder
 
 
-def _needs() -> Needs:
+def _files(state: Path) -> list[Kept]:
+    """The files in the folder of checkpoints; the database is queried only if there are any."""
     from experiments.database.run_collections import open_database
-    from experiments.status.checkpoint_usage import needs
+    from experiments.status.checkpoint_usage import kept, needs
     from experiments.terminal.progress_line import ProgressLine
 
+    if not kept(state / "checkpoints", None):
+        return []
     line = ProgressLine()
     with open_database([]) as database:
         try:
-            return needs(database, line.show)
+            return kept(state / "checkpoints", needs(database, line.show))
         finally:
             line.end()
 
 
-def _print_by_need(files: list[Kept]) -> None:
+def _print_details(state: Path, files: list[Kept]) -> None:
+    """Print the files by need, and the number of results that are still to be delivered."""
     from experiments.status.checkpoint_usage import Need
-    from experiments.terminal.text_table import aligned
-
-    by_need = {need: [file.bytes for file in files if file.need is need] for need in Need}
-    lines = [(need.value, f"{len(sizes):,}", _size(sum(sizes))) for need, sizes in by_need.items() if sizes]
-    if lines:
-        print("\n".join(aligned(("", "files", "size"), lines, left=1)))
-
-
-def _print_undelivered(state: Path) -> None:
-    from experiments.terminal.text_table import in_words
+    from experiments.terminal.text_table import in_words, show, table
     from experiments.worker.delivery.spool import Spool
 
+    by_need = {need: [file.bytes for file in files if file.need is need] for need in Need}
+    lines = [(need.value, f"{len(sizes):,}", _size(sizes)) for need, sizes in by_need.items() if sizes]
+    if lines:
+        show([table(("", "files", "size"), lines, left=1)])
     undelivered = Spool(state / "undelivered")
-    if files := undelivered.files():
+    if count := len(undelivered.files()):
         folder = undelivered.folder
-        count = in_words(len(files), "file")
-        print(f"{folder}: {count} with undelivered results; run `walking-noise deliver {folder}`")
+        print(f"{folder}: {in_words(count, 'file')} with undelivered results; run `walking-noise deliver {folder}`")
 
 
-def _size(count: int) -> str:
-    size, unit = float(count), "bytes"
-    for larger in ("kB", "MB", "GB", "TB"):
-        if size < 1000:
-            break
-        size, unit = size / 1000, larger
-    return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.3g} {unit}"
+def _size(sizes: Iterable[int]) -> str:
+    from rich.filesize import decimal
+
+    return decimal(sum(sizes), precision=2)

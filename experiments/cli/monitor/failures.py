@@ -28,16 +28,17 @@ def failures(
     from experiments.status.failures.failure_text import ENDED_FROM_OUTSIDE, attempts_of, describe
     from experiments.status.failures.suspect_nodes import suspects
 
-    names = list(dict.fromkeys(collections))
-    if run is not None and len(names) > 1:
+    if run is not None and len(collections) > 1:
         raise UserError("--run: several collections are given; give only the collection of the run")
-    with open_database(names) as database:
+    with open_database(collections) as database:
         if run is not None:
-            lines = list(attempts_of(database, names[0], run))
+            lines = list(attempts_of(database, collections[0], run))
         else:
             statuses = {
-                status: {name: count for name in names if (count := database[name].count_documents({"status": status}))}
+                status: {
+                    name: count for name in collections if (count := database[name].count_documents({"status": status}))
+                }
                 for status in ENDED_FROM_OUTSIDE
             }
-            lines = describe(grouped(database, names), statuses, suspects(database, names))
+            lines = describe(grouped(database, collections), statuses, suspects(database, collections))
     print("\n".join(lines))

@@ -22,13 +22,13 @@ def hours(
     from experiments.plan import throughput
     from experiments.status.hours_table import describe, study_hours
     from experiments.terminal.output_file import check_writable, write_whole
+    from experiments.terminal.text_table import show
 
     if json_file is not None:
         check_writable(json_file)
     devices = throughput.known(measured)
-    names = list(dict.fromkeys(collections))
-    with open_database(names) as database:
-        rows = study_hours(database, names, next(iter(devices), None))
+    with open_database(collections) as database:
+        rows = study_hours(database, collections, next(iter(devices), None))
     if json_file is not None:
         write_whole(json_file, json.dumps([row.numbers() for row in rows], indent=1))
-    print("\n".join(describe(rows)))
+    show(describe(rows))

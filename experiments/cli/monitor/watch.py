@@ -23,9 +23,8 @@ def watch(
     """
     from experiments.status import watch_loop
 
-    names = list(dict.fromkeys(collections))
     if once:
-        watch_loop.once(names)
+        watch_loop.once(collections)
     else:
         with contextlib.suppress(KeyboardInterrupt):
-            watch_loop.watch(names, seconds)
+            watch_loop.watch(collections, seconds)

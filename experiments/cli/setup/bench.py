@@ -11,7 +11,7 @@ from experiments.errors import UserError
 
 
 def bench(
-    more: Annotated[list[str] | None, typer.Argument(hidden=True, help="further models, after --models")] = None,
+    more: Annotated[list[str] | None, typer.Argument(metavar="MODEL", hidden=True)] = None,
     models: Annotated[
         list[str] | None, typer.Option(metavar="MODEL...", help="models to measure, as in model.name; default: all")
     ] = None,

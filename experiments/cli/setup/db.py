@@ -5,14 +5,12 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from experiments.database.embedded_server import DEFAULT_FOLDER, FOLDER_VARIABLE, EmbeddedDatabase
 from experiments.errors import UserError
-
-if TYPE_CHECKING:
-    from experiments.database.embedded_server import EmbeddedDatabase
 
 ONE_HOST = "it serves this host only; the nodes of a cluster need a MongoDB that they can reach, see CLUSTER.md"
 
@@ -22,7 +20,7 @@ app = typer.Typer(
 
 Folder = Annotated[
     Path | None,
-    typer.Option(help="folder of data, log and SEML configuration; default: $WALKING_NOISE_DB or ./.walking_noise"),
+    typer.Option(help=f"folder of data, log and SEML configuration; default: ${FOLDER_VARIABLE} or ./{DEFAULT_FOLDER}"),
 ]
 
 
@@ -32,7 +30,7 @@ def start(folder: Folder = None) -> None:
 
     Example: walking-noise db start
     """
-    database = _database(folder)
+    database = EmbeddedDatabase(folder)
     started = database.start()
     print(f"{'started' if started else 'already running'}: {_description(database)}")
     print(
@@ -47,7 +45,7 @@ def stop(folder: Folder = None) -> None:
 
     Example: walking-noise db stop
     """
-    database = _database(folder)
+    database = EmbeddedDatabase(folder)
     stopped = database.stop()
     print(f"stopped: {database.folder}" if stopped else f"not running: {database.folder}")
 
@@ -58,7 +56,7 @@ def status(folder: Folder = None) -> None:
 
     Example: walking-noise db status
     """
-    database = _database(folder)
+    database = EmbeddedDatabase(folder)
     if not database.server.running:
         print(f"not running: {database.folder}")
         raise typer.Exit(3)
@@ -73,7 +71,7 @@ def env(folder: Folder = None) -> None:
 
     Example: eval "$(walking-noise db env)"
     """
-    database = _database(folder)
+    database = EmbeddedDatabase(folder)
     quoted = shlex.quote(str(database.folder))
     command = f"start it with: walking-noise db start --folder {quoted}"
     if database.access is None:
@@ -82,12 +80,6 @@ def env(folder: Folder = None) -> None:
         print(f"walking-noise: the embedded database is not running; {command}", file=sys.stderr)
     print(f"export XDG_CONFIG_HOME={quoted}")
     print("# affects the whole shell: other programs read their configuration from there, too")
-
-
-def _database(folder: Path | None) -> EmbeddedDatabase:
-    from experiments.database.embedded_server import EmbeddedDatabase
-
-    return EmbeddedDatabase(folder)
 
 
 def _description(database: EmbeddedDatabase) -> str:

@@ -27,25 +27,21 @@ def doctor(
 
     Example: walking-noise doctor table1_mnist
     """
-    from experiments.doctor.examination import examine, line, node_command, numbers, totals
+    from experiments.doctor.examination import numbers, report
     from experiments.doctor.examined_site import Site
-    from experiments.doctor.finding import ERROR
+    from experiments.doctor.finding import ERROR, Finding
     from experiments.terminal.output_file import check_writable, write_whole
     from experiments.terminal.progress_line import ProgressLine
 
     if json_file is not None:
         check_writable(json_file)
-    findings, progress = [], ProgressLine()
+    findings: list[tuple[str, Finding]] = []
+    progress = ProgressLine()
     show = progress.show if progress.stream.isatty() else None
     with contextlib.closing(Site(tuple(collections or ()), fix)) as site:
-        for name, finding in examine(site, node=node, show=show):
+        for line in report(site, findings, node=node, show=show):
             progress.end()
-            print(line(name, finding), flush=True)
-            findings.append((name, finding))
-        print(totals(findings))
-        command = None if node else node_command(site)
-    if command is not None:
-        print(f"to check a compute node, where data, disk and GPU may differ, run: {command}")
+            print(line, flush=True)
     if json_file is not None:
         write_whole(json_file, json.dumps(numbers(findings), indent=1))
     if any(finding.level == ERROR for _, finding in findings):

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from experiments.cli.parameters import SEML, Collection, Grids, dictionary, passed, passed_on
+from experiments.cli.parameters import Collection, Grids, dictionary, passed, passed_on, read
 
 
 def add(
@@ -16,9 +16,7 @@ def add(
     keep: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="also pass this environment variable; repeatable")
     ] = None,
-    overwrite_params: Annotated[
-        Any, typer.Option("-o", "--overwrite-params", metavar="DICT", parser=dictionary, rich_help_panel=SEML)
-    ] = None,
+    overwrite_params: Annotated[Any, read("-o", "--overwrite-params", metavar="DICT", parser=dictionary)] = None,
     no_hash: Annotated[bool, passed("-nh", "--no-hash")] = False,
     no_sanity_check: Annotated[bool, passed("-ncs", "--no-sanity-check")] = False,
     no_code_checkpoint: Annotated[bool, passed("-ncc", "--no-code-checkpoint")] = False,

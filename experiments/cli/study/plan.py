@@ -37,6 +37,7 @@ def plan(
     from experiments.plan.study_plan import count, numbers, plan, together_on
     from experiments.terminal.output_file import write_whole
     from experiments.terminal.progress_line import ProgressLine
+    from experiments.terminal.text_table import show
 
     devices = throughput.known(measured)
     paths = find(files)
@@ -60,5 +61,4 @@ def plan(
     pack_size = together_on(devices[0] if devices else None)
     if json_file is not None:
         write_whole(json_file, json.dumps(numbers(rows, devices, pack_size), indent=1))
-    for text in describe(rows, collection, array_size, known is not None, devices, pack_size):
-        print(text)
+    show(describe(rows, collection, array_size, known is not None, devices, pack_size))

@@ -6,24 +6,18 @@ from typing import Annotated, Any
 
 import typer
 
-from experiments.cli.parameters import SEML, Collection, dictionary, passed, passed_on
+from experiments.cli.parameters import Collection, dictionary, passed, passed_on, read
 from experiments.errors import UserError
 
 
 def start(
     context: typer.Context,
     collection: Collection,
-    sacred_id: Annotated[int | None, typer.Option("-id", "--sacred-id", metavar="ID", rich_help_panel=SEML)] = None,
-    batch_id: Annotated[int | None, typer.Option("-b", "--batch-id", metavar="BATCH", rich_help_panel=SEML)] = None,
-    filter_dict: Annotated[
-        Any, typer.Option("-fd", "--filter-dict", metavar="DICT", parser=dictionary, rich_help_panel=SEML)
-    ] = None,
-    num_experiments: Annotated[
-        int | None, typer.Option("-n", "--num-experiments", metavar="N", min=1, rich_help_panel=SEML)
-    ] = None,
-    local: Annotated[
-        bool, typer.Option("-l", "--local", rich_help_panel=SEML, help="train on this machine, without Slurm")
-    ] = False,
+    sacred_id: Annotated[int | None, read("-id", "--sacred-id", metavar="ID")] = None,
+    batch_id: Annotated[int | None, read("-b", "--batch-id", metavar="BATCH")] = None,
+    filter_dict: Annotated[Any, read("-fd", "--filter-dict", metavar="DICT", parser=dictionary)] = None,
+    num_experiments: Annotated[int | None, read("-n", "--num-experiments", metavar="N", min=1)] = None,
+    local: Annotated[bool, read("-l", "--local", help="train on this machine, without Slurm")] = False,
     no_file_output: Annotated[bool, passed("-nf", "--no-file-output")] = False,
     no_worker: Annotated[bool, passed("-nw", "--no-worker")] = False,
     steal_slurm: Annotated[bool, passed("-ss", "--steal-slurm")] = False,

@@ -51,5 +51,5 @@ def test_the_plateau_is_that_of_the_points_after_layers_without_parameters(train
 def test_the_weights_at_a_point_are_those_of_the_layer_that_it_follows(trained: Study) -> None:
     for run in rows(trained.runs):
         stored = run["mean_abs_weight"]
-        assert mean_abs_weight(run, 1) == stored["1"] != stored["3"] == mean_abs_weight(run, 3)
+        assert mean_abs_weight(run, 1) == stored["1"] != stored["5"] == mean_abs_weight(run, 3)
         assert all(math.isnan(mean_abs_weight(run, point)) for point in (0, *AFTER_RELU))

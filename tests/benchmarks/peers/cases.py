@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 
 import torch
@@ -75,7 +75,7 @@ class Case:
         one = self.config
         points = range(len(one.points)) if self.walks else [self.point]
         return [
-            replace(one, seed=seed, noise=replace(one.noise, point=point, std=level))
+            RunConfig.from_dict(one.to_flat() | {"seed": seed, "noise.point": point, "noise.std": level})
             for point, level, seed in product(points, LEVELS, SEEDS)
         ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -38,7 +39,7 @@ def check(case: Case, device: torch.device) -> None:
     images = _first_samples(samples(case.data), case.config.training.batch_size).to(device)
     packed = case.pack(MEMBERS, 0, 1)
     with deterministic():
-        check_logits(case, [replace(config, seed=seed) for seed, config in enumerate(packed)], images, device)
+        check_logits(case, [changed(config, {"seed": seed}) for seed, config in enumerate(packed)], images, device)
         check_single_and_packed(case, packed, images, device)
     check_noise(case, device)
 
@@ -97,8 +98,13 @@ def _no_noise(point: int, x: Tensor, member: int | None = None) -> Tensor:
     return x
 
 
+def changed(config: RunConfig, settings: dict[str, Any]) -> RunConfig:
+    """The run with other values of some settings."""
+    return RunConfig.from_dict(config.to_flat() | settings)
+
+
 def _one_epoch(config: RunConfig) -> RunConfig:
-    return replace(config, training=replace(config.training, epochs=1))
+    return changed(config, {"training.epochs": 1})
 
 
 def _first_samples(images: DataSet, batch_size: int) -> DataSet:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
@@ -61,7 +61,7 @@ def study(device: torch.device, levels: tuple[float, ...] = LEVELS) -> list[RunC
         }
     )
     return [
-        replace(one, noise=replace(one.noise, point=point, std=level))
+        RunConfig.from_dict(one.to_flat() | {"noise.point": point, "noise.std": level})
         for point, level in product(range(len(one.points)), levels)
     ]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from experiments.benchmark.timed_processes import run_at_the_same_time
 from experiments.cli.app import main
 from experiments.errors import UserError
 from experiments.plan.throughput import Device, Kind, Rate, default_file, read, save
+from tests.benchmarks.peers.equality_checks import changed
 from tests.experiments.benchmark import process_functions
 from tests.experiments.shell import on_cores
 from walking_noise import RunConfig
@@ -69,7 +69,7 @@ def test_every_kind_of_the_studies_is_measured():
 def test_a_different_run_in_a_pack_is_not_timed(monkeypatch: pytest.MonkeyPatch):
     def reseeded(configs: list[RunConfig], *rest: Any) -> list[TrainedNetwork]:
         single = len(configs) == 1
-        return train_pack([replace(config, seed=config.seed + single) for config in configs], *rest)
+        return train_pack([changed(config, {"seed": config.seed + single}) for config in configs], *rest)
 
     monkeypatch.setattr(pack_rates, "train_pack", reseeded)
     with pytest.raises(UserError, match=r"bench: mlp on 1×28×28.*: the loss of a run is .* in a pack and .* by itself"):
@@ -78,7 +78,7 @@ def test_a_different_run_in_a_pack_is_not_timed(monkeypatch: pytest.MonkeyPatch)
 
 def test_different_noise_is_not_timed(monkeypatch: pytest.MonkeyPatch):
     def noisier(configs: list[RunConfig], *rest: Any) -> list[TrainedNetwork]:
-        return train_pack([replace(config, noise=replace(config.noise, std_mul=0.6)) for config in configs], *rest)
+        return train_pack([changed(config, {"noise.std_mul": 0.6}) for config in configs], *rest)
 
     monkeypatch.setattr(pack_rates, "train_pack", noisier)
     with pytest.raises(UserError, match=r"bench: mlp on .*: .*0\.6.*; it was not timed"):

@@ -54,7 +54,7 @@ def test_the_life_cycle_of_an_embedded_database(tmp_path: Path):
 def test_the_command_starts_without_loading_large_libraries(arguments: list[str]):
     script = (
         "import sys; from experiments.cli.app import main; main(sys.argv[1:]); "
-        "sys.exit(' '.join({'torch', 'seml', 'pandas'} & {*sys.modules}))"
+        "sys.exit(' '.join({'torch', 'seml', 'pandas', 'pymongo'} & {*sys.modules}))"
     )
     finished = subprocess.run([sys.executable, "-c", script, *arguments], cwd=ROOT, capture_output=True, text=True)
     assert finished.stderr.strip() == ""

@@ -12,7 +12,6 @@ import pytest
 import typer
 
 from experiments.cli.app import app, main
-from experiments.database.embedded_server import DEFAULT_FOLDER, FOLDER_VARIABLE
 from experiments.errors import UserError
 
 INTERFACE = Path(__file__).with_name("interface.txt")
@@ -92,11 +91,6 @@ def test_options_of_seml_are_passed_on(monkeypatch: pytest.MonkeyPatch, capsys: 
     assert main(["add", "c", "-nh", "a.yaml", "-d", "-text", "--keep", "X", "-o", "{'a': 1}", "-ncs"]) == 1
     arguments = ("c", ["a.yaml"], ["X"], {"a": 1}, ["--no-hash", "--no-sanity-check", "--description", "-text"])
     assert capsys.readouterr().err == f"walking-noise: {arguments}\n"
-
-
-def test_help_names_the_default_folder_of_the_database():
-    folder, *_ = COMMANDS["walking-noise db start"].params
-    assert f"default: ${FOLDER_VARIABLE} or ./{DEFAULT_FOLDER}" in folder.help
 
 
 def test_an_interrupt(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):

@@ -95,9 +95,10 @@ def test_host_and_port_come_without_the_rest_of_the_address(secured: EmbeddedDat
 
 
 def test_the_doctor_reports_the_encryption(secured: EmbeddedDatabase, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(slurm, "nodes", lambda: [slurm.Node("n2", "idle", "none", "gpu:2")])
+    monkeypatch.setattr("experiments.doctor.examined_site.SERVER_TIMEOUT_MS", 30_000)
     content = configuration(secured.configuration)
     with contextlib.closing(Site(configuration_file=secured.configuration)) as site:
+        site.nodes = [slurm.Node("n2", "idle", "none", "gpu:2")]
         (answer,) = answers(site)
         assert answer.level == OK
         assert f"answers at {HOST}:{content['port']}, with TLS, database {DATABASE}" in answer.found

@@ -53,7 +53,8 @@ def test_largest_number_of_runs(monkeypatch: pytest.MonkeyPatch):
 
 def test_runs_with_invalid_settings_are_chosen_to_be_recorded_as_failed():
     bad = Candidate.from_document({"_id": 7, "config": {"noise": {"std": -1}}})
-    assert (bad.config, bad.error) == (None, "noise.std: -1 is refused; allowed: a finite number >= 0")
+    allowed = "a finite number >= 0, or a list of them, one for each noise point"
+    assert (bad.config, bad.error) == (None, f"noise.std: -1 is refused; allowed: {allowed}")
     assert ids(choose_companions([*candidates({"noise.std": 1.0}), bad], 1)) == [1, 7]
 
 
@@ -72,6 +73,7 @@ OTHERS: dict[str, Document] = {
     "data set": {"config.data.name": "mnist"},
     "model": {"config.model.batch_norm": True},
     "epochs": {"config.training.epochs": 3},
+    "learning rate": {"config.training.learning_rate": 0.01},
 }
 
 

@@ -60,7 +60,7 @@ class Study:
     def log(self, run: int) -> str:
         return Path(self.document(run)["seml"]["output_file"]).read_text()
 
-    def wait_for(self, condition: Callable[[], bool], seconds: float = 60) -> None:
+    def wait_for(self, condition: Callable[[], bool], seconds: float = 200) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, self.statuses()
@@ -134,7 +134,8 @@ def test_curves_are_not_written_to_sacreds_metrics_collection(ran: Study):
 
 
 def test_only_the_run_with_invalid_settings_fails(ran: Study):
-    assert damaged(ran)["fail_trace"] == ["noise.std: -1.0 is refused; allowed: a finite number >= 0\n"]
+    allowed = "a finite number >= 0, or a list of them, one for each noise point"
+    assert damaged(ran)["fail_trace"] == [f"noise.std: -1.0 is refused; allowed: {allowed}\n"]
     assert "noise.std: -1.0 is refused" in ran.log(damaged(ran)["_id"])
 
 
@@ -254,7 +255,7 @@ def test_a_worker_releases_its_runs_when_its_terminal_is_closed(study: Study, pe
     pending_runs(alike(3, epochs=200))
     with training(study, *semls_command(study)) as worker:
         os.killpg(worker.pid, signal.SIGHUP)
-        output, _ = worker.communicate(timeout=60)
+        output, _ = worker.communicate(timeout=200)
     assert worker.returncode == 129, output
     assert study.statuses() == {"PENDING": 3}
 
@@ -263,7 +264,7 @@ def test_a_worker_under_nohup_continues_when_its_terminal_is_closed(study: Study
     pending_runs(alike(1, epochs=30))
     with training(study, "nohup", *semls_command(study)) as worker:
         os.killpg(worker.pid, signal.SIGHUP)
-        output, _ = worker.communicate(timeout=60)
+        output, _ = worker.communicate(timeout=200)
     assert worker.returncode == 0, output
     assert study.statuses() == {"COMPLETED": 1}
 
@@ -275,7 +276,7 @@ def test_after_sigterm_the_runs_are_released_and_a_later_worker_completes_them(s
         assert study.statuses() == {"RUNNING": 4}
         worker.send_signal(signal.SIGTERM)
         worker.send_signal(signal.SIGTERM)
-        output, _ = worker.communicate(timeout=60)
+        output, _ = worker.communicate(timeout=200)
     assert worker.returncode == 143, output
     assert "SIGTERM: 4 unfinished runs are PENDING again" in output
     ignored = {"execution": None, "returned_by": None}
@@ -291,7 +292,7 @@ def test_after_ctrl_c_semls_local_worker_releases_its_runs(study: Study, pending
     with training(study, "seml", study.runs.name, "launch-worker", *PENDING_TOO) as worker:
         os.killpg(worker.pid, signal.SIGINT)
         study.wait_for(lambda: study.statuses() == {"PENDING": 3})
-        assert worker.wait(timeout=60) == 1
+        assert worker.wait(timeout=200) == 1
 
 
 def test_a_worker_releases_its_runs_when_its_supervisor_is_killed(study: Study, pending_runs: Fill):
@@ -306,7 +307,7 @@ def test_the_supervisor_recovers_the_runs_of_a_killed_worker(study: Study, pendi
     with training(study, *semls_command(study)) as worker:
         (child,) = Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().split()
         os.kill(int(child), signal.SIGKILL)
-        output, _ = worker.communicate(timeout=60)
+        output, _ = worker.communicate(timeout=200)
     assert worker.returncode == 137
     assert study.statuses() == {"PENDING": 3}
     assert "3 runs are PENDING again" in output
@@ -315,7 +316,7 @@ def test_the_supervisor_recovers_the_runs_of_a_killed_worker(study: Study, pendi
 def test_with_an_invalid_worker_option_only_the_leader_fails(study: Study, pending_runs: Fill):
     pending_runs(alike(2, epochs=1))
     worker = study.shell.start(*semls_command(study), WALKING_NOISE_PACK_SIZE="many")
-    output, _ = worker.communicate(timeout=60)
+    output, _ = worker.communicate(timeout=200)
     assert worker.returncode == 3, output
     assert study.statuses() == {"FAILED": 1, "PENDING": 1}
     assert study.document(1)["fail_trace"] == [
@@ -391,7 +392,7 @@ def test_nothing_is_done_for_a_cancelled_leader(study: Study, pending_runs: Fill
     command = semls_command(study)
     study.runs.update_many({}, {"$set": {"status": "INTERRUPTED"}})
     worker = study.shell.start(*command)
-    output, _ = worker.communicate(timeout=60)
+    output, _ = worker.communicate(timeout=200)
     assert worker.returncode == 0, output
     assert "nothing to do: run 1 was cancelled or taken over" in output
     assert study.statuses() == {"INTERRUPTED": 1}
@@ -401,7 +402,7 @@ def test_several_workers_on_one_device_are_refused(study: Study, pending_runs: F
     pending_runs(alike(2, epochs=1))
     study.runs.update_many({}, {"$set": {"slurm.0.array_id": 4711, "slurm.0.experiments_per_job": 2}})
     with study.shell.start(*semls_command(study)) as worker:
-        output, _ = worker.communicate(timeout=60)
+        output, _ = worker.communicate(timeout=200)
     assert worker.returncode == 3, output
     (line,) = study.document(1)["fail_trace"]
     assert line.startswith("slurm.experiments_per_job: above 1 is refused")

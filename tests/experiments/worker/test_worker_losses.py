@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
 import subprocess
@@ -45,7 +46,7 @@ def worker(shell: Shell, runs: Runs, **options: str) -> Iterator[subprocess.Pope
         process.communicate()
 
 
-def until(condition: Any, seconds: float = 60) -> None:
+def until(condition: Any, seconds: float = 200) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
@@ -58,7 +59,12 @@ def results(runs: Runs) -> list[Document]:
 
 
 def undisturbed(runs: Runs) -> list[Document]:
-    configs = [RunConfig.from_document(run["config"]) for run in runs.find().sort("_id", 1)]
+    """The results of the runs, trained in this process. Several tests have the same runs."""
+    return _train(*(RunConfig.from_document(run["config"]) for run in runs.find().sort("_id", 1)))
+
+
+@functools.cache
+def _train(*configs: RunConfig) -> list[Document]:
     return [_numbers(result.to_document()) for result in train(configs, processes=1)]
 
 
@@ -88,7 +94,7 @@ def test_a_killed_worker_loses_at_most_a_checkpoint_interval(
     until(lambda: recovery.recover_lost().returned)
     assert set(statuses(runs).values()) == {"PENDING"}
     with worker(shell, runs) as process:
-        output, _ = process.communicate(timeout=120)
+        output, _ = process.communicate(timeout=200)
     assert process.returncode == 0, output
     assert set(statuses(runs).values()) == {"COMPLETED"}
     assert results(runs) == undisturbed(runs)
@@ -105,14 +111,13 @@ def test_a_killed_worker_loses_at_most_a_checkpoint_interval(
 def test_a_stopped_worker_loses_nothing(shell: Shell, runs: Runs, pending_runs: Fill):
     pending_runs(RUNS)
     with worker(shell, runs, WALKING_NOISE_CHECKPOINT_SECONDS="3600") as process:
-        until(lambda: runs.count_documents({"start_time": {"$exists": True}}))
-        time.sleep(2.0)
+        until(lambda: runs.count_documents({"info.trained": {"$gt": 0}}))
         process.send_signal(signal.SIGTERM)
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=200)
     assert process.returncode == 143, output
     assert set(statuses(runs).values()) == {"PENDING"}
     with worker(shell, runs) as process:
-        process.communicate(timeout=120)
+        process.communicate(timeout=200)
     assert results(runs) == undisturbed(runs)
     first, second = runs.database[WORKERS].find({"collection": runs.name}).sort("started", 1)
     assert (first["end"], first["returned"]) == ("SIGTERM", 3)
@@ -133,7 +138,7 @@ def test_a_worker_suspended_beyond_its_lease_writes_nothing_and_ends(
         acquire_leases(runs, 1, [2])
         others = list(runs.find())
         os.killpg(process.pid, signal.SIGCONT)
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=200)
     assert process.returncode == 0, output
     assert "the worker no longer holds its 2 runs (cancelled, reset, deleted or taken over)" in output
     assert list(runs.find()) == others
@@ -178,7 +183,7 @@ def test_training_continues_while_the_database_is_unreachable(
         kill_server(own_database)
         until(lambda: list((tmp_path / "state" / "undelivered").glob("*.json")))
         own_database.start()
-        output, _ = process.communicate(timeout=120)
+        output, _ = process.communicate(timeout=200)
     assert process.returncode == 0, output
     assert "the database is unreachable, training continues" in output
     assert results(own_runs) == undisturbed(own_runs)
@@ -196,7 +201,7 @@ def test_a_stopped_worker_does_not_wait_for_a_database_that_hangs(
         os.kill(own_database.server.pid, signal.SIGSTOP)
         try:
             process.send_signal(signal.SIGTERM)
-            output, _ = process.communicate(timeout=60)
+            output, _ = process.communicate(timeout=200)
         finally:
             os.kill(own_database.server.pid, signal.SIGCONT)
     assert process.returncode == 143, output
@@ -211,7 +216,7 @@ def test_a_worker_that_gives_up_saves_its_results_for_the_next(
     with worker(shell, own_runs, WALKING_NOISE_PATIENCE_SECONDS="1") as process:
         until(lambda: own_runs.count_documents({"start_time": {"$exists": True}}))
         kill_server(own_database)
-        output, _ = process.communicate(timeout=120)
+        output, _ = process.communicate(timeout=200)
     assert process.returncode == os.EX_TEMPFAIL, output
     assert "`walking-noise rescue runs`" in output
     own_database.start()
@@ -219,7 +224,7 @@ def test_a_worker_that_gives_up_saves_its_results_for_the_next(
     recovery = Recovery(own_runs, None, lambda: None, lease_seconds=3.0)
     until(lambda: recovery.recover_lost().returned)
     with worker(shell, own_runs) as process:
-        process.communicate(timeout=120)
+        process.communicate(timeout=200)
     assert results(own_runs) == undisturbed(own_runs)
 
 
@@ -232,7 +237,7 @@ def test_saved_results_are_delivered_by_the_command(own_database: EmbeddedDataba
         kill_server(own_database)
         until(lambda: list(undelivered.glob("*.json")))
         process.send_signal(signal.SIGTERM)
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=200)
     assert f"`walking-noise deliver {undelivered}`" in output
     own_database.start()
     assert "3 results written to the database" in shell.run("walking-noise", "deliver", str(undelivered))

@@ -27,7 +27,16 @@ def test_all_options():
     }
     options = WorkerOptions.from_environment({f"WALKING_NOISE_{name}": value for name, value in environment.items()})
     cpu = torch.device("cpu")
-    assert options == WorkerOptions(64, cpu, "/networks", Path("/state"), 20 * 2**30, 60.0, 90.5, 120.0)
+    assert options == WorkerOptions(
+        pack_size=64,
+        device=cpu,
+        networks="/networks",
+        state=Path("/state"),
+        state_quota=20 * 2**30,
+        checkpoint_seconds=60.0,
+        lease_seconds=90.5,
+        patience_seconds=120.0,
+    )
 
 
 @pytest.mark.parametrize(
@@ -36,14 +45,29 @@ def test_all_options():
         ("PACK_SIZE", "0"),
         ("PACK_SIZE", "-1"),
         ("PACK_SIZE", "x"),
+        ("PACK_SIZE", " 6"),
+        ("PACK_SIZE", "6.5"),
         ("DEVICE", "tpx"),
         ("DEVICE", "cuda:99"),
         ("STATE_QUOTA", "20 GB"),
         ("CHECKPOINT_SECONDS", "0"),
         ("LEASE_SECONDS", "5m"),
         ("PATIENCE_SECONDS", "nan"),
+        ("PATIENCE_SECONDS", "1e3"),
     ],
 )
 def test_invalid_values_are_refused(name: str, value: str):
     with pytest.raises(UserError, match=f"WALKING_NOISE_{name}: '{value}' is refused"):
         WorkerOptions.from_environment({f"WALKING_NOISE_{name}": value})
+
+
+def test_a_message_gives_the_allowed_values():
+    with pytest.raises(UserError) as refusal:
+        WorkerOptions.from_environment({"WALKING_NOISE_STATE_QUOTA": "20 GB"})
+    expected = "WALKING_NOISE_STATE_QUOTA: '20 GB' is refused; allowed: a number of bytes, for example 500M or 20G"
+    assert str(refusal.value) == expected
+
+
+def test_other_variables_are_ignored():
+    environment = {"WALKING_NOISE_DATA": "/data", "pack_size": "3", "HOME": "/"}
+    assert WorkerOptions.from_environment(environment) == WorkerOptions()

@@ -36,18 +36,18 @@ PARTS = {
         "KIND = NoiseKind('box', settings=(('std',),), levels=lambda std: Levels(0.0, std), draw=draw)\n"
     ),
     "noise/kinds/box_draws.py": "def fill(out, std, generator): out.uniform_(-std, std, generator=generator)\n",
-    "models/blocky.py": (
-        "from walking_noise.models import blocks\n"
+    "models/architectures/blocky.py": (
+        "from walking_noise.models.architectures import blocks\n"
         "from walking_noise.models.model import Model\n"
         "MODEL = Model('blocky', blocks.build)\n"
     ),
-    "models/blocks.py": "from walking_noise.models.mlp import build\n",
+    "models/architectures/blocks.py": "from walking_noise.models.architectures.mlp import build\n",
 }
 """A noise kind with its own distribution and a model, each with a module that it imports, added to the package."""
 NEW = {
     "noise/kinds/new.py": "from walking_noise.noise.kind import Levels, NoiseKind\n"
     "KIND = NoiseKind('new', settings=(('std',),), levels=lambda std: Levels(std, 0.0))\n",
-    "models/new.py": "from walking_noise.models.mlp import build\n"
+    "models/architectures/new.py": "from walking_noise.models.architectures.mlp import build\n"
     "from walking_noise.models.model import Model\n"
     "MODEL = Model('new', build)\n",
     "data/sets/new.py": "import dataclasses\n"
@@ -60,10 +60,10 @@ AFFECTED: dict[str, Set[str]] = {
     "noise/kinds/additive.py": NONE,  # its levels are part of the key
     "noise/kinds/box.py": {"own distribution"},
     "noise/kinds/box_draws.py": {"own distribution"},
-    "models/lenet5.py": {"lenet5"},
-    "models/blocky.py": {"own model"},
-    "models/blocks.py": {"own model"},
-    "models/mlp.py": EVERY - {"lenet5"},
+    "models/architectures/lenet5.py": {"lenet5"},
+    "models/architectures/blocky.py": {"own model"},
+    "models/architectures/blocks.py": {"own model"},
+    "models/architectures/mlp.py": EVERY - {"lenet5"},
     "data/sets/mnist.py": {"mnist"},
     "data/images/idx_format.py": {"mnist"},
     "data/sets/cifar10.py": {"lenet5", "svhn"},

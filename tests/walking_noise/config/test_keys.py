@@ -119,7 +119,7 @@ DIFFERENT: list[tuple[str, dict[str, Any], bool, bool]] = [
     ("validation", {"data.validation": "holdout"}, False, False),
     ("epochs", {"training.epochs": 21}, False, False),
     ("batch size", {"training.batch_size": 64}, False, False),
-    ("learning rate", {"training.learning_rate": 2e-3}, True, False),
+    ("learning rate", {"training.learning_rate": 2e-3}, False, False),
     ("clamp", {"training.weight_clamp": 1.0}, True, False),
     ("seed", {"seed": 1}, True, False),
     ("seed, noise as before", {"seed": 1, "noise.seed": 0}, True, False),

@@ -56,7 +56,7 @@ def test_parameter_counts(name: str, inputs: tuple[int, ...], batch_norm: bool, 
 @pytest.mark.parametrize(("name", "batch_norm"), POINTS)
 @pytest.mark.parametrize("inputs", [MNIST, CIFAR10], ids=["mnist", "cifar10"])
 def test_noise_points(name: str, batch_norm: bool, inputs: tuple[int, ...]) -> None:
-    points = models.noise_points(name, inputs, 10, batch_norm)
+    points = models.points(name, inputs, 10, batch_norm)
     names = POINTS[name, batch_norm].split()
     assert [point.name for point in points] == names
     assert [point.number for point in points] == list(range(len(names)))
@@ -66,7 +66,7 @@ def test_noise_points(name: str, batch_norm: bool, inputs: tuple[int, ...]) -> N
 
 @pytest.mark.parametrize(("name", "inputs", "batch_norm", "parameters"), PARAMETERS)
 def test_points_know_their_layers(name: str, inputs: tuple[int, ...], batch_norm: bool, parameters: int) -> None:
-    first, *others = models.noise_points(name, inputs, CLASSES[inputs], batch_norm)
+    first, *others = models.points(name, inputs, CLASSES[inputs], batch_norm)
     assert (first.layer, first.parameters, first.multiply_accumulates) == (None, 0, 0)
     assert [point.layer for point in others] == [point.name for point in others]
     assert sum(point.parameters for point in others) == parameters
@@ -77,7 +77,7 @@ def test_points_know_their_layers(name: str, inputs: tuple[int, ...], batch_norm
 
 def test_multiply_accumulates_of_the_layers() -> None:
     """LeNet-5 on MNIST: outputs of 24×24 and 8×8, kernels of 5×5, then the sizes of the weights."""
-    points = models.noise_points("lenet5", MNIST, 10, True)
+    points = models.points("lenet5", MNIST, 10, True)
     assert {point.name: point.multiply_accumulates for point in points if point.multiply_accumulates} == {
         "conv1": 24 * 24 * 25 * 6,
         "conv2": 8 * 8 * 25 * 6 * 16,
@@ -126,7 +126,7 @@ def test_inputs_that_are_too_small_are_an_error(name: str, smallest: tuple[int, 
 def test_noise_points_of_the_layers_in_the_paper() -> None:
     """Table II's layers 1 to 5 of LeNet-5 are its noise points 1, 5, 9, 12, 15, without BatchNorm 1, 4, 7, 9, 11."""
     for batch_norm, numbers in ((True, [1, 5, 9, 12, 15]), (False, [1, 4, 7, 9, 11])):
-        points = models.noise_points("lenet5", CIFAR10, 10, batch_norm)
+        points = models.points("lenet5", CIFAR10, 10, batch_norm)
         assert [point.number for point in points if point.name[:2] in ("co", "fc")] == numbers
 
 

@@ -21,7 +21,7 @@ NETWORKS = [("mlp", False), ("mlp", True), ("lenet5", False), ("lenet5", True)]
 RUNS: list[dict[str, Any]] = [
     {"noise.kind": "none"},
     {"noise.std": 0.5},
-    {"noise.std": 1.0, "noise.point": 3, "training.learning_rate": 3e-3},
+    {"noise.std": 1.0, "noise.point": 3},
     {"noise.kind": "multiplicative", "noise.std": 0.7},
     {"noise.kind": "multiplicative", "noise.std": 0.7, "noise.gradient": "straight_through"},
     {"noise.kind": "mixed", "noise.amplitude": 0.6, "noise.ratio": 0.3},

@@ -31,7 +31,7 @@ RUNS: list[dict[str, Any]] = [
     {"noise.std": 0.5},
     {"noise.std": 0.8, "noise.point": 3},
     {**MULTIPLICATIVE, "noise.point": 4, "training.weight_clamp": 0.1},
-    {**MULTIPLICATIVE, "noise.gradient": "straight_through", "training.learning_rate": 3e-3},
+    {**MULTIPLICATIVE, "noise.gradient": "straight_through"},
     {"noise.kind": "mixed", "noise.std_mul": 0.4, "noise.std_add": 0.2, "noise.order": "add_first"},
     {"noise.kind": "none"},
     {**MULTIPLICATIVE, "noise.std": 1e16},

@@ -82,8 +82,9 @@ def planned_packs(runs: list[RunConfig], pack_size: int, processes: int) -> list
 
 
 def test_packs_have_runs_of_one_pack_key() -> None:
-    runs = [run(noise__std=0.1, seed=0), run(noise__std=0.1, model__batch_norm=True), run(noise__std=0.1, seed=1)]
-    assert planned_packs(runs, 16, 1) == [[[0], [2]], [[1]]]
+    first, last = run(noise__std=0.1, seed=0), run(noise__std=0.1, seed=1)
+    for other in ({"model__batch_norm": True}, {"training__learning_rate": 2e-3}):
+        assert planned_packs([first, run(noise__std=0.1, **other), last], 16, 1) == [[[0], [2]], [[1]]]
 
 
 @pytest.mark.parametrize("pack_size", [1, 2, 3, 16])

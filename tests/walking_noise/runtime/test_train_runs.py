@@ -49,6 +49,17 @@ VARIED = [
 ]
 
 
+def test_a_study_of_learning_rates_trains_in_a_pack_for_each_rate() -> None:
+    configs = [
+        run(noise__std=0.5, training__learning_rate=rate, seed=seed) for seed in (0, 1) for rate in (1e-4, 1e-3, 1e-2)
+    ]
+    results = train(configs, **HERE)
+    assert [result.pack_size for result in results] == [2] * len(configs)
+    single = [train([config], **HERE)[0] for config in configs]
+    assert [numbers(result) for result in results] == [numbers(result) for result in single]
+    assert len({str(result.training_loss) for result in results}) == len(configs)
+
+
 @pytest.mark.parametrize("pack_size", [None, 1, 2])
 def test_results_are_in_the_order_of_the_runs_and_equal_those_of_single_runs(pack_size: int | None) -> None:
     single = [train([config], **HERE)[0] for config in VARIED]
@@ -62,7 +73,7 @@ def test_results_are_in_the_order_of_the_runs_and_equal_those_of_single_runs(pac
 def test_fields_of_a_result(few: DataSet) -> None:
     results = train(VARIED, **HERE)
     assert [result.epochs for result in results] == [2] * 7 + [3]
-    assert [result.pack_size for result in results] == [2, 2, 1, 2, 2, 1, 2, 1]
+    assert [result.pack_size for result in results] == [1, 2, 1, 1, 1, 1, 2, 1]
     for result, config in zip(results, VARIED, strict=True):
         assert result.outcome == "trained"
         assert result.points == list(config.points)

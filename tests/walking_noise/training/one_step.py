@@ -31,7 +31,7 @@ def run(what: str, configs: Sequence[RunConfig]) -> None:
     samples, labels = torch.zeros(BLOCK, *shape, dtype=torch.uint8), torch.zeros(BLOCK, dtype=torch.int64)
     data = DataSet("none", configs[0].data.classes, ImageTransform(), samples, labels, samples, labels, checksum="")
     trainer = PackTrainer([Member(config) for config in configs], data, CPU)
-    trainer.optimizer.anneal([1e-3] * runs)
+    trainer.optimizer.anneal(1e-3)
     if what == "train":
         trainer.step(torch.rand(runs, batch, *shape), torch.zeros(runs, batch, dtype=torch.int64))
     else:

@@ -19,9 +19,9 @@ EPOCHS = 8
 RUNS: list[dict[str, Any]] = [
     {"noise.kind": "none"},
     {"noise.kind": "multiplicative", "noise.std": 1e20, "evaluation.curve": True},
-    {"noise.std": 0.5, "training.learning_rate": 1e37},
+    {"noise.kind": "mixed", "noise.std_mul": 1e20, "noise.std_add": 0.5},
     {"noise.std": 0.5, "evaluation.curve": True},
-    {"noise.kind": "none", "training.learning_rate": 1e30, "training.weight_clamp": 0.5},
+    {"noise.kind": "multiplicative", "noise.std": 1e20, "training.weight_clamp": 0.5},
     {"noise.kind": "multiplicative", "noise.std": 0.5, "noise.point": 3, "training.weight_clamp": 0.05},
 ]
 DIVERGED = {1, 2, 4}
@@ -75,6 +75,17 @@ def test_results_are_those_of_full_training(configs: list[RunConfig], fewer_digi
         assert without_weights(one) == without_weights(full)
         assert equal_states(one.state, full.state) != (member in DIVERGED)
         assert (one.diverged_epoch == 1) == (member in DIVERGED)
+
+
+def test_all_members_diverge_at_too_large_a_learning_rate(
+    configs: list[RunConfig], fewer_digits: DataSet, sizes: list[int]
+) -> None:
+    too_fast = configs[3].to_flat() | {"training.learning_rate": 1e37}
+    fast = [RunConfig.from_dict(too_fast | {"seed": seed}) for seed in range(3)]
+    trained = train_pack(fast, fewer_digits, CPU)
+    assert sizes == [3]
+    for one, full in zip(trained, fully_trained(fast, fewer_digits), strict=True):
+        assert without_weights(one) == without_weights(full)
 
 
 def test_training_ends_when_the_only_member_has_diverged(fewer_digits: DataSet, sizes: list[int]) -> None:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.walking_noise.training.reference_update import ReferenceUpdate
 from walking_noise.pack.stacking import load_states, unstack
+from walking_noise.training.adam import packed_adam
+from walking_noise.training.adam.fused_cpu_update import FusedCpuUpdate
 from walking_noise.training.adam.packed_adam import PackedAdam, cosine_rate
 
 SHAPES = [(64, 5), (10, 7), (10,), (84,), (3, 2, 3, 3), (1,)]
 STEPS = 6
+FIRST = torch.tensor([0])
+"""Number of completed steps before the first one."""
 
 
 def parameters(runs: int) -> list[nn.Parameter]:
@@ -27,68 +33,48 @@ def gradients(step: int) -> list[Tensor]:
     return [gradient * torch.where(gradient > 1, 1e-8, 1.0) for gradient in drawn]
 
 
-def packed(rates: Sequence[Sequence[float]], members: Sequence[int]) -> list[Tensor]:
-    """The parameters of some of nine runs, trained as a pack with a rate for each step and run."""
+RATES = [cosine_rate(1e-2, step, STEPS) for step in range(STEPS)]
+
+
+def packed(members: Sequence[int]) -> list[Tensor]:
+    """The parameters of some of nine runs, trained as a pack with a rate for each step."""
     chosen = [nn.Parameter(parameter[list(members)].clone()) for parameter in parameters(9)]
     adam = PackedAdam(chosen)
-    for step, of_runs in enumerate(rates):
-        adam.anneal([of_runs[member] for member in members])
-        adam.step([gradient[list(members)] for gradient in gradients(step)])
+    for step, rate in enumerate(RATES):
+        adam.anneal(rate)
+        adam.step([gradient[list(members)] for gradient in gradients(step)], torch.tensor([step]))
     return [parameter.detach() for parameter in chosen]
 
 
-def separate(rates: Sequence[Sequence[float]], run: int) -> list[Tensor]:
+def separate(run: int) -> list[Tensor]:
     """The parameters of one of nine runs, trained by torch's Adam."""
     own = [nn.Parameter(parameter.detach()[run].clone()) for parameter in parameters(9)]
     adam = torch.optim.Adam(own)
-    for step, of_runs in enumerate(rates):
+    for step, rate in enumerate(RATES):
         for group in adam.param_groups:
-            group["lr"] = of_runs[run]
+            group["lr"] = rate
         for parameter, gradient in zip(own, gradients(step), strict=True):
             parameter.grad = gradient[run].clone()
         adam.step()
     return [parameter.detach() for parameter in own]
 
 
-EQUAL = [[cosine_rate(1e-2, step, STEPS)] * 9 for step in range(STEPS)]
-DIFFERING = [[cosine_rate(10.0 ** -(1 + run / 3), step, STEPS) for run in range(9)] for step in range(STEPS)]
-
-
 @pytest.mark.usefixtures("float64")
-@pytest.mark.parametrize("rates", [EQUAL, DIFFERING], ids=["equal rates", "differing rates"])
-def test_a_pack_is_updated_like_separate_runs(rates: list[list[float]]) -> None:
-    together = packed(rates, range(9))
+@pytest.mark.parametrize("update", [FusedCpuUpdate, ReferenceUpdate])
+def test_a_pack_is_updated_like_separate_runs(update: type[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packed_adam, "FusedCpuUpdate", update)
+    together = packed(range(9))
     for run in range(9):
-        for parameter, single in zip(together, separate(rates, run), strict=True):
+        for parameter, single in zip(together, separate(run), strict=True):
             torch.testing.assert_close(parameter[run], single, rtol=1e-12, atol=1e-14)
 
 
-@pytest.mark.usefixtures("float64")
-@pytest.mark.parametrize("rates", [EQUAL, DIFFERING], ids=["equal rates", "differing rates"])
-def test_the_reference_is_used_on_a_device_without_a_kernel(
-    rates: list[list[float]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    expected = packed(rates, range(9))
-    monkeypatch.setattr("walking_noise.training.adam.packed_adam.FusedAdam", lambda stacked: None)
-    for parameter, other in zip(expected, packed(rates, range(9)), strict=True):
-        torch.testing.assert_close(parameter, other, rtol=1e-12, atol=1e-14)
-
-
-@pytest.mark.parametrize("rates", [EQUAL, DIFFERING], ids=["equal rates", "differing rates"])
 @pytest.mark.parametrize("members", [(0, 1), (3, 2, 1), (8, 7, 6, 5, 4, 3, 2), range(9)], ids=len)
-def test_packed_members_equal_single_runs_bitwise(rates: list[list[float]], members: Sequence[int]) -> None:
-    together = packed(rates, members)
+def test_packed_members_equal_single_runs_bitwise(members: Sequence[int]) -> None:
+    together = packed(members)
     for position, member in enumerate(members):
-        for parameter, single in zip(together, packed(rates, [member]), strict=True):
+        for parameter, single in zip(together, packed([member]), strict=True):
             assert torch.equal(parameter[position], single[0])
-
-
-def test_the_grouping_by_rate_changes_no_bit() -> None:
-    """Nine runs of equal rate are one group; with another rate for the last run there are two."""
-    mixed = [[*of_runs[:8], 0.5] for of_runs in EQUAL]
-    for one_group, two_groups in zip(packed(EQUAL, range(9)), packed(mixed, range(9)), strict=True):
-        assert torch.equal(one_group[:8], two_groups[:8])
-        assert not torch.equal(one_group[8], two_groups[8])
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), 1e30])
@@ -96,12 +82,12 @@ def test_a_bad_gradient_affects_its_run_only(bad: float) -> None:
     first, second = parameters(2), parameters(2)
     for one, gradient in zip((first, second), (1.0, bad), strict=True):
         adam = PackedAdam(one)
-        adam.anneal([1e-3, 1e-3])
+        adam.anneal(1e-3)
         of_both = [torch.ones_like(parameter) for parameter in one]
         for tensor in of_both:
             tensor[1] *= gradient
-        for _ in range(2):
-            adam.step(of_both)
+        for step in range(2):
+            adam.step(of_both, torch.tensor([step]))
     for healthy, with_bad in zip(first, second, strict=True):
         assert torch.equal(healthy[0], with_bad[0])
         assert not torch.equal(healthy[1], with_bad[1])
@@ -111,8 +97,8 @@ def test_a_parameter_without_a_gradient_is_not_changed() -> None:
     chosen = parameters(2)
     before = [parameter.detach().clone() for parameter in chosen]
     adam = PackedAdam(chosen)
-    adam.anneal([1e-3, 1e-3])
-    adam.step([None, *(torch.ones_like(parameter) for parameter in chosen[1:])])
+    adam.anneal(1e-3)
+    adam.step([None, *(torch.ones_like(parameter) for parameter in chosen[1:])], FIRST)
     changed = [not torch.equal(parameter, old) for parameter, old in zip(chosen, before, strict=True)]
     assert changed == [False, True, True, True, True, True]
 
@@ -121,40 +107,39 @@ def test_the_memory_layout_of_a_gradient_changes_nothing() -> None:
     first, second = parameters(2), parameters(2)
     for one, layout in ((first, Tensor.contiguous), (second, lambda gradient: gradient.mT.contiguous().mT)):
         adam = PackedAdam(one[:2])
-        adam.anneal([1e-3, 1e-2])
-        adam.step([layout(gradient[:2]) for gradient in gradients(0)[:2]])
+        adam.anneal(1e-3)
+        adam.step([layout(gradient[:2]) for gradient in gradients(0)[:2]], FIRST)
     assert all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
 
 
 @pytest.mark.parametrize("members", [(0, 1, 2, 3, 4), (1, 4), (3, 0)], ids=str)
 def test_some_members_continue_in_a_smaller_pack(members: Sequence[int]) -> None:
-    expected = packed(DIFFERING, range(9))
+    expected = packed(range(9))
     chosen = [nn.Parameter(parameter[list(range(5))].clone()) for parameter in parameters(9)]
     adam = PackedAdam(chosen)
-    for step, of_runs in enumerate(DIFFERING):
+    for step, rate in enumerate(RATES):
         if step == 3:
             chosen = [nn.Parameter(parameter.detach()[list(members)]) for parameter in chosen]
             fewer = PackedAdam(chosen)
             states = unstack(adam.stacked_state())
             load_states(fewer.stacked_state(), [states[member] for member in members])
             adam = fewer
-        present = range(5) if step < 3 else members
-        adam.anneal([of_runs[member] for member in present])
-        adam.step([gradient[list(present)] for gradient in gradients(step)])
+        present = list(range(5) if step < 3 else members)
+        adam.anneal(rate)
+        adam.step([gradient[present] for gradient in gradients(step)], torch.tensor([step]))
     for parameter, whole in zip(chosen, expected, strict=True):
         assert torch.equal(parameter, whole[list(members)])
 
 
-@pytest.mark.parametrize("rates", [[1e-2] * 4, [1e-2, 1e-3, 1e-2, 0.1]], ids=["equal rates", "differing rates"])
-def test_weights_with_a_bound_are_clamped(rates: list[float]) -> None:
+def test_weights_with_a_bound_are_clamped() -> None:
     bounds = torch.tensor([0.3, float("inf"), 0.1, 0.3])
     free, clamped = parameters(4), parameters(4)
     first_gradients = [gradient[:4].clone() for gradient in gradients(0)]
     first_gradients[0][0, 0, 0] = float("nan")
     for chosen, per_parameter in ((free, None), (clamped, [bounds, *[None] * 5])):
         adam = PackedAdam(chosen, per_parameter)
-        adam.anneal(rates)
-        adam.step(first_gradients)
+        adam.anneal(1e-2)
+        adam.step(first_gradients, FIRST)
     for member, bound in enumerate(bounds.tolist()):
         expected = free[0][member].detach().clamp(-bound, bound)
         torch.testing.assert_close(clamped[0][member].detach(), expected, rtol=0, atol=0, equal_nan=True)
@@ -166,14 +151,15 @@ def test_weights_with_a_bound_are_clamped(rates: list[float]) -> None:
 @pytest.mark.parametrize("each_step", [False, True], ids=["checked on request", "recorded by each step"])
 def test_nonfinite_weights_and_moments_are_detected(each_step: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if each_step:
-        monkeypatch.setattr("walking_noise.training.adam.packed_adam.FusedAdam", lambda stacked: None)
+        monkeypatch.setattr(packed_adam, "FusedCpuUpdate", ReferenceUpdate)
     chosen = parameters(4)
     adam = PackedAdam(chosen)
-    adam.anneal([1e-3, float("inf"), 1e-3, 1e-3])
+    adam.anneal(1e-3)
+    chosen[0].data[1, 0, 0] = float("inf")
     ones = [torch.ones_like(parameter) for parameter in chosen]
     ones[4][2] = 1e30
     ones[5][3] = float("nan")
-    adam.step(ones)
+    adam.step(ones, FIRST)
     assert adam.weights_finite().tolist() == [True, False, True, False]
     assert adam.moments_finite().tolist() == [True, True, False, False]
 

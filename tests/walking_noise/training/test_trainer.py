@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,10 +15,8 @@ from walking_noise import RunConfig
 from walking_noise.data import DataSet, ImageTransform, TrainingBatches
 from walking_noise.models.noise_points import NoisePoint
 from walking_noise.noise.injection import Injection
-from walking_noise.training import trainer
-from walking_noise.training.adam.packed_adam import cosine_rate
-from walking_noise.training.member import LAST_EPOCHS, TrainedNetwork
-from walking_noise.training.trainer import train_pack
+from walking_noise.training.member import LAST_EPOCHS, Member, TrainedNetwork
+from walking_noise.training.trainer import PackTrainer, train_pack
 
 CPU = torch.device("cpu")
 EPOCHS = 3
@@ -89,7 +88,7 @@ def network_of(config: RunConfig, trained: TrainedNetwork) -> nn.Sequential:
 
 RUNS: list[dict[str, Any]] = [
     {"noise.kind": "none", "seed": 1},
-    {"noise.std": 0.3, "training.learning_rate": 3e-3, "seed": 2},
+    {"noise.std": 0.3, "seed": 2},
     {"noise.kind": "mixed", "noise.std_mul": 0.4, "noise.std_add": 0.2, "training.weight_clamp": 0.03, "seed": 3},
     {"noise.kind": "mixed", "noise.std_mul": 0.4, "noise.std_add": 0.2, "noise.order": "add_first", "seed": 4},
     {"noise.kind": "multiplicative", "noise.std": 0.7, "noise.gradient": "straight_through", "seed": 5},
@@ -101,7 +100,13 @@ RUNS: list[dict[str, Any]] = [
 @pytest.mark.parametrize("batch_norm", [False, True], ids=["plain", "batch norm"])
 @pytest.mark.parametrize("model", ["mlp", "lenet5"])
 def test_a_pack_trains_like_plain_torch_loops(model: str, batch_norm: bool, fewer_digits: DataSet) -> None:
-    network = {"model.name": model, "model.batch_norm": batch_norm, "training.epochs": 2}
+    rate = 1e-3 if model == "mlp" else 3e-3
+    network = {
+        "model.name": model,
+        "model.batch_norm": batch_norm,
+        "training.epochs": 2,
+        "training.learning_rate": rate,
+    }
     configs = [run(one, network) for one in (RUNS if model == "mlp" else RUNS[1:3])]
     data = dataclasses.replace(fewer_digits, transform=InDoublePrecision())
     x = data.transform.validation_inputs(data.validation_samples)
@@ -212,15 +217,26 @@ def test_the_global_random_numbers_are_unchanged(digits: DataSet) -> None:
     assert first.training_loss == second.training_loss
 
 
+def test_members_that_cannot_share_steps_are_refused(digits: DataSet) -> None:
+    one = Member(run({"seed": 1}))
+    for other in (Member(run({"seed": 2}), epoch=1), Member(run({"training.learning_rate": 2e-3}))):
+        with pytest.raises(ValueError, match="one pack key and one number of completed epochs"):
+            PackTrainer([one, other], digits, CPU)
+
+
 def test_nan_weights_affect_their_run_only(digits: DataSet, monkeypatch: pytest.MonkeyPatch) -> None:
-    configs = [run({"seed": seed, "training.learning_rate": 2e-3 if seed == 1 else 1e-3}) for seed in range(3)]
+    configs = [run({"seed": seed}) for seed in range(3)]
     healthy = train_pack(configs, digits, CPU)
 
-    def with_nan(learning_rate: float, epoch: int, epochs: int) -> float:
-        broken = learning_rate == 2e-3 and epoch == 1
-        return float("nan") if broken else cosine_rate(learning_rate, epoch, epochs)
+    train_epoch = PackTrainer.train_epoch
 
-    monkeypatch.setattr(trainer, "cosine_rate", with_nan)
+    def with_nan(self: PackTrainer, after_batch: Callable[[], None]) -> None:
+        if self.epoch == 1:
+            for parameter in self.pack.parameters():
+                parameter.data[1] = float("nan")
+        train_epoch(self, after_batch)
+
+    monkeypatch.setattr(PackTrainer, "train_epoch", with_nan)
     trained = train_pack(configs, digits, CPU)
     assert [one.diverged_epoch for one in trained] == [None, 2, None]
     assert [one.overflow_epoch for one in trained] == [None, None, None]

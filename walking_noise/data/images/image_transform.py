@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-
-import torch
-from torch import Tensor
-from torch.nn.functional import pad
+from typing import TYPE_CHECKING
 
 from walking_noise.data.transform import gather
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class ImageTransform:
             uint8 (3, samples): the rows above the crop and the columns left of it in the padded image, each in
             0 … 2·padding, and whether the crop is mirrored, 0 or 1. All are uniform.
         """
+        import torch
 
         def uniform(choices: int, count: int) -> Tensor:
             return torch.randint(choices, (count, samples), generator=generator, dtype=torch.uint8)
@@ -53,6 +55,8 @@ class ImageTransform:
 
     def prepare(self, stored: Tensor) -> Tensor:
         """The images with the black border."""
+        from torch.nn.functional import pad
+
         return pad(stored, (self.crop_padding,) * 4) if self.crop_padding else stored
 
     def training_inputs(self, prepared: Tensor, samples: Tensor, drawn: Tensor | None) -> Tensor:
@@ -70,7 +74,7 @@ class ImageTransform:
 
         The operations are those of torchvision's ``ToTensor`` and ``Normalize``, so the result is bitwise equal.
         """
-        x = images.to(torch.float32).div_(255)
+        x = images.float().div_(255)
         if self.mean:
             x.sub_(_per_channel(self.mean, x.device)).div_(_per_channel(self.std, x.device))
         return x
@@ -78,6 +82,8 @@ class ImageTransform:
 
 @cache
 def _per_channel(values: tuple[float, ...], device: torch.device) -> Tensor:
+    import torch
+
     return torch.tensor(values, device=device).view(-1, 1, 1)
 
 
@@ -103,6 +109,8 @@ def augment(padded: Tensor, padding: int, samples: Tensor, drawn: Tensor) -> Ten
     Tensor
         uint8 (runs, batch, channels, height, width).
     """
+    import torch
+
     _, channels, rows, columns = padded.shape
     height, width = rows - 2 * padding, columns - 2 * padding
     top, left, mirrored = drawn.gather(2, samples.unsqueeze(1).expand(-1, 3, -1)).long().unbind(1)

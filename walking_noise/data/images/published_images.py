@@ -6,17 +6,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from walking_noise.data.data_files import Files
 from walking_noise.data.dataset import DataSet, Selection, checksum
 from walking_noise.data.holdout import held_out
 from walking_noise.data.images.image_transform import ImageTransform
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Splits(NamedTuple):
@@ -91,6 +92,8 @@ class PublishedImages:
 @cache
 def _read(source: PublishedImages, folder: Path, validation: str) -> tuple[tuple[Tensor, Tensor, Tensor, Tensor], str]:
     """The tensors of a :class:`DataSet` in the order of its fields, and their checksum."""
+    import torch
+
     splits = source.decode(Files(folder, source.sha256))
     if validation == "holdout":
         splits = _holdout_splits(splits)

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from walking_noise.data.speech.mfcc import SECOND
+from walking_noise.data.speech.dimensions import SECOND
 
 PARTS = {"training": (0, 80), "holdout": (80, 90), "test": (90, 100)}
 """The part of every background recording used in each split: start and end in percent of its length.

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from walking_noise.data.data_files import DamagedFile
 from walking_noise.data.speech.background import SHORTEST, Background
-from walking_noise.data.speech.mfcc import COEFFICIENTS, FRAMES, SECOND, features, scaled
+from walking_noise.data.speech.dimensions import COEFFICIENTS, FRAMES, SECOND
+from walking_noise.data.speech.mfcc import features, scaled
 from walking_noise.data.speech.recordings import Recordings, read_wave
 from walking_noise.data.speech.speech_split import Split, split
 from walking_noise.reproducibility import deterministic, stream_generator

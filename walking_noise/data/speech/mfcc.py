@@ -15,11 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-RATE = 16_000
-"""Samples per second."""
-SECOND = RATE
-"""Samples in a clip of one second."""
-COEFFICIENTS, FRAMES = 10, 49
+from walking_noise.data.speech.dimensions import COEFFICIENTS, RATE
+
 MEL_BANDS = 40
 WINDOW, STRIDE, FFT = 480, 320, 512
 VERSION = 1

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from walking_noise.data.data_files import DamagedFile
-from walking_noise.data.speech.mfcc import RATE
+from walking_noise.data.speech.dimensions import RATE
 
 LISTS = {"test": "testing_list.txt", "holdout": "validation_list.txt"}
 """The lists of the recordings of each validation split; recordings on neither list are for training."""

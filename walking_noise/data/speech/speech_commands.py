@@ -10,14 +10,9 @@ from pathlib import Path
 
 from walking_noise.data.data_files import user_cache
 from walking_noise.data.dataset import DataSet, Selection
-from walking_noise.data.feature_cache import cached_tensors
-from walking_noise.data.speech.background import Background
-from walking_noise.data.speech.computed_features import compute
+from walking_noise.data.speech.dimensions import COEFFICIENTS, FRAMES
 from walking_noise.data.speech.keywords import KEYWORDS, class_names
-from walking_noise.data.speech.mfcc import COEFFICIENTS, FRAMES, VERSION
 from walking_noise.data.speech.recordings import Recordings
-from walking_noise.data.speech.speech_split import class_weights
-from walking_noise.data.speech.speech_transforms import FreshNoise, StoredFeatures
 from walking_noise.data.transform import Transform
 from walking_noise.errors import refused
 
@@ -63,6 +58,13 @@ class SpeechCommands:
 
     def read(self, folder: Path, selection: Selection) -> DataSet:
         """The data set in memory; features and waveforms are computed if they are not cached."""
+        from walking_noise.data.feature_cache import cached_tensors
+        from walking_noise.data.speech.background import Background
+        from walking_noise.data.speech.computed_features import compute
+        from walking_noise.data.speech.mfcc import VERSION
+        from walking_noise.data.speech.speech_split import class_weights
+        from walking_noise.data.speech.speech_transforms import FreshNoise, StoredFeatures
+
         recordings, classes = Recordings(folder), class_names(selection.keywords)
         for word in selection.keywords or KEYWORDS:
             if word not in recordings.words:

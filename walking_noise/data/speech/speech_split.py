@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from walking_noise.data.speech.background import silence
-from walking_noise.data.speech.mfcc import SECOND
+from walking_noise.data.speech.dimensions import SECOND
 from walking_noise.data.speech.recordings import Recordings, read_wave, word_of
 
 BLOCK = 512

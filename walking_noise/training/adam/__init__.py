@@ -1,3 +1,3 @@
-"""Adam for all members of a pack: the optimizer, and its update rules for CPUs, for GPUs and as a reference."""
+"""Adam for all members of a pack: the optimizer, and its update rules for CPUs and for GPUs."""
 
 from __future__ import annotations

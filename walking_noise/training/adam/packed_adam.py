@@ -1,21 +1,20 @@
-"""Adam optimizer of a pack, with a learning rate and a step count per member, and the learning rate schedule."""
+"""Adam optimizer of a pack, and the learning rate schedule."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from walking_noise.pack.stacking import StackedState, all_finite
-from walking_noise.training.adam.fused_cpu_update import FusedAdam
-from walking_noise.training.adam.reference_update import (
-    StackedParameter,
-    UpdateRule,
-    bias_corrections,
-    reference_update,
-)
+from walking_noise.training.adam.fused_cpu_update import FusedCpuUpdate
+from walking_noise.training.adam.stacked_parameter import StackedParameter
+
+if TYPE_CHECKING:
+    from walking_noise.training.adam.triton_update import TritonUpdate
 
 
 def cosine_rate(learning_rate: float, epoch: int, epochs: int) -> float:
@@ -42,52 +41,43 @@ class PackedAdam:
         self.parameters = list(parameters)
         bounds = [None] * len(self.parameters) if bounds is None else bounds
         self._stacked = [StackedParameter.initial(*both) for both in zip(self.parameters, bounds, strict=True)]
-        members, device = len(self.parameters[0]), self.parameters[0].device
-        self._rates = torch.zeros(members, dtype=torch.float64, device=device)
-        self._steps = torch.zeros(members, dtype=torch.float64, device=device)
-        self._finite = torch.ones(members, dtype=torch.int32, device=device)
-        self._fused = FusedAdam(self._stacked) if device.type == "cpu" else None
-        self._update = _fastest_update_rule(device)
+        self._rate = torch.zeros((), dtype=torch.float64, device=self.parameters[0].device)
+        self._update = _update_of(self._stacked)
 
-    def anneal(self, rates: Sequence[float]) -> None:
-        """Set the members' learning rates for the next steps."""
-        self._rates.copy_(torch.tensor(rates, dtype=torch.float64))
-        self._finite.copy_(self._check_weights())
-        if self._fused is not None:
-            self._fused.regroup(self._rates, self._steps)
+    def anneal(self, rate: float) -> None:
+        """Set the learning rate for the next steps."""
+        self._rate.fill_(rate)
+        if self._update.finite is not None:
+            self._update.finite.copy_(self._check_weights())
 
     @torch.no_grad()
-    def step(self, gradients: Sequence[Tensor | None]) -> None:
+    def step(self, gradients: Sequence[Tensor | None], index: Tensor) -> None:
         """Update every member by the gradients ``(K, …)`` of its own loss.
 
-        A parameter without a gradient is not changed.
+        Parameters
+        ----------
+        gradients
+            A parameter without a gradient is not changed.
+        index
+            int64 ``(1,)``: the number of completed steps.
         """
-        gradients = [None if gradient is None else gradient.contiguous() for gradient in gradients]
-        self._steps += 1
-        if self._fused is not None:
-            self._fused.update(gradients)
-            return
-        step_size, bias_correction2_sqrt = (
-            values.to(self.parameters[0].dtype) for values in bias_corrections(self._rates, self._steps)
-        )
-        for stacked, gradient in zip(self._stacked, gradients, strict=True):
-            if gradient is not None:
-                self._update(stacked, gradient, step_size, bias_correction2_sqrt, self._finite)
+        contiguous = [None if gradient is None else gradient.contiguous() for gradient in gradients]
+        self._update(contiguous, self._rate, index + 1)
 
     def weights_finite(self) -> Tensor:
         """For each member whether all of its parameters are finite, ``(K,)``.
 
         On a CPU, the call checks the parameters. On a GPU, every step records whether they are finite.
         """
-        return self._finite.bool() if self._fused is None else self._check_weights()
+        return self._check_weights() if self._update.finite is None else self._update.finite.bool()
 
     def moments_finite(self) -> Tensor:
         """For each member whether the second moments of its gradients are finite, ``(K,)``."""
         return all_finite([stacked.second_moment for stacked in self._stacked])
 
     def stacked_state(self) -> StackedState:
-        """The moments of every parameter and the number of completed steps, ``(K, …)``, without the parameters."""
-        moments: StackedState = {"steps": self._steps}
+        """The moments of every parameter, ``(K, …)``, without the parameters."""
+        moments: StackedState = {}
         for position, stacked in enumerate(self._stacked):
             moments |= {f"mean.{position}": stacked.first_moment, f"square.{position}": stacked.second_moment}
         return moments
@@ -96,9 +86,10 @@ class PackedAdam:
         return all_finite([stacked.parameter for stacked in self._stacked])
 
 
-def _fastest_update_rule(device: torch.device) -> UpdateRule:
-    if device.type != "cuda":
-        return reference_update
-    from walking_noise.training.adam.triton_update import triton_update
+def _update_of(stacked: Sequence[StackedParameter]) -> FusedCpuUpdate | TritonUpdate:
+    """The update for the device of the parameters."""
+    if stacked[0].parameter.device.type == "cpu":
+        return FusedCpuUpdate(stacked)
+    from walking_noise.training.adam.triton_update import TritonUpdate
 
-    return triton_update
+    return TritonUpdate(stacked)

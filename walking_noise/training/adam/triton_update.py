@@ -1,41 +1,68 @@
-"""Triton update rule: one step of Adam for all members of a pack, one launch per parameter; imported on a GPU only."""
+"""Adam on a GPU by a Triton kernel, one launch per parameter for all members of a pack; imported on a GPU only."""
 # mypy: disable-error-code="import-untyped, untyped-decorator, no-untyped-def"
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
-from walking_noise.training.adam.reference_update import BETAS, EPS, StackedParameter
+from walking_noise.training.adam.stacked_parameter import BETAS, EPS, StackedParameter
 
 ELEMENTS = 1024
 """Elements of a member that one program updates."""
 
 
-def triton_update(
-    stacked: StackedParameter, gradient: Tensor, step_size: Tensor, bias_correction2_sqrt: Tensor, finite: Tensor
-) -> None:
-    """A :class:`walking_noise.training.adam.reference_update.UpdateRule` that reads and writes every number once."""
-    members, elements = len(stacked.parameter), stacked.parameter[0].numel()
-    with torch.cuda.device_of(stacked.parameter):
-        _update_kernel[members, triton.cdiv(elements, ELEMENTS)](
-            stacked.parameter,
-            gradient,
-            stacked.first_moment,
-            stacked.second_moment,
-            step_size,
-            bias_correction2_sqrt,
-            step_size if stacked.bound is None else stacked.bound,
-            finite,
-            elements,
-            BETA1=BETAS[0],
-            BETA2=BETAS[1],
-            EPSILON=EPS,
-            BOUNDED=stacked.bound is not None,
-            ELEMENTS=ELEMENTS,
-        )
+class TritonUpdate:
+    """Update of all parameters of a pack on a GPU, which reads and writes every number once.
+
+    Attributes
+    ----------
+    finite
+        int32 ``(K,)``; set to 0 for a member with an updated parameter that is not finite, else left unchanged.
+    """
+
+    def __init__(self, stacked: Sequence[StackedParameter]) -> None:
+        self._stacked = stacked
+        first = stacked[0].parameter
+        self.finite = torch.ones(len(first), dtype=torch.int32, device=first.device)
+
+    def __call__(self, gradients: Sequence[Tensor | None], rate: Tensor, step: Tensor) -> None:
+        """Update every member in place by contiguous gradients ``(K, …)``, and clamp its weights.
+
+        A parameter without a gradient is not changed. ``rate`` is in float64, ``step`` ``(1,)`` is counted from 1.
+        """
+        dtype = self._stacked[0].parameter.dtype
+        step_size = (rate / (1 - BETAS[0] ** step.double())).to(dtype)
+        bias_correction2_sqrt = (1 - BETAS[1] ** step.double()).sqrt().to(dtype)
+        for stacked, gradient in zip(self._stacked, gradients, strict=True):
+            if gradient is not None:
+                self._launch(stacked, gradient, step_size, bias_correction2_sqrt)
+
+    def _launch(
+        self, stacked: StackedParameter, gradient: Tensor, step_size: Tensor, bias_correction2_sqrt: Tensor
+    ) -> None:
+        members, elements = len(stacked.parameter), stacked.parameter[0].numel()
+        with torch.cuda.device_of(stacked.parameter):
+            _update_kernel[members, triton.cdiv(elements, ELEMENTS)](
+                stacked.parameter,
+                gradient,
+                stacked.first_moment,
+                stacked.second_moment,
+                step_size,
+                bias_correction2_sqrt,
+                step_size if stacked.bound is None else stacked.bound,
+                self.finite,
+                elements,
+                BETA1=BETAS[0],
+                BETA2=BETAS[1],
+                EPSILON=EPS,
+                BOUNDED=stacked.bound is not None,
+                ELEMENTS=ELEMENTS,
+            )
 
 
 @triton.jit
@@ -44,8 +71,8 @@ def _update_kernel(
     gradients,
     first_moments,
     second_moments,
-    step_sizes,
-    bias_corrections2_sqrt,
+    step_size,
+    bias_correction2_sqrt,
     bounds,
     finite,
     elements,
@@ -66,8 +93,8 @@ def _update_kernel(
     parameter = tl.load(parameters + offset, mask=inside, other=0.0)
     first_moment += (1 - BETA1) * (gradient - first_moment)
     second_moment = BETA2 * second_moment + (1 - BETA2) * gradient * gradient
-    denominator = tl.sqrt(second_moment) / tl.load(bias_corrections2_sqrt + member) + EPSILON
-    parameter -= tl.load(step_sizes + member) * first_moment / denominator
+    denominator = tl.sqrt(second_moment) / tl.load(bias_correction2_sqrt) + EPSILON
+    parameter -= tl.load(step_size) * first_moment / denominator
     if BOUNDED:
         bound = tl.load(bounds + member)
         parameter = tl.where(parameter > bound, bound, tl.where(parameter < -bound, -bound, parameter))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-
-from torch import nn
+from typing import TYPE_CHECKING
 
 from walking_noise.models.model import Layers, Model, add_block
+
+if TYPE_CHECKING:
+    from torch import nn
 
 KERNEL = (4, 10)
 """Size of the kernels, coefficients × frames; the literature gives it as time × frequency, 10×4."""
@@ -18,6 +20,8 @@ HIDDEN = 128
 
 def build(inputs: tuple[int, ...], classes: int, batch_norm: bool) -> nn.Sequential:
     """The layers for inputs (channels, coefficients, frames) of at least 7×28; raise ValueError for smaller ones."""
+    from torch import nn
+
     layers: Layers = OrderedDict()
     channels, height, width = inputs
     for number, (filters, stride) in enumerate(zip(FILTERS, STRIDES, strict=True), start=1):

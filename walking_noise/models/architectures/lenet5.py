@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-
-from torch import nn
+from typing import TYPE_CHECKING
 
 from walking_noise.models.model import Layers, Model, add_block
+
+if TYPE_CHECKING:
+    from torch import nn
 
 KERNEL, POOL = 5, 2
 CHANNELS = (6, 16)
@@ -15,6 +17,8 @@ HIDDEN = (120, 84)
 
 def build(inputs: tuple[int, ...], classes: int, batch_norm: bool) -> nn.Sequential:
     """The layers for inputs (channels, height, width) of at least 16×16; raise ValueError for smaller ones."""
+    from torch import nn
+
     layers: Layers = OrderedDict()
     channels, height, width = inputs
     for number, filters in enumerate(CHANNELS, start=1):

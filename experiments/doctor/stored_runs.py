@@ -1,0 +1,122 @@
+"""Checks of the stored runs: collections, indexes, secrets, source files, and the data sets that they need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import gridfs
+
+from experiments.database.connection import Runs
+from experiments.database.indexes import ensure_indexes, missing_indexes
+from experiments.doctor.examined_site import CHECKOUT, UNFINISHED, NotChecked, Site
+from experiments.doctor.finding import Finding, error, ok, warning
+from experiments.submit.scrub_secrets import count_excess
+from experiments.terminal.text_table import runs_in_words
+
+
+def collections(site: Site) -> Iterator[Finding]:
+    """All named collections exist."""
+    sizes = {runs.name: runs.estimated_document_count() for runs in site.collections}
+    for name in site.names:
+        if name not in sizes:
+            yield error(
+                f"collection {name} does not exist",
+                f"run `walking-noise add {name} FILE`, or `seml list` for existing names",
+            )
+    if sizes or not site.names:
+        yield ok(", ".join(f"{name} ({runs_in_words(size)})" for name, size in sizes.items()) or "there are none yet")
+
+
+def indexes(site: Site) -> Iterator[Finding]:
+    """Every collection has the indexes that its queries need; ``--fix`` creates missing ones."""
+    for runs in _collections(site):
+        missing = (ensure_indexes if site.fix else missing_indexes)(site.database, runs.name)
+        names = ", ".join(f"{name} {index}" for name, indexes in missing.items() for index in indexes)
+        if not names:
+            yield ok(f"{runs.name} has all indexes")
+        elif site.fix:
+            yield ok(f"created: {names}")
+        else:
+            yield warning(f"missing: {names}", f"run `walking-noise doctor {runs.name} --fix`")
+
+
+def secrets(site: Site) -> Iterator[Finding]:
+    """No document holds an environment variable that may be a secret."""
+    for runs in _collections(site):
+        count, names = count_excess(runs)
+        if count:
+            yield error(
+                f"disallowed variables or addresses in {runs_in_words(count)} of {runs.name}: "
+                f"{', '.join(names[:5])}{', …' if len(names) > 5 else ''}",
+                f"run `walking-noise scrub {runs.name}`, then change the passwords and tokens among them",
+            )
+        else:
+            yield ok(f"none in {runs.name}")
+
+
+def _collections(site: Site) -> list[Runs]:
+    if not site.collections:
+        raise NotChecked("there are no runs yet")
+    return site.collections
+
+
+def sources(site: Site) -> Iterator[Finding]:
+    """The source files stored for unfinished runs, which workers will execute, equal those of the checkout."""
+    stored, unfinished = gridfs.GridFS(site.database), False
+    for runs in _collections(site):
+        matching = {"status": {"$in": UNFINISHED}, "seml.source_files": {"$exists": True}}
+        for batch in sorted(runs.distinct("batch_id", matching)):
+            run = runs.find_one({**matching, "batch_id": batch}, {"seml.source_files": 1, "seml.working_dir": 1})
+            if run is None:  # it has just ended
+                continue
+            unfinished, checkout = True, Path(run["seml"].get("working_dir", CHECKOUT))
+            if not checkout.is_dir():
+                checkout = CHECKOUT
+            files = {checkout / path: file_id for path, file_id in run["seml"]["source_files"]}
+            changed = [
+                str(file.relative_to(checkout))
+                for file, file_id in files.items()
+                if not file.is_file() or stored.get(file_id).read() != file.read_bytes()
+            ]
+            if changed:
+                more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+                yield warning(
+                    f"the source files of batch {batch} of {runs.name} differ from those in {checkout}: "
+                    f"{', '.join(changed[:3])}{more}",
+                    f"run `seml {runs.name} reload-sources -b {batch}` to train its runs with the current code",
+                )
+            else:
+                yield ok(f"batch {batch} of {runs.name} has the source files of {checkout}")
+    if not unfinished:
+        raise NotChecked("no run is unfinished")
+
+
+def data_sets(site: Site) -> Iterator[Finding]:
+    """Data sets of unfinished runs are present; the other data sets are listed as present or missing."""
+    unfinished = {"status": {"$in": UNFINISHED}}
+    needed = {name for runs in site.collections for name in runs.distinct("config.data.name", unfinished)}
+    from walking_noise import data  # late, because it imports torch
+
+    known = data.sources().keys()
+    for name in sorted(needed - known):
+        yield error(
+            f"unfinished runs need data set {name}, which this version does not know",
+            "use the version with which the runs were added",
+        )
+    for name in sorted(needed & known):
+        status = data.status(name)
+        if status.present:
+            yield ok(f"{name} {status.extent or 'present'} in {status.folder}")
+        else:
+            files = ", ".join(path.name for path in status.missing)
+            yield error(
+                f"unfinished runs need data set {name}, but {files} is missing in {status.folder}",
+                f"run `walking-noise data get {name}` on a machine with Internet access and with WALKING_NOISE_DATA "
+                "set to the same folder, which all nodes must be able to read",
+            )
+    others = {name: data.status(name).present for name in sorted(known - needed)}
+    if others:
+        present, missing = (", ".join(name for name in others if others[name] is wanted) for wanted in (True, False))
+        listed = f"{present or 'none'} present, {missing or 'none'} missing"
+        yield ok(f"not needed by unfinished runs: {listed} (in {data.data_root()})")

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import math
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from analysis import midpoints
+from analysis.errors import AnalysisError
+from analysis.midpoints.study import Study
+from tests.analysis.conftest import FakeStudy
+from walking_noise import Result, RunConfig
+
+README = Path(__file__).parents[3] / "README.md"
+
+
+def completed(study: FakeStudy) -> tuple[list[RunConfig], list[Result]]:
+    """Settings and results of the completed runs of a study."""
+    configs, results = [], []
+    for document in study:
+        if document["status"] == "COMPLETED":
+            config = RunConfig.from_document(document["config"])
+            fields = {"validation_curve": None, "network": None, **document["result"], "points": list(config.points)}
+            configs.append(config)
+            results.append(Result(**fields))
+    return configs, results
+
+
+def test_a_row_per_series_with_the_numbers_of_the_report(whole_study: FakeStudy) -> None:
+    study: Study = whole_study.analyse()
+    table = midpoints.estimate(*completed(whole_study))
+    settings = ["model.batch_norm", "noise.kind", "noise.in_training"]
+    assert list(table.columns) == [*settings, "point", "mu", "low", "high", "flags"]
+    assert len(table) == len(study.fitted_series) == 26
+    for (_, row), each in zip(table.iterrows(), study.fitted_series, strict=True):
+        assert [row[name] for name in settings] == [each.settings[name] for name in settings]
+        assert row["point"] == each.series.point_name
+        expected = (each.fit.mu, each.fit.repetitions.low, each.fit.repetitions.high)
+        assert (row["mu"], row["low"], row["high"]) == pytest.approx(expected, nan_ok=True)
+        assert row["flags"] == "; ".join(each.fit.flags)
+
+
+def test_one_series_needs_no_settings(fake_study: type[FakeStudy]) -> None:
+    study = fake_study()
+    study.series({"noise.point": 3}, 1.0, [10 ** (step / 2) for step in range(-4, 5)], repetitions=1)
+    (row,) = midpoints.estimate(*completed(study)).to_dict("records")
+    assert row["mu"] == pytest.approx(1.0, rel=0.1)
+    assert (row["point"], row["flags"]) == ("3 fc2", "one repetition: no interval")
+    assert math.isnan(row["low"])
+
+
+def test_runs_that_give_no_series_are_an_error(fake_study: type[FakeStudy]) -> None:
+    study = fake_study()
+    study.complete({"noise.kind": "none"}, 0.9)
+    configs, results = completed(study)
+    with pytest.raises(AnalysisError, match="none of the runs has a noise level"):
+        midpoints.estimate(configs, results)
+    with pytest.raises(AnalysisError, match="none of the runs has a noise level"):
+        midpoints.estimate([], [])
+    with pytest.raises(AnalysisError, match="2 settings but 1 results"):
+        midpoints.estimate(configs * 2, results)
+
+
+def test_the_example_of_the_readme(capsys: pytest.CaptureFixture[str]) -> None:
+    """Its lines run on real digits, with fewer steps of training."""
+    section = README.read_text().split("## From Python\n")[1].split("\n## ")[0]
+    lines = [line for line in section.splitlines() if not line or line.startswith("    ")]
+    code = textwrap.dedent("\n".join(lines))
+    short = code.replace('"training.epochs": 5', '"training.epochs": 1, "training.batch_size": 256')
+    assert short != code
+    names: dict[str, Any] = {}
+    exec(compile(short, str(README), "exec"), names)
+    assert len(names["results"]) == 42
+    table = midpoints.estimate(names["configs"], names["results"])
+    assert list(table.columns) == ["noise.kind", "point", "mu", "low", "high", "flags"]
+    assert table["noise.kind"].tolist() == ["additive", "multiplicative"]
+    assert table["point"].tolist() == ["global", "global"]
+    assert table["mu"].between(0.03, 30).all()
+    assert (table["low"] < table["high"]).all()
+    assert capsys.readouterr().out.endswith(f"{pd.DataFrame(table)}\n")
