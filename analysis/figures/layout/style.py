@@ -72,11 +72,13 @@ def style() -> Iterator[None]:
 
 def save_figure(figure: Figure, numbers: pd.DataFrame, folder: Path, name: str, title: str, caption: str) -> Plot:
     """Write the three files of a figure into ``folder``."""
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # the layout is computed once, not again for each file
+    if (layout := figure.get_layout_engine()) is not None:
+        layout.execute(figure)
     undated = {"CreationDate": None, "Creator": None, "Producer": None}
-    figure.savefig(folder / f"{name}.pdf", metadata=undated)
-    figure.savefig(folder / f"{name}.png", metadata={"Software": None})
+    with matplotlib.rc_context({"figure.constrained_layout.use": False}):
+        figure.set_layout_engine(None)  # with any layout engine, even "none", matplotlib draws each file twice
+        figure.savefig(folder / f"{name}.pdf", metadata=undated)
+        figure.savefig(folder / f"{name}.png", metadata={"Software": None})
     write_csv(numbers, folder / f"{name}.csv")
     return Plot(name, title, caption, float(figure.get_figwidth()))
 
