@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from scipy.special import expit
 
 from analysis.midpoints.study import Study, analyse
@@ -112,12 +114,12 @@ def add_global(study: FakeStudy, **shared: Any) -> None:
         study.series({**settings, "noise.kind": "multiplicative"}, multiplicative, MULTIPLICATIVE, sigma=0.06)
 
 
-def add_walking(study: FakeStudy) -> None:
-    """Additive noise at each of the 11 points of the MLP with BatchNorm, inference only and trained with noise.
+def add_walking(study: FakeStudy, points: Iterable[int] = range(11)) -> None:
+    """Additive noise at points of the 11 of the MLP with BatchNorm, inference only and trained with noise.
 
     Trained with noise, point 3 never falls, point 7 has its midpoint beyond the levels, and the last four fall to 0.6.
     """
-    for point in range(11):
+    for point in points:
         settings = {"model.batch_norm": True, "noise.point": point}
         mu = 0.8 * 10 ** (0.35 * (point % 4))
         study.series({**settings, "noise.in_training": False}, mu, WALKING)
@@ -137,6 +139,13 @@ def add_odd_ones(study: FakeStudy) -> None:
     study.add({"noise.std": 0.8, "seed": 7}, "PENDING")
     study.add({"noise.std": 0.9, "seed": 7}, "RUNNING")
     study.complete({"noise.kind": "none", "seed": 1}, 0.96)
+
+
+@pytest.fixture
+def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compose figures, but neither lay them out nor write them as pictures, which takes most of their time."""
+    monkeypatch.setattr(ConstrainedLayoutEngine, "execute", lambda *_: None)
+    monkeypatch.setattr(Figure, "savefig", lambda *_, **options: None)
 
 
 @pytest.fixture

@@ -40,6 +40,7 @@ def test_study_without_results_has_only_tables_of_runs_and_claims(fake_study, tm
     assert made <= {"Table I", "All series", "Runs", "Ledger"}
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_items_without_their_runs_have_no_figures(paper_study: Study, tmp_path: Path):
     made = {item.number: parts for item, parts in make_all(paper_study, tmp_path)}
     assert len(made["Table I"]) == 1
@@ -58,6 +59,7 @@ def test_sentence_names_the_grids_and_the_coarse_grid_last():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("without_pictures")
 def test_coarse_grid_supplies_the_items_and_claims_that_name_it(fake_study, tmp_path: Path):
     study = fake_study("coarse")
     for settings in expand(CONFIGS / COARSE):
