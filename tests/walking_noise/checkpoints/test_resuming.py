@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.walking_noise.running import HERE, outcomes, run
-from walking_noise import Failure, Progress, Result, RunConfig, Stopped, train, train_each
+from walking_noise import Failure, Progress, Result, RunConfig, Stopped, data, train, train_each
 from walking_noise.checkpoints.checkpoint_format import read_header
 from walking_noise.data import DataSet
 from walking_noise.noise import noise_kinds
@@ -110,9 +110,10 @@ def sizes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
 
 @pytest.mark.parametrize(("model", "batch_norm"), [("mlp", False), ("mlp", True), ("lenet5", True)])
 def test_a_repeatedly_stopped_study_has_the_results_of_an_uninterrupted_one(
-    model: str, batch_norm: bool, tmp_path: Path
+    model: str, batch_norm: bool, tmp_path: Path, fewer_digits: DataSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whole packs are stopped in the middle of epochs; runs that have ended are not submitted again."""
+    monkeypatch.setattr(data, "load", lambda *selection, **settings: fewer_digits)
     study = of_model(STUDY, model, batch_norm)
     expected = documents(train(study, **HERE))
     remaining, ended = dict(enumerate(study)), dict[int, Any]()
