@@ -124,7 +124,9 @@ class PackTrainer:
         else:
             networks = [config.initial_network() for config in configs]
         self.pack = Pack(networks).to(device)
-        self.optimizer = PackedAdam(list(self.pack.parameters()), _weight_bounds(configs, self.pack))
+        self.optimizer = PackedAdam(
+            list(self.pack.parameters()), _weight_bounds(configs, self.pack), _weight_decay(configs, device)
+        )
         self.divergence = DivergenceMonitor(len(configs), device)
         self.audit = Audit(len(configs[0].points), len(configs), device)
         noise = Injection(configs, "training", device)
@@ -258,6 +260,12 @@ def _weight_bounds(configs: Sequence[RunConfig], pack: Pack) -> list[Tensor | No
     weights = set(pack.weights().values())
     bounds = torch.tensor(each, device=next(pack.parameters()).device) if min(each) < float("inf") else None
     return [bounds if parameter in weights else None for parameter in pack.parameters()]
+
+
+def _weight_decay(configs: Sequence[RunConfig], device: torch.device) -> Tensor | None:
+    """The runs' weight decay, float64 ``(K,)``; None if no run has one."""
+    each = [config.training.weight_decay for config in configs]
+    return torch.tensor(each, dtype=torch.float64, device=device) if any(each) else None
 
 
 def _check_last_batch(config: RunConfig, samples: int) -> None:
