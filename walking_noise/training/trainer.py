@@ -116,7 +116,7 @@ class PackTrainer:
         group_size: Callable[[], int] | None = None,
     ) -> None:
         if len({(one.epoch, one.config.pack_key) for one in members}) != 1:
-            raise ValueError("the members of a trainer must have one pack key and one number of completed epochs")
+            raise ValueError("all members of a trainer must have the same pack key and number of completed epochs")
         self.epoch = members[0].epoch
         self.members, self.data, self.group_size = list(members), data, group_size
         self.configs = configs = [one.config for one in members]
