@@ -98,12 +98,10 @@ def read(file: Path) -> dict[str, Device]:
     except ValidationError as error:
         fault = error.errors()[0]
         reason = ": ".join([*map(str, fault["loc"]), fault["msg"]])
-    except OSError as error:
-        reason = error.strerror or str(error)
-    raise UserError(
-        f"{file}: no measurements can be read ({reason}); remove the file and measure again with `walking-noise bench "
-        "--save`"
-    )
+        raise UserError(
+            f"{file}: no measurements can be read ({reason}); remove the file and measure again with `walking-noise "
+            "bench --save`"
+        ) from None
 
 
 def known(file: Path | None) -> list[Device]:

@@ -30,11 +30,9 @@ def doctor(
     from experiments.doctor.examination import numbers, report
     from experiments.doctor.examined_site import Site
     from experiments.doctor.finding import ERROR, Finding
-    from experiments.terminal.output_file import check_writable, write_whole
+    from experiments.terminal.output_file import write_whole
     from experiments.terminal.progress_line import ProgressLine
 
-    if json_file is not None:
-        check_writable(json_file)
     findings: list[tuple[str, Finding]] = []
     progress = ProgressLine()
     show = progress.show if progress.stream.isatty() else None
