@@ -49,22 +49,6 @@ class ActiveTasks:
         return array_id in self.arrays
 
 
-@dataclass(frozen=True)
-class Node:
-    """Node of a cluster: its state as Slurm names it, the reason, and generic resources, for example ``gpu:a100:4``."""
-
-    name: str
-    state: str
-    reason: str
-    gres: str
-
-    @property
-    def takes_jobs(self) -> bool:
-        """Whether the node runs jobs: now, after its present jobs, or after it is powered up."""
-        state = self.state.rstrip("~#!%@^-+")
-        return state in ("allocated", "completing", "idle", "mixed", "planned", "reserved") or state.startswith("power")
-
-
 _deadline: ContextVar[float] = ContextVar("deadline", default=float("inf"))
 
 
@@ -82,16 +66,13 @@ def _timeout() -> float:
     return max(0.0, min(TIMEOUT_SECONDS, _deadline.get() - time.monotonic()))
 
 
-def nodes() -> list[Node] | None:
-    """The nodes of all partitions; None if there is no Slurm or it does not answer."""
-    output = _output("sinfo", "--Node", "--all", "--noheader", "--format=%N|%T|%E|%G")
-    if output is None:
-        return None
-    by_name = {}
-    for line in output.splitlines():
-        name, state, *reason, gres = line.split("|")  # the reason is free text and may contain "|"
-        by_name[name] = Node(name, state, "|".join(reason), gres)
-    return list(by_name.values())
+def nodes() -> dict[str, str] | None:
+    """The generic resources of the nodes of all partitions by name, for example ``gpu:a100:4``.
+
+    None if there is no Slurm or it does not answer.
+    """
+    output = _output("sinfo", "--Node", "--all", "--noheader", "--format=%N %G")
+    return None if output is None else dict(line.split() for line in output.splitlines())
 
 
 def active_tasks() -> ActiveTasks | None:

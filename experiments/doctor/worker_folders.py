@@ -22,8 +22,6 @@ GIB = 2**30
 ERROR_BELOW, WARNING_BELOW = 1 * GIB, 10 * GIB
 """Free bytes on the disk of the checkpoints below which the finding is an error, or a warning."""
 NODE_LOCAL_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm", "/run", "/scratch/local")
-MEMORY_FILE_SYSTEMS = ("tmpfs", "ramfs", "devtmpfs")
-MOUNTS = Path("/proc/self/mounts")
 
 
 def options(site: Site) -> Iterator[Finding]:
@@ -102,10 +100,10 @@ def _folder(site: Site, folder: Path, variable: str) -> Iterator[Finding]:
     except OSError as fault:
         yield error(f"cannot write to {folder}: {fault.strerror}", f"set {variable} to another folder")
         return
-    kind = _node_local(existing.resolve())
-    if kind and site.other_hosts:
+    local = next((name for name in NODE_LOCAL_FOLDERS if existing.resolve().is_relative_to(name)), None)
+    if local and site.other_hosts:
         yield warning(
-            f"{folder} is {kind}, which other nodes cannot access",
+            f"{folder} is below {local}, which other nodes cannot access",
             f"set {variable} to a folder that all nodes can access, before runs are added",
         )
     else:
@@ -115,13 +113,3 @@ def _folder(site: Site, folder: Path, variable: str) -> Iterator[Finding]:
 def _existing(folder: Path) -> Path:
     """The folder, or its nearest parent that exists."""
     return next((path for path in (folder, *folder.parents) if path.exists()), Path("/"))
-
-
-def _node_local(path: Path) -> str | None:
-    """A description of the location if it is known to be local to one node; None otherwise."""
-    mounts = (line.split() for line in MOUNTS.read_text().splitlines())
-    containing = [(len(point), kind) for _, point, kind, *_ in mounts if path.is_relative_to(point)]
-    _, file_system = max(containing, default=(0, ""))
-    if file_system in MEMORY_FILE_SYSTEMS:
-        return f"in memory ({file_system})"
-    return next((f"below {name}" for name in NODE_LOCAL_FOLDERS if path.is_relative_to(name)), None)

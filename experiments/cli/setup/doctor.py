@@ -31,14 +31,10 @@ def doctor(
     from experiments.doctor.examined_site import Site
     from experiments.doctor.finding import ERROR, Finding
     from experiments.terminal.output_file import write_whole
-    from experiments.terminal.progress_line import ProgressLine
 
     findings: list[tuple[str, Finding]] = []
-    progress = ProgressLine()
-    show = progress.show if progress.stream.isatty() else None
     with contextlib.closing(Site(tuple(collections or ()), fix)) as site:
-        for line in report(site, findings, node=node, show=show):
-            progress.end()
+        for line in report(site, findings, node=node):
             print(line, flush=True)
     if json_file is not None:
         write_whole(json_file, json.dumps(numbers(findings), indent=1))
