@@ -103,7 +103,7 @@ def _details(group: FailureGroup, failed: Mapping[str, Sequence[int]]) -> Iterat
         nodes = ", ".join(f"{node} {count:,}" for node, count in most_frequent)
         yield f"   nodes: {nodes}{f' and {others} more' if others else ''}"
     example = group.example
-    failed_now = group.end == FAILED and example.run in group.failed.get(example.collection, ())
+    failed_now = example.end == FAILED and example.run in group.failed.get(example.collection, ())
     command = (
         f"seml {example.collection} print-fail-trace -id {example.run}"
         if failed_now
