@@ -5,8 +5,6 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict
-from typing import Any
 
 from experiments.doctor import (
     database_access,
@@ -43,7 +41,6 @@ CHECKS = {
     },
     "Slurm": {
         "Slurm": slurm_cluster.answers,
-        "GPUs of nodes": slurm_cluster.gpus,
     },
     "Workers": {
         "options": worker_folders.options,
@@ -103,8 +100,3 @@ def report(site: Site, findings: list[tuple[str, Finding]], *, node: bool = Fals
 def line(name: str, finding: Finding) -> str:
     """One line for a finding."""
     return f"{finding.level:9}  {name}: {finding.found}{f'; {finding.mend}' if finding.mend else ''}"
-
-
-def numbers(findings: list[tuple[str, Finding]]) -> list[dict[str, Any]]:
-    """The findings for the JSON file."""
-    return [{"what": name, **asdict(finding)} for name, finding in findings]

@@ -22,8 +22,6 @@ if TYPE_CHECKING:  # at run time imported when it is needed: it imports torch
 
 CHECKOUT = Path(__file__).parents[2]
 SERVER_TIMEOUT_MS = 2000
-SLURM_SECONDS = 10.0
-"""Time for all answers of Slurm together."""
 PREFIX = "WALKING_NOISE_"
 """Beginning of the names of all variables with options of a worker."""
 UNFINISHED = ("STAGED", "PENDING", "RUNNING")
@@ -42,28 +40,16 @@ class Cluster:
     name: str | None
     active: slurm.ActiveTasks | None
     known_states: frozenset[str] | None
-    nodes: dict[str, str] | None
+    nodes: list[str]
 
 
 @dataclass
 class Site:
-    """Site where runs are added, started or trained.
+    """Site where runs are added, started or trained."""
 
-    Attributes
-    ----------
-    names
-        The collections to check; empty for all collections.
-    fix
-        Whether to create missing indexes.
-    configuration_file
-        A configuration file to use instead of the one that SEML reads; None for SEML's.
-    environment
-        The environment variables to check.
-    """
-
-    names: tuple[str, ...] = ()
-    fix: bool = False
-    configuration_file: Path | None = None
+    names: tuple[str, ...] = ()  # collections to check; empty for all collections
+    fix: bool = False  # whether to create missing indexes
+    configuration_file: Path | None = None  # None for the one that SEML reads
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
     @cached_property
@@ -133,25 +119,19 @@ class Site:
         """The answers of Slurm; None if it does not answer."""
         if shutil.which("scontrol") is None:
             raise NotChecked("Slurm is not installed; train on this machine with `walking-noise start NAME --local`")
-        with slurm.time_limit(SLURM_SECONDS):
-            array_size = slurm.max_array_size()
-            if array_size is None:
-                return None
-            nodes, name = slurm.nodes(), slurm.cluster_name()
-            return Cluster(array_size, name, slurm.active_tasks(), slurm.known_states(), nodes)
+        array_size = slurm.max_array_size()
+        if array_size is None:
+            return None
+        return Cluster(
+            array_size, slurm.cluster_name(), slurm.active_tasks(), slurm.known_states(), slurm.nodes() or []
+        )
 
     @cached_property
-    def nodes(self) -> dict[str, str]:
-        """The nodes of Slurm, with their generic resources."""
-        if self.cluster is None or self.cluster.nodes is None:
-            raise NotChecked("Slurm does not answer")
-        return self.cluster.nodes
-
-    @property
     def other_hosts(self) -> list[str]:
-        """The names of the Slurm nodes other than this machine; empty without Slurm."""
+        """The names of the Slurm nodes other than this machine; empty if Slurm is not installed or does not answer."""
         here = os.uname().nodename.split(".")[0]
         try:
-            return [node for node in self.nodes if node.split(".")[0] != here]
+            nodes = self.cluster.nodes if self.cluster is not None else []
         except NotChecked:
             return []
+        return [node for node in nodes if node.split(".")[0] != here]

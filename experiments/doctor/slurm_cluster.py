@@ -1,11 +1,10 @@
-"""Checks of Slurm and of the GPUs of its nodes."""
+"""Check of Slurm."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 
-from experiments.doctor.examined_site import SLURM_SECONDS, Site
+from experiments.doctor.examined_site import Site
 from experiments.doctor.finding import Finding, error, ok, warning
 from experiments.terminal.text_table import in_words
 
@@ -18,7 +17,7 @@ def answers(site: Site) -> Iterator[Finding]:
     cluster = site.cluster
     if cluster is None:
         yield error(
-            f"Slurm does not answer within {SLURM_SECONDS:g} s",
+            "Slurm does not answer",
             "run `scontrol ping`, and ask the administrators of the cluster",
         )
         return
@@ -42,22 +41,3 @@ def answers(site: Site) -> Iterator[Finding]:
             "would set all runs to KILLED",
             "remove these states from SETTINGS.SLURM_STATES in ~/.config/seml/settings.py",
         )
-
-
-def gpus(site: Site) -> Iterator[Finding]:
-    """Slurm has GPUs; their types, MIG slices among them, are those that ``gres`` in a grid can request."""
-    types = Counter[str]()
-    for resources in site.nodes.values():
-        for resource in resources.split(","):  # for example gpu:a100:4(S:0-1), gpu:1g.5gb:7 or tmpdisk:1
-            *kind, count = resource.split("(")[0].split(":")
-            if kind[:1] == ["gpu"]:
-                types[":".join(kind)] += int(count) if count.isdecimal() else 0
-    if not types:
-        yield warning(
-            "Slurm has no GPUs",
-            "remove `gres` from the grid to train on CPUs, or ask the administrators for GresTypes=gpu",
-        )
-        return
-    yield ok(", ".join(f"{count} × {kind}" for kind, count in sorted(types.items())))
-    if len(types) > 1:
-        yield ok('several types: set `gres: "gpu:TYPE:1"` in the grid to keep a study and its checkpoints on one type')

@@ -7,14 +7,10 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from experiments.doctor.examined_site import NotChecked, Site
 from experiments.doctor.finding import Finding, error, ok, warning
 from experiments.errors import UserError
-
-if TYPE_CHECKING:  # at run time imported when it is needed: it imports torch
-    from experiments.worker.delivery.state_folder import StateFolder
 
 TEST_BYTES = 2**20
 """Size of the test file; writing it fails if the quota of the user is exhausted."""
@@ -50,43 +46,36 @@ def networks(site: Site) -> Iterator[Finding]:
 
 def state(site: Site) -> Iterator[Finding]:
     """The state folder, for checkpoints and undelivered results, is writable and visible to all nodes."""
-    yield from _folder(site, _state_folder(site).folder, "WALKING_NOISE_STATE")
+    yield from _folder(site, _state_folder(site), "WALKING_NOISE_STATE")
 
 
 def space(site: Site) -> Iterator[Finding]:
-    """There is free space for checkpoints on the disk and in ``WALKING_NOISE_STATE_QUOTA``."""
+    """There is free space for checkpoints on the disk."""
     folder = _state_folder(site)
-    free = shutil.disk_usage(_existing(folder.folder)).free
+    free = shutil.disk_usage(_existing(folder)).free
     if free < WARNING_BELOW:
         fault = error if free < ERROR_BELOW else warning
         yield fault(
-            f"{free / GIB:.1f} GiB free for {folder.folder}",
+            f"{free / GIB:.1f} GiB free for {folder}",
             "make space (`walking-noise checkpoints clean` removes unneeded checkpoints), or set WALKING_NOISE_STATE",
         )
     else:
-        yield ok(f"{free / GIB:,.0f} GiB free for {folder.folder}")
-    quota = site.options.state_quota
-    if quota is not None:
-        used = sum(file.stat().st_size for file in folder.checkpoints.glob("*") if file.is_file())
-        found = f"checkpoints use {used / GIB:.1f} of {quota / GIB:.1f} GiB of WALKING_NOISE_STATE_QUOTA"
-        if used < 0.9 * quota:
-            yield ok(found)
-        else:
-            yield warning(found, "run `walking-noise checkpoints clean` to remove unneeded checkpoints")
+        yield ok(f"{free / GIB:,.0f} GiB free for {folder}")
 
 
-def _state_folder(site: Site) -> StateFolder:
+def _state_folder(site: Site) -> Path:
     """The state folder of the options, or else the one next to the logs of the newest run."""
     collections = [] if "WALKING_NOISE_STATE" in site.variables else site.collections
     from experiments.worker.delivery.state_folder import DEFAULT_NAME, StateFolder
 
     if site.options.state is not None:
-        return StateFolder(site.options.state)
+        return site.options.state
     for runs in collections:
         run = runs.find_one({}, {"seml.output_file": 1, "seml.output_dir": 1}, sort=[("_id", -1)])
         if run is not None:
             logs = Path(run["seml"].get("output_dir", ".")).expanduser().absolute()
-            return StateFolder.for_run(site.options, run) or StateFolder(logs / DEFAULT_NAME)
+            state = StateFolder.for_run(site.options, run)
+            return state.folder if state is not None else logs / DEFAULT_NAME
     raise NotChecked("WALKING_NOISE_STATE is not set, and there are no runs yet; the folder will be next to their logs")
 
 

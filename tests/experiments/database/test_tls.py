@@ -97,7 +97,7 @@ def test_the_doctor_reports_the_encryption(secured: EmbeddedDatabase, monkeypatc
     monkeypatch.setattr("experiments.doctor.examined_site.SERVER_TIMEOUT_MS", 30_000)
     content = configuration(secured.configuration)
     with contextlib.closing(Site(configuration_file=secured.configuration)) as site:
-        site.nodes = {"n2": "gpu:2"}
+        site.other_hosts = ["n2"]
         (answer,) = answers(site)
         assert answer.level == OK
         assert f"answers at {HOST}:{content['port']}, with TLS, database {DATABASE}" in answer.found
