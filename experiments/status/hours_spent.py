@@ -7,8 +7,7 @@ This module does not import torch, so that ``walking-noise watch`` needs little 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from experiments.status.failures.causes import normalised
 from experiments.status.worker_statistics import Worker
@@ -62,10 +61,6 @@ class StudyHours:
         """The hours of a collection with these workers."""
         gpu, cpu = (DeviceHours.of([worker for worker in workers if worker.gpu is on_gpu]) for on_gpu in (True, False))
         return cls(name, gpu, cpu, runs_left, planned)
-
-    def numbers(self) -> dict[str, Any]:
-        """The hours as a dictionary of plain values, for JSON."""
-        return asdict(self)
 
 
 def _loss_reason(worker: Worker) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 
 from experiments.cli.parameters import Collections, JsonFile, Throughput
 
@@ -28,5 +29,5 @@ def hours(
     with open_database(collections) as database:
         rows = study_hours(database, collections, next(iter(devices), None))
     if json_file is not None:
-        write_whole(json_file, json.dumps([row.numbers() for row in rows], indent=1))
+        write_whole(json_file, json.dumps([asdict(row) for row in rows], indent=1))
     show(describe(rows))

@@ -44,12 +44,8 @@ class UnsuccessfulAttempt:
 class FailureGroup:
     """The failures of one cause: the attempts that ended with it, their runs, and their numbers by node.
 
-    Attributes
-    ----------
-    example
-        One of the attempts; if runs are FAILED now because of this cause, an attempt at one of these runs.
-    failed
-        Ids of the runs that are FAILED now because of this cause, by collection.
+    ``failed`` has the ids of the runs that are FAILED now because of this cause, by collection. ``example`` is one of
+    the attempts, if possible at one of these runs.
     """
 
     example: UnsuccessfulAttempt
