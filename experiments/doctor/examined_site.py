@@ -40,7 +40,6 @@ class Cluster:
     name: str | None
     active: slurm.ActiveTasks | None
     known_states: frozenset[str] | None
-    nodes: list[str]
 
 
 @dataclass
@@ -122,16 +121,10 @@ class Site:
         array_size = slurm.max_array_size()
         if array_size is None:
             return None
-        return Cluster(
-            array_size, slurm.cluster_name(), slurm.active_tasks(), slurm.known_states(), slurm.nodes() or []
-        )
+        return Cluster(array_size, slurm.cluster_name(), slurm.active_tasks(), slurm.known_states())
 
     @cached_property
     def other_hosts(self) -> list[str]:
         """The names of the Slurm nodes other than this machine; empty if Slurm is not installed or does not answer."""
         here = os.uname().nodename.split(".")[0]
-        try:
-            nodes = self.cluster.nodes if self.cluster is not None else []
-        except NotChecked:
-            return []
-        return [node for node in nodes if node.split(".")[0] != here]
+        return [node for node in slurm.nodes() or () if node.split(".")[0] != here]
