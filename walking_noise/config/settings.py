@@ -50,8 +50,8 @@ class DataConfig(Group):
     """release: as the papers' code preprocesses; none: scaled to [0, 1] only (fashion_mnist, svhn, cifar10), no
     background noise (gsc); fresh (gsc): background noise drawn anew for every run and epoch."""
     validation: Literal["test", "holdout"] = "test"
-    """test: the official test split, as the papers; holdout: a tenth of the training set, or the official validation
-    list (gsc)."""
+    """test: the official test split, as in the papers; holdout: a tenth of the training set, or the official
+    validation list (gsc)."""
     keywords: Keywords | None = None
     """gsc: the words to classify; default: the ten of MLPerf Tiny. Silence and all other words are two more classes."""
 

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from walking_noise.config.run_config import RunConfig
-from walking_noise.data import DataSet, TrainingBatches
+from walking_noise.data import DataSet
+from walking_noise.data.batches import TrainingBatches
 from walking_noise.errors import Stopped, refused
 from walking_noise.evaluation.evaluator import Evaluation, evaluate
 from walking_noise.noise.audit import Audit
@@ -115,7 +116,7 @@ class PackTrainer:
         group_size: Callable[[], int] | None = None,
     ) -> None:
         if len({(one.epoch, one.config.pack_key) for one in members}) != 1:
-            raise ValueError("the members of a trainer must have one pack key and one number of completed epochs")
+            raise ValueError("all members of a trainer must have the same pack key and number of completed epochs")
         self.epoch = members[0].epoch
         self.members, self.data, self.group_size = list(members), data, group_size
         self.configs = configs = [one.config for one in members]

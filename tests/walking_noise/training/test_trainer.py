@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from walking_noise import RunConfig
-from walking_noise.data import DataSet, ImageTransform, TrainingBatches
+from walking_noise.data import DataSet, ImageTransform
+from walking_noise.data.batches import TrainingBatches
 from walking_noise.models.noise_points import NoisePoint
 from walking_noise.noise.injection import Injection
 from walking_noise.training.member import LAST_EPOCHS, Member, TrainedNetwork
@@ -220,7 +221,7 @@ def test_the_global_random_numbers_are_unchanged(digits: DataSet) -> None:
 def test_members_that_cannot_share_steps_are_refused(digits: DataSet) -> None:
     one = Member(run({"seed": 1}))
     for other in (Member(run({"seed": 2}), epoch=1), Member(run({"training.learning_rate": 2e-3}))):
-        with pytest.raises(ValueError, match="one pack key and one number of completed epochs"):
+        with pytest.raises(ValueError, match="the same pack key and number of completed epochs"):
             PackTrainer([one, other], digits, CPU)
 
 
