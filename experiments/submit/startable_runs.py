@@ -72,8 +72,8 @@ class Startable:
         tasks = active_tasks()
         if tasks is None:
             return None
-        active = [array for array in arrays if tasks.holds_array(array)]
-        ended = [array for array in arrays if not tasks.holds_array(array)]
+        active = [array for array in arrays if array in tasks.arrays]
+        ended = [array for array in arrays if array not in tasks.arrays]
         stranded = {**waiting, "slurm.array_id": {"$in": ended, "$nin": active}}
         return self.runs.update_many(stranded, RESTAGED).modified_count
 
