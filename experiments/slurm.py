@@ -57,9 +57,9 @@ def active_tasks() -> ActiveTasks | None:
     return None if output is None else ActiveTasks(_parse_tasks(output))
 
 
-def max_array_size() -> int | None:
-    """The limit of tasks in an array; None if there is no Slurm or it does not answer."""
-    size = _setting("MaxArraySize")
+def max_array_size(timeout: float | None = None) -> int | None:
+    """The limit of tasks in an array; None if there is no Slurm or it does not answer within ``timeout`` seconds."""
+    size = _setting("MaxArraySize", timeout)
     return int(size) if size else None
 
 
@@ -96,14 +96,14 @@ def _parse_tasks(output: str) -> frozenset[tuple[int, int]]:
     return frozenset(tasks)
 
 
-def _setting(name: str) -> str | None:
-    output = _output("scontrol", "show", "config")
+def _setting(name: str, timeout: float | None = None) -> str | None:
+    output = _output("scontrol", "show", "config", timeout=timeout)
     setting = re.search(rf"^{name}\s*=\s*(\S+)", output, re.MULTILINE) if output else None
     return setting[1] if setting else None
 
 
-def _output(*command: str) -> str | None:
-    """The output of a Slurm command; None if it fails.
+def _output(*command: str, timeout: float | None = None) -> str | None:
+    """The output of a Slurm command; None if it fails, or takes longer than ``timeout`` or :data:`TIMEOUT_SECONDS`.
 
     Variables such as ``SQUEUE_USERS`` are removed from its environment, because they would hide tasks.
     """
@@ -115,7 +115,7 @@ def _output(*command: str) -> str | None:
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=TIMEOUT_SECONDS,
+            timeout=timeout or TIMEOUT_SECONDS,
             check=True,
         ).stdout
     except (OSError, subprocess.SubprocessError):

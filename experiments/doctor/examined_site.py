@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +23,8 @@ if TYPE_CHECKING:  # at run time imported when it is needed: it imports torch
 
 CHECKOUT = Path(__file__).parents[2]
 SERVER_TIMEOUT_MS = 2000
+SLURM_SECONDS = 2.0
+"""Time for Slurm's first answer."""
 PREFIX = "WALKING_NOISE_"
 """Beginning of the names of all variables with options of a worker."""
 UNFINISHED = ("STAGED", "PENDING", "RUNNING")
@@ -44,12 +47,15 @@ class Cluster:
 
 @dataclass
 class Site:
-    """Site where runs are added, started or trained."""
+    """Site where runs are added, started or trained. Slurm is asked while the database is."""
 
     names: tuple[str, ...] = ()  # collections to check; empty for all collections
     fix: bool = False  # whether to create missing indexes
     configuration_file: Path | None = None  # None for the one that SEML reads
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
+
+    def __post_init__(self) -> None:
+        self._array_size = ThreadPoolExecutor(1).submit(slurm.max_array_size, SLURM_SECONDS)
 
     @cached_property
     def settings(self) -> Any:
@@ -118,7 +124,7 @@ class Site:
         """The answers of Slurm; None if it does not answer."""
         if shutil.which("scontrol") is None:
             raise NotChecked("Slurm is not installed; train on this machine with `walking-noise start NAME --local`")
-        array_size = slurm.max_array_size()
+        array_size = self._array_size.result()
         if array_size is None:
             return None
         return Cluster(array_size, slurm.cluster_name(), slurm.active_tasks(), slurm.known_states())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from experiments.doctor.examined_site import Site
+from experiments.doctor.examined_site import SLURM_SECONDS, Site
 from experiments.doctor.finding import Finding, error, ok, warning
 from experiments.terminal.text_table import in_words
 
@@ -17,7 +17,7 @@ def answers(site: Site) -> Iterator[Finding]:
     cluster = site.cluster
     if cluster is None:
         yield error(
-            "Slurm does not answer",
+            f"Slurm does not answer within {SLURM_SECONDS:g} s",
             "run `scontrol ping`, and ask the administrators of the cluster",
         )
         return
