@@ -1,1 +1,1 @@
-"""Training of a pack: trainer, members, training step, Adam, CUDA graphs, divergence detection, callbacks."""
+"""Training of a pack: trainer, members, Adam, CUDA graphs, divergence detection, callbacks."""

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from walking_noise.noise.audit import Audit
-from walking_noise.noise.member_noise import InjectMembers, MemberNoise, NoiseTerms, StepIndex
+from walking_noise.noise.member_noise import InjectMembers, MemberNoise, StepIndex
 from walking_noise.noise.rng import noise_reference
 from walking_noise.noise.rng.point_noise import PointNoise
 
@@ -52,7 +52,7 @@ class CounterBasedNoise:
         device: torch.device,
         kernel: InjectionKernel | None = None,
     ) -> None:
-        self.at_point, self.stream, self.device = at_point, stream, device
+        self.at_point, self.device = at_point, device
         self.kernel = kernel or _default_kernel(device)
         self.forward = [PointNoise.of(point, noises, stream, members, device) for point, noises in enumerate(at_point)]
         self.backward = [
@@ -74,11 +74,6 @@ class CounterBasedNoise:
             return y
 
         return inject
-
-    def terms(self, noise: MemberNoise, point: int, step: tuple[int, ...], shape: torch.Size) -> NoiseTerms:
-        member_noise = PointNoise.of(point, [noise], self.stream, noise.member + 1, self.device).rows(noise.member, 1)
-        deviation, added = noise_reference.terms(member_noise, torch.Size([1, *shape]), self._on_device(step))
-        return deviation[0] if noise.mul > 0 else None, added[0] if noise.add > 0 else None
 
     def _on_device(self, step: StepIndex) -> Tensor:
         """The step index as a tensor, filled by kernels, since a copy from the host would wait for the device."""
