@@ -7,10 +7,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from walking_noise.errors import ConfigError, DataMissing, RunsFailed, Stopped, WalkingNoiseError
-from walking_noise.lazy_exports import lazy_exports
 from walking_noise.version import __version__
 
 if TYPE_CHECKING:
@@ -38,16 +38,25 @@ __all__ = [
     "train_each",
 ]
 
-__getattr__, __dir__ = lazy_exports(
-    __name__,
-    {
-        "CheckpointStore": "walking_noise.checkpoints.checkpoint_store",
-        "Failure": "walking_noise.runtime.results",
-        "Progress": "walking_noise.runtime.progress",
-        "Result": "walking_noise.runtime.results",
-        "RunConfig": "walking_noise.config.run_config",
-        "default_pack_size": "walking_noise.runtime.sizing.capacity",
-        "train": "walking_noise.runtime.train_runs",
-        "train_each": "walking_noise.runtime.train_runs",
-    },
-)
+_MODULES = {
+    "CheckpointStore": "checkpoints.checkpoint_store",
+    "Failure": "runtime.results",
+    "Progress": "runtime.progress",
+    "Result": "runtime.results",
+    "RunConfig": "config.run_config",
+    "default_pack_size": "runtime.sizing.capacity",
+    "train": "runtime.train_runs",
+    "train_each": "runtime.train_runs",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """A public name, imported when it is first used (PEP 562): importing the package needs no torch."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULES})

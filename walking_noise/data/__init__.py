@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from walking_noise.data.data_files import data_root
 from walking_noise.data.dataset import DataSet, Selection
 from walking_noise.data.images.image_transform import ImageTransform
@@ -11,10 +9,6 @@ from walking_noise.data.images.published_images import PublishedImages, Splits
 from walking_noise.data.loading import Source, Status, fetch, load, sources, status
 from walking_noise.data.speech.keywords import KEYWORDS, NOT_KEYWORDS
 from walking_noise.data.transform import Transform
-from walking_noise.lazy_exports import lazy_exports
-
-if TYPE_CHECKING:
-    from walking_noise.data.batches import TrainingBatches, validation_blocks
 
 __all__ = [
     "KEYWORDS",
@@ -26,15 +20,10 @@ __all__ = [
     "Source",
     "Splits",
     "Status",
-    "TrainingBatches",
     "Transform",
     "data_root",
     "fetch",
     "load",
     "sources",
     "status",
-    "validation_blocks",
 ]
-
-_BATCHES = "walking_noise.data.batches"
-__getattr__, __dir__ = lazy_exports(__name__, {"TrainingBatches": _BATCHES, "validation_blocks": _BATCHES})

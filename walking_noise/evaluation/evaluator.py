@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from walking_noise.config.run_config import RunConfig
-from walking_noise.data import DataSet, validation_blocks
+from walking_noise.data import DataSet
+from walking_noise.data.batches import validation_blocks
 from walking_noise.evaluation.shared_prefix import BLOCK, SharedPrefix, WrapInjection
 from walking_noise.models.noise_points import Inject
 from walking_noise.noise.audit import mismatch

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from walking_noise.config.run_config import RunConfig
-from walking_noise.data import DataSet, TrainingBatches
+from walking_noise.data import DataSet
+from walking_noise.data.batches import TrainingBatches
 from walking_noise.errors import Stopped, refused
 from walking_noise.evaluation.evaluator import Evaluation, evaluate
 from walking_noise.noise.audit import Audit

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from walking_noise import data
-from walking_noise.data import DataSet, ImageTransform, TrainingBatches, validation_blocks
+from walking_noise.data import DataSet, ImageTransform
+from walking_noise.data.batches import TrainingBatches, validation_blocks
 from walking_noise.reproducibility import stream_generator
 
 AUGMENTED = ImageTransform(crop_padding=4, flip=True, mean=(0.5,), std=(0.25,))

@@ -17,7 +17,8 @@ from torchaudio.datasets import speechcommands
 
 from tests.walking_noise.data.speech import FOLDER, RATE, TESTING, VALIDATION, WORDS, write_corpus, write_wave
 from walking_noise import ConfigError, DataMissing, RunConfig, data
-from walking_noise.data import DataSet, TrainingBatches
+from walking_noise.data import DataSet
+from walking_noise.data.batches import TrainingBatches
 from walking_noise.data.speech import computed_features, recordings
 from walking_noise.data.speech.background import Background
 from walking_noise.data.speech.mfcc import features, scaled

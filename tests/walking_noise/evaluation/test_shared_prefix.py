@@ -13,7 +13,8 @@ from torch.func import functional_call
 
 from tests.walking_noise.parts import new_models
 from walking_noise import RunConfig
-from walking_noise.data import DataSet, validation_blocks
+from walking_noise.data import DataSet
+from walking_noise.data.batches import validation_blocks
 from walking_noise.evaluation.evaluator import evaluate, unchanged
 from walking_noise.evaluation.shared_prefix import BLOCK, SharedPrefix
 from walking_noise.models.noise_points import Inject

@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.walking_noise.noise import noise_reference
 from tests.walking_noise.noise.kernel_checks import MEMBERS, MIXED, POINT, configs, side_by_side
 from walking_noise.noise import noise_kinds
 from walking_noise.noise.audit import Audit
 from walking_noise.noise.injection import Injection, noise_by_point
-from walking_noise.noise.rng import noise_reference
 from walking_noise.noise.rng.counter_based import CounterBasedNoise
 from walking_noise.noise.rng.cpu_generators import GeneratorNoise
 

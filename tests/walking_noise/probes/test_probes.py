@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from walking_noise import RunConfig, WalkingNoiseError, data
-from walking_noise.data import DataSet, validation_blocks
+from walking_noise.data import DataSet
+from walking_noise.data.batches import validation_blocks
 from walking_noise.evaluation.shared_prefix import BLOCK
 from walking_noise.noise.injection import Injection
 from walking_noise.probes import Findings, distribution, find_clusters, probe

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from tests.walking_noise.noise.terms import drawn_terms
 from walking_noise import RunConfig
-from walking_noise.data import DataSet, ImageTransform, TrainingBatches
+from walking_noise.data import DataSet, ImageTransform
+from walking_noise.data.batches import TrainingBatches
 from walking_noise.models.noise_points import NoisePoint
 from walking_noise.noise.injection import Injection
 from walking_noise.training.member import LAST_EPOCHS, Member, TrainedNetwork

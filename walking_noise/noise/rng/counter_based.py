@@ -11,9 +11,9 @@ word  content
 2, 3  step index: training step and 0, or epoch and block of samples
 ====  ================================================================================================
 
-Philox4x32-10 (:mod:`walking_noise.noise.rng.philox`) maps key and counter to four random words. The Box-Muller
-transform (:mod:`walking_noise.noise.rng.box_muller`) maps the words to the four Gaussian numbers of a group. Draws and
-results are bitwise equal on every device and in every pack.
+Philox4x32-10 maps key and counter to four random words. The Box-Muller transform maps the words to the four Gaussian
+numbers of a group (:mod:`walking_noise.noise.rng.constants`). Draws and results are bitwise equal on every device and
+in every pack.
 """
 
 from __future__ import annotations
@@ -26,11 +26,10 @@ from torch import Tensor
 
 from walking_noise.noise.audit import Audit
 from walking_noise.noise.member_noise import InjectMembers, MemberNoise, StepIndex
-from walking_noise.noise.rng import noise_reference
 from walking_noise.noise.rng.point_noise import PointNoise
 
 InjectionKernel = Callable[[Tensor, PointNoise, Tensor, Tensor | None], Tensor]
-""":func:`walking_noise.noise.rng.noise_reference.inject_noise`, or a faster function with the same results."""
+""":func:`walking_noise.noise.rng.triton_kernels.inject_noise`, or a function with the same results."""
 
 
 class CounterBasedNoise:
@@ -39,7 +38,7 @@ class CounterBasedNoise:
     Parameters
     ----------
     kernel
-        The function that injects the noise; None: Triton kernels on a GPU, the reference on a CPU.
+        The function that injects the noise; default: Triton kernels, which need a GPU.
     """
 
     capturable = True
@@ -53,7 +52,7 @@ class CounterBasedNoise:
         kernel: InjectionKernel | None = None,
     ) -> None:
         self.at_point, self.device = at_point, device
-        self.kernel = kernel or _default_kernel(device)
+        self.kernel = kernel or _triton_kernel()
         self.forward = [PointNoise.of(point, noises, stream, members, device) for point, noises in enumerate(at_point)]
         self.backward = [
             PointNoise.of_gradients(point, noises, stream, members, device) for point, noises in enumerate(at_point)
@@ -87,9 +86,7 @@ class CounterBasedNoise:
         return index
 
 
-def _default_kernel(device: torch.device) -> InjectionKernel:
-    if device.type != "cuda":
-        return noise_reference.inject_noise
+def _triton_kernel() -> InjectionKernel:
     from walking_noise.noise.rng import triton_kernels
 
     return triton_kernels.inject_noise
