@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from walking_noise.data.data_files import data_root
-from walking_noise.data.dataset import DataSet, Selection
+from walking_noise.data.dataset import DataSet
 from walking_noise.data.images.image_transform import ImageTransform
 from walking_noise.data.images.published_images import PublishedImages, Splits
 from walking_noise.data.loading import Source, Status, fetch, load, sources, status
@@ -16,7 +16,6 @@ __all__ = [
     "DataSet",
     "ImageTransform",
     "PublishedImages",
-    "Selection",
     "Source",
     "Splits",
     "Status",

@@ -76,29 +76,21 @@ def samplers(
     at_point: Sequence[Sequence[MemberNoise]], stream: str, members: int, device: torch.device
 ) -> list[NoiseSampler]:
     """The samplers of a pack: counter-based for Gaussian noise on a GPU, torch's generators for all other noise."""
-
-    def select(counter_based: bool) -> list[list[MemberNoise]]:
-        on_gpu = device.type == "cuda"
-        return [
-            [noise for noise in noises if (on_gpu and noise.draw is gaussian) == counter_based] for noises in at_point
-        ]
-
+    on_gpu = device.type == "cuda"
+    counter_based = [[noise for noise in noises if on_gpu and noise.draw is gaussian] for noises in at_point]
+    others = [[noise for noise in noises if not (on_gpu and noise.draw is gaussian)] for noises in at_point]
     needed: list[NoiseSampler] = []
-    if any(select(True)):
-        needed.append(CounterBasedNoise(select(True), stream, members, device))
-    if any(select(False)):
-        needed.append(GeneratorNoise(select(False), stream, device))
+    if any(counter_based):
+        needed.append(CounterBasedNoise(counter_based, stream, members, device))
+    if any(others):
+        needed.append(GeneratorNoise(others, stream, device))
     return needed
 
 
 def noise_by_point(configs: Sequence[RunConfig], stream: str) -> list[list[MemberNoise]]:
     """The noise at every noise point, in the order of the members; members at level 0 are left out.
 
-    Parameters
-    ----------
-    stream
-        ``"training"``: keyed by ``seed``; only runs trained with noise have noise. ``"inference"``: keyed by
-        ``noise.seed``.
+    For ``stream`` see :class:`Injection`.
     """
     at_point: list[list[MemberNoise]] = [[] for _ in configs[0].points]
     for member, config in enumerate(configs):

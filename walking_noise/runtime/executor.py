@@ -33,12 +33,7 @@ GROUPS_PER_REPORT = 16
 class PackExecutor:
     """Trains the networks of one pack, or loads them from the cache, and evaluates all runs that need them.
 
-    Parameters
-    ----------
-    on_epochs
-        Called with the epoch counts when epochs are completed or saved.
-    after_batch
-        Called after each batch; may raise :class:`Stopped`.
+    ``on_epochs`` and ``after_batch`` are those of :func:`walking_noise.runtime.retry_by_bisection.run_pack`.
 
     Attributes
     ----------

@@ -131,31 +131,27 @@ class _Pool:
             self.processes[process.connection] = process
 
     def receive(self, connections: Sequence[Connection], seconds: float) -> Iterator[Event]:
-        """Wait for messages on some of these connections, and yield their events."""
+        """Wait for messages on some of these connections, and yield their events. A closed pipe: the process died."""
         for connection in wait(connections, timeout=seconds):
             assert isinstance(connection, Connection)
-            yield from self._receive_one(connection)
-
-    def _receive_one(self, connection: Connection) -> Iterator[Event]:
-        """Receive a message of a process. A closed pipe means that the process has died."""
-        process = self.processes[connection]
-        try:
-            message: Event | logging.LogRecord | None = connection.recv()
-        except (EOFError, OSError):
-            del self.processes[connection]
-            process.wait()
-            if self._stop_deadline is None:
-                yield from self._after_death(process)
-            return
-        if message is IDLE:
-            process.pack, process.started = [], True
-        elif isinstance(message, logging.LogRecord):
-            if (logger := logging.getLogger(message.name)).isEnabledFor(message.levelno):
-                logger.handle(message)
-        else:
-            if isinstance(message, RunEnded):
-                self.ended.add(message.index)
-            yield message
+            process = self.processes[connection]
+            try:
+                message: Event | logging.LogRecord | None = connection.recv()
+            except (EOFError, OSError):
+                del self.processes[connection]
+                process.wait()
+                if self._stop_deadline is None:
+                    yield from self._after_death(process)
+                continue
+            if message is IDLE:
+                process.pack, process.started = [], True
+            elif isinstance(message, logging.LogRecord):
+                if (logger := logging.getLogger(message.name)).isEnabledFor(message.levelno):
+                    logger.handle(message)
+            else:
+                if isinstance(message, RunEnded):
+                    self.ended.add(message.index)
+                yield message
 
     def drain(self) -> Iterator[Event]:
         """Stop busy processes. Yield their events until they have stopped or the deadline has passed."""

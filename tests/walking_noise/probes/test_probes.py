@@ -14,8 +14,10 @@ from walking_noise.data import DataSet
 from walking_noise.data.batches import validation_blocks
 from walking_noise.evaluation.shared_prefix import BLOCK
 from walking_noise.noise.injection import Injection
-from walking_noise.probes import Findings, distribution, find_clusters, probe
+from walking_noise.probes import Findings, probe
 from walking_noise.probes.activations import ProbedNetwork, Recorder, arriving_at, leaving_from
+from walking_noise.probes.clusters import find_clusters
+from walking_noise.probes.distribution import distribution
 from walking_noise.training.member import TrainedNetwork
 from walking_noise.training.trainer import train_pack
 
