@@ -9,10 +9,6 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -38,60 +34,14 @@ class ActiveTasks:
 
     @cached_property
     def arrays(self) -> frozenset[int]:
+        """Ids of the arrays with a task that has not ended."""
         return frozenset(array for array, _ in self.tasks)
 
-    def holds(self, array_id: int, task_id: int) -> bool:
-        """Whether this task of this array has not ended."""
-        return (array_id, task_id) in self.tasks
 
-    def holds_array(self, array_id: int) -> bool:
-        """Whether any task of this array has not ended."""
-        return array_id in self.arrays
-
-
-@dataclass(frozen=True)
-class Node:
-    """Node of a cluster: its state as Slurm names it, the reason, and generic resources, for example ``gpu:a100:4``."""
-
-    name: str
-    state: str
-    reason: str
-    gres: str
-
-    @property
-    def takes_jobs(self) -> bool:
-        """Whether the node runs jobs: now, after its present jobs, or after it is powered up."""
-        state = self.state.rstrip("~#!%@^-+")
-        return state in ("allocated", "completing", "idle", "mixed", "planned", "reserved") or state.startswith("power")
-
-
-_deadline: ContextVar[float] = ContextVar("deadline", default=float("inf"))
-
-
-@contextmanager
-def time_limit(seconds: float) -> Iterator[None]:
-    """Limit the time of all queries in the block together."""
-    token = _deadline.set(time.monotonic() + seconds)
-    try:
-        yield
-    finally:
-        _deadline.reset(token)
-
-
-def _timeout() -> float:
-    return max(0.0, min(TIMEOUT_SECONDS, _deadline.get() - time.monotonic()))
-
-
-def nodes() -> list[Node] | None:
-    """The nodes of all partitions; None if there is no Slurm or it does not answer."""
-    output = _output("sinfo", "--Node", "--all", "--noheader", "--format=%N|%T|%E|%G")
-    if output is None:
-        return None
-    by_name = {}
-    for line in output.splitlines():
-        name, state, *reason, gres = line.split("|")  # the reason is free text and may contain "|"
-        by_name[name] = Node(name, state, "|".join(reason), gres)
-    return list(by_name.values())
+def nodes() -> list[str] | None:
+    """The names of the nodes of all partitions; None if there is no Slurm or it does not answer."""
+    output = _output("sinfo", "--Node", "--all", "--noheader", "--format=%N")
+    return None if output is None else list(dict.fromkeys(output.split()))
 
 
 def active_tasks() -> ActiveTasks | None:
@@ -107,9 +57,9 @@ def active_tasks() -> ActiveTasks | None:
     return None if output is None else ActiveTasks(_parse_tasks(output))
 
 
-def max_array_size() -> int | None:
-    """The limit of tasks in an array; None if there is no Slurm or it does not answer."""
-    size = _setting("MaxArraySize")
+def max_array_size(timeout: float | None = None) -> int | None:
+    """The limit of tasks in an array; None if there is no Slurm or it does not answer within ``timeout`` seconds."""
+    size = _setting("MaxArraySize", timeout)
     return int(size) if size else None
 
 
@@ -125,7 +75,7 @@ def known_states() -> frozenset[str] | None:
     is active.
     """
     try:
-        finished = subprocess.run(["squeue", "--states=?"], capture_output=True, text=True, timeout=_timeout())
+        finished = subprocess.run(["squeue", "--states=?"], capture_output=True, text=True, timeout=TIMEOUT_SECONDS)
     except (OSError, subprocess.SubprocessError):
         return None
     states = re.search(r"Valid job states include: (\S+)", finished.stderr)
@@ -146,14 +96,14 @@ def _parse_tasks(output: str) -> frozenset[tuple[int, int]]:
     return frozenset(tasks)
 
 
-def _setting(name: str) -> str | None:
-    output = _output("scontrol", "show", "config")
+def _setting(name: str, timeout: float | None = None) -> str | None:
+    output = _output("scontrol", "show", "config", timeout=timeout)
     setting = re.search(rf"^{name}\s*=\s*(\S+)", output, re.MULTILINE) if output else None
     return setting[1] if setting else None
 
 
-def _output(*command: str) -> str | None:
-    """The output of a Slurm command; None if it fails.
+def _output(*command: str, timeout: float | None = None) -> str | None:
+    """The output of a Slurm command; None if it fails, or takes longer than ``timeout`` or :data:`TIMEOUT_SECONDS`.
 
     Variables such as ``SQUEUE_USERS`` are removed from its environment, because they would hide tasks.
     """
@@ -165,7 +115,7 @@ def _output(*command: str) -> str | None:
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=_timeout(),
+            timeout=timeout or TIMEOUT_SECONDS,
             check=True,
         ).stdout
     except (OSError, subprocess.SubprocessError):

@@ -48,10 +48,10 @@ _MODULES = {
     "train": "runtime.train_runs",
     "train_each": "runtime.train_runs",
 }
+"""Modules of the names that are imported when they are first used (PEP 562), since most of them import torch."""
 
 
 def __getattr__(name: str) -> Any:
-    """A public name, imported when it is first used (PEP 562): importing the package needs no torch."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = globals()[name] = getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)

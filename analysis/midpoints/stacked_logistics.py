@@ -7,9 +7,10 @@ Two stacked logistics fall from a_max to a_mid and, after this upper step, from 
 
 Three conditions define a plateau between the steps. Each step has at least a tenth of the fall. mu_2 - mu_1 is more
 than three times sigma_1 + sigma_2. At least three sampled levels lie on the plateau, and both midpoints lie within the
-sampled levels. If the best fit does not meet the third condition, one logistic is chosen. One logistic is also chosen
-if the best fit lies on the border of the first or second condition: no measured curve is exactly a logistic, and there
-the second logistic only bends the flank of the first one.
+sampled levels. The fit of two stacked logistics is restricted to the first two conditions. If the best fit lies on the
+border of one of them, one logistic is chosen: no measured curve is exactly a logistic, and on the border the second
+logistic only bends the flank of the first one. If the best fit does not meet the third condition, one logistic is also
+chosen.
 
 Otherwise the shape with the smaller corrected information criterion (AICc; Hurvich and Tsai 1989) is chosen. Its
 likelihood assumes that the mean accuracies are normally distributed around the curve and independent. Their standard

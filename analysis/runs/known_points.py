@@ -1,4 +1,4 @@
-"""Noise points of runs: those that a result stores, also for the other runs of the same model."""
+"""Noise points of runs, as results store them; a run without a result has those of a run with the same model."""
 
 from __future__ import annotations
 

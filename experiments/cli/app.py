@@ -12,7 +12,7 @@ from typer.exceptions import TyperException
 from experiments.cli.monitor import checkpoints, deliver, failures, hours, rescue, watch
 from experiments.cli.setup import bench, data, db, doctor, settings
 from experiments.cli.study import add, binarize, demo, plan, scrub, start
-from experiments.errors import UserError
+from walking_noise import WalkingNoiseError
 
 app = typer.Typer(pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]})
 
@@ -62,8 +62,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     try:
         return int(app(arguments, prog_name="walking-noise", standalone_mode=False) or 0)
-    except UserError as error:
+    except WalkingNoiseError as error:
         print(f"walking-noise: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f"walking-noise: {error.filename}: {error.strerror}", file=sys.stderr)
         return 1
     except TyperException as error:
         print(f"walking-noise: {error.format_message()}", file=sys.stderr)

@@ -32,11 +32,6 @@ USER = "walking_noise"
 START_SECONDS = 60.0
 
 
-def default_folder() -> Path:
-    """``$WALKING_NOISE_DB`` if set, else ``.walking_noise`` in the current folder."""
-    return Path(os.environ.get(FOLDER_VARIABLE) or DEFAULT_FOLDER)
-
-
 @dataclass(frozen=True)
 class ServerAccess:
     """Port and password of the server, as in SEML's configuration."""
@@ -52,10 +47,13 @@ class ServerAccess:
 
 
 class EmbeddedDatabase:
-    """The embedded database in ``folder``. Only :meth:`start` creates the folder and its files."""
+    """The embedded database in ``folder``, by default ``$WALKING_NOISE_DB`` or ``.walking_noise``.
+
+    Only :meth:`start` creates the folder and its files.
+    """
 
     def __init__(self, folder: Path | None = None) -> None:
-        self.folder = (folder or default_folder()).expanduser().absolute()
+        self.folder = (folder or Path(os.environ.get(FOLDER_VARIABLE) or DEFAULT_FOLDER)).expanduser().absolute()
         self.configuration = self.folder / "seml" / "mongodb.config"
         self.server = ServerFolder(self.folder)
         self._data = self.folder / "data"

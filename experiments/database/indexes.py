@@ -1,9 +1,9 @@
 """Indexes of the collections of runs and of the history. Without them a database of many runs is slow.
 
 SEML creates one index, on ``config_hash``. Every other query of SEML or of this package would read all documents of a
-collection. MongoDB also uses these indexes for SEML's claim of a run, which filters by a list of ids and a status.
-For each query, secantusdb uses an index for only one field of the filter: the first one that is the leading field of an
-index. In SEML's claim that field is the id, so the indexes do not make this query faster in secantusdb.
+collection. MongoDB also uses these indexes when SEML claims a run, by a query for a list of ids and a status.
+secantusdb uses an index for only one field of a query: the first field of the query with which an index begins. In the
+query that claims a run, that field is the id, so the indexes do not make this query faster in secantusdb.
 """
 
 from __future__ import annotations

@@ -1,14 +1,13 @@
-"""Checks of the database: connection, encryption, write access, rights and clock."""
+"""Checks of the database: connection, encryption, write access and rights."""
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from pymongo.errors import OperationFailure, PyMongoError
 
-from experiments.database.connection import DatabaseError, host_and_port, now, server_time
+from experiments.database.connection import DatabaseError, host_and_port
 from experiments.doctor.examined_site import Site
 from experiments.doctor.finding import Finding, error, ok, warning
 
@@ -18,8 +17,6 @@ LOOPBACK = ("localhost", "127.", "::1")
 EXCESSIVE_ROLES = {
     *("root", "dbAdminAnyDatabase", "userAdminAnyDatabase", "readWriteAnyDatabase", "clusterAdmin", "__system")
 }
-CLOCK_SECONDS = 30.0
-"""Largest accepted difference; nodes record times of runs by their own clocks, leases follow the database clock."""
 
 
 def answers(site: Site) -> Iterator[Finding]:
@@ -96,17 +93,3 @@ def rights(site: Site) -> Iterator[Finding]:
     else:
         roles = [f"{role['role']} on {role['db']}" for role in status["authenticatedUserRoles"]]
         yield ok(", ".join(roles) or "none")
-
-
-def clock(site: Site) -> Iterator[Finding]:
-    """The clocks of the database and of this machine agree."""
-    before = now()
-    server = server_time(site.database).replace(tzinfo=datetime.UTC)
-    difference = max((before - server).total_seconds(), (server - now()).total_seconds(), 0.0)
-    if difference > CLOCK_SECONDS:
-        yield warning(
-            f"the clocks of this machine and of the database differ by {difference:.0f} s",
-            "synchronise both by NTP (chrony)",
-        )
-    else:
-        yield ok(f"the clocks of this machine and of the database agree within {max(difference, 1):.0f} s")

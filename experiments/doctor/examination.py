@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Iterator
 
 from experiments.doctor import (
     database_access,
@@ -22,7 +20,6 @@ from experiments.doctor.finding import ERROR, UNCHECKED, WARNING, Finding
 
 CHECKS = {
     "Installation": {
-        "Python": versions.python,
         "dependencies": versions.dependencies,
         "SEML's settings": seml_configuration.settings_load,
     },
@@ -30,7 +27,6 @@ CHECKS = {
         "SEML's configuration": seml_configuration.well_formed,
         "database": database_access.answers,
         "writing": database_access.writable,
-        "clock": database_access.clock,
     },
     "Protection": {
         "file modes": seml_configuration.private_to_owner,
@@ -45,9 +41,6 @@ CHECKS = {
     },
     "Slurm": {
         "Slurm": slurm_cluster.answers,
-        "cluster's name": slurm_cluster.name,
-        "nodes": slurm_cluster.nodes,
-        "GPUs of nodes": slurm_cluster.gpus,
     },
     "Workers": {
         "options": worker_folders.options,
@@ -62,19 +55,14 @@ CHECKS = {
 ON_NODES = ("Installation", "Database", "Workers")
 """Topics whose findings may differ on a compute node."""
 
-Show = Callable[[str], None]
 
-
-def examine(site: Site, *, node: bool = False, show: Show | None = None) -> Iterator[tuple[str, str, Finding]]:
+def examine(site: Site, *, node: bool = False) -> Iterator[tuple[str, str, Finding]]:
     """Run the checks; yield the topic and the name of each check with each of its findings.
 
-    With ``node``, only the checks run whose result may differ between nodes. ``show`` is called with a text before each
-    check.
+    With ``node``, only the checks run whose result may differ between nodes.
     """
     for topic in ON_NODES if node else CHECKS:
         for name, check in CHECKS[topic].items():
-            if show is not None:
-                show(f"checking: {name}")
             try:
                 for finding in check(site):
                     yield topic, name, finding
@@ -82,15 +70,13 @@ def examine(site: Site, *, node: bool = False, show: Show | None = None) -> Iter
                 yield topic, name, Finding(UNCHECKED, str(reason))
 
 
-def report(
-    site: Site, findings: list[tuple[str, Finding]], *, node: bool = False, show: Show | None = None
-) -> Iterator[str]:
+def report(site: Site, findings: list[tuple[str, Finding]], *, node: bool = False) -> Iterator[str]:
     """Run the checks; yield the report line by line, and append the findings to ``findings``.
 
     The last lines name the impossible checks, in one line for each reason, and what to do first.
     """
     heading, impossible = "", dict[str, list[str]]()
-    for topic, name, finding in examine(site, node=node, show=show):
+    for topic, name, finding in examine(site, node=node):
         findings.append((name, finding))
         if finding.level == UNCHECKED:
             impossible.setdefault(finding.found, []).append(name)
@@ -114,8 +100,3 @@ def report(
 def line(name: str, finding: Finding) -> str:
     """One line for a finding."""
     return f"{finding.level:9}  {name}: {finding.found}{f'; {finding.mend}' if finding.mend else ''}"
-
-
-def numbers(findings: list[tuple[str, Finding]]) -> list[dict[str, Any]]:
-    """The findings for the JSON file."""
-    return [{"what": name, **asdict(finding)} for name, finding in findings]

@@ -11,7 +11,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
 from pymongo.database import Database
 
 from experiments import slurm
@@ -24,12 +23,12 @@ if TYPE_CHECKING:  # at run time imported when it is needed: it imports torch
 
 CHECKOUT = Path(__file__).parents[2]
 SERVER_TIMEOUT_MS = 2000
-SLURM_SECONDS, FURTHER_SLURM_SECONDS = 2.0, 10.0
-"""Time for the first answer of Slurm, and for all further ones together."""
+SLURM_SECONDS = 2.0
+"""Time for Slurm's first answer."""
 PREFIX = "WALKING_NOISE_"
 """Beginning of the names of all variables with options of a worker."""
 UNFINISHED = ("STAGED", "PENDING", "RUNNING")
-NO_CONFIGURATION, NO_ANSWER = "SEML has no valid configuration", "Slurm does not answer"
+NO_CONFIGURATION = "SEML has no valid configuration"
 
 
 class NotChecked(Exception):
@@ -44,38 +43,19 @@ class Cluster:
     name: str | None
     active: slurm.ActiveTasks | None
     known_states: frozenset[str] | None
-    nodes: list[slurm.Node] | None
 
 
 @dataclass
 class Site:
-    """Site where runs are added, started or trained. Slurm is asked while the database is.
+    """Site where runs are added, started or trained. Slurm is asked while the database is."""
 
-    Attributes
-    ----------
-    names
-        The collections to check; empty for all collections.
-    fix
-        Whether to create missing indexes.
-    configuration_file
-        A configuration file to use instead of the one that SEML reads; None for SEML's.
-    environment
-        The environment variables to check.
-    """
-
-    names: tuple[str, ...] = ()
-    fix: bool = False
-    configuration_file: Path | None = None
+    names: tuple[str, ...] = ()  # collections to check; empty for all collections
+    fix: bool = False  # whether to create missing indexes
+    configuration_file: Path | None = None  # None for the one that SEML reads
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
     def __post_init__(self) -> None:
-        self._slurm = ThreadPoolExecutor(1).submit(_ask_slurm) if shutil.which("scontrol") else None
-
-    @property
-    def settings_file(self) -> Path:
-        """The file with the settings of SEML; it need not exist."""
-        folder = self.configuration_file.parent if self.configuration_file else Path(typer.get_app_dir("seml"))
-        return folder / "settings.py"
+        self._array_size = ThreadPoolExecutor(1).submit(slurm.max_array_size, SLURM_SECONDS)
 
     @cached_property
     def settings(self) -> Any:
@@ -139,35 +119,18 @@ class Site:
         except UserError:
             raise NotChecked("the options of workers are invalid") from None
 
-    @property
+    @cached_property
     def cluster(self) -> Cluster | None:
         """The answers of Slurm; None if it does not answer."""
-        if self._slurm is None:
+        if shutil.which("scontrol") is None:
             raise NotChecked("Slurm is not installed; train on this machine with `walking-noise start NAME --local`")
-        return self._slurm.result()
+        array_size = self._array_size.result()
+        if array_size is None:
+            return None
+        return Cluster(array_size, slurm.cluster_name(), slurm.active_tasks(), slurm.known_states())
 
     @cached_property
-    def nodes(self) -> list[slurm.Node]:
-        """The nodes of Slurm."""
-        if self.cluster is None or self.cluster.nodes is None:
-            raise NotChecked(NO_ANSWER)
-        return self.cluster.nodes
-
-    @property
     def other_hosts(self) -> list[str]:
-        """The names of the Slurm nodes other than this machine; empty without Slurm."""
+        """The names of the Slurm nodes other than this machine; empty if Slurm is not installed or does not answer."""
         here = os.uname().nodename.split(".")[0]
-        try:
-            return [node.name for node in self.nodes if node.name.split(".")[0] != here]
-        except NotChecked:
-            return []
-
-
-def _ask_slurm() -> Cluster | None:
-    with slurm.time_limit(SLURM_SECONDS):
-        array_size = slurm.max_array_size()
-    if array_size is None:
-        return None
-    with slurm.time_limit(FURTHER_SLURM_SECONDS):
-        nodes, name = slurm.nodes(), slurm.cluster_name()
-        return Cluster(array_size, name, slurm.active_tasks(), slurm.known_states(), nodes)
+        return [node for node in slurm.nodes() or () if node.split(".")[0] != here]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,8 +14,7 @@ from experiments.terminal.text_table import in_words
 if TYPE_CHECKING:  # at run time imported when there may be a GPU
     import torch
 
-DRIVER = Path("/proc/driver/nvidia/version")
-DEVICES = (DRIVER, Path("/dev/nvidiactl"), Path("/dev/dxg"))
+DEVICES = tuple(map(Path, ("/proc/driver/nvidia/version", "/dev/nvidiactl", "/dev/dxg")))
 """Files of which one exists on every machine with a GPU that torch can use; the last is that of WSL."""
 GIB = 2**30
 FREE_SHARE = 0.5
@@ -48,7 +46,7 @@ def usable(site: Site) -> Iterator[Finding]:
     elif not count:
         why = f": {' '.join(str(messages[-1].message).split())}" if messages else ""
         yield error(
-            f"torch, built for CUDA {torch.version.cuda}, finds no GPU{_with_driver()}{why}",
+            f"torch, built for CUDA {torch.version.cuda}, finds no GPU{why}",
             "run `nvidia-smi`: the driver must support this CUDA version, and a Slurm job must request a GPU by gres",
         )
     else:
@@ -59,10 +57,7 @@ def usable(site: Site) -> Iterator[Finding]:
                 f"this task has {count} GPUs, but a worker uses one", 'request one by `gres: "gpu:1"` in the grid'
             )
         elif count > 1:
-            names = ", ".join(f"cuda:{index}" for index in range(count) if index != used.index)
-            yield ok(
-                f"this machine has {count} GPUs, and a worker uses one; to use another, set {PREFIX}DEVICE: {names}"
-            )
+            yield ok(f"this machine has {count} GPUs, and a worker uses one; {PREFIX}DEVICE chooses another")
 
 
 def _describe(device: torch.device) -> Finding:
@@ -78,17 +73,9 @@ def _describe(device: torch.device) -> Finding:
             f"{device} cannot be used: {why}", f"choose another device by {PREFIX}DEVICE, or check `nvidia-smi`"
         )
     name = torch.cuda.get_device_name(device)
-    found = (
-        f"a worker uses {device}, {name}, {free / GIB:.1f} of {total / GIB:.1f} GiB free, "
-        f"CUDA {torch.version.cuda}{_with_driver()}"
-    )
+    found = f"a worker uses {device}, {name}, {free / GIB:.1f} of {total / GIB:.1f} GiB free, CUDA {torch.version.cuda}"
     if free < FREE_SHARE * total:
         return warning(
             found, f"another process uses this GPU; choose another by {PREFIX}DEVICE, or let Slurm assign GPUs"
         )
     return ok(found)
-
-
-def _with_driver() -> str:
-    version = re.search(r"Kernel Module\D*(\d[\d.]*)", DRIVER.read_text()) if DRIVER.exists() else None
-    return f", driver {version[1]}" if version else ""

@@ -7,14 +7,10 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from experiments.doctor.examined_site import NotChecked, Site
 from experiments.doctor.finding import Finding, error, ok, warning
 from experiments.errors import UserError
-
-if TYPE_CHECKING:  # at run time imported when it is needed: it imports torch
-    from experiments.worker.delivery.state_folder import StateFolder
 
 TEST_BYTES = 2**20
 """Size of the test file; writing it fails if the quota of the user is exhausted."""
@@ -22,8 +18,6 @@ GIB = 2**30
 ERROR_BELOW, WARNING_BELOW = 1 * GIB, 10 * GIB
 """Free bytes on the disk of the checkpoints below which the finding is an error, or a warning."""
 NODE_LOCAL_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm", "/run", "/scratch/local")
-MEMORY_FILE_SYSTEMS = ("tmpfs", "ramfs", "devtmpfs")
-MOUNTS = Path("/proc/self/mounts")
 
 
 def options(site: Site) -> Iterator[Finding]:
@@ -52,43 +46,36 @@ def networks(site: Site) -> Iterator[Finding]:
 
 def state(site: Site) -> Iterator[Finding]:
     """The state folder, for checkpoints and undelivered results, is writable and visible to all nodes."""
-    yield from _folder(site, _state_folder(site).folder, "WALKING_NOISE_STATE")
+    yield from _folder(site, _state_folder(site), "WALKING_NOISE_STATE")
 
 
 def space(site: Site) -> Iterator[Finding]:
-    """There is free space for checkpoints on the disk and in ``WALKING_NOISE_STATE_QUOTA``."""
+    """There is free space for checkpoints on the disk."""
     folder = _state_folder(site)
-    free = shutil.disk_usage(_existing(folder.folder)).free
+    free = shutil.disk_usage(_existing(folder)).free
     if free < WARNING_BELOW:
         fault = error if free < ERROR_BELOW else warning
         yield fault(
-            f"{free / GIB:.1f} GiB free for {folder.folder}",
+            f"{free / GIB:.1f} GiB free for {folder}",
             "make space (`walking-noise checkpoints clean` removes unneeded checkpoints), or set WALKING_NOISE_STATE",
         )
     else:
-        yield ok(f"{free / GIB:,.0f} GiB free for {folder.folder}")
-    quota = site.options.state_quota
-    if quota is not None:
-        used = sum(file.stat().st_size for file in folder.checkpoints.glob("*") if file.is_file())
-        found = f"checkpoints use {used / GIB:.1f} of {quota / GIB:.1f} GiB of WALKING_NOISE_STATE_QUOTA"
-        if used < 0.9 * quota:
-            yield ok(found)
-        else:
-            yield warning(found, "run `walking-noise checkpoints clean` to remove unneeded checkpoints")
+        yield ok(f"{free / GIB:,.0f} GiB free for {folder}")
 
 
-def _state_folder(site: Site) -> StateFolder:
+def _state_folder(site: Site) -> Path:
     """The state folder of the options, or else the one next to the logs of the newest run."""
     collections = [] if "WALKING_NOISE_STATE" in site.variables else site.collections
     from experiments.worker.delivery.state_folder import DEFAULT_NAME, StateFolder
 
     if site.options.state is not None:
-        return StateFolder(site.options.state)
+        return site.options.state
     for runs in collections:
         run = runs.find_one({}, {"seml.output_file": 1, "seml.output_dir": 1}, sort=[("_id", -1)])
         if run is not None:
             logs = Path(run["seml"].get("output_dir", ".")).expanduser().absolute()
-            return StateFolder.for_run(site.options, run) or StateFolder(logs / DEFAULT_NAME)
+            state = StateFolder.for_run(site.options, run)
+            return state.folder if state is not None else logs / DEFAULT_NAME
     raise NotChecked("WALKING_NOISE_STATE is not set, and there are no runs yet; the folder will be next to their logs")
 
 
@@ -102,10 +89,10 @@ def _folder(site: Site, folder: Path, variable: str) -> Iterator[Finding]:
     except OSError as fault:
         yield error(f"cannot write to {folder}: {fault.strerror}", f"set {variable} to another folder")
         return
-    kind = _node_local(existing.resolve())
-    if kind and site.other_hosts:
+    local = next((name for name in NODE_LOCAL_FOLDERS if existing.resolve().is_relative_to(name)), None)
+    if local and site.other_hosts:
         yield warning(
-            f"{folder} is {kind}, which other nodes cannot access",
+            f"{folder} is below {local}, which other nodes cannot access",
             f"set {variable} to a folder that all nodes can access, before runs are added",
         )
     else:
@@ -115,13 +102,3 @@ def _folder(site: Site, folder: Path, variable: str) -> Iterator[Finding]:
 def _existing(folder: Path) -> Path:
     """The folder, or its nearest parent that exists."""
     return next((path for path in (folder, *folder.parents) if path.exists()), Path("/"))
-
-
-def _node_local(path: Path) -> str | None:
-    """A description of the location if it is known to be local to one node; None otherwise."""
-    mounts = (line.split() for line in MOUNTS.read_text().splitlines())
-    containing = [(len(point), kind) for _, point, kind, *_ in mounts if path.is_relative_to(point)]
-    _, file_system = max(containing, default=(0, ""))
-    if file_system in MEMORY_FILE_SYSTEMS:
-        return f"in memory ({file_system})"
-    return next((f"below {name}" for name in NODE_LOCAL_FOLDERS if path.is_relative_to(name)), None)

@@ -28,24 +28,14 @@ change them."""
 class Demand:
     """Demand of the runs with one pack key.
 
-    Attributes
-    ----------
-    config
-        One of the runs; all of them have the same pack settings.
-    trainings
-        Number of different networks to train.
-    curves
-        Number of these networks that are evaluated after every epoch.
-    inference_only
-        Number of different runs with noise at inference only; each takes one pass over the validation set.
-    networks_per_seed
-        For each group of networks that may train in one pack, the number of networks of each seed.
+    ``networks_per_seed`` has, for each group of networks that may train in one pack, the number of networks of each
+    seed.
     """
 
-    config: RunConfig
-    trainings: int
-    curves: int
-    inference_only: int
+    config: RunConfig  # one of the runs; all of them have the same pack settings
+    trainings: int  # number of different networks to train
+    curves: int  # number of these networks that are evaluated after every epoch
+    inference_only: int  # number of different runs with noise at inference only; one validation pass each
     networks_per_seed: tuple[tuple[int, ...], ...] = ()
 
     def packs(self, size: int) -> int:

@@ -35,18 +35,10 @@ CURVE_BYTES = 12.7
 
 @dataclass(frozen=True)
 class Row:
-    """Numbers of one file, or of all files together.
-
-    Attributes
-    ----------
-    counts
-        Counts of its runs.
-    present
-        Number of its documents that the collection already has; None if no collection was read.
-    """
+    """Numbers of one file, or of all files together."""
 
     counts: RunCounts
-    present: int | None
+    present: int | None  # number of its documents that the collection already has; None if no collection was read
 
     @property
     def documents(self) -> int:

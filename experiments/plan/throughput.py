@@ -42,29 +42,19 @@ class Kind:
 class Rate:
     """Speed of one kind of pack, measured while all processes of the device are busy.
 
-    Attributes
-    ----------
-    pack_size
-        Number of networks in the pack.
-    step_seconds, sample_seconds
-        Seconds of one training step, and of the evaluation of one sample: those of the pack, divided by ``pack_size``.
-    spread
-        (slowest - fastest) / median of the step times of the rounds.
+    The seconds are those of the pack, divided by ``pack_size``.
     """
 
     kind: Kind
-    pack_size: int
-    step_seconds: Seconds
-    sample_seconds: Seconds
-    spread: float
+    pack_size: int  # number of networks in the pack
+    step_seconds: Seconds  # of one training step
+    sample_seconds: Seconds  # of the evaluation of one sample
+    spread: float  # (slowest - fastest) / median of the step times of the rounds
 
 
 @dataclass(frozen=True)
 class Device:
-    """Measured speeds of a device.
-
-    ``processes`` is the number of packs that it trains in parallel.
-    """
+    """Measured speeds of a device; ``processes`` is the number of packs that it trains in parallel."""
 
     name: str
     processes: Annotated[int, Field(validation_alias=AliasChoices("processes", "lanes"))]  # the key of older files
@@ -98,12 +88,10 @@ def read(file: Path) -> dict[str, Device]:
     except ValidationError as error:
         fault = error.errors()[0]
         reason = ": ".join([*map(str, fault["loc"]), fault["msg"]])
-    except OSError as error:
-        reason = error.strerror or str(error)
-    raise UserError(
-        f"{file}: no measurements can be read ({reason}); remove the file and measure again with `walking-noise bench "
-        "--save`"
-    )
+        raise UserError(
+            f"{file}: no measurements can be read ({reason}); remove the file and measure again with `walking-noise "
+            "bench --save`"
+        ) from None
 
 
 def known(file: Path | None) -> list[Device]:

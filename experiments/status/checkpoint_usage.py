@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -12,7 +13,6 @@ from pymongo.database import Database
 
 from experiments.database.connection import Document
 from experiments.database.run_collections import seml_collections, unfinished_filter
-from experiments.errors import UserError
 from experiments.terminal.text_table import in_words
 from walking_noise import ConfigError, RunConfig
 from walking_noise.checkpoints.checkpoint_format import CheckpointUnusable, read_header
@@ -53,18 +53,10 @@ class Kept:
 
 @dataclass(frozen=True)
 class Needs:
-    """Needs of the unfinished runs of all collections.
+    """Needs of the unfinished runs of all collections."""
 
-    Attributes
-    ----------
-    keys
-        Keys of the networks that these runs train; a checkpoint with one of these keys can be resumed.
-    unreadable
-        Number of runs with settings that this version cannot read, so that their keys are not known.
-    """
-
-    keys: frozenset[str]
-    unreadable: int
+    keys: set[str]  # of the networks that these runs train; a checkpoint with one of these keys can be resumed
+    unreadable: int  # number of runs with settings that this version cannot read, so that their keys are not known
 
 
 def needs(database: Database[Document], show: Callable[[str], None]) -> Needs:
@@ -79,51 +71,21 @@ def needs(database: Database[Document], show: Callable[[str], None]) -> Needs:
                 unreadable += 1
             read += 1
             show(f"{in_words(read, 'unfinished run')} read")
-    return Needs(frozenset(keys), unreadable)
+    return Needs(keys, unreadable)
 
 
 def kept(folder: Path, needed: Needs | None) -> list[Kept]:
     """List the files in the folder; the list is empty if there is no folder.
 
     Without ``needed``, readable checkpoints get :attr:`Need.UNKNOWN`.
-
-    Raises
-    ------
-    UserError
-        The folder cannot be read.
     """
-    try:
-        return list(_kept(folder, needed))
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be read: {error.strerror}") from None
-
-
-def remove(files: Sequence[Kept]) -> None:
-    """Remove files; a file that another process has removed already is skipped.
-
-    Raises
-    ------
-    UserError
-        A file cannot be removed; the files before it are removed.
-    """
-    for one in files:
-        try:
-            one.file.unlink(missing_ok=True)
-        except OSError as error:
-            raise UserError(f"{one.file}: cannot be removed: {error.strerror}") from None
-
-
-def _kept(folder: Path, needed: Needs | None) -> Iterator[Kept]:
-    now = time.time()
-    for file in sorted(folder.iterdir()):
-        try:
+    files, now = [], time.time()
+    for file in sorted(folder.iterdir()) if folder.exists() else ():
+        with contextlib.suppress(FileNotFoundError):  # a worker has just removed the file
             state = file.stat()
-        except FileNotFoundError:  # a worker has just removed the file
-            continue
-        age = now - state.st_mtime
-        yield Kept(file, state.st_size, age, _need(file, age, needed))
+            age = now - state.st_mtime
+            files.append(Kept(file, state.st_size, age, _need(file, age, needed)))
+    return files
 
 
 def _need(file: Path, age: float, needed: Needs | None) -> Need:

@@ -7,8 +7,7 @@ This module does not import torch, so that ``walking-noise watch`` needs little 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from experiments.status.failures.causes import normalised
 from experiments.status.worker_statistics import Worker
@@ -20,15 +19,9 @@ LOST_WITHOUT_REASON = "lost without a sign of life"
 
 @dataclass(frozen=True)
 class DeviceHours:
-    """Worker hours on one kind of device.
+    """Hours of the workers on one kind of device, from their start to their end or last heartbeat.
 
-    Attributes
-    ----------
-    used
-        Hours of the workers from their start to their end or last heartbeat.
-    wasted
-        By reason, the part of ``used`` that was spent on runs that failed, or on training that was lost with its
-        worker.
+    ``wasted`` is, by reason, the part spent on runs that failed, or on training that was lost with its worker.
     """
 
     used: float
@@ -54,14 +47,7 @@ class DeviceHours:
 class StudyHours:
     """Worker hours of a collection, or of several together.
 
-    Attributes
-    ----------
-    gpu, cpu
-        Hours of workers with a GPU, and of workers without one.
-    runs_left
-        Number of runs without a result.
-    planned
-        Estimated worker hours of ``runs_left``; None if they are not known.
+    ``planned`` are the estimated worker hours of the runs without a result; None if they are not known.
     """
 
     name: str
@@ -73,13 +59,8 @@ class StudyHours:
     @classmethod
     def of(cls, name: str, workers: Sequence[Worker], runs_left: int, planned: float | None) -> StudyHours:
         """The hours of a collection with these workers."""
-        gpu_workers = [worker for worker in workers if worker.gpu]
-        cpu_workers = [worker for worker in workers if not worker.gpu]
-        return cls(name, DeviceHours.of(gpu_workers), DeviceHours.of(cpu_workers), runs_left, planned)
-
-    def numbers(self) -> dict[str, Any]:
-        """The hours as a dictionary of plain values, for JSON."""
-        return asdict(self)
+        gpu, cpu = (DeviceHours.of([worker for worker in workers if worker.gpu is on_gpu]) for on_gpu in (True, False))
+        return cls(name, gpu, cpu, runs_left, planned)
 
 
 def _loss_reason(worker: Worker) -> str:

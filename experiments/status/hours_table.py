@@ -9,13 +9,10 @@ from rich.console import RenderableType
 
 from experiments.database.connection import Document, server_time
 from experiments.plan.throughput import Device
-from experiments.status.hours_spent import LOST_WITHOUT_REASON, StudyHours
+from experiments.status.hours_spent import StudyHours
 from experiments.status.time_left import remaining_work
 from experiments.status.worker_statistics import workers
 from experiments.terminal.text_table import short, table
-
-SHOWN_REASONS = {LOST_WITHOUT_REASON: "worker lost, no reason recorded"}
-"""Text of a reason of wasted hours, if it differs from the key in the JSON file."""
 
 
 def study_hours(database: Database[Document], names: Sequence[str], device: Device | None) -> list[StudyHours]:
@@ -58,7 +55,7 @@ def describe(rows: Sequence[StudyHours]) -> Iterator[RenderableType]:
         if spent.wasted:
             yield ""
         for reason, hours in sorted(spent.wasted.items(), key=lambda item: -item[1]):
-            yield f"{device} hours wasted: {short(hours)} ({SHOWN_REASONS.get(reason, reason)})"
+            yield f"{device} hours wasted: {short(hours)} ({reason})"
     yield ""
     yield (
         "GPU hours: hours of workers with a GPU, from their start to their end. CPU hours: hours of workers without "

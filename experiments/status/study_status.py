@@ -13,7 +13,7 @@ from experiments.database.connection import Document, server_time
 from experiments.database.run_collections import status_counts
 from experiments.database.run_status import FAILED, RUNNING
 from experiments.status.failures.failure_groups import grouped
-from experiments.status.worker_statistics import HOUR, Worker, active_hours, workers
+from experiments.status.worker_statistics import HOUR, Worker, workers
 
 OUTSTANDING = ("STAGED", "QUEUED", "PENDING", "RESCHEDULED", "RUNNING")
 """Statuses of runs that are still to be trained and need no user action except to be started."""
@@ -23,18 +23,10 @@ MIN_ACTIVE_TIME = datetime.timedelta(minutes=1)
 
 @dataclass(frozen=True)
 class StudyStatus:
-    """Status of the runs and workers of some collections.
+    """Status of the runs and workers, past and present, of some collections.
 
-    Attributes
-    ----------
-    time
-        Time of the query, by the database's clock.
-    counts
-        Number of runs by status, for each collection.
-    workers
-        All workers of these collections, past and present.
-    causes
-        Causes of failure of the runs that are FAILED now, with the number of runs, the most frequent first.
+    ``time`` is that of the query, by the database's clock. ``counts`` are numbers of runs by status, for each
+    collection. ``causes`` are those of the runs that are FAILED now, with the number of runs, the most frequent first.
     """
 
     time: datetime.datetime
@@ -52,12 +44,6 @@ class StudyStatus:
         """The workers that have not reported their end: unresponsive ones first, then in the order of their start."""
         not_ended = [worker for worker in self.workers if worker.end_reason is None]
         return sorted(not_ended, key=lambda worker: (not worker.unresponsive, worker.started))
-
-    @property
-    def runs_per_hour(self) -> float:
-        """Runs trained per hour, averaged over the time in which at least one worker was active."""
-        hours = active_hours(self.workers)
-        return sum(worker.runs_trained for worker in self.workers) / hours if hours else 0.0
 
     @property
     def runs_last_hour(self) -> float:

@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from experiments.database.connection import Document, Runs
+from experiments.database.connection import Runs
 from experiments.database.run_collections import unfinished_filter
 from experiments.plan.demand import demands
 from experiments.plan.run_counts import PlannedRun
@@ -95,18 +95,11 @@ def _hours_on_device(runs: Runs, kinds: Collection[RunKind], device: Device | No
     configs: dict[str, RunConfig] = {}
     for document in runs.find(unfinished_filter(), {"config": 1}):
         if _kind(document["config"]) in kinds:
-            config = _config(document)
-            if config is None:
+            try:
+                config = RunConfig.from_document(document["config"])
+            except ConfigError:  # settings of another version
                 return None
             planned[document["_id"]] = PlannedRun.of(config)
             configs.setdefault(config.pack_key, config)
     seconds = [demand.seconds(device) for demand in demands(planned.values(), configs)]
     return None if None in seconds else sum(one for one in seconds if one is not None) / 3600
-
-
-def _config(document: Document) -> RunConfig | None:
-    """The settings of a run; None if this version cannot read them."""
-    try:
-        return RunConfig.from_document(document["config"])
-    except ConfigError:
-        return None

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from time import monotonic, sleep
 
 from rich.console import Console
-from rich.live import Live
 from rich.text import Text
 
 from experiments.database.connection import DatabaseError
@@ -17,24 +15,28 @@ from experiments.status.study_status import StudyStatus, study_status
 from experiments.status.watch_screen import HEIGHT, WIDTH, screen
 
 
-def once(names: Sequence[str]) -> None:
-    """Show the status of the named collections once.
+def once(names: Sequence[str], *, in_place: bool = False) -> float:
+    """Show the status of the named collections; return the seconds that the query took.
+
+    ``in_place``: on a terminal the screen replaces what the terminal shows.
 
     Raises
     ------
     UserError
         There is no such collection, or no database.
     """
+    status, query_seconds = query(names)
     console = _console()
-    status, _ = query(names)
-    console.print(screen(status, _height(console)))
+    if in_place:
+        console.clear()
+    console.print(screen(status, max(console.height, HEIGHT) - 1))  # the last line is for the cursor
+    return query_seconds
 
 
 def watch(names: Sequence[str], seconds: float) -> None:
     """Show the status of the named collections until interrupted.
 
-    On a terminal each screen replaces the one before; elsewhere screens follow each other. If the database becomes
-    unavailable, the error is printed, the last screen stays, and the query is repeated.
+    If the database becomes unavailable, the error is printed, the last screen stays, and the query is repeated.
 
     Parameters
     ----------
@@ -47,26 +49,13 @@ def watch(names: Sequence[str], seconds: float) -> None:
     UserError
         There is no such collection, or no database at the first query.
     """
-    console = _console()
-    with Live(console=console, auto_refresh=False) if console.is_terminal else contextlib.nullcontext() as live:
-        for status in _statuses(names, seconds, console):
-            shown = screen(status, _height(console))
-            if live is not None:
-                live.update(shown, refresh=True)
-            else:
-                console.print(shown)
-
-
-def _statuses(names: Sequence[str], seconds: float, console: Console) -> Iterator[StudyStatus]:
-    status, query_seconds = query(names)
-    yield status
+    query_seconds = once(names, in_place=True)
     while True:
         sleep(max(seconds, query_seconds / MAX_QUERY_SHARE - query_seconds))
         try:
-            status, query_seconds = query(names)
-            yield status
+            query_seconds = once(names, in_place=True)
         except DatabaseError as error:
-            console.print(Text(f"{error}; trying again", "red"))
+            _console().print(Text(f"{error}; trying again", "red"))
 
 
 def query(names: Sequence[str]) -> tuple[StudyStatus, float]:
@@ -79,7 +68,3 @@ def query(names: Sequence[str]) -> tuple[StudyStatus, float]:
 def _console() -> Console:
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=WIDTH, height=HEIGHT)
-
-
-def _height(console: Console) -> int:
-    return max(console.height, HEIGHT) - 1  # the last line is for the cursor

@@ -105,15 +105,8 @@ def _workers(workers: Sequence[Worker], room: int, *, several: bool) -> Iterator
         yield table
     others = workers[room:]
     if others:
-        runs = sum(worker.runs for worker in others)
-        trained = sum(worker.trained * worker.runs for worker in others) / runs
-        yield _truncated(
-            Text(
-                f"and {in_words(len(others), 'more worker')} with {runs_in_words(runs)}, {trained:.0%} done, "
-                f"oldest heartbeat {clock(max(worker.heartbeat_age for worker in others).total_seconds())} ago",
-                "dim",
-            )
-        )
+        runs = runs_in_words(sum(worker.runs for worker in others))
+        yield Text(f"and {in_words(len(others), 'more worker')} with {runs}", "dim")
 
 
 def _summary(status: StudyStatus) -> Iterator[Text]:
@@ -127,10 +120,7 @@ def _summary(status: StudyStatus) -> Iterator[Text]:
         yield Text(", ".join(not_completed))
     unresponsive = sum(worker.unresponsive for worker in status.workers)
     active = sum(worker.active for worker in status.workers)
-    workers = in_words(active, "active worker")
-    yield Text(
-        f"{workers}, {short(status.runs_last_hour)} runs in the last hour, {short(status.runs_per_hour)} runs/h overall"
-    )
+    yield Text(f"{in_words(active, 'active worker')}, {short(status.runs_last_hour)} runs in the last hour")
     yield Text(_time_left(status), "bold")
     hours = StudyHours.of("", status.workers, 0, None)
     used = [f"{short(one.used)} {kind} hours" for kind, one in (("GPU", hours.gpu), ("CPU", hours.cpu)) if one.used]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pymongo.database import Database
@@ -20,7 +20,7 @@ HOUR = datetime.timedelta(hours=1)
 
 @dataclass(frozen=True)
 class Worker:
-    """Record of a worker.
+    """Record of a worker and of the runs that it leased.
 
     Attributes
     ----------
@@ -28,22 +28,13 @@ class Worker:
         Id of the run that SEML started the worker for; the worker leased the other runs itself.
     task
         Its Slurm task as ``ARRAY_TASK``; None outside Slurm.
-    gpu
-        Whether it trained on a GPU.
-    runs
-        Number of runs that it leased.
     resumed, trained, kept
-        Shares of all epochs of these runs: resumed from checkpoints; trained, including the resumed ones; and saved
+        Shares of all epochs of its runs: resumed from checkpoints; trained, including the resumed ones; and saved
         where they outlive the worker, in results or checkpoints.
-    completed, failed
-        Number of its runs that ended with this status.
-    started, until
-        Time of its start, and of its end or, if it has not reported its end, of its last heartbeat.
+    until
+        Time of its end or, if it has not reported its end, of its last heartbeat.
     end_reason
-        ``done``, or the reason for which it ended early; None while it works, or if it was lost and nothing has
-        recorded the loss yet.
-    heartbeat_age
-        Time since its last heartbeat.
+        ``done``, or the reason for which it ended early; None while it works, or if nothing has recorded its loss yet.
     """
 
     collection: str
@@ -123,13 +114,3 @@ def workers(database: Database[Document], collections: Sequence[str], now: datet
     """All workers of the collections; ``now`` is the time by the database's clock."""
     documents = database[WORKERS].find({"collection": {"$in": list(collections)}})
     return [Worker.of(document, now) for document in documents]
-
-
-def active_hours(workers: Iterable[Worker]) -> float:
-    """Hours in which at least one of the workers was active: the length of the union of their intervals."""
-    total, covered = datetime.timedelta(), datetime.datetime.min
-    for worker in sorted(workers, key=lambda worker: worker.started):
-        begin = max(worker.started, covered)
-        if worker.until > begin:
-            total, covered = total + (worker.until - begin), worker.until
-    return total / HOUR

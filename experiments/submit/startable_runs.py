@@ -1,7 +1,7 @@
 """Startable runs, divided into parts that are small enough for a Slurm array.
 
 ``seml start`` submits the runs of a batch as one array, regardless of their number, and sets them to PENDING once Slurm
-has accepted the array. If SEML is interrupted in between, a run is therefore either STAGED, or PENDING in an array.
+has accepted the array. Therefore, if SEML is interrupted, each of these runs is either STAGED, or PENDING in an array.
 
 Runs can remain PENDING after their array has ended: a worker released them when no task of the array was left, or Slurm
 lost the array. These runs are *stranded*: no task will lease them, and SEML only starts STAGED runs. Eventually `seml
@@ -72,8 +72,8 @@ class Startable:
         tasks = active_tasks()
         if tasks is None:
             return None
-        active = [array for array in arrays if tasks.holds_array(array)]
-        ended = [array for array in arrays if not tasks.holds_array(array)]
+        active = [array for array in arrays if array in tasks.arrays]
+        ended = [array for array in arrays if array not in tasks.arrays]
         stranded = {**waiting, "slurm.array_id": {"$in": ended, "$nin": active}}
         return self.runs.update_many(stranded, RESTAGED).modified_count
 

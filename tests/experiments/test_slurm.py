@@ -63,10 +63,10 @@ def test_tasks_that_have_not_ended_are_active(program: Program):
     tasks = slurm.active_tasks()
     assert tasks is not None
     assert {task for array, task in tasks.tasks if array == 1} == {0, 1, 2, 4}
-    assert {task: tasks.holds(2, task) for task in (0, 7, 98)} == {0: False, 7: False, 98: True}
-    assert [array for array in (1, 2, 3, 5, 6) if tasks.holds_array(array)] == [1, 2, 5, 6]
-    assert not tasks.holds(6, 1)
-    assert tasks.holds(6, 2)
+    assert {task for array, task in tasks.tasks if array == 2} & {0, 7, 98} == {98}
+    assert tasks.arrays & {1, 2, 3, 5, 6} == {1, 2, 5, 6}
+    assert (6, 1) not in tasks.tasks
+    assert (6, 2) in tasks.tasks
 
 
 def test_a_job_that_is_not_an_array_has_task_0_as_in_seml(program: Program):
@@ -74,9 +74,9 @@ def test_a_job_that_is_not_an_array_has_task_0_as_in_seml(program: Program):
     program("scontrol", printing(CONFIG))
     tasks = slurm.active_tasks()
     assert tasks is not None
-    assert tasks.holds(4, 0)
-    assert tasks.holds(8, 0)  # SEML, started by hand in a task, only knows the job id of the task
-    assert not tasks.holds(5, 0)
+    assert (4, 0) in tasks.tasks
+    assert (8, 0) in tasks.tasks  # SEML, started by hand in a task, only knows the job id of the task
+    assert (5, 0) not in tasks.tasks
 
 
 def test_the_tasks_of_all_users_are_queried(program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -1,7 +1,7 @@
 """Types of settings: what pydantic's strict types lack.
 
-A validator raises ValueError with advice for a value that is nearly right, and without a text for any other; then
-the message gives the allowed values (:func:`walking_noise.config.setting_schemas.allowed`).
+A validator refuses a value by ValueError. If the value is nearly right, the text of the error is advice. Otherwise it
+has no text, and the message gives the allowed values (:func:`walking_noise.config.setting_schemas.allowed`).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def _in_single_precision(value: Any, validate: Callable[[Any], float]) -> float:
         raise ValueError
     number = validate(_as_float(value))
     if number > LARGEST:
-        raise ValueError(f"allowed: at most {LARGEST:g}, the largest number whose noise 32-bit floats hold")
+        raise ValueError(f"allowed: at most {LARGEST:g}, so that 32-bit floats can hold the noise")
     if 0 < number < SMALLEST:
         raise ValueError(f"it is below {SMALLEST}, the smallest number that 32-bit floats hold in full precision")
     return number + 0.0  # -0.0 is 0.0

@@ -7,10 +7,11 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from walking_noise import data, models
-from walking_noise.config.setting_groups import Group
+from walking_noise.config.setting_groups import ADDED_LATER, Group
 from walking_noise.config.setting_types import (
     LARGEST_INTEGER,
     LIST,
+    REAL,
     WHOLE,
     Flag,
     Level,
@@ -50,8 +51,8 @@ class DataConfig(Group):
     """release: as the papers' code preprocesses; none: scaled to [0, 1] only (fashion_mnist, svhn, cifar10), no
     background noise (gsc); fresh (gsc): background noise drawn anew for every run and epoch."""
     validation: Literal["test", "holdout"] = "test"
-    """test: the official test split, as the papers; holdout: a tenth of the training set, or the official validation
-    list (gsc)."""
+    """test: the official test split, as in the papers; holdout: a tenth of the training set, or the official
+    validation list (gsc)."""
     keywords: Keywords | None = None
     """gsc: the words to classify; default: the ten of MLPerf Tiny. Silence and all other words are two more classes."""
 
@@ -115,6 +116,8 @@ class TrainingConfig(Group):
     """Initial learning rate of Adam, with cosine annealing to 0."""
     weight_clamp: Positive | None = None
     """Bound on the weights of conv and linear layers."""
+    weight_decay: Annotated[float, Field(ge=0), REAL, ADDED_LATER] = 0.0
+    """Decay λ of all parameters (AdamW): a step at learning rate η first multiplies them by 1 - η·λ."""
     keep_network: Flag = False
     """true: the trained network is stored in the folder of networks; result.network is its file name."""
 

@@ -117,7 +117,7 @@ class PackTrainer:
         group_size: Callable[[], int] | None = None,
     ) -> None:
         if len({(one.epoch, one.config.pack_key) for one in members}) != 1:
-            raise ValueError("the members of a trainer must have one pack key and one number of completed epochs")
+            raise ValueError("all members of a trainer must have the same pack key and number of completed epochs")
         self.epoch = members[0].epoch
         self.members, self.data, self.group_size = list(members), data, group_size
         self.configs = configs = [one.config for one in members]
@@ -126,7 +126,9 @@ class PackTrainer:
         else:
             networks = [config.initial_network() for config in configs]
         self.pack = Pack(networks).to(device)
-        self.optimizer = PackedAdam(list(self.pack.parameters()), _weight_bounds(configs, self.pack))
+        self.optimizer = PackedAdam(
+            list(self.pack.parameters()), _weight_bounds(configs, self.pack), _weight_decay(configs, device)
+        )
         self.divergence = DivergenceMonitor(len(configs), device)
         self.audit = Audit(len(configs[0].points), len(configs), device)
         self.noise = Injection(configs, "training", device)
@@ -280,6 +282,12 @@ def _weight_bounds(configs: Sequence[RunConfig], pack: Pack) -> list[Tensor | No
     weights = set(pack.weights().values())
     bounds = torch.tensor(each, device=next(pack.parameters()).device) if min(each) < float("inf") else None
     return [bounds if parameter in weights else None for parameter in pack.parameters()]
+
+
+def _weight_decay(configs: Sequence[RunConfig], device: torch.device) -> Tensor | None:
+    """The runs' weight decay, float64 ``(K,)``; None if no run has one."""
+    each = [config.training.weight_decay for config in configs]
+    return torch.tensor(each, dtype=torch.float64, device=device) if any(each) else None
 
 
 def _check_last_batch(config: RunConfig, samples: int) -> None:

@@ -69,7 +69,8 @@ def parameters_are_robust(study: Study) -> Iterator[Case]:
 @claim(
     source="v1, figures 2, 10, 11",
     statistic="the lead (mean log10 μ of the points after layers with parameters, minus that of the other points, "
-    f"input and output left out) with clamped weights, divided by the lead with free weights if it exceeds {MARGIN},",
+    "input and output left out) with clamped weights, divided by the lead with free weights, for repetitions in which "
+    f"the latter exceeds {MARGIN},",
     region=(BELOW, 0.5),
     needs=f"{_AT_EVERY_POINT}, with BatchNorm, with free and with clamped weights",
     grids=(*WALKING, *CLAMPED, COARSE),

@@ -104,7 +104,7 @@ def higher_on_mnist(study: Study) -> Iterator[Case]:
 @claim(
     source="v1, figure 7",
     statistic=f"the longest plateau at any point, in decades: accuracies within {FLAT} of each other, at least "
-    f"{BETWEEN} below the highest before and at least {BETWEEN} above the lowest after it,",
+    f"{BETWEEN} below the highest accuracy before the plateau and at least {BETWEEN} above the lowest one after it,",
     region=(1.0, ABOVE),
     needs="multiplicative walking noise, trained with noise, without BatchNorm",
     grids=("walking/mnist.yaml", "walking/cifar10.yaml"),

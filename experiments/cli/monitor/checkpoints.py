@@ -59,14 +59,15 @@ def clean(
 
     Example: walking-noise checkpoints clean --dry-run --older-than 7
     """
-    from experiments.status.checkpoint_usage import DAY, REMOVED, remove
+    from experiments.status.checkpoint_usage import DAY, REMOVED
     from experiments.terminal.text_table import in_words
 
     state = _state(folder)
     files = _files(state)
     removable = [file for file in files if file.need in REMOVED and file.age >= older_than * DAY]
     if not dry_run:
-        remove(removable)
+        for removed in removable:
+            removed.file.unlink(missing_ok=True)
     result = "would be removed" if dry_run else "removed"
     size = _size(file.bytes for file in removable)
     print(f"{result}: {len(removable):,} of {in_words(len(files), 'file')}, {size}")

@@ -23,9 +23,9 @@ def failures(
 
     Example: walking-noise failures table1_mnist --run 17
     """
-    from experiments.database.run_collections import open_database
+    from experiments.database.run_collections import open_database, status_counts
     from experiments.status.failures.failure_groups import grouped
-    from experiments.status.failures.failure_text import ENDED_FROM_OUTSIDE, attempts_of, describe
+    from experiments.status.failures.failure_text import attempts_of, describe
     from experiments.status.failures.suspect_nodes import suspects
 
     if run is not None and len(collections) > 1:
@@ -34,11 +34,6 @@ def failures(
         if run is not None:
             lines = list(attempts_of(database, collections[0], run))
         else:
-            statuses = {
-                status: {
-                    name: count for name in collections if (count := database[name].count_documents({"status": status}))
-                }
-                for status in ENDED_FROM_OUTSIDE
-            }
-            lines = describe(grouped(database, collections), statuses, suspects(database, collections))
+            counts = {name: status_counts(database[name]) for name in collections}
+            lines = describe(grouped(database, collections), counts, suspects(database, collections))
     print("\n".join(lines))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 
 from experiments.cli.parameters import Collections, JsonFile, Throughput
 
@@ -21,14 +22,12 @@ def hours(
     from experiments.database.run_collections import open_database
     from experiments.plan import throughput
     from experiments.status.hours_table import describe, study_hours
-    from experiments.terminal.output_file import check_writable, write_whole
+    from experiments.terminal.output_file import write_whole
     from experiments.terminal.text_table import show
 
-    if json_file is not None:
-        check_writable(json_file)
     devices = throughput.known(measured)
     with open_database(collections) as database:
         rows = study_hours(database, collections, next(iter(devices), None))
     if json_file is not None:
-        write_whole(json_file, json.dumps([row.numbers() for row in rows], indent=1))
+        write_whole(json_file, json.dumps([asdict(row) for row in rows], indent=1))
     show(describe(rows))

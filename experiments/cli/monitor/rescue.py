@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 def rescue(
     collections: Collections,
     no_wait: Annotated[
-        bool, typer.Option("--no-wait", help="leave workers that have stopped reporting to the next rescue or worker")
+        bool,
+        typer.Option("--no-wait", help="do not wait for silent workers; the next rescue or worker recovers their runs"),
     ] = False,
 ) -> None:
     """Return the runs of lost workers (killed, or on a failed node) to PENDING. They resume from their checkpoints.

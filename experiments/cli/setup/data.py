@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 
-from experiments.errors import UserError
-
 app = typer.Typer(name="data", help="List, download or check data sets.")
 
 Names = Annotated[list[str], typer.Argument(metavar="NAME", help="names of data sets, as in data.name")]
@@ -36,13 +34,10 @@ def get(names: Names, root: Root = None) -> None:
 
     Example: walking-noise data get mnist cifar10
     """
-    from walking_noise import WalkingNoiseError, data
+    from walking_noise import data
 
-    try:
-        for name in names:
-            print(f"{name}: in {data.fetch(name, root)}")
-    except WalkingNoiseError as error:
-        raise UserError(str(error)) from error
+    for name in names:
+        print(f"{name}: in {data.fetch(name, root)}")
 
 
 @app.command()
@@ -51,13 +46,10 @@ def check(names: Names, root: Root = None) -> None:
 
     Example: walking-noise data check mnist
     """
-    from walking_noise import WalkingNoiseError, data
+    from walking_noise import data
 
-    try:
-        for name in names:
-            dataset = data.load(name, root=root)
-            extent = data.status(name, root).extent or "intact"
-            samples = f"{len(dataset.train_labels)} + {len(dataset.validation_labels)} samples"
-            print(f"{name}: {extent}, {samples}, checksum {dataset.checksum}")
-    except WalkingNoiseError as error:
-        raise UserError(str(error)) from error
+    for name in names:
+        dataset = data.load(name, root=root)
+        extent = data.status(name, root).extent or "intact"
+        samples = f"{len(dataset.train_labels)} + {len(dataset.validation_labels)} samples"
+        print(f"{name}: {extent}, {samples}, checksum {dataset.checksum}")

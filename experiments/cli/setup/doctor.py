@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -27,22 +28,16 @@ def doctor(
 
     Example: walking-noise doctor table1_mnist
     """
-    from experiments.doctor.examination import numbers, report
+    from experiments.doctor.examination import report
     from experiments.doctor.examined_site import Site
     from experiments.doctor.finding import ERROR, Finding
-    from experiments.terminal.output_file import check_writable, write_whole
-    from experiments.terminal.progress_line import ProgressLine
+    from experiments.terminal.output_file import write_whole
 
-    if json_file is not None:
-        check_writable(json_file)
     findings: list[tuple[str, Finding]] = []
-    progress = ProgressLine()
-    show = progress.show if progress.stream.isatty() else None
     with contextlib.closing(Site(tuple(collections or ()), fix)) as site:
-        for line in report(site, findings, node=node, show=show):
-            progress.end()
+        for line in report(site, findings, node=node):
             print(line, flush=True)
     if json_file is not None:
-        write_whole(json_file, json.dumps(numbers(findings), indent=1))
+        write_whole(json_file, json.dumps([{"what": name, **asdict(finding)} for name, finding in findings], indent=1))
     if any(finding.level == ERROR for _, finding in findings):
         raise typer.Exit(1)

@@ -27,16 +27,9 @@ RUN_FIELDS = {"claim.token": 1, "claim.host": 1, "host.hostname": 1, "fail_trace
 
 @dataclass(frozen=True)
 class UnsuccessfulAttempt:
-    """An attempt at a run that ended without a result.
+    """An attempt at a run that ended without a result: ``end`` is ``FAILED``, ``LOST`` or ``GIVEN_BACK``.
 
-    Attributes
-    ----------
-    token
-        Of the worker; None if it was not recorded.
-    host
-        The node; None if it was not recorded.
-    end
-        ``FAILED``, ``LOST`` or ``GIVEN_BACK``.
+    The token of the worker and the node (``host``) are None if they were not recorded.
     """
 
     collection: str
@@ -49,31 +42,21 @@ class UnsuccessfulAttempt:
 
 @dataclass
 class FailureGroup:
-    """The failures of one cause.
+    """The failures of one cause: the attempts that ended with it, their runs, and their numbers by node.
 
-    Attributes
-    ----------
-    end
-        ``FAILED``, ``LOST`` or ``GIVEN_BACK``.
-    example
-        One of the attempts; if runs are FAILED now because of this cause, an attempt at one of these runs.
-    failed
-        Ids of the runs that are FAILED now because of this cause, by collection.
-    attempts
-        Number of attempts that ended with this cause.
-    runs
-        Collection and id of the runs of these attempts.
-    nodes
-        Number of these attempts by node.
+    ``failed`` has the ids of the runs that are FAILED now because of this cause, by collection. ``example`` is one of
+    the attempts, if possible at one of these runs.
     """
 
-    cause: str
-    end: str
     example: UnsuccessfulAttempt
     failed: dict[str, list[int]] = field(default_factory=dict)
     attempts: int = 0
     runs: set[tuple[str, int]] = field(default_factory=set)
     nodes: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def cause(self) -> str:
+        return self.example.cause
 
     @property
     def failed_count(self) -> int:
@@ -100,7 +83,7 @@ def grouped(database: Database[Document], collections: Sequence[str]) -> list[Fa
     groups: dict[tuple[str, str], FailureGroup] = {}
     for collection in collections:
         for attempt, failed in _attempts(database, collection):
-            group = groups.setdefault((attempt.end, attempt.cause), FailureGroup(attempt.cause, attempt.end, attempt))
+            group = groups.setdefault((attempt.end, attempt.cause), FailureGroup(attempt))
             group.add(attempt, failed=failed)
     return sorted(groups.values(), key=lambda group: (-group.failed_count, -group.attempts, group.cause))
 

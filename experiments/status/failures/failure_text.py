@@ -26,32 +26,23 @@ ENDED_FROM_OUTSIDE = {
 
 
 def describe(
-    groups: Sequence[FailureGroup], statuses: Mapping[str, Mapping[str, int]], suspects: Sequence[Suspect]
+    groups: Sequence[FailureGroup], counts: Mapping[str, Mapping[str, int]], suspects: Sequence[Suspect]
 ) -> list[str]:
-    """The lines that ``walking-noise failures`` prints.
-
-    Parameters
-    ----------
-    statuses
-        Number of runs that ended from outside, by status and collection.
-    """
+    """The lines that ``walking-noise failures`` prints; ``counts``: number of runs by collection and status."""
     lines = [_summary(groups)]
-    failed = {
-        name: sorted(run for group in groups for run in group.failed.get(name, ()))
-        for name in {name for group in groups for name in group.failed}
-    }
+    failed = {name: sorted(run for group in groups for run in group.failed.get(name, ())) for name in counts}
     for number, group in enumerate(groups, start=1):
         lines += ["", f"{number}. {_counts(group)}: {group.cause}", *_details(group, failed)]
-    for status, by_collection in statuses.items():
-        for name, count in by_collection.items():
-            lines += [
-                "",
-                f"{runs_in_words(count)} of {name} {status}: {ENDED_FROM_OUTSIDE[status]}",
-                f"   reset: {reset_by_status(name, status)}",
-            ]
-    if failed or any(statuses.values()):
-        names = sorted({*failed, *(name for by_collection in statuses.values() for name in by_collection)})
-        lines += ["", f"after a reset, start the runs: {'; '.join(f'walking-noise start {name}' for name in names)}"]
+    to_start = {name for name in failed if failed[name]}
+    for status, meaning in ENDED_FROM_OUTSIDE.items():
+        for name in counts:
+            if count := counts[name].get(status):
+                to_start.add(name)
+                lines += ["", f"{runs_in_words(count)} of {name} {status}: {meaning}"]
+                lines += [f"   reset: {reset_by_status(name, status)}"]
+    if to_start:
+        commands = (f"walking-noise start {name}" for name in sorted(to_start))
+        lines += ["", f"after a reset, start the runs: {'; '.join(commands)}"]
     if suspects:
         lines += ["", *map(_suspect, suspects)]
     return lines
@@ -83,16 +74,13 @@ def _summary(groups: Sequence[FailureGroup]) -> str:
     runs, attempts = sum(group.failed_count for group in groups), sum(group.attempts for group in groups)
     if not groups:
         return "no run has failed"
-    return f"{runs_in_words(runs)} FAILED now; {_attempts(attempts, 'unsuccessful ')}; {in_words(len(groups), 'cause')}"
+    unsuccessful, causes = in_words(attempts, "unsuccessful attempt"), in_words(len(groups), "cause")
+    return f"{runs_in_words(runs)} FAILED now; {unsuccessful}; {causes}"
 
 
 def _counts(group: FailureGroup) -> str:
-    attempts = f"{_attempts(group.attempts)} at {runs_in_words(len(group.runs))}"
+    attempts = f"{in_words(group.attempts, 'attempt')} at {runs_in_words(len(group.runs))}"
     return f"{runs_in_words(group.failed_count)} FAILED now, {attempts}" if group.failed else attempts
-
-
-def _attempts(count: int, adjective: str = "") -> str:
-    return in_words(count, f"{adjective}attempt")
 
 
 def _details(group: FailureGroup, failed: Mapping[str, Sequence[int]]) -> Iterator[str]:
@@ -103,7 +91,7 @@ def _details(group: FailureGroup, failed: Mapping[str, Sequence[int]]) -> Iterat
         nodes = ", ".join(f"{node} {count:,}" for node, count in most_frequent)
         yield f"   nodes: {nodes}{f' and {others} more' if others else ''}"
     example = group.example
-    failed_now = group.end == FAILED and example.run in group.failed.get(example.collection, ())
+    failed_now = example.end == FAILED and example.run in group.failed.get(example.collection, ())
     command = (
         f"seml {example.collection} print-fail-trace -id {example.run}"
         if failed_now

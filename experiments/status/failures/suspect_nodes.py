@@ -20,16 +20,9 @@ MAX_P_VALUE = 0.001
 
 @dataclass(frozen=True)
 class Suspect:
-    """A node with a significantly larger share of failed workers than the other nodes.
+    """A node with a significantly larger share of failed workers, with lost or failed runs, than all other nodes.
 
-    Attributes
-    ----------
-    failed, workers
-        Workers on the node that were lost or had failed runs, and all workers on the node.
-    failed_elsewhere, workers_elsewhere
-        The same numbers for all other nodes together.
-    p_value
-        One-sided p-value of Fisher's exact test, times the number of nodes.
+    ``p_value`` is the one-sided p-value of Fisher's exact test, times the number of nodes.
     """
 
     node: str

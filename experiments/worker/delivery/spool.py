@@ -34,20 +34,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class SpooledResults:
-    """Results of one worker, the content of one file.
-
-    Attributes
-    ----------
-    begun
-        The fields of a run's start, from :func:`experiments.worker.records.run_document.start_fields`.
-    outcomes
-        The fields of each run's end, by run id, from :func:`experiments.worker.records.run_document.end_fields`.
-    """
+    """Results of one worker, the content of one file; see :mod:`experiments.worker.records.run_document`."""
 
     collection: str
     token: str
-    begun: Document
-    outcomes: Mapping[int, Document]
+    begun: Document  # the fields of a run's start
+    outcomes: Mapping[int, Document]  # the fields of each run's end, by run id
 
     @classmethod
     def read(cls, file: Path) -> SpooledResults:

@@ -151,7 +151,7 @@ class Recovery:
         """Whether the owner's Slurm task is active; None if unknown."""
         if tasks is None or owner.task is None or owner.cluster != self.cluster:
             return None
-        return tasks.holds(*owner.task)
+        return owner.task in tasks.tasks
 
     def _mark_or_release(
         self, owner: Owner, documents: list[Document], now: datetime.datetime, recovered: Recovered

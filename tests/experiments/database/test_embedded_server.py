@@ -16,7 +16,7 @@ import yaml
 from pymongo.errors import OperationFailure
 
 from experiments.cli.app import main
-from experiments.database.embedded_server import DATABASE, HOST, EmbeddedDatabase, ServerAccess, default_folder
+from experiments.database.embedded_server import DATABASE, HOST, EmbeddedDatabase, ServerAccess
 from experiments.database.server_process import ServerError, ServerFolder, ServerRunning
 
 
@@ -149,6 +149,7 @@ def test_a_failed_start_reports_the_reason(tmp_path: Path):
 
 
 def test_default_folder(monkeypatch: pytest.MonkeyPatch):
-    assert default_folder() == Path(".walking_noise")
+    monkeypatch.delenv("WALKING_NOISE_DB", raising=False)
+    assert EmbeddedDatabase().folder == Path.cwd() / ".walking_noise"
     monkeypatch.setenv("WALKING_NOISE_DB", "/there")
     assert EmbeddedDatabase().folder == Path("/there")

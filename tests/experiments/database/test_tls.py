@@ -12,7 +12,6 @@ import yaml
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-from experiments import slurm
 from experiments.database.connection import DatabaseError, Document, configuration, connect_to, host_and_port
 from experiments.database.embedded_server import DATABASE, HOST, EmbeddedDatabase
 from experiments.doctor.database_access import answers, seen_by_nodes
@@ -98,7 +97,7 @@ def test_the_doctor_reports_the_encryption(secured: EmbeddedDatabase, monkeypatc
     monkeypatch.setattr("experiments.doctor.examined_site.SERVER_TIMEOUT_MS", 30_000)
     content = configuration(secured.configuration)
     with contextlib.closing(Site(configuration_file=secured.configuration)) as site:
-        site.nodes = [slurm.Node("n2", "idle", "none", "gpu:2")]
+        site.other_hosts = ["n2"]
         (answer,) = answers(site)
         assert answer.level == OK
         assert f"answers at {HOST}:{content['port']}, with TLS, database {DATABASE}" in answer.found

@@ -106,6 +106,7 @@ def test_refusals(study: Runs, found_by_commands: None, capsys: pytest.CaptureFi
     for arguments, message in (
         (["nowhere"], "there is no collection 'nowhere'"),
         ([study.name, "--throughput", "missing.json"], "missing.json: there is no such file"),
+        ([study.name, "--throughput", str(tmp_path)], f"walking-noise: {tmp_path}: Is a directory"),
         ([study.name, "--json", str(tmp_path)], "cannot be written"),
     ):
         assert main(["hours", *arguments]) == 1

@@ -20,7 +20,7 @@ from experiments.status import watch_loop
 from experiments.status.progress_text import MAX_QUERY_SHARE
 from experiments.status.study_status import StudyStatus, study_status
 from experiments.status.watch_screen import HEIGHT, WIDTH, screen
-from experiments.status.worker_statistics import Worker, active_hours
+from experiments.status.worker_statistics import Worker
 from tests.experiments.shell import Shell
 from tests.experiments.worker.claiming import Fill
 from tests.experiments.worker.past import fail, worker
@@ -96,7 +96,6 @@ def test_rates():
         COMPLETED=50, RUNNING=400, PENDING=350,
     )  # fmt: skip
     assert status.runs_last_hour == pytest.approx(50)
-    assert status.runs_per_hour == pytest.approx((100 + 50) / 3)
     assert status.hours_left == pytest.approx((400 + 350 - 200) / 50)
 
 
@@ -113,12 +112,6 @@ def test_runs_whose_worker_is_starting_up():
     assert study(busy, RUNNING=8).starting_runs == 0
     assert study(a_worker(end_reason="done"), RUNNING=4).starting_runs == 4
     assert "4 RUNNING (4 starting up), 1 PENDING" in text(study(RUNNING=4, PENDING=1, COMPLETED=9))
-
-
-def test_hours_with_an_active_worker():
-    times = ((2.0, 0.0), (1.0, 0.0), (1.0, 1.5), (1.0, 10.0))
-    assert active_hours(a_worker(hours=hours, ago=ago) for hours, ago in times) == pytest.approx(2.5 + 1)
-    assert active_hours([]) == 0
 
 
 def test_status_of_a_collection(runs: Runs, pending_runs: Fill):

@@ -320,7 +320,7 @@ def test_with_an_invalid_worker_option_only_the_leader_fails(study: Study, pendi
     assert worker.returncode == 3, output
     assert study.statuses() == {"FAILED": 1, "PENDING": 1}
     assert study.document(1)["fail_trace"] == [
-        "WALKING_NOISE_PACK_SIZE: 'many' is refused; allowed is a whole number >= 1\n"
+        "WALKING_NOISE_PACK_SIZE: 'many' is refused; allowed: a whole number >= 1\n"
     ]
 
 

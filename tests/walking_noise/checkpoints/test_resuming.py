@@ -36,6 +36,7 @@ STUDY = [
     *EVERY_KIND,
     longer(noise__kind="none", evaluation__curve=True),
     longer(noise__kind="mixed", noise__std_mul=0.3, noise__std_add=0.3, noise__order="add_first"),
+    longer(noise__std=0.4, training__weight_decay=0.5),
     longer(noise__std=0.4, noise__in_training=False),
     longer(noise__std=1e4, noise__point=3, noise__in_training=False),
     longer(noise__std=0.5, training__weight_clamp=0.05, training__learning_rate=5e-3, evaluation__curve=True),

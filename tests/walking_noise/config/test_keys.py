@@ -121,6 +121,7 @@ DIFFERENT: list[tuple[str, dict[str, Any], bool, bool]] = [
     ("batch size", {"training.batch_size": 64}, False, False),
     ("learning rate", {"training.learning_rate": 2e-3}, False, False),
     ("clamp", {"training.weight_clamp": 1.0}, True, False),
+    ("weight decay", {"training.weight_decay": 0.01}, True, False),
     ("seed", {"seed": 1}, True, False),
     ("seed, noise as before", {"seed": 1, "noise.seed": 0}, True, False),
     ("level", {"noise.std_mul": 0.6}, True, False),

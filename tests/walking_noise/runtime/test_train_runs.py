@@ -44,7 +44,7 @@ VARIED = [
     run(noise__kind="multiplicative", noise__std=0.5, training__learning_rate=5e-3),
     run(noise__std=0.5),
     run(noise__kind="none", seed=1),
-    run(noise__std=1.0, model__batch_norm=True, training__weight_clamp=0.1),
+    run(noise__std=1.0, model__batch_norm=True, training__weight_clamp=0.1, training__weight_decay=0.5),
     run(noise__std=0.5, training__epochs=3),
 ]
 

@@ -296,7 +296,7 @@ RUNS = [
     run(model__batch_norm=True, noise__std=0.5),
     run(seed=1),
     run(seed=1, noise__std=0.5, noise__in_training=False),
-    run(seed=2, training__learning_rate=1e-2, **MIXED),
+    run(seed=2, **MIXED),
     run(model__batch_norm=True, seed=1, training__weight_clamp=0.1),
     run(seed=3, **MIXED),
 ]

@@ -22,6 +22,7 @@ RUNS: list[dict[str, Any]] = [
     {"noise.std": 0.5},
     {"noise.kind": "none"},
     {"noise.kind": "multiplicative", "noise.std": 0.7, "noise.point": 3, "training.weight_clamp": 0.05},
+    {"noise.kind": "mixed", "noise.std_mul": 0.4, "noise.std_add": 0.2, "training.weight_decay": 0.5},
     {"noise.kind": "mixed", "noise.std_mul": 0.4, "noise.std_add": 0.2, "noise.order": "add_first"},
     {"noise.kind": "multiplicative", "noise.std": 0.7, "noise.gradient": "straight_through"},
     {"noise.kind": "multiplicative", "noise.std": 1e20},

@@ -1,4 +1,4 @@
-"""Adam of a pack against torch's Adam of each run."""
+"""Adam of a pack against torch's Adam of each run, without and with weight decay."""
 
 from __future__ import annotations
 
@@ -34,22 +34,26 @@ def gradients(step: int) -> list[Tensor]:
 
 
 RATES = [cosine_rate(1e-2, step, STEPS) for step in range(STEPS)]
+NO_DECAY = (0.0,) * 9
+DECAYS = (0.0, 0.01, 0.5, 10.0, 0.0, 1e-3, 0.01, 3.0, 250.0)
+"""Weight decay of nine runs. At the last one, the first rate changes the sign of the weights."""
 
 
-def packed(members: Sequence[int]) -> list[Tensor]:
+def packed(members: Sequence[int], decays: Sequence[float] = NO_DECAY) -> list[Tensor]:
     """The parameters of some of nine runs, trained as a pack with a rate for each step."""
     chosen = [nn.Parameter(parameter[list(members)].clone()) for parameter in parameters(9)]
-    adam = PackedAdam(chosen)
+    of_members = torch.tensor([decays[member] for member in members], dtype=torch.float64)
+    adam = PackedAdam(chosen, decay=of_members if of_members.any() else None)
     for step, rate in enumerate(RATES):
         adam.anneal(rate)
         adam.step([gradient[list(members)] for gradient in gradients(step)], torch.tensor([step]))
     return [parameter.detach() for parameter in chosen]
 
 
-def separate(run: int) -> list[Tensor]:
-    """The parameters of one of nine runs, trained by torch's Adam."""
+def separate(run: int, decay: float = 0.0) -> list[Tensor]:
+    """The parameters of one of nine runs, trained by torch's Adam, or by its AdamW with a weight decay."""
     own = [nn.Parameter(parameter.detach()[run].clone()) for parameter in parameters(9)]
-    adam = torch.optim.Adam(own)
+    adam = torch.optim.AdamW(own, weight_decay=decay) if decay else torch.optim.Adam(own)
     for step, rate in enumerate(RATES):
         for group in adam.param_groups:
             group["lr"] = rate
@@ -60,21 +64,32 @@ def separate(run: int) -> list[Tensor]:
 
 
 @pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("decays", [NO_DECAY, DECAYS], ids=["no decay", "decay"])
 @pytest.mark.parametrize("update", [FusedCpuUpdate, ReferenceUpdate])
-def test_a_pack_is_updated_like_separate_runs(update: type[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pack_is_updated_like_separate_runs(
+    update: type[Any], decays: Sequence[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(packed_adam, "FusedCpuUpdate", update)
-    together = packed(range(9))
+    together = packed(range(9), decays)
     for run in range(9):
-        for parameter, single in zip(together, separate(run), strict=True):
+        for parameter, single in zip(together, separate(run, decays[run]), strict=True):
             torch.testing.assert_close(parameter[run], single, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.parametrize("decays", [NO_DECAY, DECAYS], ids=["no decay", "decay"])
 @pytest.mark.parametrize("members", [(0, 1), (3, 2, 1), (8, 7, 6, 5, 4, 3, 2), range(9)], ids=len)
-def test_packed_members_equal_single_runs_bitwise(members: Sequence[int]) -> None:
-    together = packed(members)
+def test_packed_members_equal_single_runs_bitwise(members: Sequence[int], decays: Sequence[float]) -> None:
+    """A member without weight decay trains alone without a factor, and with a factor of 1 in a pack."""
+    together = packed(members, decays)
     for position, member in enumerate(members):
-        for parameter, single in zip(together, packed([member]), strict=True):
+        for parameter, single in zip(together, packed([member], decays), strict=True):
             assert torch.equal(parameter[position], single[0])
+
+
+def test_weight_decay_changes_the_runs_that_have_it_only() -> None:
+    for decayed, free in zip(packed(range(9), DECAYS), packed(range(9)), strict=True):
+        changed = [not torch.equal(one, other) for one, other in zip(decayed, free, strict=True)]
+        assert changed == [decay > 0 for decay in DECAYS]
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), 1e30])
@@ -93,10 +108,11 @@ def test_a_bad_gradient_affects_its_run_only(bad: float) -> None:
         assert not torch.equal(healthy[1], with_bad[1])
 
 
-def test_a_parameter_without_a_gradient_is_not_changed() -> None:
+@pytest.mark.parametrize("decay", [None, torch.tensor([0.5, 0.0]).double()], ids=["no decay", "decay"])
+def test_a_parameter_without_a_gradient_is_not_changed(decay: Tensor | None) -> None:
     chosen = parameters(2)
     before = [parameter.detach().clone() for parameter in chosen]
-    adam = PackedAdam(chosen)
+    adam = PackedAdam(chosen, decay=decay)
     adam.anneal(1e-3)
     adam.step([None, *(torch.ones_like(parameter) for parameter in chosen[1:])], FIRST)
     changed = [not torch.equal(parameter, old) for parameter, old in zip(chosen, before, strict=True)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from walking_noise.training.adam.stacked_parameter import StackedParameter
 
 ROOT = Path(__file__).parents[3]
 BOUNDS = (float("inf"), 0.3, 1.0)
+DECAY_FACTORS = (0.985, 1.0, -0.7)
 
 
 def compare_with_reference(device: str, dtype: torch.dtype, tolerance: float) -> None:
@@ -31,9 +33,10 @@ def compare_with_reference(device: str, dtype: torch.dtype, tolerance: float) ->
     starts = [
         torch.randn(shape, generator=random, dtype=dtype) for shape in ((3, 5, 7), (3, 1), (3, 1024), (3, 2, 1500))
     ]
-    for bound in (None, bounds):
+    factors = torch.tensor(DECAY_FACTORS, dtype=dtype, device=device)
+    for bound, factor in product((None, bounds), (None, factors)):
         one, other = ([StackedParameter.initial(start.to(device).clone(), bound) for start in starts] for _ in range(2))
-        reference, update = ReferenceUpdate(one), TritonUpdate(other)
+        reference, update = ReferenceUpdate(one, factor), TritonUpdate(other, factor)
         for step in (1, 2, 3, 250, 251):
             gradients = [torch.randn(start.shape, generator=random, dtype=dtype).to(device) for start in starts]
             if step == 251:
@@ -67,14 +70,16 @@ compare_with_reference("cpu", torch.{dtype}, {tolerance})
 def test_the_kernel_compiles_without_a_gpu() -> None:
     """In a process of its own, since this one may have imported the kernel to interpret it."""
     script = """
+from itertools import product
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource, compile
 from walking_noise.training.adam.triton_update import ELEMENTS, _update_kernel
 
-tensors = "parameters gradients first_moments second_moments step_size bias_correction2_sqrt bounds".split()
-signature = {**dict.fromkeys(tensors, "*fp32"), "finite": "*i32", "elements": "i32"}
-for bounded in (False, True):
-    constants = {"BETA1": 0.9, "BETA2": 0.999, "EPSILON": 1e-8, "BOUNDED": bounded, "ELEMENTS": ELEMENTS}
+tensors = "parameters gradients first_moments second_moments step_size bias_correction2_sqrt bounds decay_factors"
+signature = {**dict.fromkeys(tensors.split(), "*fp32"), "finite": "*i32", "elements": "i32"}
+for bounded, decayed in product((False, True), repeat=2):
+    constants = {"BETA1": 0.9, "BETA2": 0.999, "EPSILON": 1e-8, "ELEMENTS": ELEMENTS}
+    constants |= {"BOUNDED": bounded, "DECAYED": decayed}
     kinds = signature | dict.fromkeys(constants, "constexpr")
     source = ASTSource(_update_kernel, kinds, constexprs=constants)
     for capability in (80, 90):
@@ -91,8 +96,10 @@ def test_the_kernel_equals_the_reference_on_a_gpu(dtype: torch.dtype, tolerance:
 
 
 @pytest.mark.gpu
+@pytest.mark.parametrize("factors", [None, (1.0, 0.99, 0.5, -0.7, 1.0, 1 - 1e-5, 0.0)], ids=["no decay", "decay"])
 @pytest.mark.parametrize("elements", [1, 10, 784, 50_176])
-def test_packed_members_equal_single_runs_bitwise_on_a_gpu(elements: int) -> None:
+def test_packed_members_equal_single_runs_bitwise_on_a_gpu(elements: int, factors: Sequence[float] | None) -> None:
+    """A member without weight decay trains alone without a factor, and with a factor of 1 in a pack."""
     from walking_noise.training.adam.triton_update import TritonUpdate
 
     random = torch.Generator("cuda").manual_seed(2)
@@ -100,7 +107,9 @@ def test_packed_members_equal_single_runs_bitwise_on_a_gpu(elements: int) -> Non
     start = torch.randn(members, elements, generator=random, device="cuda")
     packed = StackedParameter.initial(start.clone())
     single = [StackedParameter.initial(start[member : member + 1].clone()) for member in range(members)]
-    update, updates = TritonUpdate([packed]), [TritonUpdate([one]) for one in single]
+    update = TritonUpdate([packed], None if factors is None else torch.tensor(factors, device="cuda"))
+    own = [None if factor == 1 else torch.tensor([factor], device="cuda") for factor in factors or [1] * members]
+    updates = [TritonUpdate([one], factor) for one, factor in zip(single, own, strict=True)]
     rate = torch.tensor(1e-2, dtype=torch.float64, device="cuda")
     for number in range(1, 4):
         gradient, step = (

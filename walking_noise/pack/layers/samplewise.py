@@ -1,4 +1,4 @@
-"""Layers of a pack without parameters that compute every sample separately."""
+"""Layers of a pack that have no parameters and compute every sample separately."""
 
 from __future__ import annotations
 

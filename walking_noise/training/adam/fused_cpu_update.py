@@ -21,12 +21,18 @@ class FusedCpuUpdate:
     member's numbers must not depend on the size of its pack, so each of its elements must have the same position in a
     vector in every pack. If the elements of one member fill whole vectors, the kernel gets all members as one tensor.
     Otherwise it gets one tensor per member.
+
+    Parameters
+    ----------
+    decay_factor
+        ``(K,)``: every step first multiplies each member's parameters by it. None if no member's weights decay.
     """
 
     finite = None
     """Finite weights are not recorded: they are checked when a loss is not finite."""
 
-    def __init__(self, stacked: Sequence[StackedParameter]) -> None:
+    def __init__(self, stacked: Sequence[StackedParameter], decay_factor: Tensor | None = None) -> None:
+        self._stacked, self._decay_factor = stacked, decay_factor
         self._tensors = [
             [_in_whole_vectors(tensor) for tensor in (one.parameter, one.first_moment, one.second_moment)]
             for one in stacked
@@ -40,13 +46,15 @@ class FusedCpuUpdate:
         ]
 
     def __call__(self, gradients: Sequence[Tensor | None], rate: Tensor, step: Tensor) -> None:
-        """Update every member in place by gradients ``(K, …)``, and clamp its weights.
+        """Update every member in place by gradients ``(K, …)``; decay its weights before, clamp them after.
 
         A parameter without a gradient is not changed. ``step`` is counted from 1.
         """
         arguments: tuple[list[Tensor], ...] = ([], [], [], [])
-        for gradient, tensors in zip(gradients, self._tensors, strict=True):
+        for gradient, stacked, tensors in zip(gradients, self._stacked, self._tensors, strict=True):
             if gradient is not None:
+                if self._decay_factor is not None:  # the kernel takes one decay for all members
+                    stacked.parameter.mul_(self._decay_factor.view(-1, *(1,) * (stacked.parameter.dim() - 1)))
                 for argument, more in zip(arguments, (*tensors, _in_whole_vectors(gradient)), strict=True):
                     argument.extend(more)
         parameters, first_moments, second_moments, gradients_of = arguments

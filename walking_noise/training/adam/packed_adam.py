@@ -26,7 +26,7 @@ def cosine_rate(learning_rate: float, epoch: int, epochs: int) -> float:
 
 
 class PackedAdam:
-    """Adam (Kingma and Ba 2015) on stacked parameters ``(K, …)``.
+    """Adam (Kingma and Ba 2015) on stacked parameters ``(K, …)``, with decoupled weight decay (AdamW).
 
     On a GPU, a step never synchronises and changes tensors only in place, so that a CUDA graph can capture it.
 
@@ -35,18 +35,30 @@ class PackedAdam:
     bounds
         For each parameter the members' bounds ``(K,)``, to which it is clamped after every step; infinite for a member
         that is not clamped. None for a parameter that no member clamps.
+    decay
+        float64 ``(K,)``: the members' weight decay of all parameters (Loshchilov and Hutter 2019). None if no member
+        has one.
     """
 
-    def __init__(self, parameters: Sequence[nn.Parameter], bounds: Sequence[Tensor | None] | None = None) -> None:
+    def __init__(
+        self,
+        parameters: Sequence[nn.Parameter],
+        bounds: Sequence[Tensor | None] | None = None,
+        decay: Tensor | None = None,
+    ) -> None:
         self.parameters = list(parameters)
         bounds = [None] * len(self.parameters) if bounds is None else bounds
         self._stacked = [StackedParameter.initial(*both) for both in zip(self.parameters, bounds, strict=True)]
         self._rate = torch.zeros((), dtype=torch.float64, device=self.parameters[0].device)
-        self._update = _update_of(self._stacked)
+        self._decay = decay
+        self._decay_factor = None if decay is None else torch.ones_like(decay, dtype=self.parameters[0].dtype)
+        self._update = _update_of(self._stacked, self._decay_factor)
 
     def anneal(self, rate: float) -> None:
         """Set the learning rate for the next steps."""
         self._rate.fill_(rate)
+        if self._decay is not None and self._decay_factor is not None:
+            self._decay_factor.copy_(1 - rate * self._decay)
         if self._update.finite is not None:
             self._update.finite.copy_(self._check_weights())
 
@@ -86,10 +98,10 @@ class PackedAdam:
         return all_finite([stacked.parameter for stacked in self._stacked])
 
 
-def _update_of(stacked: Sequence[StackedParameter]) -> FusedCpuUpdate | TritonUpdate:
+def _update_of(stacked: Sequence[StackedParameter], decay_factor: Tensor | None) -> FusedCpuUpdate | TritonUpdate:
     """The update for the device of the parameters."""
     if stacked[0].parameter.device.type == "cpu":
-        return FusedCpuUpdate(stacked)
+        return FusedCpuUpdate(stacked, decay_factor)
     from walking_noise.training.adam.triton_update import TritonUpdate
 
-    return TritonUpdate(stacked)
+    return TritonUpdate(stacked, decay_factor)

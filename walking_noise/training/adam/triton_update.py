@@ -19,19 +19,24 @@ ELEMENTS = 1024
 class TritonUpdate:
     """Update of all parameters of a pack on a GPU, which reads and writes every number once.
 
+    Parameters
+    ----------
+    decay_factor
+        ``(K,)``: every step first multiplies each member's parameters by it. None if no member's weights decay.
+
     Attributes
     ----------
     finite
         int32 ``(K,)``; set to 0 for a member with an updated parameter that is not finite, else left unchanged.
     """
 
-    def __init__(self, stacked: Sequence[StackedParameter]) -> None:
-        self._stacked = stacked
+    def __init__(self, stacked: Sequence[StackedParameter], decay_factor: Tensor | None = None) -> None:
+        self._stacked, self._decay_factor = stacked, decay_factor
         first = stacked[0].parameter
         self.finite = torch.ones(len(first), dtype=torch.int32, device=first.device)
 
     def __call__(self, gradients: Sequence[Tensor | None], rate: Tensor, step: Tensor) -> None:
-        """Update every member in place by contiguous gradients ``(K, …)``, and clamp its weights.
+        """Update every member in place by contiguous gradients ``(K, …)``; decay its weights before, clamp them after.
 
         A parameter without a gradient is not changed. ``rate`` is in float64, ``step`` ``(1,)`` is counted from 1.
         """
@@ -55,12 +60,14 @@ class TritonUpdate:
                 step_size,
                 bias_correction2_sqrt,
                 step_size if stacked.bound is None else stacked.bound,
+                step_size if self._decay_factor is None else self._decay_factor,
                 self.finite,
                 elements,
                 BETA1=BETAS[0],
                 BETA2=BETAS[1],
                 EPSILON=EPS,
                 BOUNDED=stacked.bound is not None,
+                DECAYED=self._decay_factor is not None,
                 ELEMENTS=ELEMENTS,
             )
 
@@ -74,12 +81,14 @@ def _update_kernel(
     step_size,
     bias_correction2_sqrt,
     bounds,
+    decay_factors,
     finite,
     elements,
     BETA1: tl.constexpr,
     BETA2: tl.constexpr,
     EPSILON: tl.constexpr,
     BOUNDED: tl.constexpr,
+    DECAYED: tl.constexpr,
     ELEMENTS: tl.constexpr,
 ):
     """Program (member, block). The clamp compares with > and <, which are false for NaN, so NaN is preserved."""
@@ -94,6 +103,8 @@ def _update_kernel(
     first_moment += (1 - BETA1) * (gradient - first_moment)
     second_moment = BETA2 * second_moment + (1 - BETA2) * gradient * gradient
     denominator = tl.sqrt(second_moment) / tl.load(bias_correction2_sqrt) + EPSILON
+    if DECAYED:
+        parameter *= tl.load(decay_factors + member)
     parameter -= tl.load(step_size) * first_moment / denominator
     if BOUNDED:
         bound = tl.load(bounds + member)
