@@ -8,13 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis import published_results
 from analysis.figures.layout.families import NETWORKS, PANEL_PER_POINT, Family, families, run_count_sentence
-from analysis.figures.layout.panels import panel_grid
+from analysis.figures.layout.panels import legend_handles, panel_grid
 from analysis.figures.layout.style import (
     FAINT,
     INK,
@@ -99,7 +98,8 @@ def _draw_walking(family: Family[FittedSeries], folder: Path) -> Plot:
             axes.text(0.5, 0.5, "no runs", transform=axes.transAxes, ha="center", color=FAINT)
         scale_levels(axes, levels, most_ticks=4)
         axes.set_ylim(0, 1.02)
-    _one_legend(figure, order)
+    handles = legend_handles(order)
+    figure.legend(handles=handles, loc="outside upper center", ncols=legend_columns(order), labelcolor=INK)
     figure.supxlabel(level_axis_label(family.members[0].settings), fontsize=8)
     figure.supylabel("validation accuracy", fontsize=8)
     return _save(figure, family, labels, folder, "walking")
@@ -139,20 +139,6 @@ def _draw_curve(
     if each.fit.lowest <= each.fit.mu <= each.fit.highest:
         halfway = (each.fit.curve.a_min + each.fit.curve.a_max) / 2
         axes.vlines(each.fit.mu, 0, halfway, color=color, linestyle=":", linewidth=0.9)
-
-
-def _one_legend(figure: Figure, order: list[str]) -> None:
-    handles: dict[str, Artist] = {}
-    for axes in figure.axes:
-        shown, names = axes.get_legend_handles_labels()
-        handles |= dict(zip(names, shown, strict=True))
-    figure.legend(
-        [handles[name] for name in order],
-        order,
-        loc="outside upper center",
-        ncols=legend_columns(order),
-        labelcolor=INK,
-    )
 
 
 def _save(figure: Figure, family: Family[FittedSeries], labels: Sequence[str], folder: Path, where: str) -> Plot:

@@ -73,10 +73,9 @@ def numbers(fitted_series: Sequence[FittedSeries]) -> pd.DataFrame:
     Columns: those of :func:`analysis.tables.series_tables.midpoint_numbers`; ``paper``, the printed midpoint; and
     ``difference``, ``mu / paper - 1``.
     """
-    table = midpoint_numbers(table1_series(fitted_series))
-    table["paper"] = pd.Series(
-        [published_results.published_midpoint(each.settings) for each in table1_series(fitted_series)], dtype=float
-    )
+    chosen = table1_series(fitted_series)
+    table = midpoint_numbers(chosen)
+    table["paper"] = pd.Series([published_results.published_midpoint(each.settings) for each in chosen], dtype=float)
     table["difference"] = table["mu"] / table["paper"] - 1
     return table
 

@@ -1,3 +1,1 @@
 """Report of a study: one HTML page with its figures and tables."""
-
-from __future__ import annotations

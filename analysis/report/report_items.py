@@ -13,9 +13,8 @@ from analysis.figures import (
     midpoints_by_point,
     plateau,
     preserved_accuracy,
+    quantities,
     robustness_curves,
-    signal,
-    weights,
 )
 from analysis.figures.layout.style import Plot, style
 from analysis.figures.mixed import mixed_maps, mixed_points, mixed_ratio
@@ -196,14 +195,14 @@ REPORT_ITEMS: tuple[ReportItem, ...] = (
         "Signal-to-noise ratio at each noise point over the level",
         "completed runs that set noise.std and have the signal of the audit in their result",
         (*_grids("table1"), *_WALKING),
-        signal.draw,
+        quantities.draw_signal,
     ),
     ReportItem(
         "v2, weights",
         "Mean absolute weight of each layer over the level",
         "completed runs that set noise.std and have mean_abs_weight in their result",
         (*_grids("table1"), *_WALKING),
-        weights.draw,
+        quantities.draw_weights,
     ),
     ReportItem("Ledger", "Claims of the papers and their verdicts from the runs", "runs", (), ledger.make),
     ReportItem(

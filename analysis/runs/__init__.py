@@ -1,3 +1,1 @@
 """Runs: documents, the data frame with a row per run, and series of runs."""
-
-from __future__ import annotations

@@ -1,3 +1,1 @@
 """Tables of runs and series, written as CSV and LaTeX."""
-
-from __future__ import annotations

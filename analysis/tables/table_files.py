@@ -1,4 +1,4 @@
-"""Files of a table: numbers as CSV, texts as LaTeX."""
+"""Files of a table: numbers as CSV, texts as a booktabs tabular in LaTeX with the notes below it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,16 @@ from typing import Any
 import pandas as pd
 
 from analysis.runs.series import Settings
-from analysis.tables import latex
+
+_ESCAPES = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "μ": r"$\mu$", "σ": r"$\sigma$", "–": "--",
+    "−": "$-$", "×": r"$\times$", "≥": r"$\ge$", "≤": r"$\le$", "…": r"\dots{}", "Δ": r"$\Delta$", "₁": "$_1$",
+    "₂": "$_2$", "|": "$|$", "<": "$<$", ">": "$>$",
+}  # fmt: skip
+
+_NON_LATIN = 0x180
+"""LaTeX cannot print characters from this code point on, except those in ``_ESCAPES``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +56,23 @@ def save_table(
     ``latex_texts`` replace the texts in LaTeX. ``notes`` are printed below the caption.
     """
     write_csv(numbers, folder / f"{name}.csv")
-    text = latex.tabular(texts if latex_texts is None else latex_texts, [caption, *notes])
+    text = tabular(texts if latex_texts is None else latex_texts, [caption, *notes])
     (folder / f"{name}.tex").write_text(text, encoding="utf-8")
     return Table(name, title, caption, texts)
+
+
+def escape(text: str) -> str:
+    """A text with LaTeX's special characters escaped."""
+    return "".join(_ESCAPES.get(character, character if ord(character) < _NON_LATIN else "?") for character in text)
+
+
+def tabular(table: pd.DataFrame, notes: Iterable[str] = ()) -> str:
+    """LaTeX of a table of texts: a tabular (package booktabs) if it has rows, then the notes in small print."""
+    escaped = table.map(escape)
+    escaped.columns = table.columns.map(
+        lambda name: tuple(map(escape, name)) if isinstance(name, tuple) else escape(name)
+    )
+    body = escaped.to_latex(index=False, escape=False, multicolumn_format="c") if len(table) else ""
+    return (
+        body + "".join(f"\n\\noindent{{\\footnotesize {escape(note)}}}\\\\" for note in notes) + ("\n" if notes else "")
+    )

@@ -97,7 +97,7 @@ def test_a_noise_kind_is_one_file(add_file: AddFile, only_digits: DataSet) -> No
         RunConfig.from_dict(settings)
     add_file(kinds, "box_shaped", UNIFORM)
     config, gaussian = RunConfig.from_dict(settings), RunConfig.from_dict(settings | {"noise.kind": "additive"})
-    drawn = Injection([config], "training", torch.device("cpu")).at(0)(0, torch.zeros(1, 100, 200))
+    drawn = Injection([config], "training", torch.device("cpu")).at((0,))(0, torch.zeros(1, 100, 200))
     assert float(drawn.abs().max()) == pytest.approx(0.5 * math.sqrt(3), rel=1e-3)
     assert float(drawn.std()) == pytest.approx(0.5, rel=0.02)
     assert config.run_key != gaussian.run_key

@@ -1,3 +1,1 @@
 """Settings of a run: the fields, the checks of their consistency, and the keys derived from them."""
-
-from __future__ import annotations

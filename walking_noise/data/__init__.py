@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from walking_noise.data.data_files import data_root
-from walking_noise.data.dataset import DataSet, Selection
+from walking_noise.data.dataset import DataSet
 from walking_noise.data.images.image_transform import ImageTransform
-from walking_noise.data.images.published_images import PublishedImages, Splits
-from walking_noise.data.loading import Source, Status, fetch, load, sources, status
+from walking_noise.data.images.published_images import PublishedImages
+from walking_noise.data.loading import fetch, load, sources, status
 from walking_noise.data.speech.keywords import KEYWORDS, NOT_KEYWORDS
-from walking_noise.data.transform import Transform
 
 __all__ = [
     "KEYWORDS",
@@ -16,11 +15,6 @@ __all__ = [
     "DataSet",
     "ImageTransform",
     "PublishedImages",
-    "Selection",
-    "Source",
-    "Splits",
-    "Status",
-    "Transform",
     "data_root",
     "fetch",
     "load",

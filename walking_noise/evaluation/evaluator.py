@@ -14,7 +14,6 @@ from walking_noise.data import DataSet
 from walking_noise.data.batches import validation_blocks
 from walking_noise.evaluation.shared_prefix import BLOCK, SharedPrefix, WrapInjection
 from walking_noise.models.noise_points import Inject
-from walking_noise.noise.audit import mismatch
 from walking_noise.pack.pack import Pack
 
 
@@ -99,8 +98,3 @@ def _count(logits: Tensor, labels: Tensor, constant_answer: int) -> Tensor:
     nonfinite = (logits * 0).sum(-1) != 0
     answers = torch.where(nonfinite, constant_answer, logits.argmax(-1))
     return torch.stack([answers == labels, nonfinite]).sum(-1)
-
-
-def audit_failure(evaluation: Evaluation, config: RunConfig) -> str | None:
-    """Describe how the noise injected at inference differs from the configured noise; None if it does not."""
-    return None if evaluation.audit is None else mismatch(evaluation.audit, config.levels, config.noise_kind.kurtosis)

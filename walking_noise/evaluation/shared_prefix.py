@@ -118,7 +118,7 @@ class _RunGroup:
         Input and output are ``(R, B, …)``, or ``(rows, B, …)`` with fewer rows, see :meth:`Pack.forward`.
         """
         audit = self.audit if self.audited and block == 0 else None
-        inject = self.wrap_injection(self.noise.at(self.epoch, block, audit=audit))
+        inject = self.wrap_injection(self.noise.at((self.epoch, block), audit))
         pack = self._selected or select_members(self._pack, self.members)  # copied weights are freed after use
         y: Tensor = pack(x, inject, first, last)
         return y

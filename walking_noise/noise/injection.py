@@ -10,7 +10,7 @@ from torch import Tensor
 
 from walking_noise.models.noise_points import Inject
 from walking_noise.noise.kind import gaussian
-from walking_noise.noise.member_noise import MemberNoise, NoiseTerms, StepIndex
+from walking_noise.noise.member_noise import MemberNoise, StepIndex
 from walking_noise.noise.rng.counter_based import CounterBasedNoise
 from walking_noise.noise.rng.cpu_generators import GeneratorNoise
 from walking_noise.pack.stacking import expand_rows
@@ -41,7 +41,7 @@ class Injection:
     Attributes
     ----------
     capturable
-        Whether a CUDA graph that contains the injection of :meth:`at_step` can be replayed at other steps.
+        Whether a CUDA graph that contains the injection at a step on the device can be replayed at other steps.
     """
 
     def __init__(self, configs: Sequence[RunConfig], stream: str, device: torch.device) -> None:
@@ -51,24 +51,11 @@ class Injection:
         self.samplers = samplers(self.at_point, f"{stream} noise", self.members, device)
         self.capturable = all(sampler.capturable for sampler in self.samplers)
 
-    def at(self, *step: int, audit: Audit | None = None) -> Inject:
-        """The injection at one step of the runs: a training step, or an epoch and a block of samples."""
-        return self._inject(step, audit)
+    def at(self, step: StepIndex, audit: Audit | None = None) -> Inject:
+        """The injection at one step of the runs: a training step, or an epoch and a block of samples.
 
-    def at_step(self, step: Tensor, audit: Audit | None = None) -> Inject:
-        """The injection at the step whose index is in ``step``, int64 ``(1,)`` or ``(2,)`` on the device.
-
-        The tensor is read each time noise is drawn. Its content must not change between a forward pass and the backward
-        pass of it.
+        If ``step`` is a tensor, its content must not change between a forward pass and the backward pass of it.
         """
-        return self._inject(step, audit)
-
-    def terms(self, noise: MemberNoise, point: int, step: tuple[int, ...], shape: torch.Size) -> NoiseTerms:
-        """``s_mul·e1`` and ``s_add·e2`` of one member for activations ``(B, …)``; None for a term at level 0."""
-        (sampler,) = (sampler for sampler in self.samplers if noise in sampler.at_point[point])
-        return sampler.terms(noise, point, step, shape)
-
-    def _inject(self, step: StepIndex, audit: Audit | None) -> Inject:
         injections = [sampler.at(step) for sampler in self.samplers]
 
         def inject(point: int, x: Tensor, member: int | None = None) -> Tensor:
@@ -89,29 +76,21 @@ def samplers(
     at_point: Sequence[Sequence[MemberNoise]], stream: str, members: int, device: torch.device
 ) -> list[NoiseSampler]:
     """The samplers of a pack: counter-based for Gaussian noise on a GPU, torch's generators for all other noise."""
-
-    def select(counter_based: bool) -> list[list[MemberNoise]]:
-        on_gpu = device.type == "cuda"
-        return [
-            [noise for noise in noises if (on_gpu and noise.draw is gaussian) == counter_based] for noises in at_point
-        ]
-
+    on_gpu = device.type == "cuda"
+    counter_based = [[noise for noise in noises if on_gpu and noise.draw is gaussian] for noises in at_point]
+    others = [[noise for noise in noises if not (on_gpu and noise.draw is gaussian)] for noises in at_point]
     needed: list[NoiseSampler] = []
-    if any(select(True)):
-        needed.append(CounterBasedNoise(select(True), stream, members, device))
-    if any(select(False)):
-        needed.append(GeneratorNoise(select(False), stream, device))
+    if any(counter_based):
+        needed.append(CounterBasedNoise(counter_based, stream, members, device))
+    if any(others):
+        needed.append(GeneratorNoise(others, stream, device))
     return needed
 
 
 def noise_by_point(configs: Sequence[RunConfig], stream: str) -> list[list[MemberNoise]]:
     """The noise at every noise point, in the order of the members; members at level 0 are left out.
 
-    Parameters
-    ----------
-    stream
-        ``"training"``: keyed by ``seed``; only runs trained with noise have noise. ``"inference"``: keyed by
-        ``noise.seed``.
+    For ``stream`` see :class:`Injection`.
     """
     at_point: list[list[MemberNoise]] = [[] for _ in configs[0].points]
     for member, config in enumerate(configs):

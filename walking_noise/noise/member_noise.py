@@ -23,9 +23,6 @@ The activations ``(k, B, …)`` are those of k consecutive members of the pack; 
 has no noise for these members at this point. The audit, if any, records the drawn noise.
 """
 
-NoiseTerms = tuple[Tensor | None, Tensor | None]
-"""``s_mul·e1`` and ``s_add·e2`` of one member, ``(B, …)``; None for a term at level 0."""
-
 
 @dataclass(frozen=True)
 class MemberNoise:

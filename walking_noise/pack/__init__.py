@@ -1,3 +1,1 @@
 """Pack: K networks of the same shape as one network; its layers, stacking, and selection of members."""
-
-from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from walking_noise.models.noise_points import BODY, Inject, NoisePoint, named_layers
@@ -101,15 +102,14 @@ class Pack(nn.Module):
         buffers = [buffer for buffer in self.buffers() if buffer.is_floating_point()]
         return all_finite(buffers) if buffers else torch.ones_like(self.finite())
 
-    def member_state(self, member: int) -> dict[str, Tensor]:
-        """A copy of the parameters and buffers of one member."""
-        return {name: tensor[member].clone() for name, tensor in self.stacked_state().items()}
 
-    @torch.no_grad()
-    def load_member(self, member: int, state: dict[str, Tensor]) -> None:
-        """Overwrite the parameters and buffers of one member with a state from :meth:`member_state`."""
-        for name, tensor in self.stacked_state().items():
-            tensor[member].copy_(state[name])
+def cross_entropy(logits: Tensor, labels: Tensor, class_weights: Tensor | None = None) -> Tensor:
+    """Each run's mean cross-entropy ``(K,)`` of logits ``(K, B, classes)`` and labels ``(K, B)``.
+
+    With ``class_weights`` ``(classes,)``, each sample is weighted by the weight of its class.
+    """
+    losses = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), class_weights, reduction="none").view(labels.shape)
+    return losses.mean(1) if class_weights is None else losses.sum(1) / class_weights[labels].sum(1)
 
 
 def _weights(layer: nn.Module) -> Iterator[tuple[str, str]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -16,18 +15,6 @@ StackedState = dict[str, Tensor]
 
 MemberState = dict[str, Tensor]
 """The rows of one member, ``(…)``, by the same names."""
-
-
-class Stackable(Protocol):
-    """A component of a pack's training with one row of state per member."""
-
-    def stacked_state(self) -> StackedState:
-        """The complete state of the component: its own tensors, not copies."""
-
-
-def stacked_states(**parts: Stackable) -> StackedState:
-    """The tensors ``(K, …)`` of all parts, named ``part.name``; the keyword arguments name the parts."""
-    return {f"{name}.{key}": stack for name, part in parts.items() for key, stack in part.stacked_state().items()}
 
 
 def unstack(stacks: Mapping[str, Tensor]) -> list[MemberState]:

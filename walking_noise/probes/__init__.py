@@ -8,19 +8,6 @@ clusters.
 
 from __future__ import annotations
 
-from walking_noise.probes.clusters import Clusters, find_clusters
-from walking_noise.probes.distribution import Distribution, Histogram, distribution
-from walking_noise.probes.probe import Findings, PointFindings, Values, WeightFindings, probe
+from walking_noise.probes.probe import Findings, probe
 
-__all__ = [
-    "Clusters",
-    "Distribution",
-    "Findings",
-    "Histogram",
-    "PointFindings",
-    "Values",
-    "WeightFindings",
-    "distribution",
-    "find_clusters",
-    "probe",
-]
+__all__ = ["Findings", "probe"]

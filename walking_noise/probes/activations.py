@@ -15,6 +15,7 @@ from walking_noise.evaluation.evaluator import evaluate, unchanged
 from walking_noise.evaluation.shared_prefix import WrapInjection
 from walking_noise.models.noise_points import Inject
 from walking_noise.pack.pack import Pack
+from walking_noise.pack.stacking import load_states
 from walking_noise.probes.clusters import Array
 from walking_noise.training.member import TrainedNetwork
 
@@ -37,7 +38,7 @@ class ProbedNetwork:
         shapes = {name: tensor.shape for name, tensor in trained.state.items()}
         if shapes != {name: tensor.shape[1:] for name, tensor in self._pack.stacked_state().items()}:
             raise WalkingNoiseError("the network does not fit the run's model; train it again with this version")
-        self._pack.load_member(0, trained.state)
+        load_states(self._pack.stacked_state(), [trained.state])
 
     def accuracy(self, *, noise: bool, wrap_injection: WrapInjection = unchanged) -> float:
         """Accuracy on the validation set, in [0, 1], with the run's noise at inference or without noise."""
@@ -99,26 +100,20 @@ class Recorder:
             blocks.append(x[0, :missing].flatten(1).cpu())
 
 
-def arriving_at(point: int, change: Change) -> WrapInjection:
-    """Wrapper that changes the input of a noise point, before noise is injected."""
+def arriving_at(point: int, change: Change, inject: Inject) -> Inject:
+    """The injection that changes the input of a noise point, before noise is injected."""
 
-    def wrap_injection(inject: Inject) -> Inject:
-        def changed(number: int, x: Tensor, member: int | None = None) -> Tensor:
-            return inject(number, change(x) if number == point else x, member)
+    def changed(number: int, x: Tensor, member: int | None = None) -> Tensor:
+        return inject(number, change(x) if number == point else x, member)
 
-        return changed
-
-    return wrap_injection
+    return changed
 
 
-def leaving_from(point: int, change: Change) -> WrapInjection:
-    """Wrapper that changes the output of a noise point, after noise was injected."""
+def leaving_from(point: int, change: Change, inject: Inject) -> Inject:
+    """The injection that changes the output of a noise point, after noise was injected."""
 
-    def wrap_injection(inject: Inject) -> Inject:
-        def changed(number: int, x: Tensor, member: int | None = None) -> Tensor:
-            y = inject(number, x, member)
-            return change(y) if number == point else y
+    def changed(number: int, x: Tensor, member: int | None = None) -> Tensor:
+        y = inject(number, x, member)
+        return change(y) if number == point else y
 
-        return changed
-
-    return wrap_injection
+    return changed

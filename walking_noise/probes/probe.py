@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -117,11 +118,11 @@ class _Probe:
         number = point.number
         level = self.network.config.levels[number]
         before, clusters = _analyse(recorder.arriving(number), point.name)
-        arriving = Values(before, clusters, *self._accuracies(arriving_at(number, clusters.quantise)))
+        arriving = Values(before, clusters, *self._accuracies(partial(arriving_at, number, clusters.quantise)))
         leaving = None
         if max(level) > 0:
             after, clusters = _analyse(recorder.leaving(number), point.name)
-            noise_on, _ = self._accuracies(leaving_from(number, clusters.quantise), noise_off=False)
+            noise_on, _ = self._accuracies(partial(leaving_from, number, clusters.quantise), noise_off=False)
             leaving = Values(after, clusters, noise_on, None)
         self.done(point.name)
         return PointFindings(point.name, level.mul, level.add, arriving, leaving)

@@ -1,3 +1,1 @@
 """Execution of runs: train() and train_each(), planner, executor, retry by bisection, and worker processes."""
-
-from __future__ import annotations

@@ -12,7 +12,7 @@ from walking_noise.checkpoints.network_cache import NetworkCache
 from walking_noise.checkpoints.provenance import provenance
 from walking_noise.config.run_config import RunConfig
 from walking_noise.errors import Stopped
-from walking_noise.evaluation.evaluator import Evaluation, audit_failure
+from walking_noise.evaluation.evaluator import Evaluation
 from walking_noise.noise.audit import mismatch
 from walking_noise.pack.partition import split_evenly
 from walking_noise.reproducibility import deterministic
@@ -33,12 +33,7 @@ GROUPS_PER_REPORT = 16
 class PackExecutor:
     """Trains the networks of one pack, or loads them from the cache, and evaluates all runs that need them.
 
-    Parameters
-    ----------
-    on_epochs
-        Called with the epoch counts when epochs are completed or saved.
-    after_batch
-        Called after each batch; may raise :class:`Stopped`.
+    ``on_epochs`` and ``after_batch`` are those of :func:`walking_noise.runtime.retry_by_bisection.run_pack`.
 
     Attributes
     ----------
@@ -92,7 +87,9 @@ class PackExecutor:
     def _train(self, trainings: Sequence[PlannedTraining]) -> dict[str, TrainedNetwork]:
         """Train networks as one pack; return them by network key."""
         keys = [training.config.network_key for training in trainings]
-        callbacks = self._callbacks()
+        checkpoints, callbacks = self.context.checkpoints, TrainingCallbacks()
+        if checkpoints is not None:
+            callbacks = CheckpointPolicy(checkpoints, self.device, self.data.checksum, self.counter)
 
         def after_epoch(epochs: list[int]) -> None:
             for key, done in zip(keys, epochs, strict=True):
@@ -121,11 +118,6 @@ class PackExecutor:
         self.counter.report()
         return networks
 
-    def _callbacks(self) -> TrainingCallbacks:
-        if self.context.checkpoints is None:
-            return TrainingCallbacks()
-        return CheckpointPolicy(self.context.checkpoints, self.device, self.data.checksum, self.counter)
-
     def _store(self, config: RunConfig, key: str, network: TrainedNetwork) -> bool:
         """Store a network in the cache if it was trained without noise or is to be kept. Return whether it was."""
         if self.cache is None or (config.noisy and not config.training.keep_network):
@@ -133,8 +125,7 @@ class PackExecutor:
         try:
             self.cache.save(config, network)
         except OSError as error:  # only the runs with training.keep_network fail
-            fault = f"training.keep_network: the network could not be stored: {error}"
-            self.unsaved[key] = Failure(fault)
+            self.unsaved[key] = Failure(f"training.keep_network: the network could not be stored: {error}")
             return False
         self.counter.update(key, kept=config.training.epochs)
         return True
@@ -171,11 +162,9 @@ class PackExecutor:
         keep = config.training.keep_network
         if keep and config.network_key in self.unsaved:
             return self.unsaved[config.network_key]
-        fault = audit_failure(inference_only or network.evaluations[-1], config)
-        if fault is None and network.training_audit is not None:
-            fault = mismatch(network.training_audit, config.levels, config.noise_kind.kurtosis)
-        if fault is not None:
-            return Failure(f"the injected noise differs from the configured noise: {fault}")
+        for audit in ((inference_only or network.evaluations[-1]).audit, network.training_audit):
+            if audit and (fault := mismatch(audit, config.levels, config.noise_kind.kurtosis)):
+                return Failure(f"the injected noise differs from the configured noise: {fault}")
         return result_of(
             config,
             network,

@@ -48,12 +48,3 @@ class RunEnded:
 
 
 Event = EpochsDone | RunEnded
-
-
-@dataclass(frozen=True)
-class LogLine:
-    """A log line of a worker process. The parent process logs it."""
-
-    logger: str
-    level: int
-    text: str

@@ -147,32 +147,19 @@ def _run_in_this_process(
 ) -> Iterator[Event]:
     """Run packs one after the other. A callback counts the epochs, since a pack yields no events while it trains."""
     for pack in packs:
-        caller = _CallerErrors()
         try:
-            yield from run_pack(context, pack, caller.guard(counter.count), caller.guard(poll))
-        except Stopped:
-            raise caller.error or Stopped("training was asked to stop") from None
+            yield from run_pack(context, pack, _stopping(counter.count), _stopping(poll))
+        except Stopped as stopped:
+            raise stopped.__cause__ or stopped from None
 
 
-class _CallerErrors:
-    """Exceptions raised by the caller's callbacks. They stop a pack, but are not failures of its runs.
+def _stopping(callback: Callable[P, None]) -> Callable[P, None]:
+    """The callback. Its exception becomes the cause of a :class:`Stopped`: it stops the pack, and fails no run."""
 
-    Attributes
-    ----------
-    error
-        The first exception, if any.
-    """
+    def call(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            callback(*args, **kwargs)
+        except Exception as error:
+            raise Stopped("a callback failed") from error
 
-    error: Exception | None = None
-
-    def guard(self, function: Callable[P, None]) -> Callable[P, None]:
-        """Wrap a callback, so that its exception is recorded and stops the pack."""
-
-        def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
-            try:
-                function(*args, **kwargs)
-            except Exception as error:
-                self.error = self.error or error
-                raise Stopped("a callback failed") from error
-
-        return guarded
+    return call

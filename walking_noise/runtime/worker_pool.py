@@ -25,7 +25,7 @@ from walking_noise.config.run_config import RunConfig
 from walking_noise.errors import WalkingNoiseError
 from walking_noise.runtime.planner import PlannedTraining, unfinished
 from walking_noise.runtime.results import Failure
-from walking_noise.runtime.run_context import Event, LogLine, RunContext, RunEnded
+from walking_noise.runtime.run_context import Event, RunContext, RunEnded
 from walking_noise.training.epoch_counts import Epochs, EpochsDone
 
 POLL_SECONDS = 0.2
@@ -71,24 +71,19 @@ class _Process:
     pack
         The pack that it trains; empty if there is none.
     started
-        Whether the process has reported once that it is ready.
+        Whether the process has reported that it is ready for packs.
     """
 
     process: subprocess.Popen[bytes]
     connection: Connection
     pack: list[PlannedTraining] = field(default_factory=list)
     started: bool = False
-    idle: bool = False
 
     def send(self, pack: list[PlannedTraining], configs: Mapping[int, RunConfig]) -> None:
         """Send a pack to the process."""
-        self.pack, self.idle = pack, False
+        self.pack = pack
         with contextlib.suppress(OSError):  # if it has died, the next receive handles that
             self.connection.send((pack, configs))
-
-    def mark_idle(self) -> None:
-        """Note that the process is ready for a pack."""
-        self.pack, self.started, self.idle = [], True, True
 
     def request_stop(self) -> None:
         """Stop the process by closing the sending side of the pipe. Its last messages can still be received."""
@@ -127,7 +122,7 @@ class _Pool:
     def assign(self) -> None:
         """Send waiting packs to idle processes, and start processes for the rest."""
         for process in self.processes.values():
-            if process.idle and self.waiting:
+            if process.started and not process.pack and self.waiting:
                 pack = self.waiting.pop(0)
                 process.send(pack, {index: self.context.configs[index] for training in pack for index in training.runs})
         starting = sum(not process.started for process in self.processes.values())
@@ -136,30 +131,27 @@ class _Pool:
             self.processes[process.connection] = process
 
     def receive(self, connections: Sequence[Connection], seconds: float) -> Iterator[Event]:
-        """Wait for messages on some of these connections, and yield their events."""
+        """Wait for messages on some of these connections, and yield their events. A closed pipe: the process died."""
         for connection in wait(connections, timeout=seconds):
             assert isinstance(connection, Connection)
-            yield from self._receive_one(connection)
-
-    def _receive_one(self, connection: Connection) -> Iterator[Event]:
-        """Receive a message of a process. A closed pipe means that the process has died."""
-        process = self.processes[connection]
-        try:
-            message: Event | LogLine | None = connection.recv()
-        except (EOFError, OSError):
-            del self.processes[connection]
-            process.wait()
-            if self._stop_deadline is None:
-                yield from self._after_death(process)
-            return
-        if message is IDLE:
-            process.mark_idle()
-        elif isinstance(message, LogLine):
-            logging.getLogger(message.logger).log(message.level, message.text)
-        else:
-            if isinstance(message, RunEnded):
-                self.ended.add(message.index)
-            yield message
+            process = self.processes[connection]
+            try:
+                message: Event | logging.LogRecord | None = connection.recv()
+            except (EOFError, OSError):
+                del self.processes[connection]
+                process.wait()
+                if self._stop_deadline is None:
+                    yield from self._after_death(process)
+                continue
+            if message is IDLE:
+                process.pack, process.started = [], True
+            elif isinstance(message, logging.LogRecord):
+                if (logger := logging.getLogger(message.name)).isEnabledFor(message.levelno):
+                    logger.handle(message)
+            else:
+                if isinstance(message, RunEnded):
+                    self.ended.add(message.index)
+                yield message
 
     def drain(self) -> Iterator[Event]:
         """Stop busy processes. Yield their events until they have stopped or the deadline has passed."""

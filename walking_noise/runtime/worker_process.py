@@ -7,13 +7,15 @@ import dataclasses
 import logging
 import signal
 import sys
+from logging.handlers import QueueHandler
 from multiprocessing.connection import Connection
+from typing import Any, cast
 
 import torch
 
 from walking_noise.errors import Stopped
 from walking_noise.runtime.retry_by_bisection import run_pack
-from walking_noise.runtime.run_context import Event, LogLine, RunContext
+from walking_noise.runtime.run_context import Event, RunContext
 from walking_noise.runtime.worker_pool import IDLE
 
 
@@ -23,7 +25,7 @@ def main(descriptor: int) -> None:
         signal.signal(signum, signal.SIG_IGN)  # the parent handles them and closes the pipe
     torch.set_num_threads(1)
     connection = Connection(descriptor)
-    logging.getLogger().addHandler(_PipeHandler(connection))
+    logging.getLogger().addHandler(_PipeHandler(cast(Any, connection)))
 
     def after_batch() -> None:
         if connection.poll():
@@ -46,16 +48,14 @@ def main(descriptor: int) -> None:
         return
 
 
-class _PipeHandler(logging.Handler):
+class _PipeHandler(QueueHandler):
     """Sends log records to the parent, which logs them."""
 
-    def __init__(self, connection: Connection) -> None:
-        super().__init__()
-        self._connection = connection
+    queue: Any  # the connection
 
-    def emit(self, record: logging.LogRecord) -> None:
+    def enqueue(self, record: logging.LogRecord) -> None:
         with contextlib.suppress(OSError):
-            self._connection.send(LogLine(record.name, record.levelno, record.getMessage()))
+            self.queue.send(record)
 
 
 if __name__ == "__main__":

@@ -1,3 +1,1 @@
-"""Training of a pack: trainer, members, training step, Adam, CUDA graphs, divergence detection, callbacks."""
-
-from __future__ import annotations
+"""Training of a pack: trainer, members, Adam, CUDA graphs, divergence detection, callbacks."""

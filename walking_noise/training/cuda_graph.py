@@ -13,13 +13,15 @@ from torch import Tensor
 
 from walking_noise.errors import ran_out_of_memory
 from walking_noise.noise.audit import Audit
-from walking_noise.training.step import TrainingStep
 
 WARM_UP_STEPS = 3
 """Steps on the capture stream before the capture. In them kernels are compiled and libraries allocate workspaces."""
 
 Work = Callable[[], None]
 """Launches kernels on tensors whose addresses do not change."""
+
+Step = Callable[[Tensor, Tensor, Audit | None], None]
+"""A training step: inputs, labels, and the audit that measures the noise (:meth:`PackTrainer.step`)."""
 
 
 class GraphRecorder(Protocol):
@@ -53,7 +55,9 @@ class CudaGraphRecorder:
 
 
 class GraphedStep:
-    """A training step that is replayed on full batches. On shorter and on audited batches the step itself is called.
+    """Replays a training step on full batches. On shorter and on audited batches the step itself is called.
+
+    The step is an argument of each call and is not kept, so that the memory of its trainer is freed with the trainer.
 
     The first full batches warm up; they train the pack like all others. If the step cannot be recorded, the step itself
     is called on every batch. Running out of memory is raised, since a smaller pack may fit.
@@ -64,51 +68,44 @@ class GraphedStep:
         Samples in a full batch.
     """
 
-    def __init__(self, step: TrainingStep, batch_size: int, recorder: GraphRecorder) -> None:
-        self.step, self.batch_size, self.recorder = step, batch_size, recorder
+    def __init__(self, batch_size: int, recorder: GraphRecorder) -> None:
+        self.batch_size, self.recorder = batch_size, recorder
         self._warm_up = WARM_UP_STEPS
         self._replay: Work | None = None
         self._recordable = True
 
-    def __call__(self, x: Tensor, y: Tensor, audit: Audit | None = None) -> None:
-        """Train on a batch, as :meth:`TrainingStep.__call__` does."""
+    def __call__(self, step: Step, x: Tensor, y: Tensor, audit: Audit | None = None) -> None:
+        """Train on a batch, as ``step(x, y, audit)`` does."""
         if audit is not None or y.shape[1] != self.batch_size or not self._recordable:
-            self.step(x, y, audit)
+            step(x, y, audit)
         elif self._warm_up:
             self._warm_up -= 1
-            self.recorder.warm_up(lambda: self.step(x, y))
+            self.recorder.warm_up(lambda: step(x, y, None))
         else:
-            self._replay_on(x, y)
+            self._replay_on(step, x, y)
 
-    def _replay_on(self, x: Tensor, y: Tensor) -> None:
+    def _replay_on(self, step: Step, x: Tensor, y: Tensor) -> None:
         if self._replay is None:
             self._x, self._y = x.clone(), y.clone()
-            self._replay = self._record()
+            self._replay = self._record(step)
         if self._replay is None:
-            self.step(x, y)
+            step(x, y, None)
             return
         self._x.copy_(x)
         self._y.copy_(y)
         self._replay()
 
-    def _record(self) -> Work | None:
+    def _record(self, step: Step) -> Work | None:
         """Record the step on the tensors of its batch; None if it cannot be recorded."""
-        step, x, y = self.step, self._x, self._y
+        x, y = self._x, self._y
         try:
-            return self.recorder.record(lambda: step(x, y))
+            return self.recorder.record(lambda: step(x, y, None))
         except Exception as error:
             _raise_if_out_of_memory(error)
             self._recordable = False
             message = f"no CUDA graph of the training step ({error}); the step is launched kernel by kernel"
             print(message, file=sys.stderr)
             return None
-
-
-def graphed(step: TrainingStep, batch_size: int, device: torch.device) -> TrainingStep | GraphedStep:
-    """The step as a CUDA graph; the step itself on a CPU, and if its noise cannot be captured."""
-    if device.type != "cuda" or not step.noise.capturable:
-        return step
-    return GraphedStep(step, batch_size, CudaGraphRecorder(device))
 
 
 def _raise_if_out_of_memory(error: BaseException | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -15,15 +16,14 @@ from walking_noise.errors import Stopped, refused
 from walking_noise.evaluation.evaluator import Evaluation, evaluate
 from walking_noise.noise.audit import Audit
 from walking_noise.noise.injection import Injection
-from walking_noise.pack.pack import Pack
-from walking_noise.pack.stacking import StackedState, load_states, stacked_states, unstack
+from walking_noise.pack.pack import Pack, cross_entropy
+from walking_noise.pack.stacking import StackedState, load_states, unstack
 from walking_noise.reproducibility import deterministic
 from walking_noise.training.adam.packed_adam import PackedAdam, cosine_rate
 from walking_noise.training.callbacks import Snapshot, TrainingCallbacks
-from walking_noise.training.cuda_graph import graphed
+from walking_noise.training.cuda_graph import CudaGraphRecorder, GraphedStep
 from walking_noise.training.divergence import DivergenceMonitor
 from walking_noise.training.member import Member, TrainedNetwork
-from walking_noise.training.step import TrainingStep
 
 
 @deterministic()
@@ -60,10 +60,7 @@ def train_pack(
     trainer: PackTrainer | None = None
 
     def trainer_of(members: list[Member], previous: PackTrainer | None) -> PackTrainer:
-        """A trainer of these members: the previous one if it has the same members, else a new one.
-
-        A previous trainer that is replaced releases its members.
-        """
+        """The previous trainer if it has these members, else a new one; then the previous one releases its members."""
         if previous is not None:
             if previous.members == members:
                 return previous
@@ -106,6 +103,10 @@ class PackTrainer:
     ----------
     epoch
         The number of completed epochs.
+    index
+        int64 ``(1,)``: the number of completed steps since the start of the runs.
+    total
+        ``(K,)``: the sum of each member's losses over the samples of this epoch.
     """
 
     def __init__(
@@ -130,10 +131,11 @@ class PackTrainer:
         )
         self.divergence = DivergenceMonitor(len(configs), device)
         self.audit = Audit(len(configs[0].points), len(configs), device)
-        noise = Injection(configs, "training", device)
-        self.step = TrainingStep(self.pack, noise, self.optimizer, self.divergence, data.class_weights)
-        batch_size = configs[0].training.batch_size
-        self.do_step = graphed(self.step, batch_size, device)
+        self.noise = Injection(configs, "training", device)
+        self.index = torch.zeros(1, dtype=torch.int64, device=device)
+        self.total = torch.zeros(len(configs), device=device)
+        batch_size, capturable = configs[0].training.batch_size, device.type == "cuda" and self.noise.capturable
+        self.graph = GraphedStep(batch_size, CudaGraphRecorder(device)) if capturable else None
         self.batches = TrainingBatches(data, [config.seed for config in configs], batch_size, device)
         if self.epoch:
             load_states(self._stacked_state(), [one.state for one in members])
@@ -145,13 +147,28 @@ class PackTrainer:
         self._start_epoch()
         training = self.configs[0].training
         self.optimizer.anneal(cosine_rate(training.learning_rate, self.epoch, training.epochs))
+        step = self.step if self.graph is None else partial(self.graph, self.step)
         audit: Audit | None = self.audit
         for x, y in self.batches.epoch(self.epoch):
-            self.do_step(x, y, audit)
+            step(x, y, audit)
             audit = None
             after_batch()
-        self._end_epoch((self.step.total / len(self.data.train_labels)).tolist())
+        self._end_epoch((self.total / len(self.data.train_labels)).tolist())
         self.divergence.after_epoch(self.pack, self.optimizer, self.epoch)
+
+    def step(self, x: Tensor, y: Tensor, audit: Audit | None = None) -> None:
+        """Train on inputs ``(rows, B, …)``, at most K rows, and labels ``(K, B)``. ``audit`` measures the noise.
+
+        A step never synchronises a GPU and changes tensors only in place, including :attr:`index`. So launching the
+        same kernels again does the next step, and a CUDA graph can replay it.
+        """
+        logits = self.pack(x, self.noise.at(self.index, audit))
+        losses = cross_entropy(logits, y, self.data.class_weights)
+        self.divergence.after_loss(losses.detach(), self.optimizer)
+        gradients = torch.autograd.grad(losses.sum(), self.optimizer.parameters, allow_unused=True)
+        self.optimizer.step(gradients, self.index)
+        self.total += losses.detach() * y.shape[1]
+        self.index += 1
 
     def evaluate(self, after_batch: Callable[[], None]) -> None:
         """Evaluate the members whose accuracy after this epoch is part of their result."""
@@ -193,7 +210,7 @@ class PackTrainer:
         while self.epoch < epochs:
             self._start_epoch()
             x, _ = next(self.batches.epoch(self.epoch))
-            self.pack(x, self.step.noise.at_step(self.step.index, self.audit))
+            self.pack(x, self.noise.at(self.index, self.audit))
             after_batch()
             self._end_epoch([float("nan")] * len(self.members))
             if self.epoch == epochs:
@@ -224,10 +241,11 @@ class PackTrainer:
         weights = {
             name: weight.detach().abs().flatten(1).mean(1).tolist() for name, weight in self.pack.weights().items()
         }
+        states = unstack({name: tensor.cpu() for name, tensor in self.pack.stacked_state().items()})
         overflow, diverged = self.divergence.overflow_epoch, self.divergence.diverged_epoch
         return {
             one: TrainedNetwork(
-                state={name: tensor.cpu() for name, tensor in self.pack.member_state(member).items()},
+                state={name: tensor.clone() for name, tensor in states[member].items()},
                 training_loss=one.training_loss,
                 evaluations=one.evaluations,
                 mean_abs_weight={name: values[member] for name, values in weights.items()},
@@ -239,12 +257,15 @@ class PackTrainer:
         }
 
     def _stacked_state(self) -> StackedState:
-        return stacked_states(network=self.pack, adam=self.optimizer, health=self.divergence, audit=self.audit)
+        """The complete state of all members, by ``part.name``: the tensors of the parts themselves, not copies."""
+        parts = {"network": self.pack.stacked_state(), "adam": self.optimizer.stacked_state()}
+        parts |= {"health": self.divergence.stacked_state(), "audit": self.audit.stacked_state()}
+        return {f"{part}.{name}": stack for part, stacks in parts.items() for name, stack in stacks.items()}
 
     def _start_epoch(self) -> None:
         self.pack.train()
-        self.step.index.fill_(self.epoch * self.batches.steps)
-        self.step.total.zero_()
+        self.index.fill_(self.epoch * self.batches.steps)
+        self.total.zero_()
 
     def _end_epoch(self, losses: Sequence[float]) -> None:
         self.epoch += 1

@@ -1,3 +1,1 @@
 """Layout shared by all figures: style, axes, and the grouping of series into figures."""
-
-from __future__ import annotations

@@ -102,11 +102,10 @@ def families(series: Iterable[Member], within: Sequence[str]) -> list[Family[Mem
     firsts = [members[0].settings for members in groups]
     always = [name for name in _ALWAYS_NAMED if name not in within]
     differing = [name for name in differing_settings(firsts) if name not in (*within, *always)] if firsts else []
-    return [_family(members, always, differing) for members in groups]
-
-
-def _family(members: list[Member], always: Sequence[str], differing: Sequence[str]) -> Family[Member]:
-    settings, default = members[0].settings, RunConfig().to_flat()
-    changed = [name for name in differing if settings[name] != default[name]]
-    title, short = (label(settings, [*always, *names]) for names in (differing, changed))
-    return Family(title, slug(short), members)
+    default = RunConfig().to_flat()
+    found = []
+    for members, settings in zip(groups, firsts, strict=True):
+        changed = [name for name in differing if settings[name] != default[name]]
+        title, short = (label(settings, [*always, *names]) for names in (differing, changed))
+        found.append(Family(title, slug(short), members))
+    return found

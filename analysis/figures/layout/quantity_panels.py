@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
 
 from analysis.figures.layout.families import PANEL_PER_POINT, TRAININGS, Family, families, run_count_sentence
-from analysis.figures.layout.panels import panel_grid
+from analysis.figures.layout.panels import legend_handles, panel_grid
 from analysis.figures.layout.style import (
     INK,
     Plot,
@@ -116,11 +115,7 @@ def _draw(quantity: Quantity, where: str, family: Family[FittedSeries], table: p
         scale_midpoints(axes, table["low"][table["low"] > 0].min() / 1.3, table["high"].max() * 1.3)
     figure.supxlabel(level_axis_label(family.members[0].settings), fontsize=8)
     figure.supylabel(quantity.axis, fontsize=8)
-    handles = [
-        Line2D([], [], color=color_and_marker(n)[0], marker=color_and_marker(n)[1], label=label)
-        for n, label in enumerate(order)
-    ]
-    figure.legend(handles=handles, loc="outside upper center", ncols=min(len(order), 2), labelcolor=INK)
+    figure.legend(handles=legend_handles(order), loc="outside upper center", ncols=min(len(order), 2), labelcolor=INK)
     title = f"{family.title}, noise {_PLACES[where]}: {quantity.title}"
     caption = f"{quantity.panels} {_BARS} {run_count_sentence(family.members)}"
     return save_figure(figure, table, folder, f"{quantity.name}-{family.slug}-{where}", title, caption)

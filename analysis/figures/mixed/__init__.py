@@ -1,3 +1,1 @@
 """Figures of mixed noise: maps, ratios and points."""
-
-from __future__ import annotations

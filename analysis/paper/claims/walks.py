@@ -75,10 +75,11 @@ class Walk:
     @property
     def note(self) -> str:
         """Number of midpoints beyond the sampled levels, and the points without a midpoint."""
-        outside = sum(count_beyond_levels(each) for each in self.at.values())
-        total = sum(each.fit.repetitions.total for each in self.at.values())
-        number = f"{outside} of {total}"
-        sentence = f"{number} midpoints lie beyond the sampled levels and count as the highest or lowest level"
+        outcomes = [outcome for each in self.at.values() for outcome in each.fit.repetitions.outcomes.values()]
+        outside, total = sum(side(outcome) != 0 for outcome in outcomes), len(outcomes)
+        sentence = (
+            f"{outside} of {total} midpoints lie beyond the sampled levels and count as the highest or lowest level"
+        )
         notes = [sentence] if outside else []
         if missing := [str(point) for point in self.log_mu.columns[self.log_mu.isna().all()]]:
             notes.append(f"no midpoint at points {', '.join(missing)}")
@@ -153,11 +154,6 @@ def log_midpoints(each: FittedSeries) -> pd.Series[float]:
         for name, outcome in each.fit.repetitions.outcomes.items()
     }
     return pd.Series({name: math.log10(level) for name, level in midpoints.items() if level > 0}, dtype=float)
-
-
-def count_beyond_levels(each: FittedSeries) -> int:
-    """Number of repetitions whose midpoint counts as the level at an edge."""
-    return sum(side(outcome) != 0 for outcome in each.fit.repetitions.outcomes.values())
 
 
 def side(outcome: float | Flag) -> int:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from analysis.figures import signal, weights
+from analysis.figures import quantities
 from analysis.figures.layout.style import style
 from analysis.midpoints.study import Study
 from walking_noise import RunConfig
@@ -38,7 +38,7 @@ def learned(fake_study) -> Study:
 
 def test_signal_to_noise_of_walking_noise_is_that_of_the_noisy_point(learned: Study, tmp_path: Path):
     with style():
-        (plot,) = signal.draw(learned, tmp_path)
+        (plot,) = quantities.draw_signal(learned, tmp_path)
     table = pd.read_csv(tmp_path / f"{plot.name}.csv")
     assert sorted(set(table["point"])) == [0, 1, 3]
     assert 0.0 not in set(table["level"])
@@ -51,7 +51,7 @@ def test_signal_to_noise_of_walking_noise_is_that_of_the_noisy_point(learned: St
 
 def test_weights_are_those_of_the_layer_before_the_point(learned: Study, tmp_path: Path):
     with style():
-        (plot,) = weights.draw(learned, tmp_path)
+        (plot,) = quantities.draw_weights(learned, tmp_path)
     table = pd.read_csv(tmp_path / f"{plot.name}.csv").set_index(["series", "name", "level"])
     assert set(table.reset_index()["name"]) == {"fc1", "fc2"}
     assert table.loc[("trained with noise", "fc1", 1.0), "mean"] == pytest.approx(0.1)
@@ -63,7 +63,7 @@ def test_global_noise_is_drawn_at_every_noisy_point(fake_study, tmp_path: Path):
     study = fake_study()
     add_learning(study, **{"model.batch_norm": True, "noise.on_batch_norm": False})
     with style():
-        (plot,) = signal.draw(study.analyse(), tmp_path)
+        (plot,) = quantities.draw_signal(study.analyse(), tmp_path)
     table = pd.read_csv(tmp_path / f"{plot.name}.csv")
     assert plot.name.endswith("-global")
     assert sorted(set(table["point"])) == [0, 1, 3, 4, 6, 7, 9, 10]
@@ -73,7 +73,7 @@ def test_multiplicative_noise_shows_the_signal_itself(fake_study, tmp_path: Path
     study = fake_study()
     add_learning(study, **{"noise.kind": "multiplicative", "noise.point": 1})
     with style():
-        (plot,) = signal.draw(study.analyse(), tmp_path)
+        (plot,) = quantities.draw_signal(study.analyse(), tmp_path)
     table = pd.read_csv(tmp_path / f"{plot.name}.csv").set_index(["series", "level"])
     assert table.loc[("trained with noise", 10.0), "mean"] == pytest.approx(12.1)
     assert "1/level" in plot.caption
@@ -83,8 +83,8 @@ def test_runs_without_measurements_draw_nothing(fake_study, tmp_path: Path):
     study = fake_study()
     for level in LEVELS:
         study.complete({"noise.std": level, "noise.point": 1}, 0.9, audit={}, mean_abs_weight={})
-    for figure in (signal, weights):
-        assert figure.draw(study.analyse(), tmp_path) == []
+    for draw in (quantities.draw_signal, quantities.draw_weights):
+        assert draw(study.analyse(), tmp_path) == []
 
 
 def test_a_signal_that_overflowed_is_left_out(fake_study, tmp_path: Path):
@@ -93,7 +93,7 @@ def test_a_signal_that_overflowed_is_left_out(fake_study, tmp_path: Path):
         settings = {"noise.std": 1.0, "noise.point": 1, "seed": seed}
         study.complete(settings, 0.9, audit={"inference": {"signal": [spread] * 8}})
     with style():
-        (plot,) = signal.draw(study.analyse(), tmp_path)
+        (plot,) = quantities.draw_signal(study.analyse(), tmp_path)
     (row,) = pd.read_csv(tmp_path / f"{plot.name}.csv").to_dict("records")
     assert (row["n"], row["planned"], row["mean"]) == (1, 2, 2.0)
 
@@ -104,6 +104,6 @@ def test_a_dead_layer_is_kept_in_the_numbers(fake_study, tmp_path: Path):
         settings = {"noise.std": level, "noise.point": 1}
         study.complete(settings, 0.9, audit={"inference": {"signal": [spread] * 8}})
     with style():
-        (plot,) = signal.draw(study.analyse(), tmp_path)
+        (plot,) = quantities.draw_signal(study.analyse(), tmp_path)
     assert pd.read_csv(tmp_path / f"{plot.name}.csv")["mean"].tolist() == [20.0, 0.0]
     assert "0 lies below the axis" in plot.caption

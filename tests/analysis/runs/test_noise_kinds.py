@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from analysis.figures import signal
+from analysis.figures import quantities
 from analysis.figures.layout.style import Plot, style
 from analysis.paper import table1
 from analysis.report.report_items import make_all
@@ -47,7 +47,7 @@ def test_the_signal_is_compared_with_the_spread_of_the_noise(fake_study, tmp_pat
     study = fake_study()
     study.complete({**BOX, "noise.std": 4.0, "noise.point": 1}, 0.9)
     with style():
-        (plot,) = signal.draw(study.analyse(), tmp_path)
+        (plot,) = quantities.draw_signal(study.analyse(), tmp_path)
     assert pd.read_csv(tmp_path / f"{plot.name}.csv")["mean"].tolist() == pytest.approx([2.0 / (4.0 / 3**0.5)])
 
 

@@ -22,7 +22,7 @@ from analysis.midpoints.study import Study
 from analysis.paper import table1
 from analysis.runs.run_frame import SEED_SETTINGS, is_storage_setting
 from analysis.tables import series_tables
-from analysis.tables.latex import escape, tabular
+from analysis.tables.table_files import escape, tabular
 from walking_noise import RunConfig
 
 

@@ -18,6 +18,7 @@ from walking_noise import RunConfig
 from walking_noise.data import DataSet
 from walking_noise.evaluation.shared_prefix import BLOCK
 from walking_noise.pack.pack import Pack
+from walking_noise.pack.stacking import load_states
 from walking_noise.reproducibility import deterministic
 from walking_noise.training.trainer import train_pack
 
@@ -69,7 +70,7 @@ def check_single_and_packed(case: Case, configs: Sequence[RunConfig], images: Da
     pack = Pack([configs[last].initial_network()]).to(device)
     logits = []
     for trained in (packed, single):
-        pack.load_member(0, trained.state)
+        load_states(pack.stacked_state(), [trained.state])
         logits.append(pack(x, _no_noise))
     _compare(case, "the logits of a run trained in a pack and by itself", *logits)
 

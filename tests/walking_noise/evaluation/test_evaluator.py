@@ -78,9 +78,9 @@ def test_noise_at_inference_differs_between_blocks(digits: DataSet, monkeypatch:
     steps: list[tuple[int, ...]] = []
     at = Injection.at
 
-    def recorded(injection: Injection, *step: int, audit: Audit | None = None) -> Any:
+    def recorded(injection: Injection, step: tuple[int, ...], audit: Audit | None = None) -> Any:
         steps.append(step)
-        return at(injection, *step, audit=audit)
+        return at(injection, step, audit)
 
     monkeypatch.setattr(Injection, "at", recorded)
     evaluate(pack(), [0], NOISY[:1], digits, 7)

@@ -21,6 +21,7 @@ from walking_noise.models.noise_points import Inject
 from walking_noise.noise.audit import Audit
 from walking_noise.noise.injection import Injection
 from walking_noise.pack.pack import Pack
+from walking_noise.pack.stacking import load_states
 from walking_noise.training.trainer import train_pack
 
 CPU = torch.device("cpu")
@@ -43,8 +44,7 @@ def trained(model: dict[str, Any], data: DataSet) -> Pack:
     """Two trained networks."""
     configs = [RunConfig.from_dict({**model, "noise.kind": "none", "training.epochs": 1, "seed": s}) for s in (0, 1)]
     pack = Pack([config.initial_network() for config in configs])
-    for member, network in enumerate(train_pack(configs, data, CPU)):
-        pack.load_member(member, network.state)
+    load_states(pack.stacked_state(), [one.state for one in train_pack(configs, data, CPU)])
     return pack
 
 
@@ -76,7 +76,7 @@ def evaluate_alone(pack: Pack, member: int, config: RunConfig, data: DataSet) ->
     logits: list[Tensor] = []
     state = {name: stack[[member]] for name, stack in pack.eval().stacked_state().items()}
     for start, x, _ in validation_blocks(data, BLOCK):
-        inject = noise.at(1, start // BLOCK, audit=None if start else audit)
+        inject = noise.at((1, start // BLOCK), audit=None if start else audit)
         logits.append(functional_call(pack, state, (x.unsqueeze(0), inject)))
     return torch.cat(logits, 1), audit.of(0)
 

@@ -14,9 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tests.walking_noise.noise import noise_reference
 from walking_noise import RunConfig
 from walking_noise.noise.injection import noise_by_point
-from walking_noise.noise.rng import noise_reference, triton_kernels
+from walking_noise.noise.rng import triton_kernels
 from walking_noise.noise.rng.counter_based import CounterBasedNoise
 from walking_noise.noise.rng.point_noise import PointNoise
 from walking_noise.pack.stacking import split_members

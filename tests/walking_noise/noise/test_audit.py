@@ -128,7 +128,7 @@ def test_a_small_level_with_a_large_signal_is_measured_correctly(signal: float, 
     config = RunConfig.from_dict({"noise.kind": kind, "noise.std": 1e-8})
     audit = Audit(points=8, members=1)
     x = torch.full((1, 100, 1000), signal)
-    y = Injection([config], "training", CPU).at(0, audit=audit)(0, x)
+    y = Injection([config], "training", CPU).at((0,), audit)(0, x)
     measured = audit.of(0)
     assert measured["std_add" if kind == "additive" else "std_mul"][0] == pytest.approx(1e-8, rel=0.01)
     if signal == 1e6 and kind == "additive":
@@ -190,7 +190,7 @@ def test_the_spread_of_the_signal_is_that_of_the_plain_network(only_digits: Data
 def test_the_signal_is_measured_before_the_noise() -> None:
     config = RunConfig.from_dict({"noise.std": 100.0})
     audit = Audit(points=8, members=1)
-    Injection([config], "training", CPU).at(0, audit=audit)(0, torch.tensor([[[1.0, 3.0]]]))
+    Injection([config], "training", CPU).at((0,), audit)(0, torch.tensor([[[1.0, 3.0]]]))
     assert audit.of(0)["signal"][0] == 1.0
 
 

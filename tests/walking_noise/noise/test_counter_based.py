@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.walking_noise.noise import noise_reference
 from tests.walking_noise.noise.kernel_checks import MEMBERS, MIXED, POINT, configs, side_by_side
 from walking_noise.noise import noise_kinds
 from walking_noise.noise.audit import Audit
 from walking_noise.noise.injection import Injection, noise_by_point
-from walking_noise.noise.rng import noise_reference
 from walking_noise.noise.rng.counter_based import CounterBasedNoise
 from walking_noise.noise.rng.cpu_generators import GeneratorNoise
 
@@ -36,9 +36,8 @@ def test_the_result_is_the_formula_with_the_terms(settings: dict[str, Any]) -> N
     counter_based = sampler([settings])
     (noise,) = counter_based.at_point[POINT]
     x = torch.randn(1, 50, 40)
-    drawn = counter_based.terms(noise, POINT, (7,), x.shape[1:])
-    deviation, added = (torch.zeros(50, 40) if term is None else term for term in drawn)
-    assert [term is None for term in drawn] == [noise.mul == 0, noise.add == 0]
+    deviation, added = noise_reference.terms(counter_based.forward[POINT], x.shape, torch.tensor([7]))
+    assert [bool(term.any()) for term in (deviation, added)] == [noise.mul > 0, noise.add > 0]
     expected = (x + added) * (1 + deviation) if noise.add_first else x * (1 + deviation) + added
     assert torch.equal(injected([settings], x, 7), expected)
 
@@ -106,7 +105,7 @@ def test_a_gpu_uses_the_counter_based_sampler_for_gaussian_noise(monkeypatch: py
     injection = Injection(configs(MEMBERS), "training", CUDA)
     assert [type(sampler) for sampler in injection.samplers] == [CounterBasedNoise, GeneratorNoise]
     assert not injection.capturable
-    y = injection.at(3)(POINT, x)
+    y = injection.at((3,))(POINT, x)
     assert float(y[1].abs().max()) <= 0.5 * 3**0.5
     assert float(y[1].std()) == pytest.approx(0.5, rel=0.05)
     gaussian = Injection(configs(MEMBERS[2:]), "training", CUDA)
@@ -123,8 +122,8 @@ def test_injection_does_not_synchronise_with_the_gpu() -> None:
     torch.cuda.set_sync_debug_mode("error")
     try:
         for step in range(3):
-            injection.at(step, audit=audit)(POINT, x).sum().backward()
-        injection.at_step(torch.empty(1, dtype=torch.int64, device=CUDA).fill_(3))(POINT, x[2], member=2)
+            injection.at((step,), audit)(POINT, x).sum().backward()
+        injection.at(torch.empty(1, dtype=torch.int64, device=CUDA).fill_(3))(POINT, x[2], member=2)
     finally:
         torch.cuda.set_sync_debug_mode("default")
 
@@ -134,7 +133,7 @@ def test_the_audit_on_a_gpu_measures_the_draws() -> None:
     audit = Audit(11, len(MEMBERS), CUDA)
     injection = Injection(configs(MEMBERS), "training", CUDA)
     for step in (0, 1):
-        injection.at(step, audit=audit)(POINT, torch.ones(1, 250, 200, device=CUDA))
+        injection.at((step,), audit)(POINT, torch.ones(1, 250, 200, device=CUDA))
     assert_audit_measured_the_levels(audit)
     assert audit.of(0)["signal"][POINT] == 0.0
 
@@ -148,7 +147,7 @@ def test_a_captured_graph_draws_new_noise_at_every_step() -> None:
     cotangent = torch.randn_like(x)
 
     def step() -> tuple[Tensor, Tensor]:
-        y = injection.at_step(index)(POINT, x)
+        y = injection.at(index)(POINT, x)
         (gradient,) = torch.autograd.grad(y, x, cotangent)
         return y, gradient
 
@@ -164,6 +163,6 @@ def test_a_captured_graph_draws_new_noise_at_every_step() -> None:
         index.fill_(number)
         graph.replay()
         again = x.detach().requires_grad_()
-        expected = injection.at(number)(POINT, again)
+        expected = injection.at((number,))(POINT, again)
         assert torch.equal(y, expected)
         assert torch.equal(gradient, torch.autograd.grad(expected, again, cotangent)[0])

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.walking_noise.noise.terms import drawn_terms
 from walking_noise import RunConfig
 from walking_noise.models import build
 from walking_noise.noise import Levels, noise_kinds
@@ -43,13 +44,13 @@ def injected(
     config: RunConfig, x: Tensor, point: int = 0, step: tuple[int, ...] = (0,), stream: str = "training"
 ) -> Tensor:
     """The activations (B, …) of a single run with noise."""
-    return Injection([config], stream, CPU).at(*step)(point, x.unsqueeze(0))[0]
+    return Injection([config], stream, CPU).at(step)(point, x.unsqueeze(0))[0]
 
 
 def drawn(config: RunConfig, shape: tuple[int, ...], point: int = 0) -> tuple[Tensor | None, Tensor | None]:
     """The factor's deviation from 1 and the added term, as drawn in training."""
     injection = Injection([config], "training", CPU)
-    return injection.terms(injection.at_point[point][0], point, (0,), torch.Size(shape))
+    return drawn_terms(injection, injection.at_point[point][0], point, (0,), shape)
 
 
 def factor(config: RunConfig, shape: tuple[int, ...], point: int = 0) -> Tensor:
@@ -135,7 +136,7 @@ def test_draws_are_independent_between_samples_and_between_elements() -> None:
 @pytest.mark.parametrize("stream", ["training", "inference"])
 def test_draws_are_independent_between_runs(stream: str) -> None:
     configs = [run({"noise.std": 1.0, "seed": seed}) for seed in range(20)]
-    draws = Injection(configs, stream, CPU).at(3, 4)(5, torch.zeros(20, 10, 500))
+    draws = Injection(configs, stream, CPU).at((3, 4))(5, torch.zeros(20, 10, 500))
     assert_independent(draws.flatten(1))
 
 
@@ -162,8 +163,8 @@ def test_draws_depend_neither_on_the_pack_nor_on_what_was_drawn_before() -> None
     alone = [injected(config, x[i], 2, (9,)) for i, config in enumerate(configs)]
     for members in ((0, 1, 2, 3), (3, 1), (2, 0, 2), (1,)):
         injection = Injection([configs[i] for i in members], "training", CPU)
-        injection.at(1)(2, x[list(members)])
-        packed = injection.at(9)(2, x[list(members)])
+        injection.at((1,))(2, x[list(members)])
+        packed = injection.at((9,))(2, x[list(members)])
         for position, member in enumerate(members):
             assert torch.equal(packed[position], alone[member])
 
@@ -199,7 +200,7 @@ ORDERS = [*KINDS, {**MIXED, "noise.order": "add_first"}]
 
 @pytest.mark.parametrize("kind", ORDERS, ids=lambda kind: "-".join(map(str, kind.values())))
 def test_the_exact_gradient_is_that_of_finite_differences(kind: dict[str, Any], float64: None) -> None:
-    inject = Injection([run(kind), run(kind, {"seed": 1})], "training", CPU).at(3)
+    inject = Injection([run(kind), run(kind, {"seed": 1})], "training", CPU).at((3,))
     x = torch.randn(2, 4, 6, requires_grad=True)
     assert torch.autograd.gradcheck(partial(inject, 1), (x,))
 
@@ -233,7 +234,7 @@ def test_members_of_a_pack_are_independent() -> None:
     x[0, 0, :3] = torch.tensor([-0.0, 1e-45, 3.4e38])
     x[1, 0, 0], x[1, 0, 1] = float("nan"), float("inf")
     x.requires_grad_()
-    y = Injection(configs, "training", CPU).at(0)(1, x)
+    y = Injection(configs, "training", CPU).at((0,))(1, x)
     cotangent = torch.randn(5, 8, 16)
     cotangent[1, 0, 0] = float("nan")
     (gradient,) = torch.autograd.grad(y, x, cotangent)
@@ -247,7 +248,7 @@ def test_members_of_a_pack_are_independent() -> None:
 def test_activations_are_not_changed_in_place() -> None:
     x = torch.randn(2, 8, 16)
     before = x.clone()
-    Injection([run(MIXED), run(QUIET)], "training", CPU).at(0)(0, x)
+    Injection([run(MIXED), run(QUIET)], "training", CPU).at((0,))(0, x)
     assert torch.equal(x, before)
 
 
@@ -292,7 +293,7 @@ def pack() -> tuple[Injection, Tensor]:
 
 def test_injection_into_one_member_equals_injection_into_the_pack(pack: tuple[Injection, Tensor]) -> None:
     injection, x = pack
-    inject = injection.at(7)
+    inject = injection.at((7,))
     packed = inject(2, x)
     for member in range(6):
         assert torch.equal(inject(2, x[member], member=member), packed[member])
@@ -302,7 +303,7 @@ def test_injection_into_one_member_equals_injection_into_the_pack(pack: tuple[In
 def test_the_gradient_of_one_member_equals_that_in_the_pack(pack: tuple[Injection, Tensor]) -> None:
     injection, x = pack
     x.requires_grad_()
-    inject, cotangent = injection.at(7), torch.randn(x.shape)
+    inject, cotangent = injection.at((7,)), torch.randn(x.shape)
     (packed,) = torch.autograd.grad(inject(2, x), x, cotangent)
     for member in range(6):
         alone = x[member].detach().requires_grad_()
@@ -314,25 +315,25 @@ def test_the_gradient_of_one_member_equals_that_in_the_pack(pack: tuple[Injectio
 def test_members_that_share_samples_have_independent_noise(rows: int, pack: tuple[Injection, Tensor]) -> None:
     injection, x = pack
     shared = torch.randn(rows, *x.shape[1:])
-    y = injection.at(7)(2, shared)
-    assert torch.equal(y, injection.at(7)(2, shared.repeat_interleave(6 // rows, 0)))
-    assert injection.at(7)(2, shared).is_contiguous()
+    y = injection.at((7,))(2, shared)
+    assert torch.equal(y, injection.at((7,))(2, shared.repeat_interleave(6 // rows, 0)))
+    assert injection.at((7,))(2, shared).is_contiguous()
 
 
 def test_a_step_index_in_a_tensor_is_read_when_noise_is_drawn(pack: tuple[Injection, Tensor]) -> None:
     injection, x = pack
     index = torch.tensor([0])
-    inject = injection.at_step(index)
+    inject = injection.at(index)
     for step in (3, 2**33):
         index.fill_(step)
-        assert torch.equal(inject(2, x), injection.at(step)(2, x))
-    assert torch.equal(injection.at_step(torch.tensor([4, 5]))(2, x), injection.at(4, 5)(2, x))
+        assert torch.equal(inject(2, x), injection.at((step,))(2, x))
+    assert torch.equal(injection.at(torch.tensor([4, 5]))(2, x), injection.at((4, 5))(2, x))
 
 
 def test_activations_and_gradients_keep_their_layout(pack: tuple[Injection, Tensor]) -> None:
     injection, x = pack
     x.requires_grad_()
-    y = injection.at(0)(2, x)
+    y = injection.at((0,))(2, x)
     assert y.stride() == x.stride()
     (gradient,) = torch.autograd.grad(y, x, torch.empty_like(x).normal_())
     assert gradient.stride() == x.stride()
@@ -341,9 +342,9 @@ def test_activations_and_gradients_keep_their_layout(pack: tuple[Injection, Tens
 def test_activations_without_noise_are_not_copied(pack: tuple[Injection, Tensor]) -> None:
     _, x = pack
     injection = Injection([run({"noise.std": 1.0, "noise.point": 3})] * 6, "training", CPU)
-    assert injection.at(0)(2, x) is x
+    assert injection.at((0,))(2, x) is x
     row = x[:1]
-    assert injection.at(0)(2, row) is row
+    assert injection.at((0,))(2, row) is row
 
 
 def test_injection_with_generators_is_not_capturable(pack: tuple[Injection, Tensor]) -> None:
@@ -358,7 +359,7 @@ def test_injection_without_noise_does_not_change_the_network(name: str, batch_no
     x = torch.randn(1, 16, 1, 28, 28)
     pack = Pack([network]).eval()
     bare = pack(x, lambda point, activations: activations)
-    assert torch.equal(pack(x, Injection([config], "inference", CPU).at(1, 0)), bare)
+    assert torch.equal(pack(x, Injection([config], "inference", CPU).at((1, 0))), bare)
     torch.testing.assert_close(bare[0], network(x[0]), rtol=1e-5, atol=1e-6)
 
 

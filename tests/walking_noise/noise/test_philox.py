@@ -8,9 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from walking_noise.noise.rng.box_muller import box_muller
-from walking_noise.noise.rng.noise_reference import gaussian
-from walking_noise.noise.rng.philox import WORD, philox, words
+from tests.walking_noise.noise.noise_reference import WORD, box_muller, gaussian, philox, words
 from walking_noise.reproducibility import stream_key
 
 DRAWS = 400_000

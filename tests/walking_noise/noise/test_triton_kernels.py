@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 import torch
 
-from tests.walking_noise.noise import kernel_checks
+from tests.walking_noise.noise import kernel_checks, noise_reference
 from tests.walking_noise.noise.kernel_checks import CHECKS, activations, assert_same_bits, point_noise
-from walking_noise.noise.rng import noise_reference, triton_kernels
+from walking_noise.noise.rng import triton_kernels
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 ROOT = Path(__file__).parents[3]

@@ -13,6 +13,7 @@ from walking_noise import RunConfig
 from walking_noise.data import DataSet
 from walking_noise.models import build
 from walking_noise.pack.pack import Pack
+from walking_noise.pack.stacking import load_states, unstack
 from walking_noise.training.member import TrainedNetwork
 from walking_noise.training.trainer import train_pack
 
@@ -102,19 +103,21 @@ def members() -> list[nn.Sequential]:
     return [RunConfig.from_dict({"model.batch_norm": True, "seed": seed}).initial_network() for seed in range(3)]
 
 
-def test_a_member_state_is_copied_and_loaded() -> None:
+def test_member_states_are_views_that_are_loaded() -> None:
     pack, other = Pack(members()), Pack(members()[::-1])
-    state = pack.member_state(0)
+    states = unstack(pack.stacked_state())
+    state = states[0]
     assert set(state) == set(pack.stacked_state())
     for name, tensor in state.items():
         plain = members()[0].state_dict()[name.removeprefix("layers.")]
         assert torch.equal(tensor, plain)
-    other.load_member(0, state)
+    load_states(other.stacked_state(), [state, states[1], state])
     for name, tensor in other.stacked_state().items():
         assert torch.equal(tensor[0], tensor[2])
         assert torch.equal(tensor[1], pack.stacked_state()[name][1])
     state["layers.fc1.weight"].zero_()
-    assert pack.stacked_state()["layers.fc1.weight"].any()
+    assert not pack.stacked_state()["layers.fc1.weight"][0].any()
+    assert other.stacked_state()["layers.fc1.weight"][0].any()
 
 
 def test_weights_are_those_of_conv_and_linear_layers() -> None:

@@ -20,7 +20,7 @@ from walking_noise.models.point import Point
 from walking_noise.noise.injection import Injection
 from walking_noise.pack.pack import Pack
 from walking_noise.pack.select_members import select_members
-from walking_noise.pack.stacking import expand_rows
+from walking_noise.pack.stacking import expand_rows, load_states
 from walking_noise.training.member import TrainedNetwork
 from walking_noise.training.trainer import train_pack
 
@@ -97,10 +97,9 @@ def test_logits_and_networks_equal_those_of_a_pack_of_one(
 def logits(configs: Sequence[RunConfig], trained: Sequence[TrainedNetwork], data: DataSet) -> Tensor:
     """The logits of trained networks in one pack, with their noise at inference."""
     pack = Pack([config.initial_network() for config in configs]).eval()
-    for member, one in enumerate(trained):
-        pack.load_member(member, one.state)
+    load_states(pack.stacked_state(), [one.state for one in trained])
     x = data.transform.validation_inputs(data.validation_samples).unsqueeze(0)
-    y: Tensor = pack(x, Injection(configs, "inference", CPU).at(1, 0))
+    y: Tensor = pack(x, Injection(configs, "inference", CPU).at((1, 0)))
     return y
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from walking_noise.probes import find_clusters
+from walking_noise.probes.clusters import find_clusters
 
 Array = NDArray[np.float32]
 

@@ -8,7 +8,7 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from walking_noise.probes import Histogram, distribution
+from walking_noise.probes.distribution import Histogram, distribution
 
 
 def width(histogram: Histogram) -> float:

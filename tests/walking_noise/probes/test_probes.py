@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,8 +14,10 @@ from walking_noise.data import DataSet
 from walking_noise.data.batches import validation_blocks
 from walking_noise.evaluation.shared_prefix import BLOCK
 from walking_noise.noise.injection import Injection
-from walking_noise.probes import Findings, distribution, find_clusters, probe
+from walking_noise.probes import Findings, probe
 from walking_noise.probes.activations import ProbedNetwork, Recorder, arriving_at, leaving_from
+from walking_noise.probes.clusters import find_clusters
+from walking_noise.probes.distribution import distribution
 from walking_noise.training.member import TrainedNetwork
 from walking_noise.training.trainer import train_pack
 
@@ -96,7 +99,7 @@ def test_values_are_those_of_the_forward_pass(digits: DataSet) -> None:
     network.accuracy(noise=True, wrap_injection=recorder.wrap_injection)
     noise, inputs = Injection([config], "inference", CPU), []
     for start, x, _ in validation_blocks(digits, BLOCK):
-        inputs.append(noise.at(1, start // BLOCK)(0, x.unsqueeze(0))[0])
+        inputs.append(noise.at((1, start // BLOCK))(0, x.unsqueeze(0))[0])
     inputs_of_point, outputs = (torch.from_numpy(values) for values in (recorder.arriving(0), recorder.leaving(0)))
     assert torch.equal(outputs, torch.cat(inputs)[:255].flatten())
     assert len(inputs_of_point) == 255 * 784
@@ -112,7 +115,7 @@ def test_quantisation_at_the_input_equals_quantised_data(
     pixels = np.concatenate([x.flatten().numpy() for _, x, _ in validation_blocks(all_digits, BLOCK)][:1])
     split = find_clusters(pixels)
     network = ProbedNetwork(config, trained, all_digits, CPU)
-    quantised = network.accuracy(noise=False, wrap_injection=arriving_at(0, split.quantise))
+    quantised = network.accuracy(noise=False, wrap_injection=partial(arriving_at, 0, split.quantise))
     binary = (all_digits.validation_samples > split.threshold * 255).float() * split.positive
     weights = {name.removeprefix("layers."): tensor for name, tensor in trained.state.items()}
     x = binary.flatten(1)
@@ -137,7 +140,7 @@ def test_a_change_after_the_injection_sees_the_noise(
             seen[side].append(float(values.abs().max()))
             return values
 
-        wrap_injection = {"before": arriving_at, "after": leaving_from}[side](7, change)
+        wrap_injection = partial({"before": arriving_at, "after": leaving_from}[side], 7, change)
         return network.accuracy(noise=True, wrap_injection=wrap_injection)
 
     assert watch("before") == watch("after") == network.accuracy(noise=True)

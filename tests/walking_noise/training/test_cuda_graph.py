@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -58,16 +58,27 @@ class FakeRecorder:
         return replay
 
 
+def use_graphs(monkeypatch: pytest.MonkeyPatch, graph: Callable[[], GraphedStep | None]) -> None:
+    """Let every trainer have its graph from ``graph``."""
+    initialise = PackTrainer.__init__
+
+    def with_graph(trainer: PackTrainer, *arguments: Any) -> None:
+        initialise(trainer, *arguments)
+        trainer.graph = graph()
+
+    monkeypatch.setattr(PackTrainer, "__init__", with_graph)
+
+
 @pytest.fixture
 def recorders(monkeypatch: pytest.MonkeyPatch) -> list[FakeRecorder]:
     """Let every step be replayed, with one recorder for each pack."""
     recorders: list[FakeRecorder] = []
 
-    def graphed(step: Any, batch_size: int, device: torch.device) -> GraphedStep:
+    def graph() -> GraphedStep:
         recorders.append(FakeRecorder())
-        return GraphedStep(step, batch_size, recorders[-1])
+        return GraphedStep(BATCH, recorders[-1])
 
-    monkeypatch.setattr("walking_noise.training.trainer.graphed", graphed)
+    use_graphs(monkeypatch, graph)
     return recorders
 
 
@@ -95,16 +106,16 @@ def test_replayed_steps_equal_called_steps(model: str, fewer_digits: DataSet, re
 def test_batches_are_copied_to_the_tensors_of_the_recorded_step(fewer_digits: DataSet) -> None:
     trainer = PackTrainer([Member(config) for config in runs()[:2]], fewer_digits, CPU)
     recorder = FakeRecorder()
-    trainer.do_step = GraphedStep(trainer.step, BATCH, recorder)
+    trainer.graph = GraphedStep(BATCH, recorder)
     seen: list[tuple[int, int]] = []
     cross_entropy = torch.nn.functional.cross_entropy
 
     def recorded(logits: Tensor, labels: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        seen.append((labels.data_ptr(), int(trainer.step.index)))
+        seen.append((labels.data_ptr(), int(trainer.index)))
         return cross_entropy(logits, labels, *args, **kwargs)
 
     with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr("walking_noise.training.step.F.cross_entropy", recorded)
+        monkeypatch.setattr("walking_noise.pack.pack.F.cross_entropy", recorded)
         trainer.train_epoch(lambda: None)
     addresses = [address for address, _ in seen[1 + WARM_UP_STEPS : -1]]
     assert len(set(addresses)) == 1
@@ -116,10 +127,7 @@ def test_a_step_that_cannot_be_recorded_is_called_each_time(
 ) -> None:
     expected = bits(train_pack(runs()[:3], fewer_digits, CPU))
     recorder = FakeRecorder(RuntimeError("operation not permitted when stream is capturing"))
-    monkeypatch.setattr(
-        "walking_noise.training.trainer.graphed",
-        lambda step, batch_size, device: GraphedStep(step, batch_size, recorder),
-    )
+    use_graphs(monkeypatch, lambda: GraphedStep(BATCH, recorder))
     assert bits(train_pack(runs()[:3], fewer_digits, CPU)) == expected
     assert (recorder.recordings, recorder.replays) == (1, 0)
     (line,) = capsys.readouterr().err.splitlines()
@@ -138,17 +146,14 @@ def test_out_of_memory_is_raised(
     if hidden:
         ending = RuntimeError("capture was invalidated")
         ending.__context__, fault = fault, ending
-    monkeypatch.setattr(
-        "walking_noise.training.trainer.graphed",
-        lambda step, batch_size, device: GraphedStep(step, batch_size, FakeRecorder(fault)),
-    )
+    use_graphs(monkeypatch, lambda: GraphedStep(BATCH, FakeRecorder(fault)))
     with pytest.raises(error_type, match="CUDA out of memory"):
         train_pack(runs()[:3], fewer_digits, CPU)
 
 
 def test_on_a_cpu_nothing_is_recorded(fewer_digits: DataSet) -> None:
     trainer = PackTrainer([Member(config) for config in runs()[:1]], fewer_digits, CPU)
-    assert trainer.do_step is trainer.step
+    assert trainer.graph is None
 
 
 @pytest.mark.gpu
@@ -158,7 +163,7 @@ def test_captured_steps_equal_steps_launched_kernel_by_kernel(
 ) -> None:
     with deterministic():
         captured = bits(train_pack(runs(model, epochs=3), fewer_digits, GPU))
-        monkeypatch.setattr("walking_noise.training.trainer.graphed", lambda step, batch_size, device: step)
+        use_graphs(monkeypatch, lambda: None)
         assert bits(train_pack(runs(model, epochs=3), fewer_digits, GPU)) == captured
     assert capsys.readouterr().err == ""
 
@@ -201,18 +206,18 @@ def test_a_captured_pack_of_seven_equals_seven_single_runs(model: str, fewer_dig
 def test_recording_changes_nothing(fewer_digits: DataSet) -> None:
     with deterministic():
         trainer = PackTrainer([Member(config) for config in runs()[:3]], fewer_digits.to(GPU), GPU)
-        assert isinstance(trainer.do_step, GraphedStep)
+        assert isinstance(trainer.graph, GraphedStep)
         trainer.train_epoch(lambda: None)
         x, y = next(trainer.batches.epoch(1))
         before = [tensor.clone() for tensor in trainer.pack.state_dict().values()]
-        index = int(trainer.step.index)
+        index = int(trainer.index)
         replay = CudaGraphRecorder(GPU).record(lambda: trainer.step(x, y))
         torch.cuda.synchronize()
-        assert int(trainer.step.index) == index
+        assert int(trainer.index) == index
         after = trainer.pack.state_dict().values()
         assert all(torch.equal(one, other) for one, other in zip(after, before, strict=True))
         replay()
-        assert int(trainer.step.index) == index + 1
+        assert int(trainer.index) == index + 1
 
 
 @pytest.mark.gpu
@@ -248,7 +253,7 @@ def test_an_epoch_does_not_synchronise_between_its_first_and_its_last_batch(fewe
 
     with deterministic():
         trainer = PackTrainer([Member(config) for config in runs()[:3]], fewer_digits.to(GPU), GPU)
-        trainer.do_step = trainer.step
+        trainer.graph = None
         try:
             trainer.train_epoch(after_batch)
         finally:

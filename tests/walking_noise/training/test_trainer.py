@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tests.walking_noise.noise.terms import drawn_terms
 from walking_noise import RunConfig
 from walking_noise.data import DataSet, ImageTransform
 from walking_noise.data.batches import TrainingBatches
@@ -43,7 +44,7 @@ def noisy_forward(network: nn.Sequential, config: RunConfig, step: int, x: Tenso
         if not isinstance(layer, NoisePoint):
             continue
         for noise in injection.at_point[layer.point.number]:
-            deviation, added = injection.terms(noise, layer.point.number, (step,), x.shape)
+            deviation, added = drawn_terms(injection, noise, layer.point.number, (step,), x.shape)
             factor = 1.0 if deviation is None else 1 + deviation
             term = 0.0 if added is None else added
             y = (x + term) * factor if config.noise.order == "add_first" else x * factor + term

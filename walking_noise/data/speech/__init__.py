@@ -1,3 +1,1 @@
 """Speech data sets: one-second recordings of single words, as cepstral coefficients for keyword spotting."""
-
-from __future__ import annotations

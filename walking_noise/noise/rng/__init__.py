@@ -1,3 +1,1 @@
 """Random number generation for noise: torch's generators on a CPU, Philox4x32-10 on a GPU."""
-
-from __future__ import annotations

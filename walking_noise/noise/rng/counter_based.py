@@ -11,9 +11,9 @@ word  content
 2, 3  step index: training step and 0, or epoch and block of samples
 ====  ================================================================================================
 
-Philox4x32-10 (:mod:`walking_noise.noise.rng.philox`) maps key and counter to four random words. The Box-Muller
-transform (:mod:`walking_noise.noise.rng.box_muller`) maps the words to the four Gaussian numbers of a group. Draws and
-results are bitwise equal on every device and in every pack.
+Philox4x32-10 maps key and counter to four random words. The Box-Muller transform maps the words to the four Gaussian
+numbers of a group (:mod:`walking_noise.noise.rng.constants`). Draws and results are bitwise equal on every device and
+in every pack.
 """
 
 from __future__ import annotations
@@ -25,12 +25,11 @@ import torch
 from torch import Tensor
 
 from walking_noise.noise.audit import Audit
-from walking_noise.noise.member_noise import InjectMembers, MemberNoise, NoiseTerms, StepIndex
-from walking_noise.noise.rng import noise_reference
+from walking_noise.noise.member_noise import InjectMembers, MemberNoise, StepIndex
 from walking_noise.noise.rng.point_noise import PointNoise
 
 InjectionKernel = Callable[[Tensor, PointNoise, Tensor, Tensor | None], Tensor]
-""":func:`walking_noise.noise.rng.noise_reference.inject_noise`, or a faster function with the same results."""
+""":func:`walking_noise.noise.rng.triton_kernels.inject_noise`, or a function with the same results."""
 
 
 class CounterBasedNoise:
@@ -39,7 +38,7 @@ class CounterBasedNoise:
     Parameters
     ----------
     kernel
-        The function that injects the noise; None: Triton kernels on a GPU, the reference on a CPU.
+        The function that injects the noise; default: Triton kernels, which need a GPU.
     """
 
     capturable = True
@@ -52,8 +51,8 @@ class CounterBasedNoise:
         device: torch.device,
         kernel: InjectionKernel | None = None,
     ) -> None:
-        self.at_point, self.stream, self.device = at_point, stream, device
-        self.kernel = kernel or _default_kernel(device)
+        self.at_point, self.device = at_point, device
+        self.kernel = kernel or _triton_kernel()
         self.forward = [PointNoise.of(point, noises, stream, members, device) for point, noises in enumerate(at_point)]
         self.backward = [
             PointNoise.of_gradients(point, noises, stream, members, device) for point, noises in enumerate(at_point)
@@ -75,11 +74,6 @@ class CounterBasedNoise:
 
         return inject
 
-    def terms(self, noise: MemberNoise, point: int, step: tuple[int, ...], shape: torch.Size) -> NoiseTerms:
-        member_noise = PointNoise.of(point, [noise], self.stream, noise.member + 1, self.device).rows(noise.member, 1)
-        deviation, added = noise_reference.terms(member_noise, torch.Size([1, *shape]), self._on_device(step))
-        return deviation[0] if noise.mul > 0 else None, added[0] if noise.add > 0 else None
-
     def _on_device(self, step: StepIndex) -> Tensor:
         """The step index as a tensor, filled by kernels, since a copy from the host would wait for the device."""
         if isinstance(step, Tensor):
@@ -92,9 +86,7 @@ class CounterBasedNoise:
         return index
 
 
-def _default_kernel(device: torch.device) -> InjectionKernel:
-    if device.type != "cuda":
-        return noise_reference.inject_noise
+def _triton_kernel() -> InjectionKernel:
     from walking_noise.noise.rng import triton_kernels
 
     return triton_kernels.inject_noise

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from walking_noise.noise.audit import Audit
-from walking_noise.noise.member_noise import InjectMembers, MemberNoise, NoiseTerms, StepIndex
+from walking_noise.noise.member_noise import InjectMembers, MemberNoise, StepIndex
 from walking_noise.reproducibility import stream_key
 
 
@@ -35,13 +35,6 @@ class GeneratorNoise:
             return y
 
         return inject
-
-    def terms(self, noise: MemberNoise, point: int, step: tuple[int, ...], shape: torch.Size) -> NoiseTerms:
-        deviation, added = (
-            torch.empty(shape, device=self.generator.device) if level > 0 else None for level in (noise.mul, noise.add)
-        )
-        self.draw(noise, point, step, deviation, added)
-        return deviation, added
 
     def draw(
         self, noise: MemberNoise, point: int, step: tuple[int, ...], deviation: Tensor | None, added: Tensor | None

@@ -1,8 +1,8 @@
 """Triton kernels of the counter-based noise: one launch for all members of a pack. Imported on a GPU only.
 
-The results are bitwise those of :mod:`walking_noise.noise.rng.noise_reference`: integer operations, and float32
-operations as IEEE 754 defines them, each rounded separately. ``enable_fp_fusion=False`` prevents the compiler from
-fusing a product with a sum.
+The results are bitwise those of the reference in ``tests/walking_noise/noise/noise_reference.py``: integer operations,
+and float32 operations as IEEE 754 defines them, each rounded separately. ``enable_fp_fusion=False`` prevents the
+compiler from fusing a product with a sum.
 """
 # mypy: disable-error-code="import-untyped, untyped-decorator, no-untyped-def"
 
@@ -13,25 +13,38 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from walking_noise.noise.rng import box_muller, philox
+from walking_noise.noise.rng import constants
 from walking_noise.noise.rng.point_noise import PointNoise
 
 GROUPS = 256
 """Groups of four elements that one program computes."""
 
-ROUNDS = tl.constexpr(philox.ROUNDS)
-MULTIPLIER_0, MULTIPLIER_1 = (tl.constexpr(word) for word in philox.MULTIPLIERS)
-WEYL_0, WEYL_1 = (tl.constexpr(word) for word in philox.WEYL)
-LOG, SIN, COS = (tl.constexpr(c) for c in (box_muller.LOG, box_muller.SIN, box_muller.COS))
-TWO_THIRDS = tl.constexpr(box_muller.TWO_THIRDS)
-LN2_HIGH, LN2_LOW = tl.constexpr(box_muller.LN2_HIGH), tl.constexpr(box_muller.LN2_LOW)
-UNIT, TURN = tl.constexpr(box_muller.UNIT), tl.constexpr(box_muller.TURN)
+ROUNDS = tl.constexpr(constants.ROUNDS)
+MULTIPLIER_0, MULTIPLIER_1 = (tl.constexpr(word) for word in constants.MULTIPLIERS)
+WEYL_0, WEYL_1 = (tl.constexpr(word) for word in constants.WEYL)
+LOG, SIN, COS = (tl.constexpr(c) for c in (constants.LOG, constants.SIN, constants.COS))
+TWO_THIRDS = tl.constexpr(constants.TWO_THIRDS)
+LN2_HIGH, LN2_LOW = tl.constexpr(constants.LN2_HIGH), tl.constexpr(constants.LN2_LOW)
+UNIT, TURN = tl.constexpr(constants.UNIT), tl.constexpr(constants.TURN)
 
 
 def inject_noise(x: Tensor, noise: PointNoise, step: Tensor, sums: Tensor | None = None) -> Tensor:
-    """As :func:`walking_noise.noise.rng.noise_reference.inject_noise`.
+    """``x·(1 + s_mul·e1) + s_add·e2``, or added first, with the noise of each member, in the type of x.
 
-    If the samples of x are not contiguous in memory, x is copied, and the result is contiguous.
+    Noise is drawn and multiplied by its level in float32, for every type of x. A term at level 0 changes no bit of x.
+
+    Parameters
+    ----------
+    x
+        Activations ``(k, B, …)`` of the members. If the samples are not contiguous in memory, x is copied, and the
+        result is contiguous.
+    noise
+        The noise of these members at one noise point.
+    step
+        Step index, ``(1,)`` or ``(2,)``, int64 on the device, each number below 2³².
+    sums
+        ``(3, k)``, float64: the sums of :meth:`walking_noise.noise.audit.Audit.record_sums` are added to it; None: no
+        sums are computed.
     """
     x = x if x[0, 0].is_contiguous() else x.contiguous()
     y = torch.empty_like(x)
@@ -135,7 +148,7 @@ def _store_sum(partial_ptr, row, values):
 
 @triton.jit
 def _gaussian(group, c1, c2, c3, key):
-    """Four standard normal numbers for each group, in the order of the elements, as ``noise_reference.gaussian``."""
+    """Four standard normal numbers for each group, in the order of the elements."""
     k0, k1 = key.to(tl.uint32), (key >> 32).to(tl.uint32)
     r0, r1, r2, r3 = _philox(group.to(tl.uint32), c1.to(tl.uint32), c2, c3, k0, k1)
     g0, g1 = _box_muller(r0, r1)
@@ -145,7 +158,7 @@ def _gaussian(group, c1, c2, c3, key):
 
 @triton.jit
 def _philox(c0, c1, c2, c3, k0, k1):
-    """Four random words, as ``philox.philox``."""
+    """Four random words of Philox4x32-10."""
     for _ in tl.static_range(ROUNDS):
         product0 = c0.to(tl.uint64) * MULTIPLIER_0
         product1 = c2.to(tl.uint64) * MULTIPLIER_1
@@ -160,7 +173,7 @@ def _philox(c0, c1, c2, c3, k0, k1):
 
 @triton.jit
 def _box_muller(u, v):
-    """Two standard normal numbers, as ``box_muller.box_muller``."""
+    """Two standard normal numbers for two 32-bit words: with cosine and with sine."""
     radius = tl.sqrt_rn(-2.0 * _log(u.to(tl.float32) * UNIT + UNIT / 2))
     cosine, sine = _circle(v)
     return radius * cosine, radius * sine
@@ -176,6 +189,7 @@ def _polynomial(x, coefficients: tl.constexpr, DEGREE: tl.constexpr):
 
 @triton.jit
 def _log(u):
+    """``ln u`` of normal float32 numbers, from u = 2^e·(1+f) with 1+f in [2/3, 4/3)."""
     bits = u.to(tl.int32, bitcast=True)
     exponent = (bits - TWO_THIRDS) >> 23
     f = (bits - (exponent << 23)).to(tl.float32, bitcast=True) - 1.0
@@ -185,6 +199,7 @@ def _log(u):
 
 @triton.jit
 def _circle(v):
+    """Cosine and sine of v / 2³² turns: q quarter turns and a remainder of at most an eighth turn to either side."""
     turned = v + (1 << 29)
     q = turned >> 30
     a = ((turned & ((1 << 30) - 1)).to(tl.int32) - (1 << 29)).to(tl.float32) * UNIT * TURN

@@ -1,3 +1,1 @@
 """Pack sizes: estimates of the memory of runs, capacity of a device, and limits learned when memory ran out."""
-
-from __future__ import annotations

@@ -15,8 +15,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 from walking_noise import models
 from walking_noise.config.run_config import RunConfig
 from walking_noise.evaluation.shared_prefix import BLOCK
-from walking_noise.pack.pack import Pack
-from walking_noise.training.step import cross_entropy
+from walking_noise.pack.pack import Pack, cross_entropy
 
 META = torch.device("meta")
 

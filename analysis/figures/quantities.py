@@ -1,15 +1,17 @@
-"""Figure of the signal-to-noise ratio over the level (v2: training with additive noise improves it)."""
+"""Figures of quantities over the level: signal-to-noise ratio (v2: training with additive noise improves it), weights.
+
+The weights are the mean absolute weights of each layer over the level of the noise after it (cf. v1, Table II).
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from analysis.figures.layout.quantity_panels import Quantity
-from analysis.figures.layout.quantity_panels import draw as draw_quantity
+from analysis.figures.layout.quantity_panels import Quantity, draw
 from analysis.figures.layout.style import Plot
 from analysis.midpoints.study import Study
 from analysis.runs import point_quantities
-from analysis.runs.noise_kinds import multiplies, only_adds
+from analysis.runs.noise_kinds import has_one_level, multiplies, only_adds
 
 SIGNAL_TO_NOISE = Quantity(
     name="signal-to-noise",
@@ -37,6 +39,21 @@ SIGNAL = Quantity(
 )
 
 
-def draw(study: Study, folder: Path) -> list[Plot]:
+WEIGHTS = Quantity(
+    name="weights",
+    title="mean absolute weight",
+    axis="mean |weight| of the layer",
+    shown=has_one_level,
+    at=point_quantities.mean_abs_weight,
+    panels="Each panel shows a conv or linear layer with noise at the point after it.",
+)
+
+
+def draw_signal(study: Study, folder: Path) -> list[Plot]:
     """Draw the signal-to-noise ratio under additive noise, and the signal under multiplicative noise."""
-    return [plot for quantity in (SIGNAL_TO_NOISE, SIGNAL) for plot in draw_quantity(quantity, study, folder)]
+    return [plot for quantity in (SIGNAL_TO_NOISE, SIGNAL) for plot in draw(quantity, study, folder)]
+
+
+def draw_weights(study: Study, folder: Path) -> list[Plot]:
+    """A figure per data set, model and noise kind, under global and under walking noise."""
+    return draw(WEIGHTS, study, folder)
