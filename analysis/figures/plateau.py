@@ -37,7 +37,7 @@ _TABLE = (
     "stacked logistics; a_mid: plateau between them; ΔAICc: AICc of one logistic minus AICc of two. "
 )
 
-_NUMBERS = "The CSV file contains both fits of every series of walking noise and the choice."
+_NUMBERS = "The CSV file contains, for every series of walking noise, both fits and which of them is chosen."
 
 
 def draw(study: Study, folder: Path) -> Sequence[Plot | Table]:

@@ -1,6 +1,7 @@
-"""Figures of quantities over the level: signal-to-noise ratio (v2: training with additive noise improves it), weights.
+"""Figures of quantities over the level: signal-to-noise ratio, spread of the signal, and weights.
 
-The weights are the mean absolute weights of each layer over the level of the noise after it (cf. v1, Table II).
+According to v2, training with additive noise improves the signal-to-noise ratio. The weights are the mean absolute
+weights of each layer over the level of the noise after it (cf. v1, Table II).
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ SIGNAL_TO_NOISE = Quantity(
     shown=only_adds,
     at=point_quantities.signal_to_noise,
     panels=(
-        "Ratio of the standard deviation of the activations that arrive at each noisy point at inference to that of "
-        "the noise injected there. Under global noise the activations include the noise of the points before. "
+        "Standard deviation of the activations that arrive at each noisy point at inference, divided by that of the "
+        "noise injected there. Under global noise the activations include the noise of the points before. "
         "Level 0 has no ratio."
     ),
 )

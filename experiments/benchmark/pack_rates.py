@@ -1,9 +1,9 @@
 """Measurement of the speed at which this device trains and evaluates each kind of pack.
 
 The inputs are random and have the shape of the data set, so that no data set has to be present; augmentation is not
-measured. A pack is composed as in most studies: runs of one seed, all levels at one point, then those at the next. Here
-each run has multiplicative and additive noise. On a CPU, one process per core measures at the same time, just like the
-processes of a worker. Before a kind is timed, its loss in a pack and its noise are checked.
+measured. A pack is composed as in most studies: runs of one seed, with all levels at one point, then all levels at
+the next point. Here each run has multiplicative and additive noise. On a CPU, one process per core measures at the same
+time, just like the processes of a worker. Before a kind is timed, its loss in a pack and its noise are checked.
 """
 
 from __future__ import annotations

@@ -1,3 +1,3 @@
-"""Subcommands of ``walking-noise``; each module adds a parser and a function that returns the exit code."""
+"""Subcommands of ``walking-noise``: functions with typed parameters, which Typer turns into commands."""
 
 from __future__ import annotations

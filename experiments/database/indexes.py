@@ -2,7 +2,7 @@
 
 SEML creates one index, on ``config_hash``. Every other query of SEML or of this package would read all documents of a
 collection. MongoDB also uses these indexes when SEML claims a run, by a query for a list of ids and a status.
-secantusdb uses an index for only one field of a query: the first field of the query with which an index begins. In the
+secantusdb uses an index for only one field of a query: the first one that is also the first field of an index. In the
 query that claims a run, that field is the id, so the indexes do not make this query faster in secantusdb.
 """
 

@@ -100,7 +100,7 @@ def data_sets(site: Site) -> Iterator[Finding]:
         else:
             files = ", ".join(path.name for path in status.missing)
             yield error(
-                f"unfinished runs need data set {name}, but {files} is missing in {status.folder}",
+                f"unfinished runs need data set {name}, but the following is missing in {status.folder}: {files}",
                 f"run `walking-noise data get {name}` on a machine with Internet access and with WALKING_NOISE_DATA "
                 "set to the same folder, which all nodes must be able to read",
             )

@@ -1,4 +1,4 @@
-"""Worker hours of a study: used, wasted (by reason), and still needed.
+"""Worker hours of a study: used, and wasted (by reason).
 
 This module does not import torch, so that ``walking-noise watch`` needs little memory.
 :mod:`experiments.status.hours_table` adds the hours still needed, whose estimate requires torch.

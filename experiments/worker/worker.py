@@ -1,4 +1,4 @@
-"""Worker: trains the run that SEML started together with pending companions, each with its own document."""
+"""Worker: it trains the run that SEML started, and pending companions; every run has its own document."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ class Worker:
         """Train the runs and write their outcomes; release unfinished runs after a stop. Return the exit code."""
         started = time.monotonic()
         companions = in_words(len(self.leased) - 1, "companion")
-        log.info("training run %d and %s", self.leader["_id"], companions)
+        log.info("this worker trains run %d and %s", self.leader["_id"], companions)
         with self.delivery:
             for candidate in self.leased:
                 if candidate.config is None:
@@ -274,7 +274,7 @@ class Worker:
         if running:
             text += f"; {are_in_words(running, 'run')} still RUNNING"
             commands.append(f"`walking-noise rescue {self.leases.runs.name}`")
-        return f"{text}. When it answers again, run {', then '.join(commands)}"
+        return f"{text}. When the database answers again, run {', then '.join(commands)}"
 
 
 def _outcome_text(outcome: Result | Failure) -> str:

@@ -72,8 +72,8 @@ class WorkerOptions(BaseModel):
     )
 
     pack_size: Count | SkipJsonSchema[None] = None
-    """Largest number of trainings that the runs leased by a worker may need; default: enough to keep the device busy
-    for a while."""
+    """Largest number of trainings for which a worker leases runs; default: enough to keep the device busy for a
+    while."""
     device: Device | SkipJsonSchema[None] = None
     """Device that trains; default: a GPU if there is one."""
     networks: Text | SkipJsonSchema[None] = None

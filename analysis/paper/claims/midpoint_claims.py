@@ -124,7 +124,7 @@ def clamping_hardly_matters(study: Study) -> Iterator[Case]:
 @claim(
     source="v1, figures 2, 10, 11",
     statistic="the distance, in decades, by which the midpoints of the last two points both lie above, or both below, "
-    "the range of all others (negative: they do not),",
+    "the range of all others (negative if they do not),",
     region=(MARGIN, ABOVE),
     needs=f"{_AT_EVERY_POINT}, without BatchNorm",
     grids=WALKING,

@@ -24,7 +24,8 @@ def plan(
 ) -> None:
     """Estimate the demand of grids before they are submitted: runs, trainings, packs, Slurm tasks, hours, disk.
 
-    Hours need measured speeds; default: those in the default file of bench.
+    Hours need measured speeds. Without --throughput these are read from
+    the default file of `walking-noise bench --save`.
 
     Example: walking-noise plan seml_configs/table1 --collection table1
     """

@@ -158,7 +158,7 @@ class WorkerSpool:
             file = self._spool.add(SpooledResults(self._collection, self._token, start_fields, outcomes))
         except OSError as error:
             results = are_in_words(len(outcomes), "result")
-            log.error("%s in memory only: %s: %s", results, self._spool.folder, error.strerror)
+            log.error("%s in memory only; cannot write to %s: %s", results, self._spool.folder, error.strerror)
         else:
             self._files[file] = set(outcomes)
             log.warning("%s saved in %s", are_in_words(len(outcomes), "result"), file)
