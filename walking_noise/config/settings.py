@@ -48,7 +48,7 @@ class DataConfig(Group):
     name: Annotated[str, OneOf(data.sources)] = "mnist5k"
     """Data set; mnist5k: 5,000 real digits, no download; gsc: Google Speech Commands v2."""
     transform: Literal["release", "fresh", "none"] = "release"
-    """release: as the papers' code preprocesses; none: scaled to [0, 1] only (fashion_mnist, svhn, cifar10), no
+    """release: preprocessing of the papers' code; none: scaled to [0, 1] only (fashion_mnist, svhn, cifar10), no
     background noise (gsc); fresh (gsc): background noise drawn anew for every run and epoch."""
     validation: Literal["test", "holdout"] = "test"
     """test: the official test split, as in the papers; holdout: a tenth of the training set, or the official
