@@ -189,7 +189,9 @@ class PrivateSlurm:
             yield
         finally:
             self.nodes[name].start()
-            self.run("scontrol", "update", f"NodeName={name}", "State=RESUME")
+            self.run(
+                "scontrol", "update", f"NodeName={name}", "State=RESUME", check=False
+            )  # refused if it is back already
             self.wait_for_nodes()
 
     def repair(self) -> None:
