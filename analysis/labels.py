@@ -51,7 +51,7 @@ _PHRASES: dict[str, Callable[[Any], str]] = {
     "noise.in_training": lambda noisy: "trained with noise" if noisy else "inference only",
     "noise.gradient": lambda gradient: f"{gradient.replace('_', '-')} gradient",
     "noise.order": lambda order: order.replace("_", " "),
-    "training.epochs": lambda epochs: f"{epochs} epochs",
+    "training.epochs": lambda epochs: f"{epochs} epoch{'s' * (epochs != 1)}",
     "training.batch_size": lambda size: f"batches of {size}",
     "training.learning_rate": lambda rate: f"learning rate {rate:g}",
     "training.weight_clamp": lambda bound: "weights free" if bound is None else f"weights clamped to ±{bound:g}",

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from experiments.plan.study_plan import DOCUMENT_BYTES, LOSS_BYTES, PACKED_BYTES, Row
 from experiments.plan.throughput import Device, Kind
-from experiments.terminal.text_table import runs_in_words, short, table
+from experiments.terminal.text_table import in_words, runs_in_words, short, table
 from experiments.worker.records.compact_result import COMPACT_ABOVE_EPOCHS
 from walking_noise import RunConfig
 
@@ -105,7 +105,7 @@ def _data_settings(config: RunConfig) -> list[str]:
     """Settings of the data that are not at their defaults, by which packs on one data set differ."""
     default = RunConfig().data
     named = [name for name in ("transform", "validation") if getattr(config.data, name) != getattr(default, name)]
-    keywords = [f"{len(config.data.keywords)} keywords"] if config.data.keywords else []
+    keywords = [in_words(len(config.data.keywords), "keyword")] if config.data.keywords else []
     return [*(str(getattr(config.data, name)) for name in named), *keywords]
 
 
@@ -114,8 +114,8 @@ def _explanations(
 ) -> Iterator[str]:
     duplicates = total.counts.runs - total.distinct
     yield (
-        f"distinct: equal runs counted once; {duplicates:,} of {runs_in_words(total.counts.runs)} repeat another run "
-        "(level 0 at another point, or a level in two grids). with noise: runs that are trained with noise."
+        "distinct: equal runs counted once; runs that repeat another run (level 0 at another point, or a level in two "
+        f"grids): {duplicates:,} of {total.counts.runs:,}. with noise: runs that are trained with noise."
     )
     yield (
         "trainings: networks to train; runs that have noise only at inference share the network that is trained "

@@ -26,6 +26,7 @@ from experiments.status.progress_text import CollectionProgress
 from experiments.submit.environment import allowed_environment
 from experiments.submit.process_group import ProcessGroup
 from experiments.terminal.progress_line import ProgressLine, clock
+from experiments.terminal.text_table import runs_in_words
 from experiments.worker.exit_codes import STOP_SIGNALS
 from experiments.worker.supervisor import Stop
 
@@ -104,7 +105,10 @@ class _Steps:
             self._seml("start", "--local", show=progress.text)
             progress.count()
         seconds = time.monotonic() - progress.started
-        print(f"{progress.new} runs in {clock(seconds)} ({60 * progress.new / seconds:.0f} runs/min)", flush=True)
+        print(
+            f"{runs_in_words(progress.new)} in {clock(seconds)} ({60 * progress.new / seconds:.0f} runs/min)",
+            flush=True,
+        )
         others = [f"{count} {status}" for status, count in sorted(progress.counts.items()) if status != COMPLETED]
         if not others:
             return ""

@@ -64,7 +64,7 @@ class CheckpointPolicy(TrainingCallbacks):
             members.append(member or Member(config))
         for reason, count in unusable.items():
             log.warning(
-                "%d of %d trainings start from the beginning, each because its checkpoint in %s cannot be used: %s",
+                "starting %d of %d trainings from the beginning, each because its checkpoint in %s cannot be used: %s",
                 count, len(configs), self._store.folder, reason,
             )  # fmt: skip
         for one in members:

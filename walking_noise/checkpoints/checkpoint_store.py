@@ -100,7 +100,7 @@ class CheckpointStore:
             )
         if beyond_quota:
             log.warning(
-                "%d checkpoints were not written to %s, which already holds %d of at most %d bytes; training continues",
+                "checkpoints not written: %d; %s already holds %d of at most %d bytes; training continues",
                 beyond_quota, self.folder, total, self.quota,
             )  # fmt: skip
         return written

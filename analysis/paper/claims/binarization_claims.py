@@ -103,7 +103,7 @@ def _cases(study: Study, statistic: Callable[[NetworkPair, int], float]) -> Iter
         table = pd.DataFrame(values, columns=["repetition", "value"]).dropna()
         if len(table):
             by_repetition = table.groupby("repetition")["value"].mean()
-            yield case(by_repetition, walk, note=f"{len(table)} networks analysed")
+            yield case(by_repetition, walk, note=f"networks analysed: {len(table)}")
 
 
 def _accurate_networks(walk: Walk) -> Iterator[tuple[str, int, NetworkPair]]:

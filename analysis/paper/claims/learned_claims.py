@@ -94,4 +94,4 @@ def _log_at(each: FittedSeries, level: float, point: int, at: Quantity) -> pd.Se
 
 def _case(gains: pd.DataFrame, *compared: Walk) -> Case:
     """Case of the mean over the points, in the repetitions that have all points."""
-    return case(gains.dropna().mean(axis=1), *compared, note=f"{len(gains.columns)} points")
+    return case(gains.dropna().mean(axis=1), *compared, note=f"points compared: {len(gains.columns)}")

@@ -184,8 +184,8 @@ def no_tolerance_above_one(study: Study) -> Iterator[Case]:
 def _case(by_point: pd.DataFrame, *compared: Walk) -> Case:
     """Case of the mean over the points, in the repetitions that have all points."""
     left_out = len(compared[0].points) - len(by_point.columns)
-    reason = "both midpoints lie beyond the same end of the sampled levels"
-    note = f"{left_out} points left out: {reason}" if left_out else ""
+    reason = "points left out, since both midpoints lie beyond the same end of the sampled levels"
+    note = f"{reason}: {left_out}" if left_out else ""
     return case(by_point.dropna().mean(axis=1), *compared, note=note)
 
 

@@ -80,7 +80,7 @@ def rises_with_depth(study: Study) -> Iterator[Case]:
     for walk, at_maximum, _ in _at_maximum(study):
         trend = [_correlation(accuracies) for accuracies in at_maximum.iloc[:, :-LAST].to_numpy(float).tolist()]
         flat = sum(map(math.isnan, trend))
-        note = f"{flat} repetitions with the same accuracy at every point" if flat else ""
+        note = f"repetitions with the same accuracy at every point: {flat}" if flat else ""
         yield case(trend, walk, note=note)
 
 

@@ -78,11 +78,11 @@ class Walk:
         outcomes = [outcome for each in self.at.values() for outcome in each.fit.repetitions.outcomes.values()]
         outside, total = sum(side(outcome) != 0 for outcome in outcomes), len(outcomes)
         sentence = (
-            f"{outside} of {total} midpoints lie beyond the sampled levels and count as the highest or lowest level"
+            f"midpoints that lie beyond the sampled levels and count as the highest or lowest one: {outside} of {total}"
         )
         notes = [sentence] if outside else []
         if missing := [str(point) for point in self.log_mu.columns[self.log_mu.isna().all()]]:
-            notes.append(f"no midpoint at points {', '.join(missing)}")
+            notes.append(f"points without a midpoint: {', '.join(missing)}")
         return "; ".join(notes)
 
 

@@ -13,7 +13,10 @@ from experiments.errors import UserError
 def failures(
     collections: Collections,
     run: Annotated[
-        int | None, typer.Option(metavar="ID", help="show all attempts at this run of one collection, with tracebacks")
+        int | None,
+        typer.Option(
+            metavar="ID", help="show the unsuccessful attempts at this run of one collection, with tracebacks"
+        ),
     ] = None,
 ) -> None:
     """List failed runs and attempts by cause, with their nodes, an example, and the command that resets the runs.

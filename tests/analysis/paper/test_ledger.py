@@ -291,8 +291,10 @@ def test_midpoints_beyond_the_levels_count_as_the_level_at_the_edge(fake_study):
     assert log_midpoints(walk_.at[1]).tolist() == [math.log10(HIGHEST)] * 3
     assert walk_.log_mu[2].isna().all()
     assert walk_.whole.empty
-    assert walk_.note.startswith("3 of 9 midpoints lie beyond the sampled levels")
-    assert walk_.note.endswith("no midpoint at points 2, 3, 4, 5, 6, 7")
+    assert walk_.note.startswith(
+        "midpoints that lie beyond the sampled levels and count as the highest or lowest one: 3 of 9"
+    )
+    assert walk_.note.endswith("points without a midpoint: 2, 3, 4, 5, 6, 7")
 
 
 BEYOND: list[Any] = [*FLAT[:4], *[Flag.NEVER_FALLS] * 4]
@@ -302,7 +304,7 @@ def test_midpoints_beyond_the_same_edge_are_not_compared(fake_study):
     walked = Walked(fake_study()).walk(BEYOND).walk([3.0 * mu for mu in FLAT[:4]] + BEYOND[4:], **CLAMPED)
     (one,) = midpoint_claims.clamping_hardly_matters.cases(walked.study())
     assert one.interval[0] == pytest.approx(math.log10(3))
-    assert "4 points left out" in one.note
+    assert "beyond the same end of the sampled levels: 4" in one.note
 
 
 @pytest.mark.parametrize(
@@ -384,4 +386,4 @@ def test_claims_read_fitted_midpoints(whole_study):
     two_beyond = math.log10(1e10 / (0.8 * 10**1.05))
     assert raised.interval[0] == pytest.approx((9 * math.log10(20) + 2 * two_beyond) / 11, abs=0.1)
     assert len(raised.values) == 3
-    assert "midpoints lie beyond the sampled levels" in raised.note
+    assert "midpoints that lie beyond the sampled levels" in raised.note

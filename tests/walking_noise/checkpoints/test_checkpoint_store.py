@@ -272,7 +272,7 @@ def test_the_quota_counts_all_files_of_the_folder(
     (tmp_path / "unlimited").rename(tmp_path.parent / "away")
     assert store.save(pack, CPU, DATA) == pack[:2]
     (line,) = caplog.messages
-    assert line.startswith(f"2 checkpoints were not written to {tmp_path}, which already holds ")
+    assert line.startswith(f"checkpoints not written: 2; {tmp_path} already holds ")
     assert line.endswith(f"of at most {int(3.5 * each)} bytes; training continues")
 
 

@@ -250,7 +250,7 @@ def test_a_checkpoint_without_a_curve_is_unusable_for_one(tmp_path: Path, caplog
     assert documents([with_curve]) == documents(train([longer(evaluation__curve=True)], **HERE))
     (line,) = caplog.messages
     assert line == (
-        f"1 of 1 trainings start from the beginning, each because its checkpoint in {tmp_path} cannot be used: "
+        f"starting 1 of 1 trainings from the beginning, each because its checkpoint in {tmp_path} cannot be used: "
         "it has no validation curve, which this run records"
     )
     interrupted([longer(evaluation__curve=True)], tmp_path, 3)
