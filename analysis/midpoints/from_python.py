@@ -35,9 +35,9 @@ def estimate(configs: Sequence[RunConfig], results: Sequence[Result]) -> pd.Data
     DataFrame
         A row per series, with the settings in which the series differ, by dotted name, and these columns:
 
-        ``point``: number and name of the noise point, or ``global``; ``mu``: midpoint of the papers' weighted fit,
-        NaN without one; ``low`` and ``high``: 95 % t interval of the midpoints of the repetitions, NaN for fewer than
-        two; ``flags``: reasons why the midpoint is missing or in doubt, separated by semicolons
+        ``point``: number and name of the noise point, or ``global``; ``mu``: geometric mean of the midpoints of the
+        repetitions, NaN without one; ``low`` and ``high``: its 95 % t interval, NaN for fewer than two; ``flags``:
+        reasons why the midpoint is missing or in doubt, separated by semicolons
         (:class:`analysis.midpoints.flags.Flag`).
 
     Raises
@@ -66,7 +66,7 @@ def _row(each: FittedSeries, names: Sequence[str]) -> dict[str, object]:
     return {
         **{name: each.settings[name] for name in names},
         "point": each.series.point_name,
-        "mu": fit.mu,
+        "mu": fit.repetitions.mu,
         "low": fit.repetitions.low,
         "high": fit.repetitions.high,
         "flags": "; ".join(fit.flags),

@@ -13,6 +13,7 @@ from experiments.doctor.examined_site import CHECKOUT, UNFINISHED, NotChecked, S
 from experiments.doctor.finding import Finding, error, ok, warning
 from experiments.submit.scrub_secrets import count_excess
 from experiments.terminal.text_table import runs_in_words
+from walking_noise import data
 
 
 def collections(site: Site) -> Iterator[Finding]:
@@ -90,8 +91,6 @@ def data_sets(site: Site) -> Iterator[Finding]:
     """Data sets of unfinished runs are present; the other data sets are listed as present or missing."""
     unfinished = {"status": {"$in": UNFINISHED}}
     needed = {name for runs in site.collections for name in runs.distinct("config.data.name", unfinished)}
-    from walking_noise import data  # late, because it imports torch
-
     known = data.sources().keys()
     for name in sorted(needed & known):
         status = data.status(name)

@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 from experiments.errors import UserError
+from walking_noise.atomic_file import atomic_write
 
 
 def write_whole(file: Path, text: str) -> None:
@@ -18,8 +19,6 @@ def write_whole(file: Path, text: str) -> None:
     UserError
         The file cannot be written.
     """
-    from walking_noise.atomic_file import atomic_write  # late, because it imports torch
-
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(file) as part:

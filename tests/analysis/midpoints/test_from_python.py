@@ -38,9 +38,13 @@ def test_a_row_per_series_with_the_numbers_of_the_report(whole_study: FakeStudy)
     for (_, row), each in zip(table.iterrows(), study.fitted_series, strict=True):
         assert [row[name] for name in settings] == [each.settings[name] for name in settings]
         assert row["point"] == each.series.point_name
-        expected = (each.fit.mu, each.fit.repetitions.low, each.fit.repetitions.high)
+        expected = (each.fit.repetitions.mu, each.fit.repetitions.low, each.fit.repetitions.high)
         assert (row["mu"], row["low"], row["high"]) == pytest.approx(expected, nan_ok=True)
         assert row["flags"] == "; ".join(each.fit.flags)
+    with_interval = table.dropna(subset=["low", "high"])
+    assert len(with_interval) > 20
+    assert (with_interval["low"] <= with_interval["mu"]).all()
+    assert (with_interval["mu"] <= with_interval["high"]).all()
 
 
 def test_one_series_needs_no_settings(fake_study: type[FakeStudy]) -> None:
