@@ -1,10 +1,10 @@
 """Estimates with 95 % intervals: t intervals, and moderated t intervals that pool the variance over a study's series.
 
 An interval is for the mean over training seeds at a fixed test set. With three repetitions the t interval is wide,
-since it estimates a variance from three numbers. The moderated t interval (Smyth 2004, the method of limma) assumes that the
-variances of the series of a study are drawn from a scaled inverse chi-squared distribution. Its scale ``s0**2`` and its
-degrees of freedom ``d0`` are estimated from all series (Smyth 2004, section 6.2). The posterior variance of a series
-with the variance ``s**2`` and ``d`` degrees of freedom is
+since it estimates a variance from three numbers. The moderated t interval (Smyth 2004, the method of limma) assumes
+that the variances of the series of a study are drawn from a scaled inverse chi-squared distribution. Its scale
+``s0**2`` and its degrees of freedom ``d0`` are estimated from all series (Smyth 2004, section 6.2). The posterior
+variance of a series with the variance ``s**2`` and ``d`` degrees of freedom is
 
     (d0 s0**2 + d s**2) / (d0 + d)
 

@@ -148,10 +148,11 @@ def _save(figure: Figure, family: Family[FittedSeries], labels: Sequence[str], f
     key = "Dashed: chance accuracy (accuracy of a constant answer); ×: float32 overflow."
     caption = f"{_BARS} {key} {run_count_sentence(family.members)}"
     pairs = zip(family.members, labels, strict=True)
-    numbers = pd.concat(
-        [curve_table(each, label, fit=each.fit.weighted and each.fit.weighted.curve) for each, label in pairs],
-        ignore_index=True,
-    )
+    tables = [
+        curve_table(each, label, fit=None if each.fit.weighted is None else each.fit.weighted.curve)
+        for each, label in pairs
+    ]
+    numbers = pd.concat(tables, ignore_index=True)
     return save_figure(figure, numbers, folder, f"robustness-{family.slug}-{where}", title, caption)
 
 

@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     from walking_noise import Result, RunConfig
 
 
-def estimate(
-    configs: Sequence[RunConfig], results: Sequence[Result], *, losses: Sequence[float] = ()
-) -> pd.DataFrame:
+def estimate(configs: Sequence[RunConfig], results: Sequence[Result], *, losses: Sequence[float] = ()) -> pd.DataFrame:
     """The midpoint noise level of every series of some runs, with the numbers of the report.
 
     Runs belong to one series if they differ only in level and seed. Runs without a single level (no noise, noise mapped

@@ -307,7 +307,9 @@ def _flags(fit: MidpointFit, mean: RepetitionCurve, whole: float | Flag) -> list
         Flag.PARTIAL_FALL: mean.a_min > fit.chance_accuracy + LEAST_FALL,
         Flag.LEVELS_TOO_COARSE: fit.slope and fit.slope.levels < LEAST_ON_SLOPE,
         Flag.DEAD_RUNS: fit.dead,
-        Flag.REPETITION_WITHOUT_MIDPOINT: any(isinstance(each, Flag) and each not in ABOVE | BELOW for each in outcomes),
+        Flag.REPETITION_WITHOUT_MIDPOINT: any(
+            isinstance(each, Flag) and each not in ABOVE | BELOW for each in outcomes
+        ),
         Flag.FIT_FAILED: fit.weighted is None,
         Flag.MISFIT: fit.weighted and fit.weighted.misfit > LARGEST_MISFIT,
     }

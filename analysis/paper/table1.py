@@ -22,9 +22,9 @@ COLUMNS = tuple((kind, batch_norm) for kind in published_results.KINDS for batch
 _CELL_SETTINGS = ("noise.kind", "model.batch_norm", "noise.on_batch_norm")
 
 _CAPTION = (
-    "Midpoint noise level μ: geometric mean over the repetitions; in brackets its 95 % interval; * marks moderated t "
-    "intervals, the others are t intervals. No noise is injected after BatchNorm layers. The paper's value is given if its data set, model and "
-    "epochs are the same."
+    "Midpoint noise level μ: geometric mean over the repetitions; in brackets its 95 % interval; * marks moderated "
+    "t intervals, the others are t intervals. No noise is injected after BatchNorm layers. The paper's value is "
+    "given if its data set, model and epochs are the same."
 )
 
 

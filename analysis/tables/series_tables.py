@@ -27,12 +27,13 @@ from analysis.runs.series import Series
 from analysis.tables.table_files import Table, save_table, with_settings
 
 _MIDPOINTS = (
-    "μ: level at which half of what there is to lose, between noise-free and chance accuracy, is lost; geometric mean "
-    "over the repetitions with its 95 % interval, which speaks of training seeds at a fixed test set. Interval: t, or "
-    "moderated t with the variance pooled over the series of the same kind of training. Weighted fit (paper): μ of one "
-    "logistic through the means ± standard error of the fit, which does not shrink with the number of repetitions. "
-    "a_max and a_min: accuracy before and after the fall. Runs used of those planned. Equal runs count once; the others are listed as repeated. "
-    "Runs with float32 overflow are left out. Diverged runs are used."
+    "μ: level at which half of what there is to lose, between noise-free and chance accuracy, is lost; geometric "
+    "mean over the repetitions with its 95 % interval, which speaks of training seeds at a fixed test set. "
+    "Interval: t, or moderated t with the variance pooled over the series of the same kind of training. Weighted "
+    "fit (paper): μ of one logistic through the means ± standard error of the fit, which does not shrink with the "
+    "number of repetitions. a_max and a_min: accuracy before and after the fall. Runs used of those planned. Equal "
+    "runs count once; the others are listed as repeated. Runs with float32 overflow are left out. Diverged runs are "
+    "used."
 )
 _WITHOUT_CURVE = (
     "Series without noise, with noise mapped to the points, or with two levels at once. Accuracy: mean ± standard "
