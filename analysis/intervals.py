@@ -36,7 +36,7 @@ LEAST_SERIES = 8
 MOST_REPETITIONS = 5
 """Largest number of repetitions of a series whose variance is moderated. More repetitions need no help."""
 
-DESIGN_CORRELATION = 0.5
+DESIGN_CORRELATION = 0.3
 """Correlation between series that share networks, for which the moderated interval allows."""
 
 
