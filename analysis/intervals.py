@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
+import pandas as pd
 from scipy import optimize, stats
 from scipy.special import digamma, polygamma
 
@@ -124,6 +125,34 @@ def t_interval(values: Sequence[float], prior: VariancePrior | None = None) -> t
         variance, freedom = prior.moderate(variance, n - 1)
     half = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * math.sqrt(variance / n)
     return mean, mean - half, mean + half
+
+
+def mean_accuracy(values: Sequence[float]) -> Estimate:
+    """Mean of some accuracies with its t interval, which is limited to [0, 1]."""
+    mean, low, high = t_interval(values)
+    return Estimate(mean, max(low, 0.0), min(high, 1.0), Method.T) if math.isfinite(low) else Estimate(mean)
+
+
+def ratio_of_means(numerator: pd.Series[float], denominator: pd.Series[float]) -> Estimate:
+    """Ratio of two means with its t interval, linear in the errors of both means.
+
+    Both have one value per repetition, whose name is the index. If they have the same repetitions, the interval uses
+    the differences within repetitions. Otherwise both are independent, and the degrees of freedom are those of Welch
+    (1947). The interval is NaN if one of them has a single value.
+    """
+    ratio = float(numerator.mean() / denominator.mean())
+    if set(numerator.index) == set(denominator.index):
+        differences = numerator - ratio * denominator
+        _, low, high = t_interval((differences / denominator.mean()).tolist())
+        return Estimate(ratio, ratio + low, ratio + high, Method.T) if math.isfinite(low) else Estimate(ratio)
+    sizes = np.array([len(numerator), len(denominator)])
+    if sizes.min() < 2:
+        return Estimate(ratio)
+    variances = np.array([numerator.var(), ratio**2 * denominator.var()]) / sizes / denominator.mean() ** 2
+    squares = float((variances**2 / (sizes - 1)).sum())
+    freedom = float(variances.sum()) ** 2 / squares if squares else math.inf
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * math.sqrt(variances.sum())
+    return Estimate(ratio, ratio - half, ratio + half, Method.T)
 
 
 def fit_prior(samples: Sequence[Sequence[float]], *, shares_networks: bool) -> VariancePrior | None:

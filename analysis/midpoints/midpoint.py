@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from analysis.intervals import CONFIDENCE, UNKNOWN, Estimate, Method, VariancePrior, t_interval
+from analysis.intervals import CONFIDENCE, UNKNOWN, Estimate, Method, VariancePrior, mean_accuracy, t_interval
 from analysis.midpoints.flags import ABOVE, BELOW, MINOR, Flag
 from analysis.midpoints.repetition_curve import RepetitionCurve
 from analysis.midpoints.weighted_midpoint import LARGEST_MISFIT, WeightedMidpoint, fit_mean_curve
@@ -191,12 +191,12 @@ class MidpointFit:
     @cached_property
     def a_max(self) -> Estimate:
         """Noise-free accuracy: mean over the repetitions with its t interval."""
-        return _accuracy([curve.a_max for curve in self.curves.values()])
+        return mean_accuracy([curve.a_max for curve in self.curves.values()])
 
     @cached_property
     def a_min(self) -> Estimate:
         """Accuracy after the fall: mean over the repetitions with its t interval."""
-        return _accuracy([curve.a_min for curve in self.curves.values()])
+        return mean_accuracy([curve.a_min for curve in self.curves.values()])
 
     @property
     def lowest(self) -> float:
@@ -269,11 +269,6 @@ def _level(curve: RepetitionCurve, loss: float, end: float | None) -> float | Fl
     if end is None and not curve.ends_on_plateau:
         return Flag.PLATEAU_UNSAMPLED
     return curve.level_at(1 - loss, curve.a_min if end is None else end)
-
-
-def _accuracy(values: list[float]) -> Estimate:
-    mean, low, high = t_interval(values)
-    return Estimate(mean, max(low, 0.0), min(high, 1.0), Method.T) if math.isfinite(low) else Estimate(mean)
 
 
 def _slope(mean: RepetitionCurve, chance_accuracy: float) -> Slope:
