@@ -17,7 +17,7 @@ from analysis.figures.layout.families import PANEL_PER_POINT, Family, families, 
 from analysis.figures.layout.panels import panel_grid
 from analysis.figures.layout.style import FAINT, INK, Plot, color_and_marker, save_figure, scale_levels
 from analysis.figures.robustness_curves import curve_table, draw_points, levels_of
-from analysis.labels import differing_settings, format_with_error, level_axis_label
+from analysis.labels import differing_settings, format_estimate, format_with_error, level_axis_label
 from analysis.midpoints.stacked_logistics import LEAST_MISFIT, Shape
 from analysis.midpoints.study import FittedSeries, Study
 from analysis.tables.series_tables import setting_texts
@@ -28,14 +28,14 @@ COLUMNS = 3
 _CAPTION = (
     "Two stacked logistics are chosen if no single fall, symmetric or not, follows the accuracies, and two separate "
     "steps do so better than by chance, given the scatter of the repetitions. Points: mean over the repetitions ± one "
-    "standard deviation. Line: two stacked logistics; dotted: their midpoints; dashed: one logistic, which gives the μ "
-    "of the tables; grey, dashed: chance accuracy."
+    "standard deviation. Line: two stacked logistics; dotted: their midpoints; dashed: one logistic, the weighted "
+    "fit of the paper; grey, dashed: chance accuracy."
 )
 
 _TABLE = (
-    "μ: midpoint of one logistic over the whole fall, as in the rest of this report; μ₁ and μ₂: midpoints of two "
-    "stacked logistics; a_mid: plateau between them; misfit: largest distance of a mean accuracy from the best single "
-    "fall, as a share of the fall. "
+    "μ: level at which half is lost in all, as in the rest of this report; μ₁ and μ₂: midpoints of two stacked "
+    "logistics ± standard error; a_mid: plateau between them; misfit: largest distance of a mean accuracy from the "
+    "best single fall, as a share of the fall. "
 )
 
 _NUMBERS = (
@@ -115,7 +115,7 @@ def _midpoint(mu: float, error: float) -> str:
 
 
 _COLUMNS: dict[str, Any] = {
-    "μ": lambda each, shape: format_with_error(each.fit.mu, each.fit.mu_error),
+    "μ": lambda each, shape: format_estimate(each.fit.mu),
     "μ₁": lambda each, shape: _midpoint(shape.two.mu_1, shape.two.errors[0]),
     "μ₂": lambda each, shape: _midpoint(shape.two.mu_2, shape.two.errors[1]),
     "a_max": lambda each, shape: f"{shape.two.a_max:.3f}",

@@ -1,1 +1,1 @@
-"""Simulations of error rates and coverage: one script per statistic, each of which prints a table."""
+"""Simulations of the analysis: coverage of its intervals, error rates of its flag for a plateau. ``make coverage``."""

@@ -2,7 +2,8 @@
 
 A study has three repetitions. Each shifts the curve along log10(level) by a normal number with a standard deviation of
 0.03 decades. Each accuracy has a normal error of 0.01 and is limited to [0, 1]. The levels span four decades around the
-fall, and their phase is uniform. ``python -m tests.coverage.plateaus`` prints the share of flagged studies.
+fall, and their phase is uniform. The real curves are those of three networks at one noise point
+(:mod:`tests.coverage.simulated_studies`). ``python -m tests.coverage.plateaus`` prints the share of flagged studies.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from scipy.special import expit
 
 from analysis.midpoints.stacked_logistics import compare_shapes
 from analysis.midpoints.weighted_fit import Array, Logistic
+from tests.coverage.simulated_studies import real_curves
 
 STUDIES = 400
 LEVELS = (9, 13, 17, 41)
@@ -92,6 +94,18 @@ def _has_plateau(case: Case, levels: int, generator: np.random.Generator) -> boo
     return compare_shapes(_UNUSED, x, np.clip(accuracies, 0, 1)).has_plateau
 
 
+def real_studies_flagged(levels: int, studies: int, generator: np.random.Generator) -> float:
+    """Share of the studies of real single falls that have a plateau; the levels have the usual spacing."""
+    x, accuracies, _ = real_curves()
+    every = round(4 / (levels - 1) / float(np.diff(x).mean()))
+    found = []
+    for _ in range(studies):
+        point, first = generator.integers(len(accuracies)), generator.integers(every)
+        seeds = generator.choice(accuracies.shape[1], 3, replace=False)
+        found.append(compare_shapes(_UNUSED, x[first::every], accuracies[point, seeds, first::every]).has_plateau)
+    return float(np.mean(found))
+
+
 def main() -> None:
     """Print the share of flagged studies in per cent, a row per case and a column per number of levels."""
     generator = np.random.default_rng(0)
@@ -101,6 +115,8 @@ def main() -> None:
         for name, case in cases.items():
             rates = [f"{100 * flagged(case, levels, STUDIES, generator):5.1f}" for levels in LEVELS]
             print(f"  {name}".ljust(46), *rates, flush=True)
+    rates = [f"{100 * real_studies_flagged(levels, STUDIES, generator):5.1f}" for levels in LEVELS]
+    print("  real curves".ljust(46), *rates)
 
 
 if __name__ == "__main__":
