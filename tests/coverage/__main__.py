@@ -1,10 +1,10 @@
 """Tables of the errors of methods, and of the coverage and the width of the intervals of μ: ``make coverage``.
 
-Each row of the second table is a cell of the simulation. ``coverage``: share of series whose true midpoint lies in the recommended
-interval; ``plain``: the same for the plain t interval; ``width``: median width of the recommended interval in decades;
-``ratio``: median width divided by that of the plain t interval; ``bias``: mean error of the estimate in decades;
-``coarse``: share of series with the flag for coarse levels. Standard errors of the coverages allow for the correlation
-of the series of a study.
+Each row of the second table is a cell of the simulation. ``coverage``: share of series whose true midpoint lies in
+the recommended interval; ``plain``: the same for the plain t interval; ``width``: median width of the recommended
+interval in decades; ``ratio``: median width divided by that of the plain t interval; ``bias``: mean error of the
+estimate in decades; ``coarse``: share of series with the flag for coarse levels. Standard errors of the coverages
+allow for the correlation of the series of a study.
 """
 
 from __future__ import annotations

@@ -19,7 +19,17 @@ from scipy.optimize import curve_fit
 from analysis.midpoints.flags import Flag
 from analysis.midpoints.repetition_curve import RepetitionCurve
 from analysis.midpoints.weighted_fit import fit_logistic
-from tests.coverage.simulated_studies import A_MAX, CHANCE, DECADES, SCATTER, Array, gompertz, logistic, real_curves
+from tests.coverage.simulated_studies import (
+    A_MAX,
+    CHANCE,
+    DECADES,
+    SCATTER,
+    Array,
+    Shape,
+    gompertz,
+    logistic,
+    real_curves,
+)
 
 LEVELS = (9, 13, 17, 41)
 Method = Callable[[RepetitionCurve, float], float]
@@ -30,7 +40,7 @@ def mirrored_gompertz(x: Array) -> Array:
     return 1 - gompertz(-x)
 
 
-SIMULATED = {
+SIMULATED: dict[str, Shape] = {
     "logistic, 0.9 decades": logistic,
     "logistic, 0.44 decades": lambda x: logistic(2 * x),
     "Gompertz, 0.9 decades": gompertz,
