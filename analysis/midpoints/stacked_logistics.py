@@ -20,7 +20,21 @@ sigma_1 + sigma_2. A curve has a plateau if all of the following hold.
 v is the variance of the accuracies around the two logistics: S_2 and the squared distances of the repetitions from
 their mean, without the part that a shift of each repetition along the curve explains (the projection on the slope of
 the curve), divided by d. With N accuracies of R repetitions, d = N - 7 - (R - 1). v is at least the binomial variance
-of an accuracy with 1 / :data:`RESOLUTION` samples.
+of an accuracy with 1 / :data:`RESOLUTION` samples. Curves with fewer than eight levels are not compared.
+
+Error rates (``python -m tests.coverage.plateaus``; 400 simulated studies in each number; three repetitions with shifts
+of 0.03 decades and a scatter of 0.01, levels over four decades):
+
+- Two equal steps one decade apart, sigma 0.1: 0 % missed at 9, 13, 17 and 41 levels.
+- One fall (logistic, also to a remainder of 40 %; Gompertz and mirrored Gompertz; 10 to 90 % within 0.2 to 2.2 decades),
+  and real curves of one fall: 0 % flagged at all numbers of levels.
+- Missed at 9 levels, half a decade apart: 2 % if the upper step has 30 % of the fall and 20 % if it has 80 %; 8 % with
+  a scatter of 0.03; 39 % if the steps are 0.7 decades apart. At 13 levels or more: 0 %.
+- One repetition: v comes from S_2 only, which has two degrees of freedom at 9 levels. 98 % are missed there, and 0 % at
+  13 levels or more. Two repetitions: 0.2 % are missed at 9 levels.
+- A straight line over log10(level) with sharp corners has, at levels half a decade apart with one level midway, the same
+  accuracies as two steps, and no real curve of one fall had this form. It is flagged: over one decade in 9, 91, 89 and
+  0 % of studies at 9, 13, 17 and 41 levels, over two decades in 78, 2, 0 and 0 %.
 """
 
 from __future__ import annotations

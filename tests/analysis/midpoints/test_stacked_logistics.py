@@ -159,7 +159,7 @@ def test_series_over_a_plateau_keeps_its_midpoint_and_is_flagged(fake_study):
     assert each.shape is not None
     assert each.shape.has_plateau
     assert each.fit.mu == fit_midpoint(each.series.used, each.series.chance_accuracy).mu
-    assert 10**0.3 < each.fit.mu < 1e4
+    assert 10**0.3 < each.fit.mu.value < 1e4
 
 
 @pytest.mark.parametrize("accuracy", [0.95, 0.1135])
@@ -169,7 +169,7 @@ def test_equal_accuracies_have_no_shape(fake_study, accuracy: float):
         study.complete({"noise.point": 3, "noise.std": float(level)}, accuracy)
     (each,) = study.analyse().fitted_series
     assert each.shape is None
-    assert each.fit.curve is None
+    assert each.fit.weighted is None
 
 
 def test_figure_and_table_of_plateaus(fake_study, tmp_path: Path):
