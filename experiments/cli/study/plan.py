@@ -31,10 +31,10 @@ def plan(
     """
     from experiments import slurm
     from experiments.database.connection import DatabaseError
-    from experiments.plan import existing_runs, throughput
+    from experiments.plan import throughput
     from experiments.plan.grid_files import find
     from experiments.plan.plan_table import describe
-    from experiments.plan.run_counts import RunCounts
+    from experiments.plan.run_counts import RunCounts, present_in
     from experiments.plan.study_plan import count, numbers, plan, together_on
     from experiments.terminal.output_file import write_whole
     from experiments.terminal.progress_line import ProgressLine
@@ -45,7 +45,7 @@ def plan(
     present = None
     if collection is not None:
         try:
-            present = existing_runs.present_in(collection)
+            present = present_in(collection)
         except DatabaseError as error:
             print(f"walking-noise: the runs in collection {collection} are not counted: {error}", file=sys.stderr)
     line = ProgressLine()
