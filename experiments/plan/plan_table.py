@@ -11,7 +11,7 @@ from rich.table import Table
 from experiments.plan.study_plan import DOCUMENT_BYTES, LOSS_BYTES, PACKED_BYTES, Row
 from experiments.plan.throughput import Device, Kind
 from experiments.terminal.text_table import in_words, runs_in_words, short, table
-from experiments.worker.records.compact_result import COMPACT_ABOVE_EPOCHS
+from experiments.worker.records.run_document import COMPACT_ABOVE_EPOCHS
 from walking_noise import RunConfig
 
 PackSize = Callable[[RunConfig], int]

@@ -19,7 +19,7 @@ from experiments.plan.grid_files import GridError, Settings
 from experiments.plan.run_counts import PlannedRun, RunCounts, count_runs
 from experiments.plan.throughput import Device, Kind
 from experiments.terminal.text_table import in_words
-from experiments.worker.records.compact_result import COMPACT_ABOVE_EPOCHS
+from experiments.worker.records.run_document import COMPACT_ABOVE_EPOCHS
 from walking_noise import RunConfig
 from walking_noise.runtime.sizing import capacity
 

@@ -70,13 +70,12 @@ def evaluate(
     after_batch
         Called after each batch; may raise to stop.
     """
-    device = data.validation_labels.device
-    counts = torch.zeros(2, len(configs), dtype=torch.int64, device=device)
+    counts = torch.zeros(2, len(configs), dtype=torch.int64, device=data.validation_labels.device)
     pack.eval()
     prefix = SharedPrefix(
         pack, members, configs, epoch, wrap_injection=wrap_injection, audited=audited, group_size=group_size
     )
-    for start, x, y in validation_blocks(data, BLOCK, device):
+    for start, x, y in validation_blocks(data, BLOCK):
         counted = []
         for logits in prefix.logits(x.unsqueeze(0), start // BLOCK):
             counted.append(_count(logits, y, data.constant_answer))

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from walking_noise.data.data_files import Files
-from walking_noise.data.dataset import DataSet, Selection, checksum
+from walking_noise.data.dataset import DataSet, checksum
 from walking_noise.data.holdout import held_out
 from walking_noise.data.images.image_transform import ImageTransform
 
@@ -83,10 +83,10 @@ class PublishedImages:
         candidates = [Files(root / folder, self.sha256) for folder in self.folders]
         return next((files for files in candidates if not files.missing), candidates[0])
 
-    def read(self, folder: Path, selection: Selection) -> DataSet:
+    def read(self, folder: Path, transform: str, validation: str, keywords: tuple[str, ...] | None) -> DataSet:
         """The data set in memory; data sets that differ only in the transform share their tensors."""
-        tensors, digest = _read(self, folder, selection.validation)
-        return DataSet(self.name, self.classes, self.transforms[selection.transform], *tensors, digest)
+        tensors, digest = _read(self, folder, validation)
+        return DataSet(self.name, self.classes, self.transforms[transform], *tensors, digest)
 
 
 @cache
