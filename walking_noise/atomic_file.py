@@ -1,4 +1,4 @@
-"""Atomic writing of files: a reader finds the complete file or none."""
+"""Atomic writing of files, of which a reader finds the complete one or none; check of a folder before that."""
 
 from __future__ import annotations
 
@@ -33,3 +33,9 @@ def atomic_write(file: Path) -> Iterator[IO[bytes]]:
         except BaseException:
             Path(part.name).unlink(missing_ok=True)
             raise
+
+
+def check_writable(folder: Path) -> None:
+    """Create ``folder`` if it is missing, and a temporary file in it; OSError if files cannot be written there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tempfile.TemporaryFile(dir=folder).close()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from experiments.database.connection import Runs
 from experiments.database.run_collections import unfinished_filter
@@ -23,16 +22,8 @@ RunKind = tuple[object, ...]
 """A run's values of the pack settings, in their order. All runs of a worker have the same ones."""
 
 
-@dataclass(frozen=True)
-class RemainingWork:
-    """The number of runs without a result, and the worker hours that they need; None if a part is not known."""
-
-    runs: int
-    hours: float | None
-
-
-def remaining_work(runs: Runs, workers: Sequence[Worker], device: Device | None) -> RemainingWork:
-    """Estimate the remaining work of a collection.
+def remaining_work(runs: Runs, workers: Sequence[Worker], device: Device | None) -> tuple[int, float | None]:
+    """The number of runs without a result, and the worker hours that they need; None if a part is not known.
 
     The time of a run includes what its worker spends outside training.
 
@@ -48,9 +39,7 @@ def remaining_work(runs: Runs, workers: Sequence[Worker], device: Device | None)
     partial = min(sum(worker.partial_runs for worker in workers), count)
     known = sum(number * hours_per_run[kind] for kind, number in unfinished_runs.items() if kind in hours_per_run)
     measured = _hours_on_device(runs, unfinished_runs.keys() - hours_per_run.keys(), device)
-    return RemainingWork(
-        count, None if measured is None else (known + measured) * (1 - partial / count if count else 0.0)
-    )
+    return count, None if measured is None else (known + measured) * (1 - partial / count if count else 0.0)
 
 
 def _unfinished_by_kind(runs: Runs) -> dict[RunKind, int]:

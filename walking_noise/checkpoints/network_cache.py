@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import io
 import pickle
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
 
-from walking_noise.atomic_file import atomic_write
+from walking_noise.atomic_file import atomic_write, check_writable
 from walking_noise.checkpoints.code_digest import code_digest
 from walking_noise.checkpoints.provenance import device_kind
 from walking_noise.config.run_config import RunConfig
@@ -75,8 +74,7 @@ def why_folder_unusable(folder: Path | str | None) -> str | None:
     if not folder:
         return "no folder for networks is set; pass networks= to train(), or set WALKING_NOISE_NETWORKS for a worker"
     try:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
+        check_writable(Path(folder))
     except OSError as error:
         return f"networks cannot be stored in {folder}: {error.strerror}"
     return None

@@ -161,7 +161,7 @@ class Delivery:
     @property
     def spooled(self) -> int:
         """The number of outcomes in the spool on disk."""
-        return self._spooled.count
+        return len(self._spooled.runs)
 
     @property
     def unrecorded(self) -> set[int]:

@@ -134,11 +134,6 @@ class WorkerSpool:
         """Ids of the runs whose outcomes are on disk."""
         return set().union(*self._files.values())
 
-    @property
-    def count(self) -> int:
-        """The number of outcomes on disk."""
-        return sum(map(len, self._files.values()))
-
     def add(self, start_fields: Document, outcomes: Mapping[int, Document]) -> None:
         """Write outcomes to a new file. If that fails, an error is logged, and they remain in memory only."""
         if self._folder is None:
