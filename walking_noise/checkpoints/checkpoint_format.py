@@ -33,34 +33,18 @@ class CheckpointUnusable(WalkingNoiseError):
 
 @dataclass(frozen=True)
 class Header:
-    """Description of the training and of the process that wrote a checkpoint.
-
-    Attributes
-    ----------
-    settings
-        Settings that determine the training, in canonical form.
-    epoch
-        Number of completed epochs, out of ``epochs``.
-    version, code, torch
-        Version of walking_noise, digest of the source that determines the training, version of torch.
-    device
-        See :func:`walking_noise.checkpoints.provenance.device_kind`.
-    data
-        Checksum of the data set.
-    time
-        Time of writing, in seconds since 1970.
-    """
+    """Description of the training and of the process that wrote a checkpoint."""
 
     network_key: str
-    settings: dict[str, Any]
-    epoch: int
+    settings: dict[str, Any]  # those that determine the training, in canonical form
+    epoch: int  # number of completed epochs, out of ``epochs``
     epochs: int
-    version: str
-    code: str
-    torch: str
-    device: str
-    data: str
-    time: float
+    version: str  # of walking_noise
+    code: str  # digest of the source that determines the training
+    torch: str  # version of torch
+    device: str  # see :func:`walking_noise.checkpoints.provenance.device_kind`
+    data: str  # checksum of the data set
+    time: float  # of writing, in seconds since 1970
 
     def difference(self, other: Header) -> str | None:
         """Describe the first difference that would change the numbers of the training; None if there is none."""

@@ -21,20 +21,12 @@ from walking_noise.pack.pack import Pack
 class Evaluation:
     """Result of evaluating one run once on the validation set.
 
-    Attributes
-    ----------
-    accuracy
-        Fraction of samples that are classified correctly, in [0, 1]. A sample with non-finite logits is classified by
-        the constant answer of the data set.
-    nonfinite
-        Fraction of samples with non-finite logits.
-    audit
-        Measured standard deviations of noise and signal in the first block; None if not measured.
+    A sample with non-finite logits is classified by the constant answer of the data set.
     """
 
-    accuracy: float
-    nonfinite: float
-    audit: dict[str, Any] | None = None
+    accuracy: float  # fraction of samples that are classified correctly, in [0, 1]
+    nonfinite: float  # fraction of samples with non-finite logits
+    audit: dict[str, Any] | None = None  # standard deviations of noise and signal in the first block, if measured
 
 
 def unchanged(inject: Inject) -> Inject:

@@ -133,18 +133,10 @@ class _RunGroup:
 
 @dataclass(frozen=True)
 class Branch:
-    """Runs that pass together from a noise point to the end of their networks.
+    """Runs that pass together from a noise point to the end of their networks."""
 
-    Attributes
-    ----------
-    point
-        The noise point before which their activations are the noise-free ones of their members.
-    runs
-        Indices of the runs.
-    """
-
-    point: int
-    runs: tuple[int, ...]
+    point: int  # before it, their activations are the noise-free ones of their members
+    runs: tuple[int, ...]  # indices
 
 
 def branches(

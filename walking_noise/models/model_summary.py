@@ -18,21 +18,11 @@ SAMPLES = 2
 
 @dataclass(frozen=True)
 class ModelSummary:
-    """Noise points and size of a model.
+    """Noise points and size of a model."""
 
-    Attributes
-    ----------
-    points
-        The noise points, in the order in which a forward pass reaches them.
-    activations
-        Number of values that the forward pass of one sample computes, the outputs of noise points included.
-    parameters
-        Number of trained values.
-    """
-
-    points: tuple[Point, ...]
-    activations: int
-    parameters: int
+    points: tuple[Point, ...]  # in the order in which a forward pass reaches them
+    activations: int  # values that the forward pass of one sample computes, the outputs of noise points included
+    parameters: int  # number of trained values
 
 
 def summarise(network: nn.Sequential, inputs: tuple[int, ...], classes: int) -> ModelSummary:

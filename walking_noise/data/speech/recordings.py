@@ -24,15 +24,9 @@ PUBLISHED = 105_829
 
 @dataclass(frozen=True)
 class Recordings:
-    """The recordings in a folder with the layout of the archive of Speech Commands, complete or in part.
+    """The recordings in a folder with the layout of the archive of Speech Commands, complete or in part."""
 
-    Attributes
-    ----------
-    folder
-        Contains ``WORD/NAME.wav``, :data:`BACKGROUND` and :data:`LISTS`.
-    """
-
-    folder: Path
+    folder: Path  # contains ``WORD/NAME.wav``, :data:`BACKGROUND` and :data:`LISTS`
 
     @property
     def missing(self) -> tuple[Path, ...]:
