@@ -17,10 +17,7 @@ READABLE = 0o644
 def atomic_write(file: Path) -> Iterator[IO[bytes]]:
     """Open a temporary file that replaces ``file`` when the block ends without an error, and is deleted otherwise.
 
-    Raises
-    ------
-    OSError
-        The folder is not writable.
+    Raise OSError if the folder is not writable.
     """
     with tempfile.NamedTemporaryFile(dir=file.parent, suffix=".part", delete=False) as part:
         try:

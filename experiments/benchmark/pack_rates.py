@@ -52,10 +52,7 @@ SECONDS = 0.5
 def measure_device(device: torch.device, models: Iterable[str]) -> Device:
     """Measure and print the speed of each kind of pack of some models.
 
-    Raises
-    ------
-    UserError
-        A measuring process has died.
+    Raise :class:`UserError` if a measuring process has died.
     """
     name, processes = device_in_words(device), capacity.worker_processes(device)
     print(f"{name}: {in_words(processes, 'pack')} in parallel; speed per run in packs of the default size:", flush=True)

@@ -28,12 +28,7 @@ def run_at_the_same_time(processes: int, function: Callable[..., T], *args: Any)
     """Return what ``function(rank, …)`` returns in each of several processes, with the ranks 0, 1, ….
 
     A single process is the calling one. The function must call :func:`wait_for_all` at least once. Otherwise a fast
-    process could run the function twice, and another one not at all.
-
-    Raises
-    ------
-    UserError
-        A process has died.
+    process could run the function twice, and another one not at all. Raise :class:`UserError` if a process has died.
     """
     if processes == 1:
         return [function(0, *args)]

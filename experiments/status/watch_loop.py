@@ -18,12 +18,8 @@ from experiments.status.watch_screen import HEIGHT, WIDTH, screen
 def once(names: Sequence[str], *, in_place: bool = False) -> float:
     """Show the status of the named collections; return the seconds that the query took.
 
-    ``in_place``: on a terminal the screen replaces what the terminal shows.
-
-    Raises
-    ------
-    UserError
-        There is no such collection, or no database.
+    ``in_place``: on a terminal the screen replaces what the terminal shows. Raise :class:`UserError` if there is no
+    such collection, or no database.
     """
     status, query_seconds = query(names)
     console = _console()

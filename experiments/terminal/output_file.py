@@ -13,10 +13,7 @@ from walking_noise import atomic_file
 def write_whole(file: Path, text: str) -> None:
     """Write a file atomically, and create its folder if necessary.
 
-    Raises
-    ------
-    UserError
-        The file cannot be written.
+    Raise :class:`UserError` if the file cannot be written.
     """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -100,10 +100,7 @@ class WorkerOptions(BaseModel):
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> WorkerOptions:
         """Read ``WALKING_NOISE_*``; an empty value selects the default.
 
-        Raises
-        ------
-        UserError
-            A value is invalid.
+        Raise :class:`UserError` if a value is invalid.
         """
         given = {name: value for name, value in environment.items() if value}
         try:

@@ -82,10 +82,7 @@ def header_of(member: Member, device: torch.device, data_checksum: str) -> Heade
 def read_header(file: Path) -> Header:
     """Read the header of a checkpoint without its tensors.
 
-    Raises
-    ------
-    CheckpointUnusable
-        The file cannot be read, is not a checkpoint, or has a damaged header.
+    Raise :class:`CheckpointUnusable` if the file cannot be read, is not a checkpoint, or has a damaged header.
     """
     try:
         with file.open("rb") as opened:
@@ -115,10 +112,8 @@ def encode_checkpoint(member: Member, device: torch.device, data_checksum: str) 
 def decode_checkpoint(file: bytes, config: RunConfig, device: torch.device, data_checksum: str) -> Member:
     """Decode the member of this run from the bytes of a checkpoint.
 
-    Raises
-    ------
-    CheckpointUnusable
-        The checkpoint is damaged, or was written for other settings, or by another version, device or data set.
+    Raise :class:`CheckpointUnusable` if the checkpoint is damaged, or was written for other settings, or by another
+    version, device or data set.
     """
     head, _, content = file.partition(b"\n")
     header, checksum = _parsed(head)

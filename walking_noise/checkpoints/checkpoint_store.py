@@ -54,10 +54,8 @@ class CheckpointStore:
     def load(self, config: RunConfig, device: torch.device, data_checksum: str) -> Member | None:
         """Read the member of a run from its checkpoint; None if there is no checkpoint.
 
-        Raises
-        ------
-        CheckpointUnusable
-            The checkpoint is damaged, or was written for other settings, or by another version, device or data set.
+        Raise :class:`CheckpointUnusable` if the checkpoint is damaged, or was written for other settings, or by another
+        version, device or data set.
         """
         try:
             content = self.file(config).read_bytes()

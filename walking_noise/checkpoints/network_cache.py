@@ -83,10 +83,7 @@ def why_folder_unusable(folder: Path | str | None) -> str | None:
 def read_network(file: Path) -> TrainedNetwork:
     """Read a network from a file of :class:`NetworkCache`. Reading executes no code.
 
-    Raises
-    ------
-    NetworkUnreadable
-        The file cannot be read, is damaged, or was written by another version.
+    Raise :class:`NetworkUnreadable` if the file cannot be read, is damaged, or was written by another version.
     """
     try:
         stored = file.read_bytes()

@@ -149,10 +149,7 @@ class RunConfig(Group):
     def level_settings(self) -> tuple[str, ...]:
         """Names of the ``noise`` settings that give the noise level.
 
-        Raises
-        ------
-        ConfigError
-            None of the combinations that the kind of noise allows is given.
+        Raise :class:`ConfigError` if none of the combinations that the kind of noise allows is given.
         """
         kind = self.noise_kind
         for names in kind.settings:

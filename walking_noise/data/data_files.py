@@ -60,10 +60,7 @@ class Files:
     def content(self, name: str) -> bytes:
         """The uncompressed content of a file.
 
-        Raises
-        ------
-        DamagedFile
-            The file cannot be read, or its content does not have the known checksum.
+        Raise :class:`DamagedFile` if the file cannot be read, or its content does not have the known checksum.
         """
         path = self.path(name)
         try:

@@ -28,10 +28,7 @@ class ModelSummary:
 def summarise(network: nn.Sequential, inputs: tuple[int, ...], classes: int) -> ModelSummary:
     """The summary of a network, from one forward pass in training mode and one in inference mode.
 
-    Raises
-    ------
-    ValueError
-        The network does not accept samples of shape ``inputs``, or cannot be trained in a pack.
+    Raise ValueError if the network does not accept samples of shape ``inputs``, or cannot be trained in a pack.
     """
     _check_tensors(network)
     _check_names(network)

@@ -119,10 +119,7 @@ class Delivery:
     ) -> None:
         """Write the start of the worker to the history, then the start of its runs to their documents.
 
-        Raises
-        ------
-        PyMongoError
-            A write fails.
+        Raise PyMongoError if a write fails.
         """
         self._start_fields = start_fields
         update: Document = {name: {"$literal": value} for name, value in start_fields.items()}
