@@ -45,17 +45,13 @@ class Pack(nn.Module):
         inject
             Injection at the noise points.
         first, last
-            Noise points at which the network can be split (:meth:`latest_split`). ``last`` None: to the end.
+            Noise points at which the network can be split (:meth:`latest_split`), else ValueError is raised. ``last``
+            None: to the end.
 
         Returns
         -------
         Tensor
             Input of noise point ``last``, or the logits ``(K, B, classes)``.
-
-        Raises
-        ------
-        ValueError
-            The network cannot be split at ``first`` or ``last``.
         """
         positions = self._split_positions
         inner = {first, first if last is None else last} - set(positions)

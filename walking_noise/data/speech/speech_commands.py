@@ -23,20 +23,11 @@ class SpeechCommands:
 
     Features and waveforms are cached in the folder ``computed`` next to the folder of the recordings, or in the user's
     cache directory if the former is not writable.
-
-    Attributes
-    ----------
-    name
-        The value of ``data.name`` that selects this data set.
-    folder
-        Folder of the recordings, relative to the root folder of all data sets.
-    download
-        Function that downloads the folder into the given root folder.
     """
 
-    name: str
-    folder: Path
-    download: Callable[[Path], None]
+    name: str  # the value of ``data.name`` that selects this data set
+    folder: Path  # of the recordings, relative to the root folder of all data sets
+    download: Callable[[Path], None]  # downloads the folder into the given root folder
 
     shape = (1, COEFFICIENTS, FRAMES)
     transforms = ("release", "fresh", "none")
