@@ -39,7 +39,9 @@ def remaining_work(runs: Runs, workers: Sequence[Worker], device: Device | None)
     partial = min(sum(worker.partial_runs for worker in workers), count)
     known = sum(number * hours_per_run[kind] for kind, number in unfinished_runs.items() if kind in hours_per_run)
     measured = _hours_on_device(runs, unfinished_runs.keys() - hours_per_run.keys(), device)
-    return count, None if measured is None else (known + measured) * (1 - partial / count if count else 0.0)
+    if measured is None:
+        return count, None
+    return count, (known + measured) * (1 - partial / count if count else 0.0)
 
 
 def _unfinished_by_kind(runs: Runs) -> dict[RunKind, int]:

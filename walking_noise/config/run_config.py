@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from functools import cached_property
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import ValidationError
@@ -13,7 +12,7 @@ from pydantic import ValidationError
 from walking_noise import models
 from walking_noise.config import keys
 from walking_noise.config.consistency import check_consistency
-from walking_noise.config.setting_groups import Group, flatten, nest, setting_names
+from walking_noise.config.setting_groups import Group, flatten, getter_of_settings, nest, setting_names
 from walking_noise.config.setting_schemas import refusal
 from walking_noise.config.setting_types import Seed
 from walking_noise.config.settings import DataConfig, EvaluationConfig, ModelConfig, NoiseConfig, TrainingConfig
@@ -127,8 +126,7 @@ class RunConfig(Group):
 
     def to_flat(self) -> dict[str, Any]:
         """All settings as plain values, by dotted name."""
-        names = setting_names(type(self))
-        values = zip(names, attrgetter(*names)(self), strict=True)
+        values = zip(setting_names(type(self)), getter_of_settings(type(self))(self), strict=True)
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values}
 
     def to_dict(self) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cache
+from operator import attrgetter
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -43,6 +44,12 @@ def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
 def setting_names(kind: type[Group]) -> tuple[str, ...]:
     """The dotted names of all settings of a nested configuration."""
     return tuple(name for name, _ in fields(kind))
+
+
+@cache
+def getter_of_settings(kind: type[Group]) -> attrgetter[tuple[Any, ...]]:
+    """A function from a nested configuration to the values of all settings, in the order of :func:`setting_names`."""
+    return attrgetter(*setting_names(kind))
 
 
 @cache

@@ -45,7 +45,8 @@ def binarize(
         raise UserError("the folder of networks is not given; use --networks DIR or set WALKING_NOISE_NETWORKS")
     runs = collection_runs(collection)
     ids = list(dict.fromkeys(ids or [])) or unprobed_runs(runs)
-    for run in [kept_run(runs, number, Path(folder)) for number in ids]:  # an unusable one is reported at once
+    kept = [kept_run(runs, number, Path(folder)) for number in ids]  # all of them, before the first is probed
+    for run in kept:
         findings = binarize(run, worker.device, samples, line.show)
         store(runs, run, findings)
         line.end()
