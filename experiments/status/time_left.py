@@ -25,14 +25,8 @@ RunKind = tuple[object, ...]
 def remaining_work(runs: Runs, workers: Sequence[Worker], device: Device | None) -> tuple[int, float | None]:
     """The number of runs without a result, and the worker hours that they need; None if a part is not known.
 
-    The time of a run includes what its worker spends outside training.
-
-    Parameters
-    ----------
-    workers
-        All workers of the collection; their completed runs give the hours of a run.
-    device
-        Measured speeds for kinds of runs without a completed one.
+    The completed runs of ``workers``, all workers of the collection, give the hours of a run, including those that its
+    worker spends outside training. ``device`` has measured speeds for kinds of runs without a completed one.
     """
     unfinished_runs, hours_per_run = _unfinished_by_kind(runs), _hours_per_run(runs, workers)
     count = sum(unfinished_runs.values())

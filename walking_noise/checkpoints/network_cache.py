@@ -30,14 +30,9 @@ class NetworkUnreadable(WalkingNoiseError):
 class NetworkCache:
     """Folder of trained networks. A file name consists of the network key and the origin: code, torch, device, data.
 
-    Files are written atomically. A damaged file counts as missing: the network is trained again and replaces it.
-
-    Parameters
-    ----------
-    device
-        Only its type is part of the origin: results are bitwise equal on GPUs of the same model.
-    data_checksum
-        Checksum of the data set on this machine. A machine may have only a part of the recordings of a speech data set.
+    Files are written atomically. A damaged file counts as missing: the network is trained again and replaces it. Only
+    the type of the device is part of the origin: results are bitwise equal on GPUs of the same model. The checksum is
+    that of the data set on this machine, which may have only a part of the recordings of a speech data set.
     """
 
     def __init__(self, folder: Path | str, device: torch.device, data_checksum: str) -> None:

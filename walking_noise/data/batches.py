@@ -18,16 +18,7 @@ class TrainingBatches:
 
     Both are functions of the seed of the run, the epoch and the sample. Therefore the inputs of a run are bitwise equal
     in every pack. Inputs are computed once for runs with the same seed. The last, shorter batch of an epoch is not
-    dropped.
-
-    Parameters
-    ----------
-    data
-        The data set.
-    seeds
-        The seed of each run.
-    batch_size
-        Samples of a mini-batch, for each run.
+    dropped. ``seeds`` has the seed of each run.
     """
 
     def __init__(self, data: DataSet, seeds: Sequence[int], batch_size: int) -> None:

@@ -19,10 +19,7 @@ WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 class Pack(nn.Module):
     """K networks of the same shape as one network: every parameter and buffer is ``(K, …)``.
 
-    Parameters
-    ----------
-    members
-        The plain networks with noise points, from :meth:`walking_noise.RunConfig.initial_network`.
+    ``members`` are plain networks with noise points, from :meth:`walking_noise.RunConfig.initial_network`.
     """
 
     def __init__(self, members: Sequence[nn.Sequential]) -> None:

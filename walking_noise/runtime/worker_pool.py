@@ -44,12 +44,7 @@ def run_in_processes(
     """Run packs on ``count`` worker processes and yield their events.
 
     If a process dies, its unfinished trainings are run again in halves. A single network whose process has died twice
-    fails.
-
-    Parameters
-    ----------
-    poll
-        Called several times per second; may raise to stop.
+    fails. ``poll`` is called several times per second, and may raise to stop.
     """
     with contextlib.closing(_Pool(context, packs, count)) as pool:
         try:

@@ -47,17 +47,12 @@ class CudaGraphRecorder:
 
 
 class GraphedStep:
-    """Replays a training step on full batches. On shorter and on audited batches the step itself is called.
+    """Replays a training step on batches of ``batch_size`` samples. On shorter and on audited ones it calls the step.
 
     The step is an argument of each call and is not kept, so that the memory of its trainer is freed with the trainer.
 
     The first full batches warm up; they train the pack like all others. If the step cannot be recorded, the step itself
     is called on every batch. Running out of memory is raised, since a smaller pack may fit.
-
-    Parameters
-    ----------
-    batch_size
-        Samples in a full batch.
     """
 
     def __init__(self, batch_size: int, recorder: CudaGraphRecorder) -> None:

@@ -23,13 +23,7 @@ class EpochsDone:
 
 
 class EpochCounter:
-    """Epoch counts of the trainings of a pack, by network key.
-
-    Parameters
-    ----------
-    on_report
-        Called by :meth:`report` with the counts of all trainings.
-    """
+    """Epoch counts of the trainings of a pack, by network key; :meth:`report` passes all of them to ``on_report``."""
 
     def __init__(self, keys: Iterable[str], on_report: Callable[[EpochsDone], None]) -> None:
         self._epochs = dict.fromkeys(keys, Epochs())

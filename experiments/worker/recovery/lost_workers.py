@@ -66,14 +66,9 @@ class Owner:
 class Recovery:
     """Recovery of the runs of lost workers in one collection. All methods return the same counts, and add to them.
 
-    Parameters
-    ----------
-    cluster
-        The name of this machine's Slurm cluster; tasks of other clusters cannot be queried.
-    active_tasks
-        Queries Slurm for its pending and running tasks; returns None if Slurm does not answer.
-    lease_seconds
-        Duration of a lease. A run that SEML starts outside Slurm waits this long for its worker.
+    ``cluster`` is the name of this machine's Slurm cluster; tasks of other clusters cannot be queried. ``active_tasks``
+    queries Slurm, and returns None if Slurm does not answer. A run that SEML starts outside Slurm waits for its worker
+    as long as a lease lasts.
     """
 
     def __init__(
