@@ -150,9 +150,10 @@ def _draw_marks(
 
 def _draw_a_min(axes: Axes, member: AccuracyAtMaximumNoise, place: float, order: int) -> None:
     color, marker = color_and_marker(order)
-    curve = member.series.fit.curve
-    if curve is None:
+    weighted = member.series.fit.weighted
+    if weighted is None:
         return
+    curve = weighted.curve
     axes.plot(place, curve.a_min, marker, color=color, markerfacecolor="none", markeredgewidth=0.8, markersize=_RING)
     if math.isfinite(curve.errors[2]):
         axes.errorbar(place, curve.a_min, curve.errors[2], fmt="none", ecolor=color, elinewidth=0.6)
@@ -193,11 +194,12 @@ def _numbers(family: Family[AccuracyAtMaximumNoise], labels: Sequence[str]) -> p
 
 
 def _row(member: AccuracyAtMaximumNoise, name: str) -> dict[str, object]:
-    curve = member.series.fit.curve
+    weighted = member.series.fit.weighted
     return {
         "batch_norm": member.settings["model.batch_norm"], "series": name, "point": member.series.series.point_name,
         "level": member.level, "accuracy": member.accuracy[0], "std": member.accuracy[1], "used": len(member.runs),
-        "planned": member.planned, "a_min": curve and curve.a_min, "a_min_error": curve and curve.errors[2],
+        "planned": member.planned, "a_min": weighted and weighted.curve.a_min,
+        "a_min_error": weighted and weighted.curve.errors[2],
         "without_noise": member.without_noise[0], "without_noise_std": member.without_noise[1],
         "without_noise_used": len(member.reference),
         "preserved": member.preserved[0], "preserved_std": member.preserved[1],
