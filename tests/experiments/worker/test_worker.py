@@ -26,7 +26,6 @@ from experiments.terminal.text_table import runs_in_words
 from experiments.worker.assignment import Assignment
 from experiments.worker.companion_runs import Candidate
 from experiments.worker.delivery import delivery
-from experiments.worker.delivery.state_folder import StateFolder
 from experiments.worker.leases import Leases
 from experiments.worker.records.run_document import end_fields
 from experiments.worker.supervisor import Stop
@@ -370,7 +369,7 @@ def test_checkpoints_are_kept_until_all_results_of_their_network_are_recorded(
     leases, leader = Leases(study.runs, Assignment(study.runs.name, 1)), study.document(1)
     leases.acquire(leader, {"status": "PENDING"}, [2])
     chosen = [Candidate.from_document(document) for document in study.runs.find()]
-    worker = Worker(leases, leader, chosen, WorkerOptions(), StateFolder(tmp_path), Stop())
+    worker = Worker(leases, leader, chosen, WorkerOptions(), tmp_path, Stop())
     config = chosen[0].config
     assert config is not None
     checkpoint = CheckpointStore(tmp_path / "checkpoints").file(config)
