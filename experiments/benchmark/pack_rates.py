@@ -3,11 +3,12 @@
 The inputs are random and have the shape of the data set, so that no data set has to be present; augmentation is not
 measured. A pack is composed as in most studies: runs of one seed, with all levels at one point, then all levels at
 the next point. Here each run has multiplicative and additive noise. On a CPU, one process per core measures at the same
-time, just like the processes of a worker.
+time, just like the processes of a worker. Before a kind is timed, its loss in a pack and its noise are checked.
 """
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Iterable
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor
 
 from experiments.benchmark.timed_processes import run_at_the_same_time, wait_for_all
+from experiments.errors import UserError
 from experiments.plan.throughput import Device, Kind, Rate
 from experiments.terminal.text_table import in_words
 from walking_noise import RunConfig, Stopped
@@ -24,6 +26,7 @@ from walking_noise.data import DataSet
 from walking_noise.data.speech.speech_transforms import StoredFeatures
 from walking_noise.evaluation.evaluator import evaluate
 from walking_noise.evaluation.shared_prefix import BLOCK
+from walking_noise.noise.audit import mismatch
 from walking_noise.pack.pack import Pack
 from walking_noise.reproducibility import deterministic
 from walking_noise.runtime.sizing import capacity
@@ -47,17 +50,22 @@ STEPS = 16
 """Training steps of an epoch of the random data."""
 SECONDS = 0.5
 """Least duration of a round."""
+CHECKED_STEPS = 2
+TOLERANCE = 1e-3
+"""Largest relative difference of the losses of a run in a pack and by itself. On a GPU the order of sums depends on the
+size of the pack."""
 
 
 def measure_device(device: torch.device, models: Iterable[str]) -> Device:
     """Measure and print the speed of each kind of pack of some models.
 
-    Raise :class:`UserError` if a measuring process has died.
+    Raise :class:`UserError` if a pack computes something else than its runs by themselves, or a process has died.
     """
     name, processes = device_in_words(device), capacity.worker_processes(device)
     print(f"{name}: {in_words(processes, 'pack')} in parallel; speed per run in packs of the default size:", flush=True)
     rates = []
     for config in studied(models):
+        check(config, device)
         rate = _combined(config, device, run_at_the_same_time(processes, _rounds, config, device))
         rates.append(rate)
         step = f"step {rate.step_seconds * 1e6:9,.1f} µs ± {rate.spread / 2:3.0%}"
@@ -94,6 +102,26 @@ def studied(models: Iterable[str]) -> list[RunConfig]:
         if model in chosen
         for batch_norm in (False, True)
     ]
+
+
+def check(config: RunConfig, device: torch.device) -> None:
+    """Check that a run has the same loss in a pack and by itself, and the configured noise.
+
+    Raise :class:`UserError` with the difference if it has not.
+    """
+    one = RunConfig.from_dict(config.to_flat() | {"training.epochs": 1})
+    other = RunConfig.from_dict(one.to_flat() | {"seed": 1})
+    data = _random_data(config, CHECKED_STEPS).to(device)
+    _, packed = train_pack([other, one], data, device)
+    (single,) = train_pack([one], data, device)
+    (in_pack,), (by_itself,) = packed.training_loss, single.training_loss
+    fault = None
+    if not math.isclose(in_pack, by_itself, rel_tol=TOLERANCE):
+        fault = f"the loss of a run is {in_pack:g} in a pack and {by_itself:g} by itself"
+    elif packed.training_audit is not None:
+        fault = mismatch(packed.training_audit, one.levels, one.noise_kind.kurtosis)
+    if fault is not None:
+        raise UserError(f"bench: {Kind.of(config)}: {fault}; it was not timed")
 
 
 def settle(device: torch.device) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,9 +15,13 @@ from experiments.benchmark.timed_processes import run_at_the_same_time
 from experiments.cli.app import main
 from experiments.errors import UserError
 from experiments.plan.throughput import Device, Kind, Rate, default_file, read, save
+from tests.benchmarks.peers.equality_checks import changed
 from tests.experiments.benchmark import process_functions
 from tests.experiments.shell import on_cores
+from walking_noise import RunConfig
 from walking_noise.runtime.sizing import capacity
+from walking_noise.training.member import TrainedNetwork
+from walking_noise.training.trainer import train_pack
 
 CPU = torch.device("cpu")
 
@@ -59,6 +64,25 @@ def test_all_cores_of_a_cpu_measure_at_the_same_time(monkeypatch: pytest.MonkeyP
 
 def test_every_kind_of_the_studies_is_measured():
     assert len({Kind.of(config) for config in pack_rates.studied(["mlp", "lenet5", "cnn_s"])}) == 12
+
+
+def test_a_different_run_in_a_pack_is_not_timed(monkeypatch: pytest.MonkeyPatch):
+    def reseeded(configs: list[RunConfig], *rest: Any) -> list[TrainedNetwork]:
+        single = len(configs) == 1
+        return train_pack([changed(config, {"seed": config.seed + single}) for config in configs], *rest)
+
+    monkeypatch.setattr(pack_rates, "train_pack", reseeded)
+    with pytest.raises(UserError, match=r"bench: mlp on 1×28×28.*: the loss of a run is .* in a pack and .* by itself"):
+        pack_rates.measure_device(CPU, ["mlp"])
+
+
+def test_different_noise_is_not_timed(monkeypatch: pytest.MonkeyPatch):
+    def noisier(configs: list[RunConfig], *rest: Any) -> list[TrainedNetwork]:
+        return train_pack([changed(config, {"noise.std_mul": 0.6}) for config in configs], *rest)
+
+    monkeypatch.setattr(pack_rates, "train_pack", noisier)
+    with pytest.raises(UserError, match=r"bench: mlp on .*: .*0\.6.*; it was not timed"):
+        pack_rates.measure_device(CPU, ["mlp"])
 
 
 def test_processes_run_at_the_same_time():
