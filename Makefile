@@ -16,7 +16,7 @@ PYTHON ?= $(firstword $(foreach python,python3.11 python3.12 python3,\
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test test-cluster chaos test-image lint bench lock clean
+.PHONY: help install demo test test-cluster chaos test-image lint bench coverage lock clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ lint: install  ## check style, format and types
 bench: install  ## packs against other ways to train, then the measurements of tests/benchmarks
 	$(BIN)/python -m tests.benchmarks.peers
 	$(BIN)/pytest tests/benchmarks --override-ini python_files='bench_*.py' --override-ini timeout=0 --capture=no $(ARGS)
+
+coverage: install  ## how often the intervals of the midpoint contain the true value, in simulated and real studies
+	$(BIN)/python -m tests.coverage $(ARGS)
 
 lock: | $(UV)  ## pin the newest versions that pyproject.toml allows
 	$(COMPILE) pyproject.toml --all-extras --output-file requirements/lock.txt

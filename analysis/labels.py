@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from analysis.intervals import Estimate
 from analysis.runs.noise_kinds import kind_of
 from analysis.runs.series import Settings
 
@@ -133,6 +134,14 @@ def format_with_error(value: float, error: float) -> str:
     decimals = max(0, 1 - math.floor(math.log10(error / 10**power)))
     text = f"{value / 10**power:.{decimals}f} ± {error / 10**power:.{decimals}f}"
     return f"({text})e{power}" if power else text
+
+
+def format_estimate(estimate: Estimate) -> str:
+    """An estimate, ``0.720 [0.712, 0.729]``; a bound, ``≥ 100``; a dash if it is unknown."""
+    if estimate.bound:
+        return f"{estimate.bound} {format_number(estimate.value)}"
+    number, interval = format_number(estimate.value), format_interval(estimate.low, estimate.high)
+    return number if interval == "–" else f"{number} {interval}"
 
 
 def format_interval(low: float, high: float) -> str:

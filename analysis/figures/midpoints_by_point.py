@@ -22,15 +22,11 @@ from analysis.figures.layout.style import (
     save_figure,
     scale_midpoints,
 )
+from analysis.intervals import Estimate
 from analysis.labels import level_axis_label
-from analysis.midpoints.flags import Flag
-from analysis.midpoints.midpoint import MidpointFit
 from analysis.midpoints.study import FittedSeries, Study
 from analysis.runs.noise_kinds import has_one_level
 from walking_noise.models.point import Point
-
-ABOVE = frozenset({Flag.ABOVE_RANGE, Flag.NEVER_FALLS})
-BELOW = frozenset({Flag.BELOW_RANGE, Flag.ALWAYS_AT_FLOOR})
 
 _DODGE = 0.16
 
@@ -38,9 +34,10 @@ _DODGE = 0.16
 EDGES = ("above", "below")
 
 _CAPTION = (
-    "Markers: μ of the weighted fit; bars: 95 % t interval over the midpoints of the repetitions. Hollow: a midpoint "
-    "with a flag other than those for few repetitions (see the table of all series). Arrows up (down): the midpoint "
-    "lies above the highest (below the lowest) sampled level, which is written there."
+    "Markers: μ, geometric mean over the repetitions; bars: its 95 % interval. Hollow: a midpoint with a flag other "
+    "than those for few repetitions, coarse levels or the weighted fit (see the table of all series); also half of the "
+    "curve's own fall, where it does not lose half of all. Arrows up (down): μ is at least (at most) the level that is "
+    "written there, since a midpoint lies beyond the sampled levels."
 )
 
 
@@ -55,6 +52,12 @@ class Mark:
     @property
     def point(self) -> int:
         return int(self.series.settings["noise.point"])
+
+    @property
+    def estimate(self) -> Estimate:
+        """The midpoint; half of the curve's own fall if it does not lose half of all; otherwise a bound."""
+        fit = self.series.fit
+        return fit.mu_of_fall if not fit.mu.is_known and fit.mu_of_fall.is_known else fit.mu
 
     @property
     def has_midpoint(self) -> bool:
@@ -110,18 +113,18 @@ def _draw(family: Family[FittedSeries], folder: Path) -> Plot:
 
 def _draw_series(axes: Axes, marks: Sequence[Mark], shift: float, number: int) -> None:
     color, marker = color_and_marker(number)
-    line = [(mark.point + shift, mark.series.fit.mu if mark.has_midpoint else math.nan) for mark in marks]
+    line = [(mark.point + shift, mark.estimate.value if mark.has_midpoint else math.nan) for mark in marks]
     axes.plot([x for x, _ in line], [mu for _, mu in line], color=color, alpha=0.35, linewidth=0.9, zorder=1)
     for mark, (x, mu) in zip(marks, line, strict=True):
-        fit = mark.series.fit
+        estimate = mark.estimate
         if mark.has_midpoint:
             face = color if mark.shape == "filled" else "white"
-            axes.plot([x, x], [fit.repetitions.low, fit.repetitions.high], color=color, linewidth=1.0)
+            axes.plot([x, x], [estimate.low, estimate.high], color=color, linewidth=1.0)
             axes.plot(x, mu, marker, color=color, markerfacecolor=face, markersize=4.6)
         elif mark.shape == "above":
-            _draw_arrow(axes, x, (0.91, "^"), (9, f"> {level_text(fit.highest)}"), color)
+            _draw_arrow(axes, x, (0.91, "^"), (9, f"≥ {level_text(estimate.value)}"), color)
         elif mark.shape == "below":
-            _draw_arrow(axes, x, (0.09, "v"), (-9, f"< {level_text(fit.lowest)}"), color)
+            _draw_arrow(axes, x, (0.09, "v"), (-9, f"≤ {level_text(estimate.value)}"), color)
 
 
 def _draw_arrow(axes: Axes, x: float, arrow: tuple[float, str], text: tuple[float, str], color: str) -> None:
@@ -140,10 +143,11 @@ def _limits(marks: Sequence[Mark]) -> tuple[float, float]:
 
     Without a midpoint, the range is that of the sampled levels.
     """
-    fits = [mark.series.fit for mark in marks if mark.has_midpoint]
-    if fits:
-        middle = np.log10([fit.mu for fit in fits])
-        ends = np.log10([fit.mu for fit in fits] + [end for fit in fits for end in _interval(fit)])
+    drawn = [mark.estimate for mark in marks if mark.has_midpoint]
+    if drawn:
+        middle = np.log10([each.value for each in drawn])
+        finite = [end for each in drawn for end in (each.low, each.high) if math.isfinite(end)]
+        ends = np.log10([each.value for each in drawn] + finite)
     else:
         beyond = [mark.series.fit for mark in marks if mark.shape in EDGES]
         middle = ends = np.log10([end for fit in beyond for end in (fit.lowest, fit.highest)])
@@ -153,18 +157,12 @@ def _limits(marks: Sequence[Mark]) -> tuple[float, float]:
     return float(10 ** (low - below)), float(10 ** (high + above))
 
 
-def _interval(fit: MidpointFit) -> list[float]:
-    return [end for end in (fit.repetitions.low, fit.repetitions.high) if math.isfinite(end)]
-
-
 def _shape(each: FittedSeries) -> str:
-    if ABOVE.intersection(each.fit.flags):
-        return "above"
-    if BELOW.intersection(each.fit.flags):
-        return "below"
-    if each.fit.curve is None:
-        return "none"
-    return "filled" if each.fit.is_sound else "hollow"
+    if each.fit.mu.is_known:
+        return "filled" if each.fit.is_sound else "hollow"
+    if each.fit.mu_of_fall.is_known:
+        return "hollow"
+    return {"≥": "above", "≤": "below"}.get(each.fit.mu.bound, "none")
 
 
 def label_points(axes: Axes, points: Sequence[Point]) -> None:
@@ -175,10 +173,11 @@ def label_points(axes: Axes, points: Sequence[Point]) -> None:
 
 
 def _row(mark: Mark) -> dict[str, object]:
-    fit, series = mark.series.fit, mark.series.series
+    fit, series, estimate = mark.series.fit, mark.series.series, mark.estimate
     return {
         "batch_norm": series.settings["model.batch_norm"], "series": mark.label, "point": series.point_name,
-        "mu": fit.mu, "mu_error": fit.mu_error, "mu_low": fit.repetitions.low, "mu_high": fit.repetitions.high,
+        "mu": estimate.value, "mu_bound": estimate.bound, "mu_low": estimate.low, "mu_high": estimate.high,
+        "mu_interval": estimate.method, "of_own_fall": estimate is not fit.mu,
         "drawn_as": mark.shape, "lowest_level": fit.lowest, "highest_level": fit.highest,
         "used": len(series.used), "planned": len(series.runs), "flags": "; ".join(fit.flags),
     }  # fmt: skip

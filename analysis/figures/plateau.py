@@ -17,7 +17,7 @@ from analysis.figures.layout.families import PANEL_PER_POINT, Family, families, 
 from analysis.figures.layout.panels import panel_grid
 from analysis.figures.layout.style import FAINT, INK, Plot, color_and_marker, save_figure, scale_levels
 from analysis.figures.robustness_curves import curve_table, draw_points, levels_of
-from analysis.labels import differing_settings, format_number, format_with_error, level_axis_label
+from analysis.labels import differing_settings, format_estimate, format_number, format_with_error, level_axis_label
 from analysis.midpoints.stacked_logistics import Shape
 from analysis.midpoints.study import FittedSeries, Study
 from analysis.tables.series_tables import setting_texts
@@ -111,7 +111,7 @@ def _midpoint(mu: float, error: float) -> str:
 
 
 _COLUMNS: dict[str, Any] = {
-    "μ": lambda each, shape: format_with_error(each.fit.mu, each.fit.mu_error),
+    "μ": lambda each, shape: format_estimate(each.fit.mu),
     "μ₁": lambda each, shape: _midpoint(shape.two.mu_1, shape.two.errors[0]),
     "μ₂": lambda each, shape: _midpoint(shape.two.mu_2, shape.two.errors[1]),
     "a_max": lambda each, shape: f"{shape.two.a_max:.3f}",

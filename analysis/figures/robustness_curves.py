@@ -25,7 +25,7 @@ from analysis.figures.layout.style import (
     save_figure,
     scale_levels,
 )
-from analysis.labels import format_number, level_axis_label
+from analysis.labels import format_estimate, level_axis_label
 from analysis.midpoints.study import FittedSeries, Study
 from analysis.midpoints.weighted_fit import PARAMETERS, Array
 
@@ -36,8 +36,9 @@ COLUMNS = 4
 PLACES = {"global": "at all points", "walking": "at one point at a time"}
 
 _BARS = (
-    "Points: mean over the repetitions; bars: ± one standard deviation. Lines: weighted fit; each series has a thinner "
-    "line than the series before; dotted: midpoint μ of the fit."
+    "Points: mean over the repetitions; bars: ± one standard deviation. Lines: weighted fit of a logistic, as in the "
+    "papers; each series has a thinner line than the series before. Dotted: midpoint μ, the geometric mean over the "
+    "repetitions."
 )
 
 
@@ -68,7 +69,7 @@ def _draw_global(family: Family[FittedSeries], folder: Path) -> Plot:
     axes = figure.subplots()
     levels = levels_of(family.members)
     labels = family.labels()
-    midpoints = [f", μ = {format_number(each.fit.mu)}" if each.fit.curve else "" for each in family.members]
+    midpoints = [f", μ = {format_estimate(each.fit.mu)}" if each.fit.mu.is_known else "" for each in family.members]
     named = [label + midpoint for label, midpoint in zip(labels, midpoints, strict=True)]
     for order, (each, name) in enumerate(zip(family.members, named, strict=True)):
         _draw_curve(axes, each, levels, order, name)
@@ -132,13 +133,12 @@ def _draw_curve(
 ) -> None:
     draw_points(axes, each, levels, order, label, size)
     color, _ = color_and_marker(order)
-    if each.fit.curve is None:
-        return
-    fine = np.geomspace(each.fit.lowest, each.fit.highest, 300)
-    axes.plot(fine, each.fit.curve(np.log10(fine)), color=color, linewidth=max(2.4 - 0.6 * order, 0.6))
-    if each.fit.lowest <= each.fit.mu <= each.fit.highest:
-        halfway = (each.fit.curve.a_min + each.fit.curve.a_max) / 2
-        axes.vlines(each.fit.mu, 0, halfway, color=color, linestyle=":", linewidth=0.9)
+    if each.fit.weighted is not None:
+        fine = np.geomspace(each.fit.lowest, each.fit.highest, 300)
+        axes.plot(fine, each.fit.weighted.curve(np.log10(fine)), color=color, linewidth=max(2.4 - 0.6 * order, 0.6))
+    if each.fit.mu.is_known:
+        halfway = (each.fit.a_max.value + each.fit.chance_accuracy) / 2
+        axes.vlines(each.fit.mu.value, 0, halfway, color=color, linestyle=":", linewidth=0.9)
 
 
 def _save(figure: Figure, family: Family[FittedSeries], labels: Sequence[str], folder: Path, where: str) -> Plot:
@@ -148,7 +148,11 @@ def _save(figure: Figure, family: Family[FittedSeries], labels: Sequence[str], f
     key = "Dashed: chance accuracy (accuracy of a constant answer); ×: float32 overflow."
     caption = f"{_BARS} {key} {run_count_sentence(family.members)}"
     pairs = zip(family.members, labels, strict=True)
-    numbers = pd.concat([curve_table(each, label, fit=each.fit.curve) for each, label in pairs], ignore_index=True)
+    tables = [
+        curve_table(each, label, fit=None if each.fit.weighted is None else each.fit.weighted.curve)
+        for each, label in pairs
+    ]
+    numbers = pd.concat(tables, ignore_index=True)
     return save_figure(figure, numbers, folder, f"robustness-{family.slug}-{where}", title, caption)
 
 

@@ -15,20 +15,28 @@ class Flag(StrEnum):
     TOO_FEW_LEVELS = "too few levels for a curve"
     ALWAYS_AT_FLOOR = "at chance accuracy at every level"
     NEVER_FALLS = "never falls"
-    FIT_FAILED = "the fit failed"
     BELOW_RANGE = "midpoint below the sampled levels"
     ABOVE_RANGE = "midpoint above the sampled levels"
     PLATEAU_UNSAMPLED = "a plateau lies outside the sampled levels"
-    PARTIAL_FALL = "does not fall to chance accuracy: μ is halfway to a_min"
-    NO_LEVEL_ON_SLOPE = "no level on the slope: μ is known only to within the spacing of the levels"
-    PLATEAU = "falls in two steps: μ is that of one logistic over the whole fall"
-    MISFIT = "the accuracies do not follow a logistic"
+    PARTIAL_FALL = "does not fall to chance accuracy: half of its own fall is at another level"
+    LEVELS_TOO_COARSE = "levels too coarse for the slope: fewer than four lie on it"
+    PLATEAU = "falls in two steps: μ is the level where half is lost in all"
+    DEAD_RUNS = "dead repetitions: chance accuracy at a level where the others have lost less than half"
     REPETITION_WITHOUT_MIDPOINT = "some repetitions have no midpoint"
+    FIT_FAILED = "the weighted fit failed"
+    MISFIT = "the accuracies do not follow the logistic of the weighted fit"
     ONE_REPETITION = "one repetition: no interval"
     TWO_REPETITIONS = "two repetitions: wide interval"
 
 
-FEW_REPETITIONS = frozenset({Flag.ONE_REPETITION, Flag.TWO_REPETITIONS})
+ABOVE = frozenset({Flag.NEVER_FALLS, Flag.ABOVE_RANGE})
+"""Flags of a repetition whose midpoint lies above the sampled levels."""
+
+BELOW = frozenset({Flag.ALWAYS_AT_FLOOR, Flag.BELOW_RANGE})
+"""Flags of a repetition whose midpoint lies below the sampled levels."""
+
+MINOR = frozenset({Flag.ONE_REPETITION, Flag.TWO_REPETITIONS, Flag.LEVELS_TOO_COARSE, Flag.FIT_FAILED, Flag.MISFIT})
+"""Flags that leave the midpoint sound: few repetitions, coarse levels, and flags of the weighted fit only."""
 
 
 def flag_notes(flags: Iterable[Flag]) -> list[str]:

@@ -9,16 +9,16 @@ import pandas as pd
 
 from analysis.errors import AnalysisError
 from analysis.labels import differing_settings
-from analysis.midpoints.study import FittedSeries, fit_series
+from analysis.midpoints.repetition_curve import SMALLEST_SHARE
+from analysis.midpoints.study import FittedSeries, analyse
 from analysis.runs.run_frame import to_frame
-from analysis.runs.series import group_series
 
 if TYPE_CHECKING:
     from walking_noise import Result, RunConfig
 
 
-def estimate(configs: Sequence[RunConfig], results: Sequence[Result]) -> pd.DataFrame:
-    """The midpoint noise level of every series of some runs.
+def estimate(configs: Sequence[RunConfig], results: Sequence[Result], *, losses: Sequence[float] = ()) -> pd.DataFrame:
+    """The midpoint noise level of every series of some runs, with the numbers of the report.
 
     Runs belong to one series if they differ only in level and seed. Runs without a single level (no noise, noise mapped
     to the points, or two levels at once) belong to none.
@@ -29,6 +29,9 @@ def estimate(configs: Sequence[RunConfig], results: Sequence[Result]) -> pd.Data
         Settings of the runs.
     results
         The results of :func:`walking_noise.train` for these settings, in the same order.
+    losses
+        Further losses of accuracy, as shares of what there is to lose, in [0.005, 0.995]: 0.01 for the level at which
+        1 % is lost.
 
     Returns
     -------
@@ -36,15 +39,20 @@ def estimate(configs: Sequence[RunConfig], results: Sequence[Result]) -> pd.Data
         A row per series, with the settings in which the series differ, by dotted name, and these columns:
 
         ``point``: number and name of the noise point, or ``global``; ``mu``: geometric mean of the midpoints of the
-        repetitions, NaN without one; ``low`` and ``high``: its 95 % t interval, NaN for fewer than two; ``flags``:
+        repetitions, NaN without one; ``bound``: ``≥`` or ``≤`` if only a bound of ``mu`` is known, since a midpoint
+        lies beyond the sampled levels; ``low`` and ``high``: its 95 % interval, NaN for a bound or for fewer than two
+        repetitions; ``interval``: ``t`` or ``moderated t`` (:mod:`analysis.intervals`); for each of ``losses``, its
+        level with ``low`` and ``high``, as in ``loss_0.01``, ``loss_0.01_low`` and ``loss_0.01_high``; ``flags``:
         reasons why the midpoint is missing or in doubt, separated by semicolons
         (:class:`analysis.midpoints.flags.Flag`).
 
     Raises
     ------
     AnalysisError
-        The numbers of settings and results differ, or no run has a level.
+        The numbers of settings and results differ, no run has a level, or a loss lies outside its range.
     """
+    if refused := [loss for loss in losses if not SMALLEST_SHARE <= loss <= 1 - SMALLEST_SHARE]:
+        raise AnalysisError(f"loss {refused[0]:g}: give a share in [{SMALLEST_SHARE}, {1 - SMALLEST_SHARE}]")
     if len(configs) != len(results):
         raise AnalysisError(f"{len(configs)} settings but {len(results)} results; give one result for each run")
     documents = (
@@ -54,20 +62,19 @@ def estimate(configs: Sequence[RunConfig], results: Sequence[Result]) -> pd.Data
         }
         for number, (config, result) in enumerate(zip(configs, results, strict=True))
     )  # fmt: skip
-    series = [each for each in group_series(to_frame(documents)) if each.has_curve] if configs else []
-    if not series:
+    fitted = analyse(to_frame(documents)).fitted_series if configs else []
+    if not fitted:
         raise AnalysisError("no series: none of the runs has a noise level; set noise.std or noise.amplitude")
-    names = [name for name in differing_settings([each.settings for each in series]) if name != "noise.point"]
-    return pd.DataFrame([_row(fit_series(each), names) for each in series])
+    names = [name for name in differing_settings([each.settings for each in fitted]) if name != "noise.point"]
+    return pd.DataFrame([_row(each, names, losses) for each in fitted])
 
 
-def _row(each: FittedSeries, names: Sequence[str]) -> dict[str, object]:
-    fit = each.fit
-    return {
-        **{name: each.settings[name] for name in names},
-        "point": each.series.point_name,
-        "mu": fit.repetitions.mu,
-        "low": fit.repetitions.low,
-        "high": fit.repetitions.high,
-        "flags": "; ".join(fit.flags),
-    }
+def _row(each: FittedSeries, names: Sequence[str], losses: Sequence[float]) -> dict[str, object]:
+    mu = each.fit.mu
+    row: dict[str, object] = {name: each.settings[name] for name in names}
+    row |= {"point": each.series.point_name, "mu": mu.value, "bound": mu.bound, "low": mu.low, "high": mu.high}
+    row["interval"] = str(mu.method)
+    for loss in losses:
+        level, name = each.fit.level_at_loss(loss), f"loss_{loss:g}"
+        row |= {name: level.value, f"{name}_low": level.low, f"{name}_high": level.high}
+    return row | {"flags": "; ".join(each.fit.flags)}

@@ -1,141 +1,224 @@
-"""Midpoint noise level of a robustness curve: two estimates, an interval, and flags.
+"""Midpoint noise level of a robustness curve: its estimate, its interval, and its flags.
 
-*Estimate of the paper* (Walking Noise v1, eq. 1 and 2; :mod:`analysis.midpoints.weighted_fit`): one logistic through
-the mean accuracies over the repetitions, weighted by the inverse squares of their standard deviations. Its standard
-error is that of the fit. With few repetitions this error is too small: an interval of 1.96 errors to both sides
-contains the true midpoint in less than 95 % of studies.
+*The midpoint noise level* μ of a repetition is the level at which its accuracy has lost half of what there is to lose,
+between the noise-free accuracy and the chance accuracy (the score of a constant answer). Where a curve keeps a
+remainder above chance accuracy, *half of its own fall* is another level, which the papers' logistic marks. Both are
+computed from the curve of each repetition (:mod:`analysis.midpoints.repetition_curve`).
 
-*Estimate per repetition*: one logistic without weights through the curve of each repetition, and a t interval over the
-logarithms of their midpoints. This interval contains the true midpoint in 95 % of studies.
+The estimate for a series is the geometric mean over its repetitions, all of them. Its interval is the t interval of the
+logarithms, or the moderated t interval if a prior of the variance is given (:mod:`analysis.intervals`). If the midpoint
+of a repetition lies beyond the sampled levels, the estimate is a bound without an interval.
 
-Choices that the papers leave open:
-
-- The noise is the logarithm of the level, ``x = log10(level)``. A level of 0 is ``x = -inf``, where the curve is a_max.
-- The uncertainty of a level is the standard deviation of its repetitions, but at least the pooled standard deviation of
-  the series: the root mean square over the levels, weighted by their degrees of freedom. A level with one run has the
-  pooled standard deviation. Without this lower limit, levels at which all repetitions agree would dominate the fit or
-  break it. Dead networks, for example, all have exactly chance accuracy. In a series without spread all levels have the
-  same weight.
-- The standard error of mu is computed from the size of these uncertainties (scipy's ``absolute_sigma=True``), not from
-  the distances between means and curve. These distances are too small: the curve of each repetition is shifted as a
-  whole, so that the mean of the curves is smooth, too.
+A repetition is *dead* if one of its runs has chance accuracy at a level where the others have lost less than half. The
+estimate includes dead repetitions; the estimate for the survivors shows how much they matter.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from analysis.midpoints.flags import FEW_REPETITIONS, Flag
-from analysis.midpoints.weighted_fit import PARAMETERS, Array, FitFailed, Logistic, fit_logistic
+from analysis.intervals import CONFIDENCE, UNKNOWN, Estimate, Method, VariancePrior, mean_accuracy, t_interval
+from analysis.midpoints.flags import ABOVE, BELOW, MINOR, Flag
+from analysis.midpoints.repetition_curve import RepetitionCurve
+from analysis.midpoints.weighted_midpoint import LARGEST_MISFIT, WeightedMidpoint, fit_mean_curve
 
-Axis = Literal["log", "linear"]
+LEAST_LEVELS = 5
+"""Smallest number of levels of a curve."""
 
 LEAST_FALL = 0.05
 """Smallest loss of accuracy that counts as a fall. A plateau closer than this to chance accuracy counts as chance."""
 
-PLATEAU = 0.1
-"""A curve is on a plateau where its distance from the plateau is less than this share of its fall."""
+LEAST_ON_SLOPE = 4
+"""Smallest number of levels at which 10 to 90 % is left, for a bias of at most 0.005 decades (``make coverage``)."""
 
-LARGEST_MISFIT = 0.1
-"""Largest distance of a mean accuracy from the fitted curve without the flag :attr:`Flag.MISFIT`."""
-
-CONFIDENCE = 0.95
-"""Probability with which a t interval contains the true midpoint."""
+LOSSES = (0.01, 0.05)
+"""Losses whose levels are listed with the midpoint, as shares of what there is to lose."""
 
 
 @dataclass(frozen=True)
-class RepetitionMidpoints:
-    """Midpoints of the repetitions of a series, in units of the level.
+class RepetitionLevels:
+    """Level at which each repetition has lost a share of its accuracy.
 
     Attributes
     ----------
-    mu
-        Geometric mean of the midpoints (arithmetic mean on the linear axis); NaN without midpoints.
-    low, high
-        Ends of the 95 % t interval of ``mu``; NaN with fewer than two midpoints.
     outcomes
-        Repetition name -> its midpoint if it lies within the sampled levels, otherwise the reason why it has none.
+        Repetition name -> its level, or the reason why it has none within the sampled levels.
+    lowest, highest
+        Lowest and highest sampled level above 0; inf and -inf if there is none.
     """
 
-    mu: float
-    low: float
-    high: float
     outcomes: Mapping[str, float | Flag]
+    lowest: float = math.inf
+    highest: float = -math.inf
 
     @property
-    def midpoints(self) -> tuple[float, ...]:
-        """Midpoints that lie within the sampled levels, at most one per repetition."""
-        return tuple(outcome for outcome in self.outcomes.values() if not isinstance(outcome, Flag))
+    def logs(self) -> dict[str, float]:
+        """Repetition name -> log10 of its level, for repetitions that have one within the sampled levels."""
+        return {name: math.log10(level) for name, level in self.outcomes.items() if not isinstance(level, Flag)}
 
-    @property
-    def total(self) -> int:
-        """Number of repetitions."""
-        return len(self.outcomes)
+    def beyond(self) -> dict[str, int]:
+        """Repetition name -> 1 if its level lies above the sampled levels, -1 if below, 0 otherwise."""
+        return {
+            name: 0 if not isinstance(outcome, Flag) else (outcome in ABOVE) - (outcome in BELOW)
+            for name, outcome in self.outcomes.items()
+        }
+
+    def estimate(self, prior: VariancePrior | None = None) -> Estimate:
+        """Geometric mean over the repetitions with its interval, or a bound without one.
+
+        Levels beyond the sampled ones count as the highest or lowest sampled level in a bound.
+        """
+        logs, sides = list(self.logs.values()), list(self.beyond().values())
+        if 1 in sides and -1 in sides:
+            return UNKNOWN
+        if any(sides):
+            edge, bound = (self.highest, "≥") if 1 in sides else (self.lowest, "≤")
+            beyond = [math.log10(edge) for side in sides if side]
+            return Estimate(10 ** float(np.mean([*logs, *beyond])), bound=bound)
+        value, low, high = (10**each for each in t_interval(logs, prior))
+        method = Method.NONE if math.isnan(low) else Method.MODERATED if prior else Method.T
+        return Estimate(value, low, high, method)
 
 
 @dataclass(frozen=True)
+class Slope:
+    """Sampled levels on the slope of a mean curve.
+
+    Attributes
+    ----------
+    before, after
+        Neighbouring sampled levels between which the mean curve loses half: bounds of its midpoint.
+    levels
+        Number of sampled levels at which 10 to 90 % is left.
+    """
+
+    before: float
+    after: float
+    levels: int
+
+
+@dataclass(frozen=True, eq=False)
 class MidpointFit:
     """Midpoint noise level of one robustness curve.
 
     Attributes
     ----------
-    axis
-        ``log`` if the curves are fitted over log10 of the level, ``linear`` if over the level itself.
-    curve
-        Weighted fit in units of the axis; None without a midpoint.
-    misfit
-        Largest distance of a mean accuracy from the curve; NaN without a curve.
+    curves
+        Repetition name -> its curve. Repetitions with too few levels have none.
+    repetitions
+        Levels at which half of what there is to lose is lost.
     chance_accuracy
         Accuracy of a constant answer on the validation set.
-    lowest, highest
-        Lowest and highest sampled level above 0; inf and -inf if there is none.
-    repetitions
-        Midpoints of the fits per repetition.
+    weighted
+        Estimate of the paper; None if there is no fall or the fit failed.
+    slope
+        Levels on the slope of the mean curve; None without a midpoint within the sampled levels.
+    dead
+        Names of the dead repetitions.
     flags
         Reasons why the midpoint is missing or in doubt.
+    prior
+        Prior of the variance between repetitions, estimated from the series of the study; None without one.
     """
 
-    axis: Axis
-    curve: Logistic | None
-    misfit: float
+    curves: Mapping[str, RepetitionCurve]
+    repetitions: RepetitionLevels
     chance_accuracy: float
-    lowest: float
-    highest: float
-    repetitions: RepetitionMidpoints
+    weighted: WeightedMidpoint | None
+    slope: Slope | None
+    dead: tuple[str, ...]
     flags: tuple[Flag, ...]
+    prior: VariancePrior | None = None
 
-    @property
-    def mu(self) -> float:
-        """Midpoint noise level of the weighted fit, in units of the level; NaN without a curve."""
-        return math.nan if self.curve is None else _level(self.curve.mu, self.axis)
+    @cached_property
+    def mu(self) -> Estimate:
+        """Midpoint noise level with the recommended interval: moderated with a prior, otherwise plain."""
+        return self.repetitions.estimate(self.prior)
 
-    @property
-    def mu_error(self) -> float:
-        """Standard error of ``mu``; NaN without a curve.
+    @cached_property
+    def mu_plain(self) -> Estimate:
+        """Midpoint noise level with the plain t interval."""
+        return self.repetitions.estimate()
 
-        On the log axis it is ``ln(10) mu error(log10 mu)``, to first order.
+    @cached_property
+    def mu_of_fall(self) -> Estimate:
+        """Level at which half of the curve's own fall is lost, with the plain t interval.
+
+        It is unknown if the sampled levels do not reach the end of the fall.
         """
-        if self.curve is None:
-            return math.nan
-        return self.curve.errors[0] * (math.log(10) * self.mu if self.axis == "log" else 1.0)
+        return self.level_at_loss(0.5, own_fall=True)
+
+    @cached_property
+    def mu_of_survivors(self) -> Estimate:
+        """Midpoint noise level without the dead repetitions."""
+        alive = {name: outcome for name, outcome in self.repetitions.outcomes.items() if name not in self.dead}
+        return replace(self.repetitions, outcomes=alive).estimate(self.prior)
+
+    @cached_property
+    def share_dead(self) -> Estimate:
+        """Share of dead repetitions with its exact binomial interval (Clopper and Pearson 1934)."""
+        if not self.repetitions.outcomes:
+            return UNKNOWN
+        test = stats.binomtest(len(self.dead), len(self.repetitions.outcomes))
+        low, high = test.proportion_ci(CONFIDENCE)
+        return Estimate(float(test.statistic), float(low), float(high))
+
+    def level_at_loss(self, loss: float, *, own_fall: bool = False) -> Estimate:
+        """Level at which a share ``loss`` of what there is to lose is lost, with the plain t interval.
+
+        With ``own_fall`` it is a share of the curve's own fall.
+        """
+        end = None if own_fall else self.chance_accuracy
+        unknown = {name: outcome for name, outcome in self.repetitions.outcomes.items() if outcome in _NO_FALL}
+        levels = {name: _level(curve, loss, end) for name, curve in self.curves.items()}
+        return replace(self.repetitions, outcomes=levels | unknown).estimate()
+
+    @cached_property
+    def width(self) -> Estimate:
+        """Factor between the levels at which 10 % and 90 % are lost: geometric mean with its t interval."""
+        falling = [curve for name, curve in self.curves.items() if self.repetitions.outcomes[name] not in _NO_FALL]
+        ends = [[_level(curve, loss, self.chance_accuracy) for loss in (0.1, 0.9)] for curve in falling]
+        factors = [high / low for low, high in ends if not isinstance(low, Flag) and not isinstance(high, Flag)]
+        return RepetitionLevels({str(number): factor for number, factor in enumerate(factors)}).estimate()
+
+    @cached_property
+    def a_max(self) -> Estimate:
+        """Noise-free accuracy: mean over the repetitions with its t interval."""
+        return mean_accuracy([curve.a_max for curve in self.curves.values()])
+
+    @cached_property
+    def a_min(self) -> Estimate:
+        """Accuracy after the fall: mean over the repetitions with its t interval."""
+        return mean_accuracy([curve.a_min for curve in self.curves.values()])
+
+    @property
+    def lowest(self) -> float:
+        """Lowest sampled level above 0; inf if there is none."""
+        return self.repetitions.lowest
+
+    @property
+    def highest(self) -> float:
+        """Highest sampled level; -inf if there is none above 0."""
+        return self.repetitions.highest
 
     @property
     def is_sound(self) -> bool:
-        """Whether the midpoint has no flags except those for few repetitions."""
-        return FEW_REPETITIONS.issuperset(self.flags)
+        """Whether the midpoint has no flags except minor ones (:data:`analysis.midpoints.flags.MINOR`)."""
+        return MINOR.issuperset(self.flags)
 
 
-def fit_midpoint(
-    runs: pd.DataFrame, chance_accuracy: float, *, axis: Axis = "log", weighted: bool = True, absolute: bool = True
-) -> MidpointFit:
-    """Fit the midpoint noise level of a series.
+_NO_FALL = (Flag.NEVER_FALLS, Flag.ALWAYS_AT_FLOOR)
+
+
+def fit_midpoint(runs: pd.DataFrame, chance_accuracy: float) -> MidpointFit:
+    """Estimate the midpoint noise level of a series.
 
     Parameters
     ----------
@@ -143,116 +226,86 @@ def fit_midpoint(
         A row per run, with the columns ``level`` (>= 0), ``repetition`` and ``accuracy`` (in [0, 1]).
     chance_accuracy
         Accuracy of a constant answer on the validation set, in [0, 1].
-    axis, weighted, absolute
-        Choices explained in the docstring of this module. Other values show how the midpoint depends on them.
     """
-    level, mean, error = mean_curve(runs)
-    result = _fit(level, mean, error if weighted else None, chance_accuracy, axis, absolute)
-    repetitions = _fit_repetitions(runs, chance_accuracy, axis)
-    if isinstance(result, Flag):
-        curve, misfit, flags = None, math.nan, [result]
-    else:
-        curve, misfit = result, float(np.abs(mean - result(axis_values(level, axis))).max())
-        flags = _midpoint_flags(result, level, misfit, chance_accuracy, axis)
-        if len(repetitions.midpoints) < repetitions.total:
-            flags.append(Flag.REPETITION_WITHOUT_MIDPOINT)
-    few = {1: [Flag.ONE_REPETITION], 2: [Flag.TWO_REPETITIONS]}.get(repetitions.total, [])
-    sampled = level[level > 0]
-    lowest, highest = float(sampled.min(initial=math.inf)), float(sampled.max(initial=-math.inf))
-    return MidpointFit(axis, curve, misfit, chance_accuracy, lowest, highest, repetitions, (*flags, *few))
-
-
-def _fit(
-    level: Array, accuracy: Array, error: Array | None, chance_accuracy: float, axis: Axis, absolute: bool = True
-) -> Logistic | Flag:
-    """Logistic through one curve, or the reason why there is none. ``level`` is sorted in ascending order."""
-    if len(level) == 0:
-        return Flag.NO_COMPLETED_RUNS
-    if len(level) <= PARAMETERS:
-        return Flag.TOO_FEW_LEVELS
-    if accuracy.max() < chance_accuracy + LEAST_FALL:
-        return Flag.ALWAYS_AT_FLOOR
-    if (np.maximum.accumulate(accuracy) - accuracy).max() < LEAST_FALL:
-        return Flag.NEVER_FALLS
-    try:
-        curve = fit_logistic(axis_values(level, axis), accuracy, error, absolute=absolute)
-    except FitFailed:
-        return Flag.FIT_FAILED
-    return curve if curve.a_max > curve.a_min else Flag.FIT_FAILED
-
-
-def _fit_repetitions(runs: pd.DataFrame, chance_accuracy: float, axis: Axis) -> RepetitionMidpoints:
-    fits = {
-        str(name): _repetition_midpoint(runs_of_one, chance_accuracy, axis)
-        for name, runs_of_one in runs.sort_values("level").groupby("repetition", sort=True)
+    by_repetition = {
+        str(name): RepetitionCurve(each["level"].to_numpy(float), each["accuracy"].to_numpy(float))
+        for name, each in runs.sort_values("level").groupby("repetition", sort=True)
     }
-    mu, low, high = (
-        _level(noise, axis) for noise in t_interval([each for each in fits.values() if not isinstance(each, Flag)])
+    means = runs.groupby("level")["accuracy"].mean()
+    mean = RepetitionCurve(means.index.to_numpy(float), means.to_numpy(float))
+    sampled = mean.level[mean.level > 0]
+    outcomes = {name: _midpoint(curve, chance_accuracy) for name, curve in by_repetition.items()}
+    whole = _midpoint(mean, chance_accuracy)
+    repetitions = RepetitionLevels(
+        outcomes, float(sampled.min(initial=math.inf)), float(sampled.max(initial=-math.inf))
     )
-    outcomes = {name: each if isinstance(each, Flag) else _level(each, axis) for name, each in fits.items()}
-    return RepetitionMidpoints(mu, low, high, outcomes)
+    curves = {name: curve for name, curve in by_repetition.items() if outcomes[name] != Flag.TOO_FEW_LEVELS}
+    weighted = fit_mean_curve(runs) if _falls(whole) else None
+    slope = None if isinstance(whole, Flag) else _slope(mean, chance_accuracy)
+    dead = _dead(runs, curves, chance_accuracy)
+    fit = MidpointFit(curves, repetitions, chance_accuracy, weighted, slope, dead, ())
+    return replace(fit, flags=tuple(flag for flag in Flag if flag in _flags(fit, mean, whole)))
 
 
-def _repetition_midpoint(runs: pd.DataFrame, chance_accuracy: float, axis: Axis) -> float | Flag:
-    """Midpoint of one repetition in units of the axis, or the reason why none lies within the sampled levels."""
-    level = runs["level"].to_numpy(float)
-    curve = _fit(level, runs["accuracy"].to_numpy(float), None, chance_accuracy, axis)
-    if isinstance(curve, Flag):
-        return curve
-    return _range_flag(curve, level, axis) or curve.mu
+def _midpoint(curve: RepetitionCurve, chance_accuracy: float) -> float | Flag:
+    """Midpoint of a curve, or the reason why none lies within the sampled levels."""
+    if len(curve.level) == 0:
+        return Flag.NO_COMPLETED_RUNS
+    if len(curve.level) < LEAST_LEVELS:
+        return Flag.TOO_FEW_LEVELS
+    if curve.a_max < chance_accuracy + LEAST_FALL:
+        return Flag.ALWAYS_AT_FLOOR
+    if curve.a_max - curve.a_min < LEAST_FALL:
+        return Flag.NEVER_FALLS
+    return _level(curve, 0.5, chance_accuracy)
 
 
-def t_interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """Mean of some values and the ends of its 95 % t interval; NaN where there are too few values."""
-    n = len(values)
-    mean = float(np.mean(values)) if n else math.nan
-    if n < 2:
-        return mean, math.nan, math.nan
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) * np.std(values, ddof=1) / math.sqrt(n))
-    return mean, mean - half, mean + half
+def _falls(midpoint: float | Flag) -> bool:
+    return not isinstance(midpoint, Flag) or midpoint in (Flag.BELOW_RANGE, Flag.ABOVE_RANGE)
 
 
-def mean_curve(runs: pd.DataFrame) -> tuple[Array, Array, Array | None]:
-    """Levels, their mean accuracies, and the uncertainties that weight the fit; None for equal weights."""
-    levels = runs.groupby("level")["accuracy"].agg(n="size", mean="mean", std="std").reset_index()
-    return levels["level"].to_numpy(float), levels["mean"].to_numpy(float), _uncertainties(levels)
+def _level(curve: RepetitionCurve, loss: float, end: float | None) -> float | Flag:
+    """Level of a loss on the way to the accuracy ``end``, or to the end of the curve's own fall."""
+    if end is None and not curve.ends_on_plateau:
+        return Flag.PLATEAU_UNSAMPLED
+    return curve.level_at(1 - loss, curve.a_min if end is None else end)
 
 
-def _uncertainties(levels: pd.DataFrame) -> Array | None:
-    """Standard deviation at each level, at least the pooled one of the series; None if all are 0."""
-    std, freedom = levels["std"].fillna(0.0).to_numpy(float), levels["n"].to_numpy(float) - 1
-    pooled = math.sqrt(float(freedom @ std**2) / max(freedom.sum(), 1.0))
-    return np.maximum(std, pooled) if pooled > 0 else None
+def _slope(mean: RepetitionCurve, chance_accuracy: float) -> Slope:
+    sampled = mean.level > 0
+    levels, shares = mean.level[sampled], mean.shares(chance_accuracy)[sampled]
+    after = int((shares >= 0.5).sum())
+    return Slope(float(levels[after - 1]), float(levels[after]), int(((shares >= 0.1) & (shares <= 0.9)).sum()))
 
 
-def _midpoint_flags(curve: Logistic, level: Array, misfit: float, chance_accuracy: float, axis: Axis) -> list[Flag]:
-    height = (curve(axis_values(level, axis)) - curve.a_min) / (curve.a_max - curve.a_min)
-    out_of_range = _range_flag(curve, level, axis)
-    flags = [] if out_of_range is None else [out_of_range]
-    if out_of_range is None and not (height[0] > 1 - PLATEAU and height[-1] < PLATEAU):
-        flags.append(Flag.PLATEAU_UNSAMPLED)
-    if curve.a_min > chance_accuracy + LEAST_FALL:
-        flags.append(Flag.PARTIAL_FALL)
-    if out_of_range is None and not ((height > PLATEAU / 2) & (height < 1 - PLATEAU / 2)).any():
-        flags.append(Flag.NO_LEVEL_ON_SLOPE)
-    if misfit > LARGEST_MISFIT:
-        flags.append(Flag.MISFIT)
-    return flags
+def _dead(runs: pd.DataFrame, curves: Mapping[str, RepetitionCurve], chance_accuracy: float) -> tuple[str, ...]:
+    """Names of the repetitions with a run at chance accuracy where the median of the others has lost less than half."""
+    if len(curves) < 2:
+        return ()
+    table = runs.pivot(index="level", columns="repetition", values="accuracy")
+    half = (float(np.median([curve.a_max for curve in curves.values()])) + chance_accuracy) / 2
+    at_chance = table < chance_accuracy + LEAST_FALL
+    others = {name: table.drop(columns=name).median(axis=1) for name in table}
+    return tuple(str(name) for name in table if (at_chance[name] & (others[name] > half)).any())
 
 
-def _range_flag(curve: Logistic, level: Array, axis: Axis) -> Flag | None:
-    sampled, mu = level[level > 0], _level(curve.mu, axis)
-    if mu < sampled.min():
-        return Flag.BELOW_RANGE
-    return Flag.ABOVE_RANGE if mu > sampled.max() else None
-
-
-def axis_values(level: Array, axis: Axis = "log") -> Array:
-    """Convert levels to units of the axis."""
-    with np.errstate(divide="ignore"):
-        return np.log10(level) if axis == "log" else level
-
-
-def _level(noise: float, axis: Axis) -> float:
-    """Convert a value in units of the axis to a level."""
-    return 10.0**noise if axis == "log" else noise
+def _flags(fit: MidpointFit, mean: RepetitionCurve, whole: float | Flag) -> list[Flag]:
+    """Flags of a series with the mean curve ``mean`` and its midpoint ``whole``."""
+    outcomes, sides = list(fit.repetitions.outcomes.values()), fit.repetitions.beyond().values()
+    few = {1: [Flag.ONE_REPETITION], 2: [Flag.TWO_REPETITIONS]}.get(len(outcomes), [])
+    if isinstance(whole, Flag) and not _falls(whole):
+        return [whole, *few]
+    conditions = {
+        Flag.ABOVE_RANGE: 1 in sides,
+        Flag.BELOW_RANGE: -1 in sides,
+        Flag.PLATEAU_UNSAMPLED: fit.slope and fit.weighted and not fit.weighted.samples_plateaus(mean.level),
+        Flag.PARTIAL_FALL: mean.a_min > fit.chance_accuracy + LEAST_FALL,
+        Flag.LEVELS_TOO_COARSE: fit.slope and fit.slope.levels < LEAST_ON_SLOPE,
+        Flag.DEAD_RUNS: fit.dead,
+        Flag.REPETITION_WITHOUT_MIDPOINT: any(
+            isinstance(each, Flag) and each not in ABOVE | BELOW for each in outcomes
+        ),
+        Flag.FIT_FAILED: fit.weighted is None,
+        Flag.MISFIT: fit.weighted and fit.weighted.misfit > LARGEST_MISFIT,
+    }
+    return [*few, *(flag for flag, applies in conditions.items() if applies)]

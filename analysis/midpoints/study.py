@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from analysis.intervals import MOST_REPETITIONS, VariancePrior, fit_prior
 from analysis.midpoints.flags import Flag
-from analysis.midpoints.midpoint import MidpointFit, axis_values, fit_midpoint, mean_curve
+from analysis.midpoints.midpoint import MidpointFit, fit_midpoint
 from analysis.midpoints.stacked_logistics import Shape, compare_shapes
+from analysis.midpoints.weighted_midpoint import axis_values, mean_curve
 from analysis.progress_bar import track
 from analysis.runs.series import Series, Settings, group_series
 
 
 @dataclass(frozen=True, eq=False)
 class FittedSeries:
-    """Series with the fit of its midpoint. ``shape`` is the shape of its curve; None without a fitted curve."""
+    """Series with the fit of its midpoint. ``shape`` is the shape of its curve; None without a weighted fit."""
 
     series: Series
     fit: MidpointFit
@@ -46,11 +49,11 @@ class Study:
 
 
 def analyse(runs: pd.DataFrame) -> Study:
-    """Group runs into series and fit the midpoint of each series."""
+    """Group runs into series and estimate the midpoint of each series."""
     series = group_series(runs)
     with_curve = [each for each in series if each.has_curve]
     fitted = [fit_series(each) for each in track(with_curve, "series fitted", len(with_curve))]
-    return Study(runs, fitted, [each for each in series if not each.has_curve])
+    return Study(runs, _with_priors(fitted), [each for each in series if not each.has_curve])
 
 
 def fit_series(series: Series) -> FittedSeries:
@@ -58,8 +61,40 @@ def fit_series(series: Series) -> FittedSeries:
     fit = fit_midpoint(series.used, series.chance_accuracy)
     if series.used.empty and series.counts["overflow"]:
         return FittedSeries(series, replace(fit, flags=(Flag.ONLY_OVERFLOW,)), None)
-    if fit.curve is None:
+    if fit.weighted is None:
         return FittedSeries(series, fit, None)
     level, mean, error = mean_curve(series.used)
-    shape = compare_shapes(fit.curve, axis_values(level), mean, error)
+    shape = compare_shapes(fit.weighted.curve, axis_values(level), mean, error)
     return FittedSeries(series, replace(fit, flags=(Flag.PLATEAU, *fit.flags)) if shape.has_plateau else fit, shape)
+
+
+def _with_priors(fitted: Sequence[FittedSeries]) -> list[FittedSeries]:
+    """The series, each with the prior of its variance if there are enough series of its kind of training."""
+    kinds: dict[str, list[FittedSeries]] = {}
+    for each in fitted:
+        kinds.setdefault(_kind_of_training(each.settings), []).append(each)
+    priors = {kind: _prior(members) for kind, members in kinds.items()}
+    return [
+        replace(each, fit=replace(each.fit, prior=priors[_kind_of_training(each.settings)]))
+        if len(each.fit.repetitions.outcomes) <= MOST_REPETITIONS
+        else each
+        for each in fitted
+    ]
+
+
+def _kind_of_training(settings: Settings) -> str:
+    """Key of the series that differ only in data set, model and noise point."""
+    return repr([
+        (name, value) for name, value in sorted(settings.items())
+        if not name.startswith(("data.", "model.")) and name != "noise.point"
+    ])  # fmt: skip
+
+
+def _prior(members: Iterable[FittedSeries]) -> VariancePrior | None:
+    """Prior of series with the same kind of training, from those whose midpoints are all known.
+
+    Series with noise at inference only share the networks that are trained without noise.
+    """
+    known = [each for each in members if each.fit.mu_plain.is_known]
+    shares_networks = any(not each.settings["noise.in_training"] for each in known)
+    return fit_prior([list(each.fit.repetitions.logs.values()) for each in known], shares_networks=shares_networks)

@@ -15,9 +15,11 @@ import numpy as np
 import pandas as pd
 
 from analysis.figures.layout.families import grouped
+from analysis.intervals import UNKNOWN, Estimate, t_interval
 from analysis.labels import cell_text, differing_settings, format_interval, format_number, label
-from analysis.midpoints.midpoint import fit_midpoint, t_interval
+from analysis.midpoints.midpoint import RepetitionLevels
 from analysis.midpoints.study import FittedSeries, Study
+from analysis.midpoints.weighted_midpoint import fit_mean_curve
 from analysis.runs.run_frame import rows
 from analysis.runs.series import Settings
 from analysis.tables.table_files import Table, save_table, with_settings
@@ -55,7 +57,9 @@ def make(study: Study, folder: Path) -> Sequence[Table]:
     Without a midpoint under global noise, no table is written.
     """
     chosen = [
-        each for each in study.fitted_series if each.settings["noise.point"] == "global" and each.fit.curve is not None
+        each
+        for each in study.fitted_series
+        if each.settings["noise.point"] == "global" and each.fit.weighted is not None
     ]
     if not chosen:
         return []
@@ -64,12 +68,12 @@ def make(study: Study, folder: Path) -> Sequence[Table]:
     return [
         save_table(
             fits, fit_choice_texts(fits, names), folder, "sensitivity", "Choices in the fit",
-            "μ of the series under global noise. In brackets: μ minus and plus one standard error; for fits per "
-            "repetition the 95 % interval.",
+            "μ of the series under global noise. In brackets: for weighted fits μ minus and plus one standard error of "
+            "the fit; for estimates per repetition the 95 % interval.",
         ),
         save_table(
             runs, run_choice_texts(runs, names), folder, "sensitivity_runs", "Choices in the settings of the runs",
-            "μ of the fits per repetition with its 95 % interval, for pairs of series that differ in one setting. "
+            "μ with its 95 % interval, for pairs of series that differ in one setting. "
             "Ratio: μ with the other value divided by μ with the reported value, with the 95 % t interval over the "
             "repetitions that have a midpoint in both series.",
         ),
@@ -84,10 +88,10 @@ def make(study: Study, folder: Path) -> Sequence[Table]:
 
 
 def fit_choices(chosen: Sequence[FittedSeries]) -> pd.DataFrame:
-    """Midpoints for other choices of :mod:`analysis.midpoints.midpoint`: a row per series and choice.
+    """Midpoints for other choices of the estimate: a row per series and choice.
 
     Columns: the dotted setting names, ``choice``, ``mu``, ``mu_low`` and ``mu_high``. The last two are ``mu`` minus and
-    plus its standard error; for fits per repetition, the ends of the 95 % interval.
+    plus the standard error of the fit; for estimates per repetition, the ends of the 95 % interval.
     """
     return with_settings((each.settings, choice) for each in chosen for choice in _fits(each))
 
@@ -152,22 +156,32 @@ def repetition_texts(repetitions: pd.DataFrame, names: Sequence[str]) -> pd.Data
 
 
 def _fits(each: FittedSeries) -> Iterator[dict[str, Any]]:
-    runs, chance_accuracy = each.series.used, each.series.chance_accuracy
-    linear = fit_midpoint(runs, chance_accuracy, axis="linear")
+    runs = each.series.used
     weighted = {
-        "log level, weighted (reported)": each.fit,
-        "log level, weighted, error from the scatter": fit_midpoint(runs, chance_accuracy, absolute=False),
-        "log level, not weighted": fit_midpoint(runs, chance_accuracy, weighted=False),
-        "linear level, weighted": linear,
+        "weighted fit (paper)": each.fit.weighted,
+        "weighted fit, error from the scatter": fit_mean_curve(runs, absolute=False),
+        "fit without weights": fit_mean_curve(runs, weighted=False),
+        "weighted fit over the linear level": fit_mean_curve(runs, axis="linear"),
     }
     per_repetition = {
-        "log level, per repetition (reported)": each.fit.repetitions,
-        "linear level, per repetition": linear.repetitions,
+        "per repetition (reported)": each.fit.mu,
+        "per repetition, plain t interval": each.fit.mu_plain,
+        "per repetition, half of its own fall": each.fit.mu_of_fall,
+        "per repetition, logistic": _logistic_per_repetition(each),
     }
+    for choice, estimate in per_repetition.items():
+        value = math.nan if estimate.bound else estimate.value
+        yield {"choice": choice, "mu": value, "mu_low": estimate.low, "mu_high": estimate.high}
     for choice, fit in weighted.items():
-        yield {"choice": choice, "mu": fit.mu, "mu_low": fit.mu - fit.mu_error, "mu_high": fit.mu + fit.mu_error}
-    for choice, repetitions in per_repetition.items():
-        yield {"choice": choice, "mu": repetitions.mu, "mu_low": repetitions.low, "mu_high": repetitions.high}
+        mu, error = (math.nan, math.nan) if fit is None else (fit.mu, fit.error)
+        yield {"choice": choice, "mu": mu, "mu_low": mu - error, "mu_high": mu + error}
+
+
+def _logistic_per_repetition(each: FittedSeries) -> Estimate:
+    """Geometric mean of the midpoints of logistics that are fitted to each repetition."""
+    fits = {str(name): fit_mean_curve(runs) for name, runs in each.series.used.groupby("repetition")}
+    midpoints = {name: fit.mu for name, fit in fits.items() if fit is not None}
+    return RepetitionLevels(midpoints).estimate() if midpoints else UNKNOWN
 
 
 def _pairs(chosen: Sequence[FittedSeries], choice: RunChoice) -> Iterator[tuple[FittedSeries, FittedSeries]]:
@@ -181,18 +195,18 @@ def _pairs(chosen: Sequence[FittedSeries], choice: RunChoice) -> Iterator[tuple[
 
 
 def _compared(choice: RunChoice, one: FittedSeries, other: FittedSeries) -> dict[str, Any]:
-    first, second = (_log_midpoints(each) for each in (one, other))
+    first, second = (each.fit.repetitions.logs for each in (one, other))
     shared = [second[name] - first[name] for name in first.keys() & second.keys()]
     ratio, low, high = (10**end for end in t_interval(shared))
     row = {"setting": choice.name, "reported": one.settings[choice.name], "other": other.settings[choice.name]}
     for name, each in (("mu", one), ("mu_other", other)):
-        repetitions = each.fit.repetitions
-        row |= {name: repetitions.mu, f"{name}_low": repetitions.low, f"{name}_high": repetitions.high}
+        mu = each.fit.mu
+        row |= {name: mu.value, f"{name}_low": mu.low, f"{name}_high": mu.high}
     return row | {"ratio": ratio, "ratio_low": low, "ratio_high": high, "repetitions": len(shared), "needs": ""}
 
 
 def _subsets(each: FittedSeries) -> Iterator[dict[str, Any]]:
-    midpoints = list(_log_midpoints(each).values())
+    midpoints = list(each.fit.repetitions.logs.values())
     if len(midpoints) < LEAST_REPETITIONS:
         unknown = dict.fromkeys(("mu_lowest", "mu_highest", "width"), math.nan)
         yield {"repetitions": LEAST_REPETITIONS, "total": len(midpoints), "subsets": 0, **unknown}
@@ -207,12 +221,6 @@ def _subsets(each: FittedSeries) -> Iterator[dict[str, Any]]:
             "repetitions": size, "total": len(midpoints), "subsets": len(intervals), "mu_lowest": 10**lowest,
             "mu_highest": 10**highest, "width": 10**width,
         }  # fmt: skip
-
-
-def _log_midpoints(each: FittedSeries) -> dict[str, float]:
-    """log10 of the midpoint of each repetition that has one within the sampled levels."""
-    outcomes = each.fit.repetitions.outcomes
-    return {name: math.log10(level) for name, level in outcomes.items() if isinstance(level, float)}
 
 
 def _pair_texts(row: dict[str, Any], names: Sequence[str]) -> dict[str, str]:

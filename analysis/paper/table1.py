@@ -9,7 +9,8 @@ from pathlib import Path
 import pandas as pd
 
 from analysis import labels, published_results
-from analysis.labels import column_heading, differing_settings, format_interval, format_number
+from analysis.intervals import Method
+from analysis.labels import column_heading, differing_settings, format_estimate
 from analysis.midpoints.flags import flag_letter, flag_notes
 from analysis.midpoints.study import FittedSeries, Study
 from analysis.tables.series_tables import midpoint_numbers, runs_used
@@ -21,9 +22,9 @@ COLUMNS = tuple((kind, batch_norm) for kind in published_results.KINDS for batch
 _CELL_SETTINGS = ("noise.kind", "model.batch_norm", "noise.on_batch_norm")
 
 _CAPTION = (
-    "Midpoint noise level μ of the weighted fit; in brackets the 95 % t interval over the midpoints of the "
-    "repetitions. No noise is injected after BatchNorm layers. The paper's value is given if its data set, model and "
-    "epochs are the same."
+    "Midpoint noise level μ: geometric mean over the repetitions; in brackets its 95 % interval; * marks moderated "
+    "t intervals, the others are t intervals. No noise is injected after BatchNorm layers. The paper's value is "
+    "given if its data set, model and epochs are the same."
 )
 
 
@@ -109,13 +110,12 @@ def texts(fitted_series: Sequence[FittedSeries]) -> pd.DataFrame:
 
 
 def _midpoint(each: FittedSeries) -> str:
-    parts = format_number(each.fit.mu), format_interval(each.fit.repetitions.low, each.fit.repetitions.high)
-    marks = [f"({flag_letter(flag)})" for flag in each.fit.flags]
-    return " ".join([*(part for part in parts if part != "–"), *marks]) or "–"
+    star = "*" if each.fit.mu.method == Method.MODERATED else ""
+    return " ".join([format_estimate(each.fit.mu) + star, *(f"({flag_letter(flag)})" for flag in each.fit.flags)])
 
 
 def _paper(each: FittedSeries) -> str:
     printed = published_results.published_midpoint(each.settings)
-    if printed is None or each.fit.curve is None:
+    if printed is None or not each.fit.mu.is_known:
         return "" if printed is None else f"{printed:g}"
-    return f"{printed:g} ({100 * (each.fit.mu / printed - 1):+.1f} %)".replace("-", "−")
+    return f"{printed:g} ({100 * (each.fit.mu.value / printed - 1):+.1f} %)".replace("-", "−")

@@ -14,7 +14,6 @@ import pandas as pd
 from analysis import published_results
 from analysis.figures.layout.families import grouped
 from analysis.labels import cell_text, column_heading, differing_settings, format_number, format_with_error
-from analysis.midpoints.flags import Flag
 from analysis.midpoints.study import FittedSeries, Study
 from analysis.runs.series import Settings
 from analysis.tables.table_files import Table, save_table, with_settings
@@ -108,10 +107,10 @@ def weights_of(each: FittedSeries, layer: str) -> Weights:
     """Weights of a layer in the runs of a series at the sampled level closest to its μ."""
     used, mu = each.series.used, each.fit.mu
     levels = np.array(sorted(used["level"][used["level"] > 0].unique()))
-    if not math.isfinite(mu) or Flag.ABOVE_RANGE in each.fit.flags or Flag.BELOW_RANGE in each.fit.flags:
-        reason = "μ outside the sampled levels" if math.isfinite(mu) else str(each.fit.flags[0])
+    if not mu.is_known:
+        reason = "μ outside the sampled levels" if mu.bound else str(each.fit.flags[0])
         return Weights(math.nan, math.nan, math.nan, 0, len(each.series.runs), reason)
-    level = float(levels[np.argmin(np.abs(np.log10(levels / mu)))])
+    level = float(levels[np.argmin(np.abs(np.log10(levels / mu.value)))])
     stored = [weights[layer] for weights in used["mean_abs_weight"][used["level"] == level] if weights]
     finite = pd.Series([weight for weight in stored if weight is not None], dtype=float)
     planned = int((each.series.runs["level"] == level).sum())

@@ -9,16 +9,17 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.intervals import UNKNOWN, Method
 from analysis.labels import (
     cell_text,
     column_heading,
     differing_settings,
-    format_interval,
+    format_estimate,
     format_number,
     format_with_error,
 )
-from analysis.midpoints.flags import flag_letter, flag_notes
-from analysis.midpoints.midpoint import MidpointFit
+from analysis.midpoints.flags import Flag, flag_letter, flag_notes
+from analysis.midpoints.midpoint import LOSSES, MidpointFit
 from analysis.midpoints.stacked_logistics import Shape
 from analysis.midpoints.study import FittedSeries, Study
 from analysis.runs.run_frame import STATE_NAMES
@@ -26,9 +27,13 @@ from analysis.runs.series import Series
 from analysis.tables.table_files import Table, save_table, with_settings
 
 _MIDPOINTS = (
-    "μ of the weighted fit ± its standard error; 95 % t interval over the midpoints of the repetitions; plateaus a_max "
-    "and a_min of the curve; runs used of those planned. Equal runs count once; the others are listed as repeated. "
-    "Runs with float32 overflow are left out. Diverged runs are used."
+    "μ: level at which half of what there is to lose, between noise-free and chance accuracy, is lost; geometric "
+    "mean over the repetitions with its 95 % interval, which speaks of training seeds at a fixed test set. "
+    "Interval: t, or moderated t with the variance pooled over the series of the same kind of training. Weighted "
+    "fit (paper): μ of one logistic through the means ± standard error of the fit, which does not shrink with the "
+    "number of repetitions. a_max and a_min: accuracy before and after the fall. Runs used of those planned. Equal "
+    "runs count once; the others are listed as repeated. Runs with float32 overflow are left out. Diverged runs are "
+    "used."
 )
 _WITHOUT_CURVE = (
     "Series without noise, with noise mapped to the points, or with two levels at once. Accuracy: mean ± standard "
@@ -62,11 +67,17 @@ def make_series(study: Study, folder: Path) -> Sequence[Table]:
 def midpoint_numbers(fitted_series: Sequence[FittedSeries]) -> pd.DataFrame:
     """Numbers of the table of midpoints: a row per series with settings, midpoint and counts of runs.
 
-    Columns: the dotted setting names; ``point``, number and name of the noise point; ``mu`` and ``mu_error`` of the
-    weighted fit; ``mu_repetitions`` with the 95 % interval ``mu_low``..``mu_high`` of the fit per repetition; the
-    curve's ``sigma`` (decades), ``a_min`` and ``a_max``; ``floor``, the chance accuracy; ``misfit``; sampled levels;
-    both midpoints ``mu_1`` and ``mu_2`` and the plateau ``a_mid`` between them where two stacked logistics are chosen;
-    runs as in :attr:`analysis.runs.series.Series.counts`; ``flags``.
+    Columns: the dotted setting names; ``point``, number and name of the noise point; ``mu`` with its interval
+    ``mu_low``..``mu_high`` by the method ``mu_interval``, or with ``mu_bound`` (≥ or ≤) if only a bound is known;
+    ``mu_plain`` and ``mu_moderated``, the same with both intervals; ``repetition_midpoints``, the midpoint of each
+    repetition; ``mu_of_fall``, half of the curve's own fall; ``loss_1`` and ``loss_5``, the levels at which 1 and 5 %
+    is lost; ``width``, the factor between the levels at which 10 and 90 % is lost; ``a_max``, ``a_min``; ``dead``, the
+    share of dead repetitions, and ``mu_of_survivors``; ``level_before`` and ``level_after``, the sampled levels around
+    the midpoint, and ``levels_on_slope`` between 10 and 90 %; ``mu_weighted``, ``mu_weighted_error``, ``sigma``
+    (decades), ``weighted_a_min``, ``weighted_a_max`` and ``misfit`` of the weighted fit; ``floor``, the chance
+    accuracy; sampled levels; both midpoints ``mu_1`` and ``mu_2`` and the plateau ``a_mid`` between them where two
+    stacked logistics are chosen; runs as in :attr:`analysis.runs.series.Series.counts`; ``flags``. Every estimate
+    ``X`` has its interval in ``X_low`` and ``X_high``.
     """
     return with_settings(
         (
@@ -110,16 +121,22 @@ def midpoint_texts(fitted_series: Sequence[FittedSeries]) -> pd.DataFrame:
     """
     names = differing_settings([each.settings for each in fitted_series]) or ["data.name", "model.name"]
     table = setting_texts([each.series for each in fitted_series], names)
-    table["μ"] = [format_with_error(each.fit.mu, each.fit.mu_error) for each in fitted_series]
-    table["95 % interval"] = [
-        format_interval(each.fit.repetitions.low, each.fit.repetitions.high) for each in fitted_series
-    ]
-    table["a_max"] = [f"{each.fit.curve.a_max:.3f}" if each.fit.curve else "–" for each in fitted_series]
-    table["a_min"] = [f"{each.fit.curve.a_min:.3f}" if each.fit.curve else "–" for each in fitted_series]
+    fits = [each.fit for each in fitted_series]
+    table["μ"] = [format_estimate(fit.mu) for fit in fits]
+    table["interval"] = [str(fit.mu.method) or "–" for fit in fits]
+    if any(Flag.PARTIAL_FALL in fit.flags for fit in fits):
+        table["half of its own fall"] = [
+            format_estimate(fit.mu_of_fall) if Flag.PARTIAL_FALL in fit.flags else "" for fit in fits
+        ]
+    if any(fit.dead for fit in fits):
+        table["dead (survivors' μ)"] = [_dead(fit) for fit in fits]
+    table["weighted fit (paper)"] = [_weighted(fit) for fit in fits]
+    table["a_max"] = [format_estimate(fit.a_max) for fit in fits]
+    table["a_min"] = [format_estimate(fit.a_min) for fit in fits]
     if any(each.shape and each.shape.has_plateau for each in fitted_series):
         table["μ₁, μ₂ (a_mid)"] = [_both_midpoints(each.shape) for each in fitted_series]
     table["runs"] = [runs_used(each.series.counts) for each in fitted_series]
-    table["flags"] = ["; ".join(each.fit.flags) for each in fitted_series]
+    table["flags"] = ["; ".join(_flag_text(flag, fit) for flag in fit.flags) for fit in fits]
     return table
 
 
@@ -153,21 +170,61 @@ def _plateau(shape: Shape | None) -> dict[str, float]:
 
 
 def _midpoint(fit: MidpointFit) -> dict[str, Any]:
-    curve, repetitions = fit.curve, fit.repetitions
-    return {
-        "mu": fit.mu,
-        "mu_error": fit.mu_error,
-        "mu_repetitions": repetitions.mu,
-        "mu_low": repetitions.low,
-        "mu_high": repetitions.high,
-        "midpoints": len(repetitions.midpoints),
-        "repetitions": repetitions.total,
+    moderated = fit.mu if fit.mu.method == Method.MODERATED else UNKNOWN
+    estimates = {
+        "mu": fit.mu, "mu_plain": fit.mu_plain, "mu_moderated": moderated, "mu_of_fall": fit.mu_of_fall,
+        **{f"loss_{100 * loss:g}": fit.level_at_loss(loss) for loss in LOSSES},
+        "width": fit.width, "a_max": fit.a_max, "a_min": fit.a_min,
+        "dead": fit.share_dead, "mu_of_survivors": fit.mu_of_survivors,
+    }  # fmt: skip
+    row: dict[str, Any] = {}
+    for name, each in estimates.items():
+        row |= {name: each.value, f"{name}_low": each.low, f"{name}_high": each.high}
+        if name.startswith(("mu", "loss")):
+            row[f"{name}_bound"] = each.bound
+    outcomes = fit.repetitions.outcomes.items()
+    slope, weighted = fit.slope, fit.weighted
+    curve = weighted.curve if weighted else None
+    return row | {
+        "mu_interval": str(fit.mu.method),
+        "repetition_midpoints": "; ".join(
+            f"{name}: {each if isinstance(each, Flag) else f'{each:.6g}'}" for name, each in outcomes
+        ),
+        "midpoints": len(fit.repetitions.logs),
+        "repetitions": len(fit.repetitions.outcomes),
+        "level_before": slope and slope.before,
+        "level_after": slope and slope.after,
+        "levels_on_slope": slope and slope.levels,
+        "mu_weighted": weighted and weighted.mu,
+        "mu_weighted_error": weighted and weighted.error,
         "sigma": curve and curve.sigma,
-        "a_min": curve and curve.a_min,
-        "a_max": curve and curve.a_max,
+        "weighted_a_min": curve and curve.a_min,
+        "weighted_a_max": curve and curve.a_max,
+        "misfit": weighted and weighted.misfit,
         "floor": fit.chance_accuracy,
-        "misfit": fit.misfit,
         "lowest_level": fit.lowest,
         "highest_level": fit.highest,
         "flags": "; ".join(fit.flags),
     }
+
+
+def _flag_text(flag: Flag, fit: MidpointFit) -> str:
+    """Text of a flag, with the levels around the midpoint if the levels are too coarse."""
+    if flag != Flag.LEVELS_TOO_COARSE or fit.slope is None:
+        return str(flag)
+    return f"{flag} (μ between {format_number(fit.slope.before)} and {format_number(fit.slope.after)})"
+
+
+def _weighted(fit: MidpointFit) -> str:
+    return "–" if fit.weighted is None else format_with_error(fit.weighted.mu, fit.weighted.error)
+
+
+def _dead(fit: MidpointFit) -> str:
+    """Number of dead repetitions, the interval of their share, and the midpoint of the survivors."""
+    if not fit.dead:
+        return ""
+    share = fit.share_dead
+    return (
+        f"{len(fit.dead)} of {len(fit.repetitions.outcomes)} [{100 * share.low:.0f} to {100 * share.high:.0f} %] "
+        f"({format_estimate(fit.mu_of_survivors)})"
+    )

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 from analysis.midpoints.flags import Flag
-from analysis.midpoints.midpoint import MidpointFit, RepetitionMidpoints
+from analysis.midpoints.midpoint import MidpointFit, RepetitionLevels
 from analysis.midpoints.study import FittedSeries, Study
 from analysis.runs.run_frame import to_frame
 from analysis.runs.series import Series, group_series
@@ -58,8 +57,8 @@ class Walked:
             name: midpoint if isinstance(midpoint, Flag) else midpoint * 10 ** (SCATTER * int(name))
             for name in series.runs["repetition"]
         }
-        repetitions = RepetitionMidpoints(math.nan, math.nan, math.nan, outcomes)
-        return MidpointFit("log", None, math.nan, series.chance_accuracy, LOWEST, HIGHEST, repetitions, ())
+        repetitions = RepetitionLevels(outcomes, LOWEST, HIGHEST)
+        return MidpointFit({}, repetitions, series.chance_accuracy, None, None, (), ())
 
 
 def _key(config: dict[str, Any]) -> str:

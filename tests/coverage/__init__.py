@@ -1,1 +1,1 @@
-"""Simulations of the coverage of intervals."""
+"""Simulations that measure how often the intervals of the analysis contain the true value. ``make coverage``."""

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from analysis.intervals import t_interval
 from analysis.labels import format_number
-from analysis.midpoints.midpoint import t_interval
 from analysis.midpoints.study import Study
 from analysis.runs.series import Settings
 

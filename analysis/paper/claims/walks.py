@@ -11,16 +11,12 @@ from typing import Any
 import pandas as pd
 
 from analysis.figures.layout.families import Member, grouped, settings_key
-from analysis.midpoints.flags import Flag
 from analysis.midpoints.study import FittedSeries, Study
 from analysis.paper.claims.claim import Case
 from analysis.runs.series import Settings
 from walking_noise.models.point import Point
 
 POINT = "noise.point"
-
-_HIGHER = frozenset({Flag.NEVER_FALLS, Flag.ABOVE_RANGE})
-_LOWER = frozenset({Flag.ALWAYS_AT_FLOOR, Flag.BELOW_RANGE})
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,10 +56,7 @@ class Walk:
     @cached_property
     def beyond(self) -> pd.DataFrame:
         """Edge of the sampled levels beyond which a midpoint lies: 1 for the highest, -1 for the lowest, 0 for none."""
-        sides = {
-            point: {name: side(outcome) for name, outcome in each.fit.repetitions.outcomes.items()}
-            for point, each in self.at.items()
-        }
+        sides = {point: each.fit.repetitions.beyond() for point, each in self.at.items()}
         return pd.DataFrame(sides).reindex(index=self.log_mu.index, columns=self.log_mu.columns).fillna(0)
 
     @property
@@ -75,8 +68,8 @@ class Walk:
     @property
     def note(self) -> str:
         """Number of midpoints beyond the sampled levels, and the points without a midpoint."""
-        outcomes = [outcome for each in self.at.values() for outcome in each.fit.repetitions.outcomes.values()]
-        outside, total = sum(side(outcome) != 0 for outcome in outcomes), len(outcomes)
+        sides = [side for each in self.at.values() for side in each.fit.repetitions.beyond().values()]
+        outside, total = sum(side != 0 for side in sides), len(sides)
         sentence = (
             f"midpoints that lie beyond the sampled levels and count as the highest or lowest one: {outside} of {total}"
         )
@@ -148,16 +141,7 @@ def log_midpoints(each: FittedSeries) -> pd.Series[float]:
     curve that is always at chance accuracy, or falls before the lowest level, counts as the lowest level. Other fits
     without a midpoint are left out.
     """
-    edges = {1: each.fit.highest, -1: each.fit.lowest, 0: math.nan}
-    midpoints = {
-        name: edges[side(outcome)] if isinstance(outcome, Flag) else outcome
-        for name, outcome in each.fit.repetitions.outcomes.items()
-    }
-    return pd.Series({name: math.log10(level) for name, level in midpoints.items() if level > 0}, dtype=float)
-
-
-def side(outcome: float | Flag) -> int:
-    """Edge of the sampled levels beyond which a midpoint lies: 1 for the highest, -1 for the lowest, 0 for none."""
-    if not isinstance(outcome, Flag):
-        return 0
-    return (outcome in _HIGHER) - (outcome in _LOWER)
+    repetitions, edges = each.fit.repetitions, {1: each.fit.highest, -1: each.fit.lowest}
+    beyond = {name: math.log10(edges[side]) for name, side in repetitions.beyond().items() if side}
+    logs = beyond | repetitions.logs
+    return pd.Series({name: logs[name] for name in repetitions.outcomes if name in logs}, dtype=float)

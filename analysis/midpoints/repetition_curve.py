@@ -1,0 +1,99 @@
+"""Robustness curve of one repetition: a falling curve through its accuracies, and the levels where it crosses a share.
+
+The curve assumes only that the accuracy does not rise with the level. Isotonic regression gives the closest falling
+accuracies (Barlow et al. 1972). Between the levels, monotone cubic interpolation (PCHIP; Fritsch and Carlson 1980) of
+their logits over ``x = log10(level)`` gives the level of a crossing. On the logit scale a logistic is a straight line,
+so that the interpolation is exact for a logistic, and close for other falls.
+
+A *share* is the part that is left of what there is to lose: 1 at the noise-free accuracy ``a_max``, 0 at the accuracy
+that is the end of the fall. ``a_max`` is the mean accuracy at the levels before the fall, level 0 included. The end is
+either the chance accuracy, or the curve's own ``a_min``, the mean accuracy at the levels after the fall.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import PchipInterpolator
+from scipy.optimize import isotonic_regression
+from scipy.special import logit
+
+from analysis.midpoints.flags import Flag
+
+Array = NDArray[np.float64]
+
+ON_PLATEAU = 0.01
+"""A level is before (after) the fall where the falling accuracy is within this share of its highest (lowest) value."""
+
+SMALLEST_SHARE = 0.005
+"""Shares closer to 0 or 1 are noise; they are replaced by this distance."""
+
+
+@dataclass(frozen=True, eq=False)
+class RepetitionCurve:
+    """Falling curve of one repetition.
+
+    Attributes
+    ----------
+    level : (levels,)
+        Levels, the lowest first. The first may be 0.
+    accuracy : (levels,)
+        Accuracies in [0, 1].
+    """
+
+    level: Array
+    accuracy: Array
+
+    @cached_property
+    def falling(self) -> Array:
+        """The closest accuracies that do not rise with the level: (levels,)."""
+        falling: Array = isotonic_regression(self.accuracy, increasing=False).x
+        return falling
+
+    @property
+    def a_max(self) -> float:
+        """Noise-free accuracy: the mean over the levels before the fall."""
+        return float(self.accuracy[self.falling >= self.falling[0] - self._tolerance].mean())
+
+    @property
+    def a_min(self) -> float:
+        """Accuracy after the fall: the mean over the levels there."""
+        return float(self.accuracy[self.falling <= self.falling[-1] + self._tolerance].mean())
+
+    @property
+    def ends_on_plateau(self) -> bool:
+        """Whether the fall has ended at the last level but one: at most a tenth of it follows."""
+        falling = self.falling
+        return len(falling) > 1 and bool(falling[-2] - falling[-1] <= 0.1 * (falling[0] - falling[-1]))
+
+    @property
+    def _tolerance(self) -> float:
+        return ON_PLATEAU * float(self.falling[0] - self.falling[-1])
+
+    def shares(self, end: float) -> Array:
+        """Share that is left at each level, of what there is to lose between ``a_max`` and ``end``: (levels,)."""
+        return (self.falling - end) / (self.a_max - end)
+
+    def level_at(self, share: float, end: float) -> float | Flag:
+        """Level at which ``share`` is left, or the flag of the end of the sampled levels beyond which it lies.
+
+        Parameters
+        ----------
+        share
+            In [SMALLEST_SHARE, 1 - SMALLEST_SHARE].
+        end
+            Accuracy at the end of the fall, below ``a_max``.
+        """
+        sampled = self.level > 0
+        shares = self.shares(end)[sampled]
+        if shares[0] < share:
+            return Flag.BELOW_RANGE
+        if shares[-1] > share:
+            return Flag.ABOVE_RANGE
+        x = np.log10(self.level[sampled])
+        height = logit(shares.clip(SMALLEST_SHARE, 1 - SMALLEST_SHARE)) - logit(share)
+        crossings = PchipInterpolator(x, height).roots(extrapolate=False)
+        return float(10 ** crossings[np.isfinite(crossings)].mean())
