@@ -239,8 +239,8 @@ def _variances(differences: Array) -> tuple[Array, Array]:
 def _pool(differences: Array, columns: int, *, seed_cancels: bool) -> Pooling:
     """Pooling of the unit variances of ``differences`` (repetitions, contrasts) of a number of columns.
 
-    ``share`` limits the degrees of freedom to ``d / (share + (1 - share) / columns)``, since the prior is estimated from
-    few columns. The constants are the mildest of those tried with which the simulation keeps a coverage of 94 %.
+    ``share`` limits the degrees of freedom to ``d / (share + (1 - share) / columns)``, since few columns determine the
+    prior. The constants are the mildest of those tried with which the simulation keeps a coverage of 94 %.
     """
     multiple, share = (2.0, 0.1) if seed_cancels else (1.5, 0.25)
     variance, freedom = _variances(differences)
