@@ -93,10 +93,10 @@ def _with_priors(fitted: Sequence[FittedSeries]) -> list[FittedSeries]:
 
 
 def _kind_of_training(settings: Settings) -> str:
-    """Key of the series that differ only in data set, model and noise point."""
+    """Key of the series that differ only in data set, model and noisy points."""
     return repr([
         (name, value) for name, value in sorted(settings.items())
-        if not name.startswith(("data.", "model.")) and name != "noise.point"
+        if not name.startswith(("data.", "model.")) and name not in ("noise.point", "noise.on_batch_norm")
     ])  # fmt: skip
 
 
