@@ -3,7 +3,7 @@
 *The midpoint noise level* μ of a repetition is the level at which its accuracy has lost half of what there is to lose,
 between the noise-free accuracy and the chance accuracy (the score of a constant answer). Where a curve keeps a
 remainder above chance accuracy, *half of its own fall* is another level, which the papers' logistic marks. Both are
-computed from the curve of each repetition (:mod:`analysis.midpoints.repetition_curve`).
+computed from the curve of each repetition (:mod:`analysis.midpoints.curves.repetition_curve`).
 
 The estimate for a series is the geometric mean over its repetitions, all of them. Its interval is the t interval of the
 logarithms, or the moderated t interval if a prior of the variance is given (:mod:`analysis.intervals`). If the midpoint
@@ -24,11 +24,11 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from analysis.intervals import CONFIDENCE, UNKNOWN, Estimate, Method, VariancePrior, mean_accuracy, t_interval
+from analysis.intervals import CONFIDENCE, UNKNOWN, Estimate, VariancePrior, mean_accuracy
+from analysis.midpoints.curves.repetition_curve import RepetitionCurve
+from analysis.midpoints.curves.weighted_midpoint import LARGEST_MISFIT, WeightedMidpoint, fit_mean_curve
 from analysis.midpoints.flags import ABOVE, BELOW, MINOR, Flag
-from analysis.midpoints.repetition_curve import RepetitionCurve
 from analysis.midpoints.repetition_levels import RepetitionLevels
-from analysis.midpoints.weighted_midpoint import LARGEST_MISFIT, WeightedMidpoint, fit_mean_curve
 
 LEAST_LEVELS = 5
 """Smallest number of levels of a curve."""

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from analysis.intervals import MOST_REPETITIONS, VariancePrior, fit_prior
+from analysis.midpoints.curves.stacked_logistics import Shape, compare_shapes
+from analysis.midpoints.curves.weighted_fit import Array
+from analysis.midpoints.curves.weighted_midpoint import axis_values
 from analysis.midpoints.flags import Flag
 from analysis.midpoints.midpoint import MidpointFit, fit_midpoint
-from analysis.midpoints.stacked_logistics import Shape, compare_shapes
-from analysis.midpoints.weighted_fit import Array
-from analysis.midpoints.weighted_midpoint import axis_values
 from analysis.progress_bar import track
 from analysis.runs.series import Series, Settings, group_series
 

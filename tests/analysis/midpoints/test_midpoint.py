@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 from numpy.typing import ArrayLike, NDArray
 
+from analysis.midpoints.curves.weighted_fit import logistic
 from analysis.midpoints.flags import FEW_REPETITIONS, Flag, flag_letter
 from analysis.midpoints.midpoint import fit_midpoint, t_interval
-from analysis.midpoints.weighted_fit import logistic
 
 FLOOR = 0.1
 LEVELS = (0.0, *np.logspace(-2, 2, 17))

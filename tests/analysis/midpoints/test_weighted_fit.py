@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.midpoints.weighted_fit import fit_logistic, logistic
+from analysis.midpoints.curves.weighted_fit import fit_logistic, logistic
 
 # NIST/ITL StRD, dataset Rat42 (Ratkowsky 1983): pasture yield over growing time, y = b1 / (1 + exp(b2 - b3 x)).
 TIME = np.array([9.0, 14.0, 21.0, 28.0, 42.0, 57.0, 63.0, 70.0, 79.0])

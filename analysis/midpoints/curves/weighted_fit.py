@@ -2,7 +2,7 @@
 
 :func:`logistic` is the curve, :func:`fit_logistic` the fit. Its ``mu`` is the midpoint noise level in units of the
 noise axis; :mod:`analysis.midpoints.midpoint` chooses the axis and the weights. :func:`least_squares` and
-:func:`fit_heights` also serve the two stacked logistics of :mod:`analysis.midpoints.stacked_logistics`.
+:func:`fit_heights` also serve the two stacked logistics of :mod:`analysis.midpoints.curves.stacked_logistics`.
 """
 
 from __future__ import annotations
