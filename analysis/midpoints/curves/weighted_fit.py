@@ -1,8 +1,8 @@
 """Weighted fit of a robustness curve: the logistic of Walking Noise v1, eq. 1, by the least squares of eq. 2.
 
 :func:`logistic` is the curve, :func:`fit_logistic` the fit. Its ``mu`` is the midpoint noise level in units of the
-noise axis; :mod:`analysis.midpoints.curves.weighted_midpoint` chooses the axis and the weights. :func:`fit_heights` also
-serves the two stacked logistics of :mod:`analysis.midpoints.curves.stacked_logistics`.
+noise axis; :mod:`analysis.midpoints.curves.weighted_midpoint` chooses the axis and the weights. :func:`fit_heights`
+also serves the two stacked logistics of :mod:`analysis.midpoints.curves.stacked_logistics`.
 """
 
 from __future__ import annotations
