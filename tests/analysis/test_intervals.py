@@ -103,7 +103,7 @@ def test_prior_is_that_of_limma(seed: int):
     samples = [(scale * draw.normal(size=size)).tolist() for size, scale in zip(sizes, scales, strict=True)]
     prior = fit_prior(samples, shares_networks=False)
     assert prior is not None
-    freedom, scale = limma([np.var(values, ddof=1) for values in samples], sizes - 1)
+    freedom, scale = limma([np.var(values, ddof=1) for values in samples], (sizes - 1).tolist())
     assert prior.freedom == pytest.approx(freedom, rel=1e-6)
     assert prior.variance == pytest.approx(scale, rel=1e-6)
 

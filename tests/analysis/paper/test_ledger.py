@@ -322,9 +322,8 @@ def test_levels_below_one_do_not_measure_a_tolerance_above(fake_study):
     study = walked.study()
     (each,) = study.fitted_series
     fit = replace(each.fit, repetitions=replace(each.fit.repetitions, highest=0.9))
-    assert (
-        list(midpoint_claims.no_tolerance_above_one.cases(replace(study, fitted_series=[replace(each, fit=fit)]))) == []
-    )
+    low = replace(study, fitted_series=[replace(each, fit=fit)])
+    assert list(midpoint_claims.no_tolerance_above_one.cases(low)) == []
 
 
 @pytest.mark.parametrize("claim", [midpoint_claims.training_raises, midpoint_claims.training_raises_global])

@@ -141,8 +141,8 @@ def test_series_without_a_usable_run_have_a_flag(fake_study):
 def test_texts_of_midpoints_name_the_settings_that_differ(whole_study):
     table = series_tables.midpoint_texts(whole_study.analyse().fitted_series)
     assert list(table.columns) == [
-        "BatchNorm", "noise", "point", "training", "μ", "interval", "half of its own fall", "weighted fit (paper)", "a_max",
-        "a_min", "runs", "flags",
+        "BatchNorm", "noise", "point", "training", "μ", "interval", "half of its own fall", "weighted fit (paper)",
+        "a_max", "a_min", "runs", "flags",
     ]  # fmt: skip
     assert table["runs"][0] == "43 of 49 (1 overflow, 3 failed, 1 running, 1 pending); 1 diverged; 1 repeated"
     assert set(table["training"]) == {"with noise", "inference only"}
