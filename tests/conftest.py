@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import tempfile
@@ -40,6 +41,13 @@ def pytest_configure(config: pytest.Config) -> None:
     environment.setenv("MPLBACKEND", "Agg")
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         environment.setenv(name, "1")
+    gc.set_threshold(100_000)  # imports and large studies create many objects that stay
+
+
+def pytest_collection_finish() -> None:
+    """Exclude the imported modules from further searches for garbage, each of which would visit all their objects."""
+    gc.collect()
+    gc.freeze()
 
 
 def _distributes_tests(config: pytest.Config) -> bool:

@@ -1,41 +1,63 @@
-"""Shape of a robustness curve: one logistic, or two stacked logistics with a plateau (Walking Noise v1, figure 7).
+"""Shape of a robustness curve: one fall, or two stacked logistics with a plateau (Walking Noise v1, figure 7).
 
 Two stacked logistics fall from a_max to a_mid and, after this upper step, from a_mid to a_min. With
 ``s(t) = 1 / (1 + exp(-t))``,
 
     y = a_min + (a_max - a_mid) s((mu_1 - x) / sigma_1) + (a_mid - a_min) s((mu_2 - x) / sigma_2)
 
-Three conditions define a plateau between the steps. Each step has at least a tenth of the fall. mu_2 - mu_1 is more
-than three times sigma_1 + sigma_2. At least three sampled levels lie on the plateau, and both midpoints lie within the
-sampled levels. The fit of two stacked logistics is restricted to the first two conditions. If the best fit lies on the
-border of one of them, one logistic is chosen: no measured curve is exactly a logistic, and on the border the second
-logistic only bends the flank of the first one. If the best fit does not meet the third condition, one logistic is also
-chosen.
+The fit is restricted: each step has at least a tenth of the fall, and mu_2 - mu_1 is at least three times
+sigma_1 + sigma_2. A curve has a plateau if all of the following hold.
 
-Otherwise the shape with the smaller corrected information criterion (AICc; Hurvich and Tsai 1989) is chosen. Its
-likelihood assumes that the mean accuracies are normally distributed around the curve and independent. Their standard
-deviations are proportional to the uncertainties that weight the fit. The common factor is unknown and takes its most
-likely value. (The uncertainties themselves do not measure misfit, because the curve of each repetition is shifted as a
-whole.) With n levels, k parameters of the curve, K = k + 1 and the weighted sum of squares S,
+1. No single fall follows the curve: the best one (:mod:`analysis.midpoints.single_fall`) misses a mean accuracy by at
+   least :data:`LEAST_MISFIT` of the fall. Otherwise two stacked logistics are not fitted.
+2. The best two stacked logistics do not lie on the border of a restriction. On the border the second logistic only
+   bends the flank of the first one. Both midpoints lie within the sampled levels, with a sampled level between them.
+3. Two stacked logistics follow the curve better than a single fall does, and not by chance. With the sums of squares
+   S_1 of the single fall and S_2 of the two logistics, both weighted by the number of repetitions, and the variance v
+   of an accuracy, ``F = (S_1 - S_2) / (2 v)`` exceeds the 1 - :data:`LARGEST_P` quantile of the F distribution with 2
+   and d degrees of freedom.
 
-    AICc = n ln(S / n) + 2 K + 2 K (K + 1) / (n - K - 1)
+v is the variance of the accuracies around the two logistics: S_2 and the squared distances of the repetitions from
+their mean, without the part that a shift of each repetition along the curve explains (the projection on the slope of
+the curve), divided by d. With N accuracies of R repetitions, d = N - 7 - (R - 1). v is at least the binomial variance
+of an accuracy with 1 / :data:`RESOLUTION` samples. Curves with fewer than eight levels are not compared.
 
-The square of :data:`RESOLUTION` is added to each square in S, so that the logarithm is finite if a curve passes through
-all points.
+Error rates (``python -m tests.coverage.plateaus``; 400 simulated studies in each number; three repetitions with shifts
+of 0.03 decades and a scatter of 0.01, levels over four decades):
+
+- Two equal steps one decade apart, sigma 0.1: 0 % missed at 9, 13, 17 and 41 levels.
+- One fall (logistic, also to a remainder of 40 %; Gompertz and mirrored Gompertz; 10 to 90 % within 0.2 to 2.2
+  decades), and real curves of one fall: 0 % flagged at all numbers of levels.
+- Missed at 9 levels, half a decade apart: 2 % if the upper step has 30 % of the fall and 20 % if it has 80 %; 8 % with
+  a scatter of 0.03; 39 % if the steps are 0.7 decades apart. At 13 levels or more: 0 %. With shifts of 0.1 decades: at
+  most 1 % at all numbers of levels.
+- One repetition: v comes from S_2 only, which has two degrees of freedom at 9 levels. 98 % are missed there, and 0 % at
+  13 levels or more. Two repetitions: 0.2 % are missed at 9 levels.
+- A straight line over log10(level) with sharp corners has nearly the same accuracies as two steps if the levels are far
+  apart. No real curve had this form. It is flagged: over one decade in 9, 91, 89 and 0 % of studies at 9,
+  13, 17 and 41 levels, over two decades in 78, 2, 0 and 0 %.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.special import expit
+from scipy import stats
+from scipy.special import expit, logit
 
-from analysis.midpoints.weighted_fit import Array, FitFailed, Logistic, fit_heights, least_squares, sampled_range
+from analysis.midpoints.single_fall import fit_shape, fit_single_fall, heights
+from analysis.midpoints.weighted_fit import Array, Logistic, fit_heights, sampled_range
 
 PARAMETERS = 7
+
+LEAST_MISFIT = 0.025
+"""Smallest distance of a mean accuracy from the best single fall, as a share of the fall, that counts as misfit."""
+
+LARGEST_P = 1e-3
+"""Largest probability that a single fall has the F of a curve with a plateau."""
 
 RESOLUTION = 1e-4
 """Smallest difference of accuracies that is resolved: one of 10,000 validation samples."""
@@ -43,17 +65,17 @@ RESOLUTION = 1e-4
 _LEAST_STEP = 0.1
 _LEAST_DISTANCE = 3.0
 _BORDER = 1e-3
-_LEAST_SAMPLED = 3
-_ON_PLATEAU = 0.1
-_STARTS = 4
+_STARTS = 2
 _MIDPOINTS = 20
 _WIDEST_START, _NARROWEST_START = 1 / 10, 1 / 150
-_TOLERANCE = 1e-8
 
 
 @dataclass(frozen=True)
 class StackedLogistics:
-    """Two stacked logistics: seven parameters, and the standard errors ``errors`` of both midpoints."""
+    """Two stacked logistics: seven parameters, and the standard errors ``errors`` of both midpoints.
+
+    An error is inf if the levels do not determine it.
+    """
 
     mu_1: float
     sigma_1: float
@@ -68,6 +90,12 @@ class StackedLogistics:
         upper, lower = expit((self.mu_1 - x) / self.sigma_1), expit((self.mu_2 - x) / self.sigma_2)
         return self.a_min + (self.a_mid - self.a_min) * lower + (self.a_max - self.a_mid) * upper
 
+    def slope(self, x: Array) -> Array:
+        """Derivative at ``x``."""
+        upper, lower = expit((self.mu_1 - x) / self.sigma_1), expit((self.mu_2 - x) / self.sigma_2)
+        by_upper = (self.a_max - self.a_mid) * upper * (1 - upper) / self.sigma_1
+        return -by_upper - (self.a_mid - self.a_min) * lower * (1 - lower) / self.sigma_2
+
     @property
     def is_at_border(self) -> bool:
         """Whether the distance of the steps or the size of a step is the smallest one that the fit allows."""
@@ -75,126 +103,129 @@ class StackedLogistics:
         share = (self.a_max - self.a_mid) / (self.a_max - self.a_min)
         return distance < _LEAST_DISTANCE + _BORDER or min(share, 1 - share) < _LEAST_STEP + _BORDER
 
-    def on_plateau(self, x: Array) -> NDArray[np.bool_]:
-        """Which levels lie on the plateau: over 90 % of the upper and under 10 % of the lower step are done."""
-        upper, lower = expit((self.mu_1 - x) / self.sigma_1), expit((self.mu_2 - x) / self.sigma_2)
-        return (upper < _ON_PLATEAU) & (lower > 1 - _ON_PLATEAU)
-
 
 @dataclass(frozen=True)
 class Shape:
-    """Shape of a robustness curve: both fits, and the choice between them.
+    """Shape of a robustness curve.
 
     Attributes
     ----------
     one
-        One logistic.
+        One logistic, the fit of the paper.
+    misfit
+        Largest distance of a mean accuracy from the best single fall, as a share of the fall; NaN with at most
+        :data:`PARAMETERS` levels.
     two
-        Two stacked logistics; None if there are too few levels for the criterion, or the fit does not converge.
-    aicc_one, aicc_two
-        Corrected information criterion of each fit; inf if it is undefined.
-    levels_on_plateau
-        Number of sampled levels on the plateau of ``two``; 0 if one of its midpoints lies outside the sampled levels.
+        Two stacked logistics; None if ``misfit`` is less than :data:`LEAST_MISFIT` or NaN.
+    p
+        Probability of the F of ``two`` under a single fall; NaN without ``two``.
+    levels_between
+        Number of sampled levels between the midpoints of ``two``; 0 if one of them lies outside the sampled levels.
     """
 
     one: Logistic
-    two: StackedLogistics | None
-    aicc_one: float
-    aicc_two: float
-    levels_on_plateau: int
+    misfit: float
+    two: StackedLogistics | None = None
+    p: float = math.nan
+    levels_between: int = 0
 
     @property
     def has_plateau(self) -> bool:
-        """Whether two stacked logistics are chosen."""
-        if self.two is None or self.two.is_at_border or self.levels_on_plateau < _LEAST_SAMPLED:
-            return False
-        return self.aicc_two < self.aicc_one
+        """Whether the curve falls in two steps."""
+        return self.two is not None and not self.two.is_at_border and self.levels_between > 0 and self.p < LARGEST_P
 
 
-def compare_shapes(one: Logistic, x: Array, y: Array, error: Array | None = None, *, absolute: bool = True) -> Shape:
-    """Fit two stacked logistics to the points of the fit ``one``, with the same weights, and choose between both.
+def compare_shapes(one: Logistic, x: Array, accuracies: Array) -> Shape:
+    """Compare a single fall with two stacked logistics.
 
-    ``x``, ``y``, ``error`` and ``absolute`` are the arguments of
-    :func:`analysis.midpoints.weighted_fit.fit_logistic` that gave ``one``.
+    Parameters
+    ----------
+    one
+        The fit of the paper to this curve.
+    x : (levels,)
+        Noise in ascending order. At least two values are finite; the first may be ``-inf`` (no noise).
+    accuracies : (repetitions, levels)
+        Accuracies in [0, 1]; NaN where a repetition lacks a level. Each level has at least one.
     """
-    aicc_one = aicc(y - one(x), error, len(one.errors))
-    if math.isinf(_penalty(len(x), PARAMETERS)):
-        return Shape(one, None, aicc_one, math.inf, 0)
-    try:
-        two = fit_stacked(x, y, error, absolute=absolute)
-    except FitFailed:
-        return Shape(one, None, aicc_one, math.inf, 0)
+    number = np.isfinite(accuracies).sum(axis=0).astype(float)
+    mean = np.nansum(accuracies, axis=0) / number
+    if len(x) <= PARAMETERS:
+        return Shape(one, math.nan)
+    single, squares_one = fit_single_fall(x, mean, number)
+    misfit = float(np.abs(mean - single).max() / max(np.ptp(single), RESOLUTION))
+    if misfit < LEAST_MISFIT:
+        return Shape(one, misfit)
+    two, squares_two = fit_stacked(x, mean, number)
+    within, error_of_shift = _scatter(accuracies - mean, two.slope(x))
+    freedom = number.sum() - PARAMETERS - (len(accuracies) - 1)
+    variance = max((squares_two + within) / freedom, RESOLUTION * float((mean * (1 - mean)).mean()))
+    p = float(stats.f.sf((squares_one - squares_two) / 2 / variance, 2, freedom))
+    upper_error, lower_error = (math.hypot(math.sqrt(variance) * error, error_of_shift) for error in two.errors)
     low, high, _ = sampled_range(x)
-    levels_on_plateau = int(two.on_plateau(x).sum()) if low <= two.mu_1 and two.mu_2 <= high else 0
-    return Shape(one, two, aicc_one, aicc(y - two(x), error, PARAMETERS), levels_on_plateau)
+    between = int(((two.mu_1 < x) & (x < two.mu_2)).sum()) if low <= two.mu_1 and two.mu_2 <= high else 0
+    return Shape(one, misfit, replace(two, errors=(upper_error, lower_error)), p, between)
 
 
-def aicc(residual: Array, error: Array | None, parameters: int) -> float:
-    """Corrected information criterion of a curve with these residuals; inf with too few points."""
-    points = len(residual)
-    squares = (residual**2 + RESOLUTION**2) / (1.0 if error is None else error**2)
-    return points * math.log(squares.sum() / points) + _penalty(points, parameters)
+def _scatter(deviations: Array, slope: Array) -> tuple[float, float]:
+    """Sum of squares of the repetitions around their mean without their shifts, and the standard error of the shift."""
+    sampled = np.isfinite(deviations)
+    deviations, slopes = np.where(sampled, deviations, 0.0), np.where(sampled, slope, 0.0)
+    shifts = -(deviations * slopes).sum(axis=1) / np.maximum((slopes**2).sum(axis=1), RESOLUTION)
+    error = float(shifts.std(ddof=1)) / math.sqrt(len(shifts)) if len(shifts) > 1 else 0.0
+    return float(((deviations + shifts[:, None] * slopes) ** 2).sum()), error
 
 
-def _penalty(points: int, parameters: int) -> float:
-    k = parameters + 1
-    return 2 * k + 2 * k * (k + 1) / (points - k - 1) if points > k + 1 else math.inf
+def fit_stacked(x: Array, y: Array, weight: Array) -> tuple[StackedLogistics, float]:
+    """Fit two stacked logistics by weighted least squares.
 
-
-def fit_stacked(x: Array, y: Array, error: Array | None = None, *, absolute: bool = True) -> StackedLogistics:
-    """Fit two stacked logistics by weighted least squares. Arguments and errors are those of ``fit_logistic``."""
-    low, high, narrowest = sampled_range(x)
-    span = high - low
-    widest = span / _LEAST_DISTANCE
-    bounds = (
-        [low - span, narrowest, narrowest, 0.0, 0.0, 0.0, _LEAST_STEP],
-        [high + span, widest, widest, 2 * span, 1.0, 1.0, 1 - _LEAST_STEP],
-    )
-    parameters, covariance = least_squares(
-        _stacked, _jacobian, x, y, error, _starts(x, y, error), bounds, absolute=absolute, tolerance=_TOLERANCE
-    )
-    mu_1, sigma_1, sigma_2, extra, a_min, a_max, share = map(float, parameters)
-    of_mu_2 = np.array([1.0, _LEAST_DISTANCE, _LEAST_DISTANCE, 1.0, 0.0, 0.0, 0.0])
-    variances = max(covariance[0, 0], 0.0), max(of_mu_2 @ covariance @ of_mu_2, 0.0)
-    mu_2 = mu_1 + _LEAST_DISTANCE * (sigma_1 + sigma_2) + extra
-    a_mid = a_max - share * (a_max - a_min)
-    return StackedLogistics(
-        mu_1, sigma_1, mu_2, sigma_2, a_min, a_mid, a_max, (math.sqrt(variances[0]), math.sqrt(variances[1]))
-    )
-
-
-def _stacked(
-    x: Array, mu: float, sigma_1: float, sigma_2: float, extra: float, a_min: float, a_max: float, share: float
-) -> Array:
-    """Two stacked logistics in the parameters of the fit.
-
-    ``extra`` is the excess of mu_2 - mu_1 over its smallest value; ``share`` is the share of the upper step in the
-    whole fall.
+    Arguments are those of :func:`analysis.midpoints.single_fall.fit_single_fall`. Returns the fit and its weighted sum
+    of squares. The errors of the midpoints hold for accuracies with variance 1 / ``weight``.
     """
-    upper = expit((mu - x) / sigma_1)
-    lower = expit((mu + _LEAST_DISTANCE * (sigma_1 + sigma_2) + extra - x) / sigma_2)
-    return a_min + (a_max - a_min) * (share * upper + (1 - share) * lower)
+    low, high, narrowest = sampled_range(x)
+    widest, largest = (high - low) / _LEAST_DISTANCE, math.log(4 * (high - low))
+
+    def unpack(parameters: Iterable[float]) -> tuple[float, float, float, float, float]:
+        """mu_1, sigma_1, mu_2, sigma_2 and the share of the upper step in the fall."""
+        mu_1, log_1, log_2, log_extra, logit_share = parameters
+        sigma_1, sigma_2, extra = (math.exp(min(each, largest)) for each in (log_1, log_2, log_extra))
+        sigma_1, sigma_2 = min(narrowest + sigma_1, widest), min(narrowest + sigma_2, widest)
+        mu_2 = mu_1 + _LEAST_DISTANCE * (sigma_1 + sigma_2) + extra
+        return mu_1, sigma_1, mu_2, sigma_2, _LEAST_STEP + (1 - 2 * _LEAST_STEP) * float(expit(logit_share))
+
+    def share_left(noise: Array, *parameters: float) -> Array:
+        mu_1, sigma_1, mu_2, sigma_2, share = unpack(parameters)
+        left: Array = share * expit((mu_1 - noise) / sigma_1) + (1 - share) * expit((mu_2 - noise) / sigma_2)
+        return left
+
+    starts = [_pack(start, narrowest) for start in _starts(x, y, 1 / np.sqrt(weight))]
+    parameters, squares, covariance = fit_shape(share_left, x, y, weight, starts)
+    mu_1, sigma_1, mu_2, sigma_2, share = unpack(map(float, parameters))
+    a_min, a_max = heights(share_left(x, *parameters), y, weight)
+    errors = (math.inf, math.inf)
+    if covariance is not None:
+        of_mu_2 = np.array([1.0, _LEAST_DISTANCE, _LEAST_DISTANCE, 1.0, 0.0]) * [
+            1.0,
+            *np.exp(np.minimum(parameters[1:4], largest)),
+            0.0,
+        ]
+        errors = math.sqrt(covariance[0, 0]), math.sqrt(max(of_mu_2 @ covariance @ of_mu_2, 0.0))
+    a_mid = a_max - share * (a_max - a_min)
+    return StackedLogistics(mu_1, sigma_1, mu_2, sigma_2, a_min, a_mid, a_max, errors), squares
 
 
-def _jacobian(
-    x: Array, mu: float, sigma_1: float, sigma_2: float, extra: float, a_min: float, a_max: float, share: float
-) -> Array:
-    """Derivatives of :func:`_stacked` with respect to its parameters: (points, 7)."""
-    at_1, at_2 = (mu - x) / sigma_1, (mu + _LEAST_DISTANCE * (sigma_1 + sigma_2) + extra - x) / sigma_2
-    upper, lower = expit(at_1), expit(at_2)
-    fall = a_max - a_min
-    by_1 = share * fall * upper * (1 - upper) / sigma_1
-    by_2 = (1 - share) * fall * lower * (1 - lower) / sigma_2
-    at_1, at_2 = np.where(np.isfinite(x), at_1, 0.0), np.where(np.isfinite(x), at_2, 0.0)
-    form = share * upper + (1 - share) * lower
-    return np.column_stack([
-        by_1 + by_2, by_2 * _LEAST_DISTANCE - by_1 * at_1, by_2 * (_LEAST_DISTANCE - at_2), by_2, 1 - form, form,
-        fall * (upper - lower),
-    ])  # fmt: skip
+def _pack(start: Array, narrowest: float) -> Array:
+    """Parameters of the fit: mu_1, logarithms of the excess of the sigmas and of the distance, logit of the share."""
+    mu_1, sigma_1, sigma_2, extra, share = start
+    excess = np.log(np.maximum([sigma_1 - narrowest, sigma_2 - narrowest, extra], narrowest))
+    within = (np.clip(share, _LEAST_STEP + 0.02, 1 - _LEAST_STEP - 0.02) - _LEAST_STEP) / (1 - 2 * _LEAST_STEP)
+    return np.array([mu_1, *excess, logit(within)])
 
 
 def _starts(x: Array, y: Array, error: Array | None) -> list[Array]:
-    """Starting values in the parameters of the fit: the best ones of a grid, each with another pair of slopes."""
+    """Best (mu_1, sigma_1, sigma_2, extra, share) of a grid, each with another pair of sigmas.
+
+    ``extra`` is the excess of mu_2 - mu_1 over its smallest value; ``share`` is the share of the upper step.
+    """
     low, high, narrowest = sampled_range(x)
     span = high - low
     mus = np.unique([low, *_midpoints(x, y), high])
@@ -208,12 +239,11 @@ def _starts(x: Array, y: Array, error: Array | None) -> list[Array]:
             if len(mu_1) == 0:
                 continue
             steps = np.stack([expit((mu_1[:, None] - x) / sigma_1), expit((mu_2[:, None] - x) / sigma_2)], axis=1)
-            heights, cost = fit_heights(steps, y, error)
+            steps_heights, cost = fit_heights(steps, y, error)
             best = int(np.argmin(cost))
-            baseline, upper, lower = heights[best]
+            _, upper, lower = steps_heights[best]
             extra = mu_2[best] - mu_1[best] - _LEAST_DISTANCE * (sigma_1 + sigma_2)
-            fall = upper + lower
-            starts.append([mu_1[best], sigma_1, sigma_2, extra, baseline, baseline + fall, upper / (fall or 1.0)])
+            starts.append([mu_1[best], sigma_1, sigma_2, extra, upper / ((upper + lower) or 1.0)])
             costs.append(cost[best])
     return [np.array(starts[number]) for number in np.argsort(costs)[:_STARTS]]
 

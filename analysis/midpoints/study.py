@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pandas as pd
 
 from analysis.intervals import MOST_REPETITIONS, VariancePrior, fit_prior
 from analysis.midpoints.flags import Flag
 from analysis.midpoints.midpoint import MidpointFit, fit_midpoint
 from analysis.midpoints.stacked_logistics import Shape, compare_shapes
-from analysis.midpoints.weighted_midpoint import axis_values, mean_curve
+from analysis.midpoints.weighted_fit import Array
+from analysis.midpoints.weighted_midpoint import axis_values
 from analysis.progress_bar import track
 from analysis.runs.series import Series, Settings, group_series
 
@@ -63,9 +65,17 @@ def fit_series(series: Series) -> FittedSeries:
         return FittedSeries(series, replace(fit, flags=(Flag.ONLY_OVERFLOW,)), None)
     if fit.weighted is None:
         return FittedSeries(series, fit, None)
-    level, mean, error = mean_curve(series.used)
-    shape = compare_shapes(fit.weighted.curve, axis_values(level), mean, error)
+    shape = compare_shapes(fit.weighted.curve, *accuracy_table(series.used))
     return FittedSeries(series, replace(fit, flags=(Flag.PLATEAU, *fit.flags)) if shape.has_plateau else fit, shape)
+
+
+def accuracy_table(runs: pd.DataFrame) -> tuple[Array, Array]:
+    """Noise ``log10(level)`` in ascending order, and accuracies (repetitions, levels); NaN where there is no run."""
+    levels, column = np.unique(runs["level"].to_numpy(float), return_inverse=True)
+    repetition, names = pd.factorize(runs["repetition"])
+    accuracies = np.full((len(names), len(levels)), np.nan)
+    accuracies[repetition, column] = runs["accuracy"].to_numpy(float)
+    return axis_values(levels), accuracies
 
 
 def _with_priors(fitted: Sequence[FittedSeries]) -> list[FittedSeries]:

@@ -87,6 +87,15 @@ class FakeStudy:
                 fields = {"validation_curve": rising} if curve else {}
                 self.complete({**settings, level_name: level, "seed": seed}, min(max(accuracy, 0.0), 1.0), **fields)
 
+    def keep_quantities_of(self, point: int) -> None:
+        """Remove the quantities of each noise point from the results of runs whose noise is not at ``point``.
+
+        Figures have a panel for each noise point of each series with these quantities, which takes most of their time.
+        """
+        for document in self.documents:
+            if "result" in document and document["config"]["noise"]["point"] != point:
+                document["result"].update(audit=None, mean_abs_weight=None)
+
     def __iter__(self) -> Iterator[Document]:
         return iter(self.documents)
 
@@ -161,6 +170,12 @@ def whole_study() -> FakeStudy:
     add_walking(study)
     add_odd_ones(study)
     return study
+
+
+@pytest.fixture(scope="session")
+def whole_analysis(whole_study: FakeStudy) -> Study:
+    """The analysis of the whole study."""
+    return whole_study.analyse()
 
 
 @pytest.fixture(scope="session")
