@@ -133,14 +133,14 @@ class MidpointFit:
         """
         end = None if own_fall else self.chance_accuracy
         unknown = {name: outcome for name, outcome in self.repetitions.outcomes.items() if outcome in _NO_FALL}
-        levels = {name: _level(curve, loss, end) for name, curve in self.curves.items()}
+        levels = {name: _level(curve, loss, end) for name, curve in self._falling.items()}
         return replace(self.repetitions, outcomes=levels | unknown).estimate()
 
     @cached_property
     def width(self) -> Estimate:
         """Factor between the levels at which 10 % and 90 % are lost: geometric mean with its t interval."""
-        falling = [curve for name, curve in self.curves.items() if self.repetitions.outcomes[name] not in _NO_FALL]
-        ends = [[_level(curve, loss, self.chance_accuracy) for loss in (0.1, 0.9)] for curve in falling]
+        curves = self._falling.values()
+        ends = [[_level(curve, loss, self.chance_accuracy) for loss in (0.1, 0.9)] for curve in curves]
         factors = [high / low for low, high in ends if not isinstance(low, Flag) and not isinstance(high, Flag)]
         return RepetitionLevels({str(number): factor for number, factor in enumerate(factors)}).estimate()
 
@@ -168,6 +168,11 @@ class MidpointFit:
     def is_sound(self) -> bool:
         """Whether the midpoint has no flags except minor ones (:data:`analysis.midpoints.flags.MINOR`)."""
         return MINOR.issuperset(self.flags)
+
+    @property
+    def _falling(self) -> dict[str, RepetitionCurve]:
+        """Repetition name -> its curve, for curves that fall."""
+        return {name: curve for name, curve in self.curves.items() if self.repetitions.outcomes[name] not in _NO_FALL}
 
 
 _NO_FALL = (Flag.NEVER_FALLS, Flag.ALWAYS_AT_FLOOR)
@@ -230,7 +235,7 @@ def _level(curve: RepetitionCurve, loss: float, end: float | None) -> float | Fl
 def _slope(mean: RepetitionCurve, chance_accuracy: float) -> Slope:
     sampled = mean.level > 0
     levels, shares = mean.level[sampled], mean.shares(chance_accuracy)[sampled]
-    after = int((shares >= 0.5).sum())
+    after = min(max(int((shares >= 0.5).sum()), 1), len(levels) - 1)
     return Slope(float(levels[after - 1]), float(levels[after]), int(((shares >= 0.1) & (shares <= 0.9)).sum()))
 
 
