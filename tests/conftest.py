@@ -57,8 +57,11 @@ def _distributes_tests(config: pytest.Config) -> bool:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """The number of processes for ``--numprocesses auto``: two for each core, because many tests wait for others."""
-    return min(2 * len(os.sched_getaffinity(0)), MOST_PROCESSES)
+    """The number of processes for ``--numprocesses auto``: one more than there are cores, because many tests wait.
+
+    Each process imports all tests and starts an embedded database.
+    """
+    return min(len(os.sched_getaffinity(0)) + 1, MOST_PROCESSES)
 
 
 def _has_cuda() -> bool:

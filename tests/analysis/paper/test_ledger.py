@@ -382,8 +382,8 @@ def test_ledger_without_results_has_no_measured_claim(fake_study, tmp_path: Path
     assert set(table.texts["verdict"]) == {"not measured"}
 
 
-def test_claims_read_fitted_midpoints(whole_study):
-    study = whole_study.analyse()
+def test_claims_read_fitted_midpoints(whole_analysis):
+    study = whole_analysis
     (raised,) = midpoint_claims.training_raises.cases(study)
     # Point 3 never falls, point 7 falls beyond the levels, the last three keep more than half.
     beyond = sum(10 - math.log10(0.8 * 10 ** (0.35 * (point % 4))) for point in (3, 7, 8, 9, 10))

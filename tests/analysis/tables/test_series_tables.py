@@ -57,8 +57,8 @@ def test_table1_is_written(paper_study: Study, tmp_path: Path):
     assert pd.read_csv(tmp_path / "table1.csv")["paper"].tolist() == [1.69, 0.942, 1.57, 0.952]
 
 
-def test_flags_are_letters_with_notes_in_latex(whole_study, tmp_path: Path):
-    series_tables.make_series(whole_study.analyse(), tmp_path)
+def test_flags_are_letters_with_notes_in_latex(whole_analysis, tmp_path: Path):
+    series_tables.make_series(whole_analysis, tmp_path)
     text = (tmp_path / "midpoints.tex").read_text()
     assert f"({flag_letter(Flag.NEVER_FALLS)})" in text
     assert text.count("never falls") == 1
@@ -116,8 +116,8 @@ def test_published_value_needs_the_same_data_set_model_and_epochs(data, model, e
     assert published_results.published_midpoint(settings) == printed
 
 
-def test_numbers_of_midpoints_have_settings_fits_and_counts(whole_study):
-    study = whole_study.analyse()
+def test_numbers_of_midpoints_have_settings_fits_and_counts(whole_analysis):
+    study = whole_analysis
     table = series_tables.midpoint_numbers(study.fitted_series)
     assert len(table) == 26
     first = table.iloc[0]
@@ -140,8 +140,8 @@ def test_series_without_a_usable_run_have_a_flag(fake_study):
     assert flags == {"global": (Flag.NO_COMPLETED_RUNS,), "2 relu1": (Flag.ONLY_OVERFLOW,)}
 
 
-def test_texts_of_midpoints_name_the_settings_that_differ(whole_study):
-    table = series_tables.midpoint_texts(whole_study.analyse().fitted_series)
+def test_texts_of_midpoints_name_the_settings_that_differ(whole_analysis):
+    table = series_tables.midpoint_texts(whole_analysis.fitted_series)
     assert list(table.columns) == [
         "BatchNorm", "noise", "point", "training", "μ", "interval", "half of its own fall", "weighted fit (paper)",
         "a_max", "a_min", "runs", "flags",
