@@ -18,7 +18,7 @@ from analysis.figures.layout.panels import panel_grid
 from analysis.figures.layout.style import FAINT, INK, Plot, color_and_marker, save_figure, scale_levels
 from analysis.figures.robustness_curves import curve_table, draw_points, levels_of
 from analysis.labels import differing_settings, format_estimate, format_with_error, level_axis_label
-from analysis.midpoints.stacked_logistics import LEAST_MISFIT, Shape
+from analysis.midpoints.curves.stacked_logistics import LEAST_MISFIT, Shape
 from analysis.midpoints.study import FittedSeries, Study
 from analysis.tables.series_tables import setting_texts
 from analysis.tables.table_files import Table, save_table, with_settings

@@ -9,7 +9,7 @@ import pandas as pd
 
 from analysis.errors import AnalysisError
 from analysis.labels import differing_settings
-from analysis.midpoints.repetition_curve import SMALLEST_LOSS
+from analysis.midpoints.curves.repetition_curve import SMALLEST_LOSS
 from analysis.midpoints.study import FittedSeries, analyse
 from analysis.runs.run_frame import to_frame
 

@@ -3,7 +3,7 @@
 *The midpoint noise level* μ of a repetition is the level at which its accuracy has lost half of what there is to lose,
 between the noise-free accuracy and the chance accuracy (the score of a constant answer). Where a curve keeps a
 remainder above chance accuracy, *half of its own fall* is another level, which the papers' logistic marks. Both are
-computed from the curve of each repetition (:mod:`analysis.midpoints.repetition_curve`).
+computed from the curve of each repetition (:mod:`analysis.midpoints.curves.repetition_curve`).
 
 The estimate for a series is the geometric mean over its repetitions, all of them. Its interval is the t interval of the
 logarithms, or the moderated t interval if a prior of the variance is given (:mod:`analysis.intervals`). If the midpoint
@@ -24,10 +24,11 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from analysis.intervals import CONFIDENCE, UNKNOWN, Estimate, Method, VariancePrior, mean_accuracy, t_interval
+from analysis.intervals import CONFIDENCE, UNKNOWN, Estimate, VariancePrior, mean_accuracy
+from analysis.midpoints.curves.repetition_curve import RepetitionCurve
+from analysis.midpoints.curves.weighted_midpoint import LARGEST_MISFIT, WeightedMidpoint, fit_mean_curve
 from analysis.midpoints.flags import ABOVE, BELOW, MINOR, Flag
-from analysis.midpoints.repetition_curve import RepetitionCurve
-from analysis.midpoints.weighted_midpoint import LARGEST_MISFIT, WeightedMidpoint, fit_mean_curve
+from analysis.midpoints.repetition_levels import RepetitionLevels
 
 LEAST_LEVELS = 5
 """Smallest number of levels of a curve."""
@@ -40,51 +41,6 @@ LEAST_ON_SLOPE = 4
 
 LOSSES = (0.01, 0.05)
 """Losses whose levels are listed with the midpoint, as shares of what there is to lose."""
-
-
-@dataclass(frozen=True)
-class RepetitionLevels:
-    """Level at which each repetition has lost a share of its accuracy.
-
-    Attributes
-    ----------
-    outcomes
-        Repetition name -> its level, or the reason why it has none within the sampled levels.
-    lowest, highest
-        Lowest and highest sampled level above 0; inf and -inf if there is none.
-    """
-
-    outcomes: Mapping[str, float | Flag]
-    lowest: float = math.inf
-    highest: float = -math.inf
-
-    @property
-    def logs(self) -> dict[str, float]:
-        """Repetition name -> log10 of its level, for repetitions that have one within the sampled levels."""
-        return {name: math.log10(level) for name, level in self.outcomes.items() if not isinstance(level, Flag)}
-
-    def beyond(self) -> dict[str, int]:
-        """Repetition name -> 1 if its level lies above the sampled levels, -1 if below, 0 otherwise."""
-        return {
-            name: 0 if not isinstance(outcome, Flag) else (outcome in ABOVE) - (outcome in BELOW)
-            for name, outcome in self.outcomes.items()
-        }
-
-    def estimate(self, prior: VariancePrior | None = None) -> Estimate:
-        """Geometric mean over the repetitions with its interval, or a bound without one.
-
-        Levels beyond the sampled ones count as the highest or lowest sampled level in a bound.
-        """
-        logs, sides = list(self.logs.values()), list(self.beyond().values())
-        if 1 in sides and -1 in sides:
-            return UNKNOWN
-        if any(sides):
-            edge, bound = (self.highest, "≥") if 1 in sides else (self.lowest, "≤")
-            beyond = [math.log10(edge) for side in sides if side]
-            return Estimate(10 ** float(np.mean([*logs, *beyond])), bound=bound)
-        value, low, high = (10**each for each in t_interval(logs, prior))
-        method = Method.NONE if math.isnan(low) else Method.MODERATED if prior else Method.T
-        return Estimate(value, low, high, method)
 
 
 @dataclass(frozen=True)

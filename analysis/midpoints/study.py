@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from analysis.intervals import MOST_REPETITIONS, VariancePrior, fit_prior
+from analysis.midpoints.curves.stacked_logistics import Shape, compare_shapes
+from analysis.midpoints.curves.weighted_fit import Array
+from analysis.midpoints.curves.weighted_midpoint import axis_values
 from analysis.midpoints.flags import Flag
 from analysis.midpoints.midpoint import MidpointFit, fit_midpoint
-from analysis.midpoints.stacked_logistics import Shape, compare_shapes
-from analysis.midpoints.weighted_fit import Array
-from analysis.midpoints.weighted_midpoint import axis_values
 from analysis.progress_bar import track
 from analysis.runs.series import Series, Settings, group_series
 
@@ -93,10 +93,10 @@ def _with_priors(fitted: Sequence[FittedSeries]) -> list[FittedSeries]:
 
 
 def _kind_of_training(settings: Settings) -> str:
-    """Key of the series that differ only in data set, model and noise point."""
+    """Key of the series that differ only in data set, model and noisy points."""
     return repr([
         (name, value) for name, value in sorted(settings.items())
-        if not name.startswith(("data.", "model.")) and name != "noise.point"
+        if not name.startswith(("data.", "model.")) and name not in ("noise.point", "noise.on_batch_norm")
     ])  # fmt: skip
 
 

@@ -17,9 +17,9 @@ import pandas as pd
 from analysis.figures.layout.families import grouped
 from analysis.intervals import UNKNOWN, Estimate, t_interval
 from analysis.labels import cell_text, differing_settings, format_interval, format_number, label
-from analysis.midpoints.midpoint import RepetitionLevels
+from analysis.midpoints.curves.weighted_midpoint import fit_mean_curve
+from analysis.midpoints.repetition_levels import RepetitionLevels
 from analysis.midpoints.study import FittedSeries, Study
-from analysis.midpoints.weighted_midpoint import fit_mean_curve
 from analysis.runs.run_frame import rows
 from analysis.runs.series import Settings
 from analysis.tables.table_files import Table, save_table, with_settings

@@ -18,9 +18,9 @@ from analysis.labels import (
     format_number,
     format_with_error,
 )
+from analysis.midpoints.curves.stacked_logistics import Shape
 from analysis.midpoints.flags import Flag, flag_letter, flag_notes
 from analysis.midpoints.midpoint import LOSSES, MidpointFit
-from analysis.midpoints.stacked_logistics import Shape
 from analysis.midpoints.study import FittedSeries, Study
 from analysis.runs.run_frame import STATE_NAMES
 from analysis.runs.series import Series

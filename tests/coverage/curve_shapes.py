@@ -16,9 +16,9 @@ import pandas as pd
 from scipy.interpolate import PchipInterpolator
 from scipy.optimize import curve_fit
 
+from analysis.midpoints.curves.repetition_curve import RepetitionCurve
+from analysis.midpoints.curves.weighted_fit import fit_logistic
 from analysis.midpoints.flags import Flag
-from analysis.midpoints.repetition_curve import RepetitionCurve
-from analysis.midpoints.weighted_fit import fit_logistic
 from tests.coverage.simulated_studies import (
     A_MAX,
     CHANCE,

@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import expit
 
-from analysis.midpoints.stacked_logistics import compare_shapes
-from analysis.midpoints.weighted_fit import Array, Logistic
+from analysis.midpoints.curves.stacked_logistics import compare_shapes
+from analysis.midpoints.curves.weighted_fit import Array, Logistic
 from tests.coverage.simulated_studies import real_curves
 
 STUDIES = 400

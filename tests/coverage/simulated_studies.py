@@ -22,8 +22,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from analysis.midpoints.curves.repetition_curve import RepetitionCurve
 from analysis.midpoints.flags import Flag
-from analysis.midpoints.repetition_curve import RepetitionCurve
 
 Array = NDArray[np.float64]
 Shape = Callable[[Array], Array]

@@ -86,7 +86,7 @@ def test_midpoints_per_point_are_marked(figures):
     trained = table.loc["trained with noise"]
     assert len(table) == 10
     assert (table.loc["inference only"]["drawn_as"] == "filled").all()
-    assert trained.loc[["3 relu1", "7 fc3"], "drawn_as"].tolist() == ["above", "hollow"]
+    assert trained.loc[["3 relu1", "7 fc3"], "drawn_as"].tolist() == ["above", "above"]
     assert trained.loc[["8 bn3", "10 fc4"], "drawn_as"].tolist() == ["hollow", "hollow"]
     assert trained.loc["0 input", "drawn_as"] == "filled"
     (plot,) = figures[1]["Figures 10 and 11"]

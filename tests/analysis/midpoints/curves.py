@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from analysis.midpoints.weighted_fit import logistic
+from analysis.midpoints.curves.weighted_fit import logistic
 
 Array = NDArray[np.float64]
 Accuracy = Callable[[Array, int], Array]

@@ -9,7 +9,8 @@ from scipy.stats import beta
 
 from analysis.intervals import Estimate, Method, VariancePrior
 from analysis.midpoints.flags import MINOR, Flag, flag_letter
-from analysis.midpoints.midpoint import LEAST_FALL, LEAST_ON_SLOPE, LOSSES, MidpointFit, RepetitionLevels, fit_midpoint
+from analysis.midpoints.midpoint import LEAST_FALL, LEAST_ON_SLOPE, LOSSES, MidpointFit, fit_midpoint
+from analysis.midpoints.repetition_levels import RepetitionLevels
 from tests.analysis.midpoints.curves import FLOOR, LEVELS, Accuracy, Array, curve, noisy, runs_of
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import psignifit
 import pytest
 
+from analysis.midpoints.curves.repetition_curve import RepetitionCurve
+from analysis.midpoints.curves.weighted_fit import Logistic, fit_logistic, logistic
 from analysis.midpoints.flags import Flag
-from analysis.midpoints.repetition_curve import RepetitionCurve
-from analysis.midpoints.weighted_fit import Logistic, fit_logistic, logistic
 from tests.analysis.midpoints.curves import Array
 
 

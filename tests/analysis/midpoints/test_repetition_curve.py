@@ -6,9 +6,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from analysis.midpoints.curves.repetition_curve import SMALLEST_LOSS, RepetitionCurve
 from analysis.midpoints.flags import Flag
 from analysis.midpoints.midpoint import LEAST_ON_SLOPE
-from analysis.midpoints.repetition_curve import SMALLEST_LOSS, RepetitionCurve
 from tests.analysis.midpoints.curves import FLOOR, Array, curve
 from tests.coverage.curve_shapes import SIMULATED
 from tests.coverage.simulated_studies import A_MAX, CHANCE, DECADES

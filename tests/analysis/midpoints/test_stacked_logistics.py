@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from analysis.figures import plateau
+from analysis.midpoints.curves.single_fall import fit_single_fall
+from analysis.midpoints.curves.stacked_logistics import LARGEST_P, LEAST_MISFIT, Shape, compare_shapes, fit_stacked
+from analysis.midpoints.curves.weighted_fit import fit_logistic
 from analysis.midpoints.flags import Flag
 from analysis.midpoints.midpoint import fit_midpoint
-from analysis.midpoints.single_fall import fit_single_fall
-from analysis.midpoints.stacked_logistics import LARGEST_P, LEAST_MISFIT, Shape, compare_shapes, fit_stacked
-from analysis.midpoints.weighted_fit import fit_logistic
 from analysis.tables.table_files import Table
 from tests.coverage.plateaus import Case, flagged, gompertz, logistic, mirrored, two
 

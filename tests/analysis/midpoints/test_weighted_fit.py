@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.midpoints.weighted_fit import fit_logistic, logistic
+from analysis.midpoints.curves.weighted_fit import fit_logistic, logistic
 
 
 @pytest.mark.parametrize("mu", [-1.7, 0.0, 0.31, 2.9])

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from analysis.midpoints.weighted_fit import logistic
-from analysis.midpoints.weighted_midpoint import WeightedMidpoint, fit_mean_curve
+from analysis.midpoints.curves.weighted_fit import logistic
+from analysis.midpoints.curves.weighted_midpoint import WeightedMidpoint, fit_mean_curve
 from tests.analysis.midpoints.curves import FLOOR, LEVELS, Accuracy, curve, noisy, runs_of
 
 

@@ -32,7 +32,8 @@ def test_table1_compares_four_cells_with_the_papers_values(paper_study: Study):
     assert table["mu"].tolist() == pytest.approx([1.69, 0.942, 1.57, 0.952], rel=0.06)
     assert (table["mu_low"] < table["mu"]).all()
     assert (table["mu"] < table["mu_high"]).all()
-    assert table["difference"].tolist() == pytest.approx((table["mu"] / table["paper"] - 1).tolist())
+    assert table["ratio"].tolist() == pytest.approx((table["mu"] / table["paper"]).tolist())
+    assert table["ratio_high"].tolist() == pytest.approx((table["mu_high"] / table["paper"]).tolist())
     assert table["used"].tolist() == [42, 33, 42, 33]
 
 
@@ -43,6 +44,7 @@ def test_texts_of_table1(paper_study: Study):
     ]  # fmt: skip
     cells = shown[["additive", "multiplicative"]].to_numpy().tolist()
     assert [cell.split()[0] for cell in cells[1]] == ["1.69", "1.57", "0.942", "0.952"]
+    assert all(re.fullmatch(r"[\d.]+ \([\d.]+ \[[\d.]+, [\d.]+\]\)", cell) for cell in cells[1])
     assert cells[2] == ["42 of 42", "42 of 42", "33 of 33", "33 of 33"]
     assert all(re.fullmatch(r"\d\.\d+ \[[\d.]+, [\d.]+\]( \(\w\))*", cell) for cell in cells[0])
 

@@ -8,8 +8,8 @@ Two stacked logistics fall from a_max to a_mid and, after this upper step, from 
 The fit is restricted: each step has at least a tenth of the fall, and mu_2 - mu_1 is at least three times
 sigma_1 + sigma_2. A curve has a plateau if all of the following hold.
 
-1. No single fall follows the curve: the best one (:mod:`analysis.midpoints.single_fall`) misses a mean accuracy by at
-   least :data:`LEAST_MISFIT` of the fall. Otherwise two stacked logistics are not fitted.
+1. No single fall follows the curve: the best one (:mod:`analysis.midpoints.curves.single_fall`) misses a mean accuracy
+   by at least :data:`LEAST_MISFIT` of the fall. Otherwise two stacked logistics are not fitted.
 2. The best two stacked logistics do not lie on the border of a restriction. On the border the second logistic only
    bends the flank of the first one. Both midpoints lie within the sampled levels, with a sampled level between them.
 3. Two stacked logistics follow the curve better than a single fall does, and not by chance. With the sums of squares
@@ -48,8 +48,8 @@ import numpy as np
 from scipy import stats
 from scipy.special import expit, logit
 
-from analysis.midpoints.single_fall import fit_shape, fit_single_fall, heights
-from analysis.midpoints.weighted_fit import Array, Logistic, fit_heights, sampled_range
+from analysis.midpoints.curves.single_fall import fit_shape, fit_single_fall, heights
+from analysis.midpoints.curves.weighted_fit import Array, Logistic, fit_heights, sampled_range
 
 PARAMETERS = 7
 
@@ -178,8 +178,8 @@ def _scatter(deviations: Array, slope: Array) -> tuple[float, float]:
 def fit_stacked(x: Array, y: Array, weight: Array) -> tuple[StackedLogistics, float]:
     """Fit two stacked logistics by weighted least squares.
 
-    Arguments are those of :func:`analysis.midpoints.single_fall.fit_single_fall`. Returns the fit and its weighted sum
-    of squares. The errors of the midpoints hold for accuracies with variance 1 / ``weight``.
+    Arguments are those of :func:`analysis.midpoints.curves.single_fall.fit_single_fall`. Returns the fit and its
+    weighted sum of squares. The errors of the midpoints hold for accuracies with variance 1 / ``weight``.
     """
     low, high, narrowest = sampled_range(x)
     widest, largest = (high - low) / _LEAST_DISTANCE, math.log(4 * (high - low))

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import leastsq
 
-from analysis.midpoints.weighted_fit import Array
+from analysis.midpoints.curves.weighted_fit import Array
 
 _LOG_Q = -5.0, 2.0
 _LOG_WIDTH = -20.0, 20.0
