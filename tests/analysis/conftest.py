@@ -17,7 +17,7 @@ from scipy.special import expit
 from analysis.midpoints.study import Study, analyse
 from analysis.runs.documents import Document, Source, save, to_json_value
 from analysis.runs.run_frame import to_frame
-from walking_noise import RunConfig
+from walking_noise import Result, RunConfig
 
 FLOOR = 0.1135
 PROVENANCE = {
@@ -109,6 +109,17 @@ class FakeStudy:
         for _ in save(self.source(), path).documents:
             pass
         return path
+
+    def completed(self) -> tuple[list[RunConfig], list[Result]]:
+        """Settings and results of the completed runs, as training from Python has them."""
+        configs, results = [], []
+        for document in self:
+            if document["status"] == "COMPLETED":
+                config = RunConfig.from_document(document["config"])
+                fields = {"validation_curve": None, "network": None, **document["result"]}
+                configs.append(config)
+                results.append(Result(**{**fields, "points": list(config.points)}))
+        return configs, results
 
     def analyse(self) -> Study:
         """Study of these documents."""

@@ -153,11 +153,11 @@ def compare_shapes(one: Logistic, x: Array, accuracies: Array) -> Shape:
         return Shape(one, math.nan)
     single, squares_one = fit_single_fall(x, mean, number)
     misfit = float(np.abs(mean - single).max() / max(np.ptp(single), RESOLUTION))
-    if misfit < LEAST_MISFIT:
+    freedom = number.sum() - PARAMETERS - (len(accuracies) - 1)
+    if misfit < LEAST_MISFIT or freedom < 1:
         return Shape(one, misfit)
     two, squares_two = fit_stacked(x, mean, number)
     within, error_of_shift = _scatter(accuracies - mean, two.slope(x))
-    freedom = number.sum() - PARAMETERS - (len(accuracies) - 1)
     variance = max((squares_two + within) / freedom, RESOLUTION * float((mean * (1 - mean)).mean()))
     p = float(stats.f.sf((squares_one - squares_two) / 2 / variance, 2, freedom))
     upper_error, lower_error = (math.hypot(math.sqrt(variance) * error, error_of_shift) for error in two.errors)

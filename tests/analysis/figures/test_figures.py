@@ -22,6 +22,7 @@ from analysis.figures.layout.style import (
 from analysis.midpoints.study import Study
 from analysis.report.report_items import make_all
 from tests.analysis.conftest import FakeStudy, add_global, add_odd_ones, add_walking
+from tests.analysis.test_every_estimate import check_columns, check_texts
 
 
 def plots_of(study: Study, folder: Path) -> dict[str, list[Plot]]:
@@ -77,6 +78,16 @@ def test_numbers_of_the_robustness_curves_are_the_data(figures):
     assert ours["mean"].tolist() == pytest.approx(curve["mean"].tolist(), rel=1e-5, nan_ok=True)
     assert ours["overflow"].sum() == 1
     assert abs(ours["fit"] - ours["mean"]).max() < 0.05
+
+
+def test_estimates_of_all_files_lie_in_their_intervals(figures):
+    folder, _, _ = figures
+    paths = list(folder.glob("*.csv"))
+    assert len(paths) > 10
+    for path in paths:
+        check_columns(pd.read_csv(path))
+    for path in folder.glob("*.tex"):
+        check_texts(path.read_text())
 
 
 def test_midpoints_per_point_are_marked(figures):
