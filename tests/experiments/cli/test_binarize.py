@@ -12,14 +12,12 @@ import bson
 import pytest
 from pymongo import MongoClient
 
-from experiments.binarize_runs import kept_run, store, unprobed_runs
+from experiments.binarize_runs import kept_runs, store, unprobed_runs
 from experiments.cli.app import main
 from experiments.database.connection import Document, Runs
 from experiments.database.embedded_server import DATABASE
 from experiments.errors import UserError
-from experiments.worker.single_run import train_one
 from tests.experiments.shell import ROOT, Shell, choice, write_grid
-from walking_noise import RunConfig
 
 NOISE = {"noise.kind": "multiplicative", "noise.std": 1e10}
 
@@ -42,9 +40,11 @@ class Study:
     def noisy(self) -> int:
         return self.run(noise__point=7)
 
-    def binarize(self, *arguments: object) -> int:
-        """The exit code of the command, in this process."""
-        return main(["binarize", self.runs.name, *map(str, arguments)])
+    def binarize(self, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+        command = ("walking-noise", "binarize", self.runs.name, *map(str, arguments))
+        return subprocess.run(
+            command, env=self.shell.environment | environment, capture_output=True, text=True, timeout=120
+        )
 
 
 @pytest.fixture(scope="module")
@@ -73,10 +73,7 @@ def test_every_run_names_its_network_and_each_network_is_stored_once(study: Stud
 
 
 def test_findings_are_stored_in_the_document_of_the_run(study: Study):
-    command = ("walking-noise", "binarize", study.runs.name, str(study.noisy), "--networks", str(study.networks))
-    finished = subprocess.run(
-        (*command, "--samples", "200"), env=study.shell.environment, capture_output=True, text=True, timeout=120
-    )
+    finished = study.binarize(study.noisy, "--networks", study.networks, "--samples", 200)
     assert finished.returncode == 0, finished.stderr
     assert finished.stdout.startswith(f"run {study.noisy}, multiplicative std 1e+10 at point 7: accuracy 0.")
     assert f"run {study.noisy}, noise-free network: input" in finished.stderr
@@ -94,15 +91,12 @@ def test_findings_are_stored_in_the_document_of_the_run(study: Study):
     assert len(bson.encode(found)) < 64_000
 
 
-@pytest.mark.usefixtures("configured")
-def test_the_folder_can_come_from_the_environment_and_findings_are_replaced(
-    study: Study, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-):
-    monkeypatch.setenv("WALKING_NOISE_NETWORKS", str(study.networks))
+def test_the_folder_can_come_from_the_environment_and_findings_are_replaced(study: Study):
     run = study.run(noise__point=9)
     for samples in (100, 150):
-        assert study.binarize(run, run, "--samples", samples) == 0
-        assert len(capsys.readouterr().out.splitlines()) == 1
+        finished = study.binarize(run, run, "--samples", samples, WALKING_NOISE_NETWORKS=str(study.networks))
+        assert finished.returncode == 0, finished.stderr
+        assert len(finished.stdout.splitlines()) == 1
         document = study.runs.find_one({"_id": run})
         assert document is not None
         assert document["binarization"]["samples"] == samples
@@ -128,21 +122,18 @@ def test_all_unprobed_runs_are_the_default(study: Study, runs: Runs):
         ((1,), "the folder of networks is not given; use --networks DIR or set WALKING_NOISE_NETWORKS"),
     ],
 )
-@pytest.mark.usefixtures("configured")
-def test_an_error_is_one_line(
-    study: Study, arguments: tuple[object, ...], line: str, capsys: pytest.CaptureFixture[str]
-):
-    assert study.binarize(*arguments) == 1
-    assert capsys.readouterr() == ("", f"walking-noise: {line}\n")
+def test_an_error_is_one_line(study: Study, arguments: tuple[object, ...], line: str):
+    finished = study.binarize(*arguments)
+    assert (finished.returncode, finished.stdout) == (1, "")
+    assert finished.stderr.splitlines() == [f"walking-noise: {line}"]
 
 
 @pytest.mark.parametrize("name", ["", "$kept"])
-@pytest.mark.usefixtures("configured")
-def test_invalid_collection_names(study: Study, name: str, capsys: pytest.CaptureFixture[str]):
-    assert main(["binarize", name, "1", "--networks", str(study.networks)]) == 1
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    (line,) = printed.err.splitlines()
+def test_invalid_collection_names(study: Study, name: str):
+    command = ("walking-noise", "binarize", name, "1", "--networks", str(study.networks))
+    finished = subprocess.run(command, env=study.shell.environment, capture_output=True, text=True, timeout=120)
+    assert (finished.returncode, finished.stdout) == (1, "")
+    (line,) = finished.stderr.splitlines()
     assert line.startswith(f"walking-noise: {name!r} is not a valid collection name: ")
 
 
@@ -155,7 +146,7 @@ def test_invalid_run_ids(run: str, capsys: pytest.CaptureFixture[str]):
 def test_runs_that_cannot_be_probed_are_rejected(study: Study):
     def fault(run: int) -> str:
         with pytest.raises(UserError) as raised:
-            kept_run(study.runs, run, study.networks)
+            kept_runs(study.runs, [study.noisy, run], study.networks)
         assert "\n" not in str(raised.value)
         return str(raised.value)
 
@@ -175,7 +166,7 @@ def test_runs_that_cannot_be_probed_are_rejected(study: Study):
 def test_a_run_that_is_not_completed_is_rejected(study: Study):
     study.runs.insert_one({"_id": 70, "status": "RUNNING"})
     with pytest.raises(UserError, match=r"^run 70 is RUNNING; only a completed run has a trained network$"):
-        kept_run(study.runs, 70, study.networks)
+        kept_runs(study.runs, [study.noisy, 70], study.networks)
     study.runs.delete_one({"_id": 70})
 
 
@@ -190,7 +181,7 @@ def test_a_missing_or_damaged_network_is_reported(study: Study, content: bytes |
     else:
         file.write_bytes(content)
     with pytest.raises(UserError, match=f"^run {study.noisy}: its network cannot be read: {file}: "):
-        kept_run(study.runs, study.noisy, tmp_path / "networks")
+        kept_runs(study.runs, [study.noisy], tmp_path / "networks")
 
 
 def test_a_damaged_twin_is_reported(study: Study, tmp_path: Path):
@@ -200,23 +191,22 @@ def test_a_damaged_twin_is_reported(study: Study, tmp_path: Path):
     file = folder / twin["result"]["network"]
     file.write_bytes(b"cut short")
     with pytest.raises(UserError) as raised:
-        kept_run(study.runs, study.noisy, folder)
+        kept_runs(study.runs, [study.noisy], folder)
     why = f"the network of the same run without noise cannot be read: {file}: the file is damaged"
     assert str(raised.value) == f"run {study.noisy}: {why}; reset the run that wrote it"
 
 
 def test_findings_of_a_run_that_was_reset_are_not_stored(study: Study, runs: Runs):
-    kept = kept_run(study.runs, study.noisy, study.networks)
+    (kept,) = kept_runs(study.runs, [study.noisy], study.networks)
     runs.insert_one({"_id": kept.id, "status": "PENDING"})
     with pytest.raises(UserError, match="reset or deleted while it was probed"):
         store(runs, kept, {"samples": 1})
     assert runs.find_one() == {"_id": kept.id, "status": "PENDING"}
 
 
-@pytest.mark.usefixtures("configured")
 def test_seml_get_results_omits_the_findings_and_reset_removes_them(study: Study, shell: Shell):
     run = study.run(noise__point=9)
-    assert study.binarize(run, "--samples", 50, "--networks", study.networks) == 0
+    study.binarize(run, "--samples", 50, "--networks", study.networks)
     script = "import seml, sys; print(sorted(seml.get_results(sys.argv[1], to_data_frame=False)[0]))"
     assert "binarization" not in shell.run("python", "-c", script, study.runs.name)
     shell.run("seml", study.runs.name, "reset", "-y", "-id", str(run))
@@ -225,15 +215,24 @@ def test_seml_get_results_omits_the_findings_and_reset_removes_them(study: Study
     assert "binarization" not in document
 
 
+def test_without_a_networks_folder_only_the_run_that_needs_it_fails(shell: Shell, runs: Runs, tmp_path: Path):
+    grid = write_grid(tmp_path, grid={"training.keep_network": choice(True, False)})
+    shell.run("seml", runs.name, "add", str(grid))
+    shell.run("seml", runs.name, "start", "--local")
+    keeping, other = (runs.find_one({"config.training.keep_network": keep}) for keep in (True, False))
+    assert keeping is not None
+    assert other is not None
+    assert (keeping["status"], other["status"]) == ("FAILED", "COMPLETED")
+    (line,) = keeping["fail_trace"]
+    assert line.startswith("training.keep_network: no folder for networks is set")
+
+
 def test_a_run_by_hand_keeps_its_network(shell: Shell, tmp_path: Path):
     train = str(ROOT / "experiments" / "train.py")
     command = ("python", train, "with", "training.keep_network=True", "training.epochs=1")
+    rejected = subprocess.run(command, env=shell.environment, capture_output=True, text=True, timeout=120)
+    assert (rejected.returncode, rejected.stdout) == (1, "")
+    assert rejected.stderr.splitlines()[-1].startswith("the run failed: training.keep_network: no folder for networks")
     with_folder = shell.environment | {"WALKING_NOISE_NETWORKS": str(tmp_path / "networks")}
     finished = subprocess.run(command, env=with_folder, capture_output=True, text=True, check=True, timeout=120)
     assert (tmp_path / "networks" / json.loads(finished.stdout)["network"]).is_file()
-
-
-def test_a_run_by_hand_without_a_folder_for_its_network_fails():
-    config = RunConfig.from_dict({"training.keep_network": True, "training.epochs": 1})
-    with pytest.raises(UserError, match=r"^the run failed: training\.keep_network: no folder for networks"):
-        train_one(config)

@@ -37,9 +37,8 @@ COMMIT = "git -c user.name=a -c user.email=b commit --quiet --allow-empty -m c"
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("configured")
 def test_all_runs_are_added_with_the_variables_that_jobs_need(
-    shell: Shell, client: MongoClient[Document], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    shell: Shell, client: MongoClient[Document], tmp_path: Path
 ):
     grid = write_grid(tmp_path, **GRID)
     variables = {"MY_TOKEN": "hidden", "OMP_NUM_THREADS": "4", "BASH_ENV": "/mine", "PYTHONWARNINGS": ""}
@@ -59,8 +58,8 @@ def test_all_runs_are_added_with_the_variables_that_jobs_need(
         assert (environment["OMP_NUM_THREADS"], environment["BASH_ENV"]) == ("4", str(JOB_SHELL_SETUP))
         assert environment["XDG_CONFIG_HOME"] == str(shell.folder)
     assert JOB_SHELL_SETUP.exists()
-    assert main([*command[1:], "-o", "{'training.epochs': 3}"]) == 0
-    assert "0 runs added to added (4 already present)" in capfd.readouterr().out
+    again = shell.run(*command, "-o", "{'training.epochs': 3}")
+    assert "0 runs added to added (4 already present)" in again
 
 
 @pytest.mark.parametrize(
