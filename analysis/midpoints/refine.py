@@ -1,0 +1,219 @@
+"""Plan of a second stage: the number of seeds and the levels that give an interval of a wanted width.
+
+The design is Stein's (1945). The first stage gives the variance between seeds; the variance fixes the number of seeds
+once. Adding seeds until an interval looks narrow would stop where the variance happens to be small, and the intervals
+would contain the true value too rarely. The report computes the interval from all seeds, not from Stein's statistic.
+So that this interval covers, the number of seeds must depend little on the variance of the series itself:
+
+- All series of one kind of training get the same number of seeds, from their pooled variance: the smallest ``n`` with
+  ``2 t sqrt(variance / n) <= width``. ``t`` is the larger quantile of the first stage and of the report's interval.
+- Fewer than four series get at least :data:`LEAST_SEEDS` seeds in all.
+
+``python -m tests.coverage.refining`` measures the coverage and the width. A series that varies more than the others
+keeps a wider interval; :attr:`Refinement.expected_width` shows it.
+
+New levels lie on the slope of the mean curve. New seeds run only at these, at the levels that lie there already, and
+at one level before and one after the fall.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from analysis.errors import AnalysisError
+from analysis.intervals import CONFIDENCE, DESIGN_CORRELATION, MOST_REPETITIONS, VariancePrior
+from analysis.midpoints.flags import Flag
+from analysis.midpoints.maximum_noise import MAXIMUM
+from analysis.midpoints.midpoint import LEAST_FALL, LEAST_ON_SLOPE
+from analysis.midpoints.repetition_curve import ON_PLATEAU, RepetitionCurve
+from analysis.midpoints.study import FittedSeries, Study, by_kind_of_training, shares_networks
+
+LEAST_SEEDS = 12
+"""Smallest number of seeds over all series of a kind of training, if they are few."""
+
+MOST_SEEDS = 1000
+"""Largest number of seeds of a series that is planned."""
+
+SHARES = (0.8, 0.6, 0.4, 0.2)
+"""Shares left at the levels on the slope. They are equally far apart on the logit scale, and well within 10 to 90 %."""
+
+AFTER_FALL = 0.05
+"""Largest share that is left at a level after the fall."""
+
+BEYOND = 4
+"""Number of new levels beyond the sampled ones. Together they extend the sampled range by half of its decades."""
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """Second stage of a series.
+
+    Attributes
+    ----------
+    series
+        The series with its first stage.
+    seeds
+        Planned number of seeds, the present ones included.
+    new_levels
+        Levels that all seeds run. None of them has been run.
+    kept_levels
+        Levels of the first stage that the new seeds run, too.
+    expected_width
+        Expected width of the interval in decades, if the variance stays the same; NaN without an interval.
+    remark
+        Reason why the series gets nothing or only levels beyond the sampled ones; empty otherwise.
+    """
+
+    series: FittedSeries
+    seeds: int
+    new_levels: tuple[float, ...] = ()
+    kept_levels: tuple[float, ...] = ()
+    expected_width: float = math.nan
+    remark: str = ""
+
+    @property
+    def width(self) -> float:
+        """Present width of the interval in decades; NaN without one."""
+        return math.log10(self.series.fit.mu.high / self.series.fit.mu.low)
+
+
+def refine(study: Study, width: float) -> list[Refinement]:
+    """Plan the second stage of every series with a curve. ``width`` is in decades, above 0.
+
+    Raises
+    ------
+    AnalysisError
+        No series has a curve or a midpoint in two seeds, or the width needs more than :data:`MOST_SEEDS` seeds.
+    """
+    if not 0 < width < math.inf:
+        raise AnalysisError(f"width {width:g}: give a finite number of decades above 0")
+    if not study.fitted_series:
+        raise AnalysisError("no series has a robustness curve; add runs at several noise levels")
+    kinds = by_kind_of_training(study.fitted_series).values()
+    plans = [plan for members in kinds for plan in _refine_kind(members, width)]
+    if all(len(each.fit.repetitions.outcomes) < 2 for each in study.fitted_series):
+        raise AnalysisError("every series has one seed, which gives no variance between seeds; add runs of a second")
+    if not any(plan.new_levels or math.isfinite(plan.width) for plan in plans):
+        reasons = dict.fromkeys(plan.remark for plan in plans)
+        raise AnalysisError(f"no series has a midpoint in two seeds: {'; '.join(reasons)}")
+    return plans
+
+
+def _refine_kind(members: Sequence[FittedSeries], width: float) -> list[Refinement]:
+    known = [each for each in members if each.fit.mu.is_known and len(each.fit.repetitions.logs) > 1]
+    samples = [list(each.fit.repetitions.logs.values()) for each in known]
+    seeds = seeds_needed(samples, width, known[0].fit.prior, shares=shares_networks(known)) if known else 0
+    return [_refine_series(each, seeds) if each in known else _extend(each) for each in members]
+
+
+def _refine_series(each: FittedSeries, seeds: int) -> Refinement:
+    logs = list(each.fit.repetitions.logs.values())
+    seeds = max(seeds, len(logs))
+    fine = each.fit.slope is not None and each.fit.slope.levels >= LEAST_ON_SLOPE
+    expected = expected_width(float(np.var(logs, ddof=1)), seeds, each.fit.prior)
+    if fine and seeds == len(logs):
+        return Refinement(each, seeds, expected_width=expected, remark="no further seeds or levels needed")
+    new, kept = slope_levels(_mean_curve(each), each.fit.chance_accuracy)
+    return Refinement(each, seeds, new, kept, expected)
+
+
+def _extend(each: FittedSeries) -> Refinement:
+    """Levels beyond the sampled ones, where midpoints lie there; nothing for a series that has no midpoint."""
+    seeds, fit = len(each.fit.repetitions.outcomes), each.fit
+    sides = {side for side in fit.repetitions.beyond().values() if side}
+    if seeds > 1 and sides and Flag.ALWAYS_AT_FLOOR not in fit.flags:
+        if new := tuple(level for side in sorted(sides) for level in _beyond(fit.lowest, fit.highest, side)):
+            return Refinement(each, seeds, new, remark="levels beyond the sampled ones; then refine again")
+        return Refinement(each, seeds, remark=f"does not lose half up to level {MAXIMUM:g}")
+    return Refinement(each, seeds, remark="; ".join(fit.flags) or "midpoints on both sides of the sampled levels")
+
+
+def seeds_needed(samples: Sequence[Sequence[float]], width: float, prior: VariancePrior | None, *, shares: bool) -> int:
+    """Number of seeds with which the interval of a series with the pooled variance has at most this width.
+
+    Parameters
+    ----------
+    samples
+        For each series of a kind of training, the log10 midpoints of its seeds; at least two.
+    width
+        Width in decades.
+    prior
+        Prior of the report's moderated intervals; None without one.
+    shares
+        Whether the series share trained networks.
+    """
+    freedom = np.array([len(values) - 1 for values in samples], dtype=float)
+    variance = float(freedom @ [np.var(values, ddof=1) for values in samples] / freedom.sum())
+    correlation = DESIGN_CORRELATION if shares else 0.0
+    pooled = float(freedom.sum()) / (1 + correlation**2 * (len(samples) - 1))
+    least = max(2, math.ceil(LEAST_SEEDS / len(samples)))
+    for seeds in range(least, MOST_SEEDS + 1):
+        if max(_width(variance, pooled, seeds), expected_width(variance, seeds, prior)) <= width:
+            return seeds
+    raise AnalysisError(f"width {width:g}: more than {MOST_SEEDS} seeds are needed; give a larger width")
+
+
+def expected_width(variance: float, seeds: int, prior: VariancePrior | None) -> float:
+    """Width in decades of the interval of ``seeds`` seeds with this variance between them."""
+    if prior is not None and seeds <= MOST_REPETITIONS:
+        return _width(*prior.moderate(variance, seeds - 1), seeds)
+    return _width(variance, seeds - 1, seeds)
+
+
+def _width(variance: float, freedom: float, seeds: int) -> float:
+    return 2 * float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * math.sqrt(variance / seeds)
+
+
+def slope_levels(curve: RepetitionCurve, chance_accuracy: float) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """New levels on the slope of a mean curve, and the sampled levels that new seeds run, too.
+
+    A sampled level close to one of the four places on the slope is kept instead of a new one. If the fall does not end
+    above chance accuracy, the places are on its own fall.
+    """
+    end = chance_accuracy
+    if curve.level_at(SHARES[-1], end) is Flag.ABOVE_RANGE and curve.ends_on_plateau:
+        end = curve.a_min
+    found = [curve.level_at(share, end) for share in SHARES]
+    places = np.log10([level for level in found if not isinstance(level, Flag)])
+    sampled, shares = curve.level, curve.shares(end)
+    positive = sampled[sampled > 0]
+    new = {_rounded(level) for flag, side in ((Flag.BELOW_RANGE, -1), (Flag.ABOVE_RANGE, 1)) if flag in found
+           for level in _beyond(positive[0], positive[-1], side)}  # fmt: skip
+    before = sampled[shares >= 1 - ON_PLATEAU]
+    after = sampled[shares <= AFTER_FALL][: 2 if curve.a_min > chance_accuracy + LEAST_FALL else 1]
+    kept = {float(before[-1] if len(before) else sampled[0]), *map(float, after)}
+    for place in places:
+        distances = np.abs(np.log10(positive) - place)
+        if distances.min() <= _tolerance(places):
+            kept.add(float(positive[distances.argmin()]))
+        else:
+            new.add(_rounded(10**place))
+    return tuple(sorted(new)), tuple(sorted(kept - new))
+
+
+def _tolerance(places: NDArray[np.float64]) -> float:
+    """Half of the smallest distance between neighbouring places, so that two places never keep the same level."""
+    return float(np.diff(places).min()) / 2 if len(places) > 1 else 0.0
+
+
+def _beyond(lowest: float, highest: float, side: int) -> list[float]:
+    """Levels above (``side`` 1) or below (-1) the sampled range, up to :data:`MAXIMUM`."""
+    decades = math.log10(highest / lowest) / 2 or 1.0
+    steps = decades * np.arange(1, BEYOND + 1) / BEYOND
+    levels = highest * 10**steps if side > 0 else lowest * 10**-steps
+    return [level for level in map(_rounded, levels) if level <= MAXIMUM]
+
+
+def _mean_curve(each: FittedSeries) -> RepetitionCurve:
+    means = each.series.used.groupby("level")["accuracy"].mean()
+    return RepetitionCurve(means.index.to_numpy(float), means.to_numpy(float))
+
+
+def _rounded(level: float) -> float:
+    return float(f"{level:.3g}")
