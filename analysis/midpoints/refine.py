@@ -9,11 +9,9 @@ So that this interval covers, the number of seeds must depend little on the vari
   ``2 t sqrt(variance / n) <= width``. ``t`` is the larger quantile of the first stage and of the report's interval.
 - Fewer than four series get at least :data:`LEAST_SEEDS` seeds in all.
 
-``python -m tests.coverage.refining`` measures the coverage and the width. A series that varies more than the others
-keeps a wider interval; :attr:`Refinement.expected_width` shows it.
-
-New levels lie on the slope of the mean curve. New seeds run only at these, at the levels that lie there already, and
-at one level before and one after the fall.
+A series that varies more than the others keeps a wider interval. New levels lie on the slope of the mean curve. New
+seeds run only at these, at the levels that lie there already, and at one level before and one after the fall.
+``python -m tests.coverage.refining`` measures the coverage and the width.
 """
 
 from __future__ import annotations
@@ -23,7 +21,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 
 from analysis.errors import AnalysisError
@@ -47,7 +44,7 @@ AFTER_FALL = 0.05
 """Largest share that is left at a level after the fall."""
 
 BEYOND = 4
-"""Number of new levels beyond the sampled ones. Together they extend the sampled range by half of its decades."""
+"""Number of new levels beyond the sampled ones, which extend the sampled range by half of its decades."""
 
 
 @dataclass(frozen=True)
@@ -56,14 +53,10 @@ class Refinement:
 
     Attributes
     ----------
-    series
-        The series with its first stage.
     seeds
         Planned number of seeds, the present ones included.
-    new_levels
-        Levels that all seeds run. None of them has been run.
-    kept_levels
-        Levels of the first stage that the new seeds run, too.
+    new_levels, kept_levels
+        New levels, which all seeds run; levels of the first stage that the new seeds run, too.
     expected_width
         Expected width of the interval in decades, if the variance stays the same; NaN without an interval.
     remark
@@ -91,17 +84,17 @@ def refine(study: Study, width: float) -> list[Refinement]:
     AnalysisError
         No series has a curve or a midpoint in two seeds, or the width needs more than :data:`MOST_SEEDS` seeds.
     """
+    fitted = study.fitted_series
     if not 0 < width < math.inf:
         raise AnalysisError(f"width {width:g}: give a finite number of decades above 0")
-    if not study.fitted_series:
+    if not fitted:
         raise AnalysisError("no series has a robustness curve; add runs at several noise levels")
-    kinds = by_kind_of_training(study.fitted_series).values()
-    plans = [plan for members in kinds for plan in _refine_kind(members, width)]
-    if all(len(each.fit.repetitions.outcomes) < 2 for each in study.fitted_series):
+    if all(len(each.fit.repetitions.outcomes) < 2 for each in fitted):
         raise AnalysisError("every series has one seed, which gives no variance between seeds; add runs of a second")
+    plans = [plan for members in by_kind_of_training(fitted).values() for plan in _refine_kind(members, width)]
     if not any(plan.new_levels or math.isfinite(plan.width) for plan in plans):
-        reasons = dict.fromkeys(plan.remark for plan in plans)
-        raise AnalysisError(f"no series has a midpoint in two seeds: {'; '.join(reasons)}")
+        reasons = "; ".join(dict.fromkeys(plan.remark for plan in plans))
+        raise AnalysisError(f"no series has a midpoint in two seeds: {reasons}")
     return plans
 
 
@@ -113,25 +106,25 @@ def _refine_kind(members: Sequence[FittedSeries], width: float) -> list[Refineme
 
 
 def _refine_series(each: FittedSeries, seeds: int) -> Refinement:
-    logs = list(each.fit.repetitions.logs.values())
+    fit, logs = each.fit, list(each.fit.repetitions.logs.values())
     seeds = max(seeds, len(logs))
-    fine = each.fit.slope is not None and each.fit.slope.levels >= LEAST_ON_SLOPE
-    expected = expected_width(float(np.var(logs, ddof=1)), seeds, each.fit.prior)
-    if fine and seeds == len(logs):
+    expected = expected_width(float(np.var(logs, ddof=1)), seeds, fit.prior)
+    if seeds == len(logs) and fit.slope is not None and fit.slope.levels >= LEAST_ON_SLOPE:
         return Refinement(each, seeds, expected_width=expected, remark="no further seeds or levels needed")
-    new, kept = slope_levels(_mean_curve(each), each.fit.chance_accuracy)
-    return Refinement(each, seeds, new, kept, expected)
+    means = each.series.used.groupby("level")["accuracy"].mean()
+    mean = RepetitionCurve(means.index.to_numpy(float), means.to_numpy(float))
+    return Refinement(each, seeds, *slope_levels(mean, fit.chance_accuracy), expected)
 
 
 def _extend(each: FittedSeries) -> Refinement:
     """Levels beyond the sampled ones, where midpoints lie there; nothing for a series that has no midpoint."""
     seeds, fit = len(each.fit.repetitions.outcomes), each.fit
     sides = {side for side in fit.repetitions.beyond().values() if side}
-    if seeds > 1 and sides and Flag.ALWAYS_AT_FLOOR not in fit.flags:
-        if new := tuple(level for side in sorted(sides) for level in _beyond(fit.lowest, fit.highest, side)):
-            return Refinement(each, seeds, new, remark="levels beyond the sampled ones; then refine again")
-        return Refinement(each, seeds, remark=f"does not lose half up to level {MAXIMUM:g}")
-    return Refinement(each, seeds, remark="; ".join(fit.flags) or "midpoints on both sides of the sampled levels")
+    if seeds < 2 or not sides or Flag.ALWAYS_AT_FLOOR in fit.flags:
+        return Refinement(each, seeds, remark="; ".join(fit.flags) or "no midpoint in two seeds")
+    if new := [level for side in sorted(sides) for level in _beyond(fit.lowest, fit.highest, side)]:
+        return Refinement(each, seeds, tuple(new), remark="levels beyond the sampled ones; then refine again")
+    return Refinement(each, seeds, remark=f"does not lose half up to level {MAXIMUM:g}")
 
 
 def seeds_needed(samples: Sequence[Sequence[float]], width: float, prior: VariancePrior | None, *, shares: bool) -> int:
@@ -143,15 +136,12 @@ def seeds_needed(samples: Sequence[Sequence[float]], width: float, prior: Varian
         For each series of a kind of training, the log10 midpoints of its seeds; at least two.
     width
         Width in decades.
-    prior
-        Prior of the report's moderated intervals; None without one.
-    shares
-        Whether the series share trained networks.
+    prior, shares
+        Prior of the report's moderated intervals, if there is one; whether the series share trained networks.
     """
     freedom = np.array([len(values) - 1 for values in samples], dtype=float)
     variance = float(freedom @ [np.var(values, ddof=1) for values in samples] / freedom.sum())
-    correlation = DESIGN_CORRELATION if shares else 0.0
-    pooled = float(freedom.sum()) / (1 + correlation**2 * (len(samples) - 1))
+    pooled = float(freedom.sum()) / (1 + shares * DESIGN_CORRELATION**2 * (len(samples) - 1))
     least = max(2, math.ceil(LEAST_SEEDS / len(samples)))
     for seeds in range(least, MOST_SEEDS + 1):
         if max(_width(variance, pooled, seeds), expected_width(variance, seeds, prior)) <= width:
@@ -173,8 +163,8 @@ def _width(variance: float, freedom: float, seeds: int) -> float:
 def slope_levels(curve: RepetitionCurve, chance_accuracy: float) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """New levels on the slope of a mean curve, and the sampled levels that new seeds run, too.
 
-    A sampled level close to one of the four places on the slope is kept instead of a new one. If the fall does not end
-    above chance accuracy, the places are on its own fall.
+    A sampled level close to one of the four places on the slope is kept instead of a new one. If the curve's own fall
+    ends far above chance accuracy, the places are on that fall.
     """
     end = chance_accuracy
     if curve.level_at(SHARES[-1], end) is Flag.ABOVE_RANGE and curve.ends_on_plateau:
@@ -188,31 +178,22 @@ def slope_levels(curve: RepetitionCurve, chance_accuracy: float) -> tuple[tuple[
     before = sampled[shares >= 1 - ON_PLATEAU]
     after = sampled[shares <= AFTER_FALL][: 2 if curve.a_min > chance_accuracy + LEAST_FALL else 1]
     kept = {float(before[-1] if len(before) else sampled[0]), *map(float, after)}
+    # Half of the smallest distance, so that two places never keep the same level.
+    tolerance = np.diff(places).min() / 2 if len(places) > 1 else 0.0
     for place in places:
         distances = np.abs(np.log10(positive) - place)
-        if distances.min() <= _tolerance(places):
+        if distances.min() <= tolerance:
             kept.add(float(positive[distances.argmin()]))
         else:
             new.add(_rounded(10**place))
     return tuple(sorted(new)), tuple(sorted(kept - new))
 
 
-def _tolerance(places: NDArray[np.float64]) -> float:
-    """Half of the smallest distance between neighbouring places, so that two places never keep the same level."""
-    return float(np.diff(places).min()) / 2 if len(places) > 1 else 0.0
-
-
 def _beyond(lowest: float, highest: float, side: int) -> list[float]:
     """Levels above (``side`` 1) or below (-1) the sampled range, up to :data:`MAXIMUM`."""
-    decades = math.log10(highest / lowest) / 2 or 1.0
-    steps = decades * np.arange(1, BEYOND + 1) / BEYOND
+    steps = (math.log10(highest / lowest) / 2 or 1.0) * np.arange(1, BEYOND + 1) / BEYOND
     levels = highest * 10**steps if side > 0 else lowest * 10**-steps
     return [level for level in map(_rounded, levels) if level <= MAXIMUM]
-
-
-def _mean_curve(each: FittedSeries) -> RepetitionCurve:
-    means = each.series.used.groupby("level")["accuracy"].mean()
-    return RepetitionCurve(means.index.to_numpy(float), means.to_numpy(float))
 
 
 def _rounded(level: float) -> float:

@@ -23,7 +23,8 @@ def describe(plans: Sequence[Refinement], width: float) -> Iterator[RenderableTy
     yield expectation(plans, width)
     if wide := [_name(plan, names) for plan in plans if plan.expected_width > 1.05 * width]:
         yield f"wider than {width:g}, since they vary more between seeds than the others: {', '.join(wide)}"
-    if reached := [_name(plan, names) for plan in plans if not new_runs(plan)]:
+    reached = [_name(plan, names) for plan in plans if not new_runs(plan)]
+    if 0 < len(reached) < len(plans):
         yield f"no further runs: {', '.join(reached)}"
 
 

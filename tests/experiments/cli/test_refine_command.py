@@ -82,7 +82,7 @@ def test_nothing_to_run(first_stage: FakeStudy, capsys: pytest.CaptureFixture[st
     first_stage.series({"model.batch_norm": True}, 0.8, fine, repetitions=12)
     assert main(["refine", "coarse", "--width", "0.2"]) == 0
     printed = capsys.readouterr().out
-    assert "no further runs: point global" in printed
+    assert "no further seeds or levels needed" in printed
     assert "no grid was written" in printed
     assert not list(Path().iterdir())
 
