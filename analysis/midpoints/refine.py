@@ -7,7 +7,8 @@ So that this interval covers, the number of seeds must depend little on the vari
 
 - All series of one kind of training get the same number of seeds, from their pooled variance: the smallest ``n`` with
   ``2 t sqrt(variance / n) <= width``. ``t`` is the larger quantile of the first stage and of the report's interval.
-- Fewer than four series get at least :data:`LEAST_SEEDS` seeds in all.
+- A kind of training with few series gets at least :data:`LEAST_SEEDS` seeds over all its series.
+- Very coarse levels add to the variance. The seeds that are present then get their levels on the slope first.
 
 A series that varies more than the others keeps a wider interval. New levels lie on the slope of the mean curve. New
 seeds run only at these, at the levels that lie there already, and at one level before and one after the fall.
@@ -31,7 +32,7 @@ from analysis.midpoints.midpoint import LEAST_FALL, LEAST_ON_SLOPE
 from analysis.midpoints.repetition_curve import ON_PLATEAU, RepetitionCurve
 from analysis.midpoints.study import FittedSeries, Study, by_kind_of_training, shares_networks
 
-LEAST_SEEDS = 12
+LEAST_SEEDS = 16
 """Smallest number of seeds over all series of a kind of training, if they are few."""
 
 MOST_SEEDS = 1000
@@ -41,7 +42,7 @@ SHARES = (0.8, 0.6, 0.4, 0.2)
 """Shares left at the levels on the slope. They are equally far apart on the logit scale, and well within 10 to 90 %."""
 
 AFTER_FALL = 0.05
-"""Largest share that is left at a level after the fall."""
+"""Largest share that is left after the fall."""
 
 BEYOND = 4
 """Number of new levels beyond the sampled ones, which extend the sampled range by half of its decades."""
@@ -58,7 +59,7 @@ class Refinement:
     new_levels, kept_levels
         New levels, which all seeds run; levels of the first stage that the new seeds run, too.
     expected_width
-        Expected width of the interval in decades, if the variance stays the same; NaN without an interval.
+        Expected width of the interval in decades, if the variance stays the same; NaN if it cannot be planned yet.
     remark
         Reason why the series gets nothing or only levels beyond the sampled ones; empty otherwise.
     """
@@ -101,11 +102,18 @@ def refine(study: Study, width: float) -> list[Refinement]:
 def _refine_kind(members: Sequence[FittedSeries], width: float) -> list[Refinement]:
     known = [each for each in members if each.fit.mu.is_known and len(each.fit.repetitions.logs) > 1]
     samples = [list(each.fit.repetitions.logs.values()) for each in known]
-    seeds = seeds_needed(samples, width, known[0].fit.prior, shares=shares_networks(known)) if known else 0
-    return [_refine_series(each, seeds) if each in known else _extend(each) for each in members]
+    seeds, remark = 0, "levels on the slope; then refine again"
+    if known and not too_coarse([each.fit.slope.levels for each in known if each.fit.slope]):
+        seeds, remark = seeds_needed(samples, width, known[0].fit.prior, shares=shares_networks(known)), ""
+    return [_refine_series(each, seeds, remark) if each in known else _extend(each) for each in members]
 
 
-def _refine_series(each: FittedSeries, seeds: int) -> Refinement:
+def too_coarse(levels_on_slope: Sequence[int]) -> bool:
+    """Whether most series have fewer than two levels on the slope, so that levels add much to the variance."""
+    return bool(levels_on_slope) and float(np.median(levels_on_slope)) < 2
+
+
+def _refine_series(each: FittedSeries, seeds: int, remark: str) -> Refinement:
     fit, logs = each.fit, list(each.fit.repetitions.logs.values())
     seeds = max(seeds, len(logs))
     expected = expected_width(float(np.var(logs, ddof=1)), seeds, fit.prior)
@@ -113,7 +121,7 @@ def _refine_series(each: FittedSeries, seeds: int) -> Refinement:
         return Refinement(each, seeds, expected_width=expected, remark="no further seeds or levels needed")
     means = each.series.used.groupby("level")["accuracy"].mean()
     mean = RepetitionCurve(means.index.to_numpy(float), means.to_numpy(float))
-    return Refinement(each, seeds, *slope_levels(mean, fit.chance_accuracy), expected)
+    return Refinement(each, seeds, *slope_levels(mean, fit.chance_accuracy), math.nan if remark else expected, remark)
 
 
 def _extend(each: FittedSeries) -> Refinement:
@@ -128,16 +136,10 @@ def _extend(each: FittedSeries) -> Refinement:
 
 
 def seeds_needed(samples: Sequence[Sequence[float]], width: float, prior: VariancePrior | None, *, shares: bool) -> int:
-    """Number of seeds with which the interval of a series with the pooled variance has at most this width.
+    """Number of seeds with which the interval of a series with the pooled variance has at most this width in decades.
 
-    Parameters
-    ----------
-    samples
-        For each series of a kind of training, the log10 midpoints of its seeds; at least two.
-    width
-        Width in decades.
-    prior, shares
-        Prior of the report's moderated intervals, if there is one; whether the series share trained networks.
+    ``samples`` has the log10 midpoints of the seeds of each series, at least two. ``prior`` is that of the report's
+    moderated intervals, if there is one. ``shares``: whether the series share trained networks.
     """
     freedom = np.array([len(values) - 1 for values in samples], dtype=float)
     variance = float(freedom @ [np.var(values, ddof=1) for values in samples] / freedom.sum())

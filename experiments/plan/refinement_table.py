@@ -32,7 +32,7 @@ def expectation(plans: Sequence[Refinement], width: float) -> str:
     """The typical width after the second stage."""
     expected = [plan.expected_width for plan in plans if math.isfinite(plan.expected_width)]
     if not expected:
-        return f"width {width:g}: no series has an interval yet"
+        return "the number of seeds follows from the runs at these levels: run them, then refine again"
     typical = float(np.sqrt(np.mean(np.square(expected))))
     return f"expected width of μ's 95 % interval: {typical:.3f} decades (root mean square), wanted {width:g}"
 

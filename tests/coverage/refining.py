@@ -23,7 +23,7 @@ import pandas as pd
 
 from analysis.intervals import MOST_REPETITIONS, VariancePrior, fit_prior, t_interval
 from analysis.midpoints.flags import Flag
-from analysis.midpoints.refine import seeds_needed, slope_levels
+from analysis.midpoints.refine import seeds_needed, slope_levels, too_coarse
 from analysis.midpoints.repetition_curve import RepetitionCurve
 from tests.coverage.simulated_studies import (
     A_MAX,
@@ -132,13 +132,14 @@ def refined(study: list[Measured], design: Design, width: float, draw: np.random
             shares: bool) -> Iterator[list[float]]:  # fmt: skip
     """Coverage, width, runs and seeds of each series after the second stage; its interval is that of the report."""
     grids = [grid(design.levels, design.decades, draw) for _ in study]
+    if too_coarse([_on_slope(each, x, design) for each, x in zip(study, grids, strict=True)]):
+        grids = [np.union1d(x, _levels(each, x, design)[0]) for each, x in zip(study, grids, strict=True)]
     first = [_midpoints(each, [x] * design.seeds) for each, x in zip(study, grids, strict=True)]
     seeds = min(seeds_needed(first, width, fit_prior(first, shares_networks=shares), shares=shares), MOST)
     added = max(seeds - design.seeds, 0)
     values, runs = [], []
     for each, x in zip(study, grids, strict=True):
-        mean = np.mean([each.accuracies(seed, x) for seed in range(design.seeds)], axis=0)
-        new, kept = (snapped(np.log10(levels)) for levels in slope_levels(RepetitionCurve(10**x, mean), each.chance))
+        new, kept = _levels(each, x, design)
         old, few = np.union1d(x, new), np.union1d(kept, new)
         values.append(_midpoints(each, [old] * design.seeds + [few] * added))
         runs.append(len(old) * design.seeds + len(few) * added)
@@ -156,6 +157,21 @@ def fixed(study: list[Measured], design: Design, draw: np.random.Generator, *, s
     for each, sample in zip(study, values, strict=True):
         _, low, high = t_interval(sample, prior)
         yield [low <= each.truth <= high, high - low]
+
+
+def _mean(each: Measured, x: Array, design: Design) -> RepetitionCurve:
+    return RepetitionCurve(10**x, np.mean([each.accuracies(seed, x) for seed in range(design.seeds)], axis=0))
+
+
+def _levels(each: Measured, x: Array, design: Design) -> tuple[Array, Array]:
+    """log10 of the new and of the kept levels."""
+    new, kept = slope_levels(_mean(each, x, design), each.chance)
+    return snapped(np.log10(new)), snapped(np.log10(kept))
+
+
+def _on_slope(each: Measured, x: Array, design: Design) -> int:
+    shares = _mean(each, x, design).shares(each.chance)
+    return int(((shares >= 0.1) & (shares <= 0.9)).sum())
 
 
 def _midpoints(each: Measured, levels: list[Array]) -> list[float]:

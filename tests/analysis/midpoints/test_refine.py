@@ -87,6 +87,12 @@ def test_all_series_of_a_kind_get_the_same_seeds(fake_study: type[FakeStudy]):
     assert float(np.median([plan.expected_width for plan in plans])) < float(np.median([plan.width for plan in plans]))
 
 
+def test_very_coarse_levels_are_refined_before_the_seeds(fake_study: type[FakeStudy]):
+    plans = refine(walk(fake_study, [10.0**step for step in range(-3, 4)], sigma=0.1).analyse(), 0.02)
+    assert {plan.remark for plan in plans} == {"levels on the slope; then refine again"}
+    assert all(plan.new_levels and plan.seeds == 3 and math.isnan(plan.expected_width) for plan in plans)
+
+
 def test_series_that_reach_the_width_get_nothing(fake_study: type[FakeStudy]):
     plans = refine(walk(fake_study, FINE).analyse(), 0.2)
     assert {plan.remark for plan in plans} == {"no further seeds or levels needed"}
@@ -135,7 +141,7 @@ def test_first_stages_that_give_no_plan(fake_study: type[FakeStudy]):
 
 def test_coverage_width_and_runs_in_short():
     for study in (partial(shape_study, SHAPES["logistic"], 0.0), real_study):
-        row = cell(study, 12, shares=study is real_study)
+        row = cell(study, 8, shares=study is real_study)
         assert row["coverage"] > 0.85
         assert row["relative"] < 1.05
         assert row["runs"] < 0.8 * row["fixed"]

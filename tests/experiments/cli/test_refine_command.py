@@ -79,7 +79,7 @@ def test_a_file_is_not_replaced(first_stage: FakeStudy, capsys: pytest.CaptureFi
 
 def test_nothing_to_run(first_stage: FakeStudy, capsys: pytest.CaptureFixture[str]):
     fine = [10 ** (-2 + step / 10) for step in range(41)]
-    first_stage.series({"model.batch_norm": True}, 0.8, fine, repetitions=12)
+    first_stage.series({"model.batch_norm": True}, 0.8, fine, repetitions=16)
     assert main(["refine", "coarse", "--width", "0.2"]) == 0
     printed = capsys.readouterr().out
     assert "no further seeds or levels needed" in printed
