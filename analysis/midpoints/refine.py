@@ -173,13 +173,11 @@ def slope_levels(curve: RepetitionCurve, chance_accuracy: float) -> tuple[tuple[
         end = curve.a_min
     found = [curve.level_at(share, end) for share in SHARES]
     places = np.log10([level for level in found if not isinstance(level, Flag)])
-    sampled, shares = curve.level, curve.shares(end)
-    positive = sampled[sampled > 0]
+    sampled, positive, shares = curve.level, curve.level[curve.level > 0], curve.shares(end)
     new = {_rounded(level) for flag, side in ((Flag.BELOW_RANGE, -1), (Flag.ABOVE_RANGE, 1)) if flag in found
            for level in _beyond(positive[0], positive[-1], side)}  # fmt: skip
-    before = sampled[shares >= 1 - ON_PLATEAU]
     after = sampled[shares <= AFTER_FALL][: 2 if curve.a_min > chance_accuracy + LEAST_FALL else 1]
-    kept = {float(before[-1] if len(before) else sampled[0]), *map(float, after)}
+    kept = {float(max(sampled[shares >= 1 - ON_PLATEAU], default=sampled[0])), *map(float, after)}
     # Half of the smallest distance, so that two places never keep the same level.
     tolerance = np.diff(places).min() / 2 if len(places) > 1 else 0.0
     for place in places:

@@ -22,7 +22,7 @@ def refine(
     """Plan the seeds and levels that give every midpoint an interval of a wanted width, and write their grid.
 
     The runs of the collection are the first stage, for which few levels and
-    two or three seeds suffice. All series of one kind of training get the same
+    three seeds suffice. All series of one kind of training get the same
     number of seeds, fixed once. New levels lie on the slope of each series; new
     seeds run at few levels. `walking-noise add` then adds the runs of the grid.
 
