@@ -52,6 +52,8 @@ bench: install  ## packs against other ways to train, then the measurements of t
 
 coverage: install  ## how often the intervals of the midpoint contain the true value, in simulated and real studies
 	$(BIN)/python -m tests.coverage $(ARGS)
+	$(BIN)/python -m tests.coverage.plateaus
+	$(BIN)/python -m tests.coverage.contrasts
 	$(BIN)/python -m tests.coverage.refining $(ARGS)
 
 lock: | $(UV)  ## pin the newest versions that pyproject.toml allows

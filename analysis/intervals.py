@@ -24,8 +24,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-from scipy import optimize, stats
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
 from scipy.special import digamma, polygamma
+
+Array = NDArray[np.float64]
 
 CONFIDENCE = 0.95
 """Probability with which an interval contains the true value."""
@@ -35,6 +39,9 @@ LEAST_SERIES = 8
 
 MOST_REPETITIONS = 5
 """Largest number of repetitions of a series whose variance is moderated. More repetitions need no help."""
+
+LEAST_EXCESS = 1e-3
+"""Smallest variance of the logarithms of the variances, beyond that of chance, that counts."""
 
 DESIGN_CORRELATION = 0.3
 """Correlation between series that share networks, for which the moderated interval allows."""
@@ -126,6 +133,34 @@ def t_interval(values: Sequence[float], prior: VariancePrior | None = None) -> t
     return mean, mean - half, mean + half
 
 
+def mean_accuracy(values: Sequence[float]) -> Estimate:
+    """Mean of some accuracies with its t interval, which is limited to [0, 1]."""
+    mean, low, high = t_interval(values)
+    return Estimate(mean, max(low, 0.0), min(high, 1.0), Method.T) if math.isfinite(low) else Estimate(mean)
+
+
+def ratio_of_means(numerator: pd.Series[float], denominator: pd.Series[float]) -> Estimate:
+    """Ratio of two means with its t interval, linear in the errors of both means.
+
+    Both have one value per repetition, whose name is the index. If they have the same repetitions, the interval uses
+    the differences within repetitions. Otherwise both are independent, and the degrees of freedom are those of Welch
+    (1947). The interval is NaN if one of them has a single value.
+    """
+    ratio = float(numerator.mean() / denominator.mean())
+    if set(numerator.index) == set(denominator.index):
+        differences = numerator - ratio * denominator
+        _, low, high = t_interval((differences / denominator.mean()).tolist())
+        return Estimate(ratio, ratio + low, ratio + high, Method.T) if math.isfinite(low) else Estimate(ratio)
+    sizes = np.array([len(numerator), len(denominator)])
+    if sizes.min() < 2:
+        return Estimate(ratio)
+    variances = np.array([numerator.var(), ratio**2 * denominator.var()]) / sizes / denominator.mean() ** 2
+    squares = float((variances**2 / (sizes - 1)).sum())
+    freedom = float(variances.sum()) ** 2 / squares if squares else math.inf
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * math.sqrt(variances.sum())
+    return Estimate(ratio, ratio - half, ratio + half, Method.T)
+
+
 def fit_prior(samples: Sequence[Sequence[float]], *, shares_networks: bool) -> VariancePrior | None:
     """Prior of the variances of some series, by the method of moments of Smyth (2004, section 6.2).
 
@@ -146,25 +181,29 @@ def fit_prior(samples: Sequence[Sequence[float]], *, shares_networks: bool) -> V
     variances = np.array([np.var(values, ddof=1) for values in chosen])
     if len(chosen) < LEAST_SERIES or not (variances > 0).any():
         return None
-    # Equal repetitions would make the logarithm infinite.
-    variances = variances.clip(1e-5 * np.median(variances[variances > 0]))
-    half = np.array([len(values) - 1 for values in chosen]) / 2
-    logs = np.log(variances) - digamma(half) + np.log(half)
-    excess = float(np.var(logs, ddof=1) - polygamma(1, half).mean())
-    freedom = 2 * _inverse_trigamma(excess) if excess > 0 else math.inf
-    scale = math.exp(logs.mean() + _log_bias(freedom / 2))
+    freedoms = np.array([len(values) - 1 for values in chosen], dtype=float)
+    scale, freedom = prior_of_variances(variances, freedoms, len(chosen))
     return VariancePrior(scale, freedom, len(chosen), shares_networks)
 
 
-def _log_bias(half: float) -> float:
-    """Difference between the mean of the logarithm of a chi-squared mean, and 0."""
-    return 0.0 if math.isinf(half) else float(digamma(half) - np.log(half))
+def prior_of_variances(variance: Array, freedom: Array, independent: int) -> tuple[float, float]:
+    """Scale and degrees of freedom of the prior of some variances, by the method of moments (Smyth 2004, section 6.2).
 
-
-def _inverse_trigamma(value: float) -> float:
-    """Argument at which the trigamma function has a value above 0."""
-    least, most = 1e-8, 1e8
-    if value <= polygamma(1, most):
-        return math.inf
-    log = optimize.brentq(lambda x: float(polygamma(1, math.exp(x))) - value, math.log(least), math.log(most))
-    return math.exp(log)
+    Parameters
+    ----------
+    variance, freedom : (variances,)
+        The variances, not all of them 0, and their degrees of freedom.
+    independent
+        Number of independent quantities that the variances come from.
+    """
+    # A variance of 0 would have an infinite logarithm.
+    variance = variance.clip(1e-5 * np.median(variance[variance > 0]))
+    logs = np.log(variance) - digamma(freedom / 2) + np.log(freedom / 2)
+    excess = float(logs.var() * independent / (independent - 1) - polygamma(1, freedom / 2).mean())
+    if excess < LEAST_EXCESS:
+        return math.exp(logs.mean()), math.inf
+    half = 0.5 + 1 / excess
+    for _ in range(10):  # Newton's method of Smyth's appendix
+        trigamma = polygamma(1, half)
+        half += trigamma * (1 - trigamma / excess) / polygamma(2, half)
+    return float(np.exp(logs.mean() + digamma(half) - np.log(half))), 2 * float(half)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,11 +64,6 @@ def unprobed_runs(runs: Runs) -> list[int]:
     return ids
 
 
-def kept_runs(runs: Runs, ids: Sequence[int], folder: Path) -> list[KeptRun]:
-    """Read completed runs with noise, and both networks of each from ``folder``."""
-    return [_kept_run(runs, run, folder) for run in ids]
-
-
 def binarize(run: KeptRun, device: torch.device | None, samples: int, show: Show) -> Document:
     """Probe the network of the run and of its noise-free twin; return the findings as plain values for its document.
 
@@ -116,7 +111,8 @@ def summary(findings: Document) -> str:
     return text
 
 
-def _kept_run(runs: Runs, run: int, folder: Path) -> KeptRun:
+def kept_run(runs: Runs, run: int, folder: Path) -> KeptRun:
+    """Read a completed run with noise, and both of its networks from ``folder``."""
     document = runs.find_one({"_id": run}, {"status": 1, "config": 1, "result.network": 1})
     if document is None:
         raise UserError(f"collection {runs.name} has no run {run}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import tempfile
@@ -40,6 +41,13 @@ def pytest_configure(config: pytest.Config) -> None:
     environment.setenv("MPLBACKEND", "Agg")
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         environment.setenv(name, "1")
+    gc.set_threshold(100_000)  # imports and large studies create many objects that stay
+
+
+def pytest_collection_finish() -> None:
+    """Exclude the imported modules from further searches for garbage, each of which would visit all their objects."""
+    gc.collect()
+    gc.freeze()
 
 
 def _distributes_tests(config: pytest.Config) -> bool:
@@ -49,8 +57,11 @@ def _distributes_tests(config: pytest.Config) -> bool:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """The number of processes for ``--numprocesses auto``: two for each core, because many tests wait for others."""
-    return min(2 * len(os.sched_getaffinity(0)), MOST_PROCESSES)
+    """The number of processes for ``--numprocesses auto``: one more than there are cores, because many tests wait.
+
+    Each process imports all tests and starts an embedded database.
+    """
+    return min(len(os.sched_getaffinity(0)) + 1, MOST_PROCESSES)
 
 
 def _has_cuda() -> bool:

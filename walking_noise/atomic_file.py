@@ -1,4 +1,4 @@
-"""Atomic writing of files: a reader finds the complete file or none."""
+"""Atomic writing of files, of which a reader finds the complete one or none; check of a folder before that."""
 
 from __future__ import annotations
 
@@ -17,10 +17,7 @@ READABLE = 0o644
 def atomic_write(file: Path) -> Iterator[IO[bytes]]:
     """Open a temporary file that replaces ``file`` when the block ends without an error, and is deleted otherwise.
 
-    Raises
-    ------
-    OSError
-        The folder is not writable.
+    Raise OSError if the folder is not writable.
     """
     with tempfile.NamedTemporaryFile(dir=file.parent, suffix=".part", delete=False) as part:
         try:
@@ -33,3 +30,9 @@ def atomic_write(file: Path) -> Iterator[IO[bytes]]:
         except BaseException:
             Path(part.name).unlink(missing_ok=True)
             raise
+
+
+def check_writable(folder: Path) -> None:
+    """Create ``folder`` if it is missing, and a temporary file in it; OSError if files cannot be written there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tempfile.TemporaryFile(dir=folder).close()

@@ -16,10 +16,7 @@ def discover(package: ModuleType, attribute: str) -> dict[str, Any]:
 def find_modules(package: ModuleType, attribute: str) -> dict[str, ModuleType]:
     """Import every module of ``package``; return those that define ``attribute``, by the ``name`` of its value.
 
-    Raises
-    ------
-    ValueError
-        Two modules define objects of the same name.
+    Raise ValueError if two modules define objects of the same name.
     """
     modules: dict[str, ModuleType] = {}
     for module_info in sorted(pkgutil.iter_modules(package.__path__), key=lambda info: info.name):

@@ -17,8 +17,8 @@ from analysis.figures.layout.families import PANEL_PER_POINT, Family, families, 
 from analysis.figures.layout.panels import panel_grid
 from analysis.figures.layout.style import FAINT, INK, Plot, color_and_marker, save_figure, scale_levels
 from analysis.figures.robustness_curves import curve_table, draw_points, levels_of
-from analysis.labels import differing_settings, format_estimate, format_number, format_with_error, level_axis_label
-from analysis.midpoints.stacked_logistics import Shape
+from analysis.labels import differing_settings, format_estimate, format_with_error, level_axis_label
+from analysis.midpoints.curves.stacked_logistics import LEAST_MISFIT, Shape
 from analysis.midpoints.study import FittedSeries, Study
 from analysis.tables.series_tables import setting_texts
 from analysis.tables.table_files import Table, save_table, with_settings
@@ -26,18 +26,22 @@ from analysis.tables.table_files import Table, save_table, with_settings
 COLUMNS = 3
 
 _CAPTION = (
-    "Two stacked logistics are chosen if a plateau of at least three levels separates their steps and their corrected "
-    "information criterion (AICc) is smaller than that of one logistic. Points: mean over the repetitions ± one "
-    "standard deviation. Line: two stacked logistics; dotted: their midpoints; dashed: one logistic, which gives the μ "
-    "of the tables; grey, dashed: chance accuracy."
+    "Two stacked logistics are chosen if no single fall, symmetric or not, follows the accuracies, and two separate "
+    "steps do so better than by chance, given the scatter of the repetitions. Points: mean over the repetitions ± one "
+    "standard deviation. Line: two stacked logistics; dotted: their midpoints; dashed: one logistic, the weighted "
+    "fit of the paper; grey, dashed: chance accuracy."
 )
 
 _TABLE = (
-    "μ: midpoint of one logistic over the whole fall, as in the rest of this report; μ₁ and μ₂: midpoints of two "
-    "stacked logistics; a_mid: plateau between them; ΔAICc: AICc of one logistic minus AICc of two. "
+    "μ: level at which half is lost in all, as in the rest of this report; μ₁ and μ₂: midpoints of two stacked "
+    "logistics ± standard error; a_mid: plateau between them; misfit: largest distance of a mean accuracy from the "
+    "best single fall, as a share of the fall. "
 )
 
-_NUMBERS = "The CSV file contains, for every series of walking noise, both fits and which of them is chosen."
+_NUMBERS = (
+    "The CSV file contains, for every series of walking noise, the misfit and which shape is chosen. Two stacked "
+    f"logistics are fitted only where the misfit is at least {LEAST_MISFIT}."
+)
 
 
 def draw(study: Study, folder: Path) -> Sequence[Plot | Table]:
@@ -117,7 +121,7 @@ _COLUMNS: dict[str, Any] = {
     "a_max": lambda each, shape: f"{shape.two.a_max:.3f}",
     "a_mid": lambda each, shape: f"{shape.two.a_mid:.3f}",
     "a_min": lambda each, shape: f"{shape.two.a_min:.3f}",
-    "ΔAICc": lambda each, shape: format_number(shape.aicc_one - shape.aicc_two),
+    "misfit": lambda each, shape: f"{shape.misfit:.3f}",
 }
 
 
@@ -128,8 +132,8 @@ def _fits(each: FittedSeries) -> dict[str, Any]:
     one, two = shape.one, shape.two
     row = {
         "point": each.series.point_name, "choice": "two" if shape.has_plateau else "one", "mu": 10**one.mu,
-        "sigma": one.sigma, "a_min": one.a_min, "a_max": one.a_max, "aicc_one": shape.aicc_one,
-        "aicc_two": shape.aicc_two, "levels_on_plateau": shape.levels_on_plateau,
+        "sigma": one.sigma, "a_min": one.a_min, "a_max": one.a_max, "misfit": shape.misfit, "p": shape.p,
+        "levels_between": shape.levels_between,
     }  # fmt: skip
     if two is None:
         return row

@@ -16,6 +16,7 @@ from analysis.figures.layout.families import AXIS_OF_POINTS, PRESERVED, Family, 
 from analysis.figures.layout.panels import batch_norm_panels, legend_handles
 from analysis.figures.layout.style import FAINT, INK, Plot, color_and_marker, legend_columns, save_figure
 from analysis.figures.midpoints_by_point import label_points
+from analysis.intervals import Estimate
 from analysis.labels import label, slug
 from analysis.midpoints.maximum_noise import AccuracyAtMaximumNoise, accuracy_at_maximum_noise
 from analysis.midpoints.study import Study
@@ -23,15 +24,15 @@ from analysis.midpoints.study import Study
 NUMBERS = {"mlp": 5, "lenet5": 8}
 """Model -> number of its figure of preserved relative accuracy. Other models, like CNN-S, have figure 9."""
 
-Value = Callable[[AccuracyAtMaximumNoise], tuple[float, float]]
-"""A function that returns a drawn value and its standard deviation."""
+Value = Callable[[AccuracyAtMaximumNoise], Estimate]
+"""A function that returns a drawn estimate."""
 
 _DODGE = 0.22
 _RING = 6.4
 
 _KEY = (
     Line2D(
-        [], [], color=FAINT, marker="o", markerfacecolor="none", markersize=7, linewidth=0, label="a_min of the fit"
+        [], [], color=FAINT, marker="o", markerfacecolor="none", markersize=7, linewidth=0, label="a_min of the curve"
     ),
     Line2D([], [], color=INK, linewidth=0.8, label="without noise"),
 )
@@ -68,8 +69,8 @@ def _draw_accuracy(family: Family[AccuracyAtMaximumNoise], folder: Path) -> Plot
     figure.legend(handles=handles, loc="outside upper center", ncols=columns)
     title = f"{family.title}: accuracy at maximum noise, at one point at a time"
     caption = (
-        "Filled: mean accuracy at maximum noise ± one standard deviation over the repetitions; rings: a_min of the fit "
-        "± its standard error. Line and band: mean accuracy without noise ± one standard deviation, for the first "
+        "Filled: mean accuracy at maximum noise; rings: accuracy a_min after the fall of the curve. Bars: 95 % t "
+        "intervals over the repetitions. Line and band: mean accuracy without noise and its interval, for the first "
         "series with noise-free runs. Dashed: chance accuracy (accuracy of a constant answer). "
         f"{_run_counts(family.members, lambda member: member.accuracy)}"
     )
@@ -86,7 +87,7 @@ def _draw_preserved(family: Family[AccuracyAtMaximumNoise], folder: Path, figure
     for axes, here in panels:
         _draw_marks(axes, here, order, lambda member: member.preserved)
         for member, name in here:
-            chance = member.series.series.chance_accuracy / member.without_noise[0]
+            chance = member.series.series.chance_accuracy / member.without_noise.value
             axes.axhline(chance, color=color_and_marker(order.index(name))[0], linestyle="--", linewidth=0.6, zorder=0)
         axes.axhline(1, color=FAINT, linewidth=0.8, zorder=0)
         axes.set_ylabel("preserved relative accuracy")
@@ -95,8 +96,8 @@ def _draw_preserved(family: Family[AccuracyAtMaximumNoise], folder: Path, figure
     rest = family.title.partition(kind)[2]
     title = f"{model}, {kind}{rest}: preserved relative accuracy at maximum noise"
     caption = (
-        "Ratio of the mean accuracy at maximum noise at one point to the mean accuracy without noise; bars: ± one "
-        "standard deviation, computed from the standard deviations of both accuracies. Dashed: chance accuracy (a "
+        "Ratio of the mean accuracy at maximum noise at one point to the mean accuracy without noise; bars: its 95 % t "
+        "interval, paired where both have the same seeds. Dashed: chance accuracy (a "
         "constant answer). "
         f"{_run_counts(family.members, lambda member: member.preserved)}"
     )
@@ -139,33 +140,32 @@ def _draw_marks(
 ) -> None:
     for place, series_name in enumerate(order):
         color, marker = color_and_marker(place)
-        marks = [(_position(member, name, order), *value(member)) for member, name in here if name == series_name]
-        x, y = [at for at, _, _ in marks], [mean for _, mean, _ in marks]
+        marks = [(_position(member, name, order), value(member)) for member, name in here if name == series_name]
+        x, y = [at for at, _ in marks], [estimate.value for _, estimate in marks]
         axes.plot(x, y, color=color, alpha=0.35, linewidth=0.9, zorder=1)
         axes.plot(x, y, marker, color=color, markersize=3.6)
-        bars = [mark for mark in marks if math.isfinite(mark[2])]
-        for at, mean, std in bars:
-            axes.errorbar(at, mean, std, fmt="none", ecolor=color, elinewidth=1.0)
+        for at, estimate in marks:
+            _draw_bar(axes, at, estimate, color, 1.0)
 
 
 def _draw_a_min(axes: Axes, member: AccuracyAtMaximumNoise, place: float, order: int) -> None:
     color, marker = color_and_marker(order)
-    weighted = member.series.fit.weighted
-    if weighted is None:
-        return
-    curve = weighted.curve
-    axes.plot(place, curve.a_min, marker, color=color, markerfacecolor="none", markeredgewidth=0.8, markersize=_RING)
-    if math.isfinite(curve.errors[2]):
-        axes.errorbar(place, curve.a_min, curve.errors[2], fmt="none", ecolor=color, elinewidth=0.6)
+    a_min = member.series.fit.a_min
+    axes.plot(place, a_min.value, marker, color=color, markerfacecolor="none", markeredgewidth=0.8, markersize=_RING)
+    _draw_bar(axes, place, a_min, color, 0.6)
+
+
+def _draw_bar(axes: Axes, x: float, estimate: Estimate, color: str, width: float) -> None:
+    """Draw the interval of an estimate, if it has one."""
+    axes.plot([x, x], [estimate.low, estimate.high], color=color, linewidth=width)
 
 
 def _draw_reference(axes: Axes, here: Sequence[AccuracyAtMaximumNoise]) -> None:
     """Draw the accuracy without noise of the first series that has noise-free runs."""
     means = [member.without_noise for member in here if len(member.reference)]
     if means:
-        mean, std = means[0]
-        axes.axhline(mean, color=INK, linewidth=0.8, zorder=0)
-        axes.axhspan(mean - std, mean + std, color=INK, alpha=0.15, linewidth=0, zorder=0)
+        axes.axhline(means[0].value, color=INK, linewidth=0.8, zorder=0)
+        axes.axhspan(means[0].low, means[0].high, color=INK, alpha=0.15, linewidth=0, zorder=0)
 
 
 def _position(member: AccuracyAtMaximumNoise, name: str, order: Sequence[str]) -> float:
@@ -173,14 +173,14 @@ def _position(member: AccuracyAtMaximumNoise, name: str, order: Sequence[str]) -
 
 
 def _run_counts(members: Sequence[AccuracyAtMaximumNoise], value: Value) -> str:
-    """Sentences on the levels of the runs, their numbers, and the number of values without a spread."""
+    """Sentences on the levels of the runs, their numbers, and the number of values without an interval."""
     levels = sorted({member.level for member in members})
     highest = " to ".join(labels.format_number(level) for level in dict.fromkeys((levels[0], levels[-1])))
     used, planned = sum(len(member.runs) for member in members), sum(member.planned for member in members)
     fewest, most = (choose(len(member.reference) for member in members) for choose in (min, max))
     reference = str(most) if fewest == most else f"{fewest} to {most}"
-    single = sum(math.isnan(value(member)[1]) for member in members)
-    lacking = f" Without a spread, since there is one repetition: {single} of {len(members)} points." if single else ""
+    single = sum(math.isnan(value(member).low) for member in members)
+    lacking = f" Without an interval, one repetition: {single} of {len(members)} points." if single else ""
     overflowed = sum(member.overflown for member in members)
     overflow = f"; left out for float32 overflow at this or higher levels: {overflowed}" if overflowed else ""
     return (
@@ -194,14 +194,17 @@ def _numbers(family: Family[AccuracyAtMaximumNoise], labels: Sequence[str]) -> p
 
 
 def _row(member: AccuracyAtMaximumNoise, name: str) -> dict[str, object]:
-    weighted = member.series.fit.weighted
-    return {
+    estimates = {
+        "accuracy": member.accuracy, "a_min": member.series.fit.a_min, "without_noise": member.without_noise,
+        "preserved": member.preserved,
+    }  # fmt: skip
+    row: dict[str, object] = {
         "batch_norm": member.settings["model.batch_norm"], "series": name, "point": member.series.series.point_name,
-        "level": member.level, "accuracy": member.accuracy[0], "std": member.accuracy[1], "used": len(member.runs),
-        "planned": member.planned, "a_min": weighted and weighted.curve.a_min,
-        "a_min_error": weighted and weighted.curve.errors[2],
-        "without_noise": member.without_noise[0], "without_noise_std": member.without_noise[1],
-        "without_noise_used": len(member.reference),
-        "preserved": member.preserved[0], "preserved_std": member.preserved[1],
+        "level": member.level,
+    }  # fmt: skip
+    for column, each in estimates.items():
+        row |= {column: each.value, f"{column}_low": each.low, f"{column}_high": each.high}
+    return row | {
+        "used": len(member.runs), "planned": member.planned, "without_noise_used": len(member.reference),
         "floor": member.series.series.chance_accuracy,
     }  # fmt: skip

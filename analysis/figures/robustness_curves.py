@@ -26,8 +26,8 @@ from analysis.figures.layout.style import (
     scale_levels,
 )
 from analysis.labels import format_estimate, level_axis_label
+from analysis.midpoints.curves.weighted_fit import PARAMETERS, Array
 from analysis.midpoints.study import FittedSeries, Study
-from analysis.midpoints.weighted_fit import PARAMETERS, Array
 
 Curve = Callable[[Array], Array]
 """A function from log10 of levels to accuracies."""

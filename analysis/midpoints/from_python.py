@@ -9,7 +9,7 @@ import pandas as pd
 
 from analysis.errors import AnalysisError
 from analysis.labels import differing_settings
-from analysis.midpoints.repetition_curve import SMALLEST_SHARE
+from analysis.midpoints.curves.repetition_curve import SMALLEST_LOSS
 from analysis.midpoints.study import FittedSeries, analyse
 from analysis.runs.run_frame import to_frame
 
@@ -30,7 +30,7 @@ def estimate(configs: Sequence[RunConfig], results: Sequence[Result], *, losses:
     results
         The results of :func:`walking_noise.train` for these settings, in the same order.
     losses
-        Further losses of accuracy, as shares of what there is to lose, in [0.005, 0.995]: 0.01 for the level at which
+        Further losses of accuracy, as shares of what there is to lose, in [0.01, 0.99]: 0.01 for the level at which
         1 % is lost.
 
     Returns
@@ -51,8 +51,8 @@ def estimate(configs: Sequence[RunConfig], results: Sequence[Result], *, losses:
     AnalysisError
         The numbers of settings and results differ, no run has a level, or a loss lies outside its range.
     """
-    if refused := [loss for loss in losses if not SMALLEST_SHARE <= loss <= 1 - SMALLEST_SHARE]:
-        raise AnalysisError(f"loss {refused[0]:g}: give a share in [{SMALLEST_SHARE}, {1 - SMALLEST_SHARE}]")
+    if refused := [loss for loss in losses if not SMALLEST_LOSS <= loss <= 1 - SMALLEST_LOSS]:
+        raise AnalysisError(f"loss {refused[0]:g}: give a share in [{SMALLEST_LOSS}, {1 - SMALLEST_LOSS}]")
     if len(configs) != len(results):
         raise AnalysisError(f"{len(configs)} settings but {len(results)} results; give one result for each run")
     documents = (

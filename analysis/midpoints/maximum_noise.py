@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 
 import pandas as pd
 
+from analysis.intervals import Estimate, mean_accuracy, ratio_of_means
 from analysis.midpoints.study import FittedSeries, Study
 from analysis.runs.noise_free import noise_free_runs
 from analysis.runs.noise_kinds import has_one_level
@@ -63,24 +63,20 @@ class AccuracyAtMaximumNoise:
         return int(((runs["level"] >= self.level) & (runs["outcome"] == "overflow")).sum())
 
     @cached_property
-    def accuracy(self) -> tuple[float, float]:
-        """Mean and standard deviation over the repetitions. The standard deviation of one repetition is NaN."""
-        return float(self.runs["accuracy"].mean()), float(self.runs["accuracy"].std())
+    def accuracy(self) -> Estimate:
+        """Mean over the repetitions with its 95 % t interval."""
+        return mean_accuracy(self.runs["accuracy"].tolist())
 
     @cached_property
-    def without_noise(self) -> tuple[float, float]:
-        """Mean and standard deviation of the noise-free runs; NaN if there are none."""
-        return float(self.reference["accuracy"].mean()), float(self.reference["accuracy"].std())
+    def without_noise(self) -> Estimate:
+        """Mean of the noise-free runs with its 95 % t interval; NaN if there are none."""
+        return mean_accuracy(self.reference["accuracy"].tolist())
 
-    @property
-    def preserved(self) -> tuple[float, float]:
-        """Accuracy at maximum noise over accuracy without noise, and its standard deviation to first order.
-
-        The deviation combines those of both accuracies. It is NaN if one of them has a single repetition.
-        """
-        (accuracy, std), (reference, reference_std) = self.accuracy, self.without_noise
-        ratio = accuracy / reference
-        return ratio, math.hypot(std, ratio * reference_std) / reference
+    @cached_property
+    def preserved(self) -> Estimate:
+        """Accuracy at maximum noise over accuracy without noise, with its 95 % interval."""
+        by_repetition = [each.set_index("repetition")["accuracy"] for each in (self.runs, self.reference)]
+        return ratio_of_means(*by_repetition)
 
 
 def accuracy_at_maximum_noise(study: Study) -> list[AccuracyAtMaximumNoise]:

@@ -3,7 +3,7 @@
 *The midpoint noise level* μ of a repetition is the level at which its accuracy has lost half of what there is to lose,
 between the noise-free accuracy and the chance accuracy (the score of a constant answer). Where a curve keeps a
 remainder above chance accuracy, *half of its own fall* is another level, which the papers' logistic marks. Both are
-computed from the curve of each repetition (:mod:`analysis.midpoints.repetition_curve`).
+computed from the curve of each repetition (:mod:`analysis.midpoints.curves.repetition_curve`).
 
 The estimate for a series is the geometric mean over its repetitions, all of them. Its interval is the t interval of the
 logarithms, or the moderated t interval if a prior of the variance is given (:mod:`analysis.intervals`). If the midpoint
@@ -24,10 +24,11 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from analysis.intervals import CONFIDENCE, UNKNOWN, Estimate, Method, VariancePrior, t_interval
+from analysis.intervals import CONFIDENCE, UNKNOWN, Estimate, VariancePrior, mean_accuracy
+from analysis.midpoints.curves.repetition_curve import RepetitionCurve
+from analysis.midpoints.curves.weighted_midpoint import LARGEST_MISFIT, WeightedMidpoint, fit_mean_curve
 from analysis.midpoints.flags import ABOVE, BELOW, MINOR, Flag
-from analysis.midpoints.repetition_curve import RepetitionCurve
-from analysis.midpoints.weighted_midpoint import LARGEST_MISFIT, WeightedMidpoint, fit_mean_curve
+from analysis.midpoints.repetition_levels import RepetitionLevels
 
 LEAST_LEVELS = 5
 """Smallest number of levels of a curve."""
@@ -40,51 +41,6 @@ LEAST_ON_SLOPE = 4
 
 LOSSES = (0.01, 0.05)
 """Losses whose levels are listed with the midpoint, as shares of what there is to lose."""
-
-
-@dataclass(frozen=True)
-class RepetitionLevels:
-    """Level at which each repetition has lost a share of its accuracy.
-
-    Attributes
-    ----------
-    outcomes
-        Repetition name -> its level, or the reason why it has none within the sampled levels.
-    lowest, highest
-        Lowest and highest sampled level above 0; inf and -inf if there is none.
-    """
-
-    outcomes: Mapping[str, float | Flag]
-    lowest: float = math.inf
-    highest: float = -math.inf
-
-    @property
-    def logs(self) -> dict[str, float]:
-        """Repetition name -> log10 of its level, for repetitions that have one within the sampled levels."""
-        return {name: math.log10(level) for name, level in self.outcomes.items() if not isinstance(level, Flag)}
-
-    def beyond(self) -> dict[str, int]:
-        """Repetition name -> 1 if its level lies above the sampled levels, -1 if below, 0 otherwise."""
-        return {
-            name: 0 if not isinstance(outcome, Flag) else (outcome in ABOVE) - (outcome in BELOW)
-            for name, outcome in self.outcomes.items()
-        }
-
-    def estimate(self, prior: VariancePrior | None = None) -> Estimate:
-        """Geometric mean over the repetitions with its interval, or a bound without one.
-
-        Levels beyond the sampled ones count as the highest or lowest sampled level in a bound.
-        """
-        logs, sides = list(self.logs.values()), list(self.beyond().values())
-        if 1 in sides and -1 in sides:
-            return UNKNOWN
-        if any(sides):
-            edge, bound = (self.highest, "≥") if 1 in sides else (self.lowest, "≤")
-            beyond = [math.log10(edge) for side in sides if side]
-            return Estimate(10 ** float(np.mean([*logs, *beyond])), bound=bound)
-        value, low, high = (10**each for each in t_interval(logs, prior))
-        method = Method.NONE if math.isnan(low) else Method.MODERATED if prior else Method.T
-        return Estimate(value, low, high, method)
 
 
 @dataclass(frozen=True)
@@ -177,26 +133,26 @@ class MidpointFit:
         """
         end = None if own_fall else self.chance_accuracy
         unknown = {name: outcome for name, outcome in self.repetitions.outcomes.items() if outcome in _NO_FALL}
-        levels = {name: _level(curve, loss, end) for name, curve in self.curves.items()}
+        levels = {name: _level(curve, loss, end) for name, curve in self._falling.items()}
         return replace(self.repetitions, outcomes=levels | unknown).estimate()
 
     @cached_property
     def width(self) -> Estimate:
         """Factor between the levels at which 10 % and 90 % are lost: geometric mean with its t interval."""
-        falling = [curve for name, curve in self.curves.items() if self.repetitions.outcomes[name] not in _NO_FALL]
-        ends = [[_level(curve, loss, self.chance_accuracy) for loss in (0.1, 0.9)] for curve in falling]
+        curves = self._falling.values()
+        ends = [[_level(curve, loss, self.chance_accuracy) for loss in (0.1, 0.9)] for curve in curves]
         factors = [high / low for low, high in ends if not isinstance(low, Flag) and not isinstance(high, Flag)]
         return RepetitionLevels({str(number): factor for number, factor in enumerate(factors)}).estimate()
 
     @cached_property
     def a_max(self) -> Estimate:
         """Noise-free accuracy: mean over the repetitions with its t interval."""
-        return _accuracy([curve.a_max for curve in self.curves.values()])
+        return mean_accuracy([curve.a_max for curve in self.curves.values()])
 
     @cached_property
     def a_min(self) -> Estimate:
         """Accuracy after the fall: mean over the repetitions with its t interval."""
-        return _accuracy([curve.a_min for curve in self.curves.values()])
+        return mean_accuracy([curve.a_min for curve in self.curves.values()])
 
     @property
     def lowest(self) -> float:
@@ -212,6 +168,11 @@ class MidpointFit:
     def is_sound(self) -> bool:
         """Whether the midpoint has no flags except minor ones (:data:`analysis.midpoints.flags.MINOR`)."""
         return MINOR.issuperset(self.flags)
+
+    @property
+    def _falling(self) -> dict[str, RepetitionCurve]:
+        """Repetition name -> its curve, for curves that fall."""
+        return {name: curve for name, curve in self.curves.items() if self.repetitions.outcomes[name] not in _NO_FALL}
 
 
 _NO_FALL = (Flag.NEVER_FALLS, Flag.ALWAYS_AT_FLOOR)
@@ -271,15 +232,10 @@ def _level(curve: RepetitionCurve, loss: float, end: float | None) -> float | Fl
     return curve.level_at(1 - loss, curve.a_min if end is None else end)
 
 
-def _accuracy(values: list[float]) -> Estimate:
-    mean, low, high = t_interval(values)
-    return Estimate(mean, max(low, 0.0), min(high, 1.0), Method.T) if math.isfinite(low) else Estimate(mean)
-
-
 def _slope(mean: RepetitionCurve, chance_accuracy: float) -> Slope:
     sampled = mean.level > 0
     levels, shares = mean.level[sampled], mean.shares(chance_accuracy)[sampled]
-    after = int((shares >= 0.5).sum())
+    after = min(max(int((shares >= 0.5).sum()), 1), len(levels) - 1)
     return Slope(float(levels[after - 1]), float(levels[after]), int(((shares >= 0.1) & (shares <= 0.9)).sum()))
 
 

@@ -26,10 +26,10 @@ from scipy import stats
 
 from analysis.errors import AnalysisError
 from analysis.intervals import CONFIDENCE, DESIGN_CORRELATION, MOST_REPETITIONS, VariancePrior
+from analysis.midpoints.curves.repetition_curve import ON_PLATEAU, RepetitionCurve
 from analysis.midpoints.flags import Flag
 from analysis.midpoints.maximum_noise import MAXIMUM
 from analysis.midpoints.midpoint import LEAST_FALL, LEAST_ON_SLOPE
-from analysis.midpoints.repetition_curve import ON_PLATEAU, RepetitionCurve
 from analysis.midpoints.study import FittedSeries, Study, by_kind_of_training, shares_networks
 
 LEAST_SEEDS = 16

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pandas as pd
 
 from analysis.intervals import MOST_REPETITIONS, VariancePrior, fit_prior
+from analysis.midpoints.curves.stacked_logistics import Shape, compare_shapes
+from analysis.midpoints.curves.weighted_fit import Array
+from analysis.midpoints.curves.weighted_midpoint import axis_values
 from analysis.midpoints.flags import Flag
 from analysis.midpoints.midpoint import MidpointFit, fit_midpoint
-from analysis.midpoints.stacked_logistics import Shape, compare_shapes
-from analysis.midpoints.weighted_midpoint import axis_values, mean_curve
 from analysis.progress_bar import track
 from analysis.runs.series import Series, Settings, group_series
 
@@ -63,13 +65,21 @@ def fit_series(series: Series) -> FittedSeries:
         return FittedSeries(series, replace(fit, flags=(Flag.ONLY_OVERFLOW,)), None)
     if fit.weighted is None:
         return FittedSeries(series, fit, None)
-    level, mean, error = mean_curve(series.used)
-    shape = compare_shapes(fit.weighted.curve, axis_values(level), mean, error)
+    shape = compare_shapes(fit.weighted.curve, *accuracy_table(series.used))
     return FittedSeries(series, replace(fit, flags=(Flag.PLATEAU, *fit.flags)) if shape.has_plateau else fit, shape)
 
 
+def accuracy_table(runs: pd.DataFrame) -> tuple[Array, Array]:
+    """Noise ``log10(level)`` in ascending order, and accuracies (repetitions, levels); NaN where there is no run."""
+    levels, column = np.unique(runs["level"].to_numpy(float), return_inverse=True)
+    repetition, names = pd.factorize(runs["repetition"])
+    accuracies = np.full((len(names), len(levels)), np.nan)
+    accuracies[repetition, column] = runs["accuracy"].to_numpy(float)
+    return axis_values(levels), accuracies
+
+
 def by_kind_of_training(fitted: Iterable[FittedSeries]) -> dict[str, list[FittedSeries]]:
-    """The series in groups that differ only in data set, model and noise point: a group for each kind of training."""
+    """The series in groups that differ only in data set, model and noisy points: one for each kind of training."""
     kinds: dict[str, list[FittedSeries]] = {}
     for each in fitted:
         kinds.setdefault(_kind_of_training(each.settings), []).append(each)
@@ -93,10 +103,10 @@ def _with_priors(fitted: Sequence[FittedSeries]) -> list[FittedSeries]:
 
 
 def _kind_of_training(settings: Settings) -> str:
-    """Key of the series that differ only in data set, model and noise point."""
+    """Key of the series that differ only in data set, model and noisy points."""
     return repr([
         (name, value) for name, value in sorted(settings.items())
-        if not name.startswith(("data.", "model.")) and name != "noise.point"
+        if not name.startswith(("data.", "model.")) and name not in ("noise.point", "noise.on_batch_norm")
     ])  # fmt: skip
 
 

@@ -17,9 +17,9 @@ import pandas as pd
 from analysis.figures.layout.families import grouped
 from analysis.intervals import UNKNOWN, Estimate, t_interval
 from analysis.labels import cell_text, differing_settings, format_interval, format_number, label
-from analysis.midpoints.midpoint import RepetitionLevels
+from analysis.midpoints.curves.weighted_midpoint import fit_mean_curve
+from analysis.midpoints.repetition_levels import RepetitionLevels
 from analysis.midpoints.study import FittedSeries, Study
-from analysis.midpoints.weighted_midpoint import fit_mean_curve
 from analysis.runs.run_frame import rows
 from analysis.runs.series import Settings
 from analysis.tables.table_files import Table, save_table, with_settings
@@ -170,8 +170,7 @@ def _fits(each: FittedSeries) -> Iterator[dict[str, Any]]:
         "per repetition, logistic": _logistic_per_repetition(each),
     }
     for choice, estimate in per_repetition.items():
-        value = math.nan if estimate.bound else estimate.value
-        yield {"choice": choice, "mu": value, "mu_low": estimate.low, "mu_high": estimate.high}
+        yield {"choice": choice, **_columns("mu", estimate)}
     for choice, fit in weighted.items():
         mu, error = (math.nan, math.nan) if fit is None else (fit.mu, fit.error)
         yield {"choice": choice, "mu": mu, "mu_low": mu - error, "mu_high": mu + error}
@@ -199,10 +198,14 @@ def _compared(choice: RunChoice, one: FittedSeries, other: FittedSeries) -> dict
     shared = [second[name] - first[name] for name in first.keys() & second.keys()]
     ratio, low, high = (10**end for end in t_interval(shared))
     row = {"setting": choice.name, "reported": one.settings[choice.name], "other": other.settings[choice.name]}
-    for name, each in (("mu", one), ("mu_other", other)):
-        mu = each.fit.mu
-        row |= {name: mu.value, f"{name}_low": mu.low, f"{name}_high": mu.high}
+    row |= _columns("mu", one.fit.mu) | _columns("mu_other", other.fit.mu)
     return row | {"ratio": ratio, "ratio_low": low, "ratio_high": high, "repetitions": len(shared), "needs": ""}
+
+
+def _columns(name: str, estimate: Estimate) -> dict[str, float]:
+    """Columns of an estimate, which are NaN if only a bound is known."""
+    return {name: estimate.value if estimate.is_known else math.nan,
+            f"{name}_low": estimate.low, f"{name}_high": estimate.high}  # fmt: skip
 
 
 def _subsets(each: FittedSeries) -> Iterator[dict[str, Any]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from analysis import labels, published_results
-from analysis.intervals import Method
+from analysis.intervals import Estimate, Method
 from analysis.labels import column_heading, differing_settings, format_estimate
 from analysis.midpoints.flags import flag_letter, flag_notes
 from analysis.midpoints.study import FittedSeries, Study
@@ -24,7 +24,8 @@ _CELL_SETTINGS = ("noise.kind", "model.batch_norm", "noise.on_batch_norm")
 _CAPTION = (
     "Midpoint noise level μ: geometric mean over the repetitions; in brackets its 95 % interval; * marks moderated "
     "t intervals, the others are t intervals. No noise is injected after BatchNorm layers. The paper's value is "
-    "given if its data set, model and epochs are the same."
+    "given if its data set, model and epochs are the same; in brackets the ratio of μ to it, whose interval is that of "
+    "μ divided by the paper's value, taken as printed."
 )
 
 
@@ -71,14 +72,14 @@ def _left_out(fitted_series: Iterable[FittedSeries]) -> list[str]:
 def numbers(fitted_series: Sequence[FittedSeries]) -> pd.DataFrame:
     """Numbers of Table I, a row per cell.
 
-    Columns: those of :func:`analysis.tables.series_tables.midpoint_numbers`; ``paper``, the printed midpoint; and
-    ``difference``, ``mu / paper - 1``.
+    Columns: those of :func:`analysis.tables.series_tables.midpoint_numbers`; ``paper``, the printed midpoint; the
+    ratio ``mu / paper`` with the interval ``ratio_low``..``ratio_high``, which takes the printed value as exact.
     """
     chosen = table1_series(fitted_series)
     table = midpoint_numbers(chosen)
     table["paper"] = pd.Series([published_results.published_midpoint(each.settings) for each in chosen], dtype=float)
-    table["difference"] = table["mu"] / table["paper"] - 1
-    return table
+    ratios = {f"ratio{end}": table[f"mu{end}"] / table["paper"] for end in ("", "_low", "_high")}
+    return table.assign(**ratios)
 
 
 def texts(fitted_series: Sequence[FittedSeries]) -> pd.DataFrame:
@@ -118,4 +119,5 @@ def _paper(each: FittedSeries) -> str:
     printed = published_results.published_midpoint(each.settings)
     if printed is None or not each.fit.mu.is_known:
         return "" if printed is None else f"{printed:g}"
-    return f"{printed:g} ({100 * (each.fit.mu.value / printed - 1):+.1f} %)".replace("-", "−")
+    value, low, high = (end / printed for end in (each.fit.mu.value, each.fit.mu.low, each.fit.mu.high))
+    return f"{printed:g} ({format_estimate(Estimate(value, low, high))})"

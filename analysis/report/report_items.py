@@ -22,7 +22,7 @@ from analysis.midpoints.study import Study
 from analysis.paper import ledger, sensitivity, table1, table2
 from analysis.paper.planned_grids import COARSE, planned_grids_sentence
 from analysis.progress_bar import track
-from analysis.tables import run_accounting, series_tables
+from analysis.tables import contrast_tables, run_accounting, series_tables
 from analysis.tables.table_files import Table
 
 DATA_SETS = ("mnist", "fashion_mnist", "svhn", "cifar10", "gsc")
@@ -205,6 +205,14 @@ REPORT_ITEMS: tuple[ReportItem, ...] = (
         quantities.draw_weights,
     ),
     ReportItem("Ledger", "Claims of the papers and their verdicts from the runs", "runs", (), ledger.make),
+    ReportItem(
+        "Contrasts",
+        "Contrasts of midpoints: weakest noise points, and ratios of series that differ in their training",
+        f"two or more repetitions of runs with {_AT_A_POINT}, or of runs that differ only in noise.in_training or "
+        "training.weight_clamp",
+        _WALKING,
+        contrast_tables.make,
+    ),
     ReportItem(
         "Sensitivity",
         "Midpoints for other choices of fit, of runs and of repetitions",

@@ -18,9 +18,9 @@ from analysis.labels import (
     format_number,
     format_with_error,
 )
+from analysis.midpoints.curves.stacked_logistics import Shape
 from analysis.midpoints.flags import Flag, flag_letter, flag_notes
 from analysis.midpoints.midpoint import LOSSES, MidpointFit
-from analysis.midpoints.stacked_logistics import Shape
 from analysis.midpoints.study import FittedSeries, Study
 from analysis.runs.run_frame import STATE_NAMES
 from analysis.runs.series import Series
@@ -136,7 +136,7 @@ def midpoint_texts(fitted_series: Sequence[FittedSeries]) -> pd.DataFrame:
     if any(each.shape and each.shape.has_plateau for each in fitted_series):
         table["μ₁, μ₂ (a_mid)"] = [_both_midpoints(each.shape) for each in fitted_series]
     table["runs"] = [runs_used(each.series.counts) for each in fitted_series]
-    table["flags"] = ["; ".join(map(str, fit.flags)) for fit in fits]
+    table["flags"] = ["; ".join(_flag_text(flag, fit) for flag in fit.flags) for fit in fits]
     return table
 
 
@@ -206,6 +206,13 @@ def _midpoint(fit: MidpointFit) -> dict[str, Any]:
         "highest_level": fit.highest,
         "flags": "; ".join(fit.flags),
     }
+
+
+def _flag_text(flag: Flag, fit: MidpointFit) -> str:
+    """Text of a flag, with the levels around the midpoint if the levels are too coarse."""
+    if flag != Flag.LEVELS_TOO_COARSE or fit.slope is None:
+        return str(flag)
+    return f"{flag} (μ between {format_number(fit.slope.before)} and {format_number(fit.slope.after)})"
 
 
 def _weighted(fit: MidpointFit) -> str:

@@ -23,7 +23,7 @@ from experiments.terminal.text_table import in_words
 from walking_noise import RunConfig, Stopped
 from walking_noise.checkpoints.provenance import device_name
 from walking_noise.data import DataSet
-from walking_noise.data.transform import gather
+from walking_noise.data.speech.speech_transforms import StoredFeatures
 from walking_noise.evaluation.evaluator import evaluate
 from walking_noise.evaluation.shared_prefix import BLOCK
 from walking_noise.noise.audit import mismatch
@@ -59,10 +59,7 @@ size of the pack."""
 def measure_device(device: torch.device, models: Iterable[str]) -> Device:
     """Measure and print the speed of each kind of pack of some models.
 
-    Raises
-    ------
-    UserError
-        A pack computes something else than its runs would by themselves, or a measuring process has died.
+    Raise :class:`UserError` if a pack computes something else than its runs by themselves, or a process has died.
     """
     name, processes = device_in_words(device), capacity.worker_processes(device)
     print(f"{name}: {in_words(processes, 'pack')} in parallel; speed per run in packs of the default size:", flush=True)
@@ -110,10 +107,7 @@ def studied(models: Iterable[str]) -> list[RunConfig]:
 def check(config: RunConfig, device: torch.device) -> None:
     """Check that a run has the same loss in a pack and by itself, and the configured noise.
 
-    Raises
-    ------
-    UserError
-        It has not; the message gives the difference.
+    Raise :class:`UserError` with the difference if it has not.
     """
     one = RunConfig.from_dict(config.to_flat() | {"training.epochs": 1})
     other = RunConfig.from_dict(one.to_flat() | {"seed": 1})
@@ -216,24 +210,6 @@ def _combined(config: RunConfig, device: torch.device, processes: list[list[tupl
     )
 
 
-class _Unchanged:
-    """Transform that passes stored samples to the network unchanged."""
-
-    augments = False
-
-    def draw(self, samples: int, generator: torch.Generator) -> Tensor:
-        raise NotImplementedError
-
-    def prepare(self, stored: Tensor) -> Tensor:
-        return stored
-
-    def training_inputs(self, prepared: Tensor, samples: Tensor, drawn: Tensor | None) -> Tensor:
-        return gather(prepared, samples)
-
-    def validation_inputs(self, stored: Tensor) -> Tensor:
-        return stored
-
-
 def _random_data(config: RunConfig, steps: int) -> DataSet:
     generator = torch.Generator().manual_seed(0)
 
@@ -247,7 +223,7 @@ def _random_data(config: RunConfig, steps: int) -> DataSet:
     return DataSet(
         name="random",
         classes=config.data.classes,
-        transform=_Unchanged(),
+        transform=StoredFeatures(),
         train_samples=samples(training),
         train_labels=labels(training),
         validation_samples=samples(validation),

@@ -7,11 +7,10 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.synchronize import Barrier
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Any, TypeVar
 
 from experiments.errors import UserError
 
-P = ParamSpec("P")
 T = TypeVar("T")
 BARRIER_TIMEOUT = 600.0
 """Seconds that a process waits for the others."""
@@ -25,21 +24,14 @@ def wait_for_all() -> None:
         _barrier.wait(BARRIER_TIMEOUT)
 
 
-def run_at_the_same_time(
-    processes: int, function: Callable[Concatenate[int, P], T], *args: P.args, **kwargs: P.kwargs
-) -> list[T]:
+def run_at_the_same_time(processes: int, function: Callable[..., T], *args: Any) -> list[T]:
     """Return what ``function(rank, …)`` returns in each of several processes, with the ranks 0, 1, ….
 
     A single process is the calling one. The function must call :func:`wait_for_all` at least once. Otherwise a fast
-    process could run the function twice, and another one not at all.
-
-    Raises
-    ------
-    UserError
-        A process has died.
+    process could run the function twice, and another one not at all. Raise :class:`UserError` if a process has died.
     """
     if processes == 1:
-        return [function(0, *args, **kwargs)]
+        return [function(0, *args)]
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["experiments.benchmark.pack_rates"])
     barrier = context.Barrier(processes)
@@ -47,7 +39,7 @@ def run_at_the_same_time(
         try:
             # the executor notices the death of a process only after it has started all of them
             wait([executor.submit(wait_for_all) for _ in range(processes)])
-            futures = [executor.submit(function, rank, *args, **kwargs) for rank in range(processes)]
+            futures = [executor.submit(function, rank, *args) for rank in range(processes)]
             for future in as_completed(futures):
                 future.result()
         except BrokenProcessPool:

@@ -72,7 +72,15 @@ def connect_to(configuration: Mapping[str, Any], **options: Any) -> Database[Doc
         ) from None
     except PyMongoError as error:
         database.client.close()
-        raise DatabaseError(_connection_failure(address, str(error))) from None
+        if "SSL" in str(error):
+            raise DatabaseError(
+                f"the database at {address} answers, but no trusted TLS connection could be made to it; give the file "
+                "of its CA certificate in SEML's configuration: host: mongodb://NAME/?tls=true&tlsCAFile=FILE"
+            ) from None
+        raise DatabaseError(
+            f"no database answers at {address}, the address in SEML's configuration; start it (the embedded one with "
+            "`walking-noise db start`), or run `seml configure`"
+        ) from None
     return database
 
 
@@ -80,19 +88,6 @@ def host_and_port(database: Database[Document]) -> str:
     """``host:port`` of a database's server; a comma-separated list for a replica set."""
     servers = database.client.topology_description.server_descriptions()
     return ", ".join(f"{host}:{port}" for host, port in sorted(servers))
-
-
-def _connection_failure(address: str, error: str) -> str:
-    """The message for a failed connection; ``error`` is the driver's message."""
-    if "SSL" in error:
-        return (
-            f"the database at {address} answers, but no trusted TLS connection could be made to it; give the file of "
-            "its CA certificate in SEML's configuration: host: mongodb://NAME/?tls=true&tlsCAFile=FILE"
-        )
-    return (
-        f"no database answers at {address}, the address in SEML's configuration; start it (the embedded one with "
-        "`walking-noise db start`), or run `seml configure`"
-    )
 
 
 def collection_runs(collection: str) -> Runs:

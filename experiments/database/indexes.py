@@ -8,38 +8,24 @@ query that claims a run, that field is the id, so the indexes do not make this q
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from pymongo.database import Database
 
 from experiments.database.connection import Document
 from experiments.database.run_collections import ATTEMPTS, WORKERS
 
+Index = tuple[str, ...]
+"""An ascending index: its fields in order."""
 
-@dataclass(frozen=True)
-class Index:
-    """An ascending index: its fields in order."""
-
-    fields: tuple[str, ...]
-
-    @property
-    def keys(self) -> list[tuple[str, int]]:
-        return [(field, 1) for field in self.fields]
-
-    def __str__(self) -> str:
-        return f"({', '.join(self.fields)})"
-
-
-RUN_INDEXES = (
+RUN_INDEXES: tuple[Index, ...] = (
     # SEML's claim of a run (ids, PENDING); companions of a worker's run (status, batch, sorted by id); lost runs
     # (RUNNING); counts by status
-    Index(("status", "batch_id", "_id")),
+    ("status", "batch_id", "_id"),
     # a worker's heartbeats and outcomes (its token, RUNNING, a range of ids)
-    Index(("claim.token", "status", "_id")),
+    ("claim.token", "status", "_id"),
 )
-HISTORY_INDEXES = {
-    WORKERS: (Index(("collection",)),),  # the GPU hours of a study
-    ATTEMPTS: (Index(("collection", "run")),),  # the failures of a study and of a run
+HISTORY_INDEXES: dict[str, tuple[Index, ...]] = {
+    WORKERS: (("collection",),),  # the GPU hours of a study
+    ATTEMPTS: (("collection", "run"),),  # the failures of a study and of a run
 }
 
 
@@ -54,10 +40,10 @@ def ensure_indexes(database: Database[Document], collection: str) -> dict[str, l
     missing = missing_indexes(database, collection)
     for name, indexes in missing.items():
         for index in indexes:
-            database[name].create_index(index.keys)
+            database[name].create_index(list(index))
     return missing
 
 
 def _lacking(database: Database[Document], name: str, indexes: tuple[Index, ...]) -> list[Index]:
     existing = [[tuple(pair) for pair in index["key"]] for index in database[name].index_information().values()]
-    return [index for index in indexes if index.keys not in existing]
+    return [index for index in indexes if [(field, 1) for field in index] not in existing]

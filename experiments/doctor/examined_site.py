@@ -1,11 +1,9 @@
-"""Examined site: configuration, database, options and Slurm, each asked once and shared by the checks."""
+"""Examined site: configuration, database, options and nodes, each read once and shared by the checks."""
 
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -23,8 +21,6 @@ if TYPE_CHECKING:  # at run time imported when it is needed: it imports torch
 
 CHECKOUT = Path(__file__).parents[2]
 SERVER_TIMEOUT_MS = 2000
-SLURM_SECONDS = 2.0
-"""Time for Slurm's first answer."""
 PREFIX = "WALKING_NOISE_"
 """Beginning of the names of all variables with options of a worker."""
 UNFINISHED = ("STAGED", "PENDING", "RUNNING")
@@ -35,27 +31,14 @@ class NotChecked(Exception):
     """Raised if a check is impossible because of a problem that another check reports; the text names the problem."""
 
 
-@dataclass(frozen=True)
-class Cluster:
-    """Answers of Slurm to the queries in :mod:`experiments.slurm`."""
-
-    array_size: int
-    name: str | None
-    active: slurm.ActiveTasks | None
-    known_states: frozenset[str] | None
-
-
 @dataclass
 class Site:
-    """Site where runs are added, started or trained. Slurm is asked while the database is."""
+    """Site where runs are added, started or trained."""
 
     names: tuple[str, ...] = ()  # collections to check; empty for all collections
     fix: bool = False  # whether to create missing indexes
     configuration_file: Path | None = None  # None for the one that SEML reads
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
-
-    def __post_init__(self) -> None:
-        self._array_size = ThreadPoolExecutor(1).submit(slurm.max_array_size, SLURM_SECONDS)
 
     @cached_property
     def settings(self) -> Any:
@@ -118,16 +101,6 @@ class Site:
             return WorkerOptions.from_environment(self.environment)
         except UserError:
             raise NotChecked("the options of workers are invalid") from None
-
-    @cached_property
-    def cluster(self) -> Cluster | None:
-        """The answers of Slurm; None if it does not answer."""
-        if shutil.which("scontrol") is None:
-            raise NotChecked("Slurm is not installed; train on this machine with `walking-noise start NAME --local`")
-        array_size = self._array_size.result()
-        if array_size is None:
-            return None
-        return Cluster(array_size, slurm.cluster_name(), slurm.active_tasks(), slurm.known_states())
 
     @cached_property
     def other_hosts(self) -> list[str]:

@@ -33,7 +33,7 @@ def indexes(site: Site) -> Iterator[Finding]:
     """Every collection has the indexes that its queries need; ``--fix`` creates missing ones."""
     for runs in _collections(site):
         missing = (ensure_indexes if site.fix else missing_indexes)(site.database, runs.name)
-        names = ", ".join(f"{name} {index}" for name, indexes in missing.items() for index in indexes)
+        names = ", ".join(f"{name} ({', '.join(index)})" for name, indexes in missing.items() for index in indexes)
         if not names:
             yield ok(f"{runs.name} has all indexes")
         elif site.fix:

@@ -66,7 +66,7 @@ def space(site: Site) -> Iterator[Finding]:
 def _state_folder(site: Site) -> Path:
     """The state folder of the options, or else the one next to the logs of the newest run."""
     collections = [] if "WALKING_NOISE_STATE" in site.variables else site.collections
-    from experiments.worker.delivery.state_folder import DEFAULT_NAME, StateFolder
+    from experiments.worker.worker_options import DEFAULT_STATE
 
     if site.options.state is not None:
         return site.options.state
@@ -74,8 +74,7 @@ def _state_folder(site: Site) -> Path:
         run = runs.find_one({}, {"seml.output_file": 1, "seml.output_dir": 1}, sort=[("_id", -1)])
         if run is not None:
             logs = Path(run["seml"].get("output_dir", ".")).expanduser().absolute()
-            state = StateFolder.for_run(site.options, run)
-            return state.folder if state is not None else logs / DEFAULT_NAME
+            return site.options.state_folder(run) or logs / DEFAULT_STATE
     raise NotChecked("WALKING_NOISE_STATE is not set, and there are no runs yet; the folder will be next to their logs")
 
 

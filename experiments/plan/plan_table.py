@@ -11,7 +11,7 @@ from rich.table import Table
 from experiments.plan.study_plan import DOCUMENT_BYTES, LOSS_BYTES, PACKED_BYTES, Row
 from experiments.plan.throughput import Device, Kind
 from experiments.terminal.text_table import in_words, runs_in_words, short, table
-from experiments.worker.records.compact_result import COMPACT_ABOVE_EPOCHS
+from experiments.worker.records.run_document import COMPACT_ABOVE_EPOCHS
 from walking_noise import RunConfig
 
 PackSize = Callable[[RunConfig], int]
@@ -27,14 +27,8 @@ def describe(
 ) -> Iterator[RenderableType]:
     """The plan: a table of the files, a table of the combinations of pack settings, and explanations.
 
-    Parameters
-    ----------
-    collection
-        The collection that the plan was compared with, if any.
-    array_size, array_size_is_known
-        Largest number of tasks in a Slurm array, and whether Slurm or the user gave it; otherwise it is an assumption.
-    pack_size
-        The number of networks of a full pack, for the settings of a run.
+    The plan was compared with ``collection``, if any. ``array_size`` is the largest number of tasks in a Slurm array;
+    unless Slurm or the user gave it, it is an assumption. ``pack_size`` returns the number of networks of a full pack.
     """
     total = rows[-1]
     yield _files(rows, array_size, devices, pack_size)

@@ -9,6 +9,7 @@ import yaml
 
 from analysis.midpoints.refine import Refinement
 from analysis.runs.run_frame import CURVE_LEVELS
+from experiments.database.connection import Document, collection_runs
 from experiments.errors import UserError
 
 Section = dict[str, Any]
@@ -46,6 +47,13 @@ def grid_text(plans: Sequence[Refinement], document: Mapping[str, Any], heading:
                 content[f"series_{number}_{name}"] = {"fixed": dict(own), "grid": grid}
     text = yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=100_000)
     return "".join(f"# {line}\n" for line in heading) + "\n" + text
+
+
+def latest_run(collection: str) -> Document:
+    """The run that was added last, with the fields of SEML that a further grid needs; empty without runs."""
+    fields = {f"seml.{name}": True for name in ("executable", "working_dir", "output_dir", "conda_environment")}
+    latest = collection_runs(collection).find_one({}, {**fields, "slurm": True}, sort=[("_id", -1)])
+    return latest or {}
 
 
 def _stages(plan: Refinement) -> dict[str, tuple[list[int], tuple[float, ...]]]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from seml.utils import flatten
 
+from experiments.database.connection import collection_runs
 from experiments.plan.grid_files import GridError, Settings, expand
 from walking_noise import ConfigError, RunConfig
 from walking_noise.config.keys import digest
@@ -85,3 +87,12 @@ def count_runs(path: Path, overwrite: Settings | None = None) -> RunCounts:
 def settings_key(config: RunConfig) -> str:
     """A key that is equal for runs with equal settings, which SEML takes for the same run."""
     return digest(config.to_flat())
+
+
+def present_in(collection: str) -> set[str]:
+    """The settings keys of a collection's runs; runs of another version that this one cannot read are left out."""
+    keys = set()
+    for document in collection_runs(collection).find({}, {"config": True}):
+        with contextlib.suppress(ConfigError, KeyError):
+            keys.add(settings_key(RunConfig.from_document(document["config"])))
+    return keys

@@ -18,8 +18,9 @@ from experiments.plan.demand import Demand, demands
 from experiments.plan.grid_files import GridError, Settings
 from experiments.plan.run_counts import PlannedRun, RunCounts, count_runs
 from experiments.plan.throughput import Device, Kind
+from experiments.terminal.progress_line import ProgressLine
 from experiments.terminal.text_table import in_words
-from experiments.worker.records.compact_result import COMPACT_ABOVE_EPOCHS
+from experiments.worker.records.run_document import COMPACT_ABOVE_EPOCHS
 from walking_noise import RunConfig
 from walking_noise.runtime.sizing import capacity
 
@@ -111,14 +112,22 @@ def plan(counts: Sequence[RunCounts], present: set[str] | None) -> list[Row]:
     return [Row(one, None if present is None else len(one.documents.keys() & present)) for one in listed]
 
 
-def count(
-    paths: Sequence[Path], show: Callable[[str], None], overwrite: Settings | None = None
-) -> Iterator[RunCounts | GridError]:
-    """Count the runs of files on all cores, and yield the counts in the order of the files.
+def count(paths: Sequence[Path], overwrite: Settings | None = None) -> tuple[list[RunCounts], list[GridError]]:
+    """Count the runs of files on all cores, and show the progress.
 
-    For an invalid file the error is yielded. ``show`` is called with the progress; ``overwrite`` has settings that
-    replace those of all runs.
+    Return the counts of the valid files and the errors of the others, in the order of the files. ``overwrite`` has
+    settings that replace those of all runs.
     """
+    line = ProgressLine()
+    outcomes = list(_counts_or_errors(paths, line.show, overwrite))
+    line.end()
+    counts = [outcome for outcome in outcomes if isinstance(outcome, RunCounts)]
+    return counts, [outcome for outcome in outcomes if isinstance(outcome, GridError)]
+
+
+def _counts_or_errors(
+    paths: Sequence[Path], show: Callable[[str], None], overwrite: Settings | None
+) -> Iterator[RunCounts | GridError]:
     cores = min(len(os.sched_getaffinity(0)), len(paths))
     if cores == 1:
         for number, path in enumerate(paths, start=1):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -64,11 +63,6 @@ class Device:
         """The speed of a kind of pack; None if it was not measured."""
         return next((rate for rate in self.rates if rate.kind == kind), None)
 
-    def with_rates(self, rates: Iterable[Rate]) -> Device:
-        """The same device with these rates added; they replace older ones of the same kind."""
-        by_kind = {rate.kind: rate for rate in (*self.rates, *rates)}
-        return replace(self, rates=tuple(by_kind.values()))
-
 
 _DEVICES = TypeAdapter(dict[str, Device])
 """The content of a file: the devices by name."""
@@ -109,5 +103,6 @@ def save(file: Path, device: Device) -> None:
     """
     saved = read(file)
     if device.name in saved and saved[device.name].processes == device.processes:
-        device = saved[device.name].with_rates(device.rates)
+        by_kind = {rate.kind: rate for rate in (*saved[device.name].rates, *device.rates)}
+        device = replace(device, rates=tuple(by_kind.values()))
     write_whole(file, _DEVICES.dump_json({**saved, device.name: device}, indent=1).decode())

@@ -24,8 +24,7 @@ def study_hours(database: Database[Document], names: Sequence[str], device: Devi
     separate, all_workers = [], workers(database, names, now)
     for name in names:
         own = [worker for worker in all_workers if worker.collection == name]
-        remaining = remaining_work(database[name], own, device)
-        separate.append(StudyHours.of(name, own, remaining.runs, remaining.hours))
+        separate.append(StudyHours.of(name, own, *remaining_work(database[name], own, device)))
     if len(separate) == 1:
         return separate
     planned = [hours.planned for hours in separate]

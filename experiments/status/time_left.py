@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from experiments.database.connection import Runs
 from experiments.database.run_collections import unfinished_filter
@@ -23,34 +22,20 @@ RunKind = tuple[object, ...]
 """A run's values of the pack settings, in their order. All runs of a worker have the same ones."""
 
 
-@dataclass(frozen=True)
-class RemainingWork:
-    """The number of runs without a result, and the worker hours that they need; None if a part is not known."""
+def remaining_work(runs: Runs, workers: Sequence[Worker], device: Device | None) -> tuple[int, float | None]:
+    """The number of runs without a result, and the worker hours that they need; None if a part is not known.
 
-    runs: int
-    hours: float | None
-
-
-def remaining_work(runs: Runs, workers: Sequence[Worker], device: Device | None) -> RemainingWork:
-    """Estimate the remaining work of a collection.
-
-    The time of a run includes what its worker spends outside training.
-
-    Parameters
-    ----------
-    workers
-        All workers of the collection; their completed runs give the hours of a run.
-    device
-        Measured speeds for kinds of runs without a completed one.
+    The completed runs of ``workers``, all workers of the collection, give the hours of a run, including those that its
+    worker spends outside training. ``device`` has measured speeds for kinds of runs without a completed one.
     """
     unfinished_runs, hours_per_run = _unfinished_by_kind(runs), _hours_per_run(runs, workers)
     count = sum(unfinished_runs.values())
     partial = min(sum(worker.partial_runs for worker in workers), count)
     known = sum(number * hours_per_run[kind] for kind, number in unfinished_runs.items() if kind in hours_per_run)
     measured = _hours_on_device(runs, unfinished_runs.keys() - hours_per_run.keys(), device)
-    return RemainingWork(
-        count, None if measured is None else (known + measured) * (1 - partial / count if count else 0.0)
-    )
+    if measured is None:
+        return count, None
+    return count, (known + measured) * (1 - partial / count if count else 0.0)
 
 
 def _unfinished_by_kind(runs: Runs) -> dict[RunKind, int]:

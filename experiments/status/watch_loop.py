@@ -18,12 +18,8 @@ from experiments.status.watch_screen import HEIGHT, WIDTH, screen
 def once(names: Sequence[str], *, in_place: bool = False) -> float:
     """Show the status of the named collections; return the seconds that the query took.
 
-    ``in_place``: on a terminal the screen replaces what the terminal shows.
-
-    Raises
-    ------
-    UserError
-        There is no such collection, or no database.
+    ``in_place``: on a terminal the screen replaces what the terminal shows. Raise :class:`UserError` if there is no
+    such collection, or no database.
     """
     status, query_seconds = query(names)
     console = _console()
@@ -36,18 +32,10 @@ def once(names: Sequence[str], *, in_place: bool = False) -> float:
 def watch(names: Sequence[str], seconds: float) -> None:
     """Show the status of the named collections until interrupted.
 
-    If the database becomes unavailable, the error is printed, the last screen stays, and the query is repeated.
-
-    Parameters
-    ----------
-    seconds
-        Between two queries. The pause is longer if the database would otherwise be busy with queries for more than
-        :data:`~experiments.status.progress_text.MAX_QUERY_SHARE` of the time.
-
-    Raises
-    ------
-    UserError
-        There is no such collection, or no database at the first query.
+    If the database becomes unavailable, the error is printed, the last screen stays, and the query is repeated. Raise
+    :class:`UserError` if there is no such collection, or no database at the first query. The pause between two queries
+    is longer than ``seconds`` if the database would otherwise be busy with queries for more than
+    :data:`~experiments.status.progress_text.MAX_QUERY_SHARE` of the time.
     """
     query_seconds = once(names, in_place=True)
     while True:

@@ -22,25 +22,14 @@ HOUR = datetime.timedelta(hours=1)
 class Worker:
     """Record of a worker and of the runs that it leased.
 
-    Attributes
-    ----------
-    leader
-        Id of the run that SEML started the worker for; the worker leased the other runs itself.
-    task
-        Its Slurm task as ``ARRAY_TASK``; None outside Slurm.
-    resumed, trained, kept
-        Shares of all epochs of its runs: resumed from checkpoints; trained, including the resumed ones; and saved
-        where they outlive the worker, in results or checkpoints.
-    until
-        Time of its end or, if it has not reported its end, of its last heartbeat.
-    end_reason
-        ``done``, or the reason for which it ended early; None while it works, or if nothing has recorded its loss yet.
+    ``resumed``, ``trained`` and ``kept`` are shares of all epochs of its runs: resumed from checkpoints; trained,
+    including the resumed ones; and saved where they outlive the worker, in results or checkpoints.
     """
 
     collection: str
-    leader: int
+    leader: int  # id of the run that SEML started the worker for; the worker leased the other runs itself
     host: str
-    task: str | None
+    task: str | None  # its Slurm task as ``ARRAY_TASK``; None outside Slurm
     gpu: bool
     runs: int
     resumed: float
@@ -49,8 +38,8 @@ class Worker:
     completed: int
     failed: int
     started: datetime.datetime
-    until: datetime.datetime
-    end_reason: str | None
+    until: datetime.datetime  # its end or, if it has not reported its end, its last heartbeat
+    end_reason: str | None  # ``done``, or why it ended early; None while it works, or if its loss is not recorded yet
     heartbeat_age: datetime.timedelta
 
     @classmethod

@@ -14,11 +14,9 @@ from experiments.database.connection import collection_runs
 from experiments.database.indexes import ensure_indexes
 from experiments.errors import UserError
 from experiments.plan.grid_files import Settings, find
-from experiments.plan.run_counts import RunCounts
 from experiments.plan.study_plan import count
 from experiments.submit import seml_command
 from experiments.submit.environment import SECRET_VALUE, allowed_environment
-from experiments.terminal.progress_line import ProgressLine
 from experiments.terminal.text_table import runs_in_words
 
 JOB_SHELL_SETUP = Path(__file__).parents[1] / "worker" / "job_shell_setup.sh"
@@ -65,15 +63,12 @@ def add(
 
 def check(paths: Sequence[Path], overwrite: Settings | None = None) -> int:
     """Check that SEML can add all runs of the files and store the commit of the code; return the number of runs."""
-    line = ProgressLine()
-    outcomes = list(count(paths, line.show, overwrite))
-    line.end()
-    for outcome in outcomes:
-        if not isinstance(outcome, RunCounts):
-            raise outcome
+    counts, errors = count(paths, overwrite)
+    if errors:
+        raise errors[0]
     for path in paths:
         _check_repository(path)
-    return sum(outcome.runs for outcome in outcomes if isinstance(outcome, RunCounts))
+    return sum(one.runs for one in counts)
 
 
 def _check_repository(path: Path) -> None:

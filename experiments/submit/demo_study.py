@@ -20,6 +20,7 @@ from pymongo.errors import PyMongoError
 
 from experiments.database.connection import Document
 from experiments.database.embedded_server import DATABASE, EmbeddedDatabase
+from experiments.database.run_collections import status_counts
 from experiments.database.run_status import COMPLETED
 from experiments.errors import UserError
 from experiments.status.progress_text import CollectionProgress
@@ -87,7 +88,7 @@ class _Steps:
         self._seml("add", str(grid), show=lambda: "reading the grid")
         shutil.copyfile(grid, self.folder / grid.name)
         with self._client() as client:
-            counts = CollectionProgress(client[DATABASE][COLLECTION]).counts
+            counts = status_counts(client[DATABASE][COLLECTION])
         states = [state for state in UNFINISHED if counts[state]]
         if states:
             selection = [argument for state in states for argument in ("-s", state)]
@@ -96,14 +97,14 @@ class _Steps:
     def train(self) -> str:
         """Train the runs that are not completed, on all cores; return the error message if some remain."""
         with self._client() as client:
-            progress = CollectionProgress(client[DATABASE][COLLECTION])
+            progress = CollectionProgress(client[DATABASE], COLLECTION)
             total = progress.counts.total()
             if progress.counts[COMPLETED] == total:
                 print(f"all {total} runs are completed", flush=True)
                 return ""
             print(f"seml {COLLECTION} start --local", flush=True)
             self._seml("start", "--local", show=progress.text)
-            progress.count()
+            progress.query()
         seconds = time.monotonic() - progress.started
         print(
             f"{runs_in_words(progress.new)} in {clock(seconds)} ({60 * progress.new / seconds:.0f} runs/min)",
@@ -119,16 +120,9 @@ class _Steps:
 
     def report(self) -> None:
         """Write the report; its command prints the table of midpoints and the path of the page."""
-        command = [
-            sys.executable,
-            "-m",
-            "analysis.report",
-            COLLECTION,
-            "--out",
-            str(self.folder / "report"),
-        ]
-        print(f"python -m analysis.report {COLLECTION} --out {self.folder / 'report'}", flush=True)
-        with ProcessGroup(command, self.environment) as group:
+        command = ["-m", "analysis.report", COLLECTION, "--out", str(self.folder / "report")]
+        print(f"python {' '.join(command)}", flush=True)
+        with ProcessGroup([sys.executable, *command], self.environment) as group:
             self._wait(group, None)
         if group.process.returncode:
             raise UserError(f"the report failed (exit code {group.process.returncode}); see its output above")

@@ -25,16 +25,16 @@ def start_in_slurm(startable: Startable, limit: int | None = None, options: Sequ
     _restage(startable, cluster)
     _check_staged(startable)
     parts = list(startable.parts(size, limit))
-    total, done = sum(part.runs for part in parts), 0
+    total, done = sum(runs for _, runs in parts), 0
     selection = _filter(startable)
-    for part in parts:
-        batch = ["--batch-id", str(part.batch), "--num-experiments", str(part.runs)]
-        if seml_command.run([name, "start", *batch, *selection, *options]):
+    for batch, runs in parts:
+        part = ["--batch-id", str(batch), "--num-experiments", str(runs)]
+        if seml_command.run([name, "start", *part, *selection, *options]):
             raise UserError(
                 f"{done:,} of {runs_in_words(total)} started, the others are still STAGED; run this command again to "
                 "continue"
             )
-        done += part.runs
+        done += runs
         if len(parts) > 1:
             print(f"{done:,} of {total:,} runs started", flush=True)
 

@@ -30,14 +30,6 @@ RESTAGED = {"$set": {"status": STAGED}, "$unset": dict.fromkeys(START_FIELDS, ""
 
 
 @dataclass(frozen=True)
-class Part:
-    """Number of STAGED runs of a batch that become one array for each Slurm configuration of the batch."""
-
-    batch: int
-    runs: int
-
-
-@dataclass(frozen=True)
 class Startable:
     """Runs of a collection that a user wants to start: those that match ``selection``, which names no status."""
 
@@ -85,8 +77,12 @@ class Startable:
         waiting = self._matching(status=PENDING, **UNCLAIMED, **{"slurm.array_id": {"$exists": False}})
         return self.runs.update_many(waiting, RESTAGED).modified_count
 
-    def parts(self, size: int, limit: int | None = None) -> Iterator[Part]:
-        """Divide the STAGED runs of each batch into parts of at most ``size`` runs, at most ``limit`` runs in total."""
+    def parts(self, size: int, limit: int | None = None) -> Iterator[tuple[int, int]]:
+        """Divide the STAGED runs of each batch into parts of at most ``size`` runs, at most ``limit`` runs in total.
+
+        Yield the batch and the number of runs of each part, which becomes one array for each Slurm configuration of the
+        batch.
+        """
         group: Document = {"_id": "$batch_id", "runs": {"$sum": 1}}
         batches = self.runs.aggregate([{"$match": self._matching(status=STAGED)}, {"$group": group}])
         remaining = limit
@@ -94,7 +90,7 @@ class Startable:
             runs = batch["runs"] if remaining is None else min(batch["runs"], remaining)
             remaining = None if remaining is None else remaining - runs
             for first in range(0, runs, size):
-                yield Part(batch["_id"], min(size, runs - first))
+                yield batch["_id"], min(size, runs - first)
 
     def _matching(self, **more: object) -> Document:
         return {"$and": [self.selection], **more} if self.selection else more

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import errno
 import os
-import tempfile
 from pathlib import Path
 
 from experiments.errors import UserError
-from walking_noise.atomic_file import atomic_write
+from walking_noise import atomic_file
 
 
 def write_whole(file: Path, text: str) -> None:
     """Write a file atomically, and create its folder if necessary.
 
-    Raises
-    ------
-    UserError
-        The file cannot be written.
+    Raise :class:`UserError` if the file cannot be written.
     """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(file) as part:
+        with atomic_file.atomic_write(file) as part:
             part.write(text.encode())
     except OSError as error:
         raise _not_writable(file, error) from None
@@ -32,8 +28,7 @@ def check_writable(file: Path) -> None:
     try:
         if file.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        file.parent.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=file.parent).close()
+        atomic_file.check_writable(file.parent)
     except OSError as error:
         raise _not_writable(file, error) from None
 

@@ -8,6 +8,7 @@ import signal
 import socket
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pymongo
@@ -23,7 +24,6 @@ from experiments.terminal.text_table import are_in_words, in_words, runs_in_word
 from experiments.worker.assignment import Assignment
 from experiments.worker.companion_runs import Candidate, lease_with_companions
 from experiments.worker.delivery.delivery import LAST_CALL_SECONDS, NO_LONGER_HELD, Delivery
-from experiments.worker.delivery.state_folder import StateFolder
 from experiments.worker.exit_codes import DATABASE_UNREACHABLE, DEVICE_FAILED, LEADER_FAILED
 from experiments.worker.leases import Leases
 from experiments.worker.records import history
@@ -33,7 +33,7 @@ from experiments.worker.records.run_logs import RunLogs
 from experiments.worker.recovery.at_startup import recover_at_startup
 from experiments.worker.supervisor import Stop
 from experiments.worker.time_limit import TimeLimit
-from experiments.worker.worker_options import WorkerOptions
+from experiments.worker.worker_options import CHECKPOINTS, UNDELIVERED, WorkerOptions
 from walking_noise import CheckpointStore, Failure, Progress, Result, Stopped, __version__
 from walking_noise.checkpoints.provenance import device_name
 from walking_noise.runtime.sizing.capacity import default_device
@@ -70,7 +70,7 @@ def work(
         if leader is None or not _started_here(leader):
             log.warning("nothing to do: run %d was deleted or taken over", assignment.leader)
             return 0
-        state = StateFolder.for_run(options, leader)
+        state = options.state_folder(leader)
         recover_at_startup(runs, leader, assignment.token, state, options.lease_seconds)
         leases = Leases(runs, assignment, options.lease_seconds)
         leased = lease_with_companions(leases, leader, options.pack_size, options.device, options_error)
@@ -108,13 +108,13 @@ class Worker:
         leader: Document,
         leased: list[Candidate],
         options: WorkerOptions,
-        state: StateFolder | None,
+        state: Path | None,
         stop: Stop,
     ) -> None:
         self.leases, self.leader, self.options, self.state, self.stop = leases, leader, options, state, stop
         self.leased, self.configs = leased, {one.id: one.config for one in leased if one.config is not None}
         self.logs = RunLogs(leader)
-        spool = state.spool if state else None
+        spool = state / UNDELIVERED if state else None
         ids = [candidate.id for candidate in leased]
         self.delivery = Delivery(leases, self.logs, ids, spool, options.patience_seconds, self._discard_checkpoints)
         self.logs.open(ids)
@@ -177,7 +177,7 @@ class Worker:
             list(self.configs.values()),
             device=self.options.device,
             networks=self.options.networks,
-            checkpoints=self.state.checkpoints if self.state else None,
+            checkpoints=self.state / CHECKPOINTS if self.state else None,
             checkpoint_seconds=self.options.checkpoint_seconds,
             checkpoint_quota=self.options.state_quota,
             progress=self._show,
@@ -201,7 +201,7 @@ class Worker:
         if self.state is not None:
             needed = {self.configs[run].network_key for run in self.delivery.unrecorded & self.configs.keys()}
             ended = (self.configs[run] for run in recorded & self.configs.keys())
-            CheckpointStore(self.state.checkpoints).discard([one for one in ended if one.network_key not in needed])
+            CheckpointStore(self.state / CHECKPOINTS).discard([one for one in ended if one.network_key not in needed])
 
     def _show(self, progress: Progress) -> None:
         """Report the progress: for the history, on the terminal, and in the runs' logs."""
@@ -266,7 +266,7 @@ class Worker:
         running = len(self.delivery.unfinished) + lost
         text, commands = "the database could not be updated", []
         if saved and self.state is not None:
-            folder = self.state.spool.folder
+            folder = self.state / UNDELIVERED
             text += f"; {are_in_words(saved, 'result')} saved in {folder}"
             commands.append(f"`walking-noise deliver {folder}`")
         if lost:

@@ -12,6 +12,7 @@ import torch
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 from pydantic.json_schema import SkipJsonSchema
 
+from experiments.database.connection import Document
 from experiments.errors import UserError
 from experiments.worker.leases import LEASE_SECONDS
 from walking_noise import ConfigError
@@ -20,6 +21,10 @@ from walking_noise.config.setting_types import in_words
 from walking_noise.runtime.sizing.capacity import device_by_name
 
 PREFIX = "WALKING_NOISE_"
+DEFAULT_STATE = "state"
+"""Name of the state folder next to the logs of the runs, if ``WALKING_NOISE_STATE`` is not set."""
+CHECKPOINTS, UNDELIVERED = "checkpoints", "undelivered"
+"""Subfolders of the state folder, which outlives the workers. They are created when they are first needed."""
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
@@ -95,13 +100,15 @@ class WorkerOptions(BaseModel):
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> WorkerOptions:
         """Read ``WALKING_NOISE_*``; an empty value selects the default.
 
-        Raises
-        ------
-        UserError
-            A value is invalid.
+        Raise :class:`UserError` if a value is invalid.
         """
         given = {name: value for name, value in environment.items() if value}
         try:
             return cls.model_validate(given, by_name=False, by_alias=True)
         except ValidationError as error:
             raise UserError(str(refusal(cls, given, error))) from None
+
+    def state_folder(self, run: Document) -> Path | None:
+        """The state folder of a worker of this run; None if the options name none and the run has no log."""
+        log = run["seml"].get("output_file")
+        return self.state or (Path(log).parent / DEFAULT_STATE if log else None)

@@ -17,7 +17,7 @@ from scipy.special import expit
 from analysis.midpoints.study import Study, analyse
 from analysis.runs.documents import Document, Source, save, to_json_value
 from analysis.runs.run_frame import to_frame
-from walking_noise import RunConfig
+from walking_noise import Result, RunConfig
 
 FLOOR = 0.1135
 PROVENANCE = {
@@ -87,6 +87,15 @@ class FakeStudy:
                 fields = {"validation_curve": rising} if curve else {}
                 self.complete({**settings, level_name: level, "seed": seed}, min(max(accuracy, 0.0), 1.0), **fields)
 
+    def keep_quantities_of(self, point: int) -> None:
+        """Remove the quantities of each noise point from the results of runs whose noise is not at ``point``.
+
+        Figures have a panel for each noise point of each series with these quantities, which takes most of their time.
+        """
+        for document in self.documents:
+            if "result" in document and document["config"]["noise"]["point"] != point:
+                document["result"].update(audit=None, mean_abs_weight=None)
+
     def __iter__(self) -> Iterator[Document]:
         return iter(self.documents)
 
@@ -100,6 +109,17 @@ class FakeStudy:
         for _ in save(self.source(), path).documents:
             pass
         return path
+
+    def completed(self) -> tuple[list[RunConfig], list[Result]]:
+        """Settings and results of the completed runs, as training from Python has them."""
+        configs, results = [], []
+        for document in self:
+            if document["status"] == "COMPLETED":
+                config = RunConfig.from_document(document["config"])
+                fields = {"validation_curve": None, "network": None, **document["result"]}
+                configs.append(config)
+                results.append(Result(**{**fields, "points": list(config.points)}))
+        return configs, results
 
     def analyse(self) -> Study:
         """Study of these documents."""
@@ -161,6 +181,12 @@ def whole_study() -> FakeStudy:
     add_walking(study)
     add_odd_ones(study)
     return study
+
+
+@pytest.fixture(scope="session")
+def whole_analysis(whole_study: FakeStudy) -> Study:
+    """The analysis of the whole study."""
+    return whole_study.analyse()
 
 
 @pytest.fixture(scope="session")

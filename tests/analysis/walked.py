@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from analysis.midpoints.flags import Flag
-from analysis.midpoints.midpoint import MidpointFit, RepetitionLevels
+from analysis.midpoints.midpoint import MidpointFit
+from analysis.midpoints.repetition_levels import RepetitionLevels
 from analysis.midpoints.study import FittedSeries, Study
 from analysis.runs.run_frame import to_frame
 from analysis.runs.series import Series, group_series

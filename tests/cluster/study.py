@@ -12,7 +12,7 @@ from pathlib import Path
 from experiments.database.connection import Document, Runs
 from experiments.database.run_collections import ATTEMPTS, WORKERS
 from experiments.database.run_status import COMPLETED, FAILED
-from experiments.worker.records.compact_result import compact
+from experiments.worker.records.run_document import compact
 from tests.cluster.live_workers import LiveWorker, live_workers
 from tests.cluster.private_slurm import PrivateSlurm
 from walking_noise import RunConfig, train

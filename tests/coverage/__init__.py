@@ -1,1 +1,1 @@
-"""Simulations that measure how often the intervals of the analysis contain the true value. ``make coverage``."""
+"""Simulations of the analysis: coverage of its intervals, error rates of its flag for a plateau. ``make coverage``."""

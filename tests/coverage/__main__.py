@@ -1,10 +1,10 @@
-"""Table of the coverage and the width of the intervals of μ: ``make coverage``.
+"""Tables of the errors of methods, and of the coverage and the width of the intervals of μ: ``make coverage``.
 
-Each row is a cell of the simulation. ``coverage``: share of series whose true midpoint lies in the recommended
-interval; ``plain``: the same for the plain t interval; ``width``: median width of the recommended interval in decades;
-``ratio``: median width divided by that of the plain t interval; ``bias``: mean error of the estimate in decades;
-``coarse``: share of series with the flag for coarse levels. Standard errors of the coverages allow for the correlation
-of the series of a study.
+Each row of the second table is a cell of the simulation. ``coverage``: share of series whose true midpoint lies in
+the recommended interval; ``plain``: the same for the plain t interval; ``width``: median width of the recommended
+interval in decades; ``ratio``: median width divided by that of the plain t interval; ``bias``: mean error of the
+estimate in decades; ``coarse``: share of series with the flag for coarse levels. Standard errors of the coverages
+allow for the correlation of the series of a study.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import pandas as pd
 from analysis.intervals import MOST_REPETITIONS, fit_prior, t_interval
 from analysis.midpoints.flags import Flag
 from analysis.midpoints.midpoint import LEAST_ON_SLOPE
+from tests.coverage.curve_shapes import comparison
 from tests.coverage.simulated_studies import SHAPES, SimulatedSeries, real_studies, studies
 
 LEVELS = (9, 17, 41)
@@ -86,9 +87,13 @@ def _coarse(series: SimulatedSeries) -> bool:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Coverage and width of the intervals of the midpoint noise level.")
     parser.add_argument("--studies", type=int, default=400, help="simulated studies per cell (default: 400)")
-    table = coverage_table(parser.parse_args().studies)
+    studies = parser.parse_args().studies
+    print("Methods of one repetition: bias / root mean square error in 0.001 decades\n")
+    print(comparison(studies).to_string(index=False))
+    table = coverage_table(studies)
     formats = {"coverage": "{:.1%}", "error": "{:.1%}", "plain": "{:.1%}", "coarse": "{:.0%}"}
     texts = table.assign(**{name: table[name].map(formats.get(name, "{:.3f}").format) for name in table.columns[4:]})
+    print("\nIntervals of a series\n")
     print(texts.to_string(index=False))
 
 

@@ -22,9 +22,9 @@ import numpy as np
 import pandas as pd
 
 from analysis.intervals import MOST_REPETITIONS, VariancePrior, fit_prior, t_interval
+from analysis.midpoints.curves.repetition_curve import RepetitionCurve
 from analysis.midpoints.flags import Flag
 from analysis.midpoints.refine import seeds_needed, slope_levels, too_coarse
-from analysis.midpoints.repetition_curve import RepetitionCurve
 from tests.coverage.simulated_studies import (
     A_MAX,
     BETWEEN,

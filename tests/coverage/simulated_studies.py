@@ -22,8 +22,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from analysis.midpoints.curves.repetition_curve import RepetitionCurve
 from analysis.midpoints.flags import Flag
-from analysis.midpoints.repetition_curve import RepetitionCurve
 
 Array = NDArray[np.float64]
 Shape = Callable[[Array], Array]
@@ -42,12 +42,12 @@ REAL_CURVES = Path(__file__).with_name("real_curves.csv.gz")
 
 def logistic(x: Array) -> Array:
     """Share that is left at distance ``x`` in decades from the midpoint; 10 to 90 % within 0.9 decades."""
-    return 1 / (1 + np.exp(x / 0.205))
+    return np.asarray(1 / (1 + np.exp(x / 0.205)))
 
 
 def gompertz(x: Array) -> Array:
     """Share that is left, falling slowly first and then fast; 10 to 90 % within 0.9 decades."""
-    return np.exp(-math.log(2) * np.exp(x / 0.29))
+    return np.asarray(np.exp(-math.log(2) * np.exp(x / 0.29)))
 
 
 SHAPES: dict[str, Shape] = {"logistic": logistic, "Gompertz": gompertz}
@@ -114,7 +114,7 @@ def real_midpoints() -> Array:
     """log10 of the midpoints of the real curves at all levels: (points, seeds)."""
     x, accuracies, chance = real_curves()
     curves = [[RepetitionCurve(10**x, each).level_at(0.5, chance) for each in point] for point in accuracies]
-    return np.log10(np.array(curves, dtype=float))
+    return np.asarray(np.log10(np.array(curves, dtype=float)))
 
 
 def real_studies(levels: int, repetitions: int, number: int, seed: int) -> Iterator[list[SimulatedSeries]]:

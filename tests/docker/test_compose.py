@@ -85,4 +85,4 @@ def test_a_new_database_has_the_indexes_of_the_history():
     written = re.search(r"const INDEXES = (\{.*?\});", (DOCKER / "mongodb" / "init.js").read_text(), re.DOTALL)
     assert written
     made = json.loads(written[1])
-    assert made == {name: [list(index.fields) for index in indexes] for name, indexes in HISTORY_INDEXES.items()}
+    assert made == {name: [list(index) for index in indexes] for name, indexes in HISTORY_INDEXES.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from walking_noise import Failure, Result, RunConfig, train_each
+from walking_noise import Failure, Result, RunConfig, train, train_each
 
 HERE: dict[str, Any] = {"device": "cpu", "processes": 1}
 
@@ -27,6 +27,20 @@ def numbers(result: Result | Failure) -> dict[str, Any]:
     """The fields of a result that do not depend on the pack."""
     assert isinstance(result, Result)
     return {name: value for name, value in vars(result).items() if name not in ("seconds", "pack_size")}
+
+
+class SingleRuns:
+    """Results of runs in packs of one, each trained once for all tests of a module, which share their data."""
+
+    def __init__(self) -> None:
+        self._known: dict[RunConfig, dict[str, Any]] = {}
+
+    def __call__(self, configs: Sequence[RunConfig]) -> list[dict[str, Any]]:
+        """The fields of the results that do not depend on the pack."""
+        for config in configs:
+            if config not in self._known:
+                self._known[config] = numbers(train([config], **HERE)[0])
+        return [self._known[config] for config in configs]
 
 
 GRID = [

@@ -33,34 +33,18 @@ class CheckpointUnusable(WalkingNoiseError):
 
 @dataclass(frozen=True)
 class Header:
-    """Description of the training and of the process that wrote a checkpoint.
-
-    Attributes
-    ----------
-    settings
-        Settings that determine the training, in canonical form.
-    epoch
-        Number of completed epochs, out of ``epochs``.
-    version, code, torch
-        Version of walking_noise, digest of the source that determines the training, version of torch.
-    device
-        See :func:`walking_noise.checkpoints.provenance.device_kind`.
-    data
-        Checksum of the data set.
-    time
-        Time of writing, in seconds since 1970.
-    """
+    """Description of the training and of the process that wrote a checkpoint."""
 
     network_key: str
-    settings: dict[str, Any]
-    epoch: int
+    settings: dict[str, Any]  # those that determine the training, in canonical form
+    epoch: int  # number of completed epochs, out of ``epochs``
     epochs: int
-    version: str
-    code: str
-    torch: str
-    device: str
-    data: str
-    time: float
+    version: str  # of walking_noise
+    code: str  # digest of the source that determines the training
+    torch: str  # version of torch
+    device: str  # see :func:`walking_noise.checkpoints.provenance.device_kind`
+    data: str  # checksum of the data set
+    time: float  # of writing, in seconds since 1970
 
     def difference(self, other: Header) -> str | None:
         """Describe the first difference that would change the numbers of the training; None if there is none."""
@@ -98,10 +82,7 @@ def header_of(member: Member, device: torch.device, data_checksum: str) -> Heade
 def read_header(file: Path) -> Header:
     """Read the header of a checkpoint without its tensors.
 
-    Raises
-    ------
-    CheckpointUnusable
-        The file cannot be read, is not a checkpoint, or has a damaged header.
+    Raise :class:`CheckpointUnusable` if the file cannot be read, is not a checkpoint, or has a damaged header.
     """
     try:
         with file.open("rb") as opened:
@@ -131,10 +112,8 @@ def encode_checkpoint(member: Member, device: torch.device, data_checksum: str) 
 def decode_checkpoint(file: bytes, config: RunConfig, device: torch.device, data_checksum: str) -> Member:
     """Decode the member of this run from the bytes of a checkpoint.
 
-    Raises
-    ------
-    CheckpointUnusable
-        The checkpoint is damaged, or was written for other settings, or by another version, device or data set.
+    Raise :class:`CheckpointUnusable` if the checkpoint is damaged, or was written for other settings, or by another
+    version, device or data set.
     """
     head, _, content = file.partition(b"\n")
     header, checksum = _parsed(head)

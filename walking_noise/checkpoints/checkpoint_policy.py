@@ -26,14 +26,7 @@ class CheckpointPolicy(TrainingCallbacks):
     In between, the policy keeps a snapshot of the last completed epoch in memory, and writes it if the pack is stopped.
 
     Several processes may train the same network without noise at the same time. The first one to finish removes its
-    checkpoint, and the others then write it again.
-
-    Parameters
-    ----------
-    counter
-        Receives the numbers of resumed and saved epochs.
-    clock
-        Returns seconds since an arbitrary start.
+    checkpoint, and the others then write it again. ``counter`` receives the numbers of resumed and saved epochs.
     """
 
     def __init__(

@@ -31,13 +31,8 @@ log = logging.getLogger(__name__)
 class CheckpointStore:
     """Folder of checkpoints, one file per network key. Files are written atomically.
 
-    Parameters
-    ----------
-    seconds
-        Interval between checkpoints: the most training time that is lost if a process is killed (one epoch if an epoch
-        takes longer).
-    quota
-        Maximum size of the folder in bytes. A checkpoint that would exceed it is not written. None: no limit.
+    ``seconds`` and ``quota`` are the options ``checkpoint_seconds`` and ``checkpoint_quota`` of
+    :class:`walking_noise.runtime.train_runs.TrainOptions`.
     """
 
     def __init__(self, folder: Path | str, *, seconds: float = SECONDS, quota: int | None = None) -> None:
@@ -52,13 +47,7 @@ class CheckpointStore:
         return self.folder / f"{config.network_key}{SUFFIX}"
 
     def load(self, config: RunConfig, device: torch.device, data_checksum: str) -> Member | None:
-        """Read the member of a run from its checkpoint; None if there is no checkpoint.
-
-        Raises
-        ------
-        CheckpointUnusable
-            The checkpoint is damaged, or was written for other settings, or by another version, device or data set.
-        """
+        """Read the member of a run from its checkpoint (:func:`decode_checkpoint`); None if there is none."""
         try:
             content = self.file(config).read_bytes()
         except FileNotFoundError:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import io
 import pickle
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
 
-from walking_noise.atomic_file import atomic_write
+from walking_noise.atomic_file import atomic_write, check_writable
 from walking_noise.checkpoints.code_digest import code_digest
 from walking_noise.checkpoints.provenance import device_kind
 from walking_noise.config.run_config import RunConfig
@@ -31,14 +30,9 @@ class NetworkUnreadable(WalkingNoiseError):
 class NetworkCache:
     """Folder of trained networks. A file name consists of the network key and the origin: code, torch, device, data.
 
-    Files are written atomically. A damaged file counts as missing: the network is trained again and replaces it.
-
-    Parameters
-    ----------
-    device
-        Only its type is part of the origin: results are bitwise equal on GPUs of the same model.
-    data_checksum
-        Checksum of the data set on this machine. A machine may have only a part of the recordings of a speech data set.
+    Files are written atomically. A damaged file counts as missing: the network is trained again and replaces it. Only
+    the type of the device is part of the origin: results are bitwise equal on GPUs of the same model. The checksum is
+    that of the data set on this machine, which may have only a part of the recordings of a speech data set.
     """
 
     def __init__(self, folder: Path | str, device: torch.device, data_checksum: str) -> None:
@@ -75,8 +69,7 @@ def why_folder_unusable(folder: Path | str | None) -> str | None:
     if not folder:
         return "no folder for networks is set; pass networks= to train(), or set WALKING_NOISE_NETWORKS for a worker"
     try:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
+        check_writable(Path(folder))
     except OSError as error:
         return f"networks cannot be stored in {folder}: {error.strerror}"
     return None
@@ -85,10 +78,7 @@ def why_folder_unusable(folder: Path | str | None) -> str | None:
 def read_network(file: Path) -> TrainedNetwork:
     """Read a network from a file of :class:`NetworkCache`. Reading executes no code.
 
-    Raises
-    ------
-    NetworkUnreadable
-        The file cannot be read, is damaged, or was written by another version.
+    Raise :class:`NetworkUnreadable` if the file cannot be read, is damaged, or was written by another version.
     """
     try:
         stored = file.read_bytes()

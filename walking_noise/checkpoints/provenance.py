@@ -20,8 +20,8 @@ PACKAGE = Path(__file__).parents[1]
 def commit() -> str | None:
     """The Git commit of this code, with ``+`` if files are changed or added; None outside a checkout."""
     try:
-        head = _git(PACKAGE, "rev-parse", "HEAD")
-        changed = _git(PACKAGE, "status", "--porcelain", "--", ".")
+        head = _git("rev-parse", "HEAD")
+        changed = _git("status", "--porcelain", "--", ".")
     except (OSError, subprocess.CalledProcessError):
         return None
     return head + ("+" if changed else "")
@@ -49,8 +49,8 @@ def provenance(data: DataSet, device: torch.device) -> dict[str, str | None]:
     }
 
 
-def _git(folder: Path, *arguments: str) -> str:
-    command = ["git", "-C", str(folder), *arguments]
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(PACKAGE), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 

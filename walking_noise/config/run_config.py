@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from walking_noise import models
 from walking_noise.config import keys
 from walking_noise.config.consistency import check_consistency
-from walking_noise.config.setting_groups import Group, flatten, leaves, nest, setting_names
+from walking_noise.config.setting_groups import Group, flatten, getter_of_settings, nest, setting_names
 from walking_noise.config.setting_schemas import refusal
 from walking_noise.config.setting_types import Seed
 from walking_noise.config.settings import DataConfig, EvaluationConfig, ModelConfig, NoiseConfig, TrainingConfig
@@ -126,7 +126,8 @@ class RunConfig(Group):
 
     def to_flat(self) -> dict[str, Any]:
         """All settings as plain values, by dotted name."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in leaves(self)}
+        values = zip(setting_names(type(self)), getter_of_settings(type(self))(self), strict=True)
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values}
 
     def to_dict(self) -> dict[str, Any]:
         """All settings as plain values, nested."""
@@ -146,10 +147,7 @@ class RunConfig(Group):
     def level_settings(self) -> tuple[str, ...]:
         """Names of the ``noise`` settings that give the noise level.
 
-        Raises
-        ------
-        ConfigError
-            None of the combinations that the kind of noise allows is given.
+        Raise :class:`ConfigError` if none of the combinations that the kind of noise allows is given.
         """
         kind = self.noise_kind
         for names in kind.settings:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from operator import attrgetter
 from typing import Any
@@ -40,16 +40,16 @@ def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
     return nested
 
 
-def leaves(config: Group) -> Iterable[tuple[str, Any]]:
-    """Every setting of a nested configuration, as pairs ``(dotted name, value)``."""
-    kind = type(config)
-    return zip(setting_names(kind), _values_of(kind)(config), strict=True)
-
-
 @cache
 def setting_names(kind: type[Group]) -> tuple[str, ...]:
     """The dotted names of all settings of a nested configuration."""
     return tuple(name for name, _ in fields(kind))
+
+
+@cache
+def getter_of_settings(kind: type[Group]) -> attrgetter[tuple[Any, ...]]:
+    """A function from a nested configuration to the values of all settings, in the order of :func:`setting_names`."""
+    return attrgetter(*setting_names(kind))
 
 
 @cache
@@ -66,8 +66,3 @@ def fields(kind: type[Group], prefix: str = "") -> Iterator[tuple[str, FieldInfo
             yield from fields(group, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", field
-
-
-@cache
-def _values_of(kind: type[Group]) -> attrgetter[Any]:
-    return attrgetter(*setting_names(kind))

@@ -35,18 +35,10 @@ def user_cache() -> Path:
 
 @dataclass(frozen=True)
 class Files:
-    """Files with known checksums in one folder, each uncompressed or compressed with gzip (``NAME`` or ``NAME.gz``).
-
-    Attributes
-    ----------
-    folder
-        The folder of the files.
-    sha256
-        SHA-256 of the uncompressed content, in hex, by file name.
-    """
+    """Files with known checksums in one folder, each uncompressed or compressed with gzip (``NAME`` or ``NAME.gz``)."""
 
     folder: Path
-    sha256: Mapping[str, str]
+    sha256: Mapping[str, str]  # of the uncompressed content, in hex, by file name
 
     extent = ""  # the files exist completely or not at all
 
@@ -68,10 +60,7 @@ class Files:
     def content(self, name: str) -> bytes:
         """The uncompressed content of a file.
 
-        Raises
-        ------
-        DamagedFile
-            The file cannot be read, or its content does not have the known checksum.
+        Raise :class:`DamagedFile` if the file cannot be read, or its content does not have the known checksum.
         """
         path = self.path(name)
         try:

@@ -1,4 +1,4 @@
-"""Data set in memory, and the settings that select it."""
+"""Data set in memory."""
 
 from __future__ import annotations
 
@@ -12,26 +12,6 @@ from walking_noise.data.transform import Transform
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
-
-
-@dataclasses.dataclass(frozen=True)
-class Selection:
-    """Selection from a data set: the settings ``data.transform``, ``data.validation`` and ``data.keywords``.
-
-    Attributes
-    ----------
-    transform
-        Transform of the samples: one of the names in ``transforms`` of the data set.
-    validation
-        ``test``: the validation set is the official test split. ``holdout``: the validation set is a part of the other
-        samples, which is left out of the training set.
-    keywords
-        The words to classify, for a data set of speech; None: the default keywords of the data set.
-    """
-
-    transform: str = "release"
-    validation: str = "test"
-    keywords: tuple[str, ...] | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

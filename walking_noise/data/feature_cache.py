@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from walking_noise.atomic_file import atomic_write
+from walking_noise.atomic_file import atomic_write, check_writable
 from walking_noise.data.dataset import checksum
 
 Tensors = dict[str, Tensor]
@@ -84,8 +83,7 @@ def _compute_and_store(file: Path, compute: Callable[[], Tensors]) -> tuple[Tens
 def _is_writable(folder: Path) -> bool:
     """Whether a file can be created in ``folder``, which is created if necessary."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
+        check_writable(folder)
     except OSError:
         return False
     return True

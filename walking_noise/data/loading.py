@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from walking_noise.data import sets
 from walking_noise.data.data_files import ENVIRONMENT_VARIABLE, DamagedFile, Files, data_root
-from walking_noise.data.dataset import DataSet, Selection
+from walking_noise.data.dataset import DataSet
 from walking_noise.errors import DataMissing, refused
 from walking_noise.registry import discover
 
@@ -52,7 +52,7 @@ def load(
     Parameters
     ----------
     name, transform, validation, keywords
-        The settings ``data.*`` of a run; see :class:`Selection`.
+        The settings ``data.*`` of a run (:class:`walking_noise.config.settings.DataConfig`).
     root
         The folder of all data sets (:func:`data_root`).
 
@@ -65,16 +65,15 @@ def load(
         installs its package.
     """
     with _loading:
-        return _load(name, Selection(transform, validation, keywords), data_root(root))
+        return _load(name, transform, validation, keywords, data_root(root))
 
 
 @cache
-def _load(name: str, selection: Selection, root: Path) -> DataSet:
+def _load(name: str, transform: str, validation: str, keywords: tuple[str, ...] | None, root: Path) -> DataSet:
     source = _source(name)
-    if selection.transform not in source.transforms:
-        allowed = ", ".join(source.transforms)
-        raise refused("data.transform", selection.transform, f"allowed for {name}: {allowed}")
-    return _use_files(source, root, lambda files: source.read(files.folder, selection))
+    if transform not in source.transforms:
+        raise refused("data.transform", transform, f"allowed for {name}: {', '.join(source.transforms)}")
+    return _use_files(source, root, lambda files: source.read(files.folder, transform, validation, keywords))
 
 
 def _use_files(source: Source, root: Path, use: Callable[[Files | Recordings], Result]) -> Result:

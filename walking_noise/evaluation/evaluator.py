@@ -21,20 +21,12 @@ from walking_noise.pack.pack import Pack
 class Evaluation:
     """Result of evaluating one run once on the validation set.
 
-    Attributes
-    ----------
-    accuracy
-        Fraction of samples that are classified correctly, in [0, 1]. A sample with non-finite logits is classified by
-        the constant answer of the data set.
-    nonfinite
-        Fraction of samples with non-finite logits.
-    audit
-        Measured standard deviations of noise and signal in the first block; None if not measured.
+    A sample with non-finite logits is classified by the constant answer of the data set.
     """
 
-    accuracy: float
-    nonfinite: float
-    audit: dict[str, Any] | None = None
+    accuracy: float  # fraction of samples that are classified correctly, in [0, 1]
+    nonfinite: float  # fraction of samples with non-finite logits
+    audit: dict[str, Any] | None = None  # standard deviations of noise and signal in the first block, if measured
 
 
 def unchanged(inject: Inject) -> Inject:
@@ -70,13 +62,12 @@ def evaluate(
     after_batch
         Called after each batch; may raise to stop.
     """
-    device = data.validation_labels.device
-    counts = torch.zeros(2, len(configs), dtype=torch.int64, device=device)
+    counts = torch.zeros(2, len(configs), dtype=torch.int64, device=data.validation_labels.device)
     pack.eval()
     prefix = SharedPrefix(
         pack, members, configs, epoch, wrap_injection=wrap_injection, audited=audited, group_size=group_size
     )
-    for start, x, y in validation_blocks(data, BLOCK, device):
+    for start, x, y in validation_blocks(data, BLOCK):
         counted = []
         for logits in prefix.logits(x.unsqueeze(0), start // BLOCK):
             counted.append(_count(logits, y, data.constant_answer))

@@ -30,18 +30,8 @@ class SharedPrefix:
     """Forward pass of runs through their networks, block by block, with each run's noise at inference.
 
     The noise-free activations of all members are computed from noise point to noise point. The runs that branch off at
-    a point continue from there as a group, with their own noise.
-
-    Parameters
-    ----------
-    members
-        For each run the member of the pack that it is evaluated on.
-    epoch
-        Number of completed epochs. It keys the noise, together with the block.
-    audited
-        Whether to measure noise and signal in the first block.
-    group_size
-        The maximum number of runs that pass through the layers together; None: no limit.
+    a point continue from there as a group, with their own noise. The parameters are those of
+    :func:`walking_noise.evaluation.evaluator.evaluate`. The epoch keys the noise, together with the block.
     """
 
     def __init__(
@@ -133,18 +123,10 @@ class _RunGroup:
 
 @dataclass(frozen=True)
 class Branch:
-    """Runs that pass together from a noise point to the end of their networks.
+    """Runs that pass together from a noise point to the end of their networks."""
 
-    Attributes
-    ----------
-    point
-        The noise point before which their activations are the noise-free ones of their members.
-    runs
-        Indices of the runs.
-    """
-
-    point: int
-    runs: tuple[int, ...]
+    point: int  # before it, their activations are the noise-free ones of their members
+    runs: tuple[int, ...]  # indices
 
 
 def branches(

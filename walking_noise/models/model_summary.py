@@ -18,30 +18,17 @@ SAMPLES = 2
 
 @dataclass(frozen=True)
 class ModelSummary:
-    """Noise points and size of a model.
+    """Noise points and size of a model."""
 
-    Attributes
-    ----------
-    points
-        The noise points, in the order in which a forward pass reaches them.
-    activations
-        Number of values that the forward pass of one sample computes, the outputs of noise points included.
-    parameters
-        Number of trained values.
-    """
-
-    points: tuple[Point, ...]
-    activations: int
-    parameters: int
+    points: tuple[Point, ...]  # in the order in which a forward pass reaches them
+    activations: int  # values that the forward pass of one sample computes, the outputs of noise points included
+    parameters: int  # number of trained values
 
 
 def summarise(network: nn.Sequential, inputs: tuple[int, ...], classes: int) -> ModelSummary:
     """The summary of a network, from one forward pass in training mode and one in inference mode.
 
-    Raises
-    ------
-    ValueError
-        The network does not accept samples of shape ``inputs``, or cannot be trained in a pack.
+    Raise ValueError if the network does not accept samples of shape ``inputs``, or cannot be trained in a pack.
     """
     _check_tensors(network)
     _check_names(network)

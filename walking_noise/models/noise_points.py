@@ -75,12 +75,8 @@ def with_noise_points(model: nn.Module) -> nn.Sequential:
     """The model as a sequence of layers that begins with the noise point of the input.
 
     A plain ``nn.Sequential`` without noise points gets one after each of its layers except Flatten. Every other model
-    keeps the noise points it contains.
-
-    Raises
-    ------
-    ValueError
-        The model is not a plain ``nn.Sequential`` and contains no noise point.
+    keeps the noise points it contains. Raise ValueError if the model is not a plain ``nn.Sequential`` and contains no
+    noise point.
     """
     own_points = points_in(model)
     if type(model) is nn.Sequential:

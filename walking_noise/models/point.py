@@ -11,30 +11,18 @@ from typing import Any
 class Point:
     """A noise point and the layer that it follows.
 
-    Attributes
-    ----------
-    number
-        Its number, in the order of the forward pass; 0 is the input of the model.
-    name
-        Its name; in a plain ``nn.Sequential`` the name of the layer before it.
-    after_batch_norm
-        Whether it follows a BatchNorm.
-    layer
-        Qualified name of the innermost module that returned the tensor that arrives at the noise point, also if that
-        was reshaped in between. None for the input and for results of other computations, as a sum of two layers.
-    parameters
-        Number of trained values of that layer; 0 without a layer.
-    multiply_accumulates
-        Multiply-accumulates of that layer for one sample: of its convolutions and matrix products, which includes
-        linear layers and attention, but not torch's recurrent layers; 0 if there are none.
+    The layer is the innermost module that returned the tensor that arrives at the noise point, also if that was
+    reshaped in between; None for the input and for results of other computations, as a sum of two layers. Its
+    multiply-accumulates are those of its convolutions and matrix products, which includes linear layers and attention,
+    but not torch's recurrent layers.
     """
 
-    number: int
-    name: str
-    after_batch_norm: bool = False
-    layer: str | None = None
-    parameters: int = 0
-    multiply_accumulates: int = 0
+    number: int  # in the order of the forward pass; 0 is the input of the model
+    name: str  # in a plain ``nn.Sequential`` the name of the layer before it
+    after_batch_norm: bool = False  # whether it follows a BatchNorm
+    layer: str | None = None  # qualified name
+    parameters: int = 0  # number of trained values of the layer
+    multiply_accumulates: int = 0  # of the layer, for one sample
 
     def __str__(self) -> str:
         """Number and name, as in tables and figures: ``3 relu1``."""

@@ -95,21 +95,9 @@ def _moments(x: Tensor) -> Tensor:
 def mismatch(measured: dict[str, Any], levels: Sequence[Levels], kurtosis: float = 3.0) -> str | None:
     """A message for the first noise point whose measured level differs from the configured one by more than chance.
 
-    The standard error of a standard deviation measured on n draws is ``std * sqrt((kurtosis - 1) / (4 n))``.
-
-    Parameters
-    ----------
-    measured
-        The measurements of a member (:meth:`Audit.of`).
-    levels
-        The configured levels, by noise point.
-    kurtosis
-        Kurtosis of the noise's distribution.
-
-    Returns
-    -------
-    str or None
-        None if all levels agree.
+    None if all levels agree. The standard error of a standard deviation measured on n draws is
+    ``std * sqrt((kurtosis - 1) / (4 n))``, with the kurtosis of the noise's distribution. ``measured`` comes from
+    :meth:`Audit.of`; ``levels`` are the configured ones, by noise point.
     """
     for point, level in enumerate(levels):
         for name, configured in (("std_mul", level.mul), ("std_add", level.add)):

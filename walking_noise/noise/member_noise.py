@@ -28,26 +28,14 @@ has no noise for these members at this point. The audit, if any, records the dra
 class MemberNoise:
     """The noise of one member of a pack at one noise point: ``y = x·(1 + s_mul·e1) + s_add·e2``, or added first.
 
-    Attributes
-    ----------
-    member
-        Index of the member in the pack.
-    seed
-        Seed of its random stream.
-    mul, add
-        The levels s_mul and s_add.
-    add_first
-        Whether the additive term is applied before the factor: ``(x + s_add·e2)·(1 + s_mul·e1)``.
-    exact_gradient
-        Whether the backward pass multiplies the gradient by the factor, or passes it on unchanged (straight-through).
-    draw
-        See :class:`walking_noise.noise.kind.NoiseKind`.
+    With an exact gradient the backward pass multiplies the gradient by the factor, otherwise it passes the gradient on
+    unchanged (straight-through).
     """
 
-    member: int
-    seed: int
-    mul: float
-    add: float
-    add_first: bool
+    member: int  # index of the member in the pack
+    seed: int  # of its random stream
+    mul: float  # the level s_mul
+    add: float  # the level s_add
+    add_first: bool  # whether the additive term is applied before the factor: ``(x + s_add·e2)·(1 + s_mul·e1)``
     exact_gradient: bool
-    draw: Callable[[Tensor, float, torch.Generator], None]
+    draw: Callable[[Tensor, float, torch.Generator], None]  # see :class:`walking_noise.noise.kind.NoiseKind`

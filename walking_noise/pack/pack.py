@@ -19,10 +19,7 @@ WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 class Pack(nn.Module):
     """K networks of the same shape as one network: every parameter and buffer is ``(K, …)``.
 
-    Parameters
-    ----------
-    members
-        The plain networks with noise points, from :meth:`walking_noise.RunConfig.initial_network`.
+    ``members`` are plain networks with noise points, from :meth:`walking_noise.RunConfig.initial_network`.
     """
 
     def __init__(self, members: Sequence[nn.Sequential]) -> None:
@@ -45,17 +42,13 @@ class Pack(nn.Module):
         inject
             Injection at the noise points.
         first, last
-            Noise points at which the network can be split (:meth:`latest_split`). ``last`` None: to the end.
+            Noise points at which the network can be split (:meth:`latest_split`), else ValueError is raised. ``last``
+            None: to the end.
 
         Returns
         -------
         Tensor
             Input of noise point ``last``, or the logits ``(K, B, classes)``.
-
-        Raises
-        ------
-        ValueError
-            The network cannot be split at ``first`` or ``last``.
         """
         positions = self._split_positions
         inner = {first, first if last is None else last} - set(positions)

@@ -15,12 +15,7 @@ def select_members(pack: Module, members: Sequence[int]) -> Module:
     """The pack of the selected members, for inference only.
 
     Its weights are views of those of ``pack`` if ``members`` are consecutive, or name a single member any number of
-    times. Otherwise they are copies.
-
-    Parameters
-    ----------
-    members
-        Indices of members of ``pack``; an index may occur several times.
+    times. Otherwise they are copies. An index may occur several times in ``members``.
     """
     selected, attributes = copy.copy(pack), vars(pack)
     selected._parameters = {

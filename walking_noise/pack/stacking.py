@@ -25,13 +25,7 @@ def unstack(stacks: Mapping[str, Tensor]) -> list[MemberState]:
 
 @torch.no_grad()
 def load_states(stacks: Mapping[str, Tensor], states: Sequence[MemberState]) -> None:
-    """Copy the states of K members into the stacks ``(K, …)``, in place; the states may be on any device.
-
-    Parameters
-    ----------
-    states
-        One state per row, with the names of ``stacks``.
-    """
+    """Copy the states of K members into the stacks ``(K, …)`` of the same names, in place, from any device."""
     for name, stack in stacks.items():
         rows = [state[name] for state in states]
         if len({row.device for row in rows}) > 1:

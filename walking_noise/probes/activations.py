@@ -26,10 +26,7 @@ Change = Callable[[Tensor], Tensor]
 class ProbedNetwork:
     """The trained network of a run with its validation set.
 
-    Raises
-    ------
-    WalkingNoiseError
-        The tensors of the network do not fit the model of the run.
+    Raise :class:`WalkingNoiseError` if the tensors of the network do not fit the model of the run.
     """
 
     def __init__(self, config: RunConfig, trained: TrainedNetwork, data: DataSet, device: torch.device) -> None:

@@ -25,31 +25,18 @@ CELLS = 400
 class Clusters:
     """A partition of values into those around zero and those around a peak on either side.
 
-    Attributes
-    ----------
-    threshold
-        Values with at most this magnitude belong to zero.
-    negative, positive
-        Mean of the values below ``-threshold`` and above ``threshold``; 0 if there are none.
-    shares
-        Shares of the values: below ``-threshold``, around zero, above ``threshold``.
-    peak
-        Mode of log10|value| beyond the threshold, as a magnitude.
-    depth
-        Depth of the valley in the density of log10|value| between the peak of zero and the other peak, as a fraction
-        of the lower peak, 0 to 1; 0 if the valley is not significant, lacks a cluster on one side, or its peaks are
-        within a factor of 2.
-    count
-        Number of separate clusters, 1 to 3.
+    ``depth`` is the depth of the valley in the density of log10|value| between the peak of zero and the other peak, as
+    a fraction of the lower peak, 0 to 1; 0 if the valley is not significant, lacks a cluster on one side, or its peaks
+    are within a factor of 2.
     """
 
-    threshold: float
-    negative: float
-    positive: float
-    shares: tuple[float, float, float]
-    peak: float
+    threshold: float  # values with at most this magnitude belong to zero
+    negative: float  # mean of the values below ``-threshold``; 0 if there are none
+    positive: float  # mean of the values above ``threshold``; 0 if there are none
+    shares: tuple[float, float, float]  # of the values: below ``-threshold``, around zero, above ``threshold``
+    peak: float  # mode of log10|value| beyond the threshold, as a magnitude
     depth: float
-    count: int
+    count: int  # number of separate clusters, 1 to 3
 
     def quantise(self, values: Tensor) -> Tensor:
         """The values, each replaced by zero, :attr:`negative` or :attr:`positive`."""

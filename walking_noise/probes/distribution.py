@@ -25,20 +25,13 @@ class Histogram:
 class Distribution:
     """The distribution of ``size`` values; a density is counts / (size · width of a bin).
 
-    Attributes
-    ----------
-    zeros, nonfinite
-        Shares of exact zeros and of values that are not finite.
-    linear
-        Histogram of the values, without the share :data:`OUTSIDE` at either end.
-    negative, positive
-        Histograms of log10|value| of the negative and the positive values, in the same bins; None if there are none.
+    ``negative`` and ``positive`` are histograms of log10|value| in the same bins; None if there are no such values.
     """
 
     size: int
-    zeros: float
-    nonfinite: float
-    linear: Histogram
+    zeros: float  # share of exact zeros
+    nonfinite: float  # share of values that are not finite
+    linear: Histogram  # of the values, without the share :data:`OUTSIDE` at either end
     negative: Histogram | None
     positive: Histogram | None
 

@@ -26,13 +26,8 @@ from walking_noise.training.member import TrainedNetwork
 class Values:
     """The values at one noise point or of one layer.
 
-    Attributes
-    ----------
-    distribution, clusters
-        Distribution and clusters of the values.
-    noise_on, noise_off
-        Accuracy of the network with only these values quantised (:meth:`Clusters.quantise`), with the run's noise at
-        inference and without noise; None if it was not measured.
+    ``noise_on`` and ``noise_off`` are the accuracy of the network with only these values quantised
+    (:meth:`Clusters.quantise`), with the run's noise at inference and without noise; None if it was not measured.
     """
 
     distribution: Distribution

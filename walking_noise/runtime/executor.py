@@ -34,11 +34,8 @@ class PackExecutor:
     """Trains the networks of one pack, or loads them from the cache, and evaluates all runs that need them.
 
     ``on_epochs`` and ``after_batch`` are those of :func:`walking_noise.runtime.retry_by_bisection.run_pack`.
-
-    Attributes
-    ----------
-    unsaved
-        Failures of networks that ``training.keep_network`` should keep but that could not be stored, by network key.
+    ``unsaved`` has, by network key, the failures of networks that ``training.keep_network`` should keep but that could
+    not be stored.
     """
 
     def __init__(

@@ -21,12 +21,8 @@ from walking_noise.training.member import TrainedNetwork
 class InferenceOnlyEvaluation:
     """Evaluates the inference-only runs of one pack. A run that fails does not affect the others.
 
-    Parameters
-    ----------
-    trainings, networks
-        The trainings of the pack, and their trained networks in the same order.
-    after_batch
-        Called after each batch; may raise :class:`Stopped`.
+    ``networks`` are the trained networks of ``trainings``, in the same order. ``after_batch`` is called after each
+    batch, and may raise :class:`Stopped`.
     """
 
     def __init__(
@@ -44,10 +40,7 @@ class InferenceOnlyEvaluation:
     def evaluate(self, runs: Sequence[tuple[int, int]]) -> dict[int, Evaluation | Failure]:
         """Evaluate runs, given as (member of the pack, index of the run): all at once, and in halves if that fails.
 
-        Returns
-        -------
-        dict
-            The evaluation or the failure of each run, by index.
+        Return the evaluation or the failure of each run, by index.
         """
         members, indices = zip(*runs, strict=True)
         try:

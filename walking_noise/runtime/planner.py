@@ -15,19 +15,13 @@ T = TypeVar("T")
 
 @dataclass
 class PlannedTraining:
-    """One network to train, and the runs that need it.
+    """One network to train, and the indices of the runs that need it.
 
-    Attributes
-    ----------
-    config
-        The run that is trained. If it is trained without noise, noise at inference is removed from it.
-    own
-        Indices of the runs that are evaluated during this training, with the noise of ``config``.
-    inference_only
-        Indices of the runs with noise at inference only. Each is evaluated once, on the trained network.
+    The runs ``own`` are evaluated during this training, with the noise of ``config``. The runs with noise at inference
+    only are evaluated once, on the trained network.
     """
 
-    config: RunConfig
+    config: RunConfig  # the run that is trained; without noise at inference if it is trained without noise
     own: list[int] = field(default_factory=list)
     inference_only: list[int] = field(default_factory=list)
 

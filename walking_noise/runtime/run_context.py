@@ -17,26 +17,14 @@ from walking_noise.training.epoch_counts import EpochsDone
 
 @dataclass(frozen=True)
 class RunContext:
-    """The runs of one call of :func:`walking_noise.train`, and the options that all of their packs use.
+    """The runs of one call of :func:`walking_noise.train`, and the options that all of their packs use."""
 
-    Attributes
-    ----------
-    configs
-        The runs, by index.
-    networks
-        Folder of the cache of networks; None: no cache.
-    checkpoints
-        Store of checkpoints; None: no checkpoints.
-    memory_limits
-        Limits of pack sizes, learned when packs ran out of memory.
-    """
-
-    configs: Mapping[int, RunConfig]
+    configs: Mapping[int, RunConfig]  # the runs, by index
     device: torch.device
     data_root: Path | str | None
-    networks: Path | str | None
-    checkpoints: CheckpointStore | None = None
-    memory_limits: MemoryLimits = field(default_factory=MemoryLimits, compare=False)
+    networks: Path | str | None  # folder of the cache of networks; None: no cache
+    checkpoints: CheckpointStore | None = None  # None: no checkpoints
+    memory_limits: MemoryLimits = field(default_factory=MemoryLimits, compare=False)  # learned when memory ran out
 
 
 @dataclass(frozen=True)

@@ -44,12 +44,7 @@ def run_in_processes(
     """Run packs on ``count`` worker processes and yield their events.
 
     If a process dies, its unfinished trainings are run again in halves. A single network whose process has died twice
-    fails.
-
-    Parameters
-    ----------
-    poll
-        Called several times per second; may raise to stop.
+    fails. ``poll`` is called several times per second, and may raise to stop.
     """
     with contextlib.closing(_Pool(context, packs, count)) as pool:
         try:
@@ -64,20 +59,12 @@ def run_in_processes(
 
 @dataclass
 class _Process:
-    """A worker process and its pack.
-
-    Attributes
-    ----------
-    pack
-        The pack that it trains; empty if there is none.
-    started
-        Whether the process has reported that it is ready for packs.
-    """
+    """A worker process and its pack."""
 
     process: subprocess.Popen[bytes]
     connection: Connection
-    pack: list[PlannedTraining] = field(default_factory=list)
-    started: bool = False
+    pack: list[PlannedTraining] = field(default_factory=list)  # that it trains; empty if there is none
+    started: bool = False  # whether the process has reported that it is ready for packs
 
     def send(self, pack: list[PlannedTraining], configs: Mapping[int, RunConfig]) -> None:
         """Send a pack to the process."""

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,16 +24,6 @@ Step = Callable[[Tensor, Tensor, Audit | None], None]
 """A training step: inputs, labels, and the audit that measures the noise (:meth:`PackTrainer.step`)."""
 
 
-class GraphRecorder(Protocol):
-    """Records work, so that it can be replayed."""
-
-    def warm_up(self, work: Work) -> None:
-        """Do the work once, under the conditions under which it will be recorded."""
-
-    def record(self, work: Work) -> Work:
-        """Record the work without doing it. Return a function that does it at each call."""
-
-
 class CudaGraphRecorder:
     """Records work as CUDA graphs. Each graph has a memory pool of its own, which is freed with the graph."""
 
@@ -41,6 +31,7 @@ class CudaGraphRecorder:
         self.device, self.stream = device, _capture_stream(device)
 
     def warm_up(self, work: Work) -> None:
+        """Do the work once, under the conditions under which it will be recorded."""
         current = torch.cuda.current_stream(self.device)
         self.stream.wait_stream(current)
         with torch.cuda.stream(self.stream):
@@ -48,6 +39,7 @@ class CudaGraphRecorder:
         current.wait_stream(self.stream)
 
     def record(self, work: Work) -> Work:
+        """Record the work without doing it. Return a function that does it at each call."""
         pooled = _graph_in_a_pool()
         with torch.cuda.stream(self.stream), pooled as (graph, pool), torch.cuda.graph(graph, pool, self.stream):
             work()
@@ -55,20 +47,15 @@ class CudaGraphRecorder:
 
 
 class GraphedStep:
-    """Replays a training step on full batches. On shorter and on audited batches the step itself is called.
+    """Replays a training step on batches of ``batch_size`` samples. On shorter and on audited ones it calls the step.
 
     The step is an argument of each call and is not kept, so that the memory of its trainer is freed with the trainer.
 
     The first full batches warm up; they train the pack like all others. If the step cannot be recorded, the step itself
     is called on every batch. Running out of memory is raised, since a smaller pack may fit.
-
-    Parameters
-    ----------
-    batch_size
-        Samples in a full batch.
     """
 
-    def __init__(self, batch_size: int, recorder: GraphRecorder) -> None:
+    def __init__(self, batch_size: int, recorder: CudaGraphRecorder) -> None:
         self.batch_size, self.recorder = batch_size, recorder
         self._warm_up = WARM_UP_STEPS
         self._replay: Work | None = None

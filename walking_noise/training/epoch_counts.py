@@ -8,21 +8,11 @@ from typing import NamedTuple
 
 
 class Epochs(NamedTuple):
-    """Epochs of one training, or the sum over many.
+    """Epochs of one training, or the sum over many."""
 
-    Attributes
-    ----------
-    done
-        Completed epochs, including the resumed ones.
-    resumed
-        Completed epochs that were read from a checkpoint or from the cache of networks.
-    kept
-        Completed epochs that are saved: in a checkpoint, in the cache of networks, or in results.
-    """
-
-    done: int = 0
-    resumed: int = 0
-    kept: int = 0
+    done: int = 0  # completed, including the resumed ones
+    resumed: int = 0  # completed, and read from a checkpoint or from the cache of networks
+    kept: int = 0  # completed, and saved in a checkpoint, in the cache of networks, or in results
 
 
 @dataclass(frozen=True)
@@ -33,13 +23,7 @@ class EpochsDone:
 
 
 class EpochCounter:
-    """Epoch counts of the trainings of a pack, by network key.
-
-    Parameters
-    ----------
-    on_report
-        Called by :meth:`report` with the counts of all trainings.
-    """
+    """Epoch counts of the trainings of a pack, by network key; :meth:`report` passes all of them to ``on_report``."""
 
     def __init__(self, keys: Iterable[str], on_report: Callable[[EpochsDone], None]) -> None:
         self._epochs = dict.fromkeys(keys, Epochs())

@@ -19,28 +19,16 @@ LAST_EPOCHS = 5
 class TrainedNetwork:
     """A trained network, with the losses and accuracies of its training.
 
-    Attributes
-    ----------
-    state
-        Parameters and buffers, by name, on the CPU. For a diverged run: the values at its divergence.
-    training_loss
-        Mean cross-entropy of each epoch.
-    evaluations
-        Evaluations with the run's own noise, after each of the last :data:`LAST_EPOCHS` epochs; after every epoch if
-        the run records its validation curve.
-    mean_abs_weight
-        Mean absolute weight of each conv and linear layer after training.
-    training_audit
-        The measured spread of noise and signal in the first batch of every epoch; None without noise in training.
-    overflow_epoch, diverged_epoch
-        See :class:`walking_noise.training.divergence.DivergenceMonitor`.
+    The evaluations, with the run's own noise, are those after each of the last :data:`LAST_EPOCHS` epochs, or after
+    every epoch if the run records its validation curve. For the epochs of overflow and divergence see
+    :class:`walking_noise.training.divergence.DivergenceMonitor`.
     """
 
-    state: dict[str, Tensor]
-    training_loss: list[float]
+    state: dict[str, Tensor]  # parameters and buffers, by name, on the CPU; of a diverged run those at its divergence
+    training_loss: list[float]  # mean cross-entropy of each epoch
     evaluations: list[Evaluation]
-    mean_abs_weight: dict[str, float]
-    training_audit: dict[str, Any] | None
+    mean_abs_weight: dict[str, float]  # of each conv and linear layer after training
+    training_audit: dict[str, Any] | None  # of the first batch of every epoch; None without noise in training
     overflow_epoch: int | None
     diverged_epoch: int | None
 
@@ -49,19 +37,13 @@ class TrainedNetwork:
 class Member:
     """State of a run at the end of an epoch. A pack consists of members; a checkpoint contains one.
 
-    Attributes
-    ----------
-    epoch
-        The number of completed epochs.
-    training_loss, evaluations
-        See :class:`TrainedNetwork`.
-    state
-        All tensors on which the rest of the training depends, by name. Empty before the first epoch. Also empty while a
-        trainer trains the member: then the tensors are part of the trainer's stacked state.
+    ``state`` has all tensors on which the rest of the training depends, by name. It is empty before the first epoch. It
+    is also empty while a trainer trains the member: then the tensors are part of the trainer's stacked state. For the
+    losses and the evaluations see :class:`TrainedNetwork`.
     """
 
     config: RunConfig
-    epoch: int = 0
+    epoch: int = 0  # number of completed epochs
     training_loss: list[float] = field(default_factory=list)
     evaluations: list[Evaluation] = field(default_factory=list)
     state: MemberState = field(default_factory=dict)

@@ -119,7 +119,7 @@ class PackTrainer:
         if len({(one.epoch, one.config.pack_key) for one in members}) != 1:
             raise ValueError("all members of a trainer must have the same pack key and number of completed epochs")
         self.epoch = members[0].epoch
-        self.members, self.data, self.group_size = list(members), data, group_size
+        self.members, self.data, self.group_size = list(members), data.to(device), group_size
         self.configs = configs = [one.config for one in members]
         if self.epoch:  # the weights are overwritten below
             networks = [configs[0].initial_network()] * len(configs)
@@ -136,7 +136,7 @@ class PackTrainer:
         self.total = torch.zeros(len(configs), device=device)
         batch_size, capturable = configs[0].training.batch_size, device.type == "cuda" and self.noise.capturable
         self.graph = GraphedStep(batch_size, CudaGraphRecorder(device)) if capturable else None
-        self.batches = TrainingBatches(data, [config.seed for config in configs], batch_size, device)
+        self.batches = TrainingBatches(self.data, [config.seed for config in configs], batch_size)
         if self.epoch:
             load_states(self._stacked_state(), [one.state for one in members])
             for one in members:

@@ -10,8 +10,8 @@ from analysis.figures.layout.families import MIXED_POINTS, grouped
 from analysis.figures.layout.style import Plot
 from analysis.figures.midpoints_by_point import draw_walks
 from analysis.figures.mixed.mixed_sweeps import OUR_READING
+from analysis.midpoints.curves.weighted_fit import PARAMETERS
 from analysis.midpoints.study import FittedSeries, Study
-from analysis.midpoints.weighted_fit import PARAMETERS
 from analysis.runs.noise_kinds import is_mixed
 
 

@@ -11,9 +11,9 @@ from scipy import stats
 
 from analysis import published_results
 from analysis.figures.layout.families import settings_key
+from analysis.midpoints.curves.weighted_fit import Array
 from analysis.midpoints.maximum_noise import is_maximum
 from analysis.midpoints.study import FittedSeries, Study
-from analysis.midpoints.weighted_fit import Array
 from analysis.paper.claims.claim import ABOVE, BELOW, Case, claim
 from analysis.paper.claims.walks import POINT, Walk, case, walks
 from analysis.paper.planned_grids import COARSE

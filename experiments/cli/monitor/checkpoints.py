@@ -106,15 +106,15 @@ def _print_details(state: Path, files: list[Kept]) -> None:
     """Print the files by need, and the number of results that are still to be delivered."""
     from experiments.status.checkpoint_usage import Need
     from experiments.terminal.text_table import in_words, show, table
-    from experiments.worker.delivery.spool import Spool
+    from experiments.worker.delivery.spool import spooled_files
+    from experiments.worker.worker_options import UNDELIVERED
 
     by_need = {need: [file.bytes for file in files if file.need is need] for need in Need}
     lines = [(need.value, f"{len(sizes):,}", _size(sizes)) for need, sizes in by_need.items() if sizes]
     if lines:
         show([table(("", "files", "size"), lines, left=1)])
-    undelivered = Spool(state / "undelivered")
-    if count := len(undelivered.files()):
-        folder = undelivered.folder
+    folder = state / UNDELIVERED
+    if count := len(spooled_files(folder)):
         print(f"{folder}: {in_words(count, 'file')} with undelivered results; run `walking-noise deliver {folder}`")
 
 

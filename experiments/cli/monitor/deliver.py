@@ -21,11 +21,11 @@ def deliver(
     from experiments.database.connection import connect
     from experiments.errors import UserError
     from experiments.terminal.text_table import in_words
-    from experiments.worker.delivery.spool import Spool
+    from experiments.worker.delivery.spool import deliver_spool
 
     if not folder.is_dir():
         raise UserError(f"folder {folder} does not exist; give the folder that the log of the worker names")
-    outcome = Spool(folder).deliver(connect())
+    outcome = deliver_spool(folder, connect())
     print(f"{in_words(outcome.delivered, 'result')} written to the database")
     if outcome.outdated:
         results = in_words(outcome.outdated, "result")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,7 +10,7 @@ import typer
 from experiments.cli.parameters import Collections
 
 if TYPE_CHECKING:
-    from experiments.worker.recovery.lost_workers import Recovered, Recovery
+    from experiments.worker.recovery.lost_workers import Recovery
 
 
 def rescue(
@@ -35,25 +34,26 @@ def rescue(
     with open_database(collections) as database:
         for name in collections:
             recovery = Recovery(database[name], cluster, slurm.active_tasks, lease_seconds)
-            recovered = recovery.recover_killed() + recovery.recover_lost()
+            recovery.recover_killed()
+            recovered = recovery.recover_lost()
             if recovered.silent and not no_wait:
-                recovered = _after_grace(recovery, name, recovered)
+                _wait_for_silent_workers(recovery, name)
+                recovery.recover_lost()
             print(f"{name}: {'; '.join(recovery_messages(recovered)) or 'no lost worker was found'}")
             if recovered.returned:
                 print(f"{name}: if no Slurm task is left to train them, run `walking-noise start {name}`")
 
 
-def _after_grace(recovery: Recovery, name: str, recovered: Recovered) -> Recovered:
-    """Wait until the grace period of silent workers is over, and recover the runs of those that are still silent."""
+def _wait_for_silent_workers(recovery: Recovery, name: str) -> None:
+    """Wait until the grace period of silent workers is over, and show the time left."""
     from experiments.terminal.progress_line import ProgressLine
     from experiments.terminal.text_table import runs_in_words
 
     line, end = ProgressLine(), time.monotonic() + recovery.grace_seconds
     while (remaining := end - time.monotonic()) > 0:
         line.show(
-            f"{name}: no heartbeat from the workers of {runs_in_words(recovered.silent)}; waiting {remaining:.0f} s "
-            "for them"
+            f"{name}: no heartbeat from the workers of {runs_in_words(recovery.recovered.silent)}; waiting "
+            f"{remaining:.0f} s for them"
         )
         time.sleep(min(remaining, 0.5))
     line.end()
-    return replace(recovered, silent=0, unseen=0) + recovery.recover_lost()

@@ -31,13 +31,12 @@ def plan(
     """
     from experiments import slurm
     from experiments.database.connection import DatabaseError
-    from experiments.plan import existing_runs, throughput
+    from experiments.plan import throughput
     from experiments.plan.grid_files import find
     from experiments.plan.plan_table import describe
-    from experiments.plan.run_counts import RunCounts
+    from experiments.plan.run_counts import present_in
     from experiments.plan.study_plan import count, numbers, plan, together_on
     from experiments.terminal.output_file import write_whole
-    from experiments.terminal.progress_line import ProgressLine
     from experiments.terminal.text_table import show
 
     devices = throughput.known(measured)
@@ -45,18 +44,15 @@ def plan(
     present = None
     if collection is not None:
         try:
-            present = existing_runs.present_in(collection)
+            present = present_in(collection)
         except DatabaseError as error:
             print(f"walking-noise: the runs in collection {collection} are not counted: {error}", file=sys.stderr)
-    line = ProgressLine()
-    outcomes = list(count(paths, line.show))
-    line.end()
-    errors = [outcome for outcome in outcomes if not isinstance(outcome, RunCounts)]
+    counts, errors = count(paths)
+    for invalid in errors:
+        print(f"walking-noise: {invalid}", file=sys.stderr)
     if errors:
-        for invalid in errors:
-            print(f"walking-noise: {invalid}", file=sys.stderr)
         raise typer.Exit(1)
-    rows = plan([outcome for outcome in outcomes if isinstance(outcome, RunCounts)], present)
+    rows = plan(counts, present)
     known = max_array_size or slurm.max_array_size()
     array_size = known or slurm.DEFAULT_ARRAY_SIZE
     pack_size = together_on(devices[0] if devices else None)

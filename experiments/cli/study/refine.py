@@ -33,8 +33,7 @@ def refine(
     from analysis.runs import documents
     from analysis.runs.run_frame import to_frame
     from experiments.errors import UserError
-    from experiments.plan.existing_runs import latest_run
-    from experiments.plan.refined_grid import grid_text, new_runs
+    from experiments.plan.refined_grid import grid_text, latest_run, new_runs
     from experiments.plan.refinement_table import describe, expectation, totals
     from experiments.plan.run_counts import count_runs
     from experiments.plan.study_plan import Row

@@ -28,14 +28,8 @@ def cause_of(trace: Sequence[str], host: str | None = None) -> str:
     """The error of a traceback and the place where it was raised.
 
     The cause consists of the traceback's exception and its last frame. A text that is not a traceback gives its first
-    line. Numbers, ids, paths and the name of the node are replaced by placeholders.
-
-    Parameters
-    ----------
-    trace
-        Lines, or texts of several lines.
-    host
-        The node on which the run failed.
+    line. Numbers, ids, paths and the name of the node (``host``) are replaced by placeholders. ``trace`` has lines, or
+    texts of several lines.
     """
     lines = [line.rstrip() for text in trace for line in text.splitlines() if line.strip()]
     if not lines:

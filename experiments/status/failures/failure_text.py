@@ -51,10 +51,7 @@ def describe(
 def attempts_of(database: Database[Document], collection: str, run: int) -> Iterator[str]:
     """Describe the unsuccessful attempts at a run, the oldest first, with their traces.
 
-    Raises
-    ------
-    UserError
-        Neither the collection nor the history has this run.
+    Raise :class:`UserError` if neither the collection nor the history has this run.
     """
     attempts = list(database[ATTEMPTS].find({"collection": collection, "run": run}).sort("ended", 1))
     if not attempts:

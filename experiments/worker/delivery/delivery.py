@@ -12,6 +12,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Collection
+from pathlib import Path
 from types import TracebackType
 
 import pymongo
@@ -20,7 +21,7 @@ from pymongo.errors import PyMongoError
 
 from experiments.database.connection import Document
 from experiments.database.run_status import FAILED
-from experiments.worker.delivery.spool import Spool, WorkerSpool, recorded_runs
+from experiments.worker.delivery.spool import WorkerSpool, recorded_runs
 from experiments.worker.leases import Leases
 from experiments.worker.records import history
 from experiments.worker.records.history import FIELDS, Attempt, WorkerHistory, record_attempts
@@ -85,7 +86,7 @@ class Delivery:
         leases: Leases,
         logs: RunLogs,
         ids: Collection[int],
-        spool: Spool | None,
+        spool: Path | None,
         patience: float,
         recorded: Callable[[set[int]], None] = lambda runs: None,
         clock: Callable[[], float] = time.monotonic,
@@ -118,10 +119,7 @@ class Delivery:
     ) -> None:
         """Write the start of the worker to the history, then the start of its runs to their documents.
 
-        Raises
-        ------
-        PyMongoError
-            A write fails.
+        Raise PyMongoError if a write fails.
         """
         self._start_fields = start_fields
         update: Document = {name: {"$literal": value} for name, value in start_fields.items()}
@@ -160,7 +158,7 @@ class Delivery:
     @property
     def spooled(self) -> int:
         """The number of outcomes in the spool on disk."""
-        return self._spooled.count
+        return len(self._spooled.runs)
 
     @property
     def unrecorded(self) -> set[int]:

@@ -91,53 +91,42 @@ class DeliveryCounts:
     faults: list[str] = field(default_factory=list)  # error messages about files
 
 
-class Spool:
-    """A folder of files with results. Several workers may share it."""
+def spooled_files(folder: Path) -> list[Path]:
+    """The files with results in a spool, sorted by name."""
+    return sorted(folder.glob("*.json"))
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._numbers = itertools.count()
 
-    def add(self, results: SpooledResults) -> Path:
-        """Write results to a new file and return its path."""
-        file = self.folder / f"{results.token}-{next(self._numbers)}.json"
-        results.write(file)
-        return file
-
-    def files(self) -> list[Path]:
-        """The files with results, sorted by name."""
-        return sorted(self.folder.glob("*.json"))
-
-    def deliver(self, database: Database[Document], collection: str | None = None) -> DeliveryCounts:
-        """Deliver the results of all files, or of one collection, and remove the files."""
-        counts = DeliveryCounts()
-        for file in self.files():
-            try:
-                results = SpooledResults.read(file)
-            except UserError as error:
-                if file.exists():  # otherwise another worker has delivered it
-                    counts.faults.append(str(error))
-                continue
-            if collection not in (None, results.collection):
-                continue
-            if database[WORKERS].find_one({"_id": results.token}, {"_id": 1}) is None:
-                counts.foreign += len(results.outcomes)
-                continue
-            delivered = results.deliver(database)
-            counts.delivered += len(delivered)
-            counts.outdated += len(results.outcomes) - len(delivered)
-            try:
-                file.unlink(missing_ok=True)
-            except OSError as error:
-                counts.faults.append(f"{file}: was delivered, but cannot be removed: {error.strerror}")
-        return counts
+def deliver_spool(folder: Path, database: Database[Document], collection: str | None = None) -> DeliveryCounts:
+    """Deliver the results of all files in a spool, or of one collection, and remove the files."""
+    counts = DeliveryCounts()
+    for file in spooled_files(folder):
+        try:
+            results = SpooledResults.read(file)
+        except UserError as error:
+            if file.exists():  # otherwise another worker has delivered it
+                counts.faults.append(str(error))
+            continue
+        if collection not in (None, results.collection):
+            continue
+        if database[WORKERS].find_one({"_id": results.token}, {"_id": 1}) is None:
+            counts.foreign += len(results.outcomes)
+            continue
+        delivered = results.deliver(database)
+        counts.delivered += len(delivered)
+        counts.outdated += len(results.outcomes) - len(delivered)
+        try:
+            file.unlink(missing_ok=True)
+        except OSError as error:
+            counts.faults.append(f"{file}: was delivered, but cannot be removed: {error.strerror}")
+    return counts
 
 
 class WorkerSpool:
-    """The part of a spool that one worker has written, with the runs in each of its files; nothing without a spool."""
+    """The files of one worker in a spool, which several workers may share; nothing is written without a ``folder``."""
 
-    def __init__(self, spool: Spool | None, collection: str, token: str) -> None:
-        self._spool, self._collection, self._token = spool, collection, token
+    def __init__(self, folder: Path | None, collection: str, token: str) -> None:
+        self._folder, self._collection, self._token = folder, collection, token
+        self._numbers = itertools.count()
         self._files: dict[Path, set[int]] = {}
 
     @property
@@ -145,20 +134,16 @@ class WorkerSpool:
         """Ids of the runs whose outcomes are on disk."""
         return set().union(*self._files.values())
 
-    @property
-    def count(self) -> int:
-        """The number of outcomes on disk."""
-        return sum(map(len, self._files.values()))
-
     def add(self, start_fields: Document, outcomes: Mapping[int, Document]) -> None:
         """Write outcomes to a new file. If that fails, an error is logged, and they remain in memory only."""
-        if self._spool is None:
+        if self._folder is None:
             return
+        file = self._folder / f"{self._token}-{next(self._numbers)}.json"
         try:
-            file = self._spool.add(SpooledResults(self._collection, self._token, start_fields, outcomes))
+            SpooledResults(self._collection, self._token, start_fields, outcomes).write(file)
         except OSError as error:
             results = are_in_words(len(outcomes), "result")
-            log.error("%s in memory only; cannot write to %s: %s", results, self._spool.folder, error.strerror)
+            log.error("%s in memory only; cannot write to %s: %s", results, self._folder, error.strerror)
         else:
             self._files[file] = set(outcomes)
             log.warning("%s saved in %s", are_in_words(len(outcomes), "result"), file)

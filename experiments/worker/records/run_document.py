@@ -11,12 +11,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sacred.observers import MongoObserver
+import numpy as np
 
 from experiments.database.connection import Document, now
 from experiments.database.run_status import COMPLETED, FAILED
-from experiments.worker.records.compact_result import compact
 from walking_noise import Failure, Result
+
+COMPACT_ABOVE_EPOCHS = 50
+"""The training loss of more epochs than this is stored as an array. A shorter one would save little."""
 
 
 def start_fields(experiment: Mapping[str, Any], host: Mapping[str, Any], command: str) -> Document:
@@ -25,6 +27,8 @@ def start_fields(experiment: Mapping[str, Any], host: Mapping[str, Any], command
     The field ``sources`` is empty. SEML stores the sources in ``seml.source_files``. If they were repeated here,
     ``seml delete`` of one run would delete the source files of its whole batch.
     """
+    from sacred.observers import MongoObserver
+
     return {
         "experiment": {**experiment, "sources": []},
         "format": MongoObserver.VERSION,
@@ -50,3 +54,19 @@ def end_fields(outcome: Result | Failure, commit: str | None) -> Document:
     if commit:
         result["provenance"] = {**result["provenance"], "commit": commit}
     return {"status": COMPLETED, "result": result, **times}
+
+
+def compact(result: dict[str, Any]) -> dict[str, Any]:
+    """Store a long training loss in Sacred's format of NumPy arrays.
+
+    ``seml.get_results`` and ``sacred.serializer.restore`` read it back as a NumPy array of float32. No precision is
+    lost, because training computes the losses of epochs in float32. None, for a loss that was not finite, becomes NaN.
+    MongoDB needs 12.7 bytes for each number of a list, mostly for its index, and 5.5 bytes in this format.
+    """
+    from sacred.serializer import flatten
+
+    loss = result["training_loss"]
+    if len(loss) <= COMPACT_ABOVE_EPOCHS:
+        return result
+    stored: dict[str, Any] = flatten(np.array(loss, np.float32))  # type: ignore[no-untyped-call]
+    return {**result, "training_loss": stored}

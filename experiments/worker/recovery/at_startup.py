@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 from experiments import slurm
 from experiments.database.connection import Document, Runs
 from experiments.terminal.text_table import in_words, runs_in_words
-from experiments.worker.delivery.state_folder import StateFolder
+from experiments.worker.delivery.spool import deliver_spool
 from experiments.worker.recovery.lost_workers import Recovered, Recovery
+from experiments.worker.worker_options import UNDELIVERED
 
 log = logging.getLogger(__name__)
 
 
-def recover_at_startup(
-    runs: Runs, leader: Document, token: str, state: StateFolder | None, lease_seconds: float
-) -> None:
+def recover_at_startup(runs: Runs, leader: Document, token: str, state: Path | None, lease_seconds: float) -> None:
     """Deliver the results in the spool, and make the runs of lost workers PENDING."""
     if state is not None:
-        counts = state.spool.deliver(runs.database, runs.name)
+        counts = deliver_spool(state / UNDELIVERED, runs.database, runs.name)
         if counts.delivered:
             log.info("delivered %s of other workers", in_words(counts.delivered, "result"))
         for fault in counts.faults:
             log.warning(fault)
     recovery = Recovery(runs, slurm.cluster_name(), slurm.active_tasks, lease_seconds)
-    for text in recovery_messages(recovery.recover_requeued(leader, token) + recovery.recover_lost()):
+    recovery.recover_requeued(leader, token)
+    for text in recovery_messages(recovery.recover_lost()):
         log.info(text)
 
 

@@ -27,20 +27,12 @@ GRACE = 0.2
 
 @dataclass
 class Recovered:
-    """Counts of runs found by a recovery."""
+    """Counts of runs found by a recovery; ``silent`` and ``unseen`` are those of its last search."""
 
     returned: Counter[str] = field(default_factory=Counter)  # PENDING again, by the reason
     silent: int = 0  # the lease has expired, but the worker may still come back
     unseen: int = 0  # in a task of a Slurm that cannot be queried from here, or does not answer
     completed: int = 0  # with a result, but set to KILLED by SEML
-
-    def __add__(self, other: Recovered) -> Recovered:
-        return Recovered(
-            self.returned + other.returned,
-            self.silent + other.silent,
-            self.unseen + other.unseen,
-            self.completed + other.completed,
-        )
 
 
 @dataclass(frozen=True)
@@ -72,16 +64,11 @@ class Owner:
 
 
 class Recovery:
-    """Recovery of the runs of lost workers in one collection.
+    """Recovery of the runs of lost workers in one collection. All methods return the same counts, and add to them.
 
-    Parameters
-    ----------
-    cluster
-        The name of this machine's Slurm cluster; tasks of other clusters cannot be queried.
-    active_tasks
-        Queries Slurm for its pending and running tasks; returns None if Slurm does not answer.
-    lease_seconds
-        Duration of a lease. A run that SEML starts outside Slurm waits this long for its worker.
+    ``cluster`` is the name of this machine's Slurm cluster; tasks of other clusters cannot be queried. ``active_tasks``
+    queries Slurm, and returns None if Slurm does not answer. A run that SEML starts outside Slurm waits for its worker
+    as long as a lease lasts.
     """
 
     def __init__(
@@ -92,6 +79,7 @@ class Recovery:
         lease_seconds: float = LEASE_SECONDS,
     ) -> None:
         self.runs, self.cluster, self.active_tasks, self.lease_seconds = runs, cluster, active_tasks, lease_seconds
+        self.recovered = Recovered()
 
     @property
     def grace_seconds(self) -> float:
@@ -100,19 +88,20 @@ class Recovery:
 
     def recover_lost(self) -> Recovered:
         """Make the runs of lost workers PENDING, and mark runs with an expired lease."""
-        recovered, by_owner = Recovered(), self._runs_by_owner(RUNNING)
+        recovered, by_owner = self.recovered, self._runs_by_owner(RUNNING)
+        recovered.silent = recovered.unseen = 0
         now, tasks = server_time(self.runs.database), self._active_tasks(by_owner)
         for owner, documents in by_owner.items():
             active = self._task_active(owner, tasks)
             if active is False:
-                self._release(owner, documents, RUNNING, TASK_ENDED, recovered)
+                self._release(owner, documents, RUNNING, TASK_ENDED)
                 continue
             if active is None and owner.task is not None:
                 recovered.unseen += len(documents)
             expired = [document for document in documents if _lease_expired(document, now, starting=active is True)]
             recovered.silent += len(expired)
             if expired:
-                self._mark_or_release(owner, documents, now, recovered)
+                self._mark_or_release(owner, documents, now)
         return recovered
 
     def recover_killed(self) -> Recovered:
@@ -122,19 +111,18 @@ class Recovery:
         and yet the status KILLED.
         """
         with_result = {"status": KILLED, "result": {"$exists": True}, "claim.token": {"$exists": True}}
-        completed = self.runs.update_many(with_result, {"$set": {"status": COMPLETED}}).modified_count
-        recovered = Recovered(completed=completed)
+        self.recovered.completed += self.runs.update_many(with_result, {"$set": {"status": COMPLETED}}).modified_count
         for owner, documents in self._runs_by_owner(KILLED).items():
-            self._release(owner, documents, KILLED, TASK_ENDED, recovered)
-        return recovered
+            self._release(owner, documents, KILLED, TASK_ENDED)
+        return self.recovered
 
     def recover_requeued(self, leader: Document, token: str) -> Recovered:
         """Make PENDING the runs that workers of the leader's Slurm task held before it was requeued."""
-        recovered, task = Recovered(), Owner.from_document(leader).task
+        task = Owner.from_document(leader).task
         for owner, documents in self._runs_by_owner(RUNNING).items():
             if task is not None and owner.task == task and owner.token not in (None, token):
-                self._release(owner, documents, RUNNING, "Slurm task was requeued", recovered)
-        return recovered
+                self._release(owner, documents, RUNNING, "Slurm task was requeued")
+        return self.recovered
 
     def _runs_by_owner(self, status: str) -> dict[Owner, list[Document]]:
         by_owner: dict[Owner, list[Document]] = {}
@@ -153,26 +141,18 @@ class Recovery:
             return None
         return owner.task in tasks.tasks
 
-    def _mark_or_release(
-        self, owner: Owner, documents: list[Document], now: datetime.datetime, recovered: Recovered
-    ) -> None:
+    def _mark_or_release(self, owner: Owner, documents: list[Document], now: datetime.datetime) -> None:
         """Mark the runs of an owner whose lease has expired, and release those marked before the grace period."""
         grace = self.grace_seconds if owner.token else self.lease_seconds
         latest_mark = now - datetime.timedelta(seconds=grace)
         reason = f"no heartbeat from {owner.host}" if owner.token else "worker never started"
-        recovered.silent -= self._release(owner, documents, RUNNING, reason, recovered, suspected={"$lt": latest_mark})
+        self.recovered.silent -= self._release(owner, documents, RUNNING, reason, suspected={"$lt": latest_mark})
         unmarked = {"status": RUNNING, **owner.runs, "suspected": {"$exists": False}}
         expired = {"claim.lease": {"$lt": now}} if owner.token else {}
         self.runs.update_many({**unmarked, **expired}, [{"$set": {"suspected": "$$NOW"}}])
 
     def _release(
-        self,
-        owner: Owner,
-        documents: Collection[Document],
-        status: str,
-        reason: str,
-        recovered: Recovered,
-        **conditions: Document,
+        self, owner: Owner, documents: Collection[Document], status: str, reason: str, **conditions: Document
     ) -> int:
         """Make runs PENDING that the owner still holds, and write the reason to the history; return their number."""
         update = release_update(owner.token)
@@ -183,7 +163,7 @@ class Recovery:
             released = [document for document in documents if document["_id"] not in remaining]
             record_attempts(self.runs, (Attempt(document["_id"], LOST, reason) for document in released), released)
             record_lost_workers(self.runs, [owner.token] if owner.token else [], reason)
-            recovered.returned[reason] += count
+            self.recovered.returned[reason] += count
         return count
 
 

@@ -14,6 +14,7 @@ from analysis.figures import binarization
 from analysis.figures.layout.style import Plot, style
 from analysis.midpoints.study import Study
 from analysis.runs.binarization_findings import COLUMNS, NetworkPair, density, findings_table
+from tests.walking_noise.conftest import part
 from walking_noise import RunConfig, data
 from walking_noise.probes import probe
 from walking_noise.reproducibility import deterministic
@@ -27,7 +28,7 @@ SETTINGS = {
 def findings_of(settings: dict[str, Any]) -> dict[str, Any]:
     """What ``walking-noise binarize`` stores, of quickly trained networks."""
     config = RunConfig.from_dict(settings)
-    digits, cpu = data.load("mnist5k"), torch.device("cpu")
+    digits, cpu = part(data.load("mnist5k"), 1000, 250), torch.device("cpu")
     configs = (config, config.without_noise())
     with deterministic():
         networks = train_pack(configs, digits, cpu)
@@ -35,7 +36,7 @@ def findings_of(settings: dict[str, Any]) -> dict[str, Any]:
         dataclasses.asdict(probe(one, network, digits, cpu, 100))
         for one, network in zip(configs, networks, strict=True)
     )
-    return {"samples": 100, "validation_samples": 1000, "noisy": noisy, "noise_free": noise_free}
+    return {"samples": 100, "validation_samples": 250, "noisy": noisy, "noise_free": noise_free}
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +66,7 @@ def test_equal_runs_with_findings_are_drawn_once(study: Study, tmp_path: Path, f
     assert plot.name == "binarization-demo-2"
     assert {path.suffix for path in tmp_path.iterdir()} == {".pdf", ".png", ".csv"}
     assert plot.title.startswith("MNIST (5,000 digits), MLP, with BatchNorm, multiplicative noise")
-    for words in ("Run 2 of demo, seed 1", "first 100 of 1,000 validation samples", "with noise on or off"):
+    for words in ("Run 2 of demo, seed 1", "first 100 of 250 validation samples", "with noise on or off"):
         assert words in plot.caption
     numbers = pd.read_csv(tmp_path / f"{plot.name}.csv")
     assert tuple(numbers.columns) == COLUMNS

@@ -21,6 +21,8 @@ from analysis.figures.layout.style import (
 )
 from analysis.midpoints.study import Study
 from analysis.report.report_items import make_all
+from tests.analysis.conftest import FakeStudy, add_global, add_odd_ones, add_walking
+from tests.analysis.test_every_estimate import check_columns, check_texts
 
 
 def plots_of(study: Study, folder: Path) -> dict[str, list[Plot]]:
@@ -30,10 +32,15 @@ def plots_of(study: Study, folder: Path) -> dict[str, list[Plot]]:
 
 
 @pytest.fixture(scope="module")
-def figures(whole_study, tmp_path_factory: pytest.TempPathFactory):
-    """The folder of all figures of the whole study, what was drawn, and the study."""
+def figures(tmp_path_factory: pytest.TempPathFactory):
+    """The folder of all figures of a study with all kinds of runs, what was drawn, and the study."""
     folder = tmp_path_factory.mktemp("figures")
-    study = whole_study.analyse()
+    fake = FakeStudy()
+    add_global(fake)
+    add_walking(fake, points=(0, 3, 7, 8, 10))
+    add_odd_ones(fake)
+    fake.keep_quantities_of(point=3)
+    study = fake.analyse()
     return folder, plots_of(study, folder), study
 
 
@@ -73,14 +80,24 @@ def test_numbers_of_the_robustness_curves_are_the_data(figures):
     assert abs(ours["fit"] - ours["mean"]).max() < 0.05
 
 
+def test_estimates_of_all_files_lie_in_their_intervals(figures):
+    folder, _, _ = figures
+    paths = list(folder.glob("*.csv"))
+    assert len(paths) > 10
+    for path in paths:
+        check_columns(pd.read_csv(path))
+    for path in folder.glob("*.tex"):
+        check_texts(path.read_text())
+
+
 def test_midpoints_per_point_are_marked(figures):
     folder, _, _ = figures
     (path,) = folder.glob("points-*.csv")
     table = pd.read_csv(path).set_index(["series", "point"])
     trained = table.loc["trained with noise"]
-    assert len(table) == 22
+    assert len(table) == 10
     assert (table.loc["inference only"]["drawn_as"] == "filled").all()
-    assert trained.loc[["3 relu1", "7 fc3"], "drawn_as"].tolist() == ["above", "hollow"]
+    assert trained.loc[["3 relu1", "7 fc3"], "drawn_as"].tolist() == ["above", "above"]
     assert trained.loc[["8 bn3", "10 fc4"], "drawn_as"].tolist() == ["hollow", "hollow"]
     assert trained.loc["0 input", "drawn_as"] == "filled"
     (plot,) = figures[1]["Figures 10 and 11"]

@@ -12,54 +12,57 @@ from analysis import midpoints
 from analysis.errors import AnalysisError
 from analysis.midpoints.study import Study
 from tests.analysis.conftest import FakeStudy
-from walking_noise import Result, RunConfig
+
+COLUMNS = ["point", "mu", "bound", "low", "high", "interval", "flags"]
 
 README = Path(__file__).parents[3] / "README.md"
 
 
-def completed(study: FakeStudy) -> tuple[list[RunConfig], list[Result]]:
-    """Settings and results of the completed runs of a study."""
-    configs, results = [], []
-    for document in study:
-        if document["status"] == "COMPLETED":
-            config = RunConfig.from_document(document["config"])
-            fields = {"validation_curve": None, "network": None, **document["result"], "points": list(config.points)}
-            configs.append(config)
-            results.append(Result(**fields))
-    return configs, results
-
-
 def test_a_row_per_series_with_the_numbers_of_the_report(whole_study: FakeStudy) -> None:
     study: Study = whole_study.analyse()
-    table = midpoints.estimate(*completed(whole_study))
+    table = midpoints.estimate(*whole_study.completed())
     settings = ["model.batch_norm", "noise.kind", "noise.in_training"]
-    assert list(table.columns) == [*settings, "point", "mu", "low", "high", "flags"]
+    assert list(table.columns) == [*settings, *COLUMNS]
     assert len(table) == len(study.fitted_series) == 26
     for (_, row), each in zip(table.iterrows(), study.fitted_series, strict=True):
         assert [row[name] for name in settings] == [each.settings[name] for name in settings]
         assert row["point"] == each.series.point_name
-        expected = (each.fit.repetitions.mu, each.fit.repetitions.low, each.fit.repetitions.high)
-        assert (row["mu"], row["low"], row["high"]) == pytest.approx(expected, nan_ok=True)
+        mu = each.fit.mu
+        assert (row["mu"], row["low"], row["high"]) == pytest.approx((mu.value, mu.low, mu.high), nan_ok=True)
+        assert (row["bound"], row["interval"]) == (mu.bound, mu.method)
         assert row["flags"] == "; ".join(each.fit.flags)
     with_interval = table.dropna(subset=["low", "high"])
-    assert len(with_interval) > 20
+    assert len(with_interval) == 21
+    assert (table["bound"] == "≥").sum() == 5
+    assert set(with_interval["interval"]) == {"t", "moderated t"}
     assert (with_interval["low"] <= with_interval["mu"]).all()
     assert (with_interval["mu"] <= with_interval["high"]).all()
 
 
 def test_one_series_needs_no_settings(fake_study: type[FakeStudy]) -> None:
     study = fake_study()
-    study.series({"noise.point": 3}, 1.0, [10 ** (step / 2) for step in range(-4, 5)], repetitions=1)
-    (row,) = midpoints.estimate(*completed(study)).to_dict("records")
+    study.series({"noise.point": 3}, 1.0, [10 ** (step / 5) for step in range(-10, 11)], repetitions=1)
+    (row,) = midpoints.estimate(*study.completed()).to_dict("records")
     assert row["mu"] == pytest.approx(1.0, rel=0.1)
     assert (row["point"], row["flags"]) == ("3 fc2", "one repetition: no interval")
     assert math.isnan(row["low"])
 
 
+def test_further_losses(fake_study: type[FakeStudy]) -> None:
+    study = fake_study()
+    study.series({"noise.point": 3}, 1.0, [10 ** (step / 5) for step in range(-10, 11)])
+    (row,) = midpoints.estimate(*study.completed(), losses=[0.01, 0.5, 0.9]).to_dict("records")
+    levels = [row[f"loss_{loss}"] for loss in (0.01, 0.5, 0.9)]
+    assert levels[0] < levels[1] == row["mu"] < levels[2]
+    assert all(row[f"loss_{loss}_low"] < row[f"loss_{loss}"] < row[f"loss_{loss}_high"] for loss in (0.01, 0.5, 0.9))
+    with pytest.raises(AnalysisError, match=r"^loss 0.995: give a share in \[0.01, 0.99\]$"):
+        midpoints.estimate(*study.completed(), losses=[0.5, 0.995])
+
+
 def test_runs_that_give_no_series_are_an_error(fake_study: type[FakeStudy]) -> None:
     study = fake_study()
     study.complete({"noise.kind": "none"}, 0.9)
-    configs, results = completed(study)
+    configs, results = study.completed()
     with pytest.raises(AnalysisError, match="none of the runs has a noise level"):
         midpoints.estimate(configs, results)
     with pytest.raises(AnalysisError, match="none of the runs has a noise level"):
@@ -79,7 +82,7 @@ def test_the_example_of_the_readme(capsys: pytest.CaptureFixture[str]) -> None:
     exec(compile(short, str(README), "exec"), names)
     assert len(names["results"]) == 42
     table = midpoints.estimate(names["configs"], names["results"])
-    assert list(table.columns) == ["noise.kind", "point", "mu", "low", "high", "flags"]
+    assert list(table.columns) == ["noise.kind", *COLUMNS]
     assert table["noise.kind"].tolist() == ["additive", "multiplicative"]
     assert table["point"].tolist() == ["global", "global"]
     assert table["mu"].between(0.03, 30).all()

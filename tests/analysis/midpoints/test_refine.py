@@ -10,9 +10,9 @@ from scipy.special import expit
 
 from analysis.errors import AnalysisError
 from analysis.intervals import VariancePrior
+from analysis.midpoints.curves.repetition_curve import RepetitionCurve
 from analysis.midpoints.maximum_noise import MAXIMUM
 from analysis.midpoints.refine import LEAST_SEEDS, expected_width, refine, seeds_needed, slope_levels
-from analysis.midpoints.repetition_curve import RepetitionCurve
 from tests.analysis.conftest import FLOOR, FakeStudy
 from tests.coverage.refining import cell, real_study, shape_study
 from tests.coverage.simulated_studies import SHAPES

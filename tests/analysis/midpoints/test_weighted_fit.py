@@ -3,26 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.midpoints.weighted_fit import fit_logistic, logistic
-
-# NIST/ITL StRD, dataset Rat42 (Ratkowsky 1983): pasture yield over growing time, y = b1 / (1 + exp(b2 - b3 x)).
-TIME = np.array([9.0, 14.0, 21.0, 28.0, 42.0, 57.0, 63.0, 70.0, 79.0])
-YIELD = np.array([8.93, 10.80, 18.59, 22.33, 39.35, 56.11, 61.73, 64.62, 67.08])
-B1, B2, B3 = 7.2462237576e01, 2.6180768402e00, 6.7359200066e-02
-B1_DEVIATION, B3_DEVIATION = 1.7340283401e00, 3.4465663377e-03
-
-
-def test_certified_logistic_of_nist():
-    # Our curve falls, so it sees -time; yields are scaled into [0, 1]; an all but exact point at infinite noise
-    # holds a_min at the 0 that the model of NIST has there.
-    x, y = np.append(-TIME, np.inf), np.append(YIELD / 100, 0.0)
-    error = np.append(np.ones(len(TIME)), 1e-9)
-    curve = fit_logistic(x, y, error, absolute=False)
-    assert 100 * curve.a_max == pytest.approx(B1, rel=1e-9)
-    assert -curve.mu / curve.sigma == pytest.approx(B2, rel=1e-9)
-    assert 1 / curve.sigma == pytest.approx(B3, rel=1e-9)
-    assert 100 * curve.errors[3] == pytest.approx(B1_DEVIATION, rel=1e-6)
-    assert curve.errors[1] == pytest.approx(B3_DEVIATION / B3**2, rel=1e-5)
+from analysis.midpoints.curves.weighted_fit import fit_logistic, logistic
 
 
 @pytest.mark.parametrize("mu", [-1.7, 0.0, 0.31, 2.9])

@@ -27,19 +27,42 @@ def runs_study(fake_study) -> Study:
 
 
 def chosen(study: Study) -> list[FittedSeries]:
-    return [each for each in study.fitted_series if each.fit.curve is not None]
+    return [each for each in study.fitted_series if each.fit.weighted is not None]
+
+
+def sensitivity_series(study: Study) -> list[FittedSeries]:
+    return [each for each in chosen(study) if each.settings["noise.kind"] == "additive"]
+
+
+def test_a_bound_is_no_midpoint(fake_study, tmp_path: Path):
+    """Pairs of series and choices of the fit show a dash where only a bound is known."""
+    study = fake_study()
+    for gradient, mu in (("exact", 0.9), ("straight_through", 90.0)):
+        study.series({"noise.kind": "multiplicative", "noise.gradient": gradient}, mu, LEVELS, between=0.3)
+    fits, runs, _ = sensitivity.make(study.analyse(), tmp_path)
+    other = runs.texts.iloc[0]
+    assert other["μ with the other value"] == "– –"
+    assert pd.read_csv(tmp_path / "sensitivity_runs.csv")["mu_other"].isna().all()
+    assert (fits.texts["per repetition (reported)"] == "– –").sum() == 1
 
 
 def test_choices_of_fit_of_global_series(paper_study: Study):
     table = sensitivity.fit_choices(paper_study.fitted_series)
-    assert len(table) == 4 * 6
+    assert len(table) == 4 * 8
     additive = table[(table["noise.kind"] == "additive") & ~table["model.batch_norm"].astype(bool)].set_index("choice")
-    reported, scatter = (
-        additive.loc[f"log level, weighted{choice}"] for choice in (" (reported)", ", error from the scatter")
+    weighted, scatter = (additive.loc[f"weighted fit{choice}"] for choice in (" (paper)", ", error from the scatter"))
+    assert weighted["mu"] == scatter["mu"]
+    assert weighted["mu_high"] - weighted["mu_low"] > scatter["mu_high"] - scatter["mu_low"]
+    assert additive.loc["weighted fit over the linear level", "mu"] != pytest.approx(weighted["mu"], rel=1e-3)
+    mu = next(each.fit.mu for each in sensitivity_series(paper_study) if not each.settings["model.batch_norm"])
+    reported, plain, own_fall, logistic = (
+        additive.loc[f"per repetition{choice}"]
+        for choice in (" (reported)", ", plain t interval", ", half of its own fall", ", logistic")
     )
-    assert reported["mu"] == scatter["mu"]
-    assert reported["mu_high"] - reported["mu_low"] > scatter["mu_high"] - scatter["mu_low"]
-    assert additive.loc["linear level, weighted", "mu"] != pytest.approx(reported["mu"], rel=1e-3)
+    ends = ["mu", "mu_low", "mu_high"]
+    assert list(reported[ends]) == list(plain[ends]) == [mu.value, mu.low, mu.high]
+    assert [own_fall["mu"], logistic["mu"]] == pytest.approx([mu.value] * 2, rel=0.02)
+    assert ((table["mu_low"] <= table["mu"]) & (table["mu"] <= table["mu_high"])).all()
 
 
 def test_choices_of_runs_compare_series_that_differ_only_in_one_setting(runs_study: Study):
@@ -73,8 +96,8 @@ def test_number_of_repetitions_takes_every_subset(runs_study: Study):
     assert spread.is_monotonic_decreasing
     assert spread.loc[5] == 1
     each = next(each for each in runs_study.fitted_series if each.settings["noise.gradient"] == "straight_through")
-    expected = each.fit.repetitions
-    assert straight.loc[5, "mu_lowest"] == pytest.approx(expected.mu)
+    expected = each.fit.mu
+    assert straight.loc[5, "mu_lowest"] == pytest.approx(expected.value)
     assert straight.loc[5, "width"] == pytest.approx(expected.high / expected.low)
 
 

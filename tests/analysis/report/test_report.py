@@ -22,11 +22,12 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All kinds of runs, and so every figure, but few noise points: a panel for each takes most of the time."""
+    """All kinds of runs, and so every figure, but few noise points."""
     study = FakeStudy()
     add_global(study)
     add_walking(study, points=(0, 3, 7))
     add_odd_ones(study)
+    study.keep_quantities_of(point=3)
     return study.save(tmp_path_factory.mktemp("runs") / "runs.jsonl.gz")
 
 

@@ -32,7 +32,8 @@ def test_table1_compares_four_cells_with_the_papers_values(paper_study: Study):
     assert table["mu"].tolist() == pytest.approx([1.69, 0.942, 1.57, 0.952], rel=0.06)
     assert (table["mu_low"] < table["mu"]).all()
     assert (table["mu"] < table["mu_high"]).all()
-    assert table["difference"].tolist() == pytest.approx((table["mu"] / table["paper"] - 1).tolist())
+    assert table["ratio"].tolist() == pytest.approx((table["mu"] / table["paper"]).tolist())
+    assert table["ratio_high"].tolist() == pytest.approx((table["mu_high"] / table["paper"]).tolist())
     assert table["used"].tolist() == [42, 33, 42, 33]
 
 
@@ -43,8 +44,9 @@ def test_texts_of_table1(paper_study: Study):
     ]  # fmt: skip
     cells = shown[["additive", "multiplicative"]].to_numpy().tolist()
     assert [cell.split()[0] for cell in cells[1]] == ["1.69", "1.57", "0.942", "0.952"]
+    assert all(re.fullmatch(r"[\d.]+ \([\d.]+ \[[\d.]+, [\d.]+\]\)", cell) for cell in cells[1])
     assert cells[2] == ["42 of 42", "42 of 42", "33 of 33", "33 of 33"]
-    assert all(re.fullmatch(r"\d\.\d+ \[[\d.]+, [\d.]+\]", cell) for cell in cells[0])
+    assert all(re.fullmatch(r"\d\.\d+ \[[\d.]+, [\d.]+\]( \(\w\))*", cell) for cell in cells[0])
 
 
 def test_table1_is_written(paper_study: Study, tmp_path: Path):
@@ -55,8 +57,8 @@ def test_table1_is_written(paper_study: Study, tmp_path: Path):
     assert pd.read_csv(tmp_path / "table1.csv")["paper"].tolist() == [1.69, 0.942, 1.57, 0.952]
 
 
-def test_flags_are_letters_with_notes_in_latex(whole_study, tmp_path: Path):
-    series_tables.make_series(whole_study.analyse(), tmp_path)
+def test_flags_are_letters_with_notes_in_latex(whole_analysis, tmp_path: Path):
+    series_tables.make_series(whole_analysis, tmp_path)
     text = (tmp_path / "midpoints.tex").read_text()
     assert f"({flag_letter(Flag.NEVER_FALLS)})" in text
     assert text.count("never falls") == 1
@@ -114,8 +116,8 @@ def test_published_value_needs_the_same_data_set_model_and_epochs(data, model, e
     assert published_results.published_midpoint(settings) == printed
 
 
-def test_numbers_of_midpoints_have_settings_fits_and_counts(whole_study):
-    study = whole_study.analyse()
+def test_numbers_of_midpoints_have_settings_fits_and_counts(whole_analysis):
+    study = whole_analysis
     table = series_tables.midpoint_numbers(study.fitted_series)
     assert len(table) == 26
     first = table.iloc[0]
@@ -124,7 +126,8 @@ def test_numbers_of_midpoints_have_settings_fits_and_counts(whole_study):
     assert first["planned"] == 49
     assert first["training.weight_clamp"] is None
     never = table[(table["point"] == "3 relu1") & table["noise.in_training"]].iloc[0]
-    assert math.isnan(never["mu"])
+    assert (never["mu"], never["mu_bound"]) == (1e10, "≥")
+    assert math.isnan(never["mu_low"])
     assert never["flags"] == Flag.NEVER_FALLS
     assert never["used"] == never["planned"] == 39
 
@@ -137,10 +140,11 @@ def test_series_without_a_usable_run_have_a_flag(fake_study):
     assert flags == {"global": (Flag.NO_COMPLETED_RUNS,), "2 relu1": (Flag.ONLY_OVERFLOW,)}
 
 
-def test_texts_of_midpoints_name_the_settings_that_differ(whole_study):
-    table = series_tables.midpoint_texts(whole_study.analyse().fitted_series)
+def test_texts_of_midpoints_name_the_settings_that_differ(whole_analysis):
+    table = series_tables.midpoint_texts(whole_analysis.fitted_series)
     assert list(table.columns) == [
-        "BatchNorm", "noise", "point", "training", "μ", "95 % interval", "a_max", "a_min", "runs", "flags",
+        "BatchNorm", "noise", "point", "training", "μ", "interval", "half of its own fall", "weighted fit (paper)",
+        "a_max", "a_min", "runs", "flags",
     ]  # fmt: skip
     assert table["runs"][0] == "43 of 49 (1 overflow, 3 failed, 1 running, 1 pending); 1 diverged; 1 repeated"
     assert set(table["training"]) == {"with noise", "inference only"}

@@ -11,7 +11,7 @@ from analysis.runs import documents
 from analysis.runs.documents import Source
 from experiments.cli.app import main
 from experiments.database.connection import Document
-from experiments.plan import existing_runs
+from experiments.plan import refined_grid
 from experiments.plan.grid_files import expand
 from experiments.plan.run_counts import settings_key
 from tests.analysis.conftest import FakeStudy
@@ -39,7 +39,7 @@ def first_stage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeStudy:
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(documents, "from_database", read)
-    monkeypatch.setattr(existing_runs, "latest_run", latest)
+    monkeypatch.setattr(refined_grid, "latest_run", latest)
     return study
 
 

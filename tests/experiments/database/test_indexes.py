@@ -23,7 +23,7 @@ def test_indexes_are_created_once(runs: Runs):
 
 
 def test_an_index_with_another_name_is_recognised(runs: Runs):
-    runs.create_index(RUN_INDEXES[0].keys, name="by an administrator")
+    runs.create_index(list(RUN_INDEXES[0]), name="by an administrator")
     assert missing_indexes(runs.database, runs.name)[runs.name] == [RUN_INDEXES[1]]
 
 

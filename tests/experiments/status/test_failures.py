@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -81,29 +82,41 @@ def test_printed_text(study: Runs, found_by_commands: None, capsys: pytest.Captu
     assert printed == (Path(__file__).parent / "failures.txt").read_text()
 
 
-def test_commands_reset_exactly_their_runs(study: Runs, shell: Shell, capsys: pytest.CaptureFixture[str]):
+Command = Callable[..., str]
+
+
+@pytest.fixture
+def command(found_by_commands: None, capsys: pytest.CaptureFixture[str]) -> Command:
+    """What ``walking-noise failures`` with these arguments prints."""
+
+    def printed(*arguments: str) -> str:
+        assert main(["failures", *arguments]) == 0
+        return capsys.readouterr().out
+
+    return printed
+
+
+def test_commands_reset_exactly_their_runs(study: Runs, shell: Shell, command: Command):
     for number, expected in enumerate(({2, 3, 4, 9}, {5}, {6, 7})):
         before = statuses(study)
-        lines = shell.run("walking-noise", "failures", study.name).splitlines()
-        command = next(line.removeprefix("   reset: ") for line in lines if line.startswith("   reset: "))
-        shell.run("bash", "-c", command)
+        lines = command(study.name).splitlines()
+        reset = next(line.removeprefix("   reset: ") for line in lines if line.startswith("   reset: "))
+        shell.run("bash", "-c", reset)
         after = statuses(study)
         assert {run for run in after if after[run] != before[run]} == expected, number
         assert {after[run] for run in expected} == {"STAGED"}
-    assert shell.run("walking-noise", "failures", study.name).startswith("0 runs FAILED now; 6 unsuccessful attempts")
+    assert command(study.name).startswith("0 runs FAILED now; 6 unsuccessful attempts")
 
 
-def test_failures_are_known_after_a_reset(study: Runs, shell: Shell):
+def test_failures_are_known_after_a_reset(study: Runs, shell: Shell, command: Command):
     shell.run("seml", study.name, "reset", "-y", "-s", "FAILED")
-    printed = shell.run("walking-noise", "failures", study.name)
+    printed = command(study.name)
     assert "4 attempts at 4 runs: torch.OutOfMemoryError" in printed
     assert f"walking-noise failures {study.name} --run " in printed
-    history = shell.run("walking-noise", "failures", study.name, "--run", "3")
+    history = command(study.name, "--run", "3")
     assert "on n07: FAILED: If reserved memory is large" in history
     assert "    torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 3.25 GiB on n07" in history
-    assert "no unsuccessful attempt at run 1 is recorded" in shell.run(
-        "walking-noise", "failures", study.name, "--run", "1"
-    )
+    assert "no unsuccessful attempt at run 1 is recorded" in command(study.name, "--run", "1")
     with pytest.raises(UserError, match="has no run 999"):
         list(attempts_of(study.database, study.name, 999))
 

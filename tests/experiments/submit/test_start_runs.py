@@ -18,7 +18,7 @@ import yaml
 from experiments import slurm
 from experiments.cli.app import main
 from experiments.database.connection import Document, Runs
-from experiments.submit.startable_runs import Part, Startable
+from experiments.submit.startable_runs import Startable
 from tests.experiments.fake_slurm import FakeSlurm
 from tests.experiments.shell import ROOT, Shell, choice, write_grid
 from tests.experiments.worker.claiming import statuses
@@ -74,9 +74,9 @@ def test_batches_are_divided_into_parts_of_the_array_size(runs: Runs, fill: Fill
     fill({1: 4, 3: 2}, status="STAGED")
     fill({1: 1}, **started(8))
     startable = Startable(runs, {})
-    assert list(startable.parts(3)) == [Part(1, 3), Part(1, 1), Part(3, 2)]
-    assert list(startable.parts(3, limit=4)) == [Part(1, 3), Part(1, 1)]
-    assert list(Startable(runs, {"batch_id": 3}).parts(1)) == [Part(3, 1)] * 2
+    assert list(startable.parts(3)) == [(1, 3), (1, 1), (3, 2)]
+    assert list(startable.parts(3, limit=4)) == [(1, 3), (1, 1)]
+    assert list(Startable(runs, {"batch_id": 3}).parts(1)) == [(3, 1)] * 2
 
 
 def test_runs_without_a_task_are_restaged(runs: Runs, fill: Fill):

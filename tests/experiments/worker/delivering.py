@@ -10,7 +10,6 @@ from pymongo.errors import AutoReconnect
 from experiments.database.connection import Document, Runs
 from experiments.worker.assignment import Assignment
 from experiments.worker.delivery.delivery import Delivery
-from experiments.worker.delivery.spool import Spool
 from experiments.worker.leases import LEASE_SECONDS, Leases
 from experiments.worker.records.run_document import start_fields
 from experiments.worker.records.run_logs import RunLogs
@@ -48,7 +47,7 @@ class DeliveryHarness:
         self.connection = UnreliableCollection(self.runs)
         leases = Leases(self.connection, Assignment(self.runs.name, 1), self.lease_seconds)  # type: ignore[arg-type]
         leases.acquire(leader, {"status": "PENDING"}, [2, 3])
-        self.spool = Spool(self.folder / "undelivered")
+        self.spool = self.folder / "undelivered"
         self.delivery = Delivery(
             leases, RunLogs(leader), {1, 2, 3}, self.spool, 600.0, self.recorded.append, lambda: self.seconds
         )

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from experiments.database.connection import Runs
-from experiments.worker.records.compact_result import COMPACT_ABOVE_EPOCHS, compact
+from experiments.worker.records.run_document import COMPACT_ABOVE_EPOCHS, compact
 from tests.experiments.shell import Shell
 
 

@@ -11,6 +11,7 @@ import pytest
 from experiments.database.connection import Runs
 from experiments.database.run_collections import ATTEMPTS, WORKERS
 from experiments.worker.delivery import delivery
+from experiments.worker.delivery.spool import deliver_spool, spooled_files
 from experiments.worker.records.history import record_lost_workers
 from experiments.worker.records.run_document import end_fields
 from experiments.worker.recovery.lost_workers import GRACE
@@ -66,12 +67,12 @@ def test_results_survive_an_outage_of_the_database(harness: DeliveryHarness, res
     harness.advance(2.0)
     assert harness.delivery.unreachable
     assert harness.delivery.needed
-    assert harness.delivery.spooled == len(harness.spool.files()) == 2
+    assert harness.delivery.spooled == len(spooled_files(harness.spool)) == 2
     assert harness.document(2)["status"] == "RUNNING"
     harness.connection.unreachable = False
     harness.advance(60.0)
     assert harness.document(2)["status"] == harness.document(3)["status"] == "COMPLETED"
-    assert (harness.delivery.queued, harness.spool.files()) == (0, [])
+    assert (harness.delivery.queued, spooled_files(harness.spool)) == (0, [])
     assert harness.recorded == [{2, 3}]
     assert not harness.delivery.unreachable
 
@@ -97,7 +98,7 @@ def test_a_worker_gives_up_after_its_patience_and_saves_all_results_on_disk(harn
     harness.advance(30.0)
     assert harness.delivery.gave_up
     assert not harness.delivery.needed
-    assert harness.spool.deliver(harness.runs.database).delivered == 1
+    assert deliver_spool(harness.spool, harness.runs.database).delivered == 1
     assert harness.document(2)["status"] == "COMPLETED"
 
 
@@ -224,7 +225,7 @@ def test_queued_results_are_saved_on_disk_at_the_end(harness: DeliveryHarness, r
         delivery.drain(lambda: delivery.unreachable or True)
     assert delivery.queued == delivery.spooled == 1
     harness.connection.unreachable = False
-    assert harness.spool.deliver(harness.runs.database).delivered == 1
+    assert deliver_spool(harness.spool, harness.runs.database).delivered == 1
 
 
 def test_heartbeats_reach_a_slow_database_before_the_lease_expires(

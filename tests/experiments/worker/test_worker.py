@@ -26,11 +26,10 @@ from experiments.terminal.text_table import runs_in_words
 from experiments.worker.assignment import Assignment
 from experiments.worker.companion_runs import Candidate
 from experiments.worker.delivery import delivery
-from experiments.worker.delivery.state_folder import StateFolder
 from experiments.worker.leases import Leases
 from experiments.worker.records.run_document import end_fields
 from experiments.worker.supervisor import Stop
-from experiments.worker.worker import Worker
+from experiments.worker.worker import Worker, work
 from experiments.worker.worker_options import WorkerOptions
 from tests.experiments.shell import ROOT, Shell, choice, on_cores, write_grid
 from walking_noise import CheckpointStore, Failure, Result
@@ -72,7 +71,7 @@ def ran(shell: Shell, client: MongoClient[Document], tmp_path_factory: pytest.Te
     """A small grid, from ``seml add`` to its end.
 
     Runs 1 to 6 fit into one pack. Run 2 got an invalid setting after it was added. Run 7 needs a data set that is
-    missing.
+    missing, and run 8 a folder for its network.
     """
     folder = tmp_path_factory.mktemp("study")
     study = Study(shell, client[DATABASE]["study"], folder)
@@ -82,6 +81,7 @@ def ran(shell: Shell, client: MongoClient[Document], tmp_path_factory: pytest.Te
         trained={"fixed": {"evaluation.curve": True}, "grid": {"noise.std": choice(0.3, 0.6, 5.0)}},
         inference_only={"fixed": {"noise.in_training": False}, "grid": {"noise.std": choice(0.0, 0.6, 5.0)}},
         without_data={"fixed": {"data.name": "cifar10"}},
+        without_folder={"fixed": {"training.keep_network": True}},
     )
     study.seml("add", str(grid), SOME_SECRET="hunter2")
     damaged = study.runs.find_one_and_update({"config.noise.std": 0.6}, {"$set": {"config.noise.std": -1.0}})
@@ -101,7 +101,7 @@ def without_data(study: Study) -> Document:
 
 
 def test_valid_runs_are_completed_together(ran: Study):
-    assert ran.statuses() == {"COMPLETED": 5, "FAILED": 2}
+    assert ran.statuses() == {"COMPLETED": 5, "FAILED": 3}
     completed = list(ran.runs.find({"status": "COMPLETED"}))
     assert len({document["claim"]["token"] for document in completed}) == 1
     assert all(0 <= document["result"]["accuracy"] <= 1 for document in completed)
@@ -145,9 +145,16 @@ def test_only_the_run_without_data_fails(ran: Study):
     assert "walking-noise data get cifar10" in line
 
 
+def test_only_the_run_without_a_folder_for_its_network_fails(ran: Study):
+    run = ran.runs.find_one({"config.training.keep_network": True})
+    assert run is not None
+    (line,) = run["fail_trace"]
+    assert line.startswith("training.keep_network: no folder for networks is set")
+
+
 def test_each_run_has_its_own_log(ran: Study):
     files = {document["seml"]["output_file"] for document in ran.runs.find()}
-    assert len(files) == 7
+    assert len(files) == 8
     for document in ran.runs.find({"status": "COMPLETED"}):
         log = ran.log(document["_id"])
         assert f"trained: accuracy {document['result']['accuracy']:.4f}" in log
@@ -215,17 +222,17 @@ def alike(number: int, epochs: int) -> list[Document]:
 
 
 def test_concurrent_workers_do_each_run_once(study: Study, pending_runs: Fill):
-    pending_runs(alike(10, epochs=1))
+    pending_runs(alike(6, epochs=1))
     launch = ("seml", study.runs.name, "launch-worker", *PENDING_TOO)
-    workers = [study.shell.start(*launch, WALKING_NOISE_PACK_SIZE="4") for _ in range(2)]
+    workers = [study.shell.start(*launch, WALKING_NOISE_PACK_SIZE="3") for _ in range(2)]
     for worker in workers:
         output, _ = worker.communicate(timeout=300)
         assert worker.returncode == 0, output
-    assert study.statuses() == {"COMPLETED": 10}
+    assert study.statuses() == {"COMPLETED": 6}
     packs = Counter(document["claim"]["leader"] for document in study.runs.find())
     for leader, size in packs.items():
         assert f"{size} of {runs_in_words(size)} finished" in study.log(leader)
-    assert max(packs.values()) == 4
+    assert max(packs.values()) == 3
 
 
 @contextlib.contextmanager
@@ -261,7 +268,7 @@ def test_a_worker_releases_its_runs_when_its_terminal_is_closed(study: Study, pe
 
 
 def test_a_worker_under_nohup_continues_when_its_terminal_is_closed(study: Study, pending_runs: Fill):
-    pending_runs(alike(1, epochs=30))
+    pending_runs(alike(1, epochs=15))
     with training(study, "nohup", *semls_command(study)) as worker:
         os.killpg(worker.pid, signal.SIGHUP)
         output, _ = worker.communicate(timeout=200)
@@ -269,7 +276,7 @@ def test_a_worker_under_nohup_continues_when_its_terminal_is_closed(study: Study
     assert study.statuses() == {"COMPLETED": 1}
 
 
-def test_after_sigterm_the_runs_are_released_and_a_later_worker_completes_them(study: Study, pending_runs: Fill):
+def test_after_sigterm_the_runs_are_released_and_not_changed(study: Study, pending_runs: Fill):
     pending_runs(alike(4, epochs=200))
     before = list(study.runs.find())
     with training(study, *semls_command(study)) as worker:
@@ -282,9 +289,6 @@ def test_after_sigterm_the_runs_are_released_and_a_later_worker_completes_them(s
     ignored = {"execution": None, "returned_by": None}
     assert [run | ignored for run in study.runs.find()] == [run | ignored for run in before]
     assert all(run["execution"] == {"cluster": "local"} for run in study.runs.find())
-    study.runs.update_many({}, {"$set": {"config.training.epochs": 1}})
-    study.shell.run(*semls_command(study))
-    assert study.statuses() == {"COMPLETED": 4}
 
 
 def test_after_ctrl_c_semls_local_worker_releases_its_runs(study: Study, pending_runs: Fill):
@@ -313,11 +317,20 @@ def test_the_supervisor_recovers_the_runs_of_a_killed_worker(study: Study, pendi
     assert "3 runs are PENDING again" in output
 
 
-def test_with_an_invalid_worker_option_only_the_leader_fails(study: Study, pending_runs: Fill):
+@pytest.fixture
+def work_here(study: Study, monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
+    """A function that does in this process what a worker for run 1 does, and returns its exit code."""
+    monkeypatch.setattr("experiments.worker.worker.connect", lambda: study.runs.database)
+    return lambda: work(Assignment(study.runs.name, 1), Stop(), {}, {}, "main")
+
+
+def test_with_an_invalid_worker_option_only_the_leader_fails(
+    study: Study, pending_runs: Fill, work_here: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+):
     pending_runs(alike(2, epochs=1))
-    worker = study.shell.start(*semls_command(study), WALKING_NOISE_PACK_SIZE="many")
-    output, _ = worker.communicate(timeout=200)
-    assert worker.returncode == 3, output
+    semls_command(study)
+    monkeypatch.setenv("WALKING_NOISE_PACK_SIZE", "many")
+    assert work_here() == 3
     assert study.statuses() == {"FAILED": 1, "PENDING": 1}
     assert study.document(1)["fail_trace"] == [
         "WALKING_NOISE_PACK_SIZE: 'many' is refused; allowed: a whole number >= 1\n"
@@ -370,7 +383,7 @@ def test_checkpoints_are_kept_until_all_results_of_their_network_are_recorded(
     leases, leader = Leases(study.runs, Assignment(study.runs.name, 1)), study.document(1)
     leases.acquire(leader, {"status": "PENDING"}, [2])
     chosen = [Candidate.from_document(document) for document in study.runs.find()]
-    worker = Worker(leases, leader, chosen, WorkerOptions(), StateFolder(tmp_path), Stop())
+    worker = Worker(leases, leader, chosen, WorkerOptions(), tmp_path, Stop())
     config = chosen[0].config
     assert config is not None
     checkpoint = CheckpointStore(tmp_path / "checkpoints").file(config)
@@ -387,23 +400,22 @@ def test_checkpoints_are_kept_until_all_results_of_their_network_are_recorded(
     assert checkpoint.exists() == (other == "failed")
 
 
-def test_nothing_is_done_for_a_cancelled_leader(study: Study, pending_runs: Fill):
+def test_nothing_is_done_for_a_cancelled_leader(
+    study: Study, pending_runs: Fill, work_here: Callable[[], int], caplog: pytest.LogCaptureFixture
+):
     pending_runs(alike(1, epochs=1))
-    command = semls_command(study)
+    semls_command(study)
     study.runs.update_many({}, {"$set": {"status": "INTERRUPTED"}})
-    worker = study.shell.start(*command)
-    output, _ = worker.communicate(timeout=200)
-    assert worker.returncode == 0, output
-    assert "nothing to do: run 1 was cancelled or taken over" in output
+    assert work_here() == 0
+    assert caplog.messages == ["nothing to do: run 1 was cancelled or taken over"]
     assert study.statuses() == {"INTERRUPTED": 1}
 
 
-def test_several_workers_on_one_device_are_refused(study: Study, pending_runs: Fill):
+def test_several_workers_on_one_device_are_refused(study: Study, pending_runs: Fill, work_here: Callable[[], int]):
     pending_runs(alike(2, epochs=1))
     study.runs.update_many({}, {"$set": {"slurm.0.array_id": 4711, "slurm.0.experiments_per_job": 2}})
-    with study.shell.start(*semls_command(study)) as worker:
-        output, _ = worker.communicate(timeout=200)
-    assert worker.returncode == 3, output
+    semls_command(study)
+    assert work_here() == 3
     (line,) = study.document(1)["fail_trace"]
     assert line.startswith("slurm.experiments_per_job: above 1 is refused")
     assert study.statuses() == {"FAILED": 1, "PENDING": 1}

@@ -22,8 +22,10 @@ from tests.experiments.shell import ROOT, Shell
 from tests.experiments.worker.claiming import Fill, acquire_leases, statuses
 from walking_noise import RunConfig, train
 
+EPOCHS = 20
+"""Epochs of a training that can be disturbed: several seconds on one core."""
 OPTIONS = {
-    "WALKING_NOISE_CHECKPOINT_SECONDS": "0.5",
+    "WALKING_NOISE_CHECKPOINT_SECONDS": "0.2",
     "WALKING_NOISE_LEASE_SECONDS": "3",
     "WALKING_NOISE_DEVICE": "cpu",
 }
@@ -72,7 +74,7 @@ def _numbers(result: Document) -> Document:
     return {name: value for name, value in result.items() if name not in ("seconds", "pack_size", "provenance")}
 
 
-LONG = {"training.epochs": 40, "data.name": "mnist5k"}
+LONG = {"training.epochs": EPOCHS, "data.name": "mnist5k"}
 RUNS: list[Document] = [
     {**LONG, "noise.std": 0.5},
     {**LONG, "noise.std": 1.0, "seed": 1},
@@ -161,7 +163,7 @@ def own_runs(own_database: EmbeddedDatabase, staged: Document, tmp_path: Path) -
         runs: Runs = client[DATABASE]["runs"]
         for number, seed in enumerate((1, 2, 3), start=1):
             run = {**staged, "_id": number, "status": "PENDING", "config": {**staged["config"], "seed": seed}}
-            run["config"]["training"] = {**run["config"]["training"], "epochs": 40}
+            run["config"]["training"] = {**run["config"]["training"], "epochs": EPOCHS}
             run["seml"] = {**run["seml"], "output_file": str(tmp_path / f"runs_{number}.out")}
             runs.insert_one(run)
         yield runs

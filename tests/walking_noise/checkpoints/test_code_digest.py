@@ -109,10 +109,18 @@ runs, new, changes = json.loads(sys.argv[1])
 def digests():
     importlib.invalidate_caches()
     code_digest._digest.cache_clear()
-    code_digest._imports.cache_clear()
     cache, configs = NetworkCache(".", torch.device("cpu"), "data"), map(RunConfig.from_dict, runs.values())
     return {name: (code_digest.code_digest(one), cache.name(one)) for name, one in zip(runs, configs)}
 
+parsed, imports = {}, code_digest._imports.__wrapped__
+
+def imports_of(name, file):
+    key = name, file.read_bytes()
+    if key not in parsed:
+        parsed[key] = imports(name, file)
+    return parsed[key]
+
+code_digest._imports = imports_of
 found = {"": digests()}
 for path in changes:
     file = package / path

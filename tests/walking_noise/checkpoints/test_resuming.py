@@ -115,10 +115,10 @@ def test_a_repeatedly_stopped_study_has_the_results_of_an_uninterrupted_one(
 ) -> None:
     """Whole packs are stopped in the middle of epochs; runs that have ended are not submitted again."""
     monkeypatch.setattr(data, "load", lambda *selection, **settings: fewer_digits)
-    study = of_model(STUDY, model, batch_norm)
+    study = of_model(STUDY if model == "mlp" else STUDY[: len(EVERY_KIND) + 4], model, batch_norm)
     expected = documents(train(study, **HERE))
     remaining, ended = dict(enumerate(study)), dict[int, Any]()
-    for batches in (1, 2, 0, 3):
+    for batches in (1, 2, 0, 3) if model == "mlp" else (2, 0):
         now_ended, _ = interrupted(list(remaining.values()), tmp_path, 2 * len(EVERY_KIND), batches)
         ended |= {list(remaining)[position]: outcome for position, outcome in now_ended.items()}
         remaining = {index: config for index, config in remaining.items() if index not in ended}

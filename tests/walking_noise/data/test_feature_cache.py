@@ -104,9 +104,9 @@ def test_concurrent_processes_share_one_file(tmp_path: Path) -> None:
         "print(data.load('gsc', 'fresh', keywords=('yes', 'no'), root=sys.argv[1]).checksum)"
     )
     command = [sys.executable, "-c", script, str(tmp_path)]
-    processes = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    processes = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     printed = {process.communicate()[0] for process in processes}
-    assert [process.returncode for process in processes] == [0, 0, 0]
+    assert [process.returncode for process in processes] == [0, 0]
     assert printed == {data.load("gsc", "fresh", keywords=("yes", "no"), root=tmp_path).checksum + "\n"}
     assert len(list((tmp_path / "SpeechCommands" / "computed").glob("*.p*"))) == 1
 

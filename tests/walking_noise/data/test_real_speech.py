@@ -87,7 +87,7 @@ def test_a_network_recognises_the_digits_of_a_new_speaker(data_root: Path, tmp_p
             "data.transform": "none",
             "model.name": "cnn_s",
             "model.batch_norm": True,
-            "training.epochs": 12,
+            "training.epochs": 8,
         }
     )
     (result,) = train([config], device="cpu", data_root=tmp_path)

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from tests.walking_noise.running import HERE, numbers, outcomes, run
-from walking_noise import Failure, Progress, RunConfig, train
+from tests.walking_noise.running import SingleRuns, numbers, outcomes, run
+from walking_noise import Failure, Progress, RunConfig
 from walking_noise.data import DataSet
 from walking_noise.errors import ran_out_of_memory
 from walking_noise.pack.pack import Pack
@@ -24,6 +24,7 @@ ERRORS = [
     RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9"),
     MemoryError(),
 ]
+single_runs = SingleRuns()
 NOISY = [run(noise__std=std / 10) for std in range(1, 13)]
 
 
@@ -65,7 +66,7 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> Memory:
 def test_a_pack_that_runs_out_of_memory_is_halved_and_later_packs_are_smaller(
     error: Exception, memory: Memory, caplog: pytest.LogCaptureFixture
 ) -> None:
-    single = [numbers(result) for result in train(NOISY, **HERE, pack_size=1)]
+    single = single_runs(NOISY)
     memory.tried.clear()
     memory.in_training, memory.error = 3, error
     seen: list[Progress] = []
@@ -106,7 +107,7 @@ def test_groups_of_evaluations_that_run_out_of_memory_are_halved(
     fitting: int, halved: list[int], memory: Memory, caplog: pytest.LogCaptureFixture
 ) -> None:
     study = [run(noise__std=std / 10, noise__point=3, noise__in_training=False) for std in range(1, 13)]
-    single = [numbers(result) for result in train(study, **HERE)]
+    single = single_runs(study)
     memory.tried.clear()
     memory.at_inference = fitting
     ended = outcomes(study)

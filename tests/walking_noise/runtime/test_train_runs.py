@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 import torch
 
-from tests.walking_noise.running import GRID, HERE, numbers, outcomes, run
+from tests.walking_noise.running import GRID, HERE, SingleRuns, numbers, outcomes, run
 from walking_noise import (
     ConfigError,
     DataMissing,
@@ -37,6 +37,7 @@ def few(only_digits: DataSet) -> DataSet:
     return only_digits
 
 
+single_runs = SingleRuns()
 VARIED = [
     run(noise__std=0.5),
     run(noise__std=0.5, model__batch_norm=True),
@@ -62,12 +63,12 @@ def test_a_study_of_learning_rates_trains_in_a_pack_for_each_rate() -> None:
 
 @pytest.mark.parametrize("pack_size", [None, 1, 2])
 def test_results_are_in_the_order_of_the_runs_and_equal_those_of_single_runs(pack_size: int | None) -> None:
-    single = [train([config], **HERE)[0] for config in VARIED]
+    single = single_runs(VARIED)
     packed = train(VARIED, pack_size=pack_size, **HERE)
-    assert [numbers(result) for result in packed] == [numbers(result) for result in single]
-    assert len({str(numbers(result)) for result in single}) == len(VARIED) - 1
+    assert [numbers(result) for result in packed] == single
+    assert len({str(each) for each in single}) == len(VARIED) - 1
     backwards = train(VARIED[::-1], pack_size=pack_size, **HERE)
-    assert [numbers(result) for result in backwards[::-1]] == [numbers(result) for result in single]
+    assert [numbers(result) for result in backwards[::-1]] == single
 
 
 def test_fields_of_a_result(few: DataSet) -> None:
@@ -146,7 +147,8 @@ def faulty(monkeypatch: pytest.MonkeyPatch) -> dict[int, Exception]:
 def test_a_failing_run_does_not_affect_the_others(bad: set[int], faulty: dict[int, Exception]) -> None:
     faulty |= {seed: ZeroDivisionError(f"fault of seed {seed}") for seed in bad}
     configs = [run(noise__std=0.5, seed=seed) for seed in range(7)]
-    single = {seed: numbers(train([configs[seed]], **HERE)[0]) for seed in set(range(7)) - bad}
+    good = sorted(set(range(7)) - bad)
+    single = dict(zip(good, single_runs([configs[seed] for seed in good]), strict=True))
     for seed, outcome in enumerate(outcomes(configs)):
         if seed in bad:
             assert isinstance(outcome, Failure)
@@ -184,7 +186,7 @@ def test_a_pack_that_does_not_fit_in_memory_is_halved(fitting: int, monkeypatch:
         return train_pack(configs, *args, **kwargs)
 
     configs = [run(noise__std=0.5, seed=seed) for seed in range(8)]
-    single = [numbers(result) for result in train(configs, pack_size=1, **HERE)]
+    single = single_runs(configs)
     monkeypatch.setattr(executor, "train_pack", limited)
     ended = outcomes(configs)
     assert [numbers(outcome) for outcome in ended] == single

@@ -35,7 +35,7 @@ def runs(model: str = "mlp", epochs: int = 2, **more: Any) -> list[RunConfig]:
     return [RunConfig.from_dict({**shared, **one, **more, "seed": seed}) for seed, one in enumerate(RUNS)]
 
 
-class FakeRecorder:
+class FakeRecorder(CudaGraphRecorder):
     """A recorder without a GPU: a replay calls the recorded work again, on the same tensors."""
 
     def __init__(self, fault: Exception | None = None) -> None:

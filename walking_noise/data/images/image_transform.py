@@ -17,18 +17,12 @@ if TYPE_CHECKING:
 class ImageTransform:
     """Scaling to [0, 1], with an optional random crop and flip (training only) and an optional normalisation.
 
-    Attributes
-    ----------
-    crop_padding
-        Width of a black border in pixels; an image of the original size is cropped at random from the padded image.
-    flip
-        Whether images are mirrored left to right with probability 1/2.
-    mean, std
-        For each channel, in units of the scaled image: ``(x - mean) / std``. Empty: no normalisation.
+    An image of the original size is cropped at random from the image with a black border. ``mean`` and ``std`` of each
+    channel are in units of the scaled image: ``(x - mean) / std``; empty: no normalisation.
     """
 
-    crop_padding: int = 0
-    flip: bool = False
+    crop_padding: int = 0  # width of the black border in pixels
+    flip: bool = False  # whether images are mirrored left to right with probability 1/2
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
 

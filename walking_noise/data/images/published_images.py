@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from walking_noise.data.data_files import Files
-from walking_noise.data.dataset import DataSet, Selection, checksum
+from walking_noise.data.dataset import DataSet, checksum
 from walking_noise.data.holdout import held_out
 from walking_noise.data.images.image_transform import ImageTransform
 
@@ -33,39 +33,20 @@ class Splits(NamedTuple):
 class PublishedImages:
     """Data set of images in files with known checksums.
 
-    Attributes
-    ----------
-    name
-        The value of ``data.name`` that selects this data set.
-    shape
-        Channels, height and width of an image.
-    classes
-        Number of classes.
-    transforms
-        The transforms, by value of ``data.transform``.
-    sha256
-        SHA-256 of the uncompressed content, in hex, by file name.
-    folders
-        Folders that can contain all files, in the order of search: relative to the root folder of all data sets, or
-        absolute.
-    decode
-        Function that returns the official training and test split from the files.
-    download
-        Function that downloads the files into the first of ``folders`` below the given root folder; None: the files
-        come only with a package.
-    package
-        The command that installs a package with the files; None: there is no package.
+    ``folders`` can contain all files; they are searched in this order, and are relative to the root folder of all data
+    sets, or absolute. ``download`` downloads the files into the first of them below the given root folder; without it
+    the files come only with a package.
     """
 
-    name: str
-    shape: tuple[int, int, int]
+    name: str  # the value of ``data.name`` that selects this data set
+    shape: tuple[int, int, int]  # channels, height and width of an image
     classes: int
-    transforms: Mapping[str, ImageTransform]
-    sha256: Mapping[str, str]
+    transforms: Mapping[str, ImageTransform]  # by value of ``data.transform``
+    sha256: Mapping[str, str]  # of the uncompressed content, in hex, by file name
     folders: tuple[str | Path, ...]
-    decode: Callable[[Files], Splits]
+    decode: Callable[[Files], Splits]  # returns the official training and test split from the files
     download: Callable[[Path], None] | None = None
-    package: str | None = None
+    package: str | None = None  # the command that installs a package with the files
 
     takes_keywords = False
 
@@ -83,10 +64,10 @@ class PublishedImages:
         candidates = [Files(root / folder, self.sha256) for folder in self.folders]
         return next((files for files in candidates if not files.missing), candidates[0])
 
-    def read(self, folder: Path, selection: Selection) -> DataSet:
+    def read(self, folder: Path, transform: str, validation: str, keywords: tuple[str, ...] | None) -> DataSet:
         """The data set in memory; data sets that differ only in the transform share their tensors."""
-        tensors, digest = _read(self, folder, selection.validation)
-        return DataSet(self.name, self.classes, self.transforms[selection.transform], *tensors, digest)
+        tensors, digest = _read(self, folder, validation)
+        return DataSet(self.name, self.classes, self.transforms[transform], *tensors, digest)
 
 
 @cache

@@ -45,18 +45,10 @@ def silence(recordings: Sequence[NDArray[np.int16]], part: str) -> NDArray[np.in
 
 @dataclass(frozen=True, eq=False)
 class Background:
-    """The background noise for training, as the concatenation of recordings.
+    """The background noise for training, as the concatenation of recordings."""
 
-    Attributes
-    ----------
-    sound
-        int16 (samples,): the concatenated recordings.
-    lengths
-        int64 (recordings,): samples of each recording, at least one second.
-    """
-
-    sound: Tensor
-    lengths: Tensor
+    sound: Tensor  # int16 (samples,): the concatenated recordings
+    lengths: Tensor  # int64 (recordings,): samples of each recording, at least one second
 
     @classmethod
     def of(cls, recordings: Sequence[NDArray[np.int16]]) -> Background:

@@ -28,12 +28,8 @@ def compute(recordings: Recordings, classes: tuple[str, ...], *, transform: str,
 
     The training samples depend on ``transform``. For ``fresh`` they are waveforms, and the result has the fields
     ``sound`` and ``lengths`` of :class:`Background` in addition. For ``release`` they are features of clips with
-    background noise, for ``none`` features of clips without noise.
-
-    Raises
-    ------
-    DamagedFile
-        A recording cannot be read, or the background noise is too short.
+    background noise, for ``none`` features of clips without noise. Raise :class:`DamagedFile` if a recording cannot be
+    read, or the background noise is too short.
     """
     noise = [read_wave(path) for path in recordings.background]
     training, validation_split = (split(recordings, noise, classes, part) for part in ("training", validation))

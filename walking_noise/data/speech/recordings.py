@@ -24,15 +24,9 @@ PUBLISHED = 105_829
 
 @dataclass(frozen=True)
 class Recordings:
-    """The recordings in a folder with the layout of the archive of Speech Commands, complete or in part.
+    """The recordings in a folder with the layout of the archive of Speech Commands, complete or in part."""
 
-    Attributes
-    ----------
-    folder
-        Contains ``WORD/NAME.wav``, :data:`BACKGROUND` and :data:`LISTS`.
-    """
-
-    folder: Path
+    folder: Path  # contains ``WORD/NAME.wav``, :data:`BACKGROUND` and :data:`LISTS`
 
     @property
     def missing(self) -> tuple[Path, ...]:
@@ -69,10 +63,7 @@ class Recordings:
     def split(self, part: str) -> list[str]:
         """The recordings of a split: ``training``, or one of the keys of :data:`LISTS`.
 
-        Raises
-        ------
-        DamagedFile
-            The split is empty, or a list cannot be read.
+        Raise :class:`DamagedFile` if the split is empty, or a list cannot be read.
         """
         listed = {name: _read_list(self.folder / file) for name, file in LISTS.items()}
         if part == "training":
@@ -109,10 +100,7 @@ def _read_list(path: Path) -> frozenset[str]:
 def read_wave(path: Path) -> NDArray[np.int16]:
     """The samples of a recording of 16 kHz, one channel and 16 bits.
 
-    Raises
-    ------
-    DamagedFile
-        The file cannot be read, has another format, or is truncated.
+    Raise :class:`DamagedFile` if the file cannot be read, has another format, or is truncated.
     """
     try:
         with wave.open(str(path)) as sound:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from walking_noise.data.data_files import user_cache
-from walking_noise.data.dataset import DataSet, Selection
+from walking_noise.data.dataset import DataSet
 from walking_noise.data.speech.dimensions import COEFFICIENTS, FRAMES
 from walking_noise.data.speech.keywords import KEYWORDS, class_names
 from walking_noise.data.speech.recordings import Recordings
@@ -23,20 +23,11 @@ class SpeechCommands:
 
     Features and waveforms are cached in the folder ``computed`` next to the folder of the recordings, or in the user's
     cache directory if the former is not writable.
-
-    Attributes
-    ----------
-    name
-        The value of ``data.name`` that selects this data set.
-    folder
-        Folder of the recordings, relative to the root folder of all data sets.
-    download
-        Function that downloads the folder into the given root folder.
     """
 
-    name: str
-    folder: Path
-    download: Callable[[Path], None]
+    name: str  # the value of ``data.name`` that selects this data set
+    folder: Path  # of the recordings, relative to the root folder of all data sets
+    download: Callable[[Path], None]  # downloads the folder into the given root folder
 
     shape = (1, COEFFICIENTS, FRAMES)
     transforms = ("release", "fresh", "none")
@@ -56,7 +47,7 @@ class SpeechCommands:
         """The recordings below the root folder of all data sets."""
         return Recordings(root / self.folder)
 
-    def read(self, folder: Path, selection: Selection) -> DataSet:
+    def read(self, folder: Path, transform: str, validation: str, keywords: tuple[str, ...] | None) -> DataSet:
         """The data set in memory; features and waveforms are computed if they are not cached."""
         from walking_noise.data.feature_cache import cached_tensors
         from walking_noise.data.speech.background import Background
@@ -65,21 +56,21 @@ class SpeechCommands:
         from walking_noise.data.speech.speech_split import class_weights
         from walking_noise.data.speech.speech_transforms import FreshNoise, StoredFeatures
 
-        recordings, classes = Recordings(folder), class_names(selection.keywords)
-        for word in selection.keywords or KEYWORDS:
+        recordings, classes = Recordings(folder), class_names(keywords)
+        for word in keywords or KEYWORDS:
             if word not in recordings.words:
                 raise refused("data.keywords", word, f"there is no recording of it in {folder}")
-        options = {"transform": selection.transform, "validation": selection.validation}
+        options = {"transform": transform, "validation": validation}
         tensors, checksum = cached_tensors(
             f"{self.name}-{_digest(VERSION, options, classes, list(recordings.state()))}",
             (folder.parent / "computed", user_cache()),
             lambda: compute(recordings, classes, **options),
         )
-        transform: Transform = StoredFeatures()
-        if selection.transform == "fresh":
-            transform = FreshNoise(Background(tensors.pop("sound"), tensors.pop("lengths")))
+        computed: Transform = StoredFeatures()
+        if transform == "fresh":
+            computed = FreshNoise(Background(tensors.pop("sound"), tensors.pop("lengths")))
         weights = class_weights(tensors["train_labels"], classes)
-        return DataSet(self.name, len(classes), transform, **tensors, checksum=checksum, class_weights=weights)
+        return DataSet(self.name, len(classes), computed, **tensors, checksum=checksum, class_weights=weights)
 
 
 def _digest(*values: object) -> str:

@@ -23,21 +23,11 @@ UNKNOWN_TOO_OFTEN = 3.6
 
 @dataclass(frozen=True)
 class Split:
-    """The clips of a split: recordings of words, then windows of silence.
+    """The clips of a split: recordings of words, then windows of silence."""
 
-    Attributes
-    ----------
-    recordings
-        The files of the words.
-    silence
-        int16 (windows, 16000).
-    labels
-        int64 (samples,): of the words, then of silence.
-    """
-
-    recordings: Sequence[Path]
-    silence: NDArray[np.int16]
-    labels: Tensor
+    recordings: Sequence[Path]  # the files of the words
+    silence: NDArray[np.int16]  # (windows, 16000)
+    labels: Tensor  # int64 (samples,): of the words, then of silence
 
     def __len__(self) -> int:
         return len(self.labels)

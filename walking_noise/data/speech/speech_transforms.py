@@ -18,19 +18,15 @@ class StoredFeatures:
     augments = False
 
     def draw(self, samples: int, generator: torch.Generator) -> Tensor:
-        """An empty tensor (0, samples), since nothing is augmented."""
         return torch.empty(0, samples)
 
     def prepare(self, stored: Tensor) -> Tensor:
-        """The features themselves."""
         return stored
 
     def training_inputs(self, prepared: Tensor, samples: Tensor, drawn: Tensor | None) -> Tensor:
-        """The features of the samples with the given indices (runs, batch)."""
         return gather(prepared, samples)
 
     def validation_inputs(self, stored: Tensor) -> Tensor:
-        """A copy of the features."""
         return stored.clone()
 
 
@@ -42,7 +38,6 @@ class FreshNoise(StoredFeatures):
     augments = True
 
     def draw(self, samples: int, generator: torch.Generator) -> Tensor:
-        """Draw background noise for every sample: see :meth:`Background.draw`."""
         return self.background.draw(samples, generator)
 
     def training_inputs(self, prepared: Tensor, samples: Tensor, drawn: Tensor | None) -> Tensor:

@@ -35,10 +35,7 @@ InjectionKernel = Callable[[Tensor, PointNoise, Tensor, Tensor | None], Tensor]
 class CounterBasedNoise:
     """Sampler of Gaussian noise from a counter-based generator.
 
-    Parameters
-    ----------
-    kernel
-        The function that injects the noise; default: Triton kernels, which need a GPU.
+    ``kernel`` is the function that injects the noise; by default Triton kernels, which need a GPU.
     """
 
     capturable = True

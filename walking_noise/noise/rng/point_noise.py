@@ -14,23 +14,13 @@ from walking_noise.reproducibility import stream_key
 
 @dataclass(frozen=True)
 class PointNoise:
-    """The noise of k members at one noise point; every vector is ``(k,)`` and is on the device.
-
-    Attributes
-    ----------
-    keys
-        int64: the bits of the members' 64-bit stream keys.
-    mul, add
-        float32: the levels; 0 for a member without that term.
-    add_first
-        int32: 1 for the order ``(x + s_add·e2)·(1 + s_mul·e1)``, else 0.
-    """
+    """The noise of k members at one noise point; every vector is ``(k,)`` and is on the device."""
 
     point: int
-    keys: Tensor
-    mul: Tensor
-    add: Tensor
-    add_first: Tensor
+    keys: Tensor  # int64: the bits of the members' 64-bit stream keys
+    mul: Tensor  # float32: the level of the factor; 0 for a member without it
+    add: Tensor  # float32: the level of the added term; 0 for a member without it
+    add_first: Tensor  # int32: 1 for the order ``(x + s_add·e2)·(1 + s_mul·e1)``, else 0
 
     @classmethod
     def of(

@@ -34,13 +34,7 @@ def default_device() -> torch.device:
 
 
 def device_by_name(name: torch.device | str) -> torch.device:
-    """The device with that name.
-
-    Raises
-    ------
-    ConfigError
-        The machine has no such device.
-    """
+    """The device with that name. Raise :class:`ConfigError` if the machine has no such device."""
     try:
         device = torch.device(name)
         torch.empty(0, device=device)

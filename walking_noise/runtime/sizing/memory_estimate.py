@@ -22,24 +22,12 @@ META = torch.device("meta")
 
 @dataclass(frozen=True)
 class MemoryEstimate:
-    """Memory of one run of a pack, in bytes.
+    """Memory of one run of a pack, in bytes."""
 
-    Attributes
-    ----------
-    network
-        Parameters and buffers.
-    persistent
-        Between training steps: the network and Adam's two moments.
-    step
-        Additional peak of a training step.
-    block
-        Additional peak of the evaluation of a block of samples.
-    """
-
-    network: int
-    persistent: int
-    step: int
-    block: int
+    network: int  # parameters and buffers
+    persistent: int  # between training steps: the network and Adam's two moments
+    step: int  # additional peak of a training step
+    block: int  # additional peak of the evaluation of a block of samples
 
 
 def estimate_memory(config: RunConfig, device: torch.device = META) -> MemoryEstimate:

@@ -21,13 +21,7 @@ class MemoryLimits:
         return min(wanted, self._limits.get((kind, pack_key), wanted))
 
     def halve(self, kind: str, pack_key: str, tried: int) -> None:
-        """Limit this kind to half of ``tried`` items, which did not fit, and log that in one line.
-
-        Parameters
-        ----------
-        kind
-            Name of the items in the log line, in the plural.
-        """
+        """Limit ``kind``, a noun in the plural, to half of ``tried`` items, which did not fit; log that in one line."""
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()

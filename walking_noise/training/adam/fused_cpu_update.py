@@ -20,12 +20,8 @@ class FusedCpuUpdate:
     The kernel computes the elements of a tensor in full vectors, and the remainder at its end with another rounding. A
     member's numbers must not depend on the size of its pack, so each of its elements must have the same position in a
     vector in every pack. If the elements of one member fill whole vectors, the kernel gets all members as one tensor.
-    Otherwise it gets one tensor per member.
-
-    Parameters
-    ----------
-    decay_factor
-        ``(K,)``: every step first multiplies each member's parameters by it. None if no member's weights decay.
+    Otherwise it gets one tensor per member. Every step first multiplies each member's parameters by ``decay_factor``
+    ``(K,)``; None if no member's weights decay.
     """
 
     finite = None

@@ -64,14 +64,9 @@ class PackedAdam:
 
     @torch.no_grad()
     def step(self, gradients: Sequence[Tensor | None], index: Tensor) -> None:
-        """Update every member by the gradients ``(K, …)`` of its own loss.
+        """Update every member by the gradients ``(K, …)`` of its own loss; ``index``: number of completed steps, int64.
 
-        Parameters
-        ----------
-        gradients
-            A parameter without a gradient is not changed.
-        index
-            int64 ``(1,)``: the number of completed steps.
+        A parameter without a gradient is not changed.
         """
         contiguous = [None if gradient is None else gradient.contiguous() for gradient in gradients]
         self._update(contiguous, self._rate, index + 1)

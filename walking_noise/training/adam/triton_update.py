@@ -19,15 +19,8 @@ ELEMENTS = 1024
 class TritonUpdate:
     """Update of all parameters of a pack on a GPU, which reads and writes every number once.
 
-    Parameters
-    ----------
-    decay_factor
-        ``(K,)``: every step first multiplies each member's parameters by it. None if no member's weights decay.
-
-    Attributes
-    ----------
-    finite
-        int32 ``(K,)``; set to 0 for a member with an updated parameter that is not finite, else left unchanged.
+    Every step first multiplies each member's parameters by ``decay_factor`` ``(K,)``; None if no weights decay. It sets
+    ``finite``, int32 ``(K,)``, to 0 for a member with an updated parameter that is not finite, else it is unchanged.
     """
 
     def __init__(self, stacked: Sequence[StackedParameter], decay_factor: Tensor | None = None) -> None:

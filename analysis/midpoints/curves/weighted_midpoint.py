@@ -1,6 +1,7 @@
 """Midpoint of the paper: one logistic through the mean accuracies, weighted by the spread of the repetitions.
 
-Walking Noise v1, eq. 1 and 2; :mod:`analysis.midpoints.weighted_fit` is the fit. It marks half of the curve's own fall.
+Walking Noise v1, eq. 1 and 2; :mod:`analysis.midpoints.curves.weighted_fit` is the fit. It marks half of the curve's
+own fall.
 Choices that the papers leave open:
 
 - The noise is the logarithm of the level, ``x = log10(level)``. A level of 0 is ``x = -inf``, where the curve is a_max.
@@ -25,7 +26,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from analysis.midpoints.weighted_fit import PARAMETERS, Array, FitFailed, Logistic, fit_logistic
+from analysis.midpoints.curves.weighted_fit import PARAMETERS, Array, FitFailed, Logistic, fit_logistic
 
 Axis = Literal["log", "linear"]
 

@@ -31,6 +31,9 @@ ON_PLATEAU = 0.01
 SMALLEST_SHARE = 0.005
 """Shares closer to 0 or 1 are noise; they are replaced by this distance."""
 
+SMALLEST_LOSS = 0.01
+"""Smallest share whose level is computed, and smallest distance of a share from 1."""
+
 
 @dataclass(frozen=True, eq=False)
 class RepetitionCurve:
@@ -83,7 +86,7 @@ class RepetitionCurve:
         Parameters
         ----------
         share
-            In [SMALLEST_SHARE, 1 - SMALLEST_SHARE].
+            In [SMALLEST_LOSS, 1 - SMALLEST_LOSS].
         end
             Accuracy at the end of the fall, below ``a_max``.
         """
@@ -96,4 +99,6 @@ class RepetitionCurve:
         x = np.log10(self.level[sampled])
         height = logit(shares.clip(SMALLEST_SHARE, 1 - SMALLEST_SHARE)) - logit(share)
         crossings = PchipInterpolator(x, height).roots(extrapolate=False)
-        return float(10 ** crossings[np.isfinite(crossings)].mean())
+        crossings = crossings[np.isfinite(crossings)]
+        # Rounding can hide a crossing at the first or last level.
+        return float(10 ** (crossings.mean() if len(crossings) else x[np.abs(height).argmin()]))

@@ -1,14 +1,13 @@
 """Weighted fit of a robustness curve: the logistic of Walking Noise v1, eq. 1, by the least squares of eq. 2.
 
 :func:`logistic` is the curve, :func:`fit_logistic` the fit. Its ``mu`` is the midpoint noise level in units of the
-noise axis; :mod:`analysis.midpoints.midpoint` chooses the axis and the weights. :func:`least_squares` and
-:func:`fit_heights` also serve the two stacked logistics of :mod:`analysis.midpoints.stacked_logistics`.
+noise axis; :mod:`analysis.midpoints.curves.weighted_midpoint` chooses the axis and the weights. :func:`fit_heights`
+also serves the two stacked logistics of :mod:`analysis.midpoints.curves.stacked_logistics`.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,43 +86,26 @@ def fit_logistic(x: Array, y: Array, error: Array | None = None, *, absolute: bo
     low, high, narrowest = sampled_range(x)
     span = high - low
     bounds = [low - span, narrowest, 0.0, 0.0], [high + span, span, 1.0, 1.0]
-    starts = _starts(x, y, error)
-    parameters, covariance = least_squares(logistic, _jacobian, x, y, error, starts, bounds, absolute=absolute)
-    mu, sigma, a_min, a_max = map(float, parameters)
-    return Logistic(mu, sigma, a_min, a_max, tuple(map(float, np.sqrt(np.diag(covariance)))))
-
-
-def least_squares(
-    function: Callable[..., Array], jacobian: Callable[..., Array], x: Array, y: Array, error: Array | None,
-    starts: Iterable[Array], bounds: tuple[list[float], list[float]], *, absolute: bool = True,
-    tolerance: float = 1e-13,
-) -> tuple[Array, Array]:  # fmt: skip
-    """Best parameters of ``function`` and their covariance: the fit with the least weighted squares of all ``starts``.
-
-    Raises
-    ------
-    FitFailed
-        No starting value led to a fit with finite standard errors.
-    """
     best: tuple[Array, Array] | None = None
     least = np.inf
-    for start in starts:
+    for start in _starts(x, y, error):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", OptimizeWarning)
                 parameters, covariance = curve_fit(
-                    function, x, y, np.clip(start, *bounds), error, absolute_sigma=absolute and error is not None,
-                    check_finite=False, bounds=bounds, jac=jacobian, ftol=tolerance, xtol=tolerance, gtol=tolerance,
+                    logistic, x, y, np.clip(start, *bounds), error, absolute_sigma=absolute and error is not None,
+                    check_finite=False, bounds=bounds, jac=_jacobian, ftol=1e-13, xtol=1e-13, gtol=1e-13,
                 )  # fmt: skip
         except RuntimeError:
             continue
-        residual = (y - function(x, *parameters)) / (1.0 if error is None else error)
+        residual = (y - logistic(x, *parameters)) / (1.0 if error is None else error)
         cost = float(residual @ residual)
         if np.isfinite(np.diag(covariance)).all() and cost < least:
             best, least = (parameters, covariance), cost
     if best is None:
         raise FitFailed("no starting value led to a fit with finite standard errors")
-    return best
+    mu, sigma, a_min, a_max = map(float, best[0])
+    return Logistic(mu, sigma, a_min, a_max, tuple(map(float, np.sqrt(np.diag(best[1])))))
 
 
 def sampled_range(x: Array) -> tuple[float, float, float]:
