@@ -36,7 +36,7 @@ LEAST_SEEDS = 16
 """Smallest number of seeds over all series of a kind of training, if they are few."""
 
 MOST_SEEDS = 1000
-"""Largest number of seeds of a series that is planned."""
+"""Largest planned number of seeds of a series."""
 
 SHARES = (0.8, 0.6, 0.4, 0.2)
 """Shares left at the levels on the slope. They are equally far apart on the logit scale, and well within 10 to 90 %."""
@@ -165,8 +165,8 @@ def _width(variance: float, freedom: float, seeds: int) -> float:
 def slope_levels(curve: RepetitionCurve, chance_accuracy: float) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """New levels on the slope of a mean curve, and the sampled levels that new seeds run, too.
 
-    A sampled level close to one of the four places on the slope is kept instead of a new one. If the curve's own fall
-    ends far above chance accuracy, the places are on that fall.
+    A sampled level close to one of the four places on the slope is kept instead of a new one. The places are on the
+    curve's own fall if that ends far above chance accuracy.
     """
     end = chance_accuracy
     if curve.level_at(SHARES[-1], end) is Flag.ABOVE_RANGE and curve.ends_on_plateau:
@@ -177,9 +177,9 @@ def slope_levels(curve: RepetitionCurve, chance_accuracy: float) -> tuple[tuple[
     new = {_rounded(level) for flag, side in ((Flag.BELOW_RANGE, -1), (Flag.ABOVE_RANGE, 1)) if flag in found
            for level in _beyond(positive[0], positive[-1], side)}  # fmt: skip
     after = sampled[shares <= AFTER_FALL][: 2 if curve.a_min > chance_accuracy + LEAST_FALL else 1]
-    kept = {float(max(sampled[shares >= 1 - ON_PLATEAU], default=sampled[0])), *map(float, after)}
-    # Half of the smallest distance, so that two places never keep the same level.
-    tolerance = np.diff(places).min() / 2 if len(places) > 1 else 0.0
+    # The last but one on the plateau: the last may have lost a little.
+    kept = {float(sampled[shares >= 1 - ON_PLATEAU][-2:][0]), *map(float, after)}
+    tolerance = np.diff(places).min() / 2 if len(places) > 1 else 0.0  # two places never keep the same level
     for place in places:
         distances = np.abs(np.log10(positive) - place)
         if distances.min() <= tolerance:
