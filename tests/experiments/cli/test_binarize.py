@@ -12,7 +12,7 @@ import bson
 import pytest
 from pymongo import MongoClient
 
-from experiments.binarize_runs import kept_runs, store, unprobed_runs
+from experiments.binarize_runs import kept_run, store, unprobed_runs
 from experiments.cli.app import main
 from experiments.database.connection import Document, Runs
 from experiments.database.embedded_server import DATABASE
@@ -146,7 +146,7 @@ def test_invalid_run_ids(run: str, capsys: pytest.CaptureFixture[str]):
 def test_runs_that_cannot_be_probed_are_rejected(study: Study):
     def fault(run: int) -> str:
         with pytest.raises(UserError) as raised:
-            kept_runs(study.runs, [study.noisy, run], study.networks)
+            kept_run(study.runs, run, study.networks)
         assert "\n" not in str(raised.value)
         return str(raised.value)
 
@@ -166,7 +166,7 @@ def test_runs_that_cannot_be_probed_are_rejected(study: Study):
 def test_a_run_that_is_not_completed_is_rejected(study: Study):
     study.runs.insert_one({"_id": 70, "status": "RUNNING"})
     with pytest.raises(UserError, match=r"^run 70 is RUNNING; only a completed run has a trained network$"):
-        kept_runs(study.runs, [study.noisy, 70], study.networks)
+        kept_run(study.runs, 70, study.networks)
     study.runs.delete_one({"_id": 70})
 
 
@@ -181,7 +181,7 @@ def test_a_missing_or_damaged_network_is_reported(study: Study, content: bytes |
     else:
         file.write_bytes(content)
     with pytest.raises(UserError, match=f"^run {study.noisy}: its network cannot be read: {file}: "):
-        kept_runs(study.runs, [study.noisy], tmp_path / "networks")
+        kept_run(study.runs, study.noisy, tmp_path / "networks")
 
 
 def test_a_damaged_twin_is_reported(study: Study, tmp_path: Path):
@@ -191,13 +191,13 @@ def test_a_damaged_twin_is_reported(study: Study, tmp_path: Path):
     file = folder / twin["result"]["network"]
     file.write_bytes(b"cut short")
     with pytest.raises(UserError) as raised:
-        kept_runs(study.runs, [study.noisy], folder)
+        kept_run(study.runs, study.noisy, folder)
     why = f"the network of the same run without noise cannot be read: {file}: the file is damaged"
     assert str(raised.value) == f"run {study.noisy}: {why}; reset the run that wrote it"
 
 
 def test_findings_of_a_run_that_was_reset_are_not_stored(study: Study, runs: Runs):
-    (kept,) = kept_runs(study.runs, [study.noisy], study.networks)
+    kept = kept_run(study.runs, study.noisy, study.networks)
     runs.insert_one({"_id": kept.id, "status": "PENDING"})
     with pytest.raises(UserError, match="reset or deleted while it was probed"):
         store(runs, kept, {"samples": 1})
