@@ -54,6 +54,7 @@ coverage: install  ## how often the intervals of the midpoint contain the true v
 	$(BIN)/python -m tests.coverage $(ARGS)
 	$(BIN)/python -m tests.coverage.plateaus
 	$(BIN)/python -m tests.coverage.contrasts
+	$(BIN)/python -m tests.coverage.refining $(ARGS)
 
 lock: | $(UV)  ## pin the newest versions that pyproject.toml allows
 	$(COMPILE) pyproject.toml --all-extras --output-file requirements/lock.txt

@@ -78,12 +78,22 @@ def accuracy_table(runs: pd.DataFrame) -> tuple[Array, Array]:
     return axis_values(levels), accuracies
 
 
-def _with_priors(fitted: Sequence[FittedSeries]) -> list[FittedSeries]:
-    """The series, each with the prior of its variance if there are enough series of its kind of training."""
+def by_kind_of_training(fitted: Iterable[FittedSeries]) -> dict[str, list[FittedSeries]]:
+    """The series in groups that differ only in data set, model and noisy points: one for each kind of training."""
     kinds: dict[str, list[FittedSeries]] = {}
     for each in fitted:
         kinds.setdefault(_kind_of_training(each.settings), []).append(each)
-    priors = {kind: _prior(members) for kind, members in kinds.items()}
+    return kinds
+
+
+def shares_networks(members: Iterable[FittedSeries]) -> bool:
+    """Whether some of the series have noise at inference only and so share the networks trained without noise."""
+    return any(not each.settings["noise.in_training"] for each in members)
+
+
+def _with_priors(fitted: Sequence[FittedSeries]) -> list[FittedSeries]:
+    """The series, each with the prior of its variance if there are enough series of its kind of training."""
+    priors = {kind: _prior(members) for kind, members in by_kind_of_training(fitted).items()}
     return [
         replace(each, fit=replace(each.fit, prior=priors[_kind_of_training(each.settings)]))
         if len(each.fit.repetitions.outcomes) <= MOST_REPETITIONS
@@ -101,10 +111,7 @@ def _kind_of_training(settings: Settings) -> str:
 
 
 def _prior(members: Iterable[FittedSeries]) -> VariancePrior | None:
-    """Prior of series with the same kind of training, from those whose midpoints are all known.
-
-    Series with noise at inference only share the networks that are trained without noise.
-    """
+    """Prior of series with the same kind of training, from those whose midpoints are all known."""
     known = [each for each in members if each.fit.mu_plain.is_known]
-    shares_networks = any(not each.settings["noise.in_training"] for each in known)
-    return fit_prior([list(each.fit.repetitions.logs.values()) for each in known], shares_networks=shares_networks)
+    samples = [list(each.fit.repetitions.logs.values()) for each in known]
+    return fit_prior(samples, shares_networks=shares_networks(known))
