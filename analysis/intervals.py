@@ -9,7 +9,7 @@ variance of a series with the variance ``s**2`` and ``d`` degrees of freedom is
     (d0 s0**2 + d s**2) / (d0 + d)
 
 The interval uses the larger one of ``s**2`` and the posterior variance, and ``d0 + d`` degrees of freedom, so that a
-series with a large variance keeps its wide interval.
+series with a large variance keeps it; only the quantile of t is smaller.
 
 Series that share trained networks are correlated, so that their variances contain less information. The degrees of
 freedom are then at most those of the mean of ``m`` variances with ``d`` degrees of freedom whose series have the
@@ -26,8 +26,7 @@ from enum import StrEnum
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
-from scipy.special import digamma, polygamma
+from scipy.special import digamma, polygamma, stdtrit
 
 Array = NDArray[np.float64]
 
@@ -129,7 +128,7 @@ def t_interval(values: Sequence[float], prior: VariancePrior | None = None) -> t
     variance, freedom = float(np.var(values, ddof=1)), float(n - 1)
     if prior is not None:
         variance, freedom = prior.moderate(variance, n - 1)
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * math.sqrt(variance / n)
+    half = float(stdtrit(freedom, (1 + CONFIDENCE) / 2)) * math.sqrt(variance / n)
     return mean, mean - half, mean + half
 
 
@@ -157,7 +156,7 @@ def ratio_of_means(numerator: pd.Series[float], denominator: pd.Series[float]) -
     variances = np.array([numerator.var(), ratio**2 * denominator.var()]) / sizes / denominator.mean() ** 2
     squares = float((variances**2 / (sizes - 1)).sum())
     freedom = float(variances.sum()) ** 2 / squares if squares else math.inf
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * math.sqrt(variances.sum())
+    half = float(stdtrit(freedom, (1 + CONFIDENCE) / 2)) * math.sqrt(variances.sum())
     return Estimate(ratio, ratio - half, ratio + half, Method.T)
 
 

@@ -104,9 +104,9 @@ def _draw(family: Family[FittedSeries], folder: Path) -> Plot:
         axes.set_ylabel(f"midpoint noise level μ\n({level_axis_label(settings)})")
     figure.legend(handles=legend_handles(order), loc="outside upper center", ncols=legend_columns(order))
     title = published_results.numbered_title(2, family.settings, f"{family.title}: midpoint noise level at each point")
-    without_fit = sum(mark.shape == "none" for mark in marks)
+    without_midpoint = sum(mark.shape == "none" for mark in marks)
     caption = f"{_CAPTION} {run_count_sentence(family.members)}" + (
-        f" Not drawn: {without_fit} series without a fit." if without_fit else ""
+        f" Not drawn: {without_midpoint} series without a midpoint or bound." if without_midpoint else ""
     )
     return save_figure(figure, pd.DataFrame(map(_row, marks)), folder, f"points-{family.slug}", title, caption)
 

@@ -1,4 +1,4 @@
-"""Midpoint noise levels: weighted fits of robustness curves, intervals of the midpoints, and flags."""
+"""Midpoint noise levels: curves of the repetitions, midpoints with intervals and flags, contrasts, and refinement."""
 
 from __future__ import annotations
 

@@ -19,14 +19,14 @@ class Flag(StrEnum):
     ABOVE_RANGE = "midpoint above the sampled levels"
     PLATEAU_UNSAMPLED = "a plateau lies outside the sampled levels"
     PARTIAL_FALL = "does not fall to chance accuracy: half of its own fall is at another level"
-    LEVELS_TOO_COARSE = "levels too coarse for the slope: fewer than four lie on it"
+    LEVELS_TOO_COARSE = "levels too coarse for the slope: fewer than four levels lie on it"
     PLATEAU = "falls in two steps: μ is the level where half is lost in all"
     DEAD_RUNS = "dead repetitions: chance accuracy at a level where the others have lost less than half"
     REPETITION_WITHOUT_MIDPOINT = "some repetitions have no midpoint"
     FIT_FAILED = "the weighted fit failed"
     MISFIT = "the accuracies do not follow the logistic of the weighted fit"
     ONE_REPETITION = "one repetition: no interval"
-    TWO_REPETITIONS = "two repetitions: wide interval"
+    TWO_REPETITIONS = "two repetitions"
 
 
 ABOVE = frozenset({Flag.NEVER_FALLS, Flag.ABOVE_RANGE})

@@ -42,7 +42,8 @@ def estimate(configs: Sequence[RunConfig], results: Sequence[Result], *, losses:
         repetitions, NaN without one; ``bound``: ``≥`` or ``≤`` if only a bound of ``mu`` is known, since a midpoint
         lies beyond the sampled levels; ``low`` and ``high``: its 95 % interval, NaN for a bound or for fewer than two
         repetitions; ``interval``: ``t`` or ``moderated t`` (:mod:`analysis.intervals`); for each of ``losses``, its
-        level with ``low`` and ``high``, as in ``loss_0.01``, ``loss_0.01_low`` and ``loss_0.01_high``; ``flags``:
+        level, bound and interval, with the loss in %: ``loss_1``, ``loss_1_bound``, ``loss_1_low``, ``loss_1_high``;
+        ``flags``:
         reasons why the midpoint is missing or in doubt, separated by semicolons
         (:class:`analysis.midpoints.flags.Flag`).
 
@@ -51,6 +52,8 @@ def estimate(configs: Sequence[RunConfig], results: Sequence[Result], *, losses:
     AnalysisError
         The numbers of settings and results differ, no run has a level, or a loss lies outside its range.
     """
+    if not isinstance(losses, Sequence) or not all(isinstance(loss, float) for loss in losses):
+        raise AnalysisError(f"losses {losses!r}: give a sequence of shares, as in (0.01, 0.05)")
     if refused := [loss for loss in losses if not SMALLEST_LOSS <= loss <= 1 - SMALLEST_LOSS]:
         raise AnalysisError(f"loss {refused[0]:g}: give a share in [{SMALLEST_LOSS}, {1 - SMALLEST_LOSS}]")
     if len(configs) != len(results):
@@ -75,6 +78,6 @@ def _row(each: FittedSeries, names: Sequence[str], losses: Sequence[float]) -> d
     row |= {"point": each.series.point_name, "mu": mu.value, "bound": mu.bound, "low": mu.low, "high": mu.high}
     row["interval"] = str(mu.method)
     for loss in losses:
-        level, name = each.fit.level_at_loss(loss), f"loss_{loss:g}"
-        row |= {name: level.value, f"{name}_low": level.low, f"{name}_high": level.high}
+        level, name = each.fit.level_at_loss(loss), f"loss_{100 * loss:g}"
+        row |= {name: level.value, f"{name}_bound": level.bound, f"{name}_low": level.low, f"{name}_high": level.high}
     return row | {"flags": "; ".join(each.fit.flags)}

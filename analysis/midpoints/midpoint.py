@@ -5,7 +5,7 @@ between the noise-free accuracy and the chance accuracy (the score of a constant
 remainder above chance accuracy, *half of its own fall* is another level, which the papers' logistic marks. Both are
 computed from the curve of each repetition (:mod:`analysis.midpoints.curves.repetition_curve`).
 
-The estimate for a series is the geometric mean over its repetitions, all of them. Its interval is the t interval of the
+The estimate for a series is the geometric mean over its repetitions that have enough levels. Its interval is the t interval of the
 logarithms, or the moderated t interval if a prior of the variance is given (:mod:`analysis.intervals`). If the midpoint
 of a repetition lies beyond the sampled levels, the estimate is a bound without an interval.
 
@@ -50,7 +50,7 @@ class Slope:
     Attributes
     ----------
     before, after
-        Neighbouring sampled levels between which the mean curve loses half: bounds of its midpoint.
+        Bounds of the midpoint: geometric means over the repetitions of the sampled levels next to their midpoints.
     levels
         Number of sampled levels at which 10 to 90 % is left.
     """
@@ -96,26 +96,29 @@ class MidpointFit:
     @cached_property
     def mu(self) -> Estimate:
         """Midpoint noise level with the recommended interval: moderated with a prior, otherwise plain."""
-        return self.repetitions.estimate(self.prior)
+        return self._resolved(self.repetitions.estimate(self.prior))
 
     @cached_property
     def mu_plain(self) -> Estimate:
         """Midpoint noise level with the plain t interval."""
-        return self.repetitions.estimate()
+        return self._resolved(self.repetitions.estimate())
 
     @cached_property
     def mu_of_fall(self) -> Estimate:
         """Level at which half of the curve's own fall is lost, with the plain t interval.
 
-        It is unknown if the sampled levels do not reach the end of the fall.
+        It is unknown if a repetition does not fall, or if the sampled levels do not reach the end of its fall.
         """
-        return self.level_at_loss(0.5, own_fall=True)
+        outcomes, curves = self.repetitions.outcomes, self.curves.values()
+        if any(each in _NO_FALL for each in outcomes.values()) or not all(each.ends_on_plateau for each in curves):
+            return UNKNOWN
+        return self._estimate({name: curve.level_at(0.5, curve.a_min) for name, curve in self.curves.items()})
 
     @cached_property
     def mu_of_survivors(self) -> Estimate:
         """Midpoint noise level without the dead repetitions."""
         alive = {name: outcome for name, outcome in self.repetitions.outcomes.items() if name not in self.dead}
-        return replace(self.repetitions, outcomes=alive).estimate(self.prior)
+        return self._resolved(replace(self.repetitions, outcomes=alive).estimate(self.prior))
 
     @cached_property
     def share_dead(self) -> Estimate:
@@ -126,23 +129,32 @@ class MidpointFit:
         low, high = test.proportion_ci(CONFIDENCE)
         return Estimate(float(test.statistic), float(low), float(high))
 
-    def level_at_loss(self, loss: float, *, own_fall: bool = False) -> Estimate:
-        """Level at which a share ``loss`` of what there is to lose is lost, with the plain t interval.
-
-        With ``own_fall`` it is a share of the curve's own fall.
-        """
-        end = None if own_fall else self.chance_accuracy
-        unknown = {name: outcome for name, outcome in self.repetitions.outcomes.items() if outcome in _NO_FALL}
-        levels = {name: _level(curve, loss, end) for name, curve in self._falling.items()}
-        return replace(self.repetitions, outcomes=levels | unknown).estimate()
+    def level_at_loss(self, loss: float) -> Estimate:
+        """Level at which a share ``loss`` of what there is to lose is lost, with the plain t interval."""
+        return self._estimate({
+            name: outcome if outcome == Flag.ALWAYS_AT_FLOOR
+            else self.curves[name].level_at(1 - loss, self.chance_accuracy)
+            for name, outcome in self.repetitions.outcomes.items() if name in self.curves
+        })  # fmt: skip
 
     @cached_property
     def width(self) -> Estimate:
         """Factor between the levels at which 10 % and 90 % are lost: geometric mean with its t interval."""
-        curves = self._falling.values()
-        ends = [[_level(curve, loss, self.chance_accuracy) for loss in (0.1, 0.9)] for curve in curves]
+        curves = [curve for name, curve in self.curves.items() if self.repetitions.outcomes[name] not in _NO_FALL]
+        ends = [[curve.level_at(share, self.chance_accuracy) for share in (0.9, 0.1)] for curve in curves]
         factors = [high / low for low, high in ends if not isinstance(low, Flag) and not isinstance(high, Flag)]
-        return RepetitionLevels({str(number): factor for number, factor in enumerate(factors)}).estimate()
+        return self._estimate({str(number): factor for number, factor in enumerate(factors)})
+
+    def _estimate(self, outcomes: Mapping[str, float | Flag]) -> Estimate:
+        return self._resolved(replace(self.repetitions, outcomes=outcomes).estimate())
+
+    def _resolved(self, estimate: Estimate) -> Estimate:
+        """The estimate without its interval if no level lies on the slope.
+
+        The curves of all repetitions then have the same interpolation, and do not show how far they differ.
+        """
+        coarse = self.slope is not None and self.slope.levels == 0
+        return Estimate(estimate.value, bound=estimate.bound) if coarse else estimate
 
     @cached_property
     def a_max(self) -> Estimate:
@@ -168,11 +180,6 @@ class MidpointFit:
     def is_sound(self) -> bool:
         """Whether the midpoint has no flags except minor ones (:data:`analysis.midpoints.flags.MINOR`)."""
         return MINOR.issuperset(self.flags)
-
-    @property
-    def _falling(self) -> dict[str, RepetitionCurve]:
-        """Repetition name -> its curve, for curves that fall."""
-        return {name: curve for name, curve in self.curves.items() if self.repetitions.outcomes[name] not in _NO_FALL}
 
 
 _NO_FALL = (Flag.NEVER_FALLS, Flag.ALWAYS_AT_FLOOR)
@@ -202,10 +209,11 @@ def fit_midpoint(runs: pd.DataFrame, chance_accuracy: float) -> MidpointFit:
     )
     curves = {name: curve for name, curve in by_repetition.items() if outcomes[name] != Flag.TOO_FEW_LEVELS}
     weighted = fit_mean_curve(runs) if _falls(whole) else None
-    slope = None if isinstance(whole, Flag) else _slope(mean, chance_accuracy)
-    dead = _dead(runs, curves, chance_accuracy)
+    slope = None if isinstance(whole, Flag) else _slope(mean, chance_accuracy, repetitions)
+    dead = () if whole == Flag.ALWAYS_AT_FLOOR else _dead(runs, curves, chance_accuracy)
     fit = MidpointFit(curves, repetitions, chance_accuracy, weighted, slope, dead, ())
-    return replace(fit, flags=tuple(flag for flag in Flag if flag in _flags(fit, mean, whole)))
+    flags = _flags(fit, mean, whole)
+    return replace(fit, flags=tuple(flag for flag in Flag if flag in flags))
 
 
 def _midpoint(curve: RepetitionCurve, chance_accuracy: float) -> float | Flag:
@@ -216,27 +224,23 @@ def _midpoint(curve: RepetitionCurve, chance_accuracy: float) -> float | Flag:
         return Flag.TOO_FEW_LEVELS
     if curve.a_max < chance_accuracy + LEAST_FALL:
         return Flag.ALWAYS_AT_FLOOR
-    if curve.a_max - curve.a_min < LEAST_FALL:
-        return Flag.NEVER_FALLS
-    return _level(curve, 0.5, chance_accuracy)
+    midpoint = curve.level_at(0.5, chance_accuracy)
+    small = curve.a_max - curve.a_min < LEAST_FALL
+    return Flag.NEVER_FALLS if small and midpoint == Flag.ABOVE_RANGE else midpoint
 
 
 def _falls(midpoint: float | Flag) -> bool:
     return not isinstance(midpoint, Flag) or midpoint in (Flag.BELOW_RANGE, Flag.ABOVE_RANGE)
 
 
-def _level(curve: RepetitionCurve, loss: float, end: float | None) -> float | Flag:
-    """Level of a loss on the way to the accuracy ``end``, or to the end of the curve's own fall."""
-    if end is None and not curve.ends_on_plateau:
-        return Flag.PLATEAU_UNSAMPLED
-    return curve.level_at(1 - loss, curve.a_min if end is None else end)
-
-
-def _slope(mean: RepetitionCurve, chance_accuracy: float) -> Slope:
+def _slope(mean: RepetitionCurve, chance_accuracy: float, repetitions: RepetitionLevels) -> Slope:
     sampled = mean.level > 0
     levels, shares = mean.level[sampled], mean.shares(chance_accuracy)[sampled]
-    after = min(max(int((shares >= 0.5).sum()), 1), len(levels) - 1)
-    return Slope(float(levels[after - 1]), float(levels[after]), int(((shares >= 0.1) & (shares <= 0.9)).sum()))
+    midpoints = [outcome for outcome in repetitions.outcomes.values() if not isinstance(outcome, Flag)]
+    before = [levels[levels <= midpoint][-1] for midpoint in midpoints]
+    after = [levels[levels >= midpoint][0] for midpoint in midpoints]
+    low, high = (float(stats.gmean(each)) if each else math.nan for each in (before, after))
+    return Slope(low, high, int(((shares >= 0.1) & (shares <= 0.9)).sum()))
 
 
 def _dead(runs: pd.DataFrame, curves: Mapping[str, RepetitionCurve], chance_accuracy: float) -> tuple[str, ...]:
@@ -244,8 +248,9 @@ def _dead(runs: pd.DataFrame, curves: Mapping[str, RepetitionCurve], chance_accu
     if len(curves) < 2:
         return ()
     table = runs.pivot(index="level", columns="repetition", values="accuracy")
-    half = (float(np.median([curve.a_max for curve in curves.values()])) + chance_accuracy) / 2
-    at_chance = table < chance_accuracy + LEAST_FALL
+    to_lose = float(np.median([curve.a_max for curve in curves.values()])) - chance_accuracy
+    half = chance_accuracy + to_lose / 2
+    at_chance = table < chance_accuracy + min(LEAST_FALL, 0.1 * to_lose)
     others = {name: table.drop(columns=name).median(axis=1) for name in table}
     return tuple(str(name) for name in table if (at_chance[name] & (others[name] > half)).any())
 
@@ -260,7 +265,7 @@ def _flags(fit: MidpointFit, mean: RepetitionCurve, whole: float | Flag) -> list
         Flag.ABOVE_RANGE: 1 in sides,
         Flag.BELOW_RANGE: -1 in sides,
         Flag.PLATEAU_UNSAMPLED: fit.slope and fit.weighted and not fit.weighted.samples_plateaus(mean.level),
-        Flag.PARTIAL_FALL: mean.a_min > fit.chance_accuracy + LEAST_FALL,
+        Flag.PARTIAL_FALL: mean.ends_on_plateau and mean.a_min > fit.chance_accuracy + LEAST_FALL,
         Flag.LEVELS_TOO_COARSE: fit.slope and fit.slope.levels < LEAST_ON_SLOPE,
         Flag.DEAD_RUNS: fit.dead,
         Flag.REPETITION_WITHOUT_MIDPOINT: any(

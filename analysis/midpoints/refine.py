@@ -11,7 +11,8 @@ So that this interval covers, the number of seeds must depend little on the vari
 - Very coarse levels add to the variance. The seeds that are present then get their levels on the slope first.
 
 A series that varies more than the others keeps a wider interval. New levels lie on the slope of the mean curve. New
-seeds run only at these, at the levels that lie there already, and at one level before and one after the fall.
+seeds run only at four levels on the slope, new or present ones, at one level before the fall, and at one after it (two
+if a remainder is left).
 ``python -m tests.coverage.refining`` measures the coverage and the width.
 """
 
@@ -102,9 +103,10 @@ def refine(study: Study, width: float) -> list[Refinement]:
 def _refine_kind(members: Sequence[FittedSeries], width: float) -> list[Refinement]:
     known = [each for each in members if each.fit.mu.is_known and len(each.fit.repetitions.logs) > 1]
     samples = [list(each.fit.repetitions.logs.values()) for each in known]
+    prior = next((each.fit.prior for each in known if each.fit.prior), None)
     seeds, remark = 0, "levels on the slope; then refine again"
     if known and not too_coarse([each.fit.slope.levels for each in known if each.fit.slope]):
-        seeds, remark = seeds_needed(samples, width, known[0].fit.prior, shares=shares_networks(known)), ""
+        seeds, remark = seeds_needed(samples, width, prior, shares=shares_networks(known)), ""
     return [_refine_series(each, seeds, remark) if each in known else _extend(each) for each in members]
 
 
@@ -118,6 +120,8 @@ def _refine_series(each: FittedSeries, seeds: int, remark: str) -> Refinement:
     seeds = max(seeds, len(logs))
     expected = expected_width(float(np.var(logs, ddof=1)), seeds, fit.prior)
     if seeds == len(logs) and fit.slope is not None and fit.slope.levels >= LEAST_ON_SLOPE:
+        if remark:
+            return Refinement(each, seeds, remark="waits for the levels of the others; then refine again")
         return Refinement(each, seeds, expected_width=expected, remark="no further seeds or levels needed")
     means = each.series.used.groupby("level")["accuracy"].mean()
     mean = RepetitionCurve(means.index.to_numpy(float), means.to_numpy(float))
@@ -127,12 +131,16 @@ def _refine_series(each: FittedSeries, seeds: int, remark: str) -> Refinement:
 def _extend(each: FittedSeries) -> Refinement:
     """Levels beyond the sampled ones, where midpoints lie there; nothing for a series that has no midpoint."""
     seeds, fit = len(each.fit.repetitions.outcomes), each.fit
-    sides = {side for side in fit.repetitions.beyond().values() if side}
+    outcomes = fit.repetitions.outcomes
+    dead = {name for name, outcome in outcomes.items() if outcome == Flag.ALWAYS_AT_FLOOR}
+    sides = {side for name, side in fit.repetitions.beyond().items() if side and name not in dead}
+    if dead and not sides and Flag.ALWAYS_AT_FLOOR not in fit.flags:
+        return Refinement(each, seeds, remark="a seed is at chance accuracy at every level")
     if seeds < 2 or not sides or Flag.ALWAYS_AT_FLOOR in fit.flags:
         return Refinement(each, seeds, remark="; ".join(fit.flags) or "no midpoint in two seeds")
     if new := [level for side in sorted(sides) for level in _beyond(fit.lowest, fit.highest, side)]:
         return Refinement(each, seeds, tuple(new), remark="levels beyond the sampled ones; then refine again")
-    return Refinement(each, seeds, remark=f"does not lose half up to level {MAXIMUM:g}")
+    return Refinement(each, seeds, remark=f"does not lose half up to level {fit.highest:g}")
 
 
 def seeds_needed(samples: Sequence[Sequence[float]], width: float, prior: VariancePrior | None, *, shares: bool) -> int:
@@ -192,8 +200,8 @@ def slope_levels(curve: RepetitionCurve, chance_accuracy: float) -> tuple[tuple[
 def _beyond(lowest: float, highest: float, side: int) -> list[float]:
     """Levels above (``side`` 1) or below (-1) the sampled range, up to :data:`MAXIMUM`."""
     steps = (math.log10(highest / lowest) / 2 or 1.0) * np.arange(1, BEYOND + 1) / BEYOND
-    levels = highest * 10**steps if side > 0 else lowest * 10**-steps
-    return [level for level in map(_rounded, levels) if level <= MAXIMUM]
+    levels = np.minimum(highest * 10**steps, MAXIMUM) if side > 0 else lowest * 10**-steps
+    return sorted({level for level in map(_rounded, levels) if not lowest <= level <= highest})
 
 
 def _rounded(level: float) -> float:

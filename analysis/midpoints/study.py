@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -66,7 +67,13 @@ def fit_series(series: Series) -> FittedSeries:
     if fit.weighted is None:
         return FittedSeries(series, fit, None)
     shape = compare_shapes(fit.weighted.curve, *accuracy_table(series.used))
-    return FittedSeries(series, replace(fit, flags=(Flag.PLATEAU, *fit.flags)) if shape.has_plateau else fit, shape)
+    return FittedSeries(
+        series,
+        replace(fit, flags=tuple(flag for flag in Flag if flag in (Flag.PLATEAU, *fit.flags)))
+        if shape.has_plateau
+        else fit,
+        shape,
+    )
 
 
 def accuracy_table(runs: pd.DataFrame) -> tuple[Array, Array]:
@@ -96,7 +103,7 @@ def _with_priors(fitted: Sequence[FittedSeries]) -> list[FittedSeries]:
     priors = {kind: _prior(members) for kind, members in by_kind_of_training(fitted).items()}
     return [
         replace(each, fit=replace(each.fit, prior=priors[_kind_of_training(each.settings)]))
-        if len(each.fit.repetitions.outcomes) <= MOST_REPETITIONS
+        if len(each.fit.repetitions.logs) <= MOST_REPETITIONS
         else each
         for each in fitted
     ]
@@ -112,6 +119,6 @@ def _kind_of_training(settings: Settings) -> str:
 
 def _prior(members: Iterable[FittedSeries]) -> VariancePrior | None:
     """Prior of series with the same kind of training, from those whose midpoints are all known."""
-    known = [each for each in members if each.fit.mu_plain.is_known]
+    known = [each for each in members if math.isfinite(each.fit.mu_plain.low)]
     samples = [list(each.fit.repetitions.logs.values()) for each in known]
     return fit_prior(samples, shares_networks=shares_networks(known))

@@ -27,6 +27,9 @@ from analysis.tables.table_files import Table, save_table, with_settings
 LEAST_REPETITIONS = 2
 """Smallest number of repetitions that gives an interval."""
 
+MOST_SIZES, MOST_SUBSETS = 10, 200
+"""Largest number of repetitions, besides all, and largest number of subsets of a size that are treated as studies."""
+
 
 class RunChoice(NamedTuple):
     """A choice in the settings of the runs: the setting, the value reported, and the runs needed for another value.
@@ -57,9 +60,7 @@ def make(study: Study, folder: Path) -> Sequence[Table]:
     Without a midpoint under global noise, no table is written.
     """
     chosen = [
-        each
-        for each in study.fitted_series
-        if each.settings["noise.point"] == "global" and each.fit.weighted is not None
+        each for each in study.fitted_series if each.settings["noise.point"] == "global" and each.fit.repetitions.logs
     ]
     if not chosen:
         return []
@@ -68,8 +69,8 @@ def make(study: Study, folder: Path) -> Sequence[Table]:
     return [
         save_table(
             fits, fit_choice_texts(fits, names), folder, "sensitivity", "Choices in the fit",
-            "μ of the series under global noise. In brackets: for weighted fits μ minus and plus one standard error of "
-            "the fit; for estimates per repetition the 95 % interval.",
+            "μ of the series under global noise. In brackets: for fits through the mean accuracies μ minus and plus "
+            "one standard error of the fit; for estimates per repetition the 95 % interval.",
         ),
         save_table(
             runs, run_choice_texts(runs, names), folder, "sensitivity_runs", "Choices in the settings of the runs",
@@ -80,8 +81,9 @@ def make(study: Study, folder: Path) -> Sequence[Table]:
         save_table(
             repetitions, repetition_texts(repetitions, names), folder, "sensitivity_repetitions",
             "Number of repetitions",
-            "Every subset of the repetitions is treated as a study. Its midpoint is the geometric mean over its "
-            "repetitions. Cells: lowest and highest midpoint; ×: factor between the ends of the 95 % interval "
+            "Subsets of the repetitions that have a midpoint are treated as studies: all subsets of a size, or "
+            f"{MOST_SUBSETS} random ones. The midpoint of a subset is the geometric mean over its repetitions. Cells: "
+            "lowest and highest midpoint; ×: factor between the ends of the 95 % interval "
             "(geometric mean over the subsets).",
         ),
     ]  # fmt: skip
@@ -213,8 +215,8 @@ def _subsets(each: FittedSeries) -> Iterator[dict[str, Any]]:
     if len(midpoints) < LEAST_REPETITIONS:
         unknown = dict.fromkeys(("mu_lowest", "mu_highest", "width"), math.nan)
         yield {"repetitions": LEAST_REPETITIONS, "total": len(midpoints), "subsets": 0, **unknown}
-    for size in range(LEAST_REPETITIONS, len(midpoints) + 1):
-        intervals = np.array([t_interval(subset) for subset in combinations(midpoints, size)])
+    for size in sorted({*range(LEAST_REPETITIONS, min(len(midpoints), MOST_SIZES) + 1), len(midpoints)}):
+        intervals = np.array([t_interval(subset) for subset in _subsets_of(midpoints, size)])
         lowest, highest, width = (
             intervals[:, 0].min(),
             intervals[:, 0].max(),
@@ -224,6 +226,14 @@ def _subsets(each: FittedSeries) -> Iterator[dict[str, Any]]:
             "repetitions": size, "total": len(midpoints), "subsets": len(intervals), "mu_lowest": 10**lowest,
             "mu_highest": 10**highest, "width": 10**width,
         }  # fmt: skip
+
+
+def _subsets_of(midpoints: Sequence[float], size: int) -> Iterator[Sequence[float]]:
+    """All subsets of a size, or random ones if there are more than :data:`MOST_SUBSETS`."""
+    if math.comb(len(midpoints), size) <= MOST_SUBSETS:
+        return combinations(midpoints, size)
+    draw = np.random.default_rng(0)
+    return (draw.choice(midpoints, size, replace=False).tolist() for _ in range(MOST_SUBSETS))
 
 
 def _pair_texts(row: dict[str, Any], names: Sequence[str]) -> dict[str, str]:

@@ -24,8 +24,9 @@ _CELL_SETTINGS = ("noise.kind", "model.batch_norm", "noise.on_batch_norm")
 _CAPTION = (
     "Midpoint noise level μ: geometric mean over the repetitions; in brackets its 95 % interval; * marks moderated "
     "t intervals, the others are t intervals. No noise is injected after BatchNorm layers. The paper's value is "
-    "given if its data set, model and epochs are the same; in brackets the ratio of μ to it, whose interval is that of "
-    "μ divided by the paper's value, taken as printed."
+    "given if its data set, model and epochs are the same. In brackets: μ divided by it, with the interval of μ "
+    "divided likewise. It comes from the weighted fit, which marks half of the curve's own fall; the table of all "
+    "series has ours."
 )
 
 

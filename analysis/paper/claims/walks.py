@@ -41,7 +41,7 @@ class Walk:
 
     @cached_property
     def log_mu(self) -> pd.DataFrame:
-        """log10 of the midpoints: (repetitions, points), NaN where a fit failed or a run is missing.
+        """log10 of the midpoints: (repetitions, points), NaN without a midpoint.
 
         See :func:`log_midpoints`.
         """
