@@ -5,9 +5,9 @@ between the noise-free accuracy and the chance accuracy (the score of a constant
 remainder above chance accuracy, *half of its own fall* is another level, which the papers' logistic marks. Both are
 computed from the curve of each repetition (:mod:`analysis.midpoints.curves.repetition_curve`).
 
-The estimate for a series is the geometric mean over its repetitions that have enough levels. Its interval is the t interval of the
-logarithms, or the moderated t interval if a prior of the variance is given (:mod:`analysis.intervals`). If the midpoint
-of a repetition lies beyond the sampled levels, the estimate is a bound without an interval.
+The estimate for a series is the geometric mean over its repetitions that have enough levels. Its interval is the t
+interval of the logarithms, or the moderated t interval if a prior of the variance is given (:mod:`analysis.intervals`).
+If the midpoint of a repetition lies beyond the sampled levels, the estimate is a bound without an interval.
 
 A repetition is *dead* if one of its runs has chance accuracy at a level where the others have lost less than half. The
 estimate includes dead repetitions; the estimate for the survivors shows how much they matter.

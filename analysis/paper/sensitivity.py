@@ -215,6 +215,7 @@ def _subsets(each: FittedSeries) -> Iterator[dict[str, Any]]:
     if len(midpoints) < LEAST_REPETITIONS:
         unknown = dict.fromkeys(("mu_lowest", "mu_highest", "width"), math.nan)
         yield {"repetitions": LEAST_REPETITIONS, "total": len(midpoints), "subsets": 0, **unknown}
+        return
     for size in sorted({*range(LEAST_REPETITIONS, min(len(midpoints), MOST_SIZES) + 1), len(midpoints)}):
         intervals = np.array([t_interval(subset) for subset in _subsets_of(midpoints, size)])
         lowest, highest, width = (

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.figures.layout.families import grouped
 from analysis.labels import cell_text, column_heading, differing_settings, format_interval, format_number, label
 from analysis.midpoints.contrasts import AdditiveModel, Contrasts, mean_ratio, paired_ratios
 from analysis.midpoints.flags import Flag
@@ -117,7 +116,7 @@ def make(study: Study, folder: Path) -> Sequence[Table]:
 
 def walks_of(fitted_series: Iterable[FittedSeries]) -> list[Walk]:
     """The walks with two points or more."""
-    groups = grouped((each for each in fitted_series if isinstance(each.settings[POINT], int)), [POINT])
+    groups = _grouped((each for each in fitted_series if isinstance(each.settings[POINT], int)), POINT)
     return [Walk(group) for group in groups if len(group) > 1]
 
 
@@ -128,7 +127,7 @@ def pairs_of(fitted_series: Iterable[FittedSeries]) -> list[Pair]:
 
 
 def _pairs(fitted_series: Sequence[FittedSeries], name: str) -> Iterator[Pair]:
-    for group in grouped(fitted_series, [name, POINT]):
+    for group in _grouped(fitted_series, name, POINT):
         for scope in (int, str):
             walks: dict[Any, list[FittedSeries]] = {}
             for each in group:
@@ -137,6 +136,15 @@ def _pairs(fitted_series: Sequence[FittedSeries], name: str) -> Iterator[Pair]:
             reference = walks.pop(CHANGES[name], None)
             if reference:
                 yield from (Pair(name, Walk(walk), Walk(reference)) for walk in walks.values())
+
+
+def _grouped(fitted_series: Iterable[FittedSeries], *names: str) -> list[list[FittedSeries]]:
+    """Groups of series that differ only in the settings ``names``."""
+    groups: dict[str, list[FittedSeries]] = {}
+    for each in fitted_series:
+        key = repr([(name, value) for name, value in each.settings.items() if name not in names])
+        groups.setdefault(key, []).append(each)
+    return list(groups.values())
 
 
 def weakest_numbers(walks: Iterable[Walk]) -> pd.DataFrame:

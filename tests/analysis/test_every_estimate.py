@@ -106,8 +106,8 @@ def check_texts(text: str) -> None:
 def check_table_from_python(fake: FakeStudy, study: Study, table: pd.DataFrame) -> None:
     """The same numbers in ``midpoints.estimate`` and in the report, for series with completed runs."""
     ours = midpoints.estimate(*fake.completed(), losses=[0.01, 0.05])
-    names = {"mu": "mu", "low": "mu_low", "high": "mu_high", "loss_0.01": "loss_1", "loss_0.05": "loss_5"}
-    names |= {f"loss_0.0{loss}_{end}": f"loss_{loss}_{end}" for loss in (1, 5) for end in ("low", "high")}
+    losses = [f"loss_{loss}{end}" for loss in (1, 5) for end in ("", "_low", "_high")]
+    names = {"mu": "mu", "low": "mu_low", "high": "mu_high"} | {name: name for name in losses}
     used = table[table["used"] > 0]
     for name, column in names.items():
         assert ours[name].tolist() == pytest.approx(used[column].tolist(), rel=1e-5, nan_ok=True)

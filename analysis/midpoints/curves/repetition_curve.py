@@ -68,11 +68,11 @@ class RepetitionCurve:
 
     @property
     def ends_on_plateau(self) -> bool:
-        """Whether the fall has ended: at most a tenth of it lies in the last quarter of the range of log10(level)."""
+        """Whether the fall has ended: at most a tenth of it lies in the last eighth of the range of log10(level)."""
         x, falling = np.log10(self.level[self.level > 0]), self.falling[self.level > 0]
         if len(x) < 2:
             return False
-        start = min(int(np.searchsorted(x, x[-1] - (x[-1] - x[0]) / 4, side="right")) - 1, len(x) - 2)
+        start = min(int(np.searchsorted(x, x[-1] - (x[-1] - x[0]) / 8, side="right")) - 1, len(x) - 2)
         return bool(falling[start] - falling[-1] <= 0.1 * (self.falling[0] - falling[-1]))
 
     @property

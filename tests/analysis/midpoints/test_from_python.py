@@ -52,9 +52,12 @@ def test_further_losses(fake_study: type[FakeStudy]) -> None:
     study = fake_study()
     study.series({"noise.point": 3}, 1.0, [10 ** (step / 5) for step in range(-10, 11)])
     (row,) = midpoints.estimate(*study.completed(), losses=[0.01, 0.5, 0.9]).to_dict("records")
-    levels = [row[f"loss_{loss}"] for loss in (0.01, 0.5, 0.9)]
+    levels = [row[f"loss_{loss}"] for loss in (1, 50, 90)]
     assert levels[0] < levels[1] == row["mu"] < levels[2]
-    assert all(row[f"loss_{loss}_low"] < row[f"loss_{loss}"] < row[f"loss_{loss}_high"] for loss in (0.01, 0.5, 0.9))
+    assert all(row[f"loss_{loss}_low"] < row[f"loss_{loss}"] < row[f"loss_{loss}_high"] for loss in (1, 50, 90))
+    assert row["loss_50_bound"] == ""
+    with pytest.raises(AnalysisError, match=r"^losses 0.01: give a sequence of shares, as in \(0.01, 0.05\)$"):
+        midpoints.estimate(*study.completed(), losses=0.01)  # type: ignore[arg-type]
     with pytest.raises(AnalysisError, match=r"^loss 0.995: give a share in \[0.01, 0.99\]$"):
         midpoints.estimate(*study.completed(), losses=[0.5, 0.995])
 

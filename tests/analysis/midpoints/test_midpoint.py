@@ -28,7 +28,8 @@ def test_known_midpoint(mu: float):
     assert fit.mu.value == pytest.approx(mu, rel=5e-3)
     assert fit.mu.low < mu < fit.mu.high
     assert fit.mu.method == Method.T
-    assert fit.mu_of_fall.value == pytest.approx(mu, rel=0.02)
+    # The fall of a curve with a midpoint at 30 ends close to the highest level, 100.
+    assert fit.mu_of_fall.value == (pytest.approx(mu, rel=0.02) if mu < 30 else pytest.approx(math.nan, nan_ok=True))
     assert fit.weighted is not None
     assert fit.weighted.mu == pytest.approx(mu, rel=1e-2)
     assert fit.flags == ()
@@ -216,8 +217,9 @@ def test_curve_without_a_fall(accuracy: Accuracy, flag: Flag, bound: str):
     assert fit.weighted is None
     assert fit.slope is None
     assert f"{fit.mu.bound} {fit.mu.value:g}" == bound
-    for each in (fit.mu_of_fall, fit.level_at_loss(0.01)):
-        assert (each.value, each.bound) == (fit.mu.value, fit.mu.bound)
+    loss = fit.level_at_loss(0.01)
+    assert (loss.value, loss.bound) == (fit.mu.value, fit.mu.bound)
+    assert math.isnan(fit.mu_of_fall.value)
     assert math.isnan(fit.width.value)
 
 
