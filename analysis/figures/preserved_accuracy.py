@@ -97,7 +97,7 @@ def _draw_preserved(family: Family[AccuracyAtMaximumNoise], folder: Path, figure
     title = f"{model}, {kind}{rest}: preserved relative accuracy at maximum noise"
     caption = (
         "Ratio of the mean accuracy at maximum noise at one point to the mean accuracy without noise; bars: its 95 % t "
-        "interval, paired where both have the same seeds. Dashed: chance accuracy (a "
+        "interval, paired if both have exactly the same seeds. Dashed: chance accuracy (a "
         "constant answer). "
         f"{_run_counts(family.members, lambda member: member.preserved)}"
     )
