@@ -237,9 +237,9 @@ def _slope(mean: RepetitionCurve, chance_accuracy: float, repetitions: Repetitio
     sampled = mean.level > 0
     levels, shares = mean.level[sampled], mean.shares(chance_accuracy)[sampled]
     midpoints = [outcome for outcome in repetitions.outcomes.values() if not isinstance(outcome, Flag)]
-    before = [levels[levels <= midpoint][-1] for midpoint in midpoints]
-    after = [levels[levels >= midpoint][0] for midpoint in midpoints]
-    low, high = (float(stats.gmean(each)) if each else math.nan for each in (before, after))
+    # Rounding can move a midpoint at the first or last level out of the range.
+    after = np.searchsorted(levels, midpoints).clip(1, len(levels) - 1)
+    low, high = (float(stats.gmean(levels[each])) if midpoints else math.nan for each in (after - 1, after))
     return Slope(low, high, int(((shares >= 0.1) & (shares <= 0.9)).sum()))
 
 

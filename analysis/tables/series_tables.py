@@ -210,7 +210,7 @@ def _midpoint(fit: MidpointFit) -> dict[str, Any]:
 
 def _flag_text(flag: Flag, fit: MidpointFit) -> str:
     """Text of a flag, with the levels around the midpoint if the levels are too coarse."""
-    if flag != Flag.LEVELS_TOO_COARSE or fit.slope is None:
+    if flag != Flag.LEVELS_TOO_COARSE or fit.slope is None or not fit.mu.is_known:
         return str(flag)
     return f"{flag} (μ between {format_number(fit.slope.before)} and {format_number(fit.slope.after)})"
 
