@@ -163,10 +163,8 @@ def test_midpoint_at_the_first_or_last_level(end: int):
 def test_rounding_of_a_midpoint_at_the_first_or_last_level(first: float, end: int):
     """10**log10(level) differs from these levels in the last digit."""
     accuracy = np.array([0.9, 0.9, 0.9, 0.8, 0.7, 0.6, 0.5]) if end else np.array([0.9, 0.5, 0.4, 0.3, 0.2, 0.1, 0.1])
-    levels = np.array([0, first, 2 * first, 3 * first, 4 * first, 5 * first, 6 * first])
-    if end:
-        levels = np.array([0, *(first / np.arange(6, 0, -1))])
-    fit = fitted(lambda level, _: accuracy, levels=levels)
+    levels = first / np.arange(6, 0, -1) if end else first * np.arange(1, 7)
+    fit = fitted(lambda level, _: accuracy, levels=(0.0, *levels))
     assert fit.mu.value == pytest.approx(first)
     assert fit.slope is not None
     assert fit.slope.before <= first * (1 + 1e-9)
