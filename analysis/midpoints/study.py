@@ -49,6 +49,7 @@ class Study:
     runs: pd.DataFrame
     fitted_series: list[FittedSeries]
     series_without_curve: list[Series]
+    checksum: str = ""
 
 
 def analyse(runs: pd.DataFrame) -> Study:

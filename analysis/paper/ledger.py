@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,19 +26,31 @@ _NAMED = ("data.name", "model.name", "model.batch_norm", "noise.kind", "training
 
 
 def make(study: Study, folder: Path) -> Sequence[Table]:
-    """Write two tables: a row per claim, and a row per claim and case."""
+    """Write two tables: a row per claim, and a row per claim and case. Claims without a verdict have a folded table."""
     entries = [(each, list(each.cases(study))) for each in CLAIMS]
     nearest = "Column result: among the cases with the verdict of the claim, the one closest to the border."
     caption = f"{RULE} {nearest} {_overall_counts(entries)}"
-    tables = [
-        save_table(claim_numbers(entries), claim_texts(entries), folder, "claims", "Claims and verdicts", caption)
-    ]
+    measured, others = _by_verdict(entries)
+    texts = claim_texts([*measured, *others])
+    table = save_table(claim_numbers(entries), texts, folder, "claims", "Claims and verdicts", caption)
+    tables = [replace(table, texts=texts[: len(measured)])]
+    if others:
+        unmeasured = texts[len(measured) :][["claim", "source", "result"]].rename(columns={"result": "needs"})
+        title = "Claims that are not measured yet"
+        tables.append(replace(table, title=title, caption="", texts=unmeasured, folded=True))
     every = case_numbers(entries)
     if len(every):
         caption = "Statistic: mean over the repetitions and its 95 % t interval."
         texts = case_texts(every)
         tables.append(save_table(every, texts, folder, "claims_cases", "Claims, case by case", caption))
     return tables
+
+
+def _by_verdict(entries: Sequence[Entry]) -> tuple[list[Entry], list[Entry]]:
+    """Claims with a verdict, and those that are not measured."""
+    unmeasured = [claim.overall(cases) == Verdict.NOT_MEASURED for claim, cases in entries]
+    pairs = list(zip(entries, unmeasured, strict=True))
+    return [each for each, without in pairs if not without], [each for each, without in pairs if without]
 
 
 def claim_numbers(entries: Sequence[Entry]) -> pd.DataFrame:

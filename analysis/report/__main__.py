@@ -19,6 +19,7 @@ from analysis.errors import AnalysisError
 from analysis.midpoints.study import Study, analyse
 from analysis.progress_bar import track
 from analysis.report import page
+from analysis.report.methods import shared_settings
 from analysis.report.output_folder import FILES, check_replaceable, replaced
 from analysis.report.report_items import make_all
 from analysis.runs import documents
@@ -72,7 +73,7 @@ def write(study: Study, folder: Path) -> None:
     """Write the files and index.html of a study into an existing folder."""
     (folder / FILES).mkdir()
     report_items = make_all(study, folder / FILES)
-    (folder / "index.html").write_text(page.render(study, report_items), encoding="utf-8")
+    (folder / "index.html").write_text(page.render(study, report_items, folder / FILES), encoding="utf-8")
 
 
 def _summary(study: Study) -> str:
@@ -80,7 +81,7 @@ def _summary(study: Study) -> str:
     total = state_counts(study.runs).drop(columns="collection").sum()
     states = ", ".join(f"{total[state]} {state}" for state in total.index if total[state])
     lines = [f"Runs: {states}"]
-    if shared := page.shared_settings(study):
+    if shared := shared_settings(study):
         lines.append(f"All series: {shared}")
     if study.fitted_series:
         lines += ["", _aligned(series_tables.midpoint_texts(study.fitted_series))]

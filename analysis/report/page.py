@@ -1,47 +1,44 @@
-"""HTML page of the report, index.html. It refers only to the files of the report."""
+"""HTML page of the report, index.html: one file with styles, scripts and data, which needs no network.
+
+Figures are embedded while the page stays small. Further figures, and the files of figures and tables, lie in the folder
+beside it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from importlib.metadata import version
+import base64
+from collections.abc import Iterable, Sequence
+from importlib.resources import files
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from analysis.figures.layout.style import Plot
-from analysis.labels import differing_settings, label, slug
+from analysis.labels import slug
 from analysis.midpoints.study import Study
+from analysis.report.methods import methods
 from analysis.report.output_folder import FILES, MARK
+from analysis.report.overview import overview
+from analysis.report.rankings import count_sentence, rankings_of
 from analysis.report.report_items import ReportItem
-from analysis.tables.run_accounting import state_counts
+from analysis.report.series_data import compressed, page_data
+from analysis.tables.series_tables import MIDPOINTS
 from analysis.tables.table_files import Table
 
-LIBRARIES = ("numpy", "scipy", "pandas", "matplotlib")
-
-_SHARED = (
-    "data.name",
-    "data.transform",
-    "data.validation",
-    "data.keywords",
-    "model.name",
-    "model.batch_norm",
-    "noise.kind",
-    "noise.point",
-    "noise.in_training",
-    "training.epochs",
-    "training.batch_size",
-    "training.learning_rate",
-)
 _OPEN = 6
 """Number of figures that a report item shows. Further figures are folded."""
-_WIDE = 40
-"""Length above which the texts of a column may wrap."""
+_MOST_ROWS = 40
+"""Number of rows of a table that the page contains as HTML. A button shows the others."""
+_EMBEDDED = 1_200_000
+"""Largest size of all embedded figures in bytes of base64, so that the page of a large study stays below 2 MB."""
 
 
-def render(study: Study, report_items: Sequence[tuple[ReportItem, Sequence[Plot | Table]]]) -> str:
-    """HTML page of a study, from its report items and their figures and tables."""
+def render(study: Study, report_items: Sequence[tuple[ReportItem, Sequence[Plot | Table]]], folder: Path) -> str:
+    """HTML page of a study, from its report items and their figures and tables, whose files lie in ``folder``."""
     environment = Environment(
         loader=PackageLoader("analysis.report", "templates"),
         autoescape=True,
@@ -49,25 +46,45 @@ def render(study: Study, report_items: Sequence[tuple[ReportItem, Sequence[Plot 
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    counted = state_counts(study.runs)
+    parts = [part for _, made in report_items for part in made]
+    tables = [part for part in parts if isinstance(part, Table)]
+    midpoints = next((table for table in tables if table.name == MIDPOINTS), None)
+    rankings = rankings_of(study)
+    long = [table for table in tables if len(table.texts) > _MOST_ROWS and table is not midpoints]
     return environment.get_template("report.html.j2").render(
         mark=MARK,
         files=FILES,
-        collections=list(counted["collection"]),
-        totals=counted.drop(columns="collection").sum().to_dict(),
-        shared=shared_settings(study),
-        sections=[_section(item, parts) for item, parts in report_items],
-        libraries=", ".join(f"{name} {version(name)}" for name in LIBRARIES),
+        asset=_asset,
+        collections=list(study.runs["collection"].unique()),
+        overview=overview(study),
+        rankings=rankings,
+        count_sentence=count_sentence(study),
+        series=midpoints,
+        sections=[
+            _section(item, shown)
+            for item, made in report_items
+            if (shown := [part for part in made if part is not midpoints])
+        ],
+        missing=[item for item, made in report_items if not made],
+        pictures=_pictures([part for part in parts if isinstance(part, Plot)], folder),
+        methods=methods(study),
+        data=compressed(page_data(study.fitted_series, midpoints, rankings, long)),
     )
 
 
-def shared_settings(study: Study) -> str:
-    """Text of the settings that all series of a study share."""
-    settings = [each.settings for each in study.fitted_series] or [each.settings for each in study.series_without_curve]
-    if not settings:
-        return ""
-    differing = differing_settings(settings)
-    return label(settings[0], [name for name in _SHARED if name not in differing])
+def _asset(name: str) -> Markup:
+    """Text of a style sheet or a script, for the page."""
+    return Markup((files("analysis.report") / name).read_text(encoding="utf-8"))
+
+
+def _pictures(plots: Iterable[Plot], folder: Path) -> dict[str, str]:
+    """Name of a figure -> its PNG as a data URL, or an empty text if the figures before it leave no space."""
+    urls, left = {}, _EMBEDDED
+    for plot in plots:
+        content = base64.b64encode((folder / f"{plot.name}.png").read_bytes()).decode()
+        urls[plot.name] = f"data:image/png;base64,{content}" if len(content) <= left else ""
+        left -= len(urls[plot.name])
+    return urls
 
 
 def _section(item: ReportItem, parts: Sequence[Plot | Table]) -> dict[str, Any]:
@@ -79,21 +96,28 @@ def _section(item: ReportItem, parts: Sequence[Plot | Table]) -> dict[str, Any]:
         "number": item.number,
         "heading": f"{item.number}. {title.removeprefix(f'{item.number}. ')}",
         "titled": len(parts) > 1,
-        "missing_runs": item.missing_runs,
         "plots": plots[:_OPEN],
         "folded": plots[_OPEN:],
-        "tables": [(part, _cells(part.texts)) for part in parts if isinstance(part, Table)],
+        "tables": [_table(part) for part in parts if isinstance(part, Table)],
     }
 
 
-def _cells(texts: pd.DataFrame) -> dict[str, Any]:
-    """Heading rows of a table, each heading with the number of columns it spans; rows; and which columns may wrap."""
+def _table(table: Table) -> dict[str, Any]:
+    """Table in the form that the template needs: heading rows, each heading with the columns it spans, and rows."""
+    texts: pd.DataFrame = table.texts
     columns = [name if isinstance(name, tuple) else (name,) for name in texts.columns]
     levels = list(zip(*columns, strict=True))
+    more = len(texts) > _MOST_ROWS
     return {
+        "name": table.name,
+        "title": table.title,
+        "caption": table.caption,
+        "folded": table.folded,
         "headings": [
             [(str(text), len(list(same))) for text, same in groupby(level)] for level in levels[:-1]
         ] + [[(str(text), 1) for text in levels[-1]]],
-        "rows": texts.to_numpy(object).tolist(),
-        "wide": [texts.iloc[:, column].map(len).max() > _WIDE for column in range(len(columns))] if len(texts) else [],
+        "rows": texts[:_MOST_ROWS].to_numpy(object).tolist(),
+        "total": len(texts),
+        "more": more,
+        "sortable": len(levels) == 1 and len(texts) > 1 and not more,
     }  # fmt: skip

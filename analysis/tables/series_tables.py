@@ -26,7 +26,10 @@ from analysis.runs.run_frame import STATE_NAMES
 from analysis.runs.series import Series
 from analysis.tables.table_files import Table, save_table, with_settings
 
-_MIDPOINTS = (
+MIDPOINTS = "midpoints"
+"""Name of the table of midpoints."""
+
+_CAPTION = (
     "μ: level at which half of what there is to lose, between noise-free and chance accuracy, is lost; geometric "
     "mean over the repetitions with its 95 % interval, which speaks of training seeds at a fixed test set. "
     "Interval: t, or moderated t with the variance pooled over the series of the same kind of training. Weighted "
@@ -52,7 +55,7 @@ def make_series(study: Study, folder: Path) -> Sequence[Table]:
         notes = flag_notes(flag for each in study.fitted_series for flag in each.fit.flags)
         tables.append(
             save_table(
-                numbers, texts, folder, "midpoints", "Midpoints and plateaus", _MIDPOINTS,
+                numbers, texts, folder, MIDPOINTS, "Midpoints and plateaus", _CAPTION,
                 latex_texts=latex_texts, notes=notes,
             )
         )  # fmt: skip

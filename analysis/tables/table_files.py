@@ -26,13 +26,14 @@ _NON_LATIN = 0x180
 class Table:
     """Written table: stem of its file names, title, caption, and the texts of its cells.
 
-    The texts may have columns of two levels.
+    The texts may have columns of two levels. The page shows a folded table only on request.
     """
 
     name: str
     title: str
     caption: str
     texts: pd.DataFrame
+    folded: bool = False
 
 
 def with_settings(rows: Iterable[tuple[Settings, Mapping[str, Any]]]) -> pd.DataFrame:

@@ -1,0 +1,212 @@
+"""Rankings of noise points and of networks by their midpoints: the answers on the first screen of the report."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from analysis.figures.layout.families import TRAININGS, Family, families
+from analysis.intervals import UNKNOWN, Estimate
+from analysis.labels import differing_settings, format_estimate, label, level_axis_label
+from analysis.midpoints.contrasts import Contrasts, mean_ratio
+from analysis.midpoints.study import FittedSeries, Study
+from analysis.tables.contrast_tables import POINT, Pair, Walk, pairs_of, walks_of
+
+_NETWORK = ("data.name", "model.name", "model.batch_norm")
+_LEAST_WALKS = 4
+"""Smallest number of walks whose weakest points are counted."""
+_MOST_PAIRS = 4
+"""Largest number of contrasts of global noise with a sentence of their own. The table of contrasts has all."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """Row of a ranking: a noise point or a network.
+
+    Attributes
+    ----------
+    name
+        Name of the noise point, or text of the settings of the network.
+    midpoints
+        Midpoint for each training of the ranking.
+    may_be_weakest
+        Whether the row may be the weakest one at 95 %, for each training.
+    """
+
+    name: str
+    midpoints: Sequence[Estimate]
+    may_be_weakest: Sequence[bool]
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Midpoints of the noise points of a network, or of several networks under global noise.
+
+    Attributes
+    ----------
+    title
+        Text of what the rows have in common.
+    trainings
+        Text of each training.
+    axis
+        Quantity of the level.
+    rows
+        The rows, the weakest one in the first training first.
+    sentences
+        Answers: the weakest row of each training with its certainty, and the effect of the training.
+    weakest
+        Series of the weakest row; None without a midpoint.
+    """
+
+    title: str
+    trainings: Sequence[str]
+    axis: str
+    rows: Sequence[Row]
+    sentences: Sequence[str]
+    weakest: FittedSeries | None
+
+
+def rankings_of(study: Study) -> list[Ranking]:
+    """Rankings of the noise points of each network, then of the networks under global noise by kind of noise."""
+    walking = [_of_points(family) for family in families(walks_of(study.fitted_series), (*TRAININGS, POINT))]
+    everywhere = [each for each in study.fitted_series if each.settings[POINT] == "global"]
+    kinds: dict[str, list[FittedSeries]] = {}
+    for each in everywhere:
+        kinds.setdefault(each.settings["noise.kind"], []).append(each)
+    return walking + [_of_networks(series) for series in kinds.values()]
+
+
+def count_sentence(study: Study) -> str:
+    """Sentence on how often each point is the weakest one of its walk; empty if there are few walks."""
+    walks = [walk for walk in walks_of(study.fitted_series) if walk.model]
+    names = Counter(_name_only(str(walk.model.effects.idxmin())) for walk in walks if walk.model)
+    if len(walks) < _LEAST_WALKS:
+        return ""
+    listed = ", ".join(f"{name} in {count}" for name, count in names.most_common())
+    return f"Lowest midpoint of the {len(walks)} walks: {listed}."
+
+
+def _name_only(point: str) -> str:
+    """Name of a point without its number, which differs between models."""
+    return point.partition(" ")[2] or point
+
+
+def _of_points(family: Family[Walk]) -> Ranking:
+    walks = family.members
+    trainings = _trainings([walk.settings for walk in walks])
+    midpoints = [{each.series.point_name: each.fit.mu for each in walk.series} for walk in walks]
+    weakest = [walk.model.may_be_lowest() if walk.model else [] for walk in walks]
+    names = {name: None for each in midpoints for name in each}
+    rows = [
+        Row(name, [each.get(name, UNKNOWN) for each in midpoints], [name in each for each in weakest]) for name in names
+    ]
+    sentences = [_weakest(walk, training) for walk, training in zip(walks, trainings, strict=True)]
+    pairs = pairs_of(each for walk in walks for each in walk.series)
+    lowest = _lowest(walks[0])
+    return Ranking(
+        family.title, trainings, level_axis_label(walks[0].series[0].settings), _sorted(rows),
+        [*sentences, *(_effect(pair, lowest, pairs) for pair in pairs if pair.ratios)],
+        next((each for each in walks[0].series if each.series.point_name == lowest), None),
+    )  # fmt: skip
+
+
+def _of_networks(series: Sequence[FittedSeries]) -> Ranking:
+    grouped = families(series, TRAININGS)
+    differing = differing_settings([each.settings for each in series])
+    names = [name for name in differing if name not in TRAININGS] or list(_NETWORK)
+    trainings = list(dict.fromkeys(_training(each.settings, _of(series)) for each in series))
+    rows = []
+    for family in grouped:
+        by_training = {_training(each.settings, _of(series)): each.fit.mu for each in family.members}
+        midpoints = [by_training.get(training, UNKNOWN) for training in trainings]
+        rows.append(Row(label(family.members[0].settings, names), midpoints, [False] * len(trainings)))
+    pairs = [pair for pair in pairs_of(series) if pair.ratios]
+    sentences = [*_extremes(_sorted(rows), trainings), *(_effect(pair, "global", pairs, names) for pair in pairs)]
+    kind = label(series[0].settings, ["noise.kind"])
+    known = [each for each in series if each.fit.mu.is_known]
+    return Ranking(
+        f"{kind[0].upper()}{kind[1:]} at all points", trainings, level_axis_label(series[0].settings), _sorted(rows),
+        sentences[: 1 + _MOST_PAIRS], min(known, key=lambda each: each.fit.mu.value, default=None),
+    )  # fmt: skip
+
+
+def _of(series: Iterable[FittedSeries]) -> list[Any]:
+    return [each.settings for each in series]
+
+
+def _trainings(settings: Sequence[Any]) -> list[str]:
+    return [_training(each, settings) for each in settings]
+
+
+def _training(settings: Any, among: Sequence[Any]) -> str:
+    """Text of a training: the settings of training in which some series differ."""
+    differing = [name for name in differing_settings(among) if name in TRAININGS]
+    return label(settings, differing or ["noise.in_training"])
+
+
+def _sorted(rows: Iterable[Row]) -> list[Row]:
+    """The rows, the lowest midpoint of the first training first, those without one last."""
+    return sorted(rows, key=lambda row: [(each.value != each.value, each.value) for each in row.midpoints])
+
+
+def _lowest(walk: Walk) -> str:
+    """Name of the weakest point of a walk; empty if no point has a midpoint."""
+    if walk.model:
+        return str(walk.model.effects.idxmin())
+    known = [each for each in walk.series if each.fit.mu.is_known]
+    return min(known, key=lambda each: each.fit.mu.value).series.point_name if known else ""
+
+
+def _weakest(walk: Walk, training: str) -> str:
+    """Sentence on the weakest point of a walk and its certainty."""
+    start, name = f"{training[0].upper()}{training[1:]}", _lowest(walk)
+    if not name:
+        return f"{start}: no point has a midpoint within the sampled levels."
+    mu = next(each.fit.mu for each in walk.series if each.series.point_name == name)
+    found = f"{start}: the weakest noise point is {name}, μ = {format_estimate(mu)}."
+    if walk.model is None:
+        return f"{found} How sure that is, is unknown: it takes two points with two repetitions each."
+    among = walk.model.may_be_lowest()
+    points = f"{len(walk.model.effects)} points"
+    out = f" {_count(walk.left_out)} left out of the comparison." if walk.left_out else ""
+    if len(among) == 1:
+        return f"{found} With 95 % certainty it is the weakest of {points}.{out}"
+    return f"{found} With 95 % certainty the weakest of {points} is one of {', '.join(map(str, among))}.{out}"
+
+
+def _count(points: Sequence[str]) -> str:
+    return f"{len(points)} point{'s' * (len(points) > 1)} without a midpoint in every repetition"
+
+
+def _extremes(rows: Sequence[Row], trainings: Sequence[str]) -> Iterator[str]:
+    known = [row for row in rows if row.midpoints[0].is_known]
+    if known:
+        low, high = known[0], known[-1]
+        more = f"; highest: {high.name}, μ = {format_estimate(high.midpoints[0])}" if high is not low else ""
+        start = f"{trainings[0][0].upper()}{trainings[0][1:]}"
+        yield f"{start}: lowest midpoint: {low.name}, μ = {format_estimate(low.midpoints[0])}{more}."
+
+
+def _effect(pair: Pair, at: str, pairs: Sequence[Pair], names: Sequence[str] = ()) -> str:
+    """Sentence on the factor by which a training changes the midpoint at one point, and over all points."""
+    assert pair.ratios is not None
+    first, second = (label(walk.settings, [pair.name]) for walk in (pair.first, pair.second))
+    others = [name for name in (*TRAININGS, *names) if name != pair.name]
+    differing = differing_settings([each.first.settings for each in pairs])
+    where = label(pair.first.settings, [name for name in others if name in differing])
+    start = f"{first[0].upper()}{first[1:]} instead of {second}" + (f" ({where})" if where else "")
+    ratios = pair.ratios.ratios()
+    parts = [f"{_ratio(pair.ratios, at)} times as high at {at}"] if at in ratios.index and at != "global" else []
+    if at == "global":
+        parts = [f"{_ratio(pair.ratios, at)} times as high"]
+    elif len(ratios) > 1:
+        mean = _ratio(mean_ratio(pair.differences), "mean")
+        parts.append(f"{mean} times as high in the geometric mean over {len(ratios)} points")
+    return f"{start}: the midpoint is {', and '.join(parts)}."
+
+
+def _ratio(contrasts: Contrasts, name: str) -> str:
+    ratio, low, high = contrasts.ratios().loc[name, ["ratio", "low", "high"]].to_numpy(float)
+    return format_estimate(Estimate(ratio, low, high))
