@@ -15,7 +15,6 @@ from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from analysis.figures.layout.style import Plot
 from analysis.labels import slug
@@ -72,9 +71,9 @@ def render(study: Study, report_items: Sequence[tuple[ReportItem, Sequence[Plot 
     )
 
 
-def _asset(name: str) -> Markup:
+def _asset(name: str) -> str:
     """Text of a style sheet or a script, for the page."""
-    return Markup((files("analysis.report") / name).read_text(encoding="utf-8"))
+    return (files("analysis.report") / name).read_text(encoding="utf-8")
 
 
 def _pictures(plots: Iterable[Plot], folder: Path) -> dict[str, str]:

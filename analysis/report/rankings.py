@@ -208,5 +208,6 @@ def _effect(pair: Pair, at: str, pairs: Sequence[Pair], names: Sequence[str] = (
 
 
 def _ratio(contrasts: Contrasts, name: str) -> str:
-    ratio, low, high = contrasts.ratios().loc[name, ["ratio", "low", "high"]].to_numpy(float)
-    return format_estimate(Estimate(ratio, low, high))
+    ratios = contrasts.ratios()
+    value, low, high = (float(ratios[column][name]) for column in ("ratio", "low", "high"))
+    return format_estimate(Estimate(value, low, high))

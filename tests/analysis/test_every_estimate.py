@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 import tempfile
@@ -19,6 +20,7 @@ from analysis.midpoints.study import Study
 from analysis.report import page
 from analysis.report.report_items import REPORT_ITEMS
 from tests.analysis.conftest import FLOOR, FakeStudy
+from tests.analysis.report.pages import data_of
 
 NUMBER = r"-?[\d.]+(?:e-?\d+)?"
 ESTIMATE = re.compile(rf"({NUMBER}) \[({NUMBER}), ({NUMBER})\]")
@@ -81,7 +83,9 @@ def test_every_estimate_lies_in_its_interval(
         for path in written.glob("*.tex"):
             check_texts(path.read_text())
         if many:
-            check_texts(page.render(study, made))
+            html = page.render(study, made, written)
+            check_texts(html)
+            check_texts(json.dumps(data_of(html)))
         if any(document["status"] == "COMPLETED" for document in fake):
             check_table_from_python(fake, study, pd.read_csv(written / "midpoints.csv"))
 

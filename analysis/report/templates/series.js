@@ -58,7 +58,7 @@ function showSeries(series, first) {
 /** Add a choice for each setting, and hide the rows that do not match the choices and the words. */
 function addFilters(series, table, words) {
   const choices = series.columns.slice(0, series.settings).filter((column) => column.values.length > 1 && column.values.length <= MOST_CHOICES);
-  const selects = choices.map((column) => element("select", {}, element("option", { value: "" }, "all"), ...column.values.map((value, number) => element("option", { value: number }, value))));
+  const selects = choices.map((column) => element("select", { "aria-label": column.name }, element("option", { value: "" }, "all"), ...column.values.map((value, number) => element("option", { value: number }, value))));
   document.getElementById("filter-settings").append(...choices.map((column, number) => element("label", {}, column.name, selects[number])));
   const search = document.getElementById("filter");
   const apply = () => {

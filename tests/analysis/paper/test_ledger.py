@@ -356,17 +356,18 @@ def test_ledger_has_a_row_per_claim_with_statistic_count_and_verdict(fake_study,
     walked = Walked(fake_study())
     walked.series(4.0, data__name="mnist").series(2.0, data__name="mnist", **INFERENCE)
     walked.series(2.0, data__name="cifar10").series(2.0, data__name="cifar10", **INFERENCE)
-    table, _ = ledger.make(walked.study(), tmp_path)
+    table, unmeasured, _ = ledger.make(walked.study(), tmp_path)
     texts = table.texts.set_index("claim")
-    assert len(texts) == len(CLAIMS)
+    assert len(texts) == 1
     first = texts.loc[midpoint_claims.training_raises_global.text]
     assert first["verdict"] == "fails"
     assert "CIFAR-10" in first["result"]
     assert "n = 3" in first["result"]
     assert first["cases"] == "1 holds, 1 fails"
-    missing = texts.loc[preserved_claims.some_points_keep.text]
-    assert missing["verdict"] == "not measured"
-    assert "Planned in seml_configs/maximum_noise/mnist.yaml" in missing["result"]
+    assert unmeasured.folded
+    assert len(unmeasured.texts) == len(CLAIMS) - 1
+    missing = unmeasured.texts.set_index("claim").loc[preserved_claims.some_points_keep.text]
+    assert "Planned in seml_configs/maximum_noise/mnist.yaml" in missing["needs"]
     assert f"Of {len(CLAIMS)} claims: 0 hold, 1 fails, {len(CLAIMS) - 1} not measured." in table.caption
     numbers = pd.read_csv(tmp_path / "claims_cases.csv").set_index("case")
     on_mnist = numbers[numbers.index.str.startswith("MNIST")].iloc[0]
@@ -378,8 +379,9 @@ def test_ledger_has_a_row_per_claim_with_statistic_count_and_verdict(fake_study,
 def test_ledger_without_results_has_no_measured_claim(fake_study, tmp_path: Path):
     study = fake_study()
     study.add({"noise.std": 1.0}, "STAGED")
-    (table,) = ledger.make(study.analyse(), tmp_path)
-    assert set(table.texts["verdict"]) == {"not measured"}
+    table, unmeasured = ledger.make(study.analyse(), tmp_path)
+    assert table.texts.empty
+    assert len(unmeasured.texts) == len(CLAIMS)
 
 
 def test_claims_read_fitted_midpoints(whole_analysis):

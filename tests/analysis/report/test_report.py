@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -15,28 +14,9 @@ from analysis.report import page
 from analysis.report.__main__ import main
 from analysis.report.report_items import REPORT_ITEMS, ReportItem
 from analysis.tables.run_accounting import make_provenance
-from tests.analysis.conftest import FakeStudy, add_global, add_odd_ones, add_walking
+from tests.analysis.report.pages import data_of
 
 ROOT = Path(__file__).parents[3]
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All kinds of runs, and so every figure, but few noise points."""
-    study = FakeStudy()
-    add_global(study)
-    add_walking(study, points=(0, 3, 7))
-    add_odd_ones(study)
-    study.keep_quantities_of(point=3)
-    return study.save(tmp_path_factory.mktemp("runs") / "runs.jsonl.gz")
-
-
-@pytest.fixture(scope="module")
-def rendered(runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A report of these runs."""
-    folder = tmp_path_factory.mktemp("report") / "out"
-    assert main(["--from", str(runs), "--out", str(folder)]) == 0
-    return folder
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -73,16 +53,22 @@ def test_tables_in_latex_have_only_characters_that_it_knows(rendered: Path):
 def test_page_shows_the_counts(rendered: Path):
     html = (rendered / "index.html").read_text()
     for text in (
-        "43 of 49 (1 overflow, 3 failed, 1 running, 1 pending); 1 diverged; 1 repeated",
         "RuntimeError: out of &lt;memory&gt;", "never falls", "0123456789ab", "fedcba987654", "A processor",
-        "MNIST (5,000 digits)",
+        "MNIST (5,000 digits)", "393 runs (collection demo)",
+        "388 of 393 planned runs have completed (3 failed, 1 running, 1 pending).",
+        "1 run with float32 overflow: left out", "1 run diverged in training", "8 runs repeated",
     ):  # fmt: skip
         assert text in html
-    counted = re.findall(r"<b>(\d+)</b><span>([^<(]+?)(?: \(of the completed\))?<", html)
-    assert {name: int(count) for count, name in counted} == {
-        "runs planned": 393, "completed": 388, "failed": 3, "running": 1, "pending": 1, "overflow": 1, "diverged": 1,
-        "equal to another run": 8,
-    }  # fmt: skip
+    assert "43 of 49 (1 overflow, 3 failed, 1 running, 1 pending); 1 diverged; 1 repeated" in str(data_of(html))
+
+
+def test_page_embeds_figures_only_while_it_stays_small(rendered: Path, monkeypatch: pytest.MonkeyPatch):
+    assert 'src="files/' not in (rendered / "index.html").read_text()
+    monkeypatch.setattr(page, "_EMBEDDED", 100_000)
+    plots = [Plot(path.stem, "", "", 1.0) for path in sorted((rendered / "files").glob("*.png"))]
+    urls = page._pictures(plots, rendered / "files")
+    assert 0 < sum(map(len, urls.values())) <= 100_000 + 22 * len(urls)
+    assert "" in urls.values()
 
 
 class Links(HTMLParser):
@@ -97,7 +83,7 @@ class Links(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.links += [value or "" for name, value in attrs if name in ("href", "src")]
         self.named |= {value or "" for name, value in attrs if name == "id"}
-        if tag not in ("meta", "img", "link", "br"):
+        if tag not in ("meta", "img", "link", "br", "input"):
             self.open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
@@ -110,8 +96,9 @@ def test_page_refers_only_to_files_of_the_report(rendered: Path):
     assert links.open == []
     assert len(links.links) > 20
     within = {link.removeprefix("#") for link in links.links if link.startswith("#")}
-    assert within == {slug(item.number) for item in REPORT_ITEMS} <= links.named
-    files = [link for link in links.links if not link.startswith("#")]
+    assert {"answer", "series", "missing", "methods", "table-i", "figure-1", "runs"} <= within <= links.named
+    assert within <= {"answer", "series", "missing", "methods", *(slug(item.number) for item in REPORT_ITEMS)}
+    files = [link for link in links.links if not link.startswith(("#", "data:"))]
     assert all((rendered / link).is_file() for link in files)
     linked = {*files, "index.html"}
     assert set(contents(rendered)) == linked
@@ -223,7 +210,7 @@ def test_study_without_completed_runs(fake_study, tmp_path: Path, capsys: pytest
     out = tmp_path / "out"
     assert main(["--from", str(study.save(tmp_path / "runs.jsonl.gz")), "--out", str(out)]) == 0
     html = (out / "index.html").read_text()
-    assert "0 of 3 (3 staged)" in html
+    assert "0 of 3 (3 staged)" in str(data_of(html))
     assert "Not available: needs completed runs" in html
     assert "Planned in seml_configs/table1/mnist.yaml" in html
     assert "5 planned" in capsys.readouterr().out
@@ -270,12 +257,15 @@ def test_a_commit_keeps_the_mark_of_changed_code(fake_study, tmp_path: Path):
     assert set(table.texts["data checksum"]) == {"abababababab"}
 
 
-def test_many_figures_of_an_item_are_folded(fake_study):
+def test_many_figures_of_an_item_are_folded(fake_study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(page, "_EMBEDDED", 0)
     plots = [Plot(f"plot-{number}", f"Plot {number}", "A caption.", 5.0) for number in range(9)]
     item = ReportItem("Figure 0", "many", "runs", (), lambda study, folder: plots)
     study = fake_study()
     study.complete({"noise.std": 0.5}, 0.9)
-    text = page.render(study.analyse(), [(item, plots)])
+    for plot in plots:
+        (tmp_path / f"{plot.name}.png").write_bytes(b"a picture")
+    text = page.render(study.analyse(), [(item, plots)], tmp_path)
     shown, folded = text.split("<summary>3 more figures</summary>")
     assert [f"files/plot-{number}.png" in shown for number in range(9)] == [True] * 6 + [False] * 3
     assert all(f"files/plot-{number}.png" in folded for number in (6, 7, 8))
