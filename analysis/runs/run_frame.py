@@ -10,17 +10,13 @@ from typing import Any
 import pandas as pd
 
 from analysis.runs.documents import Document
-from analysis.runs.known_points import Points, with_points
-from walking_noise import ConfigError, RunConfig
-from walking_noise.config.keys import digest
+from analysis.runs.known_points import with_points
+from analysis.runs.run_settings import RunSettings
 
 CURVE_LEVELS = ("noise.std", "noise.amplitude")
 """Settings that can be the level of a robustness curve."""
 
 SEED_SETTINGS = ("seed", "noise.seed")
-
-STORAGE_SETTINGS = ("evaluation.", "training.keep_network")
-"""Prefixes of the settings that change what is stored of a result, not the result."""
 
 STORAGE_COLUMNS = ("validation_curve", "network", "binarization")
 """Columns that can be missing in some of several equal runs."""
@@ -57,7 +53,8 @@ def to_frame(documents: Iterable[Document]) -> pd.DataFrame:
     noisy
         Whether any level is above 0.
     run_key
-        Key that is equal for equal runs, even if they store different parts of the result (:data:`STORAGE_SETTINGS`).
+        Key that is equal for equal runs, even if they store different parts of the result
+        (:data:`analysis.runs.run_settings.STORAGE_SETTINGS`).
         None if the settings are refused; all settings, ``points`` and ``noisy`` are then None, too.
     refused
         Reason why the settings are refused, or None.
@@ -82,19 +79,15 @@ def to_frame(documents: Iterable[Document]) -> pd.DataFrame:
     """
     positions: list[int] = []
     columns: dict[str, list[Any]] = {}
+    settings = RunSettings()
     for position, document, points in with_points(documents):
         positions.append(position)
-        for name, value in _row(document, points).items():
+        for name, value in _row(document, settings.columns(document.get("config") or {}, points)).items():
             columns.setdefault(name, []).append(sys.intern(value) if type(value) is str else value)
     numeric = {"level", "accuracy", "floor", "nonfinite", "seconds"}
     return pd.DataFrame({
         name: pd.Series(values, positions, float if name in numeric else object) for name, values in columns.items()
     }).sort_index()  # fmt: skip
-
-
-def is_storage_setting(setting: str) -> bool:
-    """Whether a setting, by its dotted name, only changes what is stored of a run."""
-    return setting.startswith(STORAGE_SETTINGS)
 
 
 def rows(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -112,7 +105,7 @@ def distinct_runs(runs: pd.DataFrame) -> pd.DataFrame:
     return best_first.drop_duplicates("run_key")[runs.columns].sort_index()
 
 
-def _row(document: Document, points: Points | None) -> dict[str, Any]:
+def _row(document: Document, settings: Mapping[str, Any]) -> dict[str, Any]:
     result = document.get("result") or {}
     status = document.get("status", "unknown")
     row = {
@@ -122,7 +115,7 @@ def _row(document: Document, points: Points | None) -> dict[str, Any]:
         "status": status,
         "started": document.get("start_time"),
         "stopped": document.get("stop_time"),
-        **_settings(document.get("config") or {}, points),
+        **settings,
         "accuracy": _number(result.get("accuracy")),
         "floor": _number(result.get("floor")),
         "outcome": result.get("outcome"),
@@ -140,27 +133,6 @@ def _row(document: Document, points: Points | None) -> dict[str, Any]:
         **{name: (result.get("provenance") or {}).get(name) for name in PROVENANCE},
     }
     return row | _state_and_cause(row, document.get("fail_trace"))
-
-
-def _settings(config: Mapping[str, Any], points: Points | None) -> dict[str, Any]:
-    """Settings of a run and the columns derived from them, or the reason why the settings are refused."""
-    try:
-        run = RunConfig.from_document(config, points)
-    except ConfigError as error:
-        unknown = dict.fromkeys([*RunConfig().to_flat(), "repetition", "points", "noisy", "run_key"])
-        return unknown | {"level": math.nan, "refused": str(error)}
-    flat = {name: tuple(value) if isinstance(value, list) else value for name, value in run.to_flat().items()}
-    level = flat["noise.std"] if flat["noise.amplitude"] is None else flat["noise.amplitude"]
-    has_level = run.noise.kind != "none" and run.noise.std_mul is None and not isinstance(level, tuple)
-    repetition = str(run.seed) if run.noise_seed == run.seed else f"{run.seed}/{run.noise_seed}"
-    return flat | {
-        "level": level if has_level else math.nan,
-        "repetition": repetition,
-        "points": run.points,
-        "noisy": run.noisy,
-        "run_key": digest({name: value for name, value in run.canonical().items() if not is_storage_setting(name)}),
-        "refused": None,
-    }
 
 
 def _state_and_cause(row: Mapping[str, Any], trace: list[str] | None) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.runs.run_frame import CURVE_LEVELS, SEED_SETTINGS, STATE_NAMES, distinct_runs, is_storage_setting, rows
+from analysis.runs.run_frame import CURVE_LEVELS, SEED_SETTINGS, STATE_NAMES, distinct_runs, rows
+from analysis.runs.run_settings import is_storage_setting
 from walking_noise import RunConfig
 from walking_noise.models.point import Point
 
@@ -25,7 +26,7 @@ class Series:
     ----------
     settings
         Settings that its runs share, by dotted name. Seeds and storage settings
-        (:data:`analysis.runs.run_frame.STORAGE_SETTINGS`) are left out; the setting that is the level is None.
+        (:data:`analysis.runs.run_settings.STORAGE_SETTINGS`) are left out; the setting that is the level is None.
     runs
         A row per distinct run, as in :func:`analysis.runs.run_frame.to_frame`. Equal runs have one row.
     repeated

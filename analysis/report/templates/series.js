@@ -14,7 +14,8 @@ function showSeries(series, first) {
   let chosen = [];
 
   const escaped = (content) => content.replace(/[&<>"]/g, (sign) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[sign]);
-  const brief = (column, number) => (column.name === "flags" ? text(column, number).replace(/:[^;]*/g, "") : text(column, number));
+  const details = { flags: /:[^;]*/g, runs: /[ ;]*\(.*/ };
+  const brief = (column, number) => text(column, number).replace(details[column.name] ?? "", "");
   const key = (column, number) => (column.name === "μ" ? (series.mu[number][0] ?? "") : series.columns.indexOf(column) < series.settings ? column.index[number] : "");
   const cell = (column, number) => {
     const sorted = key(column, number);
