@@ -42,12 +42,13 @@ _LEGEND_HANDLE, _LEGEND_LETTER = 0.55, 0.055  # inches
 
 @dataclass(frozen=True)
 class Plot:
-    """Written figure: stem of its file names, title, caption, and width in inches."""
+    """Written figure: stem of its file names, title, caption, and width and height in inches."""
 
     name: str
     title: str
     caption: str
     width: float
+    height: float
 
 
 def color_and_marker(number: int) -> tuple[str, str]:
@@ -80,7 +81,7 @@ def save_figure(figure: Figure, numbers: pd.DataFrame, folder: Path, name: str, 
         figure.savefig(folder / f"{name}.pdf", metadata=undated)
         figure.savefig(folder / f"{name}.png", metadata={"Software": None})
     write_csv(numbers, folder / f"{name}.csv")
-    return Plot(name, title, caption, float(figure.get_figwidth()))
+    return Plot(name, title, caption, *map(float, figure.get_size_inches()))
 
 
 def place_of_zero(levels: Sequence[float]) -> float:

@@ -54,6 +54,13 @@ def test_every_figure_is_drawn_in_three_files(figures):
     assert all((folder / f"{name}.csv").is_file() for name in names)
 
 
+def test_size_of_a_figure_is_the_aspect_ratio_of_its_picture(figures):
+    folder, plots, _ = figures
+    for plot in (plot for group in plots.values() for plot in group):
+        with Image.open(folder / f"{plot.name}.png") as image:
+            assert image.width / image.height == pytest.approx(plot.width / plot.height, rel=0.005)
+
+
 def test_pictures_show_something(figures):
     folder, _, _ = figures
     for path in folder.glob("*.png"):
