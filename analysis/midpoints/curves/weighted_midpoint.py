@@ -105,8 +105,8 @@ def mean_curve(runs: pd.DataFrame) -> tuple[Array, Array, Array | None]:
     # Differences from one of the accuracies: the mean of equal accuracies is exact, and their deviation is 0.
     difference = accuracy - accuracy[first][place]
     shift = np.bincount(place, difference, len(level)) / n
-    squares: Array = np.bincount(place, (difference - shift[place]) ** 2, len(level))
-    return level, accuracy[first] + shift, _uncertainties(squares, np.asarray(n - 1.0))
+    squares = np.bincount(place, (difference - shift[place]) ** 2, len(level))
+    return level, accuracy[first] + shift, _uncertainties(squares.astype(float), np.asarray(n - 1.0))
 
 
 def axis_values(level: Array, axis: Axis = "log") -> Array:
