@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from analysis.runs.run_frame import CURVE_LEVELS, SEED_SETTINGS, STATE_NAMES, distinct_runs, is_storage_setting, rows
@@ -84,17 +85,20 @@ class Series:
         The columns are level, n, mean, std, planned, overflow and diverged. Mean and std are taken over the ``n``
         repetitions used; std is the sample standard deviation (n - 1), and NaN for n = 1.
         """
-        used = self.used.groupby("level")["accuracy"].agg(n="size", mean="mean", std="std")
-        completed = self.runs[self.runs["state"] == "completed"]
-        for outcome in ("overflow", "diverged"):
-            used = used.join(
-                (completed["outcome"] == outcome).groupby(completed["level"]).sum().rename(outcome), how="outer"
-            )
-        planned = self.runs.groupby("level").size().rename("planned")
-        curve = planned.to_frame().join(used, how="left")
-        counts = ["n", "planned", "overflow", "diverged"]
-        curve[counts] = curve[counts].fillna(0).astype(int)
-        return curve.reset_index()[["level", "n", "mean", "std", "planned", "overflow", "diverged"]]
+        levels, place = np.unique(self.runs["level"].to_numpy(float), return_inverse=True)
+        completed, outcomes = self.runs["state"].to_numpy() == "completed", self.runs["outcome"].to_numpy()
+        overflow, diverged = (completed & (outcomes == name) for name in ("overflow", "diverged"))
+        used = completed & ~overflow
+        accuracy = self.runs["accuracy"][used].groupby(place[used])
+        counts = {
+            name: np.bincount(place[which], minlength=len(levels))
+            for name, which in (("n", used), ("planned", slice(None)), ("overflow", overflow), ("diverged", diverged))
+        }
+        places = range(len(levels))
+        return pd.DataFrame({
+            "level": levels, "n": counts.pop("n"), "mean": accuracy.mean().reindex(places),
+            "std": accuracy.std().reindex(places), **counts,
+        })  # fmt: skip
 
     @property
     def counts(self) -> dict[str, int]:
