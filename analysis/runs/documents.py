@@ -17,6 +17,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import from_json
+
 from analysis.errors import AnalysisError
 from analysis.runs import parquet_file
 from walking_noise.atomic_file import atomic_write
@@ -206,7 +208,7 @@ def lines(path: Path) -> Iterator[bytes]:
 def _records(stored: Iterable[bytes], path: Path) -> Iterator[tuple[bytes, Any]]:
     try:
         for line in stored:
-            yield line, json.loads(line)
+            yield line, from_json(line)
     except OSError as error:
         raise AnalysisError(
             f"cannot read runs from {path}: {error.strerror or error}; check the path after --from"
