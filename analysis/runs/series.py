@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.runs.run_frame import CURVE_LEVELS, SEED_SETTINGS, STATE_NAMES, distinct_runs, rows
+from analysis.runs.run_frame import CURVE_LEVELS, SEED_SETTINGS, STATE_NAMES, distinct_runs
 from analysis.runs.run_settings import is_storage_setting
 from walking_noise import RunConfig
 from walking_noise.models.point import Point
@@ -130,18 +129,17 @@ def group_series(runs: pd.DataFrame) -> list[Series]:
     """
     known = runs[runs["run_key"].notna()]
     shared = [name for name in RunConfig().to_flat() if name not in SEED_SETTINGS and not is_storage_setting(name)]
-    settings = [_without_level(row) for row in rows(known[shared])]
-    keys = pd.Series([json.dumps(list(each.values())) for each in settings], index=known.index, dtype=object)
-    by_key = dict(zip(keys, settings, strict=True))
-    series = [_series(by_key[str(key)], group) for key, group in known.groupby(keys, sort=False)]
+    places: dict[tuple[Any, ...], list[int]] = {}
+    for place, values in enumerate(zip(*(_without_level(known[name]) for name in shared), strict=True)):
+        places.setdefault(values, []).append(place)
+    series = [_series(dict(zip(shared, values, strict=True)), known.iloc[each]) for values, each in places.items()]
     return sorted(series, key=lambda each: [_rank(value) for value in each.settings.values()])
 
 
-def _without_level(settings: Settings) -> dict[str, Any]:
-    return {
-        name: value if isinstance(value, tuple) or name not in CURVE_LEVELS else None
-        for name, value in settings.items()
-    }
+def _without_level(column: pd.Series[Any]) -> list[Any]:
+    """Values of a setting, None where it is a level."""
+    is_level = column.name in CURVE_LEVELS
+    return [None if is_level and not isinstance(value, tuple) else value for value in column]
 
 
 def _series(settings: Settings, runs: pd.DataFrame) -> Series:
