@@ -12,12 +12,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, LogNorm
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from analysis import published_results
 from analysis.figures.layout.families import NETWORKS, Family, families, run_count_sentence
-from analysis.figures.layout.panels import panel_grid
-from analysis.figures.layout.style import FAINT, INK, Plot, save_figure
+from analysis.figures.layout.style import FAINT, INK, WIDTH, Plot, save_figure
 from analysis.labels import level_axis_label
 from analysis.midpoints.study import FittedSeries, Study
 
@@ -59,18 +59,24 @@ def epochs_of(each: FittedSeries) -> pd.DataFrame:
 
 
 def _draw(family: Family[FittedSeries], folder: Path) -> Plot:
-    figure, panels = panel_grid(len(family.members), COLUMNS, 2.8, 0.2, narrow=0.7, share_levels=False)
+    count = len(family.members)
+    columns, rows = min(COLUMNS, count), math.ceil(count / COLUMNS)
+    figure = Figure(figsize=(WIDTH if columns > 1 else 0.7 * WIDTH, 2.8 * rows + 0.2))
+    panels = list(figure.subplots(rows, columns, sharey=True, squeeze=False).flat)
+    for unused in panels[count:]:
+        unused.set_visible(False)
     tables = [epochs_of(each) for each in family.members]
     labels = family.labels()
     positive = pd.concat(tables)["level"].loc[lambda level: level > 0]
     ends = (positive.min(), positive.max()) if positive.nunique() > 1 else (positive.min() / 2, positive.max() * 2)
     colors = ScalarMappable(LogNorm(*ends), _COLORS)
-    for axes, each, table, label in zip(panels, family.members, tables, labels, strict=True):
+    for axes, each, table, label in zip(panels[:count], family.members, tables, labels, strict=True):
         _draw_panel(axes, each, table, colors)
         axes.set_title(label)
-    for axes in panels[::COLUMNS]:
+    for axes in panels[::columns]:
         axes.set_ylabel("validation accuracy")
-    bar = figure.colorbar(colors, ax=panels, label=level_axis_label(family.members[0].settings), pad=0.02, aspect=30)
+    axis = level_axis_label(family.members[0].settings)
+    bar = figure.colorbar(colors, ax=panels[:count], label=axis, pad=0.02, aspect=30)
     bar.outline.set_visible(False)
     numbers = pd.concat([table.assign(series=label) for table, label in zip(tables, labels, strict=True)])
     numbers = numbers[["series", "level", "epoch", "n", "mean", "std"]]

@@ -15,8 +15,8 @@ from matplotlib.lines import Line2D
 from analysis import published_results
 from analysis.figures.layout.families import PANEL_PER_POINT, Family, families, run_count_sentence
 from analysis.figures.layout.panels import panel_grid
-from analysis.figures.layout.style import FAINT, INK, Plot, color_and_marker, save_figure, scale_levels
-from analysis.figures.robustness_curves import curve_table, draw_points, levels_of
+from analysis.figures.layout.style import INK, Plot, color_and_marker, save_figure, scale_levels
+from analysis.figures.robustness_curves import curve_table, draw_chance, draw_points, levels_of
 from analysis.labels import differing_settings, format_estimate, format_with_error, level_axis_label
 from analysis.midpoints.curves.stacked_logistics import LEAST_MISFIT, Shape
 from analysis.midpoints.study import FittedSeries, Study
@@ -55,15 +55,15 @@ def draw(study: Study, folder: Path) -> Sequence[Plot | Table]:
 
 
 def _draw(family: Family[FittedSeries], folder: Path) -> Plot:
-    figure, panels = panel_grid(len(family.members), COLUMNS, 1.9, 0.7, narrow=0.6)
     levels = levels_of(family.members)
     names = family.labels(leave_out=["noise.point"])
-    for axes, each, name in zip(panels, family.members, names, strict=True):
+    titles = [f"{each.series.point_name}\n{name}" for each, name in zip(family.members, names, strict=True)]
+    axis = level_axis_label(family.members[0].settings)
+    figure, panels = panel_grid(titles, COLUMNS, 1.6, axis, "validation accuracy", _KEY, narrow=0.6)
+    scale_levels(panels[0], levels, most_ticks=5, minor=False)
+    panels[0].set_ylim(0, 1.02)
+    for axes, each in zip(panels, family.members, strict=True):
         _draw_panel(axes, each, levels)
-        axes.set_title(f"{each.series.point_name}\n{name}", fontsize=7.5, pad=3)
-    figure.supxlabel(level_axis_label(family.members[0].settings), fontsize=8)
-    figure.supylabel("validation accuracy", fontsize=8)
-    figure.legend(handles=_KEY, loc="outside upper center", ncols=2)
     title = published_results.numbered_title(7, family.settings, f"{family.title}: curves that fall in two steps")
     numbers = pd.concat([_curves(each, name) for each, name in zip(family.members, names, strict=True)])
     return save_figure(
@@ -81,15 +81,13 @@ def _draw_panel(axes: Axes, each: FittedSeries, levels: Sequence[float]) -> None
     shape, color = each.shape, color_and_marker(0)[0]
     assert shape is not None
     assert shape.two is not None
-    draw_points(axes, each, levels, 0, each.series.point_name, size=2.8)
     fine = np.geomspace(each.fit.lowest, each.fit.highest, 400)
     axes.plot(fine, shape.one(np.log10(fine)), color=INK, linestyle="--", linewidth=0.9)
     axes.plot(fine, shape.two(np.log10(fine)), color=color)
     for mu in (shape.two.mu_1, shape.two.mu_2):
         axes.vlines(10**mu, 0, shape.two(np.array([mu]))[0], color=color, linestyle=":", linewidth=0.9)
-    axes.axhline(each.series.chance_accuracy, color=FAINT, linestyle="--", linewidth=0.8, zorder=0)
-    scale_levels(axes, levels, most_ticks=5)
-    axes.set_ylim(0, 1.02)
+    draw_chance(axes, each.series.chance_accuracy)
+    draw_points(axes, each, levels, 0, each.series.point_name, size=2.8)
 
 
 def _curves(each: FittedSeries, name: str) -> pd.DataFrame:

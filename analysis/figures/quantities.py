@@ -20,6 +20,7 @@ SIGNAL_TO_NOISE = Quantity(
     axis="signal-to-noise ratio at the point",
     shown=only_adds,
     at=point_quantities.signal_to_noise,
+    needs=("signal", "noise.kind", "level"),
     panels=(
         "Standard deviation of the activations that arrive at each noisy point at inference, divided by that of the "
         "noise injected there. Under global noise the activations include the noise of the points before. "
@@ -33,6 +34,7 @@ SIGNAL = Quantity(
     axis="standard deviation of the activations",
     shown=multiplies,
     at=point_quantities.signal,
+    needs=("signal",),
     panels=(
         "Standard deviation of the activations that arrive at each noisy point at inference. Multiplicative noise "
         "grows with the signal: the signal-to-noise ratio is always 1/level, and training changes the signal."
@@ -46,6 +48,7 @@ WEIGHTS = Quantity(
     axis="mean |weight| of the layer",
     shown=has_one_level,
     at=point_quantities.mean_abs_weight,
+    needs=("mean_abs_weight", "points"),
     panels="Each panel shows a conv or linear layer with noise at the point after it.",
 )
 

@@ -12,11 +12,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis import published_results
+from analysis.figures.layout.error_bars import draw_bars
 from analysis.figures.layout.families import NETWORKS, PANEL_PER_POINT, Family, families, run_count_sentence
 from analysis.figures.layout.panels import legend_handles, panel_grid
 from analysis.figures.layout.style import (
     FAINT,
-    INK,
     WIDTH,
     Plot,
     color_and_marker,
@@ -73,7 +73,7 @@ def _draw_global(family: Family[FittedSeries], folder: Path) -> Plot:
     named = [label + midpoint for label, midpoint in zip(labels, midpoints, strict=True)]
     for order, (each, name) in enumerate(zip(family.members, named, strict=True)):
         _draw_curve(axes, each, levels, order, name)
-    axes.axhline(family.members[0].series.chance_accuracy, color=FAINT, linestyle="--", linewidth=0.8, zorder=0)
+    draw_chance(axes, family.members[0].series.chance_accuracy)
     scale_levels(axes, levels)
     axes.set_ylim(0, 1.02)
     axes.set_xlabel(level_axis_label(family.members[0].settings))
@@ -84,25 +84,23 @@ def _draw_global(family: Family[FittedSeries], folder: Path) -> Plot:
 
 def _draw_walking(family: Family[FittedSeries], folder: Path) -> Plot:
     points = family.members[0].series.points
-    figure, panels = panel_grid(len(points), COLUMNS, 1.45, 0.8)
     levels = levels_of(family.members)
     labels = family.labels(leave_out=["noise.point"])
     order = list(dict.fromkeys(labels))
+    axis = level_axis_label(family.members[0].settings)
+    figure, panels = panel_grid(
+        list(map(str, points)), COLUMNS, 1.2, axis, "validation accuracy", legend_handles(order)
+    )
+    scale_levels(panels[0], levels, most_ticks=4, minor=False)
+    panels[0].set_ylim(0, 1.02)
     for point, axes in enumerate(panels):
         here = [pair for pair in zip(family.members, labels, strict=True) if pair[0].settings["noise.point"] == point]
-        axes.set_title(str(points[point]), fontsize=8, pad=3)
         for each, label in here:
-            _draw_curve(axes, each, levels, order.index(label), label, size=2.6)
+            _draw_curve(axes, each, levels, order.index(label), label, size=2.8)
         if here:
-            axes.axhline(here[0][0].series.chance_accuracy, color=FAINT, linestyle="--", linewidth=0.8, zorder=0)
+            draw_chance(axes, here[0][0].series.chance_accuracy)
         else:
             axes.text(0.5, 0.5, "no runs", transform=axes.transAxes, ha="center", color=FAINT)
-        scale_levels(axes, levels, most_ticks=4)
-        axes.set_ylim(0, 1.02)
-    handles = legend_handles(order)
-    figure.legend(handles=handles, loc="outside upper center", ncols=legend_columns(order), labelcolor=INK)
-    figure.supxlabel(level_axis_label(family.members[0].settings), fontsize=8)
-    figure.supylabel("validation accuracy", fontsize=8)
     return _save(figure, family, labels, folder, "walking")
 
 
@@ -115,30 +113,37 @@ def draw_points(
     series before, so that equal series stay visible.
     """
     color, marker = color_and_marker(order)
-    size = max(size - 0.4 * order, 1.4)
     curve = each.series.curve
-    measured = curve[curve["n"] > 0]
     at = dict(zip(levels, drawn_levels(levels), strict=True))
-    x, several = measured["level"].map(at), measured["std"].notna()
-    axes.plot(x, measured["mean"], marker, color=color, markersize=size, label=label)
-    axes.errorbar(
-        x[several], measured["mean"][several], measured["std"][several], fmt="none", ecolor=color, elinewidth=0.9
+    x = np.array([at[level] for level in curve["level"]])
+    measured, overflown = curve["n"].to_numpy() > 0, curve["overflow"].to_numpy() > 0
+    mean, std = curve["mean"].to_numpy(float), curve["std"].to_numpy(float)
+    axes.plot(
+        x[measured], mean[measured], marker, color=color, markersize=max(size - 0.4 * order, 1.6), markeredgewidth=0,
+        label=label,
     )  # fmt: skip
-    for level in curve["level"][curve["overflow"] > 0]:
-        axes.plot(at[level], each.series.chance_accuracy, "x", color=color, markersize=4.5)
+    draw_bars(axes, x, mean - std, mean + std, order)
+    if overflown.any():
+        axes.plot(x[overflown], [each.series.chance_accuracy] * overflown.sum(), "x", color=color, markersize=4.5)
+
+
+def draw_chance(axes: Axes, accuracy: float) -> None:
+    """Draw the accuracy of a constant answer."""
+    axes.axhline(accuracy, color=FAINT, linestyle="--", linewidth=0.8, zorder=0)
 
 
 def _draw_curve(
     axes: Axes, each: FittedSeries, levels: Sequence[float], order: int, label: str, size: float = 3.8
 ) -> None:
-    draw_points(axes, each, levels, order, label, size)
     color, _ = color_and_marker(order)
     if each.fit.weighted is not None:
-        fine = np.geomspace(each.fit.lowest, each.fit.highest, 300)
-        axes.plot(fine, each.fit.weighted.curve(np.log10(fine)), color=color, linewidth=max(2.4 - 0.6 * order, 0.6))
+        fine = np.geomspace(each.fit.lowest, each.fit.highest, 150)
+        width = max(1.8 - 0.4 * order, 0.6)
+        axes.plot(fine, each.fit.weighted.curve(np.log10(fine)), color=color, linewidth=width, zorder=1.8)
     if each.fit.mu.is_known:
         halfway = (each.fit.a_max.value + each.fit.chance_accuracy) / 2
-        axes.vlines(each.fit.mu.value, 0, halfway, color=color, linestyle=":", linewidth=0.9)
+        axes.plot([each.fit.mu.value] * 2, [0, halfway], color=color, linestyle=":", linewidth=0.9, zorder=1.7)
+    draw_points(axes, each, levels, order, label, size)
 
 
 def _save(figure: Figure, family: Family[FittedSeries], labels: Sequence[str], folder: Path, where: str) -> Plot:

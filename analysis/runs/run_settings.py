@@ -39,8 +39,11 @@ class _Validated:
         return self.columns | {"seed": seed, "repetition": repetition, "run_key": digest(content)}
 
 
+_MOST_KEPT = 8192
+
+
 class RunSettings:
-    """Reader of settings. It keeps those that it has validated."""
+    """Reader of settings. It keeps up to ``_MOST_KEPT`` of those that it has validated."""
 
     def __init__(self) -> None:
         self._validated: dict[str, _Validated | str] = {}
@@ -61,6 +64,8 @@ class RunSettings:
             return found.with_seed(0) if isinstance(found, _Validated) else _refused(found)
         key = repr([(name, value) for name, value in config.items() if name != "seed"])
         if key not in self._validated:
+            if len(self._validated) == _MOST_KEPT:
+                self._validated.clear()
             self._validated[key] = _validate(config, points)
         found = self._validated[key]
         return found.with_seed(seed) if isinstance(found, _Validated) else _refused(found)

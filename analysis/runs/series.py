@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from analysis.runs.run_frame import CURVE_LEVELS, SEED_SETTINGS, STATE_NAMES, distinct_runs, rows
 from analysis.runs.run_settings import is_storage_setting
@@ -85,17 +87,23 @@ class Series:
         The columns are level, n, mean, std, planned, overflow and diverged. Mean and std are taken over the ``n``
         repetitions used; std is the sample standard deviation (n - 1), and NaN for n = 1.
         """
-        used = self.used.groupby("level")["accuracy"].agg(n="size", mean="mean", std="std")
-        completed = self.runs[self.runs["state"] == "completed"]
-        for outcome in ("overflow", "diverged"):
-            used = used.join(
-                (completed["outcome"] == outcome).groupby(completed["level"]).sum().rename(outcome), how="outer"
-            )
-        planned = self.runs.groupby("level").size().rename("planned")
-        curve = planned.to_frame().join(used, how="left")
-        counts = ["n", "planned", "overflow", "diverged"]
-        curve[counts] = curve[counts].fillna(0).astype(int)
-        return curve.reset_index()[["level", "n", "mean", "std", "planned", "overflow", "diverged"]]
+        levels, place = np.unique(self.runs["level"].to_numpy(float), return_inverse=True)
+
+        def count(chosen: pd.Series[bool] | slice) -> NDArray[np.intp]:
+            return np.bincount(place[chosen], minlength=len(levels))
+
+        completed, outcome = self.runs["state"] == "completed", self.runs["outcome"]
+        used = completed & (outcome != "overflow")
+        n, accuracy = count(used), self.runs["accuracy"].to_numpy(float)[used]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            mean = np.bincount(place[used], accuracy, len(levels)) / n
+            deviations = (accuracy - mean[place[used]]) ** 2
+            std = np.sqrt(np.bincount(place[used], deviations, len(levels)) / np.where(n > 1, n - 1, np.nan))
+        return pd.DataFrame({
+            "level": levels, "n": n, "mean": mean, "std": std, "planned": count(slice(None)),
+            "overflow": count(completed & (outcome == "overflow")),
+            "diverged": count(completed & (outcome == "diverged")),
+        })  # fmt: skip
 
     @property
     def counts(self) -> dict[str, int]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from numpy.typing import NDArray
 
+from analysis.figures.layout.error_bars import draw_bars
 from analysis.figures.layout.families import PANEL_PER_POINT, TRAININGS, Family, families, run_count_sentence
 from analysis.figures.layout.panels import legend_handles, panel_grid
 from analysis.figures.layout.style import (
-    INK,
     Plot,
     color_and_marker,
     drawn_levels,
@@ -51,6 +53,8 @@ class Quantity:
         Whether the quantity is drawn for a series with these settings.
     at
         Value, 0 or above, for a run (a row of the data frame) and a noise point; NaN where there is none.
+    needs
+        Columns of the data frame that ``at`` reads.
     panels
         Sentences of the caption that explain the panels.
     """
@@ -60,6 +64,7 @@ class Quantity:
     axis: str
     shown: Callable[[Settings], bool]
     at: Callable[[Mapping[str, Any], int], float]
+    needs: tuple[str, ...]
     panels: str
 
 
@@ -84,52 +89,61 @@ def table_of(quantity: Quantity, family: Family[FittedSeries]) -> pd.DataFrame:
     repetitions.
     """
     labels = family.labels(leave_out=["noise.point"])
-    return pd.DataFrame([
-        {"series": label, **row}
-        for each, label in zip(family.members, labels, strict=True)
-        for row in _rows(quantity, each)
-    ])  # fmt: skip
+    parts = [_columns(quantity, each, label) for each, label in zip(family.members, labels, strict=True)]
+    return pd.DataFrame({name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
 
 
-def _rows(quantity: Quantity, each: FittedSeries) -> Iterator[dict[str, Any]]:
-    planned = each.series.runs.groupby("level").size()
-    for level, runs in each.series.used.groupby("level"):
-        records = rows(runs)
-        for point in each.series.noisy_points:
-            values = [value for run in records if math.isfinite(value := quantity.at(run, point.number))]
-            if values:
-                yield {
-                    "point": point.number, "name": point.name, "level": level, "n": len(values),
-                    "planned": planned[level], "mean": np.mean(values), "low": min(values), "high": max(values),
-                }  # fmt: skip
+def _columns(quantity: Quantity, each: FittedSeries, label: str) -> dict[str, NDArray[Any]]:
+    """Columns of one series: its levels, the lowest first, and at each level its noisy points."""
+    points = each.series.noisy_points
+    runs = rows(each.series.used[list(quantity.needs)])
+    values = np.array([[quantity.at(run, point.number) for point in points] for run in runs])
+    levels, place = np.unique(each.series.used["level"].to_numpy(float), return_inverse=True)
+    of_level = [values[place == number] for number in range(len(levels))]
+    known = [np.isfinite(here) for here in of_level]
+    n = np.array([which.sum(axis=0) for which in known])
+    total = np.array([np.where(which, here, 0).sum(axis=0) for which, here in zip(known, of_level, strict=True)])
+    low, high = (
+        np.array([choose(np.where(which, here, beyond), axis=0) for which, here in zip(known, of_level, strict=True)])
+        for choose, beyond in ((np.min, math.inf), (np.max, -math.inf))
+    )
+    planned = Counter(each.series.runs["level"].tolist())
+    measured = n > 0
+    columns = {
+        "series": np.array([label], object), "point": np.array([point.number for point in points]),
+        "name": np.array([point.name for point in points], object), "level": levels[:, None],
+        "n": n, "planned": np.array([planned[level] for level in levels.tolist()])[:, None],
+        "mean": total / np.maximum(n, 1), "low": low, "high": high,
+    }  # fmt: skip
+    return {name: np.broadcast_to(column, n.shape)[measured] for name, column in columns.items()}
 
 
 def _draw(quantity: Quantity, where: str, family: Family[FittedSeries], table: pd.DataFrame, folder: Path) -> Plot:
-    panels = table.drop_duplicates("point").sort_values("point")
-    figure, grid = panel_grid(len(panels), COLUMNS, 1.5, 0.8)
+    names = dict(sorted(zip(table["point"], table["name"], strict=True)))
     order = list(dict.fromkeys(table["series"]))
     levels = sorted(set(table["level"]))
-    for axes, point, name in zip(grid, panels["point"], panels["name"], strict=True):
-        _draw_panel(axes, table[table["point"] == point], levels, order)
-        axes.set_title(f"{point} {name}", fontsize=8, pad=3)
-        scale_midpoints(axes, table["low"][table["low"] > 0].min() / 1.3, table["high"].max() * 1.3)
-    figure.supxlabel(level_axis_label(family.members[0].settings), fontsize=8)
-    figure.supylabel(quantity.axis, fontsize=8)
-    figure.legend(handles=legend_handles(order), loc="outside upper center", ncols=min(len(order), 2), labelcolor=INK)
+    figure, panels = panel_grid(
+        [f"{point} {name}" for point, name in names.items()], COLUMNS, 1.2,
+        level_axis_label(family.members[0].settings), quantity.axis, legend_handles(order),
+    )  # fmt: skip
+    scale_levels(panels[0], levels, most_ticks=4, minor=False)
+    low, high = table["low"][table["low"] > 0].min() / 1.3, table["high"].max() * 1.3
+    scale_midpoints(panels[0], low, high, most_ticks=6, minor=False)
+    at = dict(zip(levels, drawn_levels(levels), strict=True))
+    panel_of = dict(zip(names, panels, strict=True))
+    placed = table.assign(x=[at[level] for level in table["level"]])
+    for (point, label), line in placed.groupby(["point", "series"], sort=False):
+        _draw_line(panel_of[point], line, order.index(label))
     title = f"{family.title}, noise {_PLACES[where]}: {quantity.title}"
     caption = f"{quantity.panels} {_BARS} {run_count_sentence(family.members)}"
     return save_figure(figure, table, folder, f"{quantity.name}-{family.slug}-{where}", title, caption)
 
 
-def _draw_panel(axes: Axes, here: pd.DataFrame, levels: Sequence[float], order: Sequence[str]) -> None:
-    """Draw the series of a panel. Each has smaller markers than the one before, so that equal series stay visible."""
-    at = dict(zip(levels, drawn_levels(levels), strict=True))
-    for number, label in enumerate(order):
-        line = here[here["series"] == label]
-        color, marker = color_and_marker(number)
-        spread = np.abs([line["low"] - line["mean"], line["high"] - line["mean"]])
-        axes.errorbar(
-            line["level"].map(at), line["mean"], spread, fmt=f"{marker}-", color=color, elinewidth=0.9, linewidth=0.9,
-            markersize=max(4 - 0.7 * number, 1.8),
-        )  # fmt: skip
-    scale_levels(axes, levels, most_ticks=4)
+def _draw_line(axes: Axes, line: pd.DataFrame, number: int) -> None:
+    """Draw series ``number`` in a panel. Its markers are smaller than those of the one before, which stay visible."""
+    color, marker = color_and_marker(number)
+    axes.plot(
+        line["x"].to_numpy(), line["mean"].to_numpy(), f"{marker}-", color=color, linewidth=0.9,
+        markersize=max(3.4 - 0.6 * number, 1.6), markeredgewidth=0, zorder=2 + 0.1 * number,
+    )  # fmt: skip
+    draw_bars(axes, line["x"], line["low"], line["high"], number)

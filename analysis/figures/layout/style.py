@@ -37,17 +37,21 @@ WIDTH = 7.2
 
 _FEWEST_TICKS, _ROUNDING = 3, 1e-6
 
+_COMPRESSION = 4
+"""Level of compression of PNG files, of 9."""
+
 _LEGEND_HANDLE, _LEGEND_LETTER = 0.55, 0.055  # inches
 
 
 @dataclass(frozen=True)
 class Plot:
-    """Written figure: stem of its file names, title, caption, and width in inches."""
+    """Written figure: stem of its file names, title, caption, and width and height in inches."""
 
     name: str
     title: str
     caption: str
     width: float
+    height: float
 
 
 def color_and_marker(number: int) -> tuple[str, str]:
@@ -78,9 +82,9 @@ def save_figure(figure: Figure, numbers: pd.DataFrame, folder: Path, name: str, 
     with matplotlib.rc_context({"figure.constrained_layout.use": False}):
         figure.set_layout_engine(None)  # with any layout engine, even "none", matplotlib draws each file twice
         figure.savefig(folder / f"{name}.pdf", metadata=undated)
-        figure.savefig(folder / f"{name}.png", metadata={"Software": None})
+        figure.savefig(folder / f"{name}.png", metadata={"Software": None}, pil_kwargs={"compress_level": _COMPRESSION})
     write_csv(numbers, folder / f"{name}.csv")
-    return Plot(name, title, caption, float(figure.get_figwidth()))
+    return Plot(name, title, caption, *map(float, figure.get_size_inches()))
 
 
 def place_of_zero(levels: Sequence[float]) -> float:
@@ -92,14 +96,16 @@ def place_of_zero(levels: Sequence[float]) -> float:
 def level_ticks(low: float, high: float, most: int = 8) -> list[float]:
     """Round numbers between ``low`` and ``high`` as ticks of a level axis: at least two, at most about ``most``.
 
-    The ticks are powers of ten, if space allows also their multiples by 3, or by 2 and 5. A range of less than a
-    decade with too few of these levels has even steps.
+    The ticks are powers of ten, all or every second, third, …; if space allows for all, also their multiples by 3, or
+    by 2 and 5. A range of less than a decade with too few of these levels has even steps.
     """
-    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    stride = math.ceil(len(powers) / most)
+    powers = range(math.ceil(math.log10(low) - _ROUNDING), math.floor(math.log10(high) + _ROUNDING) + 1)
+    if len(powers) > most:
+        return [10.0**power for power in powers[:: math.ceil(len(powers) / most)]]
+    around = range(powers.start - 1, powers.stop + 1)
 
     def ticks_at(*steps: int) -> list[float]:
-        return _between(low, high, (step * 10.0**power for power in powers[::stride] for step in steps))
+        return _between(low, high, (step * 10.0**power for power in around for step in steps))
 
     ticks = next((fine for fine in (ticks_at(1, 2, 5), ticks_at(1, 3)) if len(fine) <= most), ticks_at(1))
     if high < 10 * low and len(ticks) < _FEWEST_TICKS:
@@ -111,37 +117,41 @@ def _between(low: float, high: float, ticks: Iterable[float]) -> list[float]:
     return [float(tick) for tick in ticks if low * (1 - _ROUNDING) <= tick <= high * (1 + _ROUNDING)]
 
 
-def scale_levels(axes: Axes, levels: Sequence[float], most_ticks: int = 8) -> None:
+def scale_levels(axes: Axes, levels: Sequence[float], most_ticks: int = 8, *, minor: bool = True) -> None:
     """Make x a logarithmic axis of noise levels. Level 0, if it occurs, is drawn at :func:`place_of_zero`."""
     low, high = _ends(levels)
     axes.set_xscale("log")
     ticks = level_ticks(low, high, most_ticks)
-    names = [level_text(tick) for tick in ticks]
+    names = tick_texts(ticks)
     left = low
     if 0 in levels:
         left = place_of_zero(levels)
         ticks, names = [left, *ticks], ["0", *names]
-    _set_ticks(axes.xaxis, ticks, names, low, high)
+    _set_ticks(axes.xaxis, ticks, names, _minor_ticks(low, high) if minor else [])
     margin = (high / left) ** 0.03
     axes.set_xlim(left / margin, high * margin)
 
 
-def scale_midpoints(axes: Axes, low: float, high: float) -> None:
-    """Make y a logarithmic axis of midpoints."""
+def scale_midpoints(axes: Axes, low: float, high: float, most_ticks: int = 8, *, minor: bool = True) -> None:
+    """Make y a logarithmic axis of midpoints or other positive values."""
     axes.set_yscale("log")
-    ticks = level_ticks(low, high)
-    _set_ticks(axes.yaxis, ticks, [level_text(tick) for tick in ticks], low, high)
+    ticks = level_ticks(low, high, most_ticks)
+    _set_ticks(axes.yaxis, ticks, tick_texts(ticks), _minor_ticks(low, high) if minor else [])
     axes.set_ylim(low, high)
 
 
-def _set_ticks(axis: Axis, ticks: Sequence[float], names: Sequence[str], low: float, high: float) -> None:
-    """Set labelled ticks, and minor ticks without labels unless there are too many of them."""
-    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    minor = [step * 10.0**power for power in powers for step in range(2, 10)] if len(powers) < 9 else []
+def _set_ticks(axis: Axis, ticks: Sequence[float], names: Sequence[str], minor: Sequence[float]) -> None:
     axis.set_major_locator(FixedLocator(ticks))
     axis.set_major_formatter(FixedFormatter(names))
-    axis.set_minor_locator(FixedLocator([tick for tick in minor if low <= tick <= high]))
+    axis.set_minor_locator(FixedLocator(minor))
     axis.set_minor_formatter(NullFormatter())
+
+
+def _minor_ticks(low: float, high: float) -> list[float]:
+    """Multiples of the powers of ten, unless there are too many of them."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    minor = [step * 10.0**power for power in powers for step in range(2, 10)] if len(powers) < 9 else []
+    return [tick for tick in minor if low <= tick <= high]
 
 
 def drawn_levels(levels: Sequence[float]) -> list[float]:
@@ -155,9 +165,23 @@ def _ends(levels: Sequence[float]) -> tuple[float, float]:
     return (low, high) if low < high else (low / 2, high * 2)
 
 
+def tick_texts(ticks: Sequence[float]) -> list[str]:
+    """Tick labels of an axis of levels: plain decimals if all lie in [0.001, 1000), otherwise all as powers of ten."""
+    plain = all(_is_plain(tick) for tick in ticks)
+    return [f"{tick:g}" if plain else _power_text(tick) for tick in ticks]
+
+
 def level_text(value: float) -> str:
-    """Tick label of a level. Large and small levels have two digits."""
-    if 1e-3 < value < 1e3:
-        return f"{value:g}"
+    """Text of a single level. Large and small levels are written as powers of ten with two digits."""
+    return f"{value:g}" if _is_plain(value) else _power_text(value)
+
+
+def _is_plain(value: float) -> bool:
+    return value == 0 or 1e-3 * (1 - _ROUNDING) <= value < 1e3 * (1 - _ROUNDING)
+
+
+def _power_text(value: float) -> str:
+    if value == 0:
+        return "0"
     mantissa, exponent = f"{value:.1e}".replace(".0e", "e").split("e")
     return (f"${mantissa}\\cdot" if mantissa != "1" else "$") + f"10^{{{int(exponent)}}}$"

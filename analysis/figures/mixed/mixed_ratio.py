@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from analysis.figures.layout.error_bars import draw_bars
 from analysis.figures.layout.families import MIXED_RATIOS, Family, families
 from analysis.figures.layout.panels import legend_handles, panel_grid
 from analysis.figures.layout.scales import Scale
@@ -62,17 +63,17 @@ def _preserved(study: Study, sweep: Sweep) -> pd.DataFrame:
 
 def _draw(family: Family[Sweep], table: pd.DataFrame, folder: Path) -> Plot:
     names = _point_names(family.members)
-    figure, panels = panel_grid(len(names), COLUMNS, 1.5, 0.8)
-    scale = Scale.of_ratios(table["ratio"])
-    for axes, (point, name) in zip(panels, names.items(), strict=True):
-        here = table[table["point"] == point]
-        axes.set_title(name, fontsize=8, pad=3)
-        _draw_panel(axes, here, scale)
-    figure.supxlabel("mixing ratio r (0: multiplicative, 1: additive noise)", fontsize=8)
-    figure.supylabel("preserved relative accuracy", fontsize=8)
     without_noise = Line2D([], [], color=FAINT, linewidth=0.8, label="without noise")
     handles = [*legend_handles([name.replace("_", " ") for name in ORDERS]), without_noise]
-    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+    figure, panels = panel_grid(
+        list(names.values()), COLUMNS, 1.2, "mixing ratio r (0: multiplicative, 1: additive noise)",
+        "preserved relative accuracy", handles,
+    )  # fmt: skip
+    scale = Scale.of_ratios(table["ratio"])
+    scale.label(panels[0].xaxis)
+    panels[0].set_ylim(0, 1.08)
+    for axes, point in zip(panels, names, strict=True):
+        _draw_panel(axes, table[table["point"] == point], scale)
     title = f"{family.title}: preserved accuracy at maximum mixed noise"
     caption = (
         f"{OUR_READING} Amplitude {format_number(table['amplitude'].max())}. Accuracy relative to "
@@ -95,18 +96,15 @@ def _draw_panel(axes: Axes, here: pd.DataFrame, scale: Scale) -> None:
     for order, name in enumerate(ORDERS):
         curve = here[(here["order"] == name) & (here["n"] > 0)].sort_values("ratio")
         color, marker = color_and_marker(order)
-        axes.errorbar(
-            scale.positions(curve["ratio"]), curve["preserved"], curve["std"].fillna(0), fmt=f"{marker}-", color=color,
-            markersize=2.6, elinewidth=0.9, linewidth=0.9,
-        )  # fmt: skip
+        x, mean = scale.positions(curve["ratio"]), curve["preserved"].to_numpy(float)
+        axes.plot(x, mean, f"{marker}-", color=color, markersize=2.8, markeredgewidth=0, linewidth=0.9)
+        draw_bars(axes, x, mean - curve["std"], mean + curve["std"], order)
     axes.axhline(1, color=FAINT, linewidth=0.8, zorder=0)
     if here.empty:
         axes.text(0.5, 0.5, "no runs", transform=axes.transAxes, ha="center", color=FAINT)
     else:
         axes.axhline(here["chance"].mean(), color=FAINT, linestyle="--", linewidth=0.8, zorder=0)
-    scale.label(axes.xaxis)
-    axes.tick_params(axis="x", labelsize=6)
-    axes.set_ylim(0, 1.08)
+    axes.tick_params(axis="x", labelsize=6.5)
 
 
 def _overflow_text(table: pd.DataFrame) -> str:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from analysis.figures import epochs, robustness_curves
+from analysis.figures.layout.panels import legend_handles, panel_grid
 from analysis.figures.layout.style import (
     Plot,
     drawn_levels,
@@ -18,6 +19,7 @@ from analysis.figures.layout.style import (
     level_ticks,
     scale_levels,
     style,
+    tick_texts,
 )
 from analysis.midpoints.study import Study
 from analysis.report.report_items import make_all
@@ -52,6 +54,13 @@ def test_every_figure_is_drawn_in_three_files(figures):
         f"{name}.{kind}" for name in names for kind in ("pdf", "png")
     }
     assert all((folder / f"{name}.csv").is_file() for name in names)
+
+
+def test_size_of_a_figure_is_the_aspect_ratio_of_its_picture(figures):
+    folder, plots, _ = figures
+    for plot in (plot for group in plots.values() for plot in group):
+        with Image.open(folder / f"{plot.name}.png") as image:
+            assert image.width / image.height == pytest.approx(plot.width / plot.height, rel=0.005)
 
 
 def test_pictures_show_something(figures):
@@ -236,3 +245,33 @@ def test_small_axes_have_few_ticks_but_more_than_one():
 )
 def test_level_text(level: float, text: str):
     assert level_text(level) == text
+
+
+@pytest.mark.parametrize(
+    ("ticks", "texts"),
+    [
+        ([0.0, 0.001, 0.1, 100], ["0", "0.001", "0.1", "100"]),
+        ([0.0, 0.01, 1, 1000], ["0", "$10^{-2}$", "$10^{0}$", "$10^{3}$"]),
+        ([3e-4, 1e-3, 3e-3], [r"$3\cdot10^{-4}$", "$10^{-3}$", r"$3\cdot10^{-3}$"]),
+    ],
+)
+def test_ticks_of_an_axis_have_one_notation(ticks: list[float], texts: list[str]):
+    assert tick_texts(ticks) == texts
+
+
+def test_ticks_over_many_decades_have_equal_distances():
+    ticks = np.log10(level_ticks(2e-5, 150, 6))
+    assert np.diff(ticks) == pytest.approx(np.full(len(ticks) - 1, ticks[1] - ticks[0]))
+
+
+def test_panels_of_many_points_get_more_rows_and_long_titles_more_lines():
+    titles = ["3 a_point_with_a_name_that_is_longer_than_its_panel", *map(str, range(24))]
+    figure, panels = panel_grid(titles, 4, 1.2, "level", "accuracy", legend_handles(["a", "b"]))
+    assert len(panels) == 25
+    boxes = [axes.get_window_extent() for axes in panels]
+    assert all(box.width / figure.dpi > 1.3 for box in boxes)
+    assert all(box.height / figure.dpi == pytest.approx(1.2) for box in boxes)
+    shown = [axes.title.get_window_extent() for axes in panels]
+    assert all(title.x1 < right.x0 for title, right in zip(shown, boxes[1:4], strict=False))
+    assert max(title.y1 for title in shown) < figure.legends[0].get_window_extent().y0
+    assert figure.bbox.height >= figure.legends[0].get_window_extent().y1

@@ -65,7 +65,7 @@ def test_page_shows_the_counts(rendered: Path):
 def test_page_embeds_figures_only_while_it_stays_small(rendered: Path, monkeypatch: pytest.MonkeyPatch):
     assert 'src="files/' not in (rendered / "index.html").read_text()
     monkeypatch.setattr(page, "_EMBEDDED", 100_000)
-    plots = [Plot(path.stem, "", "", 1.0) for path in sorted((rendered / "files").glob("*.png"))]
+    plots = [Plot(path.stem, "", "", 1.0, 1.0) for path in sorted((rendered / "files").glob("*.png"))]
     urls = page._pictures(plots, rendered / "files")
     assert 0 < sum(map(len, urls.values())) <= 100_000 + 22 * len(urls)
     assert "" in urls.values()
@@ -259,7 +259,7 @@ def test_a_commit_keeps_the_mark_of_changed_code(fake_study, tmp_path: Path):
 
 def test_many_figures_of_an_item_are_folded(fake_study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(page, "_EMBEDDED", 0)
-    plots = [Plot(f"plot-{number}", f"Plot {number}", "A caption.", 5.0) for number in range(9)]
+    plots = [Plot(f"plot-{number}", f"Plot {number}", "A caption.", 5.0, 2.0) for number in range(9)]
     item = ReportItem("Figure 0", "many", "runs", (), lambda study, folder: plots)
     study = fake_study()
     study.complete({"noise.std": 0.5}, 0.9)
