@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -90,12 +91,16 @@ def host_and_port(database: Database[Document]) -> str:
     return ", ".join(f"{host}:{port}" for host, port in sorted(servers))
 
 
-def collection_runs(collection: str) -> Runs:
-    """Connect to the database and return the named collection, whether it exists or not."""
-    try:
-        return connect()[collection]
-    except InvalidName as refusal:
-        raise UserError(f"{collection!r} is not a valid collection name: {refusal}") from None
+@contextlib.contextmanager
+def open_runs(collection: str) -> Iterator[Runs]:
+    """Connect to the database for the length of a ``with`` block; yield the named collection, which need not exist."""
+    database = connect()
+    with database.client:
+        try:
+            runs = database[collection]
+        except InvalidName as refusal:
+            raise UserError(f"{collection!r} is not a valid collection name: {refusal}") from None
+        yield runs
 
 
 def server_time(database: Database[Document]) -> datetime.datetime:

@@ -9,7 +9,7 @@ import yaml
 
 from analysis.midpoints.refine import Refinement
 from analysis.runs.run_frame import CURVE_LEVELS
-from experiments.database.connection import Document, collection_runs
+from experiments.database.connection import Document, open_runs
 from experiments.errors import UserError
 
 Section = dict[str, Any]
@@ -52,8 +52,8 @@ def grid_text(plans: Sequence[Refinement], document: Mapping[str, Any], heading:
 def latest_run(collection: str) -> Document:
     """The run that was added last, with the fields of SEML that a further grid needs; empty without runs."""
     fields = {f"seml.{name}": True for name in ("executable", "working_dir", "output_dir", "conda_environment")}
-    latest = collection_runs(collection).find_one({}, {**fields, "slurm": True}, sort=[("_id", -1)])
-    return latest or {}
+    with open_runs(collection) as runs:
+        return runs.find_one({}, {**fields, "slurm": True}, sort=[("_id", -1)]) or {}
 
 
 def _stages(plan: Refinement) -> dict[str, tuple[list[int], tuple[float, ...]]]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from seml.utils import flatten
 
-from experiments.database.connection import collection_runs
+from experiments.database.connection import open_runs
 from experiments.plan.grid_files import GridError, Settings, expand
 from walking_noise import ConfigError, RunConfig
 from walking_noise.config.keys import digest
@@ -92,7 +92,8 @@ def settings_key(config: RunConfig) -> str:
 def present_in(collection: str) -> set[str]:
     """The settings keys of a collection's runs; runs of another version that this one cannot read are left out."""
     keys = set()
-    for document in collection_runs(collection).find({}, {"config": True}):
-        with contextlib.suppress(ConfigError, KeyError):
-            keys.add(settings_key(RunConfig.from_document(document["config"])))
+    with open_runs(collection) as runs:
+        for document in runs.find({}, {"config": True}):
+            with contextlib.suppress(ConfigError, KeyError):
+                keys.add(settings_key(RunConfig.from_document(document["config"])))
     return keys

@@ -10,7 +10,7 @@ from pathlib import Path
 from seml.experiment.config import read_config
 from seml.experiment.sources import get_git_info
 
-from experiments.database.connection import collection_runs
+from experiments.database.connection import open_runs
 from experiments.database.indexes import ensure_indexes
 from experiments.errors import UserError
 from experiments.plan.grid_files import Settings, find
@@ -49,8 +49,7 @@ def add(
     paths = find(files)
     planned = check(paths, overwrite)
     overwriting = ["--overwrite-params", repr(overwrite)] if overwrite else []
-    runs = collection_runs(collection)
-    with runs.database.client:
+    with open_runs(collection) as runs:
         ensure_indexes(runs.database, collection)
         before = runs.count_documents({})
         code = seml_command.run([collection, "add", *overwriting, *options, *map(str, paths)], environment)

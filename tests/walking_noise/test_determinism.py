@@ -6,7 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 import torch
 
 from walking_noise.reproducibility import deterministic
@@ -27,22 +26,22 @@ def test_settings_are_made_and_restored() -> None:
     torch.set_num_threads(1)
 
 
-@pytest.mark.parametrize(
-    "chosen",
-    [
-        "pass",
-        "backends.cuda.matmul.allow_tf32 = True",
-        "torch.set_float32_matmul_precision('medium')",
-        "backends.cudnn.allow_tf32 = False",
-        "backends.fp32_precision = 'tf32'",
-        "backends.cudnn.fp32_precision = 'tf32'",
-        "backends.cuda.matmul.fp32_precision = 'tf32'",
-        "backends.cudnn.conv.fp32_precision = 'ieee'",
-    ],
+CHOICES = (
+    "pass",
+    "backends.cuda.matmul.allow_tf32 = True",
+    "torch.set_float32_matmul_precision('medium')",
+    "backends.cudnn.allow_tf32 = False",
+    "backends.fp32_precision = 'tf32'",
+    "backends.cudnn.fp32_precision = 'tf32'",
+    "backends.cuda.matmul.fp32_precision = 'tf32'",
+    "backends.cudnn.conv.fp32_precision = 'ieee'",
 )
-def test_float32_is_computed_in_float32_for_all_settings_of_the_caller(chosen: str) -> None:
-    """Run in a new process, since some of torch's settings cannot be undone."""
+
+
+def test_float32_is_computed_in_float32_for_all_settings_of_the_caller() -> None:
+    """Run in a new process for each choice, since some of torch's settings cannot be undone: forks of one process."""
     script = f"""
+import os
 import torch
 from torch import backends
 from walking_noise.reproducibility import deterministic
@@ -66,15 +65,24 @@ def settings():
     ]
     return [read(setting) for setting in older], [part.fp32_precision for part in parts]
 
-{chosen}
-before = settings()
-with deterministic():
+def check(chosen):
+    exec(chosen)
+    before = settings()
     with deterministic():
-        older, parts = settings()
-        assert older[:3] == ["highest", False, False], older
-        assert parts == ["ieee"] * 6, parts
-    assert settings()[1] == ["ieee"] * 6
-assert settings() == before, (settings(), before)
+        with deterministic():
+            older, parts = settings()
+            assert older[:3] == ["highest", False, False], older
+            assert parts == ["ieee"] * 6, parts
+        assert settings()[1] == ["ieee"] * 6
+    assert settings() == before, (settings(), before)
+
+for chosen in {CHOICES!r}:
+    child = os.fork()
+    if child == 0:
+        check(chosen)
+        os._exit(0)
+    if os.waitpid(child, 0)[1]:
+        raise SystemExit(f"failed with {{chosen}}")
 """
     finished = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
     assert finished.returncode == 0, finished.stderr

@@ -25,7 +25,9 @@ def deliver(
 
     if not folder.is_dir():
         raise UserError(f"folder {folder} does not exist; give the folder that the log of the worker names")
-    outcome = deliver_spool(folder, connect())
+    database = connect()
+    with database.client:
+        outcome = deliver_spool(folder, database)
     print(f"{in_words(outcome.delivered, 'result')} written to the database")
     if outcome.outdated:
         results = in_words(outcome.outdated, "result")

@@ -35,7 +35,7 @@ def binarize(
     Example: walking-noise binarize walking_mnist 3 17 --networks networks
     """
     from experiments.binarize_runs import binarize, kept_run, store, summary, unprobed_runs
-    from experiments.database.connection import collection_runs
+    from experiments.database.connection import open_runs
     from experiments.terminal.progress_line import ProgressLine
     from experiments.worker.worker_options import WorkerOptions
 
@@ -43,11 +43,11 @@ def binarize(
     folder = networks or worker.networks
     if folder is None:
         raise UserError("the folder of networks is not given; use --networks DIR or set WALKING_NOISE_NETWORKS")
-    runs = collection_runs(collection)
-    ids = list(dict.fromkeys(ids or [])) or unprobed_runs(runs)
-    kept = [kept_run(runs, number, Path(folder)) for number in ids]  # all of them, before the first is probed
-    for run in kept:
-        findings = binarize(run, worker.device, samples, line.show)
-        store(runs, run, findings)
-        line.end()
-        print(f"run {run.id}, {run.noise_text}: {summary(findings)}", flush=True)
+    with open_runs(collection) as runs:
+        ids = list(dict.fromkeys(ids or [])) or unprobed_runs(runs)
+        kept = [kept_run(runs, number, Path(folder)) for number in ids]  # all of them, before the first is probed
+        for run in kept:
+            findings = binarize(run, worker.device, samples, line.show)
+            store(runs, run, findings)
+            line.end()
+            print(f"run {run.id}, {run.noise_text}: {summary(findings)}", flush=True)

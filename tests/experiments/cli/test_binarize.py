@@ -91,12 +91,14 @@ def test_findings_are_stored_in_the_document_of_the_run(study: Study):
     assert len(bson.encode(found)) < 64_000
 
 
-def test_the_folder_can_come_from_the_environment_and_findings_are_replaced(study: Study):
+def test_the_folder_can_come_from_the_environment_and_findings_are_replaced(
+    study: Study, configured: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
     run = study.run(noise__point=9)
+    monkeypatch.setenv("WALKING_NOISE_NETWORKS", str(study.networks))
     for samples in (100, 150):
-        finished = study.binarize(run, run, "--samples", samples, WALKING_NOISE_NETWORKS=str(study.networks))
-        assert finished.returncode == 0, finished.stderr
-        assert len(finished.stdout.splitlines()) == 1
+        assert main(["binarize", study.runs.name, str(run), str(run), "--samples", str(samples)]) == 0
+        assert len(capsys.readouterr().out.splitlines()) == 1
         document = study.runs.find_one({"_id": run})
         assert document is not None
         assert document["binarization"]["samples"] == samples
@@ -122,18 +124,19 @@ def test_all_unprobed_runs_are_the_default(study: Study, runs: Runs):
         ((1,), "the folder of networks is not given; use --networks DIR or set WALKING_NOISE_NETWORKS"),
     ],
 )
-def test_an_error_is_one_line(study: Study, arguments: tuple[object, ...], line: str):
-    finished = study.binarize(*arguments)
-    assert (finished.returncode, finished.stdout) == (1, "")
-    assert finished.stderr.splitlines() == [f"walking-noise: {line}"]
+def test_an_error_is_one_line(
+    study: Study, configured: None, arguments: tuple[object, ...], line: str, capsys: pytest.CaptureFixture[str]
+):
+    assert main(["binarize", study.runs.name, *map(str, arguments)]) == 1
+    assert capsys.readouterr() == ("", f"walking-noise: {line}\n")
 
 
 @pytest.mark.parametrize("name", ["", "$kept"])
-def test_invalid_collection_names(study: Study, name: str):
-    command = ("walking-noise", "binarize", name, "1", "--networks", str(study.networks))
-    finished = subprocess.run(command, env=study.shell.environment, capture_output=True, text=True, timeout=120)
-    assert (finished.returncode, finished.stdout) == (1, "")
-    (line,) = finished.stderr.splitlines()
+def test_invalid_collection_names(configured: None, name: str, capsys: pytest.CaptureFixture[str]):
+    assert main(["binarize", name, "1", "--networks", "."]) == 1
+    output = capsys.readouterr()
+    assert output.out == ""
+    (line,) = output.err.splitlines()
     assert line.startswith(f"walking-noise: {name!r} is not a valid collection name: ")
 
 
@@ -206,7 +209,7 @@ def test_findings_of_a_run_that_was_reset_are_not_stored(study: Study, runs: Run
 
 def test_seml_get_results_omits_the_findings_and_reset_removes_them(study: Study, shell: Shell):
     run = study.run(noise__point=9)
-    study.binarize(run, "--samples", 50, "--networks", study.networks)
+    study.runs.update_one({"_id": run}, {"$set": {"binarization": {"samples": 50}}})
     script = "import seml, sys; print(sorted(seml.get_results(sys.argv[1], to_data_frame=False)[0]))"
     assert "binarization" not in shell.run("python", "-c", script, study.runs.name)
     shell.run("seml", study.runs.name, "reset", "-y", "-id", str(run))

@@ -227,11 +227,12 @@ def test_invalid_array_sizes(size: str, capsys: pytest.CaptureFixture[str]):
     assert "Invalid value for '--max-array-size': Input should be " in capsys.readouterr().err
 
 
-def test_runs_that_a_collection_already_has(shell: Shell):
+def test_runs_that_a_collection_already_has(shell: Shell, configured: None, capsys: pytest.CaptureFixture[str]):
     file = grid("walking.yaml", **WALKING)
     half = grid("half.yaml", **with_seeds(1))
     shell.run("seml", "planned", "add", str(half))
-    lines = shell.run("walking-noise", "plan", str(file), "--collection", "planned").splitlines()
+    assert main(["plan", str(file), "--collection", "planned"]) == 0
+    lines = capsys.readouterr().out.splitlines()
     head, row = (
         line.split() for line in lines[lines.index(next(line for line in lines if line.startswith("file"))) :][:2]
     )

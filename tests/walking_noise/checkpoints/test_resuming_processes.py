@@ -62,7 +62,7 @@ def test_stopped_processes_write_checkpoints(tmp_path: Path, uninterrupted: list
     assert sum(saved) == seen[-1].epochs_kept == seen[-1].epochs_done >= 10
     assert seen[-1].epochs_resumed == 0
     again: list[Progress] = []
-    resumed = train(RUNS, device="cpu", processes=2, pack_size=1, checkpoints=tmp_path, progress=again.append)
+    resumed = train(RUNS, device="cpu", processes=1, pack_size=1, checkpoints=tmp_path, progress=again.append)
     assert documents(resumed) == uninterrupted
     assert (again[-1].epochs_resumed, again[-1].epochs_done, again[-1].epochs_kept) == (sum(saved), *(5 * EPOCHS,) * 2)
     assert list(tmp_path.iterdir()) == []
