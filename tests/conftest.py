@@ -70,6 +70,12 @@ def _has_cuda() -> bool:
     return torch.cuda.is_available()
 
 
+def _has_chromium() -> bool:
+    from tests.analysis.report.pages import CHROMIUM
+
+    return CHROMIUM is not None
+
+
 def _has_slurm() -> bool:
     from tests.cluster.private_slurm import is_installed
 
@@ -80,6 +86,7 @@ REQUIREMENTS: dict[str, tuple[Callable[[], bool], str]] = {
     "data": (lambda: DATA_ROOT is not None, "no data sets: WALKING_NOISE_DATA is not set"),
     "gpu": (_has_cuda, "no CUDA device"),
     "mongo": (lambda: MONGODB is not None, "no MongoDB server: WALKING_NOISE_MONGODB is not set"),
+    "browser": (_has_chromium, "no Chromium (Debian: apt-get install chromium)"),
     "slurm": (_has_slurm, "no Slurm: slurmctld, slurmd, slurm-client or munge is not installed"),
 }
 

@@ -25,8 +25,8 @@ import pandas as pd
 from scipy import stats
 
 from analysis.intervals import CONFIDENCE, UNKNOWN, Estimate, VariancePrior, mean_accuracy
-from analysis.midpoints.curves.repetition_curve import RepetitionCurve
-from analysis.midpoints.curves.weighted_midpoint import LARGEST_MISFIT, WeightedMidpoint, fit_mean_curve
+from analysis.midpoints.curves.repetition_curve import Array, RepetitionCurve
+from analysis.midpoints.curves.weighted_midpoint import LARGEST_MISFIT, WeightedMidpoint, fit_mean_curve, mean_curve
 from analysis.midpoints.flags import ABOVE, BELOW, MINOR, Flag
 from analysis.midpoints.repetition_levels import RepetitionLevels
 
@@ -195,12 +195,9 @@ def fit_midpoint(runs: pd.DataFrame, chance_accuracy: float) -> MidpointFit:
     chance_accuracy
         Accuracy of a constant answer on the validation set, in [0, 1].
     """
-    by_repetition = {
-        str(name): RepetitionCurve(each["level"].to_numpy(float), each["accuracy"].to_numpy(float))
-        for name, each in runs.sort_values("level").groupby("repetition", sort=True)
-    }
-    means = runs.groupby("level")["accuracy"].mean()
-    mean = RepetitionCurve(means.index.to_numpy(float), means.to_numpy(float))
+    by_repetition = _curves(runs)
+    level, means, _ = mean_curve(runs)
+    mean = RepetitionCurve(level, means)
     sampled = mean.level[mean.level > 0]
     outcomes = {name: _midpoint(curve, chance_accuracy) for name, curve in by_repetition.items()}
     whole = _midpoint(mean, chance_accuracy)
@@ -210,10 +207,21 @@ def fit_midpoint(runs: pd.DataFrame, chance_accuracy: float) -> MidpointFit:
     curves = {name: curve for name, curve in by_repetition.items() if outcomes[name] != Flag.TOO_FEW_LEVELS}
     weighted = fit_mean_curve(runs) if _falls(whole) else None
     slope = None if isinstance(whole, Flag) else _slope(mean, chance_accuracy, repetitions)
-    dead = () if whole == Flag.ALWAYS_AT_FLOOR else _dead(runs, curves, chance_accuracy)
+    dead = () if whole == Flag.ALWAYS_AT_FLOOR else _dead(by_repetition, mean.level, chance_accuracy)
     fit = MidpointFit(curves, repetitions, chance_accuracy, weighted, slope, dead, ())
     flags = _flags(fit, mean, whole)
     return replace(fit, flags=tuple(flag for flag in Flag if flag in flags))
+
+
+def _curves(runs: pd.DataFrame) -> dict[str, RepetitionCurve]:
+    """Repetition name -> its curve, in the order of the names."""
+    ordered = runs.sort_values("level")
+    level, accuracy = (ordered[name].to_numpy(float) for name in ("level", "accuracy"))
+    codes, names = pd.factorize(ordered["repetition"], sort=True)
+    return {
+        str(name): RepetitionCurve(level[codes == number], accuracy[codes == number])
+        for number, name in enumerate(names)
+    }
 
 
 def _midpoint(curve: RepetitionCurve, chance_accuracy: float) -> float | Flag:
@@ -243,16 +251,24 @@ def _slope(mean: RepetitionCurve, chance_accuracy: float, repetitions: Repetitio
     return Slope(low, high, int(((shares >= 0.1) & (shares <= 0.9)).sum()))
 
 
-def _dead(runs: pd.DataFrame, curves: Mapping[str, RepetitionCurve], chance_accuracy: float) -> tuple[str, ...]:
+def _dead(by_repetition: Mapping[str, RepetitionCurve], levels: Array, chance_accuracy: float) -> tuple[str, ...]:
     """Names of the repetitions with a run at chance accuracy where the median of the others has lost less than half."""
-    if len(curves) < 2:
+    long_enough = [curve.a_max for curve in by_repetition.values() if len(curve.level) >= LEAST_LEVELS]
+    if len(long_enough) < 2:
         return ()
-    table = runs.pivot(index="level", columns="repetition", values="accuracy")
-    to_lose = float(np.median([curve.a_max for curve in curves.values()])) - chance_accuracy
+    table = np.full((len(by_repetition), len(levels)), np.nan)
+    for row, curve in zip(table, by_repetition.values(), strict=True):
+        row[np.searchsorted(levels, curve.level)] = curve.accuracy
+    to_lose = float(np.median(long_enough)) - chance_accuracy
     half = chance_accuracy + to_lose / 2
     at_chance = table < chance_accuracy + min(LEAST_FALL, 0.1 * to_lose)
-    others = {name: table.drop(columns=name).median(axis=1) for name in table}
-    return tuple(str(name) for name in table if (at_chance[name] & (others[name] > half)).any())
+    dead = []
+    for number, name in enumerate(by_repetition):
+        others = np.delete(table, number, axis=0)[:, at_chance[number]]
+        others = others[:, np.isfinite(others).any(axis=0)]
+        if (np.nanmedian(others, axis=0) > half).any():
+            dead.append(name)
+    return tuple(dead)
 
 
 def _flags(fit: MidpointFit, mean: RepetitionCurve, whole: float | Flag) -> list[Flag]:

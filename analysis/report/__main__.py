@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -22,10 +24,14 @@ from analysis.report import page
 from analysis.report.methods import shared_settings
 from analysis.report.output_folder import FILES, check_replaceable, replaced
 from analysis.report.report_items import make_all
-from analysis.runs import documents
+from analysis.runs import documents, parquet_file
+from analysis.runs.documents import Source
 from analysis.runs.run_frame import to_frame
 from analysis.tables import series_tables
 from analysis.tables.run_accounting import state_counts
+
+ENDINGS = (".jsonl.gz", parquet_file.ENDING)
+"""Endings of the names of files of runs."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,15 +64,33 @@ def make_report(
     """
     check_replaceable(out.resolve())
     source = documents.from_database(collections) if file is None else documents.from_file(file, collections)
-    if save_runs is not None:
-        source = documents.save(source, save_runs)
-    runs = to_frame(track(source.documents, "runs read", source.total))
+    runs, checksum = read(source, save_runs)
     if runs.empty:
         raise AnalysisError(f"{file} contains no runs; write it again with --save-runs")
-    study = analyse(runs)
+    study = replace(analyse(runs), checksum=checksum)
     with replaced(out) as folder:
         write(study, folder)
     return study
+
+
+def read(source: Source, save_runs: Path | None = None) -> tuple[pd.DataFrame, str]:
+    """Runs of a source, a row each, and the checksum of their documents. The file ``save_runs`` gets the runs, too.
+
+    Raises
+    ------
+    AnalysisError
+        The ending of the file is unknown, or the documents cannot be read.
+    """
+    if save_runs is not None and not save_runs.name.endswith(ENDINGS):
+        raise AnalysisError(f"--save-runs {save_runs}: unknown ending; allowed: {' and '.join(ENDINGS)}")
+    with tempfile.TemporaryDirectory() as folder:
+        to_parquet = save_runs is not None and save_runs.suffix == parquet_file.ENDING
+        lines = Path(folder) / "runs.jsonl.gz" if to_parquet else save_runs
+        copied = source if lines is None else documents.save(source, lines)
+        runs = to_frame(track(copied.documents, "runs read", copied.total))
+        if to_parquet and save_runs is not None and lines is not None:
+            parquet_file.write(runs, documents.lines(lines), save_runs)
+    return runs, copied.checksum
 
 
 def write(study: Study, folder: Path) -> None:
@@ -107,7 +131,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--from", type=Path, dest="file", metavar="FILE", help="read the runs from FILE instead of the database"
     )
-    parser.add_argument("--save-runs", type=Path, metavar="FILE", help="save the runs to FILE (.jsonl.gz)")
+    parser.add_argument("--save-runs", type=Path, metavar="FILE", help="save the runs to FILE (.jsonl.gz or .parquet)")
     return parser
 
 

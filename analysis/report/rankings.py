@@ -167,7 +167,7 @@ def _weakest(walk: Walk, training: str) -> str:
     mu = next(each.fit.mu for each in walk.series if each.series.point_name == name)
     found = f"{start}: the weakest noise point is {name}, μ = {format_estimate(mu)}."
     if walk.model is None:
-        return f"{found} How sure that is, is unknown: it takes two points with two repetitions each."
+        return f"{found} Its certainty is unknown: that needs two points with two repetitions each."
     among = walk.model.may_be_lowest()
     points = f"{len(walk.model.effects)} points"
     out = f" {_count(walk.left_out)} left out of the comparison." if walk.left_out else ""

@@ -2,25 +2,31 @@
 
 Only the fields that the analysis needs are read from the database. A file holds gzipped JSON lines: a header, then one
 document per line. The standard library can read it. Numbers are stored exactly, and null differs from NaN, so that the
-file and the database give the same documents.
+file and the database give the same documents. A Parquet file (:mod:`analysis.runs.parquet_file`) holds the same lines.
 """
 
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from analysis.errors import AnalysisError
+from analysis.runs import parquet_file
 from walking_noise.atomic_file import atomic_write
 
 Document = dict[str, Any]
+
+Record = tuple[bytes, Document]
+"""Line of a file, and the document that it contains."""
 
 RESULT_FIELDS = (
     "accuracy", "validation_curve", "outcome", "diverged_epoch", "overflow_epoch", "nonfinite", "floor", "epochs",
@@ -39,19 +45,48 @@ PATIENCE_MS = 5000
 BUSY_MS = 600_000
 """Timeout of a query. The embedded database can take minutes for one query over many runs."""
 
-_FORMAT = {"format": "walking_noise runs", "version": 1}
+_JSON: TypeAdapter[Any] = TypeAdapter(Any)
+"""Parser of any JSON, faster than that of the standard library."""
+
+FORMAT = {"format": "walking_noise runs", "version": 1}
 
 
-@dataclass(frozen=True)
 class Source:
-    """Documents, which can be read once, and their number in each collection."""
+    """Documents, which can be read once.
 
-    collections: dict[str, int]
-    documents: Iterable[Document]
+    Attributes
+    ----------
+    collections
+        Number of documents of each collection.
+    records
+        Each document with its line in a file.
+    """
+
+    def __init__(self, collections: dict[str, int], records: Iterable[Record]) -> None:
+        self.collections, self.records = collections, records
+        self._hash = hashlib.sha256()
+
+    @classmethod
+    def of(cls, collections: dict[str, int], documents: Iterable[Document]) -> Source:
+        """Source of documents without lines."""
+        return cls(collections, ((_line(document), document) for document in documents))
+
+    @property
+    def documents(self) -> Iterator[Document]:
+        """The documents."""
+        for line, document in self.records:
+            self._hash.update(line)
+            yield document
 
     @property
     def total(self) -> int:
+        """Number of documents."""
         return sum(self.collections.values())
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 of the lines of the documents read so far. It does not depend on where they were read from."""
+        return self._hash.hexdigest()
 
 
 def from_database(names: Sequence[str]) -> Source:
@@ -79,27 +114,27 @@ def from_database(names: Sequence[str]) -> Source:
                 for document in database[name].find({}, PROJECTION).sort("_id", 1).batch_size(BATCH):
                     yield {"collection": name, **{key: to_json_value(value) for key, value in document.items()}}
 
-    return Source(totals, documents())
+    return Source.of(totals, documents())
 
 
 def from_file(path: Path, names: Sequence[str] = ()) -> Source:
-    """Documents that :func:`save` wrote to ``path``. ``names`` limits them to these collections.
+    """Documents that :func:`save` wrote to ``path``, or a Parquet file. ``names`` limits them to these collections.
 
     Raises
     ------
     AnalysisError
         The file is missing, damaged or has another format, or it has no documents of a collection.
     """
-    lines = _lines(path)
-    header = next(lines, None)
-    if not isinstance(header, dict) or {key: header.get(key) for key in _FORMAT} != _FORMAT:
-        raise AnalysisError(f"{path} is not a file of runs in format {_FORMAT['version']}; write it with --save-runs")
+    records = _records(parquet_file.lines(path) if path.suffix == parquet_file.ENDING else lines(path), path)
+    _, header = next(records, (b"", None))
+    if not isinstance(header, dict) or {key: header.get(key) for key in FORMAT} != FORMAT:
+        raise AnalysisError(f"{path} is not a file of runs in format {FORMAT['version']}; write it with --save-runs")
     totals: dict[str, int] = header["collections"]
     for name in names:
         if name not in totals:
             raise AnalysisError(f"{path} has no collection {name!r}; collections in the file: {', '.join(totals)}")
     selected = {name: totals[name] for name in sorted(set(names)) or totals}
-    return Source(selected, (document for document in lines if document["collection"] in selected))
+    return Source(selected, (record for record in records if record[1]["collection"] in selected))
 
 
 def save(source: Source, path: Path) -> Source:
@@ -108,15 +143,20 @@ def save(source: Source, path: Path) -> Source:
     The file appears after the last document has been read.
     """
 
-    def documents() -> Iterator[Document]:
+    def records() -> Iterator[Record]:
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(path) as raw, gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as file:
-            file.write(_line(_FORMAT | {"collections": source.collections}))
-            for document in source.documents:
-                file.write(_line(document))
-                yield document
+            file.write(header_line(source.collections))
+            for line, document in source.records:
+                file.write(line)
+                yield line, document
 
-    return Source(source.collections, documents())
+    return Source(source.collections, records())
+
+
+def header_line(collections: dict[str, int]) -> bytes:
+    """First line of a file with the documents of some collections."""
+    return _line(FORMAT | {"collections": collections})
 
 
 @contextmanager
@@ -162,17 +202,23 @@ def _line(content: Document) -> bytes:
     return json.dumps(content, separators=(",", ":")).encode() + b"\n"
 
 
-def _lines(path: Path) -> Iterator[Any]:
+def lines(path: Path) -> Iterator[bytes]:
+    """The header and the lines of a file of JSON lines."""
+    with gzip.open(path, "rb") as file:
+        yield from file
+
+
+def _records(stored: Iterable[bytes], path: Path) -> Iterator[tuple[bytes, Any]]:
     try:
-        with gzip.open(path, "rt", encoding="utf-8") as file:
-            for line in file:
-                yield json.loads(line)
+        for line in stored:
+            yield line, _JSON.validate_json(line)
     except OSError as error:
         raise AnalysisError(
             f"cannot read runs from {path}: {error.strerror or error}; check the path after --from"
         ) from None
     except (EOFError, zlib.error, ValueError) as error:
-        raise AnalysisError(f"{path} is damaged ({error}); write it again with --save-runs") from None
+        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
+        raise AnalysisError(f"{path} is damaged ({reason}); write it again with --save-runs") from None
 
 
 def to_json_value(value: Any) -> Any:

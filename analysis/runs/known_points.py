@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 
 from analysis.runs.documents import Document
@@ -34,4 +33,5 @@ def with_points(documents: Iterable[Document]) -> Iterator[tuple[int, Document, 
 def _model(document: Document) -> str:
     """The settings that decide the noise points, as text."""
     config = document.get("config") or {}
-    return json.dumps([config.get("data"), config.get("model")], sort_keys=True, default=str)
+    groups = config.get("data"), config.get("model")
+    return repr([sorted(group.items()) if isinstance(group, dict) else group for group in groups])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from analysis.runs.run_frame import SEED_SETTINGS, distinct_runs, is_storage_setting
+from analysis.runs.run_frame import SEED_SETTINGS, distinct_runs
+from analysis.runs.run_settings import is_storage_setting
 from analysis.runs.series import Settings
 
 

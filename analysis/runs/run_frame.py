@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import math
 import sys
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
 
 from analysis.runs.documents import Document
-from analysis.runs.known_points import Points, with_points
-from walking_noise import ConfigError, RunConfig
-from walking_noise.config.keys import digest
+from analysis.runs.known_points import with_points
+from analysis.runs.run_settings import RunSettings
+from walking_noise import RunConfig
+
+DOCUMENT_COLUMNS = ("collection", "id", "batch_id", "status", "started", "stopped")
 
 CURVE_LEVELS = ("noise.std", "noise.amplitude")
 """Settings that can be the level of a robustness curve."""
 
 SEED_SETTINGS = ("seed", "noise.seed")
-
-STORAGE_SETTINGS = ("evaluation.", "training.keep_network")
-"""Prefixes of the settings that change what is stored of a result, not the result."""
 
 STORAGE_COLUMNS = ("validation_curve", "network", "binarization")
 """Columns that can be missing in some of several equal runs."""
@@ -57,7 +57,8 @@ def to_frame(documents: Iterable[Document]) -> pd.DataFrame:
     noisy
         Whether any level is above 0.
     run_key
-        Key that is equal for equal runs, even if they store different parts of the result (:data:`STORAGE_SETTINGS`).
+        Key that is equal for equal runs, even if they store different parts of the result
+        (:data:`analysis.runs.run_settings.STORAGE_SETTINGS`).
         None if the settings are refused; all settings, ``points`` and ``noisy`` are then None, too.
     refused
         Reason why the settings are refused, or None.
@@ -81,20 +82,29 @@ def to_frame(documents: Iterable[Document]) -> pd.DataFrame:
         Code, data and device that produced the result.
     """
     positions: list[int] = []
-    columns: dict[str, list[Any]] = {}
+    shared: list[dict[str, Any]] = []
+    columns: defaultdict[str, list[Any]] = defaultdict(list)
+    settings = RunSettings()
     for position, document, points in with_points(documents):
+        of_settings, own = settings.read(document.get("config") or {}, points)
         positions.append(position)
-        for name, value in _row(document, points).items():
-            columns.setdefault(name, []).append(sys.intern(value) if type(value) is str else value)
+        shared.append(of_settings)
+        for name, value in _row(document, own, of_settings["refused"]).items():
+            columns[name].append(sys.intern(value) if type(value) is str else value)
+    for name in shared[0] if shared else ():
+        columns[name] = [each[name] for each in shared]
     numeric = {"level", "accuracy", "floor", "nonfinite", "seconds"}
-    return pd.DataFrame({
-        name: pd.Series(values, positions, float if name in numeric else object) for name, values in columns.items()
-    }).sort_index()  # fmt: skip
+    index = pd.Index(positions, dtype="int64")
+    runs = pd.DataFrame({
+        name: pd.Series(columns.pop(name), index, float if name in numeric else object) for name in _in_order(columns)
+    })  # fmt: skip
+    return runs if runs.index.is_monotonic_increasing else runs.sort_index()
 
 
-def is_storage_setting(setting: str) -> bool:
-    """Whether a setting, by its dotted name, only changes what is stored of a run."""
-    return setting.startswith(STORAGE_SETTINGS)
+def _in_order(columns: Iterable[str]) -> list[str]:
+    """Names of columns: fields of the document, settings, and what is derived from them, then the result."""
+    first = (*DOCUMENT_COLUMNS, *RunConfig().to_flat(), "level", "repetition", "points", "noisy", "run_key", "refused")
+    return [name for name in dict.fromkeys((*first, *columns)) if name in columns]
 
 
 def rows(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -112,7 +122,8 @@ def distinct_runs(runs: pd.DataFrame) -> pd.DataFrame:
     return best_first.drop_duplicates("run_key")[runs.columns].sort_index()
 
 
-def _row(document: Document, points: Points | None) -> dict[str, Any]:
+def _row(document: Document, own: Mapping[str, Any], refused: str | None) -> dict[str, Any]:
+    """Columns of a run without those that it shares with other runs of its settings; ``own`` are those of settings."""
     result = document.get("result") or {}
     status = document.get("status", "unknown")
     row = {
@@ -122,7 +133,7 @@ def _row(document: Document, points: Points | None) -> dict[str, Any]:
         "status": status,
         "started": document.get("start_time"),
         "stopped": document.get("stop_time"),
-        **_settings(document.get("config") or {}, points),
+        **own,
         "accuracy": _number(result.get("accuracy")),
         "floor": _number(result.get("floor")),
         "outcome": result.get("outcome"),
@@ -139,33 +150,12 @@ def _row(document: Document, points: Points | None) -> dict[str, Any]:
         "binarization": document.get("binarization"),
         **{name: (result.get("provenance") or {}).get(name) for name in PROVENANCE},
     }
-    return row | _state_and_cause(row, document.get("fail_trace"))
+    return row | _state_and_cause(row, refused, document.get("fail_trace"))
 
 
-def _settings(config: Mapping[str, Any], points: Points | None) -> dict[str, Any]:
-    """Settings of a run and the columns derived from them, or the reason why the settings are refused."""
-    try:
-        run = RunConfig.from_document(config, points)
-    except ConfigError as error:
-        unknown = dict.fromkeys([*RunConfig().to_flat(), "repetition", "points", "noisy", "run_key"])
-        return unknown | {"level": math.nan, "refused": str(error)}
-    flat = {name: tuple(value) if isinstance(value, list) else value for name, value in run.to_flat().items()}
-    level = flat["noise.std"] if flat["noise.amplitude"] is None else flat["noise.amplitude"]
-    has_level = run.noise.kind != "none" and run.noise.std_mul is None and not isinstance(level, tuple)
-    repetition = str(run.seed) if run.noise_seed == run.seed else f"{run.seed}/{run.noise_seed}"
-    return flat | {
-        "level": level if has_level else math.nan,
-        "repetition": repetition,
-        "points": run.points,
-        "noisy": run.noisy,
-        "run_key": digest({name: value for name, value in run.canonical().items() if not is_storage_setting(name)}),
-        "refused": None,
-    }
-
-
-def _state_and_cause(row: Mapping[str, Any], trace: list[str] | None) -> dict[str, Any]:
+def _state_and_cause(row: Mapping[str, Any], refused: str | None, trace: list[str] | None) -> dict[str, Any]:
     """State of a run, and the cause of a missing result."""
-    status, refused = row["status"], row["refused"]
+    status = row["status"]
     state, cause = STATES.get(status, "other"), None
     if state == "failed":
         lines = [line.strip() for entry in trace or [] for line in str(entry).splitlines() if line.strip()]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,8 +9,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from analysis.runs.run_frame import CURVE_LEVELS, SEED_SETTINGS, STATE_NAMES, distinct_runs, is_storage_setting, rows
+from analysis.runs.run_frame import CURVE_LEVELS, SEED_SETTINGS, STATE_NAMES, distinct_runs
+from analysis.runs.run_settings import is_storage_setting
 from walking_noise import RunConfig
 from walking_noise.models.point import Point
 
@@ -26,7 +27,7 @@ class Series:
     ----------
     settings
         Settings that its runs share, by dotted name. Seeds and storage settings
-        (:data:`analysis.runs.run_frame.STORAGE_SETTINGS`) are left out; the setting that is the level is None.
+        (:data:`analysis.runs.run_settings.STORAGE_SETTINGS`) are left out; the setting that is the level is None.
     runs
         A row per distinct run, as in :func:`analysis.runs.run_frame.to_frame`. Equal runs have one row.
     repeated
@@ -86,18 +87,21 @@ class Series:
         repetitions used; std is the sample standard deviation (n - 1), and NaN for n = 1.
         """
         levels, place = np.unique(self.runs["level"].to_numpy(float), return_inverse=True)
-        completed, outcomes = self.runs["state"].to_numpy() == "completed", self.runs["outcome"].to_numpy()
-        overflow, diverged = (completed & (outcomes == name) for name in ("overflow", "diverged"))
-        used = completed & ~overflow
-        accuracy = self.runs["accuracy"][used].groupby(place[used])
-        counts = {
-            name: np.bincount(place[which], minlength=len(levels))
-            for name, which in (("n", used), ("planned", slice(None)), ("overflow", overflow), ("diverged", diverged))
-        }
-        places = range(len(levels))
+
+        def count(chosen: pd.Series[bool] | slice) -> NDArray[np.intp]:
+            return np.bincount(place[chosen], minlength=len(levels))
+
+        completed, outcome = self.runs["state"] == "completed", self.runs["outcome"]
+        used = completed & (outcome != "overflow")
+        n, accuracy = count(used), self.runs["accuracy"].to_numpy(float)[used]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            mean = np.bincount(place[used], accuracy, len(levels)) / n
+            deviations = (accuracy - mean[place[used]]) ** 2
+            std = np.sqrt(np.bincount(place[used], deviations, len(levels)) / np.where(n > 1, n - 1, np.nan))
         return pd.DataFrame({
-            "level": levels, "n": counts.pop("n"), "mean": accuracy.mean().reindex(places),
-            "std": accuracy.std().reindex(places), **counts,
+            "level": levels, "n": n, "mean": mean, "std": std, "planned": count(slice(None)),
+            "overflow": count(completed & (outcome == "overflow")),
+            "diverged": count(completed & (outcome == "diverged")),
         })  # fmt: skip
 
     @property
@@ -125,18 +129,17 @@ def group_series(runs: pd.DataFrame) -> list[Series]:
     """
     known = runs[runs["run_key"].notna()]
     shared = [name for name in RunConfig().to_flat() if name not in SEED_SETTINGS and not is_storage_setting(name)]
-    settings = [_without_level(row) for row in rows(known[shared])]
-    keys = pd.Series([json.dumps(list(each.values())) for each in settings], index=known.index, dtype=object)
-    by_key = dict(zip(keys, settings, strict=True))
-    series = [_series(by_key[str(key)], group) for key, group in known.groupby(keys, sort=False)]
+    places: dict[tuple[Any, ...], list[int]] = {}
+    for place, values in enumerate(zip(*(_without_level(known[name]) for name in shared), strict=True)):
+        places.setdefault(values, []).append(place)
+    series = [_series(dict(zip(shared, values, strict=True)), known.iloc[each]) for values, each in places.items()]
     return sorted(series, key=lambda each: [_rank(value) for value in each.settings.values()])
 
 
-def _without_level(settings: Settings) -> dict[str, Any]:
-    return {
-        name: value if isinstance(value, tuple) or name not in CURVE_LEVELS else None
-        for name, value in settings.items()
-    }
+def _without_level(column: pd.Series[Any]) -> list[Any]:
+    """Values of a setting, None where it is a level."""
+    is_level = column.name in CURVE_LEVELS
+    return [None if is_level and not isinstance(value, tuple) else value for value in column]
 
 
 def _series(settings: Settings, runs: pd.DataFrame) -> Series:

@@ -102,7 +102,7 @@ class FakeStudy:
     def source(self) -> Source:
         """The source that reading the database returns."""
         documents = [{name: to_json_value(value) for name, value in document.items()} for document in self.documents]
-        return Source({self.collection: len(documents)}, documents)
+        return Source.of({self.collection: len(documents)}, documents)
 
     def save(self, path: Path) -> Path:
         """Write the documents to a file of runs."""

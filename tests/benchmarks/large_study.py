@@ -97,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--series", type=int, default=SERIES)
     options = parser.parse_args(arguments)
     total = options.series * len(LEVELS) * REPETITIONS
-    for _ in save(Source({COLLECTION: total}, documents(options.series)), options.file).documents:
+    for _ in save(Source.of({COLLECTION: total}, documents(options.series)), options.file).documents:
         pass
 
 

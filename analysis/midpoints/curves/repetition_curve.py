@@ -12,7 +12,7 @@ either the chance accuracy, or the curve's own ``a_min``, the mean accuracy at t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -49,6 +49,8 @@ class RepetitionCurve:
 
     level: Array
     accuracy: Array
+    _logits: dict[float, PchipInterpolator] = field(default_factory=dict, init=False, repr=False)
+    """Interpolation of the logits of the shares over log10(level), for each end of the fall."""
 
     @cached_property
     def falling(self) -> Array:
@@ -99,9 +101,14 @@ class RepetitionCurve:
             return Flag.BELOW_RANGE
         if shares[-1] > share:
             return Flag.ABOVE_RANGE
-        x = np.log10(self.level[sampled])
-        height = logit(shares.clip(SMALLEST_SHARE, 1 - SMALLEST_SHARE)) - logit(share)
-        crossings = PchipInterpolator(x, height).roots(extrapolate=False)
+        if end not in self._logits:
+            logits = logit(shares.clip(SMALLEST_SHARE, 1 - SMALLEST_SHARE))
+            self._logits[end] = PchipInterpolator(np.log10(self.level[sampled]), logits)
+        height = logit(share)
+        crossings = self._logits[end].solve(height, extrapolate=False)
         crossings = crossings[np.isfinite(crossings)]
+        if len(crossings):
+            return float(10 ** crossings.mean())
         # Rounding can hide a crossing at the first or last level.
-        return float(10 ** (crossings.mean() if len(crossings) else x[np.abs(height).argmin()]))
+        x = self._logits[end].x
+        return float(10 ** x[np.abs(self._logits[end](x) - height).argmin()])

@@ -99,8 +99,14 @@ def fit_mean_curve(
 
 def mean_curve(runs: pd.DataFrame) -> tuple[Array, Array, Array | None]:
     """Levels, their mean accuracies, and the uncertainties that weight the fit; None for equal weights."""
-    levels = runs.groupby("level")["accuracy"].agg(n="size", mean="mean", std="std").reset_index()
-    return levels["level"].to_numpy(float), levels["mean"].to_numpy(float), _uncertainties(levels)
+    accuracy = runs["accuracy"].to_numpy(float)
+    every: Array = runs["level"].to_numpy(float)
+    level, first, place, n = np.unique(every, return_index=True, return_inverse=True, return_counts=True)
+    # Differences from one of the accuracies: the mean of equal accuracies is exact, and their deviation is 0.
+    difference = accuracy - accuracy[first][place]
+    shift = np.bincount(place, difference, len(level)) / n
+    squares = np.bincount(place, (difference - shift[place]) ** 2, len(level))
+    return level, accuracy[first] + shift, _uncertainties(squares.astype(float), np.asarray(n - 1.0))
 
 
 def axis_values(level: Array, axis: Axis = "log") -> Array:
@@ -109,8 +115,10 @@ def axis_values(level: Array, axis: Axis = "log") -> Array:
         return np.log10(level) if axis == "log" else level
 
 
-def _uncertainties(levels: pd.DataFrame) -> Array | None:
-    """Standard deviation at each level, at least the pooled one of the series; None if all are 0."""
-    std, freedom = levels["std"].fillna(0.0).to_numpy(float), levels["n"].to_numpy(float) - 1
-    pooled = math.sqrt(float(freedom @ std**2) / max(freedom.sum(), 1.0))
-    return np.maximum(std, pooled) if pooled > 0 else None
+def _uncertainties(squares: Array, freedom: Array) -> Array | None:
+    """Standard deviation at each level, at least the pooled one of the series; None if all are 0.
+
+    ``squares`` are the sums of squared deviations, ``freedom`` their degrees of freedom.
+    """
+    pooled = math.sqrt(float(squares.sum()) / max(float(freedom.sum()), 1.0))
+    return np.maximum(np.sqrt(squares / np.maximum(freedom, 1)), pooled) if pooled > 0 else None

@@ -25,7 +25,7 @@ function rankingTable(ranking) {
     midpoints.forEach((midpoint, number) => track.append(...midpointMarks(midpoint, number, midpoints.length, place)));
     return element("tr", {}, element("th", { scope: "row" }, name), element("td", { class: "bars" }, track), ...midpoints.map((midpoint, number) => midpointCell(midpoint, candidates[number])));
   });
-  return element("table", { class: "ranking", id: "ranking-table" },
+  return element("table", { class: "ranking" + (keys.length > 2 ? " many" : ""), id: "ranking-table" },
     element("thead", {}, element("tr", {}, element("td", {}), element("th", { class: "bars", scope: "col" }, ranking.axis), ...keys)),
     element("tbody", {}, ...rows),
     element("tfoot", {}, element("tr", {}, element("td", {}), element("td", { class: "bars" }, axis), ...keys.map(() => element("td", {})))));

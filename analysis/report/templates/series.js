@@ -3,7 +3,7 @@
 
 const MOST_CURVES = 7;
 const SHOWN_COLUMNS = ["μ", "runs", "flags"];
-const MOST_CHOICES = 40;
+const MOST_CHOICES = 80;
 
 /** Make the table of series, its filters and the panel of curves. `first` is the number of the series that is open. */
 function showSeries(series, first) {
@@ -14,7 +14,8 @@ function showSeries(series, first) {
   let chosen = [];
 
   const escaped = (content) => content.replace(/[&<>"]/g, (sign) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[sign]);
-  const brief = (column, number) => (column.name === "flags" ? text(column, number).replace(/:[^;]*/g, "") : text(column, number));
+  const details = { flags: /:[^;]*/g, runs: /[ ;]*\(.*/ };
+  const brief = (column, number) => text(column, number).replace(details[column.name] ?? "", "");
   const key = (column, number) => (column.name === "μ" ? (series.mu[number][0] ?? "") : series.columns.indexOf(column) < series.settings ? column.index[number] : "");
   const cell = (column, number) => {
     const sorted = key(column, number);
@@ -45,14 +46,25 @@ function showSeries(series, first) {
   });
   document.getElementById("curve-clear").addEventListener("click", () => choose(chosen.slice(-1)));
   document.getElementById("curve-scale").addEventListener("change", () => showCurves(series, chosen));
-  const redraw = () => showCurves(series, chosen);
+  const redraw = () => {
+    placeCurve(table);
+    showCurves(series, chosen);
+  };
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
   let timer;
   addEventListener("resize", () => { clearTimeout(timer); timer = setTimeout(redraw, 150); });
 
   addFilters(series, table, words);
+  placeCurve(table);
   choose([first]);
   table.parentElement.scrollTop = rowOf(first).offsetTop - table.tHead.offsetHeight;
+}
+
+/** Place the curve beside the table, or above it if the table needs the whole width. */
+function placeCurve(table) {
+  const explorer = table.closest(".explorer");
+  explorer.classList.remove("wide");
+  explorer.classList.toggle("wide", table.scrollWidth > table.parentElement.clientWidth);
 }
 
 /** Add a choice for each setting, and hide the rows that do not match the choices and the words. */

@@ -18,7 +18,7 @@ from analysis.report.report_items import ReportItem
 from analysis.tables.table_files import Table
 from tests.analysis.report.pages import CHROMIUM
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (apt-get install chromium)")
+pytestmark = pytest.mark.browser
 
 SCREENSHOTS = Path(__file__).parents[3] / ".screenshots"
 DESKTOP, PHONE = {"width": 1366, "height": 900}, {"width": 390, "height": 844}

@@ -68,7 +68,7 @@ def test_some_collections_of_a_file(fake_study, tmp_path: Path):
     first, second = fake_study("first"), fake_study("second")
     first.complete({"noise.std": 0.1}, 0.9)
     second.complete({"noise.std": 0.2}, 0.8)
-    both = Source({"first": 1, "second": 1}, itertools.chain(first.source().documents, second.source().documents))
+    both = Source.of({"first": 1, "second": 1}, itertools.chain(first.source().documents, second.source().documents))
     path = tmp_path / "runs.jsonl.gz"
     assert len(read(save(both, path))) == 2
     assert [document["collection"] for document in read(from_file(path, ["second"]))] == ["second"]

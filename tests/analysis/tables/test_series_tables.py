@@ -20,7 +20,8 @@ from analysis.labels import (
 from analysis.midpoints.flags import Flag, flag_letter
 from analysis.midpoints.study import Study
 from analysis.paper import table1
-from analysis.runs.run_frame import SEED_SETTINGS, is_storage_setting
+from analysis.runs.run_frame import SEED_SETTINGS
+from analysis.runs.run_settings import is_storage_setting
 from analysis.tables import series_tables
 from analysis.tables.table_files import escape, tabular
 from walking_noise import RunConfig
