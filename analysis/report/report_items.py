@@ -22,6 +22,7 @@ from analysis.midpoints.study import Study
 from analysis.paper import ledger, sensitivity, table1, table2
 from analysis.paper.planned_grids import COARSE, planned_grids_sentence
 from analysis.progress_bar import track
+from analysis.report.processes import shared_out, usable_cores
 from analysis.tables import contrast_tables, run_accounting, series_tables
 from analysis.tables.table_files import Table
 
@@ -234,9 +235,17 @@ REPORT_ITEMS: tuple[ReportItem, ...] = (
 )
 
 
-def make_all(study: Study, folder: Path) -> list[tuple[ReportItem, Sequence[Plot | Table]]]:
-    """Make the tables and figures of every report item and write their files into ``folder``."""
+def make_all(
+    study: Study, folder: Path, processes: int | None = None
+) -> list[tuple[ReportItem, Sequence[Plot | Table]]]:
+    """Make the tables and figures of every report item and write their files into ``folder``.
+
+    The items are shared out among ``processes``, by default one for each usable core. Results do not depend on their
+    number.
+    """
     with style():
-        return [
-            (each, each.make(study, folder)) for each in track(REPORT_ITEMS, "report items made", len(REPORT_ITEMS))
-        ]
+        made = shared_out(
+            lambda number: REPORT_ITEMS[number].make(study, folder), len(REPORT_ITEMS), processes or usable_cores()
+        )
+        parts = dict(track(made, "report items made", len(REPORT_ITEMS)))
+    return [(item, parts[number]) for number, item in enumerate(REPORT_ITEMS)]
