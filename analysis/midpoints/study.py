@@ -15,8 +15,12 @@ from analysis.midpoints.curves.weighted_fit import Array
 from analysis.midpoints.curves.weighted_midpoint import axis_values
 from analysis.midpoints.flags import Flag
 from analysis.midpoints.midpoint import MidpointFit, fit_midpoint
+from analysis.processes import shared_out
 from analysis.progress_bar import track
 from analysis.runs.series import Series, Settings, group_series
+
+_PART = 100
+"""Number of series that a process fits at a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,11 +56,21 @@ class Study:
     checksum: str = ""
 
 
-def analyse(runs: pd.DataFrame) -> Study:
-    """Group runs into series and estimate the midpoint of each series."""
+def analyse(runs: pd.DataFrame, processes: int = 1) -> Study:
+    """Group runs into series and estimate the midpoint of each series. Processes share the series."""
     series = group_series(runs)
     with_curve = [each for each in series if each.has_curve]
-    fitted = [fit_series(each) for each in track(with_curve, "series fitted", len(with_curve))]
+    parts = [with_curve[start : start + _PART] for start in range(0, len(with_curve), _PART)]
+
+    def fit_part(number: int) -> list[tuple[MidpointFit, Shape | None]]:
+        return [(fitted.fit, fitted.shape) for fitted in map(fit_series, parts[number])]
+
+    fits = dict(track(shared_out(fit_part, len(parts), processes), f"parts of {_PART} series fitted", len(parts)))
+    fitted = [
+        FittedSeries(each, fit, shape)
+        for number, part in enumerate(parts)
+        for each, (fit, shape) in zip(part, fits[number], strict=True)
+    ]
     return Study(runs, _with_priors(fitted), [each for each in series if not each.has_curve])
 
 

@@ -19,11 +19,12 @@ import pandas as pd
 
 from analysis.errors import AnalysisError
 from analysis.midpoints.study import Study, analyse
+from analysis.processes import usable_cores
 from analysis.progress_bar import track
 from analysis.report import page
 from analysis.report.methods import shared_settings
 from analysis.report.output_folder import FILES, check_replaceable, replaced
-from analysis.report.report_items import make_all
+from analysis.report.report_items import MOST_SERIES, make_all
 from analysis.runs import documents, parquet_file
 from analysis.runs.documents import Source
 from analysis.runs.run_frame import to_frame
@@ -40,8 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not options.collections and options.file is None:
         _parser().error("no runs to read: name at least one collection, or a file of runs with --from")
     try:
-        study = make_report(options.collections, options.out, options.file, options.save_runs)
-    except AnalysisError as error:
+        study = make_report(
+            options.collections, options.out, options.file, options.save_runs, all_figures=options.all_figures
+        )
+    except (AnalysisError, ChildProcessError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -53,8 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def make_report(
-    collections: Sequence[str], out: Path, file: Path | None = None, save_runs: Path | None = None
-) -> Study:
+    collections: Sequence[str], out: Path, file: Path | None = None, save_runs: Path | None = None,
+    *, all_figures: bool = False,
+) -> Study:  # fmt: skip
     """Read runs, analyse them, and replace the folder ``out`` by the report.
 
     Raises
@@ -67,9 +71,9 @@ def make_report(
     runs, checksum = read(source, save_runs)
     if runs.empty:
         raise AnalysisError(f"{file} contains no runs; write it again with --save-runs")
-    study = replace(analyse(runs), checksum=checksum)
+    study = replace(analyse(runs, usable_cores()), checksum=checksum)
     with replaced(out) as folder:
-        write(study, folder)
+        write(study, folder, all_figures=all_figures)
     return study
 
 
@@ -93,10 +97,10 @@ def read(source: Source, save_runs: Path | None = None) -> tuple[pd.DataFrame, s
     return runs, copied.checksum
 
 
-def write(study: Study, folder: Path) -> None:
+def write(study: Study, folder: Path, *, all_figures: bool = False) -> None:
     """Write the files and index.html of a study into an existing folder."""
     (folder / FILES).mkdir()
-    report_items = make_all(study, folder / FILES)
+    report_items = make_all(study, folder / FILES, all_figures=all_figures)
     (folder / "index.html").write_text(page.render(study, report_items, folder / FILES), encoding="utf-8")
 
 
@@ -132,6 +136,10 @@ def _parser() -> argparse.ArgumentParser:
         "--from", type=Path, dest="file", metavar="FILE", help="read the runs from FILE instead of the database"
     )
     parser.add_argument("--save-runs", type=Path, metavar="FILE", help="save the runs to FILE (.jsonl.gz or .parquet)")
+    parser.add_argument(
+        "--all-figures", action="store_true",
+        help=f"also draw the figures that a study of more than {MOST_SERIES} series leaves out",
+    )  # fmt: skip
     return parser
 
 

@@ -84,10 +84,11 @@ def _measured(study: Study, settings: Sequence[Settings]) -> str:
     points = {"walking" if isinstance(each["noise.point"], int) else str(each["noise.point"]) for each in settings}
     places = listed([text for name, text in _PLACES.items() if name in points])
     trainings = listed(_distinct(settings, "noise.in_training")).replace("with noise", "in training and at inference")
+    levels = [each.series.runs["level"].nunique() for each in fitted]
     repetitions = [len(each.fit.repetitions.outcomes) for each in fitted]
     return (
         f"{start} give {counted(len(fitted), 'series')} of accuracies over the noise level: {kinds} noise {places}, "
-        f"{trainings}; {_range(len(each.series.curve) for each in fitted)} levels, each with "
+        f"{trainings}; {_range(levels)} levels, each with "
         f"{_range(repetitions)} repetition{'s' * (max(repetitions) != 1)} (training seeds)."
     )
 

@@ -1,7 +1,7 @@
 """HTML page of the report, index.html: one file with styles, scripts and data, which needs no network.
 
-Figures are embedded while the page stays small. Further figures, and the files of figures and tables, lie in the folder
-beside it.
+Figures are embedded if the page stays small. Otherwise they, and always the files of figures and tables, lie in the
+folder beside it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from analysis.report.methods import methods
 from analysis.report.output_folder import FILES, MARK
 from analysis.report.overview import overview
 from analysis.report.rankings import count_sentence, rankings_of
-from analysis.report.report_items import ReportItem
+from analysis.report.report_items import ON_REQUEST, Parts, ReportItem
 from analysis.report.series_data import compressed, page_data
 from analysis.tables.series_tables import MIDPOINTS
 from analysis.tables.table_files import Table
@@ -33,11 +33,14 @@ _OPEN = 6
 _MOST_ROWS = 40
 """Number of rows of a table that the page contains as HTML. A button shows the others."""
 _EMBEDDED = 1_200_000
-"""Largest size of all embedded figures in bytes of base64, so that the page of a large study stays below 2 MB."""
+"""Largest size of all figures, as base64, that are embedded, so that the page of a large study stays below 2 MB."""
 
 
-def render(study: Study, report_items: Sequence[tuple[ReportItem, Sequence[Plot | Table]]], folder: Path) -> str:
-    """HTML page of a study, from its report items and their figures and tables, whose files lie in ``folder``."""
+def render(study: Study, report_items: Sequence[tuple[ReportItem, Parts | None]], folder: Path) -> str:
+    """HTML page of a study, from its report items and their figures and tables, whose files lie in ``folder``.
+
+    Items that are made on request only have None.
+    """
     environment = Environment(
         loader=PackageLoader("analysis.report", "templates"),
         autoescape=True,
@@ -45,7 +48,7 @@ def render(study: Study, report_items: Sequence[tuple[ReportItem, Sequence[Plot 
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    parts = [part for _, made in report_items for part in made]
+    parts = [part for _, made in report_items for part in made or ()]
     tables = [part for part in parts if isinstance(part, Table)]
     midpoints = next((table for table in tables if table.name == MIDPOINTS), None)
     rankings = rankings_of(study)
@@ -57,14 +60,14 @@ def render(study: Study, report_items: Sequence[tuple[ReportItem, Sequence[Plot 
         collections=list(study.runs["collection"].unique()),
         overview=overview(study),
         rankings=rankings,
-        count_sentence=count_sentence(study),
+        count_sentence=count_sentence(rankings),
         series=midpoints,
         sections=[
             _section(item, shown)
             for item, made in report_items
-            if (shown := [part for part in made if part is not midpoints])
+            if (shown := [part for part in made or () if part is not midpoints])
         ],
-        missing=[item for item, made in report_items if not made],
+        missing=[(item, ON_REQUEST if made is None else item.missing_runs) for item, made in report_items if not made],
         pictures=_pictures([part for part in parts if isinstance(part, Plot)], folder),
         methods=methods(study),
         data=compressed(page_data(study.fitted_series, midpoints, rankings, long)),
@@ -77,13 +80,11 @@ def _asset(name: str) -> str:
 
 
 def _pictures(plots: Iterable[Plot], folder: Path) -> dict[str, str]:
-    """Name of a figure -> its PNG as a data URL, or an empty text if the figures before it leave no space."""
-    urls, left = {}, _EMBEDDED
-    for plot in plots:
-        content = base64.b64encode((folder / f"{plot.name}.png").read_bytes()).decode()
-        urls[plot.name] = f"data:image/png;base64,{content}" if len(content) <= left else ""
-        left -= len(urls[plot.name])
-    return urls
+    """Name of a figure -> its PNG as a data URL; empty if the figures are too large to be embedded."""
+    encoded = {plot.name: base64.b64encode((folder / f"{plot.name}.png").read_bytes()).decode() for plot in plots}
+    if sum(map(len, encoded.values())) > _EMBEDDED:
+        return {}
+    return {name: f"data:image/png;base64,{content}" for name, content in encoded.items()}
 
 
 def _section(item: ReportItem, parts: Sequence[Plot | Table]) -> dict[str, Any]:

@@ -58,6 +58,8 @@ class Ranking:
         Answers: the weakest row of each training with its certainty, and the effect of the training.
     weakest
         Series of the weakest row; None without a midpoint.
+    weakest_points
+        Names of the weakest noise point of each training that has one; none for networks.
     """
 
     title: str
@@ -66,6 +68,7 @@ class Ranking:
     rows: Sequence[Row]
     sentences: Sequence[str]
     weakest: FittedSeries | None
+    weakest_points: Sequence[str] = ()
 
 
 def rankings_of(study: Study) -> list[Ranking]:
@@ -78,14 +81,13 @@ def rankings_of(study: Study) -> list[Ranking]:
     return walking + [_of_networks(series) for series in kinds.values()]
 
 
-def count_sentence(study: Study) -> str:
+def count_sentence(rankings: Sequence[Ranking]) -> str:
     """Sentence on how often each point is the weakest one of its walk; empty if there are few walks."""
-    walks = [walk for walk in walks_of(study.fitted_series) if walk.model]
-    names = Counter(_name_only(str(walk.model.effects.idxmin())) for walk in walks if walk.model)
-    if len(walks) < _LEAST_WALKS:
+    names = [_name_only(name) for each in rankings for name in each.weakest_points]
+    if len(names) < _LEAST_WALKS:
         return ""
-    listed = ", ".join(f"{name} in {count}" for name, count in names.most_common())
-    return f"Lowest midpoint of the {len(walks)} walks: {listed}."
+    listed = ", ".join(f"{name} in {count}" for name, count in Counter(names).most_common())
+    return f"Lowest midpoint of the {len(names)} walks: {listed}."
 
 
 def _name_only(point: str) -> str:
@@ -109,6 +111,7 @@ def _of_points(family: Family[Walk]) -> Ranking:
         family.title, trainings, level_axis_label(walks[0].series[0].settings), _sorted(rows),
         [*sentences, *(_effect(pair, lowest, pairs) for pair in pairs if pair.ratios)],
         next((each for each in walks[0].series if each.series.point_name == lowest), None),
+        [name for name in map(_lowest, walks) if name],
     )  # fmt: skip
 
 

@@ -21,10 +21,17 @@ from analysis.figures.mixed import mixed_maps, mixed_points, mixed_ratio
 from analysis.midpoints.study import Study
 from analysis.paper import ledger, sensitivity, table1, table2
 from analysis.paper.planned_grids import COARSE, planned_grids_sentence
+from analysis.processes import shared_out, usable_cores
 from analysis.progress_bar import track
-from analysis.report.processes import shared_out, usable_cores
 from analysis.tables import contrast_tables, run_accounting, series_tables
 from analysis.tables.table_files import Table
+
+MOST_SERIES = 500
+"""Number of series up to which every figure is drawn without a request."""
+
+ON_REQUEST = f"Left out, because the study has more than {MOST_SERIES} series. Add --all-figures to draw it."
+
+Parts = Sequence[Plot | Table]
 
 DATA_SETS = ("mnist", "fashion_mnist", "svhn", "cifar10", "gsc")
 
@@ -46,13 +53,17 @@ class ReportItem:
     make
         Function that writes the files of its tables and figures into a folder. It returns none of them if there are not
         enough runs.
+    on_request
+        Whether the figures of a study with more than :data:`MOST_SERIES` series are drawn on request only, because they
+        take most of the time.
     """
 
     number: str
     title: str
     needs: str
     grids: tuple[str, ...]
-    make: Callable[[Study, Path], Sequence[Plot | Table]]
+    make: Callable[[Study, Path], Parts]
+    on_request: bool = False
 
     @property
     def missing_runs(self) -> str:
@@ -197,6 +208,7 @@ REPORT_ITEMS: tuple[ReportItem, ...] = (
         "completed runs that set noise.std and have the signal of the audit in their result",
         (*_grids("table1"), *_WALKING),
         quantities.draw_signal,
+        on_request=True,
     ),
     ReportItem(
         "v2, weights",
@@ -204,6 +216,7 @@ REPORT_ITEMS: tuple[ReportItem, ...] = (
         "completed runs that set noise.std and have mean_abs_weight in their result",
         (*_grids("table1"), *_WALKING),
         quantities.draw_weights,
+        on_request=True,
     ),
     ReportItem("Ledger", "Claims of the papers and their verdicts from the runs", "runs", (), ledger.make),
     ReportItem(
@@ -236,16 +249,20 @@ REPORT_ITEMS: tuple[ReportItem, ...] = (
 
 
 def make_all(
-    study: Study, folder: Path, processes: int | None = None
-) -> list[tuple[ReportItem, Sequence[Plot | Table]]]:
+    study: Study, folder: Path, *, all_figures: bool = False, processes: int | None = None
+) -> list[tuple[ReportItem, Parts | None]]:
     """Make the tables and figures of every report item and write their files into ``folder``.
 
     The items are shared out among ``processes``, by default one for each usable core. Results do not depend on their
-    number.
+    number. Without ``all_figures``, items of a large study that are made on request only have None.
     """
+    everything = all_figures or len(study.fitted_series) <= MOST_SERIES
+
+    def make(number: int) -> Parts | None:
+        item = REPORT_ITEMS[number]
+        return item.make(study, folder) if everything or not item.on_request else None
+
     with style():
-        made = shared_out(
-            lambda number: REPORT_ITEMS[number].make(study, folder), len(REPORT_ITEMS), processes or usable_cores()
-        )
+        made = shared_out(make, len(REPORT_ITEMS), processes or usable_cores())
         parts = dict(track(made, "report items made", len(REPORT_ITEMS)))
     return [(item, parts[number]) for number, item in enumerate(REPORT_ITEMS)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -59,13 +58,8 @@ class Walk:
     @cached_property
     def log_mu(self) -> pd.DataFrame:
         """log10 of the midpoints: (repetitions, names of the points that are not left out)."""
-        return pd.DataFrame({
-            each.series.point_name: pd.Series({
-                name: math.log10(level) for name, level in each.fit.repetitions.outcomes.items()
-                if not isinstance(level, Flag)
-            }, dtype=float)
-            for each in self.series if not _reasons(each)
-        })  # fmt: skip
+        logs = {each.series.point_name: each.fit.repetitions.logs for each in self.series if not _reasons(each)}
+        return pd.DataFrame(logs, sorted({name for each in logs.values() for name in each}), dtype=float)
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,7 +29,9 @@ from tests.analysis.test_every_estimate import check_columns, check_texts
 
 def plots_of(study: Study, folder: Path) -> dict[str, list[Plot]]:
     """The figures of every item that has some, by its number."""
-    made = {item.number: [part for part in parts if isinstance(part, Plot)] for item, parts in make_all(study, folder)}
+    made = {
+        item.number: [part for part in parts or () if isinstance(part, Plot)] for item, parts in make_all(study, folder)
+    }
     return {number: plots for number, plots in made.items() if plots}
 
 

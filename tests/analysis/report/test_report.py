@@ -10,7 +10,7 @@ import pytest
 
 from analysis.figures.layout.style import Plot
 from analysis.labels import slug
-from analysis.report import page
+from analysis.report import page, report_items
 from analysis.report.__main__ import main
 from analysis.report.report_items import REPORT_ITEMS, ReportItem
 from analysis.tables.run_accounting import make_provenance
@@ -62,13 +62,25 @@ def test_page_shows_the_counts(rendered: Path):
     assert "43 of 49 (1 overflow, 3 failed, 1 running, 1 pending); 1 diverged; 1 repeated" in str(data_of(html))
 
 
-def test_page_embeds_figures_only_while_it_stays_small(rendered: Path, monkeypatch: pytest.MonkeyPatch):
-    assert 'src="files/' not in (rendered / "index.html").read_text()
-    monkeypatch.setattr(page, "_EMBEDDED", 100_000)
+def test_page_embeds_figures_only_if_it_stays_small(rendered: Path, monkeypatch: pytest.MonkeyPatch):
+    html = (rendered / "index.html").read_text()
+    assert 'src="files/' not in html
     plots = [Plot(path.stem, "", "", 1.0, 1.0) for path in sorted((rendered / "files").glob("*.png"))]
-    urls = page._pictures(plots, rendered / "files")
-    assert 0 < sum(map(len, urls.values())) <= 100_000 + 22 * len(urls)
-    assert "" in urls.values()
+    embedded = page._pictures(plots, rendered / "files")
+    assert len(embedded) == html.count('src="data:image/png;base64,') > 5
+    monkeypatch.setattr(page, "_EMBEDDED", 100_000)
+    assert page._pictures(plots, rendered / "files") == {}
+
+
+def test_long_items_of_a_large_study_are_made_on_request(
+    few_runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(report_items, "MOST_SERIES", 0)
+    pages = []
+    for arguments in ([], ["--all-figures"]):
+        assert main(["--from", str(few_runs), "--out", str(tmp_path / "out"), *arguments]) == 0
+        pages.append((tmp_path / "out" / "index.html").read_text())
+    assert [html.count(report_items.ON_REQUEST) for html in pages] == [2, 0]
 
 
 class Links(HTMLParser):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from analysis.midpoints.study import Study
-from analysis.report.processes import shared_out
+from analysis.processes import shared_out
 from analysis.report.report_items import make_all
 
 
@@ -56,7 +56,7 @@ def test_interrupt_ends_all_processes(tmp_path: Path):
     program = (
         "import os, sys, time\n"
         "from pathlib import Path\n"
-        "from analysis.report.processes import shared_out\n"
+        "from analysis.processes import shared_out\n"
         "def call(number):\n"
         "    Path(sys.argv[1], str(os.getpid())).touch()\n"
         "    time.sleep(60)\n"
@@ -83,8 +83,8 @@ def test_files_do_not_depend_on_the_number_of_processes(paper_study: Study, tmp_
     for processes in (1, 3):
         folder = tmp_path / str(processes)
         folder.mkdir()
-        texts.append([(item.number, [part.caption for part in parts])
-                      for item, parts in make_all(paper_study, folder, processes)])  # fmt: skip
+        texts.append([(item.number, [part.caption for part in parts or ()])
+                      for item, parts in make_all(paper_study, folder, processes=processes)])  # fmt: skip
     assert texts[0] == texts[1]
     one, three = ({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in "13")
     assert one == three
