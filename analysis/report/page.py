@@ -32,8 +32,8 @@ _OPEN = 6
 """Number of figures that a report item shows. Further figures are folded."""
 _MOST_ROWS = 40
 """Number of rows of a table that the page contains as HTML. A button shows the others."""
-_EMBEDDED = 1_200_000
-"""Largest size of all figures, as base64, that are embedded, so that the page of a large study stays below 2 MB."""
+_EMBEDDED = 1_750_000
+"""Largest size of data and figures together, as base64, with which figures are embedded. The page stays below 2 MB."""
 
 
 def render(study: Study, report_items: Sequence[tuple[ReportItem, Parts | None]], folder: Path) -> str:
@@ -53,6 +53,7 @@ def render(study: Study, report_items: Sequence[tuple[ReportItem, Parts | None]]
     midpoints = next((table for table in tables if table.name == MIDPOINTS), None)
     rankings = rankings_of(study)
     long = [table for table in tables if len(table.texts) > _MOST_ROWS and table is not midpoints]
+    data = compressed(page_data(study.fitted_series, midpoints, rankings, long))
     return environment.get_template("report.html.j2").render(
         mark=MARK,
         files=FILES,
@@ -68,9 +69,9 @@ def render(study: Study, report_items: Sequence[tuple[ReportItem, Parts | None]]
             if (shown := [part for part in made or () if part is not midpoints])
         ],
         missing=[(item, ON_REQUEST if made is None else item.missing_runs) for item, made in report_items if not made],
-        pictures=_pictures([part for part in parts if isinstance(part, Plot)], folder),
+        pictures=_pictures([part for part in parts if isinstance(part, Plot)], folder, _EMBEDDED - len(data)),
         methods=methods(study),
-        data=compressed(page_data(study.fitted_series, midpoints, rankings, long)),
+        data=data,
     )
 
 
@@ -79,10 +80,10 @@ def _asset(name: str) -> str:
     return (files("analysis.report") / name).read_text(encoding="utf-8")
 
 
-def _pictures(plots: Iterable[Plot], folder: Path) -> dict[str, str]:
-    """Name of a figure -> its PNG as a data URL; empty if the figures are too large to be embedded."""
+def _pictures(plots: Iterable[Plot], folder: Path, largest: int) -> dict[str, str]:
+    """Name of a figure -> its PNG as a data URL; empty if these are larger than ``largest`` bytes together."""
     encoded = {plot.name: base64.b64encode((folder / f"{plot.name}.png").read_bytes()).decode() for plot in plots}
-    if sum(map(len, encoded.values())) > _EMBEDDED:
+    if sum(map(len, encoded.values())) > largest:
         return {}
     return {name: f"data:image/png;base64,{content}" for name, content in encoded.items()}
 

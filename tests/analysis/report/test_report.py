@@ -62,14 +62,13 @@ def test_page_shows_the_counts(rendered: Path):
     assert "43 of 49 (1 overflow, 3 failed, 1 running, 1 pending); 1 diverged; 1 repeated" in str(data_of(html))
 
 
-def test_page_embeds_figures_only_if_it_stays_small(rendered: Path, monkeypatch: pytest.MonkeyPatch):
+def test_page_embeds_figures_only_if_it_stays_small(rendered: Path):
     html = (rendered / "index.html").read_text()
     assert 'src="files/' not in html
     plots = [Plot(path.stem, "", "", 1.0, 1.0) for path in sorted((rendered / "files").glob("*.png"))]
-    embedded = page._pictures(plots, rendered / "files")
+    embedded = page._pictures(plots, rendered / "files", 1_500_000)
     assert len(embedded) == html.count('src="data:image/png;base64,') > 5
-    monkeypatch.setattr(page, "_EMBEDDED", 100_000)
-    assert page._pictures(plots, rendered / "files") == {}
+    assert page._pictures(plots, rendered / "files", 100_000) == {}
 
 
 def test_long_items_of_a_large_study_are_made_on_request(
