@@ -101,7 +101,7 @@ def _draw(family: Family[FittedSeries], folder: Path) -> Plot:
         for number, label in enumerate(order):
             shift = _DODGE * (number - (len(order) - 1) / 2)
             _draw_series(axes, [mark for mark in here if mark.label == label], shift, number)
-        axes.set_ylabel(f"midpoint noise level μ\n({level_axis_label(settings)})")
+    figure.supylabel(f"midpoint noise level μ\n({level_axis_label(settings)})", fontsize=8)
     figure.legend(handles=legend_handles(order), loc="outside upper center", ncols=legend_columns(order))
     title = published_results.numbered_title(2, family.settings, f"{family.title}: midpoint noise level at each point")
     without_midpoint = sum(mark.shape == "none" for mark in marks)
