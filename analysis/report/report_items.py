@@ -257,12 +257,14 @@ def make_all(
     number. Without ``all_figures``, items of a large study that are made on request only have None.
     """
     everything = all_figures or len(study.fitted_series) <= MOST_SERIES
+    # The item with most figures starts first, so that no process waits for it at the end.
+    order = sorted(REPORT_ITEMS, key=lambda item: item.make is not robustness_curves.draw_walking)
 
     def make(number: int) -> Parts | None:
-        item = REPORT_ITEMS[number]
+        item = order[number]
         return item.make(study, folder) if everything or not item.on_request else None
 
     with style():
         made = shared_out(make, len(REPORT_ITEMS), processes or usable_cores())
-        parts = dict(track(made, "report items made", len(REPORT_ITEMS)))
-    return [(item, parts[number]) for number, item in enumerate(REPORT_ITEMS)]
+        parts = {order[number]: each for number, each in track(made, "report items made", len(order))}
+    return [(item, parts[item]) for item in REPORT_ITEMS]
