@@ -11,7 +11,8 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -87,7 +88,7 @@ def read(source: Source, save_runs: Path | None = None) -> tuple[pd.DataFrame, s
     """
     if save_runs is not None and not save_runs.name.endswith(ENDINGS):
         raise AnalysisError(f"--save-runs {save_runs}: unknown ending; allowed: {' and '.join(ENDINGS)}")
-    with tempfile.TemporaryDirectory() as folder:
+    with _writable(save_runs), tempfile.TemporaryDirectory() as folder:
         to_parquet = save_runs is not None and save_runs.suffix == parquet_file.ENDING
         lines = Path(folder) / "runs.jsonl.gz" if to_parquet else save_runs
         copied = source if lines is None else documents.save(source, lines)
@@ -95,6 +96,15 @@ def read(source: Source, save_runs: Path | None = None) -> tuple[pd.DataFrame, s
         if to_parquet and save_runs is not None and lines is not None:
             parquet_file.write(runs, documents.lines(lines), save_runs)
     return runs, copied.checksum
+
+
+@contextmanager
+def _writable(file: Path | None) -> Iterator[None]:
+    """Context in which an error of the file system becomes one line about ``file``."""
+    try:
+        yield
+    except OSError as error:
+        raise AnalysisError(f"cannot write {file}: {error.strerror or error}; choose another --save-runs") from None
 
 
 def write(study: Study, folder: Path, *, all_figures: bool = False) -> None:

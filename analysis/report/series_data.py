@@ -10,8 +10,7 @@ import base64
 import gzip
 import json
 import math
-from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -27,32 +26,12 @@ ACCURACY_STEP = 1e-4
 Coded = dict[str, list[Any]]
 
 
-@dataclass
-class Code:
-    """Distinct values in the order of their appearance, and the index of the value of each series."""
-
-    values: list[Any] = field(default_factory=list)
-    index: list[int] = field(default_factory=list)
-    _places: dict[Hashable, int] = field(default_factory=dict)
-
-    def add(self, value: Any) -> None:
-        """Append the value of the next series."""
-        place = self._places.setdefault(repr(value), len(self.values))
-        if place == len(self.values):
-            self.values.append(value)
-        self.index.append(place)
-
-    def to_json(self) -> Coded:
-        """The values and the index."""
-        return {"values": self.values, "index": self.index}
-
-
 def coded(values: Iterable[Any]) -> Coded:
-    """The values of all series as distinct values and an index."""
-    code = Code()
-    for value in values:
-        code.add(value)
-    return code.to_json()
+    """The values of all series as distinct values, in the order of their appearance, and an index for each series."""
+    listed = list(values)
+    distinct = {repr(value): value for value in listed}
+    places = {text: place for place, text in enumerate(distinct)}
+    return {"values": list(distinct.values()), "index": [places[repr(value)] for value in listed]}
 
 
 def page_data(

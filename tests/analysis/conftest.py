@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from scipy.special import expit
 
+from analysis.figures.layout import style
 from analysis.midpoints.study import Study, analyse
 from analysis.runs.documents import Document, Source, save, to_json_value
 from analysis.runs.run_frame import to_frame
@@ -166,6 +167,7 @@ def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Compose figures, but neither lay them out nor write them as pictures, which takes most of their time."""
     monkeypatch.setattr(ConstrainedLayoutEngine, "execute", lambda *_: None)
     monkeypatch.setattr(Figure, "savefig", lambda *_, **options: None)
+    monkeypatch.setattr(style, "write_png", lambda *_: None)
 
 
 @pytest.fixture

@@ -97,3 +97,11 @@ def test_unknown_ending_is_refused_before_anything_is_read(
     assert main(arguments) == 1
     assert "unknown ending; allowed: .jsonl.gz and .parquet" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["runs.jsonl.gz"]
+
+
+@pytest.mark.parametrize("ending", [".jsonl.gz", ".parquet"])
+def test_file_that_cannot_be_written_is_one_line(odd_study: FakeStudy, tmp_path: Path, ending: str):
+    (tmp_path / "no folder").write_text("")
+    with pytest.raises(AnalysisError, match="cannot write") as caught:
+        read(odd_study.source(), tmp_path / "no folder" / f"runs{ending}")
+    assert "\n" not in str(caught.value)
