@@ -51,8 +51,8 @@ UNIFORM = '''
     from walking_noise.noise.kind import Levels, NoiseKind
 
 
-    def draw(out, std, generator):
-        out.uniform_(-(3**0.5) * std, 3**0.5 * std, generator=generator)
+    def draw(out, generator):
+        out.uniform_(-(3**0.5), 3**0.5, generator=generator)
 
 
     KIND = NoiseKind("box_shaped", settings=(("std",),), levels=lambda std: Levels(0.0, std), draw=draw)

@@ -17,9 +17,9 @@ class Levels(NamedTuple):
     add: float
 
 
-def gaussian(out: torch.Tensor, std: float, generator: torch.Generator) -> None:
-    """Fill ``out`` with independent draws of N(0, std²)."""
-    out.normal_(0.0, std, generator=generator)
+def gaussian(out: torch.Tensor, generator: torch.Generator) -> None:
+    """Fill ``out`` with independent draws of N(0, 1)."""
+    out.normal_(generator=generator)
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class NoiseKind:
     levels
         ``levels(**settings)`` returns the standard deviations for the values of one set of settings.
     draw
-        ``draw(out, std, generator)`` fills a contiguous tensor with independent draws of mean 0 and standard deviation
-        ``std``. On a GPU, Gaussian noise is drawn for all members at once. Other distributions are drawn there member
-        by member, and their packs cannot be captured as CUDA graphs.
+        ``draw(out, generator)`` fills a contiguous tensor with independent draws of mean 0 and standard deviation 1,
+        which are then multiplied by the level. On a GPU, Gaussian noise is drawn for all members at once. Other
+        distributions are drawn there seed by seed, and their packs cannot be captured as CUDA graphs.
     kurtosis
         Kurtosis of the distribution, E[e⁴] / E[e²]²: 3 for a Gaussian, 1.8 for a uniform distribution. It determines
         the standard error of a measured standard deviation (:func:`walking_noise.noise.audit.mismatch`).
@@ -49,7 +49,7 @@ class NoiseKind:
     name: str
     settings: tuple[tuple[str, ...], ...]
     levels: Callable[..., Levels]
-    draw: Callable[[torch.Tensor, float, torch.Generator], None] = gaussian
+    draw: Callable[[torch.Tensor, torch.Generator], None] = gaussian
     kurtosis: float = 3.0
 
     @property

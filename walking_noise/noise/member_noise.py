@@ -38,4 +38,4 @@ class MemberNoise:
     add: float  # the level s_add
     add_first: bool  # whether the additive term is applied before the factor: ``(x + s_add·e2)·(1 + s_mul·e1)``
     exact_gradient: bool
-    draw: Callable[[Tensor, float, torch.Generator], None]  # see :class:`walking_noise.noise.kind.NoiseKind`
+    draw: Callable[[Tensor, torch.Generator], None]  # see :class:`walking_noise.noise.kind.NoiseKind`

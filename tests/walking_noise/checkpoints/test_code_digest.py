@@ -30,12 +30,12 @@ RUNS: dict[str, dict[str, Any]] = {
 PARTS = {
     "noise/kinds/box.py": (
         "from walking_noise.noise.kind import Levels, NoiseKind\n"
-        "def draw(out, std, generator):\n"
+        "def draw(out, generator):\n"
         "    from .box_draws import fill\n"
-        "    fill(out, std, generator)\n"
+        "    fill(out, generator)\n"
         "KIND = NoiseKind('box', settings=(('std',),), levels=lambda std: Levels(0.0, std), draw=draw)\n"
     ),
-    "noise/kinds/box_draws.py": "def fill(out, std, generator): out.uniform_(-std, std, generator=generator)\n",
+    "noise/kinds/box_draws.py": "def fill(out, generator): out.uniform_(-1, 1, generator=generator)\n",
     "models/architectures/blocky.py": (
         "from walking_noise.models.architectures import blocks\n"
         "from walking_noise.models.model import Model\n"

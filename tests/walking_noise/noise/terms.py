@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from walking_noise.noise.injection import Injection
@@ -16,6 +15,5 @@ def drawn_terms(
     """``s_mul·e1`` and ``s_add·e2`` for activations ``(B, …)``; None for a term at level 0."""
     (sampler,) = injection.samplers
     assert isinstance(sampler, GeneratorNoise)
-    deviation, added = (torch.empty(shape) if level > 0 else None for level in (noise.mul, noise.add))
-    sampler.draw(noise, point, step, deviation, added)
-    return deviation, added
+    ((_, terms),) = sampler.terms(point, step, shape, range(noise.member, noise.member + 1))
+    return terms.deviation, terms.added

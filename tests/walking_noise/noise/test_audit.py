@@ -194,27 +194,27 @@ def test_the_signal_is_measured_before_the_noise() -> None:
     assert audit.of(0)["signal"][0] == 1.0
 
 
-Draw = Callable[[Tensor, float, torch.Generator], None]
+Draw = Callable[[Tensor, torch.Generator], None]
 
 
-def normal(mean: float = 0.0, factor: float = 1.0, power: float = 1.0) -> Draw:
+def normal(mean: float = 0.0, factor: float = 1.0) -> Draw:
     """A draw with a wrong mean or standard deviation."""
 
-    def draw(out: Tensor, std: float, generator: torch.Generator) -> None:
-        out.normal_(mean * std, factor * std**power, generator=generator)
+    def draw(out: Tensor, generator: torch.Generator) -> None:
+        out.normal_(mean, factor, generator=generator)
 
     return draw
 
 
-def uniform(out: Tensor, std: float, generator: torch.Generator) -> None:
-    out.uniform_(-std, std, generator=generator)
+def uniform(out: Tensor, generator: torch.Generator) -> None:
+    out.uniform_(-1.0, 1.0, generator=generator)
 
 
 SABOTAGES: dict[str, Draw] = {
     "1 % more": normal(factor=1.01),
     "2 % less": normal(factor=0.98),
     "nothing": normal(factor=0.0),
-    "the variance": normal(power=2.0),
+    "half": normal(factor=0.5),
     "uniform up to the level": uniform,
     "shifted": normal(mean=1.0),
 }
@@ -245,8 +245,8 @@ def test_a_sabotaged_draw_fails_the_run(
 def test_training_and_inference_are_measured_separately(samples: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Training batches have 128 samples, evaluation blocks 250."""
 
-    def spoiled(out: Tensor, std: float, generator: torch.Generator) -> None:
-        out.normal_(0.0, 2 * std if len(out) == samples else std, generator=generator)
+    def spoiled(out: Tensor, generator: torch.Generator) -> None:
+        out.normal_(0.0, 2.0 if len(out) == samples else 1.0, generator=generator)
 
     monkeypatch.setitem(noise_kinds(), "additive", dataclasses.replace(noise_kinds()["additive"], draw=spoiled))
     assert isinstance(outcome({"noise.std": 0.5}), Failure)

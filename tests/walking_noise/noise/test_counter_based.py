@@ -96,8 +96,8 @@ def test_the_audit_measures_the_draws() -> None:
 
 @pytest.mark.gpu
 def test_a_gpu_uses_the_counter_based_sampler_for_gaussian_noise(monkeypatch: pytest.MonkeyPatch) -> None:
-    def uniform(out: Tensor, std: float, generator: torch.Generator) -> None:
-        out.uniform_(-(3**0.5) * std, 3**0.5 * std, generator=generator)
+    def uniform(out: Tensor, generator: torch.Generator) -> None:
+        out.uniform_(-(3**0.5), 3**0.5, generator=generator)
 
     spoiled = dataclasses.replace(noise_kinds()["additive"], draw=uniform)
     monkeypatch.setitem(noise_kinds(), "additive", spoiled)

@@ -224,7 +224,7 @@ def test_a_failing_evaluation_does_not_affect_other_runs_on_its_network(monkeypa
     """The noise of one run at inference raises an exception."""
     kind = noise_kinds()["additive"]
 
-    def broken(out: torch.Tensor, std: float, generator: torch.Generator) -> None:
+    def broken(out: torch.Tensor, generator: torch.Generator) -> None:
         raise ZeroDivisionError("fault")
 
     faulty = type(kind)("faulty", kind.settings, kind.levels, broken)

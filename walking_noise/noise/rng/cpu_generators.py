@@ -1,50 +1,88 @@
-"""Noise from torch's generators, seeded anew for each member, step and noise point; the default sampler on a CPU.
+"""Noise from torch's generators, seeded anew for each seed, step and noise point; the default sampler on a CPU.
 
-It draws every kind of noise on every device, at the cost of several operations per member.
+It draws every kind of noise on every device, at the cost of several operations per member. Draws do not depend on the
+level, so members with the same seed share them, each scaled by its own level.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from walking_noise.cpu_kernels.noise_terms import NoiseTerms
 from walking_noise.noise.audit import Audit
 from walking_noise.noise.member_noise import InjectMembers, MemberNoise, StepIndex
 from walking_noise.reproducibility import stream_key
 
+Terms = Iterator[tuple[int, NoiseTerms]]
+"""Index of a member in the pack, and its noise."""
+
+
+@dataclass(frozen=True)
+class SharedDraws:
+    """Members of a pack that share their draws at one noise point: they have the same seed, distribution and terms."""
+
+    seed: int
+    draw: Callable[[Tensor, torch.Generator], None]
+    multiplies: bool
+    adds: bool
+    members: tuple[MemberNoise, ...]
+
 
 class GeneratorNoise:
-    """Sampler with one generator, seeded with ``stream_key(seed, stream, *step, point)`` before each member's draw."""
+    """Sampler with one generator, seeded with ``stream_key(seed, stream, *step, point)`` before each draw."""
 
     capturable = False
 
     def __init__(self, at_point: Sequence[Sequence[MemberNoise]], stream: str, device: torch.device) -> None:
-        self.at_point, self.stream = at_point, stream
+        self.at_point = [_share(noises) for noises in at_point]
+        self.stream = stream
         self.generator = torch.Generator(device)
 
     def at(self, step: StepIndex) -> InjectMembers:
         def inject(point: int, x: Tensor, first: int, audit: Audit | None) -> Tensor:
-            noises = [noise for noise in self.at_point[point] if first <= noise.member < first + len(x)]
-            if not noises:
+            if not self._chosen(point, range(first, first + len(x))):
                 return x
-            index = step if isinstance(step, tuple) else tuple(step.tolist())
-            y: Tensor = _Inject.apply(x, self, noises, first, point, index, audit)  # type: ignore[no-untyped-call]
+            y: Tensor = _Inject.apply(x, self, point, step, first, audit)  # type: ignore[no-untyped-call]
             return y
 
         return inject
 
-    def draw(
-        self, noise: MemberNoise, point: int, step: tuple[int, ...], deviation: Tensor | None, added: Tensor | None
-    ) -> None:
-        """Draw ``s_mul·e1`` of a member into ``deviation`` and ``s_add·e2`` into ``added``; None: skip that term."""
-        self.generator.manual_seed(stream_key(noise.seed, self.stream, *step, point))
-        if deviation is not None:
-            noise.draw(deviation, noise.mul, self.generator)
-        if added is not None:
-            noise.draw(added, noise.add, self.generator)
+    def terms(self, point: int, step: StepIndex, shape: Sequence[int], members: range) -> Terms:
+        """Draw the noise of some members at one noise point, for activations ``shape`` ``(B, …)`` of each."""
+        index = step if isinstance(step, tuple) else tuple(step.tolist())
+        for shared in self._chosen(point, members):
+            self.generator.manual_seed(stream_key(shared.seed, self.stream, *index, point))
+            factor_draws = self._draw(shared, shape) if shared.multiplies else None
+            added_draws = self._draw(shared, shape) if shared.adds else None
+            for noise in shared.members:
+                if noise.member in members:
+                    levels = noise.mul, noise.add
+                    yield (
+                        noise.member,
+                        NoiseTerms(factor_draws, added_draws, *levels, noise.add_first, noise.exact_gradient),
+                    )
+
+    def _draw(self, shared: SharedDraws, shape: Sequence[int]) -> Tensor:
+        draws = torch.empty(tuple(shape), device=self.generator.device)
+        shared.draw(draws, self.generator)
+        return draws
+
+    def _chosen(self, point: int, members: range) -> list[SharedDraws]:
+        """The draws at a noise point that some of these members use."""
+        return [shared for shared in self.at_point[point] if any(noise.member in members for noise in shared.members)]
+
+
+def _share(noises: Sequence[MemberNoise]) -> list[SharedDraws]:
+    """The members at one noise point, by their draws."""
+    groups: dict[tuple[Any, ...], list[MemberNoise]] = {}
+    for noise in noises:
+        groups.setdefault((noise.seed, noise.draw, noise.mul > 0, noise.add > 0), []).append(noise)
+    return [SharedDraws(*key, tuple(members)) for key, members in groups.items()]
 
 
 class _Inject(torch.autograd.Function):
@@ -55,54 +93,27 @@ class _Inject(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any,
-        x: Tensor,
-        sampler: GeneratorNoise,
-        noises: Sequence[MemberNoise],
-        first: int,
-        point: int,
-        step: tuple[int, ...],
-        audit: Audit | None,
+        ctx: Any, x: Tensor, sampler: GeneratorNoise, point: int, step: StepIndex, first: int, audit: Audit | None
     ) -> Tensor:
-        y = torch.empty_like(x) if len(noises) == len(x) else x.clone()
+        members = range(first, first + len(x))
+        noisy = {noise.member for shared in sampler.at_point[point] for noise in shared.members}
+        y = torch.empty_like(x) if noisy.issuperset(members) else x.clone()
         xs, ys = x.unbind(), y.unbind()
-        mul_scratch, add_scratch = torch.empty((2, *x.shape[1:]), device=x.device).unbind()
-        ctx.factors = {}
-        for noise in noises:
-            row = noise.member - first
-            keep_factor = noise.mul > 0 and noise.exact_gradient and ctx.needs_input_grad[0]
-            deviation = None if noise.mul == 0 else torch.empty_like(mul_scratch) if keep_factor else mul_scratch
-            added = None if noise.add == 0 else add_scratch
-            sampler.draw(noise, point, step, deviation, added)
+        ctx.factors = []
+        for member, terms in sampler.terms(point, step, x.shape[1:], members):
             if audit is not None:
-                audit.record_terms(point, noise.member, deviation, added)
-            factor = None if deviation is None else deviation.add_(1.0)
-            _apply(xs[row], factor, added, noise.add_first, out=ys[row])
-            if keep_factor:
-                ctx.factors[row] = factor
+                audit.record_terms(point, member, terms.deviation, terms.added)
+            terms.apply(xs[member - first], out=ys[member - first])
+            if ctx.needs_input_grad[0] and terms.exact_gradient and terms.factor_draws is not None:
+                ctx.factors.append((member - first, replace(terms, added_draws=None)))
         return y
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (gradient,) = gradients
         if not ctx.factors:
-            return gradient, *(None,) * 6
+            return gradient, *(None,) * 5
         result = torch.empty_like(gradient) if len(ctx.factors) == len(gradient) else gradient.clone()
-        for row, factor in ctx.factors.items():
-            torch.mul(gradient[row], factor, out=result[row])
-        return result, *(None,) * 6
-
-
-def _apply(x: Tensor, factor: Tensor | None, added: Tensor | None, add_first: bool, out: Tensor) -> None:
-    """``x·factor + added``, or ``(x + added)·factor``; each operation rounded by itself."""
-    if factor is None:
-        assert added is not None
-        torch.add(x, added, out=out)
-    elif added is None:
-        torch.mul(x, factor, out=out)
-    elif add_first:
-        torch.add(x, added, out=out)
-        out.mul_(factor)
-    else:
-        torch.mul(x, factor, out=out)
-        out.add_(added)
+        for row, terms in ctx.factors:
+            terms.apply_to_gradient(gradient[row], out=result[row])
+        return result, *(None,) * 5

@@ -1,0 +1,118 @@
+"""Noise of one member at one noise point with its draws, and its application to activations and gradients."""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from walking_noise.cpu_kernels.library import library
+
+
+class NoiseStruct(ctypes.Structure):
+    """``Noise`` in :mod:`walking_noise.cpu_kernels.source`; all zero: no noise."""
+
+    _fields_ = (
+        ("factor_draws", ctypes.c_void_p),
+        ("added_draws", ctypes.c_void_p),
+        ("mul", ctypes.c_float),
+        ("add", ctypes.c_float),
+        ("add_first", ctypes.c_int32),
+        ("exact_gradient", ctypes.c_int32),
+    )
+
+
+@dataclass(frozen=True)
+class NoiseTerms:
+    """Noise of one member: ``x·(1 + mul·e1) + add·e2``, or ``(x + add·e2)·(1 + mul·e1)`` if added first.
+
+    Attributes
+    ----------
+    factor_draws, added_draws
+        The draws e1 and e2 of standard deviation 1, float32 ``(B, …)``, contiguous; None without the term. Members
+        share them if their draws are equal.
+    mul, add
+        The levels.
+    exact_gradient
+        Whether the gradient is multiplied by the factor; otherwise it passes unchanged (straight-through).
+    """
+
+    factor_draws: Tensor | None
+    added_draws: Tensor | None
+    mul: float
+    add: float
+    add_first: bool
+    exact_gradient: bool
+
+    @property
+    def deviation(self) -> Tensor | None:
+        """The factor's deviation from 1, ``mul·e1``."""
+        return None if self.factor_draws is None else self.factor_draws * self.mul
+
+    @property
+    def added(self) -> Tensor | None:
+        """The added term, ``add·e2``."""
+        return None if self.added_draws is None else self.added_draws * self.add
+
+    def struct(self) -> NoiseStruct:
+        """The arguments of a kernel, valid as long as the draws exist."""
+        return NoiseStruct(
+            *(None if draws is None else draws.data_ptr() for draws in (self.factor_draws, self.added_draws)),
+            self.mul,
+            self.add,
+            self.add_first,
+            self.exact_gradient,
+        )
+
+    def apply(self, x: Tensor, out: Tensor) -> None:
+        """Write the noisy activations for ``x`` ``(B, …)`` to ``out``. Every operation is rounded by itself."""
+        if self._compiled("inject", x, out):
+            return
+        deviation, added = self.deviation, self.added
+        if deviation is None:
+            assert added is not None
+            torch.add(x, added, out=out)
+        elif added is None:
+            torch.mul(x, deviation.add_(1.0), out=out)
+        elif self.add_first:
+            torch.add(x, added, out=out).mul_(deviation.add_(1.0))
+        else:
+            torch.mul(x, deviation.add_(1.0), out=out).add_(added)
+
+    def apply_to_gradient(self, gradient: Tensor, out: Tensor) -> None:
+        """Write the gradient of the input for the ``gradient`` ``(B, …)`` of the output to ``out``."""
+        if self._compiled("inject_gradient", gradient, out):
+            return
+        deviation = self.deviation if self.exact_gradient else None
+        if deviation is None:
+            out.copy_(gradient)
+        else:
+            torch.mul(gradient, deviation.add_(1.0), out=out)
+
+    def _compiled(self, kernel: str, x: Tensor, out: Tensor) -> bool:
+        """Call a kernel of noise if it is compiled and fits these tensors; return whether it was called."""
+        if not (computes_on(x) and computes_on(out)):
+            return False
+        kernels = library()
+        if kernels is None:
+            return False
+        if x.is_contiguous() and out.is_contiguous():
+            sizes = (1, x.numel(), 0, 0)
+        else:
+            sizes = (len(x), x[0].numel(), x.stride(0), out.stride(0))
+        getattr(kernels, kernel)(
+            ctypes.byref(self.struct()), pointer(x), pointer(out), *(ctypes.c_ssize_t(size) for size in sizes)
+        )
+        return True
+
+
+def computes_on(x: Tensor) -> bool:
+    """Whether kernels compute on the tensor ``(B, …)``: float32 in the memory of the CPU, each sample contiguous."""
+    return x.device.type == "cpu" and x.dtype == torch.float32 and len(x) > 0 and x[0].is_contiguous()
+
+
+def pointer(tensor: Tensor) -> ctypes.c_void_p:
+    """The address of the first element, as an argument of a kernel."""
+    return ctypes.c_void_p(tensor.data_ptr())
