@@ -153,7 +153,8 @@ void chain_forward(const Chain *chain, const float *x, float *y, uint8_t *positi
             float *r = chain->pools ? scratch + n : y + image * n;
             for (ptrdiff_t i = 0; i < n; i++) r[i] = z[i] <= 0.0f ? 0.0f : z[i];
             if (is_noisy(&chain->after_relu)) add_noise(r, r, &chain->after_relu, image * n, n);
-            if (chain->pools) pool(chain, r, y + image * outputs, position ? position + image * outputs : NULL, scratch + 2 * n);
+            uint8_t *where = position ? position + image * outputs : NULL;
+            if (chain->pools) pool(chain, r, y + image * outputs, where, scratch + 2 * n);
         }
 }
 

@@ -8,9 +8,9 @@ numbered in the order in which a forward pass reaches them. Number 0 is the inpu
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -40,6 +40,18 @@ class Inject(Protocol):
         -------
         Tensor
             ``(K, B, …)`` for all members, ``(B, …)`` for one member; ``x`` itself if nothing is injected.
+        """
+
+
+@runtime_checkable
+class DrawingInject(Inject, Protocol):
+    """Injection that can also draw the noise of a point beforehand, for layers that apply it themselves."""
+
+    def draw(self, point: int, x: Tensor) -> Mapping[int, Any] | None:
+        """The noise of each noisy member of a pack at a noise point, for its activations ``(K, B, …)``.
+
+        It is a :class:`walking_noise.cpu_kernels.noise_terms.NoiseTerms` for each. None if the injection has to be
+        called, for example to measure the noise.
         """
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from walking_noise.models.noise_points import Inject
+from walking_noise.cpu_kernels.noise_terms import NoiseTerms
 from walking_noise.noise.kind import gaussian
 from walking_noise.noise.member_noise import MemberNoise, StepIndex
 from walking_noise.noise.rng.counter_based import CounterBasedNoise
@@ -51,25 +51,43 @@ class Injection:
         self.samplers = samplers(self.at_point, f"{stream} noise", self.members, device)
         self.capturable = all(sampler.capturable for sampler in self.samplers)
 
-    def at(self, step: StepIndex, audit: Audit | None = None) -> Inject:
+    def at(self, step: StepIndex, audit: Audit | None = None) -> StepInjection:
         """The injection at one step of the runs: a training step, or an epoch and a block of samples.
 
         If ``step`` is a tensor, its content must not change between a forward pass and the backward pass of it.
         """
-        injections = [sampler.at(step) for sampler in self.samplers]
+        return StepInjection(self, step, audit)
 
-        def inject(point: int, x: Tensor, member: int | None = None) -> Tensor:
-            if audit is not None:
-                audit.record_signal(point, x if member is None else x.unsqueeze(0), member)
-            noisy = self._noisy[point]
-            if not noisy or (member is not None and member not in noisy):
-                return x
-            y = expand_rows(self.members, x) if member is None else x.unsqueeze(0)
-            for inject_members in injections:
-                y = inject_members(point, y, member or 0, audit)
-            return y if member is None else y[0]
+    def noisy(self, point: int) -> frozenset[int]:
+        """The members with noise at a noise point."""
+        return self._noisy[point]
 
-        return inject
+
+class StepInjection:
+    """Injection at one step; a :class:`walking_noise.models.noise_points.DrawingInject`."""
+
+    def __init__(self, injection: Injection, step: StepIndex, audit: Audit | None) -> None:
+        self._injection, self._step, self._audit = injection, step, audit
+        self._samplers = [sampler.at(step) for sampler in injection.samplers]
+
+    def __call__(self, point: int, x: Tensor, member: int | None = None) -> Tensor:
+        if self._audit is not None:
+            self._audit.record_signal(point, x if member is None else x.unsqueeze(0), member)
+        noisy = self._injection.noisy(point)
+        if not noisy or (member is not None and member not in noisy):
+            return x
+        y = expand_rows(self._injection.members, x) if member is None else x.unsqueeze(0)
+        for inject_members in self._samplers:
+            y = inject_members(point, y, member or 0, self._audit)
+        return y if member is None else y[0]
+
+    def draw(self, point: int, x: Tensor) -> Mapping[int, NoiseTerms] | None:
+        if not self._injection.noisy(point):
+            return {} if self._audit is None else None
+        (sampler, *others) = self._injection.samplers
+        if self._audit is not None or others or not isinstance(sampler, GeneratorNoise):
+            return None
+        return dict(sampler.terms(point, self._step, x.shape[1:], range(self._injection.members)))
 
 
 def samplers(

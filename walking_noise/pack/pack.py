@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from walking_noise.models.noise_points import BODY, Inject, NoisePoint, named_layers
 from walking_noise.pack.layers import MemberByMember, pack_layer
+from walking_noise.pack.layers.fused_layers import find_fused_layers
 from walking_noise.pack.stacking import StackedState, all_finite, expand_rows, flat_name
 
 WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -54,8 +55,18 @@ class Pack(nn.Module):
         inner = {first, first if last is None else last} - set(positions)
         if inner:
             raise ValueError(f"the network cannot be split at noise point {min(inner)}; it is not between two layers")
-        for layer in list(self.layers.values())[positions[first] : None if last is None else positions[last]]:
-            x = self._forward_layer(layer, x, inject)
+        layers, position = list(self.layers.values()), positions[first]
+        end = len(layers) if last is None else positions[last]
+        fused_layers = find_fused_layers(layers[:end]) if x.device.type == "cpu" else {}
+        while position < end:
+            fused = fused_layers.get(position)
+            y = None if fused is None else fused.forward(x, inject, len(next(self.parameters())))
+            if y is None:
+                x = self._forward_layer(layers[position], x, inject)
+                position += 1
+            else:
+                assert fused is not None
+                x, position = y, position + len(fused.layers)
         return x
 
     def latest_split(self, point: int) -> int:

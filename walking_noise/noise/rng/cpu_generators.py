@@ -79,10 +79,13 @@ class GeneratorNoise:
 
 def _share(noises: Sequence[MemberNoise]) -> list[SharedDraws]:
     """The members at one noise point, by their draws."""
-    groups: dict[tuple[Any, ...], list[MemberNoise]] = {}
+    groups: dict[Any, list[MemberNoise]] = {}
     for noise in noises:
         groups.setdefault((noise.seed, noise.draw, noise.mul > 0, noise.add > 0), []).append(noise)
-    return [SharedDraws(*key, tuple(members)) for key, members in groups.items()]
+    return [
+        SharedDraws(seed, draw, multiplies, adds, tuple(members))
+        for (seed, draw, multiplies, adds), members in groups.items()
+    ]
 
 
 class _Inject(torch.autograd.Function):

@@ -28,8 +28,7 @@ class PackedConv2d(nn.Module):
         self.bias = stack_parameters([cast(Tensor, member.bias) for member in members])
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self._row_by_row(x) if x.device.type == "cpu" else self._grouped(x)
-        return split_members(y, len(self.weight))
+        return self._row_by_row(x) if x.device.type == "cpu" else split_members(self._grouped(x), len(self.weight))
 
     def _row_by_row(self, x: Tensor) -> Tensor:
         weights, biases = self.weight.unflatten(0, (len(x), -1)), self.bias.unflatten(0, (len(x), -1))
@@ -40,8 +39,15 @@ class PackedConv2d(nn.Module):
         for row in rows:
             if row.requires_grad:
                 row.register_hook(aligned)
-        return rows[0] if len(rows) == 1 else torch.cat(rows, 1)
+        return split_members(rows[0], len(self.weight)) if len(rows) == 1 else _stack(rows, len(self.weight))
 
     def _grouped(self, x: Tensor) -> Tensor:
         weight, bias = self.weight.flatten(0, 1), self.bias.flatten()
         return F.conv2d(merge_members(x), weight, bias, self.stride, self.padding, groups=len(x))
+
+
+def _stack(rows: Sequence[Tensor], members: int) -> Tensor:
+    """The outputs ``(K, B, channels, …)`` of all members from those of each row, ``(B, members of the row · C, …)``."""
+    if len(rows) == members:
+        return torch.stack(rows)
+    return torch.cat([split_members(row, members // len(rows)) for row in rows])
