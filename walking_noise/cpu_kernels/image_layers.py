@@ -24,7 +24,8 @@ class _LayersStruct(ctypes.Structure):
     """``Chain`` in :mod:`walking_noise.cpu_kernels.source`."""
 
     _fields_ = (
-        *((name, ctypes.c_ssize_t) for name in ("samples", "channels", "height", "width", "sample_stride")),
+        *((name, ctypes.c_ssize_t) for name in ("samples", "channels", "height", "width")),
+        *((name, ctypes.c_ssize_t) for name in ("x_stride", "gradient_stride")),
         *((name, ctypes.c_void_p) for name in ("mean", "scale", "bias")),
         ("before_relu", NoiseStruct),
         ("after_relu", NoiseStruct),
@@ -53,34 +54,30 @@ class ImageLayers:
 
     def forward(self, x: Tensor, out: Tensor, positions: Tensor | None) -> None:
         """Write the outputs to ``out``, and the position of each maximum, uint8, to ``positions`` for the gradient."""
-        self._call("chain_forward", x, x, out, positions, _scratch(x))
+        self._call("chain_forward", x, x, x, out, positions, _scratch(x))
 
     def gradient(self, x: Tensor, gradient: Tensor, positions: Tensor | None, out: Tensor) -> tuple[Tensor, Tensor]:
-        """Write the gradient at the output of the normalisation to ``out``, which has the strides of x.
+        """Write the gradient at the output of the normalisation to ``out``, of the shape of x.
 
         Returns its sums over the samples and those of its product with ``x - mean``, ``(C, H, W)``; unset without a
         normalisation.
         """
         sums, products = torch.empty(2, *x.shape[1:]).unbind()
-        self._call("chain_gradient", x, x, gradient, positions, out, sums, products, _scratch(x))
+        self._call("chain_gradient", x, out, x, gradient, positions, out, sums, products, _scratch(x))
         return sums, products
 
     def normalisation_gradient(self, x: Tensor, slope: Tensor, shift: Tensor, gradient: Tensor) -> None:
         """Replace the gradient g by that of x, ``((x - mean)·slope + g - shift)·scale``, with ``(C,)`` vectors."""
-        self._call("normalisation_gradient", x, x, slope, shift, gradient)
+        self._call("normalisation_gradient", x, gradient, x, slope, shift, gradient)
 
     def for_gradient(self) -> ImageLayers:
         """The same layers, without draws that no gradient needs."""
-        after = self.after_relu
-        if after is not None:
-            exact = after.exact_gradient and after.factor_draws is not None
-            after = replace(after, added_draws=None) if exact else None
-        return replace(self, after_relu=after)
+        return replace(self, after_relu=None if self.after_relu is None else self.after_relu.for_gradient())
 
-    def _call(self, kernel: str, x: Tensor, *tensors: Tensor | None) -> None:
+    def _call(self, kernel: str, x: Tensor, strided: Tensor, *tensors: Tensor | None) -> None:
         normalisation = [None, None, None] if self.normalisation is None else map(pointer, self.normalisation)
         noises = (noise.struct() if noise else NoiseStruct() for noise in (self.before_relu, self.after_relu))
-        struct = _LayersStruct(*x.shape, x.stride(0), *normalisation, *noises, self.pools)
+        struct = _LayersStruct(*x.shape, x.stride(0), strided.stride(0), *normalisation, *noises, self.pools)
         _kernels()[kernel](ctypes.byref(struct), *(None if one is None else pointer(one) for one in tensors))
 
 

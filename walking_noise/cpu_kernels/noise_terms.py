@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -55,6 +55,10 @@ class NoiseTerms:
     def added(self) -> Tensor | None:
         """The added term, ``add·e2``."""
         return None if self.added_draws is None else self.added_draws * self.add
+
+    def for_gradient(self) -> NoiseTerms:
+        """The same noise, without draws that its gradient does not need."""
+        return replace(self, factor_draws=self.factor_draws if self.exact_gradient else None, added_draws=None)
 
     def struct(self) -> NoiseStruct:
         """The arguments of a kernel, valid as long as the draws exist."""

@@ -83,7 +83,7 @@ void deviation_sums(const float *x, ptrdiff_t sample_stride, ptrdiff_t samples, 
 /* A chain of layers on the images of one member: [normalisation] [noise] ReLU [noise] [2x2 max-pooling]. */
 typedef struct {
     ptrdiff_t samples, channels, height, width;
-    ptrdiff_t sample_stride;                     /* of x and of its gradient; the images of a sample are contiguous */
+    ptrdiff_t x_stride, gradient_stride;         /* of a sample of x and of its gradient, whose images are contiguous */
     const float *mean, *scale, *bias;            /* of each channel; NULL without normalisation */
     Noise before_relu, after_relu;
     int32_t pools;                               /* whether there is max-pooling; width is even then */
@@ -149,7 +149,7 @@ void chain_forward(const Chain *chain, const float *x, float *y, uint8_t *positi
     for (ptrdiff_t b = 0; b < chain->samples; b++)
         for (ptrdiff_t c = 0; c < chain->channels; c++) {
             const ptrdiff_t image = b * chain->channels + c;
-            const float *z = input_of_relu(chain, x + b * chain->sample_stride + c * n, image, scratch);
+            const float *z = input_of_relu(chain, x + b * chain->x_stride + c * n, image, scratch);
             float *r = chain->pools ? scratch + n : y + image * n;
             for (ptrdiff_t i = 0; i < n; i++) r[i] = z[i] <= 0.0f ? 0.0f : z[i];
             if (is_noisy(&chain->after_relu)) add_noise(r, r, &chain->after_relu, image * n, n);
@@ -208,9 +208,8 @@ void chain_gradient(const Chain *chain, const float *x, const float *gradient, c
     }
     for (ptrdiff_t b = 0; b < chain->samples; b++)
         for (ptrdiff_t c = 0; c < chain->channels; c++) {
-            const ptrdiff_t offset = b * chain->sample_stride + c * n;
-            const float *restrict row = x + offset;
-            float *restrict g = result + offset;
+            const float *restrict row = x + b * chain->x_stride + c * n;
+            float *restrict g = result + b * chain->gradient_stride + c * n;
             image_gradient(chain, row, gradient, position, b * chain->channels + c, g, scratch);
             if (!chain->mean) continue;
             float *restrict sum = sums + c * n, *restrict product = products + c * n;
@@ -228,10 +227,9 @@ void normalisation_gradient(const Chain *chain, const float *x, const float *slo
     const ptrdiff_t n = chain->height * chain->width;
     for (ptrdiff_t b = 0; b < chain->samples; b++)
         for (ptrdiff_t c = 0; c < chain->channels; c++) {
-            const ptrdiff_t offset = b * chain->sample_stride + c * n;
             const float mean = chain->mean[c], scale = chain->scale[c], s = slope[c], t = shift[c];
-            const float *restrict row = x + offset;
-            float *restrict out = g + offset;
+            const float *restrict row = x + b * chain->x_stride + c * n;
+            float *restrict out = g + b * chain->gradient_stride + c * n;
             for (ptrdiff_t i = 0; i < n; i++) out[i] = ((row[i] - mean) * s + out[i] - t) * scale;
         }
 }

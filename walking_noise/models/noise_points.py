@@ -8,7 +8,7 @@ numbered in the order in which a forward pass reaches them. Number 0 is the inpu
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol, runtime_checkable
 
@@ -47,11 +47,13 @@ class Inject(Protocol):
 class DrawingInject(Inject, Protocol):
     """Injection that can also draw the noise of a point beforehand, for layers that apply it themselves."""
 
-    def draw(self, point: int, x: Tensor) -> Mapping[int, Any] | None:
-        """The noise of each noisy member of a pack at a noise point, for its activations ``(K, B, …)``.
+    def draws(self, point: int) -> bool:
+        """Whether :meth:`draw` can be used at a noise point; otherwise the injection has to be called."""
 
-        It is a :class:`walking_noise.cpu_kernels.noise_terms.NoiseTerms` for each. None if the injection has to be
-        called, for example to measure the noise.
+    def draw(self, point: int, shape: Sequence[int]) -> Mapping[int, Any]:
+        """The noise of each noisy member of a pack at a noise point, for its activations of ``shape`` ``(B, …)``.
+
+        It is a :class:`walking_noise.cpu_kernels.noise_terms.NoiseTerms` for each.
         """
 
 

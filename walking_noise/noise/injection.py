@@ -81,13 +81,17 @@ class StepInjection:
             y = inject_members(point, y, member or 0, self._audit)
         return y if member is None else y[0]
 
-    def draw(self, point: int, x: Tensor) -> Mapping[int, NoiseTerms] | None:
-        if not self._injection.noisy(point):
-            return {} if self._audit is None else None
-        (sampler, *others) = self._injection.samplers
-        if self._audit is not None or others or not isinstance(sampler, GeneratorNoise):
-            return None
-        return dict(sampler.terms(point, self._step, x.shape[1:], range(self._injection.members)))
+    def draws(self, point: int) -> bool:
+        if self._audit is not None:
+            return False
+        return all(isinstance(sampler, GeneratorNoise) for sampler in self._injection.samplers)
+
+    def draw(self, point: int, shape: Sequence[int]) -> Mapping[int, NoiseTerms]:
+        drawn: dict[int, NoiseTerms] = {}
+        for sampler in self._injection.samplers:
+            assert isinstance(sampler, GeneratorNoise)
+            drawn |= sampler.terms(point, self._step, shape, range(self._injection.members))
+        return drawn
 
 
 def samplers(

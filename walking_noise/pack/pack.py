@@ -57,9 +57,9 @@ class Pack(nn.Module):
             raise ValueError(f"the network cannot be split at noise point {min(inner)}; it is not between two layers")
         layers, position = list(self.layers.values()), positions[first]
         end = len(layers) if last is None else positions[last]
-        fused_layers = find_fused_layers(layers[:end]) if x.device.type == "cpu" else {}
+        start, fused_layers = position, find_fused_layers(layers[position:end]) if x.device.type == "cpu" else {}
         while position < end:
-            fused = fused_layers.get(position)
+            fused = fused_layers.get(position - start)
             y = None if fused is None else fused.forward(x, inject, len(next(self.parameters())))
             if y is None:
                 x = self._forward_layer(layers[position], x, inject)

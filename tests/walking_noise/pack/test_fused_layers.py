@@ -10,6 +10,7 @@ from torch import Tensor
 
 from walking_noise import RunConfig
 from walking_noise.cpu_kernels import library
+from walking_noise.cpu_kernels.image_layers import ImageLayers
 from walking_noise.models import build
 from walking_noise.noise.audit import Audit
 from walking_noise.noise.injection import Injection
@@ -87,13 +88,13 @@ def test_fused_layers_equal_single_layers(
     runs = configs(model, batch_norm, NOISE[noise])
     x = torch.randn(rows, 7, *inputs, generator=torch.Generator().manual_seed(1))
     calls: list[int] = []
-    forward = fused_layers.ImageLayers.forward
+    forward = ImageLayers.forward
 
     def counted(*arguments: Any) -> None:
         calls.append(1)
         forward(*arguments)
 
-    monkeypatch.setattr(fused_layers.ImageLayers, "forward", counted)
+    monkeypatch.setattr(ImageLayers, "forward", counted)
     fused = results(packed(model, inputs, batch_norm), runs, x, training)
     blocks = sum(name.startswith("conv") and "noise" not in name for name in packed(model, inputs, batch_norm).layers)
     assert len(calls) == blocks * len(SEEDS)

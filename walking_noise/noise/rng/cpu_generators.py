@@ -7,7 +7,7 @@ level, so members with the same seed share them, each scaled by its own level.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -108,7 +108,7 @@ class _Inject(torch.autograd.Function):
                 audit.record_terms(point, member, terms.deviation, terms.added)
             terms.apply(xs[member - first], out=ys[member - first])
             if ctx.needs_input_grad[0] and terms.exact_gradient and terms.factor_draws is not None:
-                ctx.factors.append((member - first, replace(terms, added_draws=None)))
+                ctx.factors.append((member - first, terms.for_gradient()))
         return y
 
     @staticmethod

@@ -62,9 +62,7 @@ class PackedBatchNorm(nn.Module):
             shape = self.running_mean.shape
             self.update_statistics(mean.view(shape), var.view(shape), x.numel() // x.shape[1])
             return normalised
-        mean, scale, bias = (
-            tensor.reshape(-1, 1) for tensor in (self.running_mean, self.inference_scale(), self.bias)
-        )
+        mean, scale, bias = (tensor.reshape(-1, 1) for tensor in (self.running_mean, self.inference_scale(), self.bias))
         return x.flatten(2).sub(mean).mul_(scale).add_(bias).view_as(x)
 
 

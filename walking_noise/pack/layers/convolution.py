@@ -28,26 +28,31 @@ class PackedConv2d(nn.Module):
         self.bias = stack_parameters([cast(Tensor, member.bias) for member in members])
 
     def forward(self, x: Tensor) -> Tensor:
-        return self._row_by_row(x) if x.device.type == "cpu" else split_members(self._grouped(x), len(self.weight))
+        if x.device.type != "cpu":
+            return split_members(self._grouped(x), len(self.weight))
+        rows = [split_members(row, len(self.weight) // len(x)) for row in self.rows(x)]
+        return rows[0] if len(rows) == 1 else torch.cat(rows)
 
-    def _row_by_row(self, x: Tensor) -> Tensor:
+    def output_width(self, width: int) -> int:
+        """The width of the output for an input of this width."""
+        if isinstance(self.padding, str):
+            return width if self.padding == "same" else width - self.weight.shape[-1] + 1
+        return (width + 2 * self.padding[1] - self.weight.shape[-1]) // self.stride[1] + 1
+
+    def rows(self, x: Tensor) -> list[Tensor]:
+        """The output ``(B, members of the row · C, …)`` for each row of the input, contiguous."""
         weights, biases = self.weight.unflatten(0, (len(x), -1)), self.bias.unflatten(0, (len(x), -1))
         rows = [
-            F.conv2d(aligned(row), aligned(weight.flatten(0, 1)), aligned(bias.flatten()), self.stride, self.padding)
+            F.conv2d(
+                aligned(row), aligned(weight.flatten(0, 1)), aligned(bias.flatten()), self.stride, self.padding
+            ).contiguous()
             for row, weight, bias in zip(x.unbind(0), weights.unbind(0), biases.unbind(0), strict=True)
         ]
         for row in rows:
             if row.requires_grad:
                 row.register_hook(aligned)
-        return split_members(rows[0], len(self.weight)) if len(rows) == 1 else _stack(rows, len(self.weight))
+        return rows
 
     def _grouped(self, x: Tensor) -> Tensor:
         weight, bias = self.weight.flatten(0, 1), self.bias.flatten()
         return F.conv2d(merge_members(x), weight, bias, self.stride, self.padding, groups=len(x))
-
-
-def _stack(rows: Sequence[Tensor], members: int) -> Tensor:
-    """The outputs ``(K, B, channels, …)`` of all members from those of each row, ``(B, members of the row · C, …)``."""
-    if len(rows) == members:
-        return torch.stack(rows)
-    return torch.cat([split_members(row, members // len(rows)) for row in rows])

@@ -1,4 +1,6 @@
-"""Fused layers on images on a CPU: [BatchNorm] ReLU [2×2 max-pooling] in one pass, with the noise between them.
+"""Fused layers on images on a CPU: [convolution] [BatchNorm] ReLU [2×2 max-pooling], with the noise between them.
+
+Everything behind the convolution is computed in one pass.
 
 The numbers are bitwise those of the single layers and of the injection at the noise points between them.
 """
@@ -17,6 +19,7 @@ from walking_noise.cpu_kernels.library import library
 from walking_noise.cpu_kernels.noise_terms import NoiseTerms, computes_on
 from walking_noise.models.noise_points import DrawingInject, Inject, NoisePoint
 from walking_noise.pack.layers.batch_norm import PackedBatchNorm, batch_statistics, normalisation_gradients
+from walking_noise.pack.layers.convolution import PackedConv2d
 from walking_noise.pack.layers.pooling import PackedMaxPool2d
 from walking_noise.pack.stacking import expand_rows
 
@@ -32,52 +35,50 @@ class FusedLayers:
     ----------
     layers
         All layers, with the noise points between them.
-    before_relu, after_relu
-        Numbers of the noise points before and after the ReLU; None where there is none between these layers.
+    convolution
+        The first layer if it is a convolution; its output is nobody else's, so noise is added to it in place.
+    norm
+        The BatchNorm before the ReLU.
+    points
+        Numbers of the noise points before the BatchNorm, before the ReLU and after it; None where there is none between
+        these layers.
+    pools
+        Whether max-pooling follows.
     """
 
     layers: tuple[nn.Module, ...]
+    convolution: PackedConv2d | None
     norm: PackedBatchNorm | None
-    before_relu: int | None
-    after_relu: int | None
+    points: tuple[int | None, int | None, int | None]
     pools: bool
 
-    @property
-    def points(self) -> list[int]:
-        """The noise points between the layers."""
-        return [point for point in (self.before_relu, self.after_relu) if point is not None]
-
     def forward(self, x: Tensor, inject: Inject, members: int) -> Tensor | None:
-        """The output ``(K, B, …)`` for the input ``(K, B, …)`` or fewer rows; None if it must be computed layer by layer.
+        """The output ``(K, B, …)`` for the input ``(K, B, …)`` or fewer rows; None: compute it layer by layer.
 
         That is the case without kernels, for other inputs than images in float32 on a CPU, for gradients at inference,
         and if the injection cannot draw the noise beforehand.
         """
-        if self.norm is not None and not self.norm.training and torch.is_grad_enabled():
-            return None
-        if x.dim() != 5 or not computes_on(x[0]) or (self.pools and x.shape[-1] % 2) or library() is None:
-            return None
-        x = expand_rows(members, x)
-        if torch.empty_like(x, device="meta").stride()[1:] != x.stride()[1:]:
-            x = x.contiguous()  # its gradient has the same strides
-        noises: list[NoiseOfMembers] = []
-        for point in (self.before_relu, self.after_relu):
-            drawn = {} if point is None else inject.draw(point, x) if isinstance(inject, DrawingInject) else None
-            if drawn is None:
-                return None
-            noises.append(drawn)
         norm = self.norm
+        if norm is not None and not norm.training and torch.is_grad_enabled():
+            return None
+        if x.dim() != 5 or not computes_on(x[0]) or library() is None or not isinstance(inject, DrawingInject):
+            return None
+        if any(point is not None and not inject.draws(point) for point in self.points):
+            return None
+        width = x.shape[-1] if self.convolution is None else self.convolution.output_width(x.shape[-1])
+        if self.pools and width % 2:
+            return None
+        rows = expand_rows(members, x).unbind(0) if self.convolution is None else self.convolution.rows(x)
+        shape = (rows[0].shape[0], rows[0].shape[1] * len(rows) // members, *rows[0].shape[2:])
+        noises = [{} if point is None else inject.draw(point, shape) for point in self.points]
+        normalised: tuple[Any, ...] = (None, None, None, 0.0)
+        if norm is not None:
+            statistics = None if norm.training else (norm.running_mean, norm.running_var)
+            normalised = (norm.weight, norm.bias, statistics, norm.eps)
+        y: Tensor
+        y, mean, var = _Fused.apply(members, *normalised, noises, self.pools, *rows)  # type: ignore[no-untyped-call]
         if norm is not None and norm.training:
-            mean, var = _statistics(x)
-            inverse = (var + norm.eps).rsqrt()
-            norm.update_statistics(mean, var, x[0, :, 0].numel())
-            statistics = (mean, inverse)
-        elif norm is not None:
-            statistics = (norm.running_mean, (norm.running_var + norm.eps).rsqrt())
-        else:
-            statistics = None
-        parameters = (None, None) if norm is None else (norm.weight, norm.bias)
-        y: Tensor = _Fused.apply(x, *parameters, statistics, noises, self.pools)  # type: ignore[no-untyped-call]
+            norm.update_statistics(mean, var, shape[0] * shape[2] * shape[3])
         return y
 
 
@@ -94,7 +95,10 @@ def find_fused_layers(layers: Sequence[nn.Module]) -> dict[int, FusedLayers]:
 
 
 def _fused_at(layers: Sequence[nn.Module]) -> FusedLayers | None:
-    """The fused layers at the beginning of ``layers``: a ReLU with a BatchNorm before it or max-pooling behind it."""
+    """The fused layers at the beginning of ``layers``.
+
+    They have a ReLU, with a BatchNorm before it or max-pooling behind it.
+    """
     taken = 0
 
     def take(kind: type[nn.Module]) -> Any:
@@ -105,76 +109,106 @@ def _fused_at(layers: Sequence[nn.Module]) -> FusedLayers | None:
         taken += 1
         return layers[taken - 1]
 
+    convolution = take(PackedConv2d)
+    behind_convolution = take(NoisePoint) if convolution is not None else None
     norm = take(PackedBatchNorm)
-    before = take(NoisePoint) if norm is not None else None
+    behind_norm = take(NoisePoint) if norm is not None else None
     if take(nn.ReLU) is None:
         return None
     end = taken
-    after, pool = take(NoisePoint), take(PackedMaxPool2d)
+    behind_relu, pool = take(NoisePoint), take(PackedMaxPool2d)
     pools = pool is not None and pool.window == POOLED
     if not pools:
         if norm is None:
             return None
-        after, taken = None, end
-    points = (None if point is None else point.point.number for point in (before, after))
-    return FusedLayers(tuple(layers[:taken]), norm, *points, pools)
-
-
-def _statistics(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and variance of the channels of all members, ``(K, C)``."""
-    sums, squares = (torch.stack(one).flatten(0, 1).flatten(1) for one in zip(*map(deviation_sums, x), strict=True))
-    mean, var = batch_statistics(x[:, 0].flatten(0, 1).flatten(1), sums, squares, x.shape[1])
-    return mean.view(len(x), -1), var.view(len(x), -1)
+        behind_relu, taken = None, end
+    if norm is None:
+        behind_convolution, behind_norm = None, behind_convolution
+    numbers = [None if one is None else one.point.number for one in (behind_convolution, behind_norm, behind_relu)]
+    return FusedLayers(tuple(layers[:taken]), convolution, norm, (numbers[0], numbers[1], numbers[2]), pools)
 
 
 class _Fused(torch.autograd.Function):
-    """The fused layers of all members, member by member.
+    """The fused layers of all members, member by member; returns the output, and mean and variance ``(K, C)``.
 
-    ``statistics``: mean and ``1 / √(var + eps)``, ``(K, C)``; None without BatchNorm. ``noises``: the noise before and
-    after the ReLU, by member.
+    Parameters
+    ----------
+    weight, bias
+        Of the BatchNorm, ``(K, C)``; None without it.
+    statistics
+        Mean and variance at inference, ``(K, C)``; None: those of the samples.
+    noises
+        The noise before the BatchNorm, before the ReLU and after it, by member. The first is added to ``rows``.
+    rows
+        Inputs ``(B, members of the row · C, H, W)`` of consecutive members.
     """
 
     @staticmethod
     def forward(
         ctx: Any,
-        x: Tensor,
+        members: int,
         weight: Tensor | None,
         bias: Tensor | None,
         statistics: tuple[Tensor, Tensor] | None,
+        eps: float,
         noises: Sequence[NoiseOfMembers],
         pools: bool,
-    ) -> Tensor:
-        parts = [x.shape[-2] // 2, x.shape[-1] // 2] if pools else x.shape[-2:]
-        y = torch.empty(*x.shape[:3], *parts)
-        positions = torch.empty(y.shape, dtype=torch.uint8) if pools and ctx.needs_input_grad[0] else None
-        normalisations: Sequence[Any] = [None] * len(x)
-        if statistics is not None and weight is not None and bias is not None:
-            mean, inverse = statistics
+        *rows: Tensor,
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        xs = _members(rows, members)
+        for member, noise in noises[0].items():
+            noise.apply(xs[member], out=xs[member])
+        mean = var = inverse = None
+        normalisations: Sequence[Any] = [None] * members
+        if weight is not None and bias is not None:
+            mean, var = statistics or _statistics(xs)
+            inverse = (var + eps).rsqrt()
             normalisations = list(zip(mean, weight * inverse, bias, strict=True))
-        ctx.layers = [
-            ImageLayers(normalisation, *(noise.get(member) for noise in noises), pools)
-            for member, normalisation in enumerate(normalisations)
-        ]
-        for member, layers in enumerate(ctx.layers):
-            layers.forward(x[member], y[member], None if positions is None else positions[member])
-        ctx.layers = [layers.for_gradient() for layers in ctx.layers]
-        ctx.save_for_backward(x, positions)
-        ctx.inverse = None if statistics is None else statistics[1]
-        return y
+        parts = [rows[0].shape[-2] // 2, rows[0].shape[-1] // 2] if pools else rows[0].shape[-2:]
+        y = torch.empty(members, *xs[0].shape[:2], *parts)
+        positions = torch.empty(y.shape, dtype=torch.uint8) if pools and any(ctx.needs_input_grad) else None
+        ctx.layers = []
+        for member, normalisation in enumerate(normalisations):
+            before, after = (noise.get(member) for noise in noises[1:])
+            layers = ImageLayers(normalisation, before, after, pools)
+            layers.forward(xs[member], y[member], None if positions is None else positions[member])
+            ctx.layers.append(layers.for_gradient())
+        ctx.save_for_backward(positions, *rows)
+        ctx.inverse, ctx.noises = inverse, {member: noise.for_gradient() for member, noise in noises[0].items()}
+        if mean is not None and var is not None:
+            ctx.mark_non_differentiable(mean, var)
+        return y, mean, var
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        x, positions = ctx.saved_tensors
-        gradient, result = gradients[0].contiguous(), torch.empty_like(x)
+        positions, *rows = ctx.saved_tensors
+        gradient, results = gradients[0].contiguous(), [torch.empty_like(row) for row in rows]
+        xs, outs = _members(rows, len(ctx.layers)), _members(results, len(ctx.layers))
         sums = []
         for member, layers in enumerate(ctx.layers):
             where = None if positions is None else positions[member]
-            sums.append(layers.gradient(x[member], gradient[member], where, result[member]))
+            sums.append(layers.gradient(xs[member], gradient[member], where, outs[member]))
         if ctx.inverse is None:
-            return result, *(None,) * 5
-        totals = [torch.stack(one).flatten(0, 1).flatten(1) for one in zip(*sums, strict=True)]
-        parts = normalisation_gradients(*totals, ctx.inverse.flatten(), x.shape[1])
+            return *(None,) * 7, *results
+        totals, products = (torch.cat(one).flatten(1) for one in zip(*sums, strict=True))
+        parts = normalisation_gradients(totals, products, ctx.inverse.flatten(), len(rows[0]))
         weight_gradient, bias_gradient, slope, shift = (part.view_as(ctx.inverse) for part in parts)
         for member, layers in enumerate(ctx.layers):
-            layers.normalisation_gradient(x[member], slope[member], shift[member], result[member])
-        return result, weight_gradient, bias_gradient, None, None, None
+            layers.normalisation_gradient(xs[member], slope[member], shift[member], outs[member])
+            if member in ctx.noises:
+                ctx.noises[member].apply_to_gradient(outs[member], out=outs[member])
+        return None, weight_gradient, bias_gradient, *(None,) * 4, *results
+
+
+def _members(rows: Sequence[Tensor], members: int) -> list[Tensor]:
+    """The part ``(B, C, H, W)`` of each member in rows ``(B, members of the row · C, H, W)``, as views."""
+    each = members // len(rows)
+    return [part for row in rows for part in row.unflatten(1, (each, -1)).unbind(1)]
+
+
+def _statistics(xs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Mean and variance of the channels of each member, ``(K, C)``."""
+    sums, squares = (torch.cat(one).flatten(1) for one in zip(*map(deviation_sums, xs), strict=True))
+    first = torch.cat([x[0] for x in xs]).flatten(1)
+    mean, var = batch_statistics(first, sums, squares, len(xs[0]))
+    return mean.view(len(xs), -1), var.view(len(xs), -1)
