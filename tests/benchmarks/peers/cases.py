@@ -14,6 +14,8 @@ from walking_noise.runtime.planner import plan_packs
 LEVELS = tuple(10.0 ** (exponent / 4) for exponent in range(-8, 33))
 """Noise levels, those of ``seml_configs/walking/mnist.yaml``: 41 from 0.01 to 1e8."""
 SEEDS = 3
+FULL = 32
+"""Number of runs that differ in the level only, or in the seed only: they fill packs of 16 and of 8."""
 TITLES = {"mlp": "MLP", "lenet5": "LeNet-5", "mnist": "MNIST", "cifar10": "CIFAR-10"}
 
 
@@ -88,7 +90,9 @@ class Case:
         """All runs that may share packs: points × levels × seeds."""
         one = self.config
         points = range(len(one.points)) if self.walks else [self.point]
-        levels, seeds = ((1.0,), len(LEVELS) * SEEDS) if self.own_seeds else (LEVELS, SEEDS)
+        levels, seeds = (LEVELS if self.walks else LEVELS[:FULL]), SEEDS
+        if self.own_seeds:
+            levels, seeds = (1.0,), FULL
         return [
             RunConfig.from_dict(one.to_flat() | {"seed": seed, "noise.point": point, "noise.std": level})
             for point, level, seed in product(points, levels, range(seeds))
