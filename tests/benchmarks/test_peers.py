@@ -24,7 +24,7 @@ from tests.benchmarks.peers.ceilings import (
     products,
 )
 from tests.benchmarks.peers.comparison import Comparison
-from tests.benchmarks.peers.ensemble import missing
+from tests.benchmarks.peers.ensemble import TITLES, missing
 from tests.benchmarks.peers.equality_checks import changed
 from tests.benchmarks.peers.goal_table import Row, Table, comparison_table, inference_table
 from tests.benchmarks.peers.inference_study import Inference, measure_inference, study
@@ -111,15 +111,12 @@ def test_global_noise_differs_in_the_noise_point_only():
 
 @pytest.mark.slow
 def test_what_a_machine_lacks(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("PATH", "")
-    monkeypatch.setattr("torch._inductor.config.cpp.cxx", ("c++",))
+    from torch._inductor import config
+
     monkeypatch.setattr("tests.benchmarks.peers.ensemble.find_spec", lambda name: None)
-    assert [missing(name) for name in ("c", "d", "d'", "e")] == [
-        None,
-        None,
-        "no C++ compiler was found",
-        "JAX is not installed",
-    ]
+    with config.patch({"cpp.cxx": ("no-such-compiler",)}):
+        lacking = [missing(name) for name in ("c", "d", "d'", "e")]
+    assert lacking == [None, None, "no C++ compiler was found", "JAX is not installed"]
 
 
 def test_on_a_gpu_the_cores_read_data():
@@ -216,8 +213,16 @@ def checked(case: Case, name: str) -> None:
     equality_checks.check_ensemble(case, name, ensemble(name, tuple(case.pack(3, 0, 1)), images), images)
 
 
-@pytest.mark.parametrize("name", ["d", *(pytest.param(name, marks=pytest.mark.slow) for name in ("d'", "e"))])
-@pytest.mark.parametrize("case", [MLP, OWN_SEEDS, LENET], ids=lambda case: case.title)
+@pytest.mark.parametrize(
+    ("case", "name"),
+    [
+        pytest.param(case, name, marks=[] if name == "d" else pytest.mark.slow, id=f"{name}: {case.title}")
+        for case in cases(CPU)
+        for name in case.peers.split()
+        if name in TITLES
+    ],
+)
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # torch's compiler
 def test_an_ensemble_computes_the_same(case: Case, name: str):
     if reason := missing(name):
         pytest.skip(reason)
