@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -329,6 +330,19 @@ def test_a_window_counts_after_the_warm_up():
     with pytest.raises(Stopped):
         window.step()
     assert window.rate > 0
+
+
+def test_a_window_on_a_cpu_counts_the_time_that_the_process_computes():
+    window = Window(CPU, Timing(seconds=0.2, warm_up=0.0))
+    window.step(WARM_UP_STEPS)
+    time.sleep(0.3)
+    window.step(5)
+    computing = time.process_time()
+    while time.process_time() < computing + 0.2:
+        pass
+    with pytest.raises(Stopped):
+        window.step(5)
+    assert 40 < window.rate < 50
 
 
 @pytest.mark.parametrize(
