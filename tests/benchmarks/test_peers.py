@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from experiments.errors import UserError
 from tests.benchmarks.peers import __main__ as benchmark
 from tests.benchmarks.peers import comparison, equality_checks, sample_data
-from tests.benchmarks.peers.cases import LEVELS, SEEDS, Case, cases
+from tests.benchmarks.peers.cases import FULL, LEVELS, SEEDS, Case, Goal, cases
 from tests.benchmarks.peers.ceilings import (
     Product,
     bytes_per_run_step,
@@ -24,20 +25,20 @@ from tests.benchmarks.peers.ceilings import (
     products,
 )
 from tests.benchmarks.peers.comparison import Comparison
+from tests.benchmarks.peers.ensemble import TITLES, missing
 from tests.benchmarks.peers.equality_checks import changed
-from tests.benchmarks.peers.goal_table import Goal, Row, Table, comparison_table, inference_table
+from tests.benchmarks.peers.goal_table import Row, Table, comparison_table, inference_table
 from tests.benchmarks.peers.inference_study import Inference, measure_inference, study
-from tests.benchmarks.peers.peer import Peer, run_steps_per_second, usual
+from tests.benchmarks.peers.peer import Peer, ensemble, run_steps_per_second, usual
 from tests.benchmarks.peers.time_window import WARM_UP_STEPS, Timing, Window
 from tests.benchmarks.peers.usual_training import Noise, plain_network
-from tests.experiments.shell import on_cores
+from tests.benchmarks.peers.vmap_training import VmapEnsemble
 from walking_noise import RunConfig, Stopped
-from walking_noise.runtime.sizing import capacity
 from walking_noise.training.member import TrainedNetwork
 from walking_noise.training.trainer import train_pack
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
-MLP, LENET = cases(CPU)
+MLP, OWN_SEEDS, GLOBAL, LENET = cases(CPU)
 QUICK = Timing(rounds=2, seconds=0.01, warm_up=0.0)
 
 
@@ -45,30 +46,34 @@ QUICK = Timing(rounds=2, seconds=0.01, warm_up=0.0)
 def few_samples(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Use a few random images; the tests read no data sets."""
     monkeypatch.setattr(sample_data, "SAMPLES", {"mnist": (300, 250), "cifar10": (300, 250)})
-    sample_data.samples.cache_clear()
+    caches = sample_data.samples, ensemble
+    for cache in caches:
+        cache.cache_clear()
     yield
-    sample_data.samples.cache_clear()
+    for cache in caches:
+        cache.cache_clear()
 
 
 # Cases
 
 
 def test_the_cases_have_the_goals_of_their_device():
-    assert {(case.model, *sorted(case.goals.items())) for case in cases(CPU)} == {
-        ("mlp", ("a", 15), ("b", 1.3)),
-        ("lenet5", ("a", 5), ("b", 1.3)),
-    }
-    assert {(case.model, *sorted(case.goals.items())) for case in cases(GPU)} == {
-        ("lenet5", ("a", 50), ("a'", 8), ("b", 20)),
-        ("mlp", ("a", 300), ("b", 60)),
-    }
+    at_most = Goal(1.4, at_most=True)
+    assert [case.goals for case in cases(CPU)] == [
+        {"d d' e": Goal(1.5)},
+        {"d d' e": Goal(1.5)},
+        {"g": at_most},
+        {"a": Goal(3), "d": Goal(5), "g": at_most},
+    ]
+    assert [case.goals for case in cases(GPU)] == [{"a": Goal(50), "a'": Goal(8)}, {}]
     assert LENET.config.points[LENET.point].name == "conv2"
 
 
-@pytest.mark.parametrize("case", [*cases(CPU), *cases(GPU)], ids=lambda case: f"{case.model}-{case.walks}")
+@pytest.mark.parametrize("case", [*cases(CPU), *cases(GPU)], ids=lambda case: case.title)
 def test_a_pack_is_one_of_the_study(case: Case):
     study = case.study()
-    assert len(study) == len(LEVELS) * len(SEEDS) * (len(case.config.points) if case.walks else 1)
+    expected = len(LEVELS) * SEEDS * len(case.config.points) if case.walks else FULL * (1 if case.own_seeds else SEEDS)
+    assert len(study) == expected
     packs = [case.pack(8, rank, 4) for rank in range(4)]
     assert all(config in study for pack in packs for config in pack)
     assert len({tuple(config.run_key for config in pack) for pack in packs}) == 4
@@ -77,16 +82,42 @@ def test_a_pack_is_one_of_the_study(case: Case):
     assert {config.pack_key for pack in packs for config in pack} == {case.config.pack_key}
 
 
-def test_runs_per_hour_count_the_steps_of_a_study():
-    assert MLP.runs_per_hour(100 * 469, 60_000) == pytest.approx(3600)
-    assert LENET.runs_per_hour(300 * 391, 50_000) == pytest.approx(3600)
+def test_each_run_has_its_own_seed_or_its_own_level():
+    assert [(len({run.seed for run in pack}), len({run.noise.std for run in pack})) for pack in packs_of_16()] == [
+        (1, 16),
+        (16, 1),
+    ]
 
 
-def test_one_process_per_core_on_a_cpu(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(capacity, "worker_processes", lambda device: 2)
+def packs_of_16() -> list[list[RunConfig]]:
+    return [case.pack(16, 0, 1) for case in (MLP, OWN_SEEDS)]
+
+
+def test_one_core_of_a_cpu(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(comparison, "missing", {"d'": "no compiler", "e": "no JAX"}.get)
     peers = comparison.peers_of(MLP, CPU, QUICK, print)
-    assert [(peer.name, peer.processes, peer.workers) for peer in peers] == [("a", 2, 0), ("b", 2, 0), ("c", 2, 0)]
-    assert [peer.pack_size for peer in peers][:2] == [None, 1]
+    assert [(peer.name, peer.processes, peer.workers, peer.pack_size) for peer in peers] == [
+        ("a", 1, 0, None),
+        ("b", 1, 0, 1),
+        ("c", 1, 0, 16),
+        ("d", 1, 0, 16),
+    ]
+
+
+def test_global_noise_differs_in_the_noise_point_only():
+    walking, everywhere = (Peer(name, 1, 16).runs(GLOBAL) for name in ("c", "g"))
+    assert [changed(run, {"noise.point": 4}) for run in everywhere] == walking
+    assert {run.noise.point for run in everywhere} == {"global"}
+
+
+@pytest.mark.slow
+def test_what_a_machine_lacks(monkeypatch: pytest.MonkeyPatch):
+    from torch._inductor import config
+
+    monkeypatch.setattr("tests.benchmarks.peers.ensemble.find_spec", lambda name: None)
+    with config.patch({"cpp.cxx": ("no-such-compiler",)}):
+        lacking = [missing(name) for name in ("c", "d", "d'", "e")]
+    assert lacking == [None, None, "no C++ compiler was found", "JAX is not installed"]
 
 
 def test_on_a_gpu_the_cores_read_data():
@@ -137,7 +168,7 @@ def test_the_fastest_pack_that_fits(given_rates: dict[tuple[str, int], float | E
 # Equality of the peers
 
 
-@pytest.mark.parametrize("case", cases(CPU), ids=lambda case: case.name)
+@pytest.mark.parametrize("case", cases(CPU), ids=lambda case: case.title)
 def test_the_peers_compute_the_same(case: Case):
     equality_checks.check(case, CPU)
 
@@ -175,6 +206,73 @@ def test_different_noise_is_an_error(changes: Mapping[str, Any], fault: str, mon
     monkeypatch.setattr(equality_checks, "plain_network", noisier)
     with pytest.raises(UserError, match=fault):
         equality_checks.check_noise(MLP, CPU)
+
+
+def checked(case: Case, name: str) -> None:
+    """Check a small ensemble of the runs of a case."""
+    images = sample_data.samples(case.data)
+    equality_checks.check_ensemble(case, name, ensemble(name, tuple(case.pack(3, 0, 1)), images), images)
+
+
+@pytest.mark.parametrize(
+    ("case", "name"),
+    [
+        pytest.param(case, name, marks=[] if name == "d" else pytest.mark.slow, id=f"{name}: {case.title}")
+        for case in cases(CPU)
+        for name in case.peers.split()
+        if name in TITLES
+    ],
+)
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # torch's compiler
+def test_an_ensemble_computes_the_same(case: Case, name: str):
+    if reason := missing(name):
+        pytest.skip(reason)
+    checked(case, name)
+
+
+def rate(ensemble: VmapEnsemble) -> None:
+    for group in ensemble.adam.param_groups:
+        group["lr"] *= 1.5
+
+
+def weights(ensemble: VmapEnsemble) -> None:
+    ensemble.parameters["fc4.bias"][-1] += 0.1
+
+
+def level(ensemble: VmapEnsemble) -> None:
+    ensemble.statistics["bn2 noise.add"] *= 1.1
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        (weights, "the logits of d and of the plain networks differ"),
+        (rate, "the losses of d and of the plain networks differ"),
+        (level, "running_var of d and of the plain networks differ"),
+    ],
+)
+def test_a_different_ensemble_is_an_error(
+    fault: Callable[[VmapEnsemble], None], message: str, monkeypatch: pytest.MonkeyPatch
+):
+    reset = VmapEnsemble.reset
+
+    def changed_reset(self: VmapEnsemble, configs: Sequence[RunConfig], noisy: bool = True) -> None:
+        reset(self, configs, noisy)
+        fault(self)
+
+    monkeypatch.setattr(VmapEnsemble, "reset", changed_reset)
+    with pytest.raises(UserError, match=message):
+        checked(MLP, "d")
+
+
+def test_equal_noise_in_all_runs_is_an_error(monkeypatch: pytest.MonkeyPatch):
+    def same_draws(function: Callable[..., Any], in_dims: Any, randomness: str) -> Any:
+        return torch.func.vmap(function, in_dims, randomness="same")
+
+    monkeypatch.setattr("tests.benchmarks.peers.vmap_training.vmap", same_draws)
+    ensemble.cache_clear()
+    with pytest.raises(UserError, match="d draws the same noise for several runs or steps"):
+        checked(MLP, "d")
 
 
 def test_the_noise_layer():
@@ -234,8 +332,25 @@ def test_a_window_counts_after_the_warm_up():
     assert window.rate > 0
 
 
-@pytest.mark.parametrize("peer", [Peer("a", 1), Peer("b", 1, 1), Peer("c", 1, 8)], ids=str)
+def test_a_window_on_a_cpu_counts_the_time_that_the_process_computes():
+    window = Window(CPU, Timing(seconds=0.2, warm_up=0.0))
+    window.step(WARM_UP_STEPS)
+    time.sleep(0.3)
+    window.step(5)
+    computing = time.process_time()
+    while time.process_time() < computing + 0.2:
+        pass
+    with pytest.raises(Stopped):
+        window.step(5)
+    assert 40 < window.rate < 50
+
+
+@pytest.mark.parametrize(
+    "peer", [Peer("a", 1), Peer("b", 1, 1), *(Peer(name, 1, 8) for name in ("c", "d", "e", "g"))], ids=str
+)
 def test_each_peer_trains(peer: Peer):
+    if reason := missing(peer.name):
+        pytest.skip(reason)
     assert run_steps_per_second(0, peer, MLP, CPU, QUICK) > 0
 
 
@@ -280,7 +395,7 @@ def test_copy_bandwidth(monkeypatch: pytest.MonkeyPatch):
 
 def compared(case: Case, **rounds: list[list[float]]) -> Comparison:
     peers = (Peer("a", 2), Peer("b", 2, 1), Peer("c", 2, 16))
-    return Comparison(case, True, 60_000, peers, rounds)
+    return Comparison(case, True, peers, rounds)
 
 
 def test_goals():
@@ -295,16 +410,18 @@ def test_ratios_are_taken_round_by_round():
         MLP, a=[[1.0, 1.0], [2.0, 2.0], [1.0, 2.0]], b=[[10.0, 10.0]] * 3, c=[[16.0, 16.0], [26.0, 34.0], [24.0, 24.0]]
     )
     assert measured.ratios("c", "a") == [16.0, 15.0, 16.0]
-    table = comparison_table(measured)
-    against_a, against_b = table.rows[-2:]
+    assert measured.ratios("c", "a", "b") == [1.6, 3.0, 2.4]
+    case = replace(MLP, goals={"a": Goal(15), "b": Goal(1.3), "a b": Goal(2.5), "d": Goal(1)})
+    table = comparison_table(replace(measured, case=case, missing={"d": "no vmap"}))
+    a, _, c, against_a, against_b, against_both = table.rows
+    assert a.figures == (500.0, 250.0, 1000 / 3)
+    assert c.figures == (31.25, 1000 / 60, 1000 / 48)
     assert (against_a.median, against_a.met) == (16.0, True)
     assert (against_b.figures, against_b.met) == ((1.6, 3.0, 2.4), True)
-    a, *_ = table.rows
-    assert a.figures == tuple(MLP.runs_per_hour(rate, 60_000) for rate in (2.0, 4.0, 3.0))
-    assert "; random images\n  a step of a run in (c): at least " in table.title
-    slower = replace(measured, rounds={**measured.rounds, "c": [[12.0, 12.0]] * 3})
-    against_a, against_b = comparison_table(slower).rows[-2:]
-    assert (against_a.met, against_b.met) == (False, False)
+    assert (against_both.what, against_both.met) == ("(c) against the fastest of (a), (b)", False)
+    assert table.title.endswith(" operations\n  (d) torch.func.vmap: not measured, no vmap")
+    slower = replace(measured, case=case, rounds={**measured.rounds, "c": [[12.0, 12.0]] * 3})
+    assert [row.met for row in comparison_table(slower).rows[-3:]] == [False, False, False]
 
 
 def test_the_share_of_unavoidable_traffic():
@@ -333,10 +450,9 @@ def test_the_text_of_a_table():
 
 def test_missed_goals_are_counted(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     monkeypatch.setattr(benchmark, "TIMING", QUICK)
-    unreachable = replace(MLP, goals={"a": 1e9, "b": 0.0})
+    unreachable = replace(MLP, peers="a b c", goals={"a": Goal(1e9), "b": Goal(0.0)})
     monkeypatch.setattr(benchmark, "cases", lambda device: [unreachable])
-    with on_cores(1):
-        record = benchmark.against_peers(CPU, ["mlp"])
+    record = benchmark.against_peers(CPU, ["mlp"])
     assert [row.met for row in record.tables[0].rows] == [None, None, None, False, True]
     printed = capsys.readouterr().out
     assert "1 of 2 goals met, 1 missed" in printed
@@ -362,5 +478,5 @@ def test_the_table_of_a_gpu(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(comparison, "_cores", lambda: 2)
     record = benchmark.against_peers(GPU, ["mlp", "lenet5"])
     goals = [row.goal.value for table in record.tables for row in table.rows if row.goal is not None]
-    assert goals == [50, 20, 8, 0.5, 300, 60, 1, 0.8, 1]
+    assert goals == [50, 8, 0.5, 1, 0.8, 1]
     assert all(figure > 0 for table in record.tables for row in table.rows for figure in row.figures)

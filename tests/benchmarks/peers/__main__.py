@@ -39,7 +39,8 @@ def against_peers(device: torch.device, models: Collection[str]) -> Record:
     chosen = [case for case in cases(device) if case.model in models]
     copied = copy_bandwidth(device, TIMING.rounds) if any(case.traffic_goal for case in chosen) else []
     if chosen:
-        print(f"{device_in_words(device)}, {TIMING.rounds} rounds, peers timed in turn; training steps only:")
+        clock_used = "CPU time of one thread" if device.type == "cpu" else "time"
+        print(f"{device_in_words(device)}, {TIMING.rounds} rounds, peers timed in turn; training steps, {clock_used}:")
         print(heading(), flush=True)
     for case in chosen:
         compared.append(compare(case, device, TIMING, line.show))

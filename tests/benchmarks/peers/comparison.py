@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
 from experiments.benchmark.timed_processes import run_at_the_same_time
 from tests.benchmarks.peers.cases import Case
-from tests.benchmarks.peers.equality_checks import check
-from tests.benchmarks.peers.peer import Peer, run_steps_per_second, usual
+from tests.benchmarks.peers.ensemble import TITLES, missing
+from tests.benchmarks.peers.equality_checks import check, check_ensemble
+from tests.benchmarks.peers.peer import Peer, ensemble, run_steps_per_second, usual, usual_threads
 from tests.benchmarks.peers.sample_data import RANDOM, samples
 from tests.benchmarks.peers.time_window import Timing
 from walking_noise.errors import ran_out_of_memory
@@ -28,54 +29,61 @@ class Comparison:
     ----------
     random
         Whether the images are random.
-    samples
-        Number of samples in the training set.
     rounds
         Run steps per second (steps per second × runs that take each step), by the peer's name: rounds × processes.
+    missing
+        What this machine lacks for a peer that is not measured, by the peer's name.
     """
 
     case: Case
     random: bool
-    samples: int
     peers: tuple[Peer, ...]
     rounds: Mapping[str, list[list[float]]]
+    missing: Mapping[str, str] = field(default_factory=dict)
 
     def rates(self, peer: str) -> list[float]:
         """Run steps per second of all processes together, per round."""
         return [sum(processes) for processes in self.rounds[peer]]
 
-    def ratios(self, peer: str, other: str) -> list[float]:
-        """Ratio of one peer's speed to another's, per round."""
-        return [one / another for one, another in zip(self.rates(peer), self.rates(other), strict=True)]
+    def ratios(self, peer: str, *others: str) -> list[float]:
+        """Ratio of one peer's speed to that of the fastest of others, per round."""
+        return [one / max(rest) for one, *rest in zip(*map(self.rates, (peer, *others)), strict=True)]
 
 
 def compare(case: Case, device: torch.device, timing: Timing, show: Show) -> Comparison:
     """Check the peers of a case, then time them in turn."""
     show(f"{case.name}: checking that all compute the same")
     check(case, device)
-    peers = peers_of(case, device, timing, show)
+    peers, images = peers_of(case, device, timing, show), samples(case.data)
+    for peer in peers:
+        if peer.name in TITLES:
+            show(f"{case.name}: checking {peer}")
+            with usual_threads(device):
+                check_ensemble(case, str(peer), ensemble(peer.name, tuple(peer.runs(case)), images), images)
     rounds: dict[str, list[list[float]]] = {peer.name: [] for peer in peers}
     for number in range(timing.rounds):
         for peer in peers if number % 2 == 0 else reversed(peers):
             show(f"{case.name}: round {number + 1} of {timing.rounds}, {peer}")
             rounds[peer.name].append(_measure(peer, case, device, timing))
-    images = samples(case.data)
-    return Comparison(case, images.name == RANDOM, len(images.train_labels), tuple(peers), rounds)
+    lacking = {name: reason for name in case.peers.split() if (reason := missing(name))}
+    return Comparison(case, images.name == RANDOM, tuple(peers), rounds, lacking)
 
 
 def peers_of(case: Case, device: torch.device, timing: Timing, show: Show) -> list[Peer]:
-    """The peers of a case; on a GPU with the fastest pack size and the fastest number of processes."""
+    """The peers of a case that this machine can measure; on a GPU with the fastest pack and number of processes."""
     default = capacity.training_pack_size(case.config, device)
-    if device.type == "cpu":
-        cores = capacity.worker_processes(device)
-        return [usual("a", cores, device, cores), Peer("b", cores, 1), Peer("c", cores, default)]
-    peers = [usual("a", 1, device, _cores()), Peer("b", 1, 1)]
-    if "a'" in case.goals:
-        peers.insert(1, _best_sharing(case, device, timing, show))
-    return [
-        *peers,
-        _best_pack(case, device, timing, show, [size for size in GPU_PACKS if size <= default] or [default]),
-    ]
+    sizes = [size for size in GPU_PACKS if size <= default] or [default]
+    peers = []
+    for name in case.peers.split():
+        if name == "a'":
+            peers.append(_best_sharing(case, device, timing, show))
+        elif name == "c" and device.type != "cpu":
+            peers.append(_best_pack(case, device, timing, show, sizes))
+        elif name == "a":
+            peers.append(usual("a", 1, device, _cores()))
+        elif not missing(name):
+            peers.append(Peer(name, 1, 1 if name == "b" else default))
+    return peers
 
 
 def _best_sharing(case: Case, device: torch.device, timing: Timing, show: Show) -> Peer:

@@ -8,10 +8,12 @@ from itertools import pairwise
 from typing import Any
 
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from experiments.errors import UserError
 from tests.benchmarks.peers.cases import Case
+from tests.benchmarks.peers.ensemble import Ensemble
 from tests.benchmarks.peers.sample_data import samples
 from tests.benchmarks.peers.usual_training import Noise, plain_network
 from walking_noise import RunConfig
@@ -27,6 +29,10 @@ STEPS = 2
 TOLERANCE = 1e-3
 """Largest difference relative to the largest value. Float32 sums in another order differ by less, even after some steps
 of Adam, which turns gradients that consist of rounding errors into steps of full size."""
+LOUD = 10.0
+"""Noise level so large that the variances behind it are those of the noise."""
+NOISE_TOLERANCE = 0.05
+"""Largest relative difference of these variances, averaged over channels and runs."""
 
 
 def check(case: Case, device: torch.device) -> None:
@@ -87,9 +93,63 @@ def check_noise(case: Case, device: torch.device) -> None:
         raise UserError(f"bench: {case.name}: the usual way's noise has the level {spread:.3f}, not {level:.3f}")
 
 
-def _compare(case: Case, what: str, ours: Tensor, expected: Tensor) -> None:
+def check_ensemble(case: Case, name: str, ensemble: Ensemble, images: DataSet) -> None:
+    """Compare an ensemble with plain networks: logits and losses without noise, draws and variance with noise.
+
+    Raises
+    ------
+    UserError
+        They differ; the message names the ensemble.
+    """
+    runs, rows = len(ensemble.configs), len({config.seed for config in ensemble.configs})
+    steps, size = max(STEPS, ensemble.chunk), case.config.training.batch_size
+    samples = torch.arange(steps * size).view(steps, 1, size) % len(images.train_labels)
+    chunks = samples.expand(-1, rows, -1).split(ensemble.chunk)
+    x = images.transform.validation_inputs(images.train_samples[samples[:, 0]].flatten(0, 1)).unflatten(
+        0, (steps, size)
+    )
+    y = images.train_labels[samples[:, 0]]
+
+    configs = [changed(case.config, {"seed": seed}) for seed in range(runs)]
+    plain = [plain_network(config, noisy=False) for config in configs]
+    ensemble.reset(configs, noisy=False)
+    for training in (True, False):
+        expected = torch.stack([network.train(training)(x[0]) for network in plain])
+        _compare(case, f"the logits of {name} and of the plain networks", ensemble.logits(x[0], training), expected)
+    ensemble.reset(configs, noisy=False)
+    losses = torch.cat([ensemble.train(chunk) for chunk in chunks])
+    expected = torch.stack([_train(config, x, y, noisy=False)[1] for config in configs], 1)
+    _compare(case, f"the losses of {name} and of the plain networks", losses, expected)
+
+    loud = changed(case.config, {"noise.std": LOUD})
+    drawn: list[float] = []
+    for _ in range(2):
+        ensemble.reset([loud] * runs)
+        drawn += ensemble.train(chunks[0])[0].tolist()
+    if len(set(drawn)) < len(drawn):
+        raise UserError(f"bench: {case.name}: {name} draws the same noise for several runs or steps")
+    networks = [_train(loud, x[: ensemble.chunk], y, noisy=True)[0] for _ in range(runs)]
+    for layer, variance in ensemble.buffers().items():
+        if layer.endswith("running_var"):
+            expected = torch.stack([network.get_buffer(layer) for network in networks]).mean()
+            _compare(case, f"{layer} of {name} and of the plain networks", variance.mean(), expected, NOISE_TOLERANCE)
+
+
+def _train(config: RunConfig, x: Tensor, y: Tensor, noisy: bool) -> tuple[nn.Sequential, Tensor]:
+    """A plain network trained on mini-batches ``(steps, B, …)``, and its losses ``(steps,)``."""
+    network, losses = plain_network(config, noisy).train(), []
+    adam = torch.optim.Adam(network.parameters(), config.training.learning_rate)
+    for inputs, labels in zip(x, y[: len(x)], strict=True):
+        adam.zero_grad()
+        losses.append(F.cross_entropy(network(inputs), labels))
+        losses[-1].backward()
+        adam.step()
+    return network, torch.stack(losses)
+
+
+def _compare(case: Case, what: str, ours: Tensor, expected: Tensor, tolerance: float = TOLERANCE) -> None:
     difference = float((ours.detach() - expected.detach()).abs().max() / expected.detach().abs().max())
-    if not difference <= TOLERANCE:
+    if not difference <= tolerance:
         raise UserError(
             f"bench: {case.name}: {what} differ by {difference:.2g} relative to the largest value; nothing was timed"
         )

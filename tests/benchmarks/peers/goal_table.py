@@ -6,23 +6,13 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tests.benchmarks.peers.cases import Goal
 from tests.benchmarks.peers.ceilings import bytes_per_run_step, operations_per_run_step
 from tests.benchmarks.peers.comparison import Comparison
+from tests.benchmarks.peers.ensemble import TITLES
 from tests.benchmarks.peers.inference_study import Inference
 
 LEAST_FORWARD_SHARE = 0.8
-
-
-@dataclass(frozen=True)
-class Goal:
-    """Lower bound of a figure, or with ``at_most`` its upper bound."""
-
-    value: float
-    at_most: bool = False
-
-    def met(self, figure: float) -> bool:
-        """Whether a figure meets the bound; a figure equal to the bound does."""
-        return figure <= self.value if self.at_most else figure >= self.value
 
 
 @dataclass(frozen=True)
@@ -83,7 +73,7 @@ class Table:
 
 
 def comparison_table(comparison: Comparison, copied: Sequence[float] = ()) -> Table:
-    """Rows for the speed of every peer, for packs against the others, and for the memory traffic if that has a goal.
+    """Rows for the time of a step of a run, for packs against the others, and for the memory traffic if it has a goal.
 
     Parameters
     ----------
@@ -92,25 +82,24 @@ def comparison_table(comparison: Comparison, copied: Sequence[float] = ()) -> Ta
     """
     case = comparison.case
     rows = [
-        Row(
-            str(peer),
-            tuple(case.runs_per_hour(rate, comparison.samples) for rate in comparison.rates(peer.name)),
-            style=",.1f",
-            unit=" runs/h",
-        )
+        Row(str(peer), tuple(1000 / rate for rate in comparison.rates(peer.name)), style=",.3f", unit=" ms")
         for peer in comparison.peers
     ]
-    rows += [
-        Row(f"(c) against ({peer})", tuple(comparison.ratios("c", peer)), Goal(goal), unit=" times")
-        for peer, goal in case.goals.items()
-    ]
+    measured = [peer.name for peer in comparison.peers]
+    for names in dict.fromkeys([*(name for name in measured if name != "c"), *case.goals]):
+        if others := [name for name in names.split() if name in measured]:
+            what = f"(c) against {'the fastest of ' * (len(names.split()) > 1)}({'), ('.join(others)})"
+            rows.append(Row(what, tuple(comparison.ratios("c", *others)), case.goals.get(names), unit=" times"))
     if case.traffic_goal is not None:
         rows.append(_traffic_row(comparison, copied, Goal(case.traffic_goal)))
     data = f"{'random' if comparison.random else 'published'} images"
     least = (
         f"{_least_traffic(comparison) / 1e6:.1f} MB moved and {operations_per_run_step(case.config) / 1e6:,.0f} million"
     )
-    return Table(f"{case.title}; {data}\n  a step of a run in (c): at least {least} operations", tuple(rows))
+    lacking = "".join(
+        f"\n  ({name}) {TITLES[name]}: not measured, {reason}" for name, reason in comparison.missing.items()
+    )
+    return Table(f"{case.title}; {data}\n  a step of a run in (c): at least {least} operations{lacking}", tuple(rows))
 
 
 def _least_traffic(comparison: Comparison) -> float:

@@ -42,27 +42,29 @@ class Window:
     Attributes
     ----------
     rate
-        Steps per second; 0 until the window is closed.
+        Steps per second; 0 until the window is closed. On a CPU seconds are those that the process has computed, so
+        that other work on the machine counts less.
     """
 
     def __init__(self, device: torch.device, timing: Timing) -> None:
         self.device, self.timing = device, timing
         self.rate = 0.0
+        self._now = time.process_time if device.type == "cpu" else time.perf_counter
         self._steps = 0
         self._first: float | None = None
         self._opened: float | None = None
 
-    def step(self) -> None:
-        """Count a step; raise :class:`walking_noise.Stopped` after the last one."""
-        now = time.perf_counter()
-        self._steps += 1
+    def step(self, steps: int = 1) -> None:
+        """Count one or more steps; raise :class:`walking_noise.Stopped` after the last one."""
+        now = self._now()
+        self._steps += steps
         self._first = self._first or now
         if self._opened is None:
             if self._steps >= WARM_UP_STEPS and now - self._first >= self.timing.warm_up:
                 settle(self.device)
                 wait_for_all()
-                self._steps, self._opened = 0, time.perf_counter()
+                self._steps, self._opened = 0, self._now()
         elif now - self._opened >= self.timing.seconds:
             settle(self.device)
-            self.rate = self._steps / (time.perf_counter() - self._opened)
+            self.rate = self._steps / (self._now() - self._opened)
             raise Stopped("measured")

@@ -19,12 +19,14 @@ class Noise(nn.Module):
 
     def __init__(self, mul: float, add: float) -> None:
         super().__init__()
-        self.mul, self.add = mul, add
+        self.mul = mul
+        self.add: Tensor
+        self.register_buffer("add", torch.tensor(add))
 
     def forward(self, x: Tensor) -> Tensor:
         if self.mul:
             x = x * (1 + self.mul * torch.randn_like(x))
-        return x + self.add * torch.randn_like(x) if self.add else x
+        return x + self.add * torch.randn_like(x)
 
 
 def plain_network(config: RunConfig, noisy: bool = True) -> nn.Sequential:
