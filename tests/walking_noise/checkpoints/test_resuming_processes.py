@@ -21,7 +21,7 @@ from walking_noise.runtime import worker_pool
 from walking_noise.runtime.run_context import RunContext
 
 NEVER = 1e9
-EPOCHS = 12
+EPOCHS = 8
 SETTINGS: list[dict[str, Any]] = [
     {"training.epochs": EPOCHS, "training.batch_size": 512, "noise.std": 0.4, "seed": seed, "model.batch_norm": True}
     for seed in range(4)
@@ -133,7 +133,7 @@ def test_a_killed_process_loses_at_most_an_interval(
 
     def kill(progress: Progress) -> None:
         seen.append(progress)
-        if not killed and progress.epochs_done >= 20:
+        if not killed and progress.epochs_done >= 14:
             killed.append(started[0].process.pid)
             os.kill(killed[0], signal.SIGKILL)
 
