@@ -18,7 +18,7 @@ from experiments.database.connection import Document
 from experiments.database.embedded_server import DATABASE
 from experiments.submit.add_runs import JOB_SHELL_SETUP, check
 from experiments.submit.environment import not_allowed
-from tests.experiments.shell import Shell, choice, write_grid
+from tests.experiments.shell import Shell, choice, on_cores, write_grid
 
 GRID = {"fixed": {"noise.kind": "additive"}, "grid": {"noise.std": choice(0.5, 1.0), "seed": choice(0, 1)}}
 
@@ -76,7 +76,8 @@ def test_an_invalid_file_prevents_the_addition_of_a_valid_one(
 ):
     valid = write_grid(tmp_path, **GRID).rename(tmp_path / "valid.yaml")
     invalid = write_grid(tmp_path, **sections)
-    assert main(["add", "none", str(valid), str(invalid)]) == 1
+    with on_cores(1):  # so that the files are read in this process
+        assert main(["add", "none", str(valid), str(invalid)]) == 1
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith(f"walking-noise: {invalid}: ")
     assert reason in last
