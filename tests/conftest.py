@@ -16,6 +16,23 @@ MONGODB = os.environ.get("WALKING_NOISE_MONGODB") or None
 
 MOST_PROCESSES = 8
 """More do not pay: each starts an embedded database and adds a run to it."""
+LONGEST_FILES = (
+    "tests/experiments/worker/test_database_outages.py",
+    "tests/walking_noise/checkpoints/test_resuming_processes.py",
+    "tests/experiments/submit/test_demo.py",
+    "tests/experiments/plan/test_grids.py",
+    "tests/experiments/worker/test_worker_losses.py",
+    "tests/experiments/submit/test_add_runs.py",
+    "tests/experiments/worker/test_worker.py",
+    "tests/walking_noise/evaluation/test_shared_prefix.py",
+    "tests/walking_noise/checkpoints/test_resuming.py",
+    "tests/walking_noise/runtime/test_worker_pool.py",
+    "tests/experiments/database/test_tls.py",
+    "tests/walking_noise/runtime/test_memory_estimate.py",
+    "tests/experiments/submit/test_secrets.py",
+    "tests/experiments/submit/test_start_runs.py",
+)
+"""The files that take longest, the longest first."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -44,6 +61,12 @@ def pytest_configure(config: pytest.Config) -> None:
     gc.set_threshold(100_000)  # imports and large studies create many objects that stay
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Run the longest files first, so that none is left for one process at the end."""
+    rank = {config.rootpath / name: number for number, name in enumerate(LONGEST_FILES)}
+    items.sort(key=lambda item: rank.get(item.path, len(rank)))
+
+
 def pytest_collection_finish() -> None:
     """Exclude the imported modules from further searches for garbage, each of which would visit all their objects."""
     gc.collect()
@@ -57,11 +80,11 @@ def _distributes_tests(config: pytest.Config) -> bool:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """The number of processes for ``--numprocesses auto``: one more than there are cores, because many tests wait.
+    """The number of processes for ``--numprocesses auto``: two for each core, because many tests wait.
 
     Each process imports all tests and starts an embedded database.
     """
-    return min(len(os.sched_getaffinity(0)) + 1, MOST_PROCESSES)
+    return min(2 * len(os.sched_getaffinity(0)), MOST_PROCESSES)
 
 
 def _has_cuda() -> bool:

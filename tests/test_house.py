@@ -21,6 +21,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import walking_noise
+from tests.conftest import LONGEST_FILES
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("walking_noise", "experiments", "analysis")
@@ -173,6 +174,10 @@ def test_test_files_have_names_of_their_own():
     """Without packages, pytest knows a test file by its name alone."""
     names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
     assert len(names) == len(set(names))
+
+
+def test_the_longest_test_files_exist():
+    assert [name for name in LONGEST_FILES if not (ROOT / name).is_file()] == []
 
 
 MOST_MODULES = 12

@@ -23,7 +23,7 @@ from experiments.terminal.progress_line import ProgressLine, clock, training_pro
 from experiments.terminal.text_table import are_in_words, in_words, runs_in_words
 from experiments.worker.assignment import Assignment
 from experiments.worker.companion_runs import Candidate, lease_with_companions
-from experiments.worker.delivery.delivery import LAST_CALL_SECONDS, NO_LONGER_HELD, Delivery
+from experiments.worker.delivery.delivery import NO_LONGER_HELD, Delivery
 from experiments.worker.exit_codes import DATABASE_UNREACHABLE, DEVICE_FAILED, LEADER_FAILED
 from experiments.worker.leases import Leases
 from experiments.worker.records import history
@@ -238,7 +238,7 @@ class Worker:
             return
         self._exit_code = DEVICE_FAILED if self._device_error else self.stop.exit_code
         try:
-            with pymongo.timeout(LAST_CALL_SECONDS):
+            with pymongo.timeout(self.delivery.last_call_seconds):
                 held = list(self.leases.runs.find(self.leases.held(unfinished), FIELDS))
                 count = self.leases.release(unfinished)
                 attempts = (Attempt(run, history.GIVEN_BACK, reason) for run in unfinished)

@@ -39,9 +39,10 @@ BEAT_SHARE = 0.02
 LONGEST_BEAT = 0.5
 """… but at least one in this share of a lease."""
 CALL_SECONDS = 20.0
-"""Timeout of the database calls of one step. After it the database counts as unreachable."""
+"""Timeout of the database calls of one step, at most a lease. After it the database counts as unreachable."""
 LAST_CALL_SECONDS = 10.0
-"""Timeout of the calls at the worker's end. Batch systems allow 30 s or more, and checkpoints may need most of it."""
+"""Timeout of the calls at the worker's end, at most a lease. Batch systems allow 30 s or more, and checkpoints may need
+most of it."""
 JOIN_SECONDS = 2.0
 """The longest time to wait at the end for a thread whose database call hangs."""
 LONGEST_PAUSE = 15.0
@@ -79,6 +80,8 @@ class Delivery:
         The worker's progress for its history: ``resumed``, ``trained`` and ``kept`` as shares of the training.
     seconds
         Time spent in database calls.
+    last_call_seconds
+        Timeout of the database calls at the worker's end.
     """
 
     def __init__(
@@ -98,6 +101,9 @@ class Delivery:
         self.gave_up = False
         self.numbers: dict[str, float] = {"resumed": 0.0, "trained": 0.0, "kept": 0.0}
         self.seconds = 0.0
+        self._call_seconds, self.last_call_seconds = (
+            min(timeout, leases.lease_seconds) for timeout in (CALL_SECONDS, LAST_CALL_SECONDS)
+        )
         self._history = WorkerHistory(leases.runs, leases.assignment.token)
         self._counts = {"completed": 0, "failed": 0}
         self._start_fields: Document = {}
@@ -182,7 +188,7 @@ class Delivery:
 
     def end(self, reason: str, returned: int = 0) -> None:
         """Write the worker's end to the history; ``returned`` is the number of runs that it released."""
-        with contextlib.suppress(PyMongoError), pymongo.timeout(LAST_CALL_SECONDS):
+        with contextlib.suppress(PyMongoError), pymongo.timeout(self.last_call_seconds):
             self._history.update({**self.numbers, **self._counts, "returned": returned}, end=reason)
 
     def step(self) -> None:
@@ -191,7 +197,7 @@ class Delivery:
             return
         started, was_unreachable = self.clock(), self.unreachable
         try:
-            with pymongo.timeout(CALL_SECONDS):
+            with pymongo.timeout(self._call_seconds):
                 if was_unreachable or started > self._next_beat:
                     self._beat()
                 if self._queue and (started - self._queued_since > FLUSH_SECONDS or len(self._queue) >= FLUSH_RUNS):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -92,6 +93,16 @@ def name(path: Path) -> str:
 
 
 known: dict[str, RunConfig] = {}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_garbage_collection() -> Iterator[None]:
+    """Search for no garbage among the runs of all files, which stay until the end."""
+    gc.disable()
+    yield
+    series.cache_clear()
+    known.clear()
+    gc.enable()
 
 
 @cache

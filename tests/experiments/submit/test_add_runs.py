@@ -18,7 +18,7 @@ from experiments.database.connection import Document
 from experiments.database.embedded_server import DATABASE
 from experiments.submit.add_runs import JOB_SHELL_SETUP, check
 from experiments.submit.environment import not_allowed
-from tests.experiments.shell import Shell, choice, write_grid
+from tests.experiments.shell import Shell, choice, on_cores, write_grid
 
 GRID = {"fixed": {"noise.kind": "additive"}, "grid": {"noise.std": choice(0.5, 1.0), "seed": choice(0, 1)}}
 
@@ -38,13 +38,13 @@ COMMIT = "git -c user.name=a -c user.email=b commit --quiet --allow-empty -m c"
 
 @pytest.mark.slow
 def test_all_runs_are_added_with_the_variables_that_jobs_need(
-    shell: Shell, client: MongoClient[Document], tmp_path: Path
+    shell: Shell, configured: None, client: MongoClient[Document], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ):
     grid = write_grid(tmp_path, **GRID)
     variables = {"MY_TOKEN": "hidden", "OMP_NUM_THREADS": "4", "BASH_ENV": "/mine", "PYTHONWARNINGS": ""}
     shell = shell.having(variables)
-    command = ["walking-noise", "add", "added", str(grid), "--keep", "OMP_NUM_THREADS"]
-    output = shell.run(*command, "-o", "{'training.epochs': 3}", "-d", "my description")
+    command = ["add", "added", str(grid), "--keep", "OMP_NUM_THREADS", "-o", "{'training.epochs': 3}"]
+    output = shell.run("walking-noise", *command, "-d", "my description")
     assert "Adding 4 configs to the database (batch-ID 1)." in output
     assert output.splitlines()[-1].startswith("4 runs added to added; ")
     assert "pkg_resources" not in output
@@ -58,8 +58,8 @@ def test_all_runs_are_added_with_the_variables_that_jobs_need(
         assert (environment["OMP_NUM_THREADS"], environment["BASH_ENV"]) == ("4", str(JOB_SHELL_SETUP))
         assert environment["XDG_CONFIG_HOME"] == str(shell.folder)
     assert JOB_SHELL_SETUP.exists()
-    again = shell.run(*command, "-o", "{'training.epochs': 3}")
-    assert "0 runs added to added (4 already present)" in again
+    assert main(command) == 0
+    assert "0 runs added to added (4 already present)" in capfd.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,8 @@ def test_an_invalid_file_prevents_the_addition_of_a_valid_one(
 ):
     valid = write_grid(tmp_path, **GRID).rename(tmp_path / "valid.yaml")
     invalid = write_grid(tmp_path, **sections)
-    assert main(["add", "none", str(valid), str(invalid)]) == 1
+    with on_cores(1):  # so that the files are read in this process
+        assert main(["add", "none", str(valid), str(invalid)]) == 1
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith(f"walking-noise: {invalid}: ")
     assert reason in last
@@ -116,14 +117,15 @@ def test_a_git_remote_with_a_token(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "hidden" not in output
 
 
-def test_a_file_that_only_seml_rejects(shell: Shell, client: MongoClient[Document], tmp_path: Path):
+def test_a_file_that_only_seml_rejects(
+    configured: None, client: MongoClient[Document], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
     grid = write_grid(tmp_path, **GRID)
     grid.write_text(yaml.safe_dump(yaml.safe_load(grid.read_text()) | {"slurm": [{"sbatch_options_template": "NONE"}]}))
-    with shell.start("walking-noise", "add", "rejected", str(grid)) as process:
-        output, _ = process.communicate(timeout=120)
-    assert process.returncode == 1
-    assert "sbatch options template 'NONE' not found" in output
-    assert output.endswith("walking-noise: `seml rejected add` failed with the error above; 0 runs added\n")
+    assert main(["add", "rejected", str(grid)]) == 1
+    output, errors = capfd.readouterr()
+    assert "sbatch options template 'NONE' not found" in output + errors
+    assert errors.endswith("walking-noise: `seml rejected add` failed with the error above; 0 runs added\n")
     assert client[DATABASE]["rejected"].count_documents({}) == 0
 
 
