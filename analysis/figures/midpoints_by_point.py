@@ -115,16 +115,17 @@ def _draw_series(axes: Axes, marks: Sequence[Mark], shift: float, number: int) -
     color, marker = color_and_marker(number)
     line = [(mark.point + shift, mark.estimate.value if mark.has_midpoint else math.nan) for mark in marks]
     axes.plot([x for x, _ in line], [mu for _, mu in line], color=color, alpha=0.35, linewidth=0.9, zorder=1)
-    for mark, (x, mu) in zip(marks, line, strict=True):
-        estimate = mark.estimate
-        if mark.has_midpoint:
-            face = color if mark.shape == "filled" else "white"
-            axes.plot([x, x], [estimate.low, estimate.high], color=color, linewidth=1.0)
-            axes.plot(x, mu, marker, color=color, markerfacecolor=face, markersize=4.6)
-        elif mark.shape == "above":
-            _draw_arrow(axes, x, (0.91, "^"), (9, f"≥ {level_text(estimate.value)}"), color)
+    for shape, face in (("filled", color), ("hollow", "white")):
+        here = [(mark.point + shift, mark.estimate) for mark in marks if mark.shape == shape]
+        x, mu = [place for place, _ in here], [estimate.value for _, estimate in here]
+        axes.vlines(x, [each.low for _, each in here], [each.high for _, each in here], color=color, linewidth=1.0)
+        axes.plot(x, mu, marker, color=color, markerfacecolor=face, markersize=4.6)
+    for mark in marks:
+        x, level = mark.point + shift, level_text(mark.estimate.value)
+        if mark.shape == "above":
+            _draw_arrow(axes, x, (0.91, "^"), (9, f"≥ {level}"), color)
         elif mark.shape == "below":
-            _draw_arrow(axes, x, (0.09, "v"), (-9, f"≤ {level_text(estimate.value)}"), color)
+            _draw_arrow(axes, x, (0.09, "v"), (-9, f"≤ {level}"), color)
 
 
 def _draw_arrow(axes: Axes, x: float, arrow: tuple[float, str], text: tuple[float, str], color: str) -> None:

@@ -163,7 +163,7 @@ def _save(figure: Figure, family: Family[FittedSeries], labels: Sequence[str], f
 
 def levels_of(members: Sequence[FittedSeries]) -> list[float]:
     """All levels of some series, the lowest first."""
-    return sorted({float(level) for each in members for level in each.series.curve["level"]})
+    return np.unique(np.concatenate([each.series.curve["level"] for each in members])).tolist()
 
 
 def curve_table(each: FittedSeries, label: str, **fits: Curve | None) -> pd.DataFrame:

@@ -20,7 +20,7 @@ import pandas as pd
 
 from analysis.errors import AnalysisError
 from analysis.midpoints.study import Study, analyse
-from analysis.processes import usable_cores
+from analysis.processes import no_search_for_garbage, usable_cores
 from analysis.progress_bar import track
 from analysis.report import page
 from analysis.report.methods import shared_settings
@@ -88,7 +88,7 @@ def read(source: Source, save_runs: Path | None = None) -> tuple[pd.DataFrame, s
     """
     if save_runs is not None and not save_runs.name.endswith(ENDINGS):
         raise AnalysisError(f"--save-runs {save_runs}: unknown ending; allowed: {' and '.join(ENDINGS)}")
-    with _writable(save_runs), tempfile.TemporaryDirectory() as folder:
+    with no_search_for_garbage(), _writable(save_runs), tempfile.TemporaryDirectory() as folder:
         to_parquet = save_runs is not None and save_runs.suffix == parquet_file.ENDING
         lines = Path(folder) / "runs.jsonl.gz" if to_parquet else save_runs
         copied = source if lines is None else documents.save(source, lines)
@@ -111,7 +111,9 @@ def write(study: Study, folder: Path, *, all_figures: bool = False) -> None:
     """Write the files and index.html of a study into an existing folder."""
     (folder / FILES).mkdir()
     report_items = make_all(study, folder / FILES, all_figures=all_figures)
-    (folder / "index.html").write_text(page.render(study, report_items, folder / FILES), encoding="utf-8")
+    with no_search_for_garbage():
+        html = page.render(study, report_items, folder / FILES)
+    (folder / "index.html").write_text(html, encoding="utf-8")
 
 
 def _summary(study: Study) -> str:

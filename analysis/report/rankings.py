@@ -99,10 +99,10 @@ def _of_points(family: Family[Walk]) -> Ranking:
     walks = family.members
     trainings = _trainings([walk.settings for walk in walks])
     midpoints = [{each.series.point_name: each.fit.mu for each in walk.series} for walk in walks]
-    weakest = [walk.model.may_be_lowest() if walk.model else [] for walk in walks]
     names = {name: None for each in midpoints for name in each}
     rows = [
-        Row(name, [each.get(name, UNKNOWN) for each in midpoints], [name in each for each in weakest]) for name in names
+        Row(name, [each.get(name, UNKNOWN) for each in midpoints], [name in walk.may_be_weakest for walk in walks])
+        for name in names
     ]
     sentences = [_weakest(walk, training) for walk, training in zip(walks, trainings, strict=True)]
     pairs = pairs_of(each for walk in walks for each in walk.series)
@@ -171,7 +171,7 @@ def _weakest(walk: Walk, training: str) -> str:
     found = f"{start}: the weakest noise point is {name}, μ = {format_estimate(mu)}."
     if walk.model is None:
         return f"{found} Its certainty is unknown: that needs two points with two repetitions each."
-    among = walk.model.may_be_lowest()
+    among = walk.may_be_weakest
     points = f"{len(walk.model.effects)} points"
     out = f" {_count(walk.left_out)} left out of the comparison." if walk.left_out else ""
     if len(among) == 1:
