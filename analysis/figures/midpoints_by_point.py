@@ -117,9 +117,11 @@ def _draw_series(axes: Axes, marks: Sequence[Mark], shift: float, number: int) -
     axes.plot([x for x, _ in line], [mu for _, mu in line], color=color, alpha=0.35, linewidth=0.9, zorder=1)
     for shape, face in (("filled", color), ("hollow", "white")):
         here = [(mark.point + shift, mark.estimate) for mark in marks if mark.shape == shape]
-        x, mu = [place for place, _ in here], [estimate.value for _, estimate in here]
-        axes.vlines(x, [each.low for _, each in here], [each.high for _, each in here], color=color, linewidth=1.0)
-        axes.plot(x, mu, marker, color=color, markerfacecolor=face, markersize=4.6)
+        places, estimates = [place for place, _ in here], [estimate for _, estimate in here]
+        low, high = [each.low for each in estimates], [each.high for each in estimates]
+        axes.vlines(places, low, high, color=color, linewidth=1.0)
+        middle = [each.value for each in estimates]
+        axes.plot(places, middle, marker, color=color, markerfacecolor=face, markersize=4.6)
     for mark in marks:
         x, level = mark.point + shift, level_text(mark.estimate.value)
         if mark.shape == "above":

@@ -163,7 +163,7 @@ def _save(figure: Figure, family: Family[FittedSeries], labels: Sequence[str], f
 
 def levels_of(members: Sequence[FittedSeries]) -> list[float]:
     """All levels of some series, the lowest first."""
-    return np.unique(np.concatenate([each.series.curve["level"] for each in members])).tolist()
+    return list(map(float, np.unique(np.concatenate([each.series.curve["level"] for each in members]))))
 
 
 def curve_table(each: FittedSeries, label: str, **fits: Curve | None) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from pathlib import Path
 import matplotlib
 import matplotlib.style
 import pandas as pd
-from fontTools import subset
+from fontTools import subset  # type: ignore[import-untyped]
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
