@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
+from analysis.midpoints.flags import Flag
 from analysis.midpoints.study import FittedSeries, Study, analyse
 from analysis.report.page import render
 from analysis.report.report_items import REPORT_ITEMS
@@ -31,7 +32,9 @@ def varied(fitted: list[FittedSeries], random: np.random.Generator) -> Iterator[
     for epochs in itertools.count(1):
         for each in fitted:
             factor = random.uniform(0.5, 2)
-            outcomes = {name: level * factor for name, level in each.fit.repetitions.outcomes.items()}
+            outcomes: dict[str, float | Flag] = {
+                name: 10**log * factor for name, log in each.fit.repetitions.logs.items()
+            }
             shifted = each.series.runs["accuracy"] + random.normal(0, 0.003, len(each.series.runs))
             runs = each.series.runs.assign(accuracy=shifted.clip(0, 1))
             series = replace(each.series, settings={**each.settings, "training.epochs": epochs}, runs=runs)
