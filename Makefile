@@ -16,15 +16,21 @@ PYTHON ?= $(firstword $(foreach python,python3.11 python3.12 python3,\
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test test-cluster chaos test-image lint bench coverage lock clean
+.PHONY: help install demo sample-report test test-cluster chaos test-image lint bench coverage lock clean
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(INSTALLED)  ## install walking_noise and its pinned dependencies into .venv (about 5 GB)
 
 demo: install  ## from a SEML grid to the midpoint table and the report, on real digits
 	$(BIN)/walking-noise demo
+
+sample-report: demo  ## make docs/sample_report.html again, from the runs of the demo
+	$(BIN)/walking-noise db start --folder .demo
+	eval "$$($(BIN)/walking-noise db env --folder .demo)"; \
+		$(BIN)/python -m analysis.report demo --out .demo/report --copy docs/sample_report.html; \
+		code=$$?; $(BIN)/walking-noise db stop --folder .demo; exit $$code
 
 test: install  ## run the tests; select some with ARGS="-k noise" or ARGS="-m 'not slow'"
 	$(BIN)/pytest --ignore tests/cluster --numprocesses auto --dist loadfile --no-loadscope-reorder $(ARGS)

@@ -11,13 +11,13 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator
 
-from analysis.figures.layout.style import INK, WIDTH, Plot, color_and_marker, save_figure
+from analysis.figures.layout.style import INK, SMALLEST, WIDTH, Plot, color_and_marker, legend_columns, save_figure
 from analysis.labels import label
 from analysis.midpoints.study import Study
 from analysis.runs.binarization_findings import Findings, NetworkPair, density, findings_table
 from analysis.runs.run_frame import distinct_runs, rows
 
-ROW = 0.68
+ROW = 0.76
 """Height of a row in inches."""
 CUT = 2.0
 """The peak at zero is cut off at this multiple of the highest density beyond the threshold."""
@@ -27,8 +27,6 @@ QUIET, NOISY, AFTER = "#767676", color_and_marker(0)[0], color_and_marker(1)[0]
 """Colours of the noise-free network, of the noisy network, and of its values after the injection of noise."""
 FILL = 0.65
 """Opacity of filled areas."""
-SMALL = 5.8
-"""Size of the smallest text, in points."""
 
 
 def draw(study: Study, folder: Path) -> list[Plot]:
@@ -61,7 +59,9 @@ def _draw(run: dict[str, Any], folder: Path) -> Plot:
         )  # fmt: skip
     for axes, heading in zip(grid[0], HEADINGS, strict=True):
         axes.set_title(heading, fontsize=7.5)
-    figure.legend(handles=_handles(networks), loc="outside lower center", ncols=3, handlelength=1.2)
+    handles = _handles(networks)
+    columns = legend_columns([str(handle.get_label()) for handle in handles])
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, handlelength=1.2)
     title = f"{label(run, NAMED)}: inside the network of run {run['id']}"
     return save_figure(
         figure, findings_table(networks), folder, f"binarization-{run['collection']}-{run['id']}", title, _caption(run)
@@ -154,15 +154,15 @@ def _draw_weights(axes: Axes, weights: NetworkPair) -> None:
 def _write(axes: Axes, line: int, text: str, color: str) -> None:
     """Write a short text in the upper right corner, in the given line."""
     height = 1.04 - 0.26 * line
-    axes.text(1, height, text, transform=axes.transAxes, ha="right", va="top", fontsize=SMALL, color=color)
+    axes.text(1, height, text, transform=axes.transAxes, ha="right", va="top", fontsize=SMALLEST, color=color)
 
 
 def _finish(axes: Axes) -> None:
     axes.grid(visible=False)
     axes.yaxis.set_major_locator(NullLocator())
-    axes.xaxis.set_major_locator(MaxNLocator(2, steps=[1, 2, 5, 10]))
+    axes.xaxis.set_major_locator(MaxNLocator(2, steps=[1, 2, 3, 4, 5, 10]))
     axes.spines["left"].set_visible(False)
-    axes.tick_params(labelsize=SMALL, length=2, pad=1.5)
+    axes.tick_params(labelsize=SMALLEST, length=2, pad=1.5)
 
 
 def _caption(run: dict[str, Any]) -> str:

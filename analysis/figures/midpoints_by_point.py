@@ -15,10 +15,12 @@ from analysis import published_results
 from analysis.figures.layout.families import AXIS_OF_POINTS, Family, families, run_count_sentence
 from analysis.figures.layout.panels import batch_norm_panels, legend_handles
 from analysis.figures.layout.style import (
+    SMALLEST,
     Plot,
     color_and_marker,
     legend_columns,
     level_text,
+    line_style,
     save_figure,
     scale_midpoints,
 )
@@ -114,17 +116,28 @@ def _draw(family: Family[FittedSeries], folder: Path) -> Plot:
 def _draw_series(axes: Axes, marks: Sequence[Mark], shift: float, number: int) -> None:
     color, marker = color_and_marker(number)
     line = [(mark.point + shift, mark.estimate.value if mark.has_midpoint else math.nan) for mark in marks]
-    axes.plot([x for x, _ in line], [mu for _, mu in line], color=color, alpha=0.35, linewidth=0.9, zorder=1)
-    for mark, (x, mu) in zip(marks, line, strict=True):
-        estimate = mark.estimate
-        if mark.has_midpoint:
-            face = color if mark.shape == "filled" else "white"
-            axes.plot([x, x], [estimate.low, estimate.high], color=color, linewidth=1.0)
-            axes.plot(x, mu, marker, color=color, markerfacecolor=face, markersize=4.6)
-        elif mark.shape == "above":
-            _draw_arrow(axes, x, (0.91, "^"), (9, f"≥ {level_text(estimate.value)}"), color)
+    axes.plot(
+        [x for x, _ in line],
+        [mu for _, mu in line],
+        color=color,
+        linestyle=line_style(number),
+        alpha=0.35,
+        linewidth=0.9,
+        zorder=1,
+    )
+    for shape, face in (("filled", color), ("hollow", "white")):
+        here = [(mark.point + shift, mark.estimate) for mark in marks if mark.shape == shape]
+        places, estimates = [place for place, _ in here], [estimate for _, estimate in here]
+        low, high = [each.low for each in estimates], [each.high for each in estimates]
+        axes.vlines(places, low, high, color=color, linewidth=1.0)
+        middle = [each.value for each in estimates]
+        axes.plot(places, middle, marker, color=color, markerfacecolor=face, markersize=4.6)
+    for mark in marks:
+        x, level = mark.point + shift, level_text(mark.estimate.value)
+        if mark.shape == "above":
+            _draw_arrow(axes, x, (0.91, "^"), (9, f"≥ {level}"), color)
         elif mark.shape == "below":
-            _draw_arrow(axes, x, (0.09, "v"), (-9, f"≤ {level_text(estimate.value)}"), color)
+            _draw_arrow(axes, x, (0.09, "v"), (-9, f"≤ {level}"), color)
 
 
 def _draw_arrow(axes: Axes, x: float, arrow: tuple[float, str], text: tuple[float, str], color: str) -> None:
@@ -134,7 +147,7 @@ def _draw_arrow(axes: Axes, x: float, arrow: tuple[float, str], text: tuple[floa
     axes.plot(x, height, marker, color=color, markerfacecolor="white", markersize=5.5, transform=across)
     axes.annotate(
         level, (x, height), (0, offset), xycoords=across, textcoords="offset points", ha="center", va="center",
-        fontsize=6, color=color,
+        fontsize=SMALLEST, color=color,
     )  # fmt: skip
 
 

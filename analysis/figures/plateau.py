@@ -87,7 +87,7 @@ def _draw_panel(axes: Axes, each: FittedSeries, levels: Sequence[float]) -> None
     for mu in (shape.two.mu_1, shape.two.mu_2):
         axes.vlines(10**mu, 0, shape.two(np.array([mu]))[0], color=color, linestyle=":", linewidth=0.9)
     draw_chance(axes, each.series.chance_accuracy)
-    draw_points(axes, each, levels, 0, each.series.point_name, size=2.8)
+    draw_points(axes, each, levels, 0, size=2.8)
 
 
 def _curves(each: FittedSeries, name: str) -> pd.DataFrame:

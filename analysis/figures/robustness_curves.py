@@ -22,6 +22,7 @@ from analysis.figures.layout.style import (
     color_and_marker,
     drawn_levels,
     legend_columns,
+    line_style,
     save_figure,
     scale_levels,
 )
@@ -33,12 +34,16 @@ Curve = Callable[[Array], Array]
 """A function from log10 of levels to accuracies."""
 
 COLUMNS = 4
+SMALLER = 4
+"""Number of series after which markers and lines begin large again."""
+_LINE = 0.16
+"""Height of a line of the legend, in inches."""
 PLACES = {"global": "at all points", "walking": "at one point at a time"}
 
 _BARS = (
     "Points: mean over the repetitions; bars: ± one standard deviation. Lines: weighted fit of a logistic, as in the "
-    "papers; each series has a thinner line than the series before. Dotted: midpoint μ, the geometric mean over the "
-    "repetitions."
+    "papers; of each four series, every one has a thinner line than the one before. Dotted: midpoint μ, the geometric "
+    "mean over the repetitions."
 )
 
 
@@ -65,20 +70,21 @@ def draw_walking(study: Study, folder: Path) -> list[Plot]:
 
 
 def _draw_global(family: Family[FittedSeries], folder: Path) -> Plot:
-    figure = Figure(figsize=(0.8 * WIDTH, 3.5))
-    axes = figure.subplots()
     levels = levels_of(family.members)
     labels = family.labels()
     midpoints = [f", μ = {format_estimate(each.fit.mu)}" if each.fit.mu.is_known else "" for each in family.members]
     named = [label + midpoint for label, midpoint in zip(labels, midpoints, strict=True)]
-    for order, (each, name) in enumerate(zip(family.members, named, strict=True)):
-        _draw_curve(axes, each, levels, order, name)
+    columns = min(2, legend_columns(named, 0.8 * WIDTH))
+    figure = Figure(figsize=(0.8 * WIDTH, max(3.5, 2.8 + _LINE * math.ceil(len(named) / columns))))
+    axes = figure.subplots()
+    for order, each in enumerate(family.members):
+        _draw_curve(axes, each, levels, order)
     draw_chance(axes, family.members[0].series.chance_accuracy)
     scale_levels(axes, levels)
     axes.set_ylim(0, 1.02)
     axes.set_xlabel(level_axis_label(family.members[0].settings))
     axes.set_ylabel("validation accuracy")
-    figure.legend(loc="outside lower center", ncols=min(2, legend_columns(named, figure.get_figwidth())))
+    figure.legend(handles=legend_handles(named), loc="outside lower center", ncols=columns)
     return _save(figure, family, labels, folder, "global")
 
 
@@ -96,7 +102,7 @@ def _draw_walking(family: Family[FittedSeries], folder: Path) -> Plot:
     for point, axes in enumerate(panels):
         here = [pair for pair in zip(family.members, labels, strict=True) if pair[0].settings["noise.point"] == point]
         for each, label in here:
-            _draw_curve(axes, each, levels, order.index(label), label, size=2.8)
+            _draw_curve(axes, each, levels, order.index(label), size=2.8)
         if here:
             draw_chance(axes, here[0][0].series.chance_accuracy)
         else:
@@ -104,23 +110,21 @@ def _draw_walking(family: Family[FittedSeries], folder: Path) -> Plot:
     return _save(figure, family, labels, folder, "walking")
 
 
-def draw_points(
-    axes: Axes, each: FittedSeries, levels: Sequence[float], order: int, label: str, size: float = 3.8
-) -> None:
+def draw_points(axes: Axes, each: FittedSeries, levels: Sequence[float], order: int, size: float = 3.8) -> None:
     """Draw the mean accuracies of a series with their standard deviations, and × at levels with float32 overflow.
 
     ``levels`` are all levels of the axes. ``order`` selects colour and marker. The marker is smaller than that of the
-    series before, so that equal series stay visible.
+    series before, in turns of ``SMALLER`` series, so that equal series stay visible.
     """
     color, marker = color_and_marker(order)
+    smaller = 0.4 * (order % SMALLER)
     curve = each.series.curve
     at = dict(zip(levels, drawn_levels(levels), strict=True))
     x = np.array([at[level] for level in curve["level"]])
     measured, overflown = curve["n"].to_numpy() > 0, curve["overflow"].to_numpy() > 0
     mean, std = curve["mean"].to_numpy(float), curve["std"].to_numpy(float)
     axes.plot(
-        x[measured], mean[measured], marker, color=color, markersize=max(size - 0.4 * order, 1.6), markeredgewidth=0,
-        label=label,
+        x[measured], mean[measured], marker, color=color, markersize=max(size - smaller, 1.6), markeredgewidth=0,
     )  # fmt: skip
     draw_bars(axes, x, mean - std, mean + std, order)
     if overflown.any():
@@ -132,18 +136,17 @@ def draw_chance(axes: Axes, accuracy: float) -> None:
     axes.axhline(accuracy, color=FAINT, linestyle="--", linewidth=0.8, zorder=0)
 
 
-def _draw_curve(
-    axes: Axes, each: FittedSeries, levels: Sequence[float], order: int, label: str, size: float = 3.8
-) -> None:
+def _draw_curve(axes: Axes, each: FittedSeries, levels: Sequence[float], order: int, size: float = 3.8) -> None:
     color, _ = color_and_marker(order)
     if each.fit.weighted is not None:
         fine = np.geomspace(each.fit.lowest, each.fit.highest, 150)
-        width = max(1.8 - 0.4 * order, 0.6)
-        axes.plot(fine, each.fit.weighted.curve(np.log10(fine)), color=color, linewidth=width, zorder=1.8)
+        width = 1.8 - 0.4 * (order % SMALLER)
+        accuracies, line = each.fit.weighted.curve(np.log10(fine)), line_style(order)
+        axes.plot(fine, accuracies, color=color, linestyle=line, linewidth=width, zorder=1.8)
     if each.fit.mu.is_known:
         halfway = (each.fit.a_max.value + each.fit.chance_accuracy) / 2
         axes.plot([each.fit.mu.value] * 2, [0, halfway], color=color, linestyle=":", linewidth=0.9, zorder=1.7)
-    draw_points(axes, each, levels, order, label, size)
+    draw_points(axes, each, levels, order, size)
 
 
 def _save(figure: Figure, family: Family[FittedSeries], labels: Sequence[str], folder: Path, where: str) -> Plot:
@@ -163,7 +166,7 @@ def _save(figure: Figure, family: Family[FittedSeries], labels: Sequence[str], f
 
 def levels_of(members: Sequence[FittedSeries]) -> list[float]:
     """All levels of some series, the lowest first."""
-    return sorted({float(level) for each in members for level in each.series.curve["level"]})
+    return list(map(float, np.unique(np.concatenate([each.series.curve["level"] for each in members]))))
 
 
 def curve_table(each: FittedSeries, label: str, **fits: Curve | None) -> pd.DataFrame:

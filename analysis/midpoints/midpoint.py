@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 import pandas as pd
@@ -125,9 +125,7 @@ class MidpointFit:
         """Share of dead repetitions with its exact binomial interval (Clopper and Pearson 1934)."""
         if not self.repetitions.outcomes:
             return UNKNOWN
-        test = stats.binomtest(len(self.dead), len(self.repetitions.outcomes))
-        low, high = test.proportion_ci(CONFIDENCE)
-        return Estimate(float(test.statistic), float(low), float(high))
+        return _share(len(self.dead), len(self.repetitions.outcomes))
 
     def level_at_loss(self, loss: float) -> Estimate:
         """Level at which a share ``loss`` of what there is to lose is lost, with the plain t interval."""
@@ -213,6 +211,13 @@ def fit_midpoint(runs: pd.DataFrame, chance_accuracy: float) -> MidpointFit:
     return replace(fit, flags=tuple(flag for flag in Flag if flag in flags))
 
 
+@cache
+def _share(number: int, total: int) -> Estimate:
+    test = stats.binomtest(number, total)
+    low, high = test.proportion_ci(CONFIDENCE)
+    return Estimate(float(test.statistic), float(low), float(high))
+
+
 def _curves(runs: pd.DataFrame) -> dict[str, RepetitionCurve]:
     """Repetition name -> its curve, in the order of the names."""
     ordered = runs.sort_values("level")
@@ -247,7 +252,7 @@ def _slope(mean: RepetitionCurve, chance_accuracy: float, repetitions: Repetitio
     midpoints = [outcome for outcome in repetitions.outcomes.values() if not isinstance(outcome, Flag)]
     # Rounding can move a midpoint at the first or last level out of the range.
     after = np.searchsorted(levels, midpoints).clip(1, len(levels) - 1)
-    low, high = (float(stats.gmean(levels[each])) if midpoints else math.nan for each in (after - 1, after))
+    low, high = (float(np.exp(np.log(levels[each]).mean())) if midpoints else math.nan for each in (after - 1, after))
     return Slope(low, high, int(((shares >= 0.1) & (shares <= 0.9)).sum()))
 
 
@@ -265,7 +270,7 @@ def _dead(by_repetition: Mapping[str, RepetitionCurve], levels: Array, chance_ac
     dead = []
     for number, name in enumerate(by_repetition):
         others = np.delete(table, number, axis=0)[:, at_chance[number]]
-        others = others[:, np.isfinite(others).any(axis=0)]
+        others = others[:, (others > half).any(axis=0)]  # all others are below half elsewhere
         if (np.nanmedian(others, axis=0) > half).any():
             dead.append(name)
     return tuple(dead)

@@ -1,6 +1,6 @@
 """Report of a study, with its command line.
 
-    python -m analysis.report COLLECTION… [--out DIR] [--from FILE] [--save-runs FILE]
+    python -m analysis.report COLLECTION… [--out DIR] [--from FILE] [--save-runs FILE] [--copy FILE]
 
 Reads the runs of the collections from the database, or from a file that ``--save-runs`` wrote. Writes DIR/index.html
 and the folder DIR/files with figures and tables. The same runs give the same bytes.
@@ -20,7 +20,7 @@ import pandas as pd
 
 from analysis.errors import AnalysisError
 from analysis.midpoints.study import Study, analyse
-from analysis.processes import usable_cores
+from analysis.processes import no_search_for_garbage, usable_cores
 from analysis.progress_bar import track
 from analysis.report import page
 from analysis.report.methods import shared_settings
@@ -43,8 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _parser().error("no runs to read: name at least one collection, or a file of runs with --from")
     try:
         study = make_report(
-            options.collections, options.out, options.file, options.save_runs, all_figures=options.all_figures
-        )
+            options.collections, options.out, options.file, options.save_runs, options.copy,
+            all_figures=options.all_figures,
+        )  # fmt: skip
     except (AnalysisError, ChildProcessError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -58,9 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def make_report(
     collections: Sequence[str], out: Path, file: Path | None = None, save_runs: Path | None = None,
-    *, all_figures: bool = False,
+    copy: Path | None = None, *, all_figures: bool = False,
 ) -> Study:  # fmt: skip
-    """Read runs, analyse them, and replace the folder ``out`` by the report.
+    """Read runs, analyse them, and replace the folder ``out`` by the report. The file ``copy`` gets its page, too.
 
     Raises
     ------
@@ -74,7 +75,7 @@ def make_report(
         raise AnalysisError(f"{file} contains no runs; write it again with --save-runs")
     study = replace(analyse(runs, usable_cores()), checksum=checksum)
     with replaced(out) as folder:
-        write(study, folder, all_figures=all_figures)
+        write(study, folder, copy, all_figures=all_figures)
     return study
 
 
@@ -88,7 +89,7 @@ def read(source: Source, save_runs: Path | None = None) -> tuple[pd.DataFrame, s
     """
     if save_runs is not None and not save_runs.name.endswith(ENDINGS):
         raise AnalysisError(f"--save-runs {save_runs}: unknown ending; allowed: {' and '.join(ENDINGS)}")
-    with _writable(save_runs), tempfile.TemporaryDirectory() as folder:
+    with no_search_for_garbage(), _writable(save_runs), tempfile.TemporaryDirectory() as folder:
         to_parquet = save_runs is not None and save_runs.suffix == parquet_file.ENDING
         lines = Path(folder) / "runs.jsonl.gz" if to_parquet else save_runs
         copied = source if lines is None else documents.save(source, lines)
@@ -99,19 +100,24 @@ def read(source: Source, save_runs: Path | None = None) -> tuple[pd.DataFrame, s
 
 
 @contextmanager
-def _writable(file: Path | None) -> Iterator[None]:
+def _writable(file: Path | None, option: str = "--save-runs") -> Iterator[None]:
     """Context in which an error of the file system becomes one line about ``file``."""
     try:
         yield
     except OSError as error:
-        raise AnalysisError(f"cannot write {file}: {error.strerror or error}; choose another --save-runs") from None
+        raise AnalysisError(f"cannot write {file}: {error.strerror or error}; choose another {option}") from None
 
 
-def write(study: Study, folder: Path, *, all_figures: bool = False) -> None:
-    """Write the files and index.html of a study into an existing folder."""
+def write(study: Study, folder: Path, copy: Path | None = None, *, all_figures: bool = False) -> None:
+    """Write the files and index.html of a study into an existing folder, and its page without links to ``copy``."""
     (folder / FILES).mkdir()
     report_items = make_all(study, folder / FILES, all_figures=all_figures)
-    (folder / "index.html").write_text(page.render(study, report_items, folder / FILES), encoding="utf-8")
+    with no_search_for_garbage():
+        html = page.render(study, report_items, folder / FILES)
+    (folder / "index.html").write_text(html, encoding="utf-8")
+    if copy is not None:
+        with _writable(copy, "--copy"):
+            copy.write_text(page.render(study, report_items, folder / FILES, alone=True), encoding="utf-8")
 
 
 def _summary(study: Study) -> str:
@@ -146,6 +152,9 @@ def _parser() -> argparse.ArgumentParser:
         "--from", type=Path, dest="file", metavar="FILE", help="read the runs from FILE instead of the database"
     )
     parser.add_argument("--save-runs", type=Path, metavar="FILE", help="save the runs to FILE (.jsonl.gz or .parquet)")
+    parser.add_argument(
+        "--copy", type=Path, metavar="FILE", help="also write the page to FILE, with all figures and no links to files"
+    )
     parser.add_argument(
         "--all-figures", action="store_true",
         help=f"also draw the figures that a study of more than {MOST_SERIES} series leaves out",

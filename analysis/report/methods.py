@@ -112,8 +112,11 @@ def _training(study: Study) -> str:
 
 
 def _levels(fitted: Sequence[FittedSeries]) -> list[str]:
-    levels = sorted({float(level) for each in fitted for level in each.series.curve["level"] if level > 0})
-    return [f"Noise levels: from {format_number(levels[0])} to {format_number(levels[-1])}."] if levels else []
+    levels = np.concatenate([each.series.runs["level"] for each in fitted])
+    positive = levels[levels > 0]
+    if len(positive) == 0:
+        return []
+    return [f"Noise levels: from {format_number(positive.min())} to {format_number(positive.max())}."]
 
 
 def _intervals(fitted: Sequence[FittedSeries]) -> list[str]:

@@ -36,10 +36,13 @@ _EMBEDDED = 1_750_000
 """Largest size of data and figures together, as base64, with which figures are embedded. The page stays below 2 MB."""
 
 
-def render(study: Study, report_items: Sequence[tuple[ReportItem, Parts | None]], folder: Path) -> str:
+def render(
+    study: Study, report_items: Sequence[tuple[ReportItem, Parts | None]], folder: Path, *, alone: bool = False
+) -> str:
     """HTML page of a study, from its report items and their figures and tables, whose files lie in ``folder``.
 
-    Items that are made on request only have None.
+    Items that are made on request only have None. A page that is passed on ``alone`` embeds all figures and has no
+    links to files.
     """
     environment = Environment(
         loader=PackageLoader("analysis.report", "templates"),
@@ -57,6 +60,7 @@ def render(study: Study, report_items: Sequence[tuple[ReportItem, Parts | None]]
     return environment.get_template("report.html.j2").render(
         mark=MARK,
         files=FILES,
+        alone=alone,
         asset=_asset,
         collections=list(study.runs["collection"].unique()),
         overview=overview(study),
@@ -69,7 +73,9 @@ def render(study: Study, report_items: Sequence[tuple[ReportItem, Parts | None]]
             if (shown := [part for part in made or () if part is not midpoints])
         ],
         missing=[(item, ON_REQUEST if made is None else item.missing_runs) for item, made in report_items if not made],
-        pictures=_pictures([part for part in parts if isinstance(part, Plot)], folder, _EMBEDDED - len(data)),
+        pictures=_pictures(
+            [part for part in parts if isinstance(part, Plot)], folder, None if alone else _EMBEDDED - len(data)
+        ),
         methods=methods(study),
         data=data,
     )
@@ -80,10 +86,10 @@ def _asset(name: str) -> str:
     return (files("analysis.report") / name).read_text(encoding="utf-8")
 
 
-def _pictures(plots: Iterable[Plot], folder: Path, largest: int) -> dict[str, str]:
-    """Name of a figure -> its PNG as a data URL; empty if these are larger than ``largest`` bytes together."""
+def _pictures(plots: Iterable[Plot], folder: Path, largest: int | None) -> dict[str, str]:
+    """Name of a figure -> its PNG as a data URL; empty if they are larger than ``largest`` bytes together."""
     encoded = {plot.name: base64.b64encode((folder / f"{plot.name}.png").read_bytes()).decode() for plot in plots}
-    if sum(map(len, encoded.values())) > largest:
+    if largest is not None and sum(map(len, encoded.values())) > largest:
         return {}
     return {name: f"data:image/png;base64,{content}" for name, content in encoded.items()}
 

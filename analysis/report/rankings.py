@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Any
 
 from analysis.figures.layout.families import TRAININGS, Family, families
@@ -99,17 +100,18 @@ def _of_points(family: Family[Walk]) -> Ranking:
     walks = family.members
     trainings = _trainings([walk.settings for walk in walks])
     midpoints = [{each.series.point_name: each.fit.mu for each in walk.series} for walk in walks]
-    weakest = [walk.model.may_be_lowest() if walk.model else [] for walk in walks]
     names = {name: None for each in midpoints for name in each}
     rows = [
-        Row(name, [each.get(name, UNKNOWN) for each in midpoints], [name in each for each in weakest]) for name in names
+        Row(name, [each.get(name, UNKNOWN) for each in midpoints], [name in walk.may_be_weakest for walk in walks])
+        for name in names
     ]
     sentences = [_weakest(walk, training) for walk, training in zip(walks, trainings, strict=True)]
     pairs = pairs_of(each for walk in walks for each in walk.series)
+    differing = _differing(pairs, TRAININGS)
     lowest = _lowest(walks[0])
     return Ranking(
         family.title, trainings, level_axis_label(walks[0].series[0].settings), _sorted(rows),
-        [*sentences, *(_effect(pair, lowest, pairs) for pair in pairs if pair.ratios)],
+        [*sentences, *(_effect(pair, lowest, differing) for pair in pairs if pair.ratios)],
         next((each for each in walks[0].series if each.series.point_name == lowest), None),
         [name for name in map(_lowest, walks) if name],
     )  # fmt: skip
@@ -119,34 +121,35 @@ def _of_networks(series: Sequence[FittedSeries]) -> Ranking:
     grouped = families(series, TRAININGS)
     differing = differing_settings([each.settings for each in series])
     names = [name for name in differing if name not in TRAININGS] or list(_NETWORK)
-    trainings = list(dict.fromkeys(_training(each.settings, _of(series)) for each in series))
+    training_of = dict(zip(series, _trainings([each.settings for each in series]), strict=True))
+    trainings = list(dict.fromkeys(training_of.values()))
     rows = []
     for family in grouped:
-        by_training = {_training(each.settings, _of(series)): each.fit.mu for each in family.members}
+        by_training = {training_of[each]: each.fit.mu for each in family.members}
         midpoints = [by_training.get(training, UNKNOWN) for training in trainings]
         rows.append(Row(label(family.members[0].settings, names), midpoints, [False] * len(trainings)))
     pairs = [pair for pair in pairs_of(series) if pair.ratios]
-    sentences = [*_extremes(_sorted(rows), trainings), *(_effect(pair, "global", pairs, names) for pair in pairs)]
+    differing = _differing(pairs, (*TRAININGS, *names))
+    sentences = chain(_extremes(_sorted(rows), trainings), (_effect(pair, "global", differing) for pair in pairs))
     kind = label(series[0].settings, ["noise.kind"])
     known = [each for each in series if each.fit.mu.is_known]
     return Ranking(
         f"{kind[0].upper()}{kind[1:]} at all points", trainings, level_axis_label(series[0].settings), _sorted(rows),
-        sentences[: 1 + _MOST_PAIRS], min(known, key=lambda each: each.fit.mu.value, default=None),
+        list(islice(sentences, 1 + _MOST_PAIRS)), min(known, key=lambda each: each.fit.mu.value, default=None),
     )  # fmt: skip
 
 
-def _of(series: Iterable[FittedSeries]) -> list[Any]:
-    return [each.settings for each in series]
-
-
 def _trainings(settings: Sequence[Any]) -> list[str]:
-    return [_training(each, settings) for each in settings]
+    """Text of each training: the settings of training in which some of these differ."""
+    names = [name for name in differing_settings(settings) if name in TRAININGS] or ["noise.in_training"]
+    return [label(each, names) for each in settings]
 
 
-def _training(settings: Any, among: Sequence[Any]) -> str:
-    """Text of a training: the settings of training in which some series differ."""
-    differing = [name for name in differing_settings(among) if name in TRAININGS]
-    return label(settings, differing or ["noise.in_training"])
+def _differing(pairs: Iterable[Pair], names: Iterable[str]) -> list[str]:
+    """Those of the settings ``names`` in which some pairs differ."""
+    settings = [pair.first.settings for pair in pairs]
+    differing = differing_settings(settings) if settings else []
+    return [name for name in names if name in differing]
 
 
 def _sorted(rows: Iterable[Row]) -> list[Row]:
@@ -171,7 +174,7 @@ def _weakest(walk: Walk, training: str) -> str:
     found = f"{start}: the weakest noise point is {name}, μ = {format_estimate(mu)}."
     if walk.model is None:
         return f"{found} Its certainty is unknown: that needs two points with two repetitions each."
-    among = walk.model.may_be_lowest()
+    among = walk.may_be_weakest
     points = f"{len(walk.model.effects)} points"
     out = f" {_count(walk.left_out)} left out of the comparison." if walk.left_out else ""
     if len(among) == 1:
@@ -192,13 +195,14 @@ def _extremes(rows: Sequence[Row], trainings: Sequence[str]) -> Iterator[str]:
         yield f"{start}: lowest midpoint: {low.name}, μ = {format_estimate(low.midpoints[0])}{more}."
 
 
-def _effect(pair: Pair, at: str, pairs: Sequence[Pair], names: Sequence[str] = ()) -> str:
-    """Sentence on the factor by which a training changes the midpoint at one point, and over all points."""
+def _effect(pair: Pair, at: str, differing: Sequence[str]) -> str:
+    """Sentence on the factor by which a training changes the midpoint at one point, and over all points.
+
+    ``differing`` are the settings that tell the pairs apart.
+    """
     assert pair.ratios is not None
     first, second = (label(walk.settings, [pair.name]) for walk in (pair.first, pair.second))
-    others = [name for name in (*TRAININGS, *names) if name != pair.name]
-    differing = differing_settings([each.first.settings for each in pairs])
-    where = label(pair.first.settings, [name for name in others if name in differing])
+    where = label(pair.first.settings, [name for name in differing if name != pair.name])
     start = f"{first[0].upper()}{first[1:]} instead of {second}" + (f" ({where})" if where else "")
     ratios = pair.ratios.ratios()
     parts = [f"{_ratio(pair.ratios, at)} times as high at {at}"] if at in ratios.index and at != "global" else []

@@ -95,10 +95,10 @@ def _levels(each: FittedSeries) -> list[float]:
 
 def _planned(each: FittedSeries) -> list[list[float | None]] | None:
     """Levels with fewer used than planned runs, with both numbers; None if there are none."""
+    if each.series.counts["used"] == each.series.counts["planned"]:
+        return None
     curve = each.series.curve
     lacking = curve[curve["n"] < curve["planned"]]
-    if lacking.empty:
-        return None
     return [
         [_short(level), int(n), int(planned)] for level, n, planned in lacking[["level", "n", "planned"]].to_numpy()
     ]

@@ -111,8 +111,8 @@ def _validate(config: Mapping[str, Any], points: Points | None) -> Validated:
     return Validated(columns, run, levels[0] if single else None)
 
 
-def _derived(run: RunConfig) -> tuple[dict[str, Any], dict[str, Any], int | None]:
-    """Columns of a run without those of its seed, the content of its run key, and the seed of its noise."""
+def _derived(run: RunConfig) -> tuple[dict[str, Any], str, int | None]:
+    """Columns of a run without those of its seed, its run key without its seeds, and the seed of its noise."""
     noise = run.noise
     level = noise.std if noise.amplitude is None else noise.amplitude
     has_level = noise.kind != "none" and noise.std_mul is None and not isinstance(level, tuple)
@@ -123,17 +123,16 @@ def _derived(run: RunConfig) -> tuple[dict[str, Any], dict[str, Any], int | None
         "noisy": run.noisy,
     }
     content = {name: value for name, value in run.canonical().items() if not is_storage_setting(name)}
-    return columns, content, noise.seed
+    seeds = {"seed", "noise.seed"}.intersection(content)
+    return columns, digest({name: content[name] for name in content.keys() - seeds}), noise.seed
 
 
-def _own(derived: tuple[dict[str, Any], dict[str, Any], int | None], seed: int) -> dict[str, Any]:
+def _own(derived: tuple[dict[str, Any], str, int | None], seed: int) -> dict[str, Any]:
     """The :data:`OWN_COLUMNS` of the run with this seed."""
-    columns, content, noise_seed = derived
-    content = content | {"seed": seed}
-    if noise_seed is None and "noise.seed" in content:
-        content["noise.seed"] = seed
+    columns, key, noise_seed = derived
     repetition = f"{seed}/{noise_seed}" if noise_seed not in (None, seed) else str(seed)
-    return columns | {"seed": seed, "repetition": repetition, "run_key": digest(content)}
+    seeds = repetition if columns["noisy"] else seed  # without noise, its seed has no effect
+    return columns | {"seed": seed, "repetition": repetition, "run_key": f"{key} {seeds}"}
 
 
 _SHARED = dict.fromkeys([*(name for name in RunConfig().to_flat() if name not in OWN_COLUMNS), "points", "refused"])

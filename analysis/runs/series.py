@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -54,7 +55,7 @@ class Series:
         """
         return bool(self.runs["level"].notna().all())
 
-    @property
+    @cached_property
     def chance_accuracy(self) -> float:
         """Accuracy of a constant answer on the validation set; NaN before a run has completed."""
         return float(self.used["floor"].median())
@@ -65,7 +66,7 @@ class Series:
         point = self.settings["noise.point"]
         return str(self.points[point] if isinstance(point, int) else point)
 
-    @property
+    @cached_property
     def points(self) -> tuple[Point, ...]:
         """The model's noise points."""
         points: tuple[Point, ...] = self.runs["points"].iloc[0]
@@ -104,20 +105,20 @@ class Series:
             "diverged": count(completed & (outcome == "diverged")),
         })  # fmt: skip
 
-    @property
+    @cached_property
     def counts(self) -> dict[str, int]:
         """Numbers of runs: planned, used, diverged, overflowed, in each state without a result, and repeated.
 
         ``planned`` is the sum of ``used``, ``overflow`` and the states. Diverged runs are included in ``used``.
         """
-        states = self.runs["state"].value_counts()
-        completed = self.runs[self.runs["state"] == "completed"]["outcome"].value_counts()
+        states = Counter(self.runs["state"])
+        outcomes = Counter(self.runs["outcome"][self.runs["state"] == "completed"])
         return {
             "planned": len(self.runs),
             "used": len(self.used),
-            "diverged": int(completed.get("diverged", 0)),
-            "overflow": int(completed.get("overflow", 0)),
-            **{state: int(states.get(state, 0)) for state in STATE_NAMES if state != "completed"},
+            "diverged": outcomes["diverged"],
+            "overflow": outcomes["overflow"],
+            **{state: states[state] for state in STATE_NAMES if state != "completed"},
             "repeated": self.repeated,
         }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -59,7 +60,14 @@ class Walk:
     def log_mu(self) -> pd.DataFrame:
         """log10 of the midpoints: (repetitions, names of the points that are not left out)."""
         logs = {each.series.point_name: each.fit.repetitions.logs for each in self.series if not _reasons(each)}
-        return pd.DataFrame(logs, sorted({name for each in logs.values() for name in each}), dtype=float)
+        names = sorted({name for each in logs.values() for name in each})
+        values = [[each.get(name, math.nan) for each in logs.values()] for name in names]
+        return pd.DataFrame(values, names, list(logs), dtype=float)
+
+    @cached_property
+    def may_be_weakest(self) -> list[str]:
+        """Points that may be the weakest one at 95 %; none without a model."""
+        return self.model.may_be_lowest() if self.model else []
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,8 +81,8 @@ class Pair:
     @cached_property
     def differences(self) -> pd.DataFrame:
         """log10 of the ratios: (repetitions, points that both walks have), for repetitions that both walks have."""
-        differences = self.first.log_mu - self.second.log_mu
-        return differences[[name for name in self.first.log_mu if name in self.second.log_mu]].dropna(how="all")
+        common = [name for name in self.first.log_mu if name in self.second.log_mu]
+        return (self.first.log_mu[common] - self.second.log_mu[common]).dropna(how="all")
 
     @cached_property
     def ratios(self) -> Contrasts | None:
@@ -155,7 +163,7 @@ def weakest_numbers(walks: Iterable[Walk]) -> pd.DataFrame:
 
 
 def _weakest_rows(walk: Walk, model: AdditiveModel) -> Iterator[dict[str, Any]]:
-    lowest, weakest, strongest = model.effects.idxmin(), model.may_be_lowest(), model.may_be_highest()
+    lowest, weakest, strongest = model.effects.idxmin(), walk.may_be_weakest, model.may_be_highest()
     weights = pd.DataFrame(np.eye(len(model.effects)), model.effects.index, model.effects.index)
     weights[lowest] -= 1.0
     ratios = model.contrasts(weights.drop(lowest)).ratios(len(model.pairs.estimate))

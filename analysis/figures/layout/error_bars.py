@@ -12,20 +12,16 @@ from analysis.figures.layout.style import color_and_marker
 
 _SHADE, _ABOVE = 0.6, 3
 
-_WIDTH, _CAP = 0.9, 3.6  # points
+_WIDTH = 0.9  # points
 
 
 def draw_bars(axes: Axes, x: ArrayLike, low: ArrayLike, high: ArrayLike, number: int) -> None:
     """Draw the bars of series ``number`` from ``low`` to ``high`` at ``x``, where both ends are known and differ.
 
-    The limits of the axes do not change.
+    They have no caps, which would make short bars unreadable. The limits of the axes do not change.
     """
     ends = np.array([x, low, high], dtype=float)
     x, low, high = ends[:, np.isfinite(ends).all(axis=0) & (ends[1] < ends[2])]
     color = [_SHADE * part for part in to_rgb(color_and_marker(number)[0])]
     segments = np.stack([np.stack([x, low], axis=-1), np.stack([x, high], axis=-1)], axis=1)
     axes.add_collection(LineCollection(list(segments), colors=[color], linewidths=_WIDTH, zorder=_ABOVE), autolim=False)
-    axes.plot(
-        np.concatenate([x, x]), np.concatenate([low, high]), "_", color=color, markersize=_CAP, markeredgewidth=_WIDTH,
-        zorder=_ABOVE, scalex=False, scaley=False,
-    )  # fmt: skip

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
-
-import pandas as pd
 
 from analysis import published_results
 from analysis.labels import differing_settings, label, slug
@@ -75,7 +74,9 @@ class Family(Generic[Member]):
 
 def run_count_sentence(fitted_series: Sequence[FittedSeries]) -> str:
     """Sentence on the numbers of used and planned runs of some series, and of series with one repetition."""
-    total = pd.DataFrame([each.series.counts for each in fitted_series]).sum()
+    total: Counter[str] = Counter()
+    for each in fitted_series:
+        total.update(each.series.counts)
     overflow = f"; left out for float32 overflow: {total['overflow']}" if total["overflow"] else ""
     single = sum(Flag.ONE_REPETITION in each.fit.flags for each in fitted_series)
     lacking = f" Without a spread, since there is one repetition: {single} of {len(fitted_series)} series."

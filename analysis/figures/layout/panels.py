@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis.figures.layout.families import HasSettings
-from analysis.figures.layout.style import INK, WIDTH, color_and_marker, legend_columns
+from analysis.figures.layout.style import INK, WIDTH, color_and_marker, legend_columns, line_style
 
 _LEFT, _RIGHT, _BOTTOM, _EDGE = 0.7, 0.15, 0.48, 0.05
 """Margins of a grid of panels, and distance of its labels from the edge, in inches."""
@@ -95,6 +95,7 @@ def batch_norm_panels(members: Iterable[HasSettings], row_height: float) -> tupl
 def legend_handles(labels: Sequence[str]) -> list[Line2D]:
     """A line with the colour and the marker of each series."""
     return [
-        Line2D([], [], color=color, marker=marker, linewidth=0.9, label=label)
-        for label, (color, marker) in zip(labels, map(color_and_marker, range(len(labels))), strict=True)
+        Line2D([], [], color=color, marker=marker, linestyle=line_style(number), linewidth=0.9, label=label)
+        for number, label in enumerate(labels)
+        for color, marker in [color_and_marker(number)]
     ]

@@ -21,6 +21,7 @@ from analysis.figures.layout.style import (
     Plot,
     color_and_marker,
     drawn_levels,
+    line_style,
     save_figure,
     scale_levels,
     scale_midpoints,
@@ -143,7 +144,8 @@ def _draw_line(axes: Axes, line: pd.DataFrame, number: int) -> None:
     """Draw series ``number`` in a panel. Its markers are smaller than those of the one before, which stay visible."""
     color, marker = color_and_marker(number)
     axes.plot(
-        line["x"].to_numpy(), line["mean"].to_numpy(), f"{marker}-", color=color, linewidth=0.9,
+        line["x"].to_numpy(), line["mean"].to_numpy(), marker=marker, linestyle=line_style(number),
+        color=color, linewidth=0.9,
         markersize=max(3.4 - 0.6 * number, 1.6), markeredgewidth=0, zorder=2 + 0.1 * number,
     )  # fmt: skip
     draw_bars(axes, line["x"], line["low"], line["high"], number)

@@ -74,9 +74,9 @@ class Scale:
         between = (positions[1:] + positions[:-1]) / 2
         return np.concatenate([[2 * positions[0] - between[0]], between, [2 * positions[-1] - between[-1]]])
 
-    def label(self, axis: Axis) -> None:
-        """Set the ticks of an axis that is drawn in units of this scale."""
-        ticks, names = zip(*self._ticks(), strict=True)
+    def label(self, axis: Axis, most: int = _MOST_TICKS) -> None:
+        """Set at most about ``most`` ticks on an axis that is drawn in units of this scale."""
+        ticks, names = zip(*self._ticks(most), strict=True)
         axis.set_major_locator(FixedLocator(list(self.positions(ticks))))
         axis.set_major_formatter(FixedFormatter(list(names)))
         axis.set_minor_locator(NullLocator())
@@ -89,19 +89,19 @@ class Scale:
             exact: Array = np.log10(linear) - (np.log10(1 - linear) if self.form == "logit" else 0.0)
         return exact
 
-    def _ticks(self) -> list[tuple[float, str]]:
+    def _ticks(self, most: int) -> list[tuple[float, str]]:
         if self.form == "logit":
-            return [(ratio, ratio_text(ratio)) for ratio in self._spread()]
+            return [(ratio, ratio_text(ratio)) for ratio in self._spread(most)]
         if self.form == "linear":
-            return [(level, level_text(level)) for level in self._spread()]
+            return [(level, level_text(level)) for level in self._spread(most)]
         zero = [0.0] if self.values[0] == 0 else []
         positive = [value for value in self.values if value > 0]
-        return [(level, level_text(level)) for level in [*zero, *level_ticks(positive[0], positive[-1], _MOST_TICKS)]]
+        return [(level, level_text(level)) for level in [*zero, *level_ticks(positive[0], positive[-1], most)]]
 
-    def _spread(self) -> list[float]:
+    def _spread(self, most: int) -> list[float]:
         """Some of the values, far enough apart on the axis for their tick labels."""
         positions = self.positions()
-        distance = (positions[-1] - positions[0]) / _MOST_TICKS
+        distance = (positions[-1] - positions[0]) / most
         chosen = [0]
         for number, position in enumerate(positions):
             if position - positions[chosen[-1]] >= distance:

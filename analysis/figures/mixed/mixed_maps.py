@@ -119,7 +119,7 @@ def _mesh(
     mesh = axes.pcolormesh(
         x.edges, y.edges, values, cmap=colors, vmin=ends[0], vmax=ends[1], zorder=1, edgecolors="face", linewidth=0.2
     )
-    x.label(axes.xaxis)
+    x.label(axes.xaxis, most=4)
     y.label(axes.yaxis)
     axes.set_xlim(x.edges[0], x.edges[-1])
     axes.set_ylim(y.edges[0], y.edges[-1])

@@ -13,10 +13,12 @@ from analysis.figures import epochs, robustness_curves
 from analysis.figures.layout.panels import legend_handles, panel_grid
 from analysis.figures.layout.style import (
     Plot,
+    color_and_marker,
     drawn_levels,
     legend_columns,
     level_text,
     level_ticks,
+    line_style,
     scale_levels,
     style,
     tick_texts,
@@ -182,6 +184,12 @@ def test_walking_curves_are_drawn_together_with_series_of_one_level(fake_study, 
 )
 def test_legend_is_not_cut_off(labels: list[str], columns: int):
     assert legend_columns(labels) == columns
+
+
+def test_many_series_of_a_figure_can_be_told_apart():
+    numbers = range(21)
+    assert len({(color_and_marker(number)[0], line_style(number)) for number in numbers}) == len(numbers)
+    assert len({color_and_marker(number) for number in numbers}) == len(numbers)
 
 
 @pytest.mark.usefixtures("without_pictures")

@@ -2,67 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from analysis.report.page import render
 from analysis.report.report_items import ReportItem
 from analysis.tables.table_files import Table
-from tests.analysis.report.pages import CHROMIUM
+from tests.analysis.report.pages import DESKTOP, SCREENSHOTS, Open
 
 pytestmark = pytest.mark.browser
 
-SCREENSHOTS = Path(__file__).parents[3] / ".screenshots"
-DESKTOP, PHONE = {"width": 1366, "height": 900}, {"width": 390, "height": 844}
+PHONE = {"width": 390, "height": 844}
 SORTED_AFTER = 100  # milliseconds
-
-Open = Callable[..., Page]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    SCREENSHOTS.mkdir(exist_ok=True)
-    with sync_playwright() as playwright:
-        as_root = ["--no-sandbox"] if os.geteuid() == 0 else []
-        with playwright.chromium.launch(executable_path=CHROMIUM, args=as_root) as started:
-            yield started
-
-
-@pytest.fixture
-def open_page(browser: Browser, rendered: Path) -> Iterator[Open]:
-    """Function that opens the page and waits for its scripts. Errors and requests of the page fail the test."""
-    faults: list[str] = []
-    contexts = []
-
-    def open_it(viewport: Any = DESKTOP, file: Path = rendered / "index.html", **options: Any) -> Page:
-        context = browser.new_context(viewport=viewport, **options)
-        contexts.append(context)
-        page = context.new_page()
-        page.on(
-            "console", lambda message: faults.append(message.text) if message.type in ("error", "warning") else None
-        )
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("requestfailed", lambda request: faults.append(request.url[:80]))
-        page.on(
-            "request",
-            lambda request: None if request.url.startswith(("file:", "data:", "blob:")) else faults.append(request.url),
-        )
-        page.goto(file.as_uri())
-        page.wait_for_selector("html[data-ready]")
-        return page
-
-    yield open_it
-    for context in contexts:
-        context.close()
-    assert faults == []
 
 
 def shoot(page: Page, name: str) -> None:

@@ -115,6 +115,31 @@ def test_page_refers_only_to_files_of_the_report(rendered: Path):
     assert set(contents(rendered)) == linked
 
 
+def relative_links(file: Path) -> list[str]:
+    links = Links()
+    links.feed(file.read_text())
+    return [link for link in links.links if not link.startswith(("#", "data:", "https:"))]
+
+
+def test_copy_of_the_page_has_all_figures_and_no_links_to_files(
+    few_runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(page, "_EMBEDDED", 0)
+    out, copy = tmp_path / "out", tmp_path / "copy.html"
+    assert main(["--from", str(few_runs), "--out", str(out), "--copy", str(copy)]) == 0
+    assert len(relative_links(out / "index.html")) > 3
+    assert relative_links(copy) == []
+    html = copy.read_text()
+    assert html.count('src="data:image/png;base64,') == len(list((out / "files").glob("*.png"))) > 0
+    assert "Also as PDF, PNG, CSV." in html
+
+
+def test_sample_report_has_no_dead_link():
+    sample = ROOT / "docs" / "sample_report.html"
+    assert "Which noise point is the weakest" in sample.read_text()
+    assert [link for link in relative_links(sample) if not (sample.parent / link).is_file()] == []
+
+
 def test_terminal_shows_the_midpoints_and_the_page(elsewhere: tuple[Path, str]):
     folder, printed = elsewhere
     lines = printed.splitlines()

@@ -16,6 +16,7 @@ import pytest
 from pymongo.errors import PyMongoError
 
 from analysis.errors import AnalysisError
+from analysis.report import __main__ as report
 from analysis.runs import documents
 from analysis.runs.documents import Source, from_database, from_file, save
 from analysis.runs.run_frame import to_frame
@@ -153,6 +154,23 @@ def test_database_and_file_give_the_same_runs(seml_database, whole_study, tmp_pa
     from_mongodb = to_frame(save(from_database(["demo"]), path).documents)
     assert from_mongodb.equals(to_frame(from_file(path).documents))
     assert from_mongodb.equals(to_frame(whole_study.source().documents))
+
+
+def test_report_from_the_database_and_from_saved_runs_has_the_same_bytes(seml_database, fake_study, tmp_path: Path):
+    study = fake_study()
+    for settings in ({}, {"noise.point": 1}, {"noise.point": 2}):
+        study.series(settings, 2.0, (0.0, 0.1, 0.5, 1.0, 2.0, 4.0, 10.0, 100.0))
+    fill(seml_database, study)
+    saved, folders = tmp_path / "runs.jsonl.gz", (tmp_path / "database", tmp_path / "file")
+    assert report.main(["demo", "--out", str(folders[0]), "--save-runs", str(saved)]) == 0
+    assert report.main(["--from", str(saved), "--out", str(folders[1])]) == 0
+    first, second = (
+        {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        for folder in folders
+    )
+    assert {Path(name).suffix for name in first} == {".html", ".csv", ".tex", ".png", ".pdf"}
+    assert sorted(second) == sorted(first)
+    assert [name for name in first if first[name] != second[name]] == []
 
 
 def test_only_needed_fields_are_read_from_the_database(seml_database, fake_study):

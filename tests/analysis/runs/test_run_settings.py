@@ -39,27 +39,29 @@ CONFIGS = [
 
 
 def validated_alone(settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings, noise, refusal and key of a run, from its own validation."""
+    """Settings, noise, refusal and digest of a run, from its own validation."""
     try:
         run = RunConfig.from_document(settings)
     except ConfigError as error:
-        return dict.fromkeys([*RunConfig().to_flat(), "noisy", "run_key"]) | {"refused": str(error)}
+        return dict.fromkeys([*RunConfig().to_flat(), "noisy", "digest"]) | {"refused": str(error)}
     flat = {name: tuple(value) if isinstance(value, list) else value for name, value in run.to_flat().items()}
     content = {name: value for name, value in run.canonical().items() if not is_storage_setting(name)}
-    return flat | {"noisy": run.noisy, "run_key": digest(content), "refused": None}
+    return flat | {"noisy": run.noisy, "digest": digest(content), "refused": None}
 
 
 @pytest.mark.parametrize("order", [1, -1], ids=["forwards", "backwards"])
 def test_each_run_has_the_columns_and_the_refusal_of_its_own_validation(order: int) -> None:
     reader, points = RunSettings(), RunConfig().points
-    refused = 0
+    refused, keys = 0, set()
     for settings in CONFIGS[::order]:
         shared, own = reader.read(settings, points)
         found = {**shared, **own}
         expected = validated_alone(settings)
+        keys.add((found["run_key"], expected.pop("digest")))
         assert {name: repr(found[name]) for name in expected} == {name: repr(expected[name]) for name in expected}
         refused += found["refused"] is not None
     assert 0 < refused < len(CONFIGS)
+    assert len(keys) == len({key for key, _ in keys}) == len({expected for _, expected in keys})
 
 
 def test_settings_are_validated_once_for_all_levels_and_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
