@@ -10,7 +10,8 @@ export PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 case "$1" in
 requirements)
     apt-get update
-    # On a GPU, triton compiles the launchers of our kernels with a C compiler and the headers of Python.
+    # A C compiler: on a GPU, triton compiles the launchers of our kernels with it and the headers of Python; on a CPU,
+    # our kernels are compiled with it on first use.
     DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
         ca-certificates gcc libc6-dev libpython3-dev python3 python3-venv
     rm -rf /var/lib/apt/lists/*

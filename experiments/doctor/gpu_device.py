@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from experiments.doctor.examined_site import PREFIX, Site
 from experiments.doctor.finding import Finding, error, ok, warning
 from experiments.terminal.text_table import in_words
+from walking_noise.cpu_kernels.library import find_compiler
 
 if TYPE_CHECKING:  # at run time imported when there may be a GPU
     import torch
@@ -25,7 +26,7 @@ def usable(site: Site) -> Iterator[Finding]:
     """Torch can use the GPUs of this machine, and one of them is free for a worker."""
     assigned = site.environment.get("CUDA_VISIBLE_DEVICES") or site.environment.get("SLURM_JOB_GPUS")
     if not (assigned or any(file.exists() for file in DEVICES)):
-        yield ok("this machine has none; workers train on its cores")
+        yield _cores()
         return
     import torch
 
@@ -58,6 +59,15 @@ def usable(site: Site) -> Iterator[Finding]:
             )
         elif count > 1:
             yield ok(f"this machine has {count} GPUs, and a worker uses one; {PREFIX}DEVICE chooses another")
+
+
+def _cores() -> Finding:
+    """The finding on a machine without a GPU."""
+    trained_on = "this machine has none; workers train on its cores"
+    if find_compiler() is None:
+        longer = f"{trained_on}, which takes longer for convolutions, since there is no C compiler for the CPU kernels"
+        return warning(longer, "install gcc, or set CC")
+    return ok(trained_on)
 
 
 def _describe(device: torch.device) -> Finding:

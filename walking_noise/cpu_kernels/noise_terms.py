@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -108,6 +109,41 @@ class NoiseTerms:
             sizes = (len(x), x[0].numel(), x.stride(0), out.stride(0))
         getattr(kernels, kernel)(
             ctypes.byref(self.struct()), pointer(x), pointer(out), *(ctypes.c_ssize_t(size) for size in sizes)
+        )
+        return True
+
+
+class MemberNoises:
+    """Noise of several members that share their draws, applied to the rows of one tensor by a single call."""
+
+    def __init__(self, rows: Sequence[int], noises: Sequence[NoiseTerms]) -> None:
+        self._rows = (ctypes.c_ssize_t * len(rows))(*rows)
+        self._noises = (NoiseStruct * len(noises))(*(noise.struct() for noise in noises))
+
+    def apply(
+        self, x: Tensor, out: Tensor, factor_draws: Tensor | None, added_draws: Tensor | None, *, gradient: bool = False
+    ) -> bool:
+        """Write the noisy activations, or the gradients, of these rows of ``x`` ``(K, B, …)`` to ``out``.
+
+        Returns False, with nothing written, if it must be done member by member: without kernels or for other tensors.
+        """
+        kernels = library()
+        if kernels is None or not (computes_on(x[0]) and computes_on(out[0])):
+            return False
+        for noise in self._noises:
+            noise.factor_draws = None if factor_draws is None else factor_draws.data_ptr()
+            noise.added_draws = None if added_draws is None else added_draws.data_ptr()
+        sizes = [x.shape[1], x[0, 0].numel(), x.stride(0), out.stride(0), x.stride(1), out.stride(1)]
+        if x[0].is_contiguous() and out[0].is_contiguous():
+            sizes[:2] = 1, sizes[0] * sizes[1]
+        kernels.inject_members(
+            self._noises,
+            self._rows,
+            ctypes.c_ssize_t(len(self._rows)),
+            pointer(x),
+            pointer(out),
+            *map(ctypes.c_ssize_t, sizes),
+            ctypes.c_int32(gradient),
         )
         return True
 

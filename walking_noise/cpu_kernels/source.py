@@ -58,6 +58,21 @@ void inject_gradient(const Noise *noise, const float *gradient, float *result, p
         pass_gradient(noise, gradient + b * gradient_stride, result + b * result_stride, b * n, n);
 }
 
+/* inject, or its gradient, for the chosen rows of tensors of many members, each with its own noise. */
+void inject_members(const Noise *noises, const ptrdiff_t *rows, ptrdiff_t count, const float *x, float *y,
+                    ptrdiff_t samples, ptrdiff_t n, ptrdiff_t x_row, ptrdiff_t y_row, ptrdiff_t x_stride,
+                    ptrdiff_t y_stride, int32_t gradient)
+{
+    for (ptrdiff_t i = 0; i < count; i++) {
+        const float *from = x + rows[i] * x_row;
+        float *to = y + rows[i] * y_row;
+        if (gradient)
+            inject_gradient(noises + i, from, to, samples, n, x_stride, y_stride);
+        else
+            inject(noises + i, from, to, samples, n, x_stride, y_stride);
+    }
+}
+
 /* Sums over the samples of x - x[0] and of its square, for each of n elements of a sample. */
 void deviation_sums(const float *x, ptrdiff_t sample_stride, ptrdiff_t samples, ptrdiff_t n, float *sums,
                     float *squares)

@@ -18,6 +18,7 @@ from tests.benchmarks.peers.cases import LEVELS
 from walking_noise import Failure, Progress, RunConfig, data, train_each
 from walking_noise.models import build
 from walking_noise.models.noise_points import NoisePoint
+from walking_noise.pack.layers import PackedConv2d
 from walking_noise.pack.pack import Pack
 from walking_noise.runtime.planner import plan_trainings
 
@@ -138,13 +139,21 @@ class _Monitor:
         def after(module: nn.Module, inputs: Any, output: Tensor) -> None:
             if self.on and isinstance(module, Pack):
                 self.passes.append((starts.pop(), self.mark()))
-            elif self.on and module in self.products:
+            elif self.on and module in self.products and not (on_cpu and isinstance(module, PackedConv2d)):
                 self.samples += output.shape[0] * output.shape[1]
 
+        def counted_rows(module: PackedConv2d, x: Tensor) -> list[Tensor]:
+            if self.on and module in self.products:
+                self.samples += len(module.weight) * x.shape[1]
+            return rows(module, x)
+
         handles = register_module_forward_pre_hook(before), register_module_forward_hook(after)
+        rows, on_cpu = PackedConv2d.rows, self.device.type == "cpu"  # on a CPU the fused layers call it directly
+        PackedConv2d.rows = counted_rows  # type: ignore[method-assign, assignment]
         try:
             yield
         finally:
+            PackedConv2d.rows = rows  # type: ignore[method-assign]
             for handle in handles:
                 handle.remove()
 

@@ -112,6 +112,10 @@ def gpu_without_driver(sandbox: Sandbox) -> None:
     sandbox.patch.setattr(torch.version, "cuda", "13.0")
 
 
+def no_c_compiler(sandbox: Sandbox) -> None:
+    sandbox.patch.setenv("CC", "no-such-compiler")
+
+
 def wrong_dependency(sandbox: Sandbox) -> None:
     version = metadata.version
     sandbox.patch.setattr(metadata, "version", lambda name: "0.5.6" if name == "seml" else version(name))
@@ -163,6 +167,7 @@ FAULTS: Mapping[Plant, tuple[str, str, str, str]] = {
     full_disk: (ERROR, "disk", "0.5 GiB free", "make space"),
     invalid_option: (ERROR, "options", "WALKING_NOISE_PACK_SIZE: 'many'", "correct or unset it"),
     gpu_without_driver: (ERROR, "GPU", "for CUDA 13.0, finds no GPU", "nvidia-smi"),
+    no_c_compiler: (WARNING, "GPU", "no C compiler", "install gcc, or set CC"),
     wrong_dependency: (ERROR, "dependencies", "seml 0.5.6 does not satisfy ==0.5.7", "make install"),
     dependency_not_as_pinned: (WARNING, "dependencies", "pymongo 4.99.0", "make install"),
 }

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from walking_noise.cpu_kernels.noise_terms import NoiseTerms
+from walking_noise.cpu_kernels.noise_terms import MemberNoises, NoiseTerms
 from walking_noise.noise.audit import Audit
 from walking_noise.noise.member_noise import InjectMembers, MemberNoise, StepIndex
 from walking_noise.reproducibility import stream_key
 
 Terms = Iterator[tuple[int, NoiseTerms]]
 """Index of a member in the pack, and its noise."""
+Draws = tuple["SharedDraws", Tensor | None, Tensor | None]
+"""Draws of the factor and of the added term; None without the term."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,21 @@ class SharedDraws:
     multiplies: bool
     adds: bool
     members: tuple[MemberNoise, ...]
+
+    @cached_property
+    def noises(self) -> MemberNoises:
+        """The noise of all members, without draws."""
+        terms = [self.terms(noise, None, None) for noise in self.members]
+        return MemberNoises([noise.member for noise in self.members], terms)
+
+    @staticmethod
+    def terms(noise: MemberNoise, factor_draws: Tensor | None, added_draws: Tensor | None) -> NoiseTerms:
+        """The noise of a member with these draws."""
+        return NoiseTerms(factor_draws, added_draws, noise.mul, noise.add, noise.add_first, noise.exact_gradient)
+
+    def among(self, members: range) -> list[MemberNoise]:
+        """The noise of those members that are in ``members``."""
+        return [noise for noise in self.members if noise.member in members]
 
 
 class GeneratorNoise:
@@ -54,18 +72,17 @@ class GeneratorNoise:
 
     def terms(self, point: int, step: StepIndex, shape: Sequence[int], members: range) -> Terms:
         """Draw the noise of some members at one noise point, for activations ``shape`` ``(B, …)`` of each."""
+        for shared, factor_draws, added_draws in self.draws(point, step, shape, members):
+            for noise in shared.among(members):
+                yield noise.member, shared.terms(noise, factor_draws, added_draws)
+
+    def draws(self, point: int, step: StepIndex, shape: Sequence[int], members: range) -> Iterator[Draws]:
+        """Draw what some members need at one noise point, once for members that share it."""
         index = step if isinstance(step, tuple) else tuple(step.tolist())
         for shared in self._chosen(point, members):
             self.generator.manual_seed(stream_key(shared.seed, self.stream, *index, point))
             factor_draws = self._draw(shared, shape) if shared.multiplies else None
-            added_draws = self._draw(shared, shape) if shared.adds else None
-            for noise in shared.members:
-                if noise.member in members:
-                    levels = noise.mul, noise.add
-                    yield (
-                        noise.member,
-                        NoiseTerms(factor_draws, added_draws, *levels, noise.add_first, noise.exact_gradient),
-                    )
+            yield shared, factor_draws, self._draw(shared, shape) if shared.adds else None
 
     def _draw(self, shared: SharedDraws, shape: Sequence[int]) -> Tensor:
         draws = torch.empty(tuple(shape), device=self.generator.device)
@@ -74,7 +91,7 @@ class GeneratorNoise:
 
     def _chosen(self, point: int, members: range) -> list[SharedDraws]:
         """The draws at a noise point that some of these members use."""
-        return [shared for shared in self.at_point[point] if any(noise.member in members for noise in shared.members)]
+        return [shared for shared in self.at_point[point] if shared.among(members)]
 
 
 def _share(noises: Sequence[MemberNoise]) -> list[SharedDraws]:
@@ -101,22 +118,31 @@ class _Inject(torch.autograd.Function):
         members = range(first, first + len(x))
         noisy = {noise.member for shared in sampler.at_point[point] for noise in shared.members}
         y = torch.empty_like(x) if noisy.issuperset(members) else x.clone()
-        xs, ys = x.unbind(), y.unbind()
-        ctx.factors = []
-        for member, terms in sampler.terms(point, step, x.shape[1:], members):
-            if audit is not None:
-                audit.record_terms(point, member, terms.deviation, terms.added)
-            terms.apply(xs[member - first], out=ys[member - first])
-            if ctx.needs_input_grad[0] and terms.exact_gradient and terms.factor_draws is not None:
-                ctx.factors.append((member - first, terms.for_gradient()))
+        ctx.factors, ctx.members = [], members
+        for shared, factor_draws, added_draws in sampler.draws(point, step, x.shape[1:], members):
+            chosen = shared.among(members)
+            complete = first == 0 and len(chosen) == len(shared.members)
+            if audit is not None or not (complete and shared.noises.apply(x, y, factor_draws, added_draws)):
+                for noise in chosen:
+                    terms = shared.terms(noise, factor_draws, added_draws)
+                    if audit is not None:
+                        audit.record_terms(point, noise.member, terms.deviation, terms.added)
+                    terms.apply(x[noise.member - first], out=y[noise.member - first])
+            if ctx.needs_input_grad[0] and factor_draws is not None:
+                ctx.factors.append((shared, factor_draws))
         return y
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (gradient,) = gradients
-        if not ctx.factors:
+        if not any(noise.exact_gradient for shared, _ in ctx.factors for noise in shared.among(ctx.members)):
             return gradient, *(None,) * 5
-        result = torch.empty_like(gradient) if len(ctx.factors) == len(gradient) else gradient.clone()
-        for row, terms in ctx.factors:
-            terms.apply_to_gradient(gradient[row], out=result[row])
+        first, result = ctx.members[0], gradient.clone()
+        for shared, factor_draws in ctx.factors:
+            chosen = shared.among(ctx.members)
+            complete = first == 0 and len(chosen) == len(shared.members)
+            if not (complete and shared.noises.apply(gradient, result, factor_draws, None, gradient=True)):
+                for noise in chosen:
+                    terms = shared.terms(noise, factor_draws, None)
+                    terms.apply_to_gradient(gradient[noise.member - first], out=result[noise.member - first])
         return result, *(None,) * 5
