@@ -8,8 +8,10 @@ from __future__ import annotations
 import itertools
 import json
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
+from unittest import mock
 
 import torch
 from torch import Tensor
@@ -19,7 +21,7 @@ from walking_noise import RunConfig
 from walking_noise.noise.injection import noise_by_point
 from walking_noise.noise.rng import triton_kernels
 from walking_noise.noise.rng.counter_based import CounterBasedNoise
-from walking_noise.noise.rng.point_noise import PointNoise
+from walking_noise.noise.rng.point_noise import CHUNK, PointNoise
 from walking_noise.pack.stacking import split_members
 
 Check = Callable[[torch.device], None]
@@ -34,6 +36,11 @@ MEMBERS: list[dict[str, Any]] = [
     {**MIXED, "noise.order": "add_first"},
     {**MIXED, "noise.gradient": "straight_through"},
 ]
+SHARING: list[dict[str, Any]] = [
+    *({**MEMBERS[3 * i % len(MEMBERS)], "seed": (0, 0, 1)[i % 3]} for i in range(19)),
+    {**MIXED, "seed": 2},
+]
+"""Ten noisy members of one seed, five of another and one of a third, and four without noise, in mixed order."""
 QUIET = 0
 PASS_GRADIENTS = (0, 1, 4)
 POINT = 4
@@ -103,11 +110,11 @@ ALL_CASES: list[Case] = [
 
 
 def activations(
-    device: torch.device, cases: list[Case] = CASES, dtype: torch.dtype = torch.float32
+    device: torch.device, cases: list[Case] = CASES, dtype: torch.dtype = torch.float32, members: int = len(MEMBERS)
 ) -> Iterator[Tensor]:
     torch.manual_seed(0)
     for layout, samples, sample in ALL_CASES if device.type == "cuda" else cases:
-        x = layout(len(MEMBERS), samples, sample).to(dtype)
+        x = layout(members, samples, sample).to(dtype)
         if layout is one_for_all:
             yield x[:1].to(device).expand(x.shape)
         else:
@@ -189,6 +196,47 @@ def gradients_equal_the_reference(device: torch.device) -> None:
         assert_same_bits(actual, expected)
         for member in PASS_GRADIENTS:
             assert_same_bits(actual[member], cotangent[member])
+
+
+@check
+def members_that_share_draws_equal_the_reference(device: torch.device) -> None:
+    noise, step = point_noise(device, SHARING), torch.tensor([300, 39], device=device)
+    fast, plain = (sampler(device, SHARING, fast=fast).at((6,)) for fast in (True, False))
+    assert noise.chunks is not None
+    for x in activations(device, [*CASES[1:3], *CASES[4:]], members=len(SHARING)):
+        actual, expected = torch.zeros(2, 3, len(SHARING), dtype=torch.float64, device=device)
+        y = triton_kernels.inject_noise(x, noise, step, actual)
+        assert_same_bits(y, noise_reference.inject_noise(x, noise, step, expected))
+        torch.testing.assert_close(actual, expected, rtol=1e-12, atol=0)
+        for first, count in ((0, 3), (4, 9), (19, 1)):
+            part = slice(first, first + count)
+            assert_same_bits(triton_kernels.inject_noise(x[part], noise.rows(first, count), step), y[part])
+        x = x.detach().requires_grad_()
+        gradients = (torch.autograd.grad(inject(POINT, x, 0, None), x, x.detach())[0] for inject in (fast, plain))
+        assert_same_bits(*gradients)
+
+
+@check
+def members_of_a_seed_draw_once(device: torch.device) -> None:
+    """Each term that a chunk of members uses is drawn once in each block of elements. For interpreted kernels only."""
+    gaussian, drawn = triton_kernels._gaussian, Counter[tuple[int, ...]]()
+
+    def counting(group: Any, term: Any, c2: Any, c3: Any, key: Any) -> Any:
+        drawn[tuple(number.handle.data.item(0) for number in (group, term, key))] += 1
+        return gaussian(group, term, c2, c3, key)
+
+    def draws(members: list[dict[str, Any]]) -> tuple[PointNoise, Counter[tuple[int, ...]]]:
+        drawn.clear()
+        noise, x = point_noise(device, members), torch.randn(len(members), 1500, 1, device=device)
+        triton_kernels.inject_noise(x, noise, torch.tensor([0], device=device))
+        return noise, drawn
+
+    blocks, terms = (0, triton_kernels.GROUPS), (2 * POINT, 2 * POINT + 1)
+    with mock.patch.object(triton_kernels, "_gaussian", counting):
+        noise, drawn = draws([{**settings, "seed": seed} for settings in MEMBERS for seed in (0, 1)])
+        assert drawn == Counter(itertools.product(blocks, terms, set(noise.keys[2:].tolist())))
+        noise, drawn = draws([{"noise.std": 0.5, "seed": 3}] * (2 * CHUNK + 1))
+        assert drawn == Counter(3 * [*itertools.product(blocks, terms[1:], set(noise.keys.tolist()))])
 
 
 @check

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from tests.walking_noise.noise import noise_reference
-from tests.walking_noise.noise.kernel_checks import MEMBERS, MIXED, POINT, configs, side_by_side
+from tests.walking_noise.noise.kernel_checks import MEMBERS, MIXED, POINT, SHARING, configs, point_noise, side_by_side
 from walking_noise.noise import noise_kinds
 from walking_noise.noise.audit import Audit
 from walking_noise.noise.injection import Injection, noise_by_point
@@ -48,6 +48,19 @@ def test_draws_depend_neither_on_the_pack_nor_on_the_order_of_its_members() -> N
     packed = injected(members, x, 9)
     for chosen in ((4, 3, 2, 1), (0, 2, 2), (3,)):
         assert torch.equal(injected([members[i] for i in chosen], x[list(chosen)], 9), packed[list(chosen)])
+
+
+def test_noisy_members_of_a_seed_share_draws_in_chunks() -> None:
+    noise = point_noise(CPU, SHARING)
+    assert noise.chunks is not None
+    chunks = [[member for member in chunk if member >= 0] for chunk in noise.chunks.tolist()]
+    assert sorted(member for chunk in chunks for member in chunk) == list(range(len(SHARING)))
+    keys = noise.keys.tolist()
+    assert [len({keys[member] for member in chunk}) for chunk in chunks] == [1] * 8
+    assert [len(chunk) for chunk in chunks] == [8, 2, 5, 1, 1, 1, 1, 1]
+    assert noise.rows(0, len(SHARING)) is noise
+    assert noise.rows(1, 4).chunks is None
+    assert point_noise(CPU, MEMBERS).chunks is None
 
 
 @pytest.mark.parametrize("settings", ORDERS, ids=str)
@@ -115,10 +128,11 @@ def test_a_gpu_uses_the_counter_based_sampler_for_gaussian_noise(monkeypatch: py
 
 @pytest.mark.gpu
 @pytest.mark.filterwarnings("ignore:Synchronization debug mode:UserWarning")
-def test_injection_does_not_synchronise_with_the_gpu() -> None:
-    injection = Injection(configs(MEMBERS), "training", CUDA)
-    audit = Audit(11, len(MEMBERS), CUDA)
-    x = side_by_side(len(MEMBERS), 128, (16, 10, 10)).to(CUDA).requires_grad_()
+@pytest.mark.parametrize("members", [MEMBERS, SHARING], ids=["alone", "sharing"])
+def test_injection_does_not_synchronise_with_the_gpu(members: list[dict[str, Any]]) -> None:
+    injection = Injection(configs(members), "training", CUDA)
+    audit = Audit(11, len(members), CUDA)
+    x = side_by_side(len(members), 128, (16, 10, 10)).to(CUDA).requires_grad_()
     torch.cuda.set_sync_debug_mode("error")
     try:
         for step in range(3):
@@ -139,11 +153,12 @@ def test_the_audit_on_a_gpu_measures_the_draws() -> None:
 
 
 @pytest.mark.gpu
-def test_a_captured_graph_draws_new_noise_at_every_step() -> None:
-    injection = Injection(configs(MEMBERS), "training", CUDA)
+@pytest.mark.parametrize("members", [MEMBERS, SHARING], ids=["alone", "sharing"])
+def test_a_captured_graph_draws_new_noise_at_every_step(members: list[dict[str, Any]]) -> None:
+    injection = Injection(configs(members), "training", CUDA)
     assert injection.capturable
     index = torch.zeros(1, dtype=torch.int64, device=CUDA)
-    x = torch.randn(len(MEMBERS), 128, 64, device=CUDA, requires_grad=True)
+    x = torch.randn(len(members), 128, 64, device=CUDA, requires_grad=True)
     cotangent = torch.randn_like(x)
 
     def step() -> tuple[Tensor, Tensor]:

@@ -1,5 +1,9 @@
 """Triton kernels of the counter-based noise: one launch for all members of a pack. Imported on a GPU only.
 
+Draws do not depend on the level, so members with the same seed share them, each scaled by its own level: a program
+draws once for a chunk of these members (:data:`walking_noise.noise.rng.point_noise.CHUNK`). If no two members share a
+seed, the grid has a program for each member. What sharing gains has not been measured on a GPU.
+
 The results are bitwise those of the reference in ``tests/walking_noise/noise/noise_reference.py``: integer operations,
 and float32 operations as IEEE 754 defines them, each rounded separately. ``enable_fp_fusion=False`` prevents the
 compiler from fusing a product with a sum.
@@ -51,12 +55,14 @@ def inject_noise(x: Tensor, noise: PointNoise, step: Tensor, sums: Tensor | None
     members, elements, inner = len(x), x[0].numel(), x[0, 0].numel()
     contiguous = all(len(t[0]) == 1 or t.stride(1) == inner for t in (x, y))
     programs = triton.cdiv(elements, 4 * GROUPS)
-    partial = None if sums is None else torch.empty(3, members, programs, dtype=torch.float64, device=x.device)
+    partial = None if sums is None else torch.empty(members, 3, programs, dtype=torch.float64, device=x.device)
+    chunks, chunk = (members, 1) if noise.chunks is None else noise.chunks.shape
     with torch.cuda.device_of(x):
-        _inject[programs, members](
+        _inject[programs, chunks](
             x,
             y,
             partial,
+            noise.chunks,
             noise.keys,
             noise.mul,
             noise.add,
@@ -68,11 +74,12 @@ def inject_noise(x: Tensor, noise: PointNoise, step: Tensor, sums: Tensor | None
             *y.stride()[:2],
             INNER=0 if contiguous else inner,
             NUMBERS=len(step),
+            CHUNK=chunk,
             GROUPS=GROUPS,
             enable_fp_fusion=False,
         )
     if sums is not None and partial is not None:
-        sums += partial.sum(2)
+        sums += partial.sum(2).T
     return y
 
 
@@ -81,6 +88,7 @@ def _inject(
     x_ptr,
     y_ptr,
     partial_ptr,
+    member_ptr,
     key_ptr,
     mul_ptr,
     add_ptr,
@@ -94,34 +102,54 @@ def _inject(
     y_sample,
     INNER: tl.constexpr,
     NUMBERS: tl.constexpr,
+    CHUNK: tl.constexpr,
     GROUPS: tl.constexpr,
 ):
-    """Draw and apply the noise of some elements of one member; sum the squares of its terms if partial_ptr is given."""
-    block, member = tl.program_id(0), tl.program_id(1)
+    """Draw the noise of some elements once for a chunk of members, apply it to each, and sum the squares of its terms.
+
+    Without partial_ptr there are no sums; without member_ptr each member is a chunk.
+    """
+    block, slot = tl.program_id(0), tl.program_id(1) * CHUNK
     group = block * GROUPS + tl.arange(0, GROUPS)
     element = block * (4 * GROUPS) + tl.arange(0, 4 * GROUPS)
     inside = element < elements
+    sharing = _member(member_ptr, slot + tl.arange(0, CHUNK))
+    member = _member(member_ptr, slot)
     x = tl.load(x_ptr + _offset(member, element, x_member, x_sample, INNER), mask=inside, other=0.0)
     key = tl.load(key_ptr + member)
     c2 = tl.load(step_ptr).to(tl.uint32)
     c3 = c2 * 0
     if NUMBERS == 2:
         c3 = tl.load(step_ptr + 1).to(tl.uint32)
-    mul, add, add_first = tl.load(mul_ptr + member), tl.load(add_ptr + member), tl.load(add_first_ptr + member)
-    deviation = tl.zeros((4 * GROUPS,), tl.float32)
-    added = tl.zeros((4 * GROUPS,), tl.float32)
-    if mul > 0:
-        deviation = mul * _gaussian(group, term, c2, c3, key)
-    if add > 0:
-        added = add * _gaussian(group, term + 1, c2, c3, key)
-    y = tl.where((add > 0) & (add_first > 0), x + added, x)
-    y = tl.where(mul > 0, y * (1.0 + deviation), y)
-    y = tl.where((add > 0) & (add_first == 0), y + added, y)
-    tl.store(y_ptr + _offset(member, element, y_member, y_sample, INNER), y, mask=inside)
-    if partial_ptr is not None:
-        _store_sum(partial_ptr, 0, tl.where(mul + add > 0, inside.to(tl.float64), 0.0))
-        _store_sum(partial_ptr, 1, tl.where(inside, _square(deviation), 0.0))
-        _store_sum(partial_ptr, 2, tl.where(inside, _square(added), 0.0))
+    e1 = tl.zeros((4 * GROUPS,), tl.float32)
+    e2 = tl.zeros((4 * GROUPS,), tl.float32)
+    if tl.max(tl.load(mul_ptr + sharing, mask=sharing >= 0, other=0.0)) > 0:
+        e1 = _gaussian(group, term, c2, c3, key)
+    if tl.max(tl.load(add_ptr + sharing, mask=sharing >= 0, other=0.0)) > 0:
+        e2 = _gaussian(group, term + 1, c2, c3, key)
+    for i in range(CHUNK):
+        member = _member(member_ptr, slot + i)
+        if member >= 0:
+            if i > 0:
+                x = tl.load(x_ptr + _offset(member, element, x_member, x_sample, INNER), mask=inside, other=0.0)
+            mul, add, add_first = tl.load(mul_ptr + member), tl.load(add_ptr + member), tl.load(add_first_ptr + member)
+            deviation, added = mul * e1, add * e2
+            y = tl.where((add > 0) & (add_first > 0), x + added, x)
+            y = tl.where(mul > 0, y * (1.0 + deviation), y)
+            y = tl.where((add > 0) & (add_first == 0), y + added, y)
+            tl.store(y_ptr + _offset(member, element, y_member, y_sample, INNER), y, mask=inside)
+            if partial_ptr is not None:
+                _store_sum(partial_ptr, 3 * member, tl.where(mul + add > 0, inside.to(tl.float64), 0.0))
+                _store_sum(partial_ptr, 3 * member + 1, tl.where(inside, _square(deviation), 0.0))
+                _store_sum(partial_ptr, 3 * member + 2, tl.where(inside, _square(added), 0.0))
+
+
+@triton.jit
+def _member(member_ptr, slot):
+    """The member at a position in the order of the chunks."""
+    if member_ptr is not None:
+        slot = tl.load(member_ptr + slot)
+    return slot
 
 
 @triton.jit
@@ -141,9 +169,8 @@ def _square(term):
 
 @triton.jit
 def _store_sum(partial_ptr, row, values):
-    """Store the partial sum of a program in ``(3, members, programs)``."""
-    member = row * tl.num_programs(1) + tl.program_id(1)
-    tl.store(partial_ptr + member * tl.num_programs(0) + tl.program_id(0), tl.sum(values.to(tl.float64)))
+    """Store the partial sum of a program in ``(members · 3, programs)``."""
+    tl.store(partial_ptr + row * tl.num_programs(0) + tl.program_id(0), tl.sum(values.to(tl.float64)))
 
 
 @triton.jit
