@@ -8,7 +8,7 @@ numbered in the order in which a forward pass reaches them. Number 0 is the inpu
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol, runtime_checkable
 
@@ -50,10 +50,11 @@ class DrawingInject(Inject, Protocol):
     def draws(self, point: int) -> bool:
         """Whether :meth:`draw` can be used at a noise point; otherwise the injection has to be called."""
 
-    def draw(self, point: int, shape: Sequence[int]) -> Mapping[int, Any]:
-        """The noise of each noisy member of a pack at a noise point, for its activations of ``shape`` ``(B, …)``.
+    def draw(self, point: int, member: int, shape: Sequence[int]) -> Any:
+        """The noise of a member of a pack at a noise point, for its activations of ``shape`` ``(B, …)``.
 
-        It is a :class:`walking_noise.cpu_kernels.noise_terms.NoiseTerms` for each.
+        It is a :class:`walking_noise.cpu_kernels.noise_terms.NoiseTerms`; None without noise. Consecutive calls at one
+        noise point draw once for members that share their draws.
         """
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -12,7 +12,7 @@ from walking_noise.cpu_kernels.noise_terms import NoiseTerms
 from walking_noise.noise.kind import gaussian
 from walking_noise.noise.member_noise import MemberNoise, StepIndex
 from walking_noise.noise.rng.counter_based import CounterBasedNoise
-from walking_noise.noise.rng.cpu_generators import GeneratorNoise
+from walking_noise.noise.rng.cpu_generators import Draws, GeneratorNoise
 from walking_noise.pack.stacking import expand_rows
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ class StepInjection:
     def __init__(self, injection: Injection, step: StepIndex, audit: Audit | None) -> None:
         self._injection, self._step, self._audit = injection, step, audit
         self._samplers = [sampler.at(step) for sampler in injection.samplers]
+        self._last: dict[int, Draws] = {}  # by noise point
 
     def __call__(self, point: int, x: Tensor, member: int | None = None) -> Tensor:
         if self._audit is not None:
@@ -86,12 +87,15 @@ class StepInjection:
             return False
         return all(isinstance(sampler, GeneratorNoise) for sampler in self._injection.samplers)
 
-    def draw(self, point: int, shape: Sequence[int]) -> Mapping[int, NoiseTerms]:
-        drawn: dict[int, NoiseTerms] = {}
+    def draw(self, point: int, member: int, shape: Sequence[int]) -> NoiseTerms | None:
         for sampler in self._injection.samplers:
             assert isinstance(sampler, GeneratorNoise)
-            drawn |= sampler.terms(point, self._step, shape, range(self._injection.members))
-        return drawn
+            if found := sampler.shared_by(point, member):
+                shared, noise = found
+                if point not in self._last or self._last[point][0] is not shared:
+                    self._last[point] = (shared, *sampler.draw(shared, point, self._step, shape))
+                return shared.terms(noise, *self._last[point][1:])
+        return None
 
 
 def samplers(

@@ -15,5 +15,6 @@ def drawn_terms(
     """``s_mul·e1`` and ``s_add·e2`` for activations ``(B, …)``; None for a term at level 0."""
     (sampler,) = injection.samplers
     assert isinstance(sampler, GeneratorNoise)
-    ((_, terms),) = sampler.terms(point, step, shape, range(noise.member, noise.member + 1))
+    ((shared, *draws),) = sampler.draws(point, step, shape, range(noise.member, noise.member + 1))
+    terms = shared.terms(noise, *draws)
     return terms.deviation, terms.added

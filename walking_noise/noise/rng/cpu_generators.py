@@ -19,8 +19,6 @@ from walking_noise.noise.audit import Audit
 from walking_noise.noise.member_noise import InjectMembers, MemberNoise, StepIndex
 from walking_noise.reproducibility import stream_key
 
-Terms = Iterator[tuple[int, NoiseTerms]]
-"""Index of a member in the pack, and its noise."""
 Draws = tuple["SharedDraws", Tensor | None, Tensor | None]
 """Draws of the factor and of the added term; None without the term."""
 
@@ -58,6 +56,9 @@ class GeneratorNoise:
 
     def __init__(self, at_point: Sequence[Sequence[MemberNoise]], stream: str, device: torch.device) -> None:
         self.at_point = [_share(noises) for noises in at_point]
+        self._of_member = [
+            {noise.member: (shared, noise) for shared in at_one for noise in shared.members} for at_one in self.at_point
+        ]
         self.stream = stream
         self.generator = torch.Generator(device)
 
@@ -70,19 +71,26 @@ class GeneratorNoise:
 
         return inject
 
-    def terms(self, point: int, step: StepIndex, shape: Sequence[int], members: range) -> Terms:
-        """Draw the noise of some members at one noise point, for activations ``shape`` ``(B, …)`` of each."""
-        for shared, factor_draws, added_draws in self.draws(point, step, shape, members):
-            for noise in shared.among(members):
-                yield noise.member, shared.terms(noise, factor_draws, added_draws)
-
     def draws(self, point: int, step: StepIndex, shape: Sequence[int], members: range) -> Iterator[Draws]:
-        """Draw what some members need at one noise point, once for members that share it."""
-        index = step if isinstance(step, tuple) else tuple(step.tolist())
+        """Draw what some members need at one noise point, once for members that share it.
+
+        ``shape`` ``(B, …)`` is that of the activations of a member.
+        """
         for shared in self._chosen(point, members):
-            self.generator.manual_seed(stream_key(shared.seed, self.stream, *index, point))
-            factor_draws = self._draw(shared, shape) if shared.multiplies else None
-            yield shared, factor_draws, self._draw(shared, shape) if shared.adds else None
+            yield shared, *self.draw(shared, point, step, shape)
+
+    def draw(
+        self, shared: SharedDraws, point: int, step: StepIndex, shape: Sequence[int]
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """The draws of the factor and of the added term; None without the term."""
+        index = step if isinstance(step, tuple) else tuple(step.tolist())
+        self.generator.manual_seed(stream_key(shared.seed, self.stream, *index, point))
+        factor_draws = self._draw(shared, shape) if shared.multiplies else None
+        return factor_draws, self._draw(shared, shape) if shared.adds else None
+
+    def shared_by(self, point: int, member: int) -> tuple[SharedDraws, MemberNoise] | None:
+        """The draws that a member uses at a noise point, and its noise; None without noise."""
+        return self._of_member[point].get(member)
 
     def _draw(self, shared: SharedDraws, shape: Sequence[int]) -> Tensor:
         draws = torch.empty(tuple(shape), device=self.generator.device)
@@ -116,8 +124,8 @@ class _Inject(torch.autograd.Function):
         ctx: Any, x: Tensor, sampler: GeneratorNoise, point: int, step: StepIndex, first: int, audit: Audit | None
     ) -> Tensor:
         members = range(first, first + len(x))
-        noisy = {noise.member for shared in sampler.at_point[point] for noise in shared.members}
-        y = torch.empty_like(x) if noisy.issuperset(members) else x.clone()
+        everywhere = all(sampler.shared_by(point, member) for member in members)
+        y = torch.empty_like(x) if everywhere else x.clone()
         ctx.factors, ctx.members = [], members
         for shared, factor_draws, added_draws in sampler.draws(point, step, x.shape[1:], members):
             chosen = shared.among(members)

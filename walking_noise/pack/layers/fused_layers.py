@@ -7,7 +7,7 @@ The numbers are bitwise those of the single layers and of the injection at the n
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,8 @@ from walking_noise.pack.layers.pooling import PackedMaxPool2d
 from walking_noise.pack.stacking import expand_rows
 
 POOLED = (2, 2)
-NoiseOfMembers = Mapping[int, NoiseTerms]
+Draw = Callable[[int], NoiseTerms | None]
+"""The noise of a member at one noise point; None without noise."""
 
 
 @dataclass(frozen=True)
@@ -70,16 +71,20 @@ class FusedLayers:
             return None
         rows = expand_rows(members, x).unbind(0) if self.convolution is None else self.convolution.rows(x)
         shape = (rows[0].shape[0], rows[0].shape[1] * len(rows) // members, *rows[0].shape[2:])
-        noises = [{} if point is None else inject.draw(point, shape) for point in self.points]
+        draw = [_noise_at(point, inject, shape) for point in self.points]
         normalised: tuple[Any, ...] = (None, None, None, 0.0)
         if norm is not None:
             statistics = None if norm.training else (norm.running_mean, norm.running_var)
             normalised = (norm.weight, norm.bias, statistics, norm.eps)
         y: Tensor
-        y, mean, var = _Fused.apply(members, *normalised, noises, self.pools, *rows)  # type: ignore[no-untyped-call]
+        y, mean, var = _Fused.apply(members, torch.is_grad_enabled(), *normalised, draw, self.pools, *rows)  # type: ignore[no-untyped-call]
         if norm is not None and norm.training:
             norm.update_statistics(mean, var, shape[0] * shape[2] * shape[3])
         return y
+
+
+def _noise_at(point: int | None, inject: DrawingInject, shape: Sequence[int]) -> Draw:
+    return lambda member: None if point is None else inject.draw(point, member, shape)
 
 
 def find_fused_layers(layers: Sequence[nn.Module]) -> dict[int, FusedLayers]:
@@ -133,12 +138,14 @@ class _Fused(torch.autograd.Function):
 
     Parameters
     ----------
+    with_gradient
+        Whether to keep what the gradient needs.
     weight, bias
         Of the BatchNorm, ``(K, C)``; None without it.
     statistics
         Mean and variance at inference, ``(K, C)``; None: those of the samples.
-    noises
-        The noise before the BatchNorm, before the ReLU and after it, by member. The first is added to ``rows``.
+    draw
+        The noise before the BatchNorm, before the ReLU and after it. The first is added to ``rows``.
     rows
         Inputs ``(B, members of the row · C, H, W)`` of consecutive members.
     """
@@ -147,17 +154,22 @@ class _Fused(torch.autograd.Function):
     def forward(
         ctx: Any,
         members: int,
+        with_gradient: bool,
         weight: Tensor | None,
         bias: Tensor | None,
         statistics: tuple[Tensor, Tensor] | None,
         eps: float,
-        noises: Sequence[NoiseOfMembers],
+        draw: Sequence[Draw],
         pools: bool,
         *rows: Tensor,
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         xs = _members(rows, members)
-        for member, noise in noises[0].items():
-            noise.apply(xs[member], out=xs[member])
+        ctx.noises = {}
+        for member, x in enumerate(xs):
+            if noise := draw[0](member):
+                noise.apply(x, out=x)
+                if with_gradient:
+                    ctx.noises[member] = noise.for_gradient()
         mean = var = inverse = None
         normalisations: Sequence[Any] = [None] * members
         if weight is not None and bias is not None:
@@ -166,15 +178,16 @@ class _Fused(torch.autograd.Function):
             normalisations = list(zip(mean, weight * inverse, bias, strict=True))
         parts = [rows[0].shape[-2] // 2, rows[0].shape[-1] // 2] if pools else rows[0].shape[-2:]
         y = torch.empty(members, *xs[0].shape[:2], *parts)
-        positions = torch.empty(y.shape, dtype=torch.uint8) if pools and any(ctx.needs_input_grad) else None
+        positions = torch.empty(y.shape, dtype=torch.uint8) if pools and with_gradient else None
         ctx.layers = []
         for member, normalisation in enumerate(normalisations):
-            before, after = (noise.get(member) for noise in noises[1:])
-            layers = ImageLayers(normalisation, before, after, pools)
+            layers = ImageLayers(normalisation, draw[1](member), draw[2](member), pools)
             layers.forward(xs[member], y[member], None if positions is None else positions[member])
-            ctx.layers.append(layers.for_gradient())
-        ctx.save_for_backward(positions, *rows)
-        ctx.inverse, ctx.noises = inverse, {member: noise.for_gradient() for member, noise in noises[0].items()}
+            if with_gradient:
+                ctx.layers.append(layers.for_gradient())
+        if with_gradient:
+            ctx.save_for_backward(positions, *rows)
+        ctx.inverse = inverse
         if mean is not None and var is not None:
             ctx.mark_non_differentiable(mean, var)
         return y, mean, var
@@ -189,7 +202,7 @@ class _Fused(torch.autograd.Function):
             where = None if positions is None else positions[member]
             sums.append(layers.gradient(xs[member], gradient[member], where, outs[member]))
         if ctx.inverse is None:
-            return *(None,) * 7, *results
+            return *(None,) * 8, *results
         totals, products = (torch.cat(one).flatten(1) for one in zip(*sums, strict=True))
         parts = normalisation_gradients(totals, products, ctx.inverse.flatten(), len(rows[0]))
         weight_gradient, bias_gradient, slope, shift = (part.view_as(ctx.inverse) for part in parts)
@@ -197,7 +210,7 @@ class _Fused(torch.autograd.Function):
             layers.normalisation_gradient(xs[member], slope[member], shift[member], outs[member])
             if member in ctx.noises:
                 ctx.noises[member].apply_to_gradient(outs[member], out=outs[member])
-        return None, weight_gradient, bias_gradient, *(None,) * 4, *results
+        return None, None, weight_gradient, bias_gradient, *(None,) * 4, *results
 
 
 def _members(rows: Sequence[Tensor], members: int) -> list[Tensor]:
