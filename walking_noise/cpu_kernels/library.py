@@ -22,9 +22,10 @@ from walking_noise.cpu_kernels.source import SOURCE
 from walking_noise.data.data_files import user_cache
 
 COMPILERS = ("cc", "gcc", "clang")
-FLAGS = ("-O3", "-march=native", "-std=c11", "-fPIC", "-shared", "-fno-math-errno", "-fno-trapping-math")
-SEPARATE_ROUNDING = ("-ffp-contract=off", "-fno-fast-math")
-"""No product is fused with a sum, and no sum is reordered, so that results are those of plain torch operations."""
+FLAGS = ("-O3", "-march=native", "-std=c11", "-fPIC", "-shared")
+ROUNDING = ("-fno-fast-math", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math")
+"""No product is fused with a sum, and no sum is reordered, so that results are those of plain torch operations. The last
+two change no result; without them, selections are not vectorised. The first would reset them if it came later."""
 SECONDS = 120
 """Time limit of the compiler."""
 
@@ -38,7 +39,7 @@ def library() -> ctypes.CDLL | None:
     if compiler is None:
         log.info("no C compiler found (cc, gcc or clang): CPU trainings take longer, with the same results")
         return None
-    command = [*compiler, *FLAGS, *SEPARATE_ROUNDING]
+    command = [*compiler, *FLAGS, *ROUNDING]
     try:
         return ctypes.CDLL(str(_cached(command)))
     except (OSError, subprocess.SubprocessError) as error:

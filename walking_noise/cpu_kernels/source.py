@@ -77,7 +77,7 @@ void inject_members(const Noise *noises, const ptrdiff_t *rows, ptrdiff_t count,
 void deviation_sums(const float *x, ptrdiff_t sample_stride, ptrdiff_t samples, ptrdiff_t n, float *sums,
                     float *squares)
 {
-    enum { BLOCK = 1024 };
+    enum { BLOCK = 8192 };
     for (ptrdiff_t start = 0; start < n; start += BLOCK) {
         const ptrdiff_t size = n - start < BLOCK ? n - start : BLOCK;
         const float *first = x + start;
