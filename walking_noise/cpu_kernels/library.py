@@ -24,8 +24,10 @@ from walking_noise.data.data_files import user_cache
 COMPILERS = ("cc", "gcc", "clang")
 FLAGS = ("-O3", "-march=native", "-std=c11", "-fPIC", "-shared")
 ROUNDING = ("-fno-fast-math", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math")
-"""No product is fused with a sum, and no sum is reordered, so that results are those of plain torch operations. The last
-two change no result; without them, selections are not vectorised. The first would reset them if it came later."""
+"""No product is fused with a sum, and no sum is reordered, so that results are those of plain torch operations.
+
+The last two change no result; without them, selections are not vectorised. The first would reset them if it came later.
+"""
 SECONDS = 120
 """Time limit of the compiler."""
 
