@@ -157,7 +157,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--all-figures", action="store_true",
-        help=f"also draw the figures that a study of more than {MOST_SERIES} series leaves out",
+        help=f"also draw the figures and PDFs that a study of more than {MOST_SERIES} series leaves out",
     )  # fmt: skip
     return parser
 

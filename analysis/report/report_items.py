@@ -254,7 +254,8 @@ def make_all(
     """Make the tables and figures of every report item and write their files into ``folder``.
 
     The items are shared out among ``processes``, by default one for each usable core. Results do not depend on their
-    number. Without ``all_figures``, items of a large study that are made on request only have None.
+    number. Without ``all_figures``, items of a large study that are made on request only have None, and its figures are
+    written without PDF, which takes as long as the PNG.
     """
     everything = all_figures or len(study.fitted_series) <= MOST_SERIES
     # The item with most figures starts first, so that no process waits for it at the end.
@@ -264,7 +265,7 @@ def make_all(
         item = order[number]
         return item.make(study, folder) if everything or not item.on_request else None
 
-    with style():
+    with style(pdf=everything):
         made = shared_out(make, len(REPORT_ITEMS), processes or usable_cores())
         parts = {order[number]: each for number, each in track(made, "report items made", len(order))}
     return [(item, parts[item]) for item in REPORT_ITEMS]

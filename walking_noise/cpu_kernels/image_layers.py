@@ -1,7 +1,7 @@
 """Consecutive layers on the images of one member as one pass: [BatchNorm] [noise] ReLU [noise] [2×2 max-pooling].
 
 All functions take images ``(B, C, H, W)`` in float32 on the CPU; the images of a sample are contiguous in memory.
-Without max-pooling the outputs have the shape of the input, with it the H and W are halved.
+Without max-pooling the outputs have the shape of the input, with it H and W are halved, rounded down.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from walking_noise.cpu_kernels.library import library
 from walking_noise.cpu_kernels.noise_terms import NoiseStruct, NoiseTerms, pointer
 
 SCRATCH_IMAGES = 4
-"""Images that a kernel keeps between its passes, in the first-level cache."""
+"""Images that a kernel keeps between its passes."""
 
 
 class _LayersStruct(ctypes.Structure):
@@ -44,7 +44,7 @@ class ImageLayers:
     before_relu, after_relu
         Noise at the noise points between the layers, for draws ``(B, C, H, W)``; None without it.
     pools
-        Whether there is max-pooling; H and W are even then, or H is odd and its last row is dropped.
+        Whether there is max-pooling. W is even then; the last row of an odd H is dropped.
     """
 
     normalisation: tuple[Tensor, Tensor, Tensor] | None
@@ -62,7 +62,7 @@ class ImageLayers:
         Returns its sums over the samples and those of its product with ``x - mean``, ``(C, H, W)``; unset without a
         normalisation.
         """
-        sums, products = torch.empty(2, *x.shape[1:]).unbind()
+        sums, products = x.new_empty(2, *x.shape[1:]).unbind()
         self._call("chain_gradient", x, out, x, gradient, positions, out, sums, products, _scratch(x))
         return sums, products
 
@@ -77,13 +77,15 @@ class ImageLayers:
     def _call(self, kernel: str, x: Tensor, strided: Tensor, *tensors: Tensor | None) -> None:
         normalisation = [None, None, None] if self.normalisation is None else map(pointer, self.normalisation)
         noises = (noise.struct() if noise else NoiseStruct() for noise in (self.before_relu, self.after_relu))
+        if (self.pools and x.shape[-1] % 2) or x.dtype != torch.float32:
+            raise ValueError(f"kernels need float32, and pooling an even width, not {tuple(x.shape)} in {x.dtype}")
         struct = _LayersStruct(*x.shape, x.stride(0), strided.stride(0), *normalisation, *noises, self.pools)
         _kernels()[kernel](ctypes.byref(struct), *(None if one is None else pointer(one) for one in tensors))
 
 
 def deviation_sums(x: Tensor) -> tuple[Tensor, Tensor]:
     """The sums over the samples of ``x - x[0]`` and of its square, ``(C, H, W)``; in the order of the samples."""
-    sums, squares = torch.empty(2, *x.shape[1:]).unbind()
+    sums, squares = x.new_empty(2, *x.shape[1:]).unbind()
     sizes = (x.stride(0), len(x), x[0].numel())
     _kernels()["deviation_sums"](
         pointer(x), *(ctypes.c_ssize_t(size) for size in sizes), pointer(sums), pointer(squares)
@@ -92,7 +94,7 @@ def deviation_sums(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _scratch(x: Tensor) -> Tensor:
-    return torch.empty(SCRATCH_IMAGES, *x.shape[2:])
+    return x.new_empty(SCRATCH_IMAGES, *x.shape[2:])
 
 
 def _kernels() -> Any:

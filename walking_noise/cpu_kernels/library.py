@@ -5,12 +5,12 @@ Without a C compiler, plain torch operations compute the same numbers, bit for b
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import hashlib
 import logging
 import os
 import platform
-import shlex
 import shutil
 import subprocess
 import tempfile
@@ -36,54 +36,57 @@ log = logging.getLogger(__name__)
 
 @cache
 def library() -> ctypes.CDLL | None:
-    """The compiled kernels; None if there is no C compiler or it fails, which is logged once per process."""
-    compiler = find_compiler()
-    if compiler is None:
-        log.info("no C compiler found (cc, gcc or clang): CPU trainings take longer, with the same results")
-        return None
-    command = [*compiler, *FLAGS, *ROUNDING]
+    """The compiled kernels; None without a C compiler, which the doctor reports, or if it fails, which is logged."""
     try:
-        return ctypes.CDLL(str(_cached(command)))
-    except (OSError, subprocess.SubprocessError) as error:
-        reason = (getattr(error, "stderr", None) or str(error)).strip().splitlines()[-1:]
-        log.warning("the CPU kernels could not be compiled, so trainings take longer: %s", *reason or [repr(error)])
+        compiler = find_compiler()
+        return None if compiler is None else _load([*compiler, *FLAGS, *ROUNDING])
+    except (OSError, subprocess.SubprocessError, RuntimeError, ValueError) as error:
+        last = (str(getattr(error, "stderr", None) or error).strip().splitlines() or [""])[-1]
+        log.warning("the CPU kernels could not be compiled or loaded, so trainings take longer: %s", last)
         return None
 
 
 def find_compiler() -> list[str] | None:
     """The command of the C compiler: ``$CC``, else the first of :data:`COMPILERS` on the path; None without one."""
-    if command := shlex.split(os.environ.get("CC", "")):
+    if command := os.environ.get("CC", "").split():
         return command if shutil.which(command[0]) else None
     return next(([path] for name in COMPILERS if (path := shutil.which(name))), None)
 
 
-def _cached(command: list[str]) -> Path:
-    """The compiled file for this compiler and processor, compiled if it is missing.
+def _load(command: list[str]) -> ctypes.CDLL:
+    """The kernels for this compiler and processor, from the user's cache directory, compiled there if necessary.
 
-    It is in the user's cache directory, or in a temporary one if that cannot be written.
+    They are compiled again if the file cannot be loaded, and in a temporary directory if the cache cannot be used.
     """
-    version = subprocess.run([command[0], "--version"], capture_output=True, text=True, check=True, timeout=SECONDS)
-    described = "\n".join([SOURCE, *command, version.stdout, platform.machine(), _processor()])
+    version = _run([*command, "--version"])
+    described = "\n".join([SOURCE, *command, version, platform.machine(), _processor()])
     name = f"cpu-{hashlib.blake2b(described.encode(), digest_size=12).hexdigest()}.so"
-    folder = user_cache() / "kernels"
-    if (folder / name).is_file():
-        return folder / name
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        return _compiled(command, folder / name)
-    except OSError:
-        return _compiled(command, Path(tempfile.mkdtemp(prefix="walking_noise-")) / name)
+        file = user_cache() / "kernels" / name
+        with contextlib.suppress(OSError):
+            return ctypes.CDLL(str(file))
+        file.parent.mkdir(parents=True, exist_ok=True)
+        _compile(command, file)
+        return ctypes.CDLL(str(file))
+    except (OSError, RuntimeError):  # no home, no rights, or no programs allowed there
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / name
+            _compile(command, file)
+            return ctypes.CDLL(str(file))
 
 
-def _compiled(command: list[str], file: Path) -> Path:
+def _compile(command: list[str], file: Path) -> None:
     with tempfile.TemporaryDirectory() as build, atomic_write(file) as target:
         source, binary = Path(build) / "kernels.c", Path(build) / "kernels.so"
         source.write_text(SOURCE)
-        subprocess.run(
-            [*command, str(source), "-o", str(binary)], capture_output=True, text=True, check=True, timeout=SECONDS
-        )
+        _run([*command, str(source), "-o", str(binary)])
         target.write(binary.read_bytes())
-    return file
+
+
+def _run(command: list[str]) -> str:
+    """The output of a command; CalledProcessError if it fails."""
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=True, timeout=SECONDS)
+    return done.stdout
 
 
 def _processor() -> str:

@@ -114,7 +114,10 @@ class NoiseTerms:
 
 
 class MemberNoises:
-    """Noise of several members that share their draws, applied to the rows of one tensor by a single call."""
+    """Noise of several members that share their draws, applied to the rows of one tensor by a single call.
+
+    Not for several threads at once: the arguments of the kernel are kept between calls.
+    """
 
     def __init__(self, rows: Sequence[int], noises: Sequence[NoiseTerms]) -> None:
         self._rows = (ctypes.c_ssize_t * len(rows))(*rows)
@@ -127,8 +130,10 @@ class MemberNoises:
 
         Returns False, with nothing written, if it must be done member by member: without kernels or for other tensors.
         """
+        if not (computes_on(x[0]) and computes_on(out[0])):
+            return False
         kernels = library()
-        if kernels is None or not (computes_on(x[0]) and computes_on(out[0])):
+        if kernels is None:
             return False
         for noise in self._noises:
             noise.factor_draws = None if factor_draws is None else factor_draws.data_ptr()

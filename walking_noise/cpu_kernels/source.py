@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 SOURCE = r"""
+#include <float.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+
+#if defined(__FAST_MATH__) || FLT_EVAL_METHOD != 0
+#error "the compiler does not round every operation by itself"
+#endif
 
 /* Noise of one member at one noise point. factor_draws, added_draws: standard draws, NULL without the term. */
 typedef struct {
@@ -166,7 +171,7 @@ void chain_forward(const Chain *chain, const float *x, float *y, uint8_t *positi
             const ptrdiff_t image = b * chain->channels + c;
             const float *z = input_of_relu(chain, x + b * chain->x_stride + c * n, image, scratch);
             float *r = chain->pools ? scratch + n : y + image * n;
-            for (ptrdiff_t i = 0; i < n; i++) r[i] = z[i] <= 0.0f ? 0.0f : z[i];
+            for (ptrdiff_t i = 0; i < n; i++) r[i] = z[i] < 0.0f ? 0.0f : z[i];
             if (is_noisy(&chain->after_relu)) add_noise(r, r, &chain->after_relu, image * n, n);
             uint8_t *where = position ? position + image * outputs : NULL;
             if (chain->pools) pool(chain, r, y + image * outputs, where, scratch + 2 * n);
@@ -212,7 +217,7 @@ static void image_gradient(const Chain *chain, const float *x, const float *grad
 }
 
 /* Gradient at the output of the normalisation, in result. With normalisation also the sums over the samples of the
-   gradient and of its product with x - mean, for each pixel of each channel. scratch: 3 images. */
+   gradient and of its product with x - mean, for each pixel of each channel. scratch: 2 images. */
 void chain_gradient(const Chain *chain, const float *x, const float *gradient, const uint8_t *position, float *result,
                     float *sums, float *products, float *scratch)
 {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from walking_noise.cpu_kernels.noise_terms import NoiseTerms
 from walking_noise.noise.kind import gaussian
 from walking_noise.noise.member_noise import MemberNoise, StepIndex
 from walking_noise.noise.rng.counter_based import CounterBasedNoise
-from walking_noise.noise.rng.cpu_generators import Draws, GeneratorNoise
+from walking_noise.noise.rng.cpu_generators import GeneratorNoise
 from walking_noise.pack.stacking import expand_rows
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class StepInjection:
     def __init__(self, injection: Injection, step: StepIndex, audit: Audit | None) -> None:
         self._injection, self._step, self._audit = injection, step, audit
         self._samplers = [sampler.at(step) for sampler in injection.samplers]
-        self._last: dict[int, Draws] = {}  # by noise point
+        self._last: dict[int, tuple[Any, Tensor | None, Tensor | None]] = {}  # what was drawn last, by noise point
 
     def __call__(self, point: int, x: Tensor, member: int | None = None) -> Tensor:
         if self._audit is not None:
@@ -92,9 +92,12 @@ class StepInjection:
             assert isinstance(sampler, GeneratorNoise)
             if found := sampler.shared_by(point, member):
                 shared, noise = found
-                if point not in self._last or self._last[point][0] is not shared:
-                    self._last[point] = (shared, *sampler.draw(shared, point, self._step, shape))
-                return shared.terms(noise, *self._last[point][1:])
+                step = self._step if isinstance(self._step, tuple) else tuple(self._step.tolist())
+                drawn_for = (id(shared), step, tuple(shape))
+                last = self._last.get(point)
+                if last is None or last[0] != drawn_for:
+                    last = self._last[point] = (drawn_for, *sampler.draw(shared, point, step, shape))
+                return shared.terms(noise, *last[1:])
         return None
 
 

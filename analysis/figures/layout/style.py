@@ -9,6 +9,7 @@ import io
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,18 +55,22 @@ _COLORS = 128
 subset.Options._drop_tables_default += ["GSUB", "GPOS", "GDEF", "kern"]
 """Tables of a font that a PDF does not need. Without them matplotlib embeds its fonts three times as fast."""
 
+_PDF = ContextVar("pdf", default=True)
+"""Whether figures are also written as PDF."""
+
 _LEGEND_HANDLE, _LEGEND_LETTER = 0.55, 0.055  # inches
 
 
 @dataclass(frozen=True)
 class Plot:
-    """Written figure: stem of its file names, title, caption, and width and height in inches."""
+    """Written figure: stem of its file names, title, caption, width and height in inches, and endings of its files."""
 
     name: str
     title: str
     caption: str
     width: float
     height: float
+    formats: tuple[str, ...] = ("pdf", "png", "csv")
 
 
 def color_and_marker(number: int) -> tuple[str, str]:
@@ -86,25 +91,34 @@ def legend_columns(labels: Sequence[str], width: float = WIDTH) -> int:
 
 
 @contextmanager
-def style() -> Iterator[None]:
-    """Context in which figures have the style of the report instead of the user's configuration of matplotlib."""
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.style.use(STYLE)
-        yield
+def style(*, pdf: bool = True) -> Iterator[None]:
+    """Context in which figures have the style of the report instead of the user's configuration of matplotlib.
+
+    Without ``pdf``, no PDF of a figure is written.
+    """
+    before = _PDF.set(pdf)
+    try:
+        with matplotlib.rc_context():
+            matplotlib.rcdefaults()
+            matplotlib.style.use(STYLE)
+            yield
+    finally:
+        _PDF.reset(before)
 
 
 def save_figure(figure: Figure, numbers: pd.DataFrame, folder: Path, name: str, title: str, caption: str) -> Plot:
-    """Write the three files of a figure into ``folder``."""
+    """Write the files of a figure into ``folder``: PDF, PNG and the numbers as CSV."""
     if (layout := figure.get_layout_engine()) is not None:
         layout.execute(figure)
     undated = {"CreationDate": None, "Creator": None, "Producer": None}
     with matplotlib.rc_context({"figure.constrained_layout.use": False}):
         figure.set_layout_engine(None)  # with any layout engine, even "none", matplotlib draws each file twice
-        figure.savefig(folder / f"{name}.pdf", metadata=undated)
+        if _PDF.get():
+            figure.savefig(folder / f"{name}.pdf", metadata=undated)
         write_png(figure, folder / f"{name}.png")
     write_csv(numbers, folder / f"{name}.csv")
-    return Plot(name, title, caption, *map(float, figure.get_size_inches()))
+    width, height = map(float, figure.get_size_inches())
+    return Plot(name, title, caption, width, height, Plot.formats if _PDF.get() else ("png", "csv"))
 
 
 def write_png(figure: Figure, path: Path) -> None:

@@ -79,6 +79,10 @@ def test_long_items_of_a_large_study_are_made_on_request(
     for arguments in ([], ["--all-figures"]):
         assert main(["--from", str(few_runs), "--out", str(tmp_path / "out"), *arguments]) == 0
         pages.append((tmp_path / "out" / "index.html").read_text())
+        pdf = {path.stem for path in (tmp_path / "out" / "files").glob("*.pdf")}
+        png = {path.stem for path in (tmp_path / "out" / "files").glob("*.png")}
+        assert pdf == (png if arguments else set())
+        assert ('.pdf"' in pages[-1]) == bool(arguments)
     assert [html.count(report_items.ON_REQUEST) for html in pages] == [2, 0]
 
 

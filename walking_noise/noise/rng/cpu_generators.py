@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from walking_noise.cpu_kernels.noise_terms import MemberNoises, NoiseTerms
 from walking_noise.noise.audit import Audit
@@ -136,14 +137,15 @@ class _Inject(torch.autograd.Function):
                     if audit is not None:
                         audit.record_terms(point, noise.member, terms.deviation, terms.added)
                     terms.apply(x[noise.member - first], out=y[noise.member - first])
-            if ctx.needs_input_grad[0] and factor_draws is not None:
+            if ctx.needs_input_grad[0] and factor_draws is not None and any(noise.exact_gradient for noise in chosen):
                 ctx.factors.append((shared, factor_draws))
         return y
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (gradient,) = gradients
-        if not any(noise.exact_gradient for shared, _ in ctx.factors for noise in shared.among(ctx.members)):
+        if not ctx.factors:
             return gradient, *(None,) * 5
         first, result = ctx.members[0], gradient.clone()
         for shared, factor_draws in ctx.factors:

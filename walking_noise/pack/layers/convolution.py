@@ -35,9 +35,10 @@ class PackedConv2d(nn.Module):
 
     def output_width(self, width: int) -> int:
         """The width of the output for an input of this width."""
-        if isinstance(self.padding, str):
-            return width if self.padding == "same" else width - self.weight.shape[-1] + 1
-        return (width + 2 * self.padding[1] - self.weight.shape[-1]) // self.stride[1] + 1
+        if self.padding == "same":
+            return width
+        padding = 0 if isinstance(self.padding, str) else self.padding[1]
+        return (width + 2 * padding - self.weight.shape[-1]) // self.stride[1] + 1
 
     def rows(self, x: Tensor) -> list[Tensor]:
         """The output ``(B, members of the row · C, …)`` for each row of the input, contiguous."""

@@ -2,7 +2,8 @@
 
 Everything behind the convolution is computed in one pass.
 
-The numbers are bitwise those of the single layers and of the injection at the noise points between them.
+The numbers are those of the single layers and of the injection at the noise points between them: bitwise, except the
+sign of zeros, as long as they are finite. A run with others has diverged in both ways.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from walking_noise.cpu_kernels.image_layers import ImageLayers, deviation_sums
 from walking_noise.cpu_kernels.library import library
@@ -37,7 +39,7 @@ class FusedLayers:
     layers
         All layers, with the noise points between them.
     convolution
-        The first layer if it is a convolution; its output is nobody else's, so noise is added to it in place.
+        The first layer if it is a convolution; its output is nobody else's, so noise is applied to it in place.
     norm
         The BatchNorm before the ReLU.
     points
@@ -60,7 +62,7 @@ class FusedLayers:
         and if the injection cannot draw the noise beforehand.
         """
         norm = self.norm
-        if norm is not None and not norm.training and torch.is_grad_enabled():
+        if norm is not None and (norm.weight.dtype != torch.float32 or (not norm.training and torch.is_grad_enabled())):
             return None
         if x.dim() != 5 or not computes_on(x[0]) or library() is None or not isinstance(inject, DrawingInject):
             return None
@@ -145,7 +147,7 @@ class _Fused(torch.autograd.Function):
     statistics
         Mean and variance at inference, ``(K, C)``; None: those of the samples.
     draw
-        The noise before the BatchNorm, before the ReLU and after it. The first is added to ``rows``.
+        The noise before the BatchNorm, before the ReLU and after it. The first is applied to ``rows`` in place.
     rows
         Inputs ``(B, members of the row · C, H, W)`` of consecutive members.
     """
@@ -175,9 +177,9 @@ class _Fused(torch.autograd.Function):
         if weight is not None and bias is not None:
             mean, var = statistics or _statistics(xs)
             inverse = (var + eps).rsqrt()
-            normalisations = list(zip(mean, weight * inverse, bias, strict=True))
+            normalisations = list(zip(mean, weight * inverse, bias.clone(), strict=True))
         parts = [rows[0].shape[-2] // 2, rows[0].shape[-1] // 2] if pools else rows[0].shape[-2:]
-        y = torch.empty(members, *xs[0].shape[:2], *parts)
+        y = rows[0].new_empty(members, *xs[0].shape[:2], *parts)
         positions = torch.empty(y.shape, dtype=torch.uint8) if pools and with_gradient else None
         ctx.layers = []
         for member, normalisation in enumerate(normalisations):
@@ -193,6 +195,7 @@ class _Fused(torch.autograd.Function):
         return y, mean, var
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         positions, *rows = ctx.saved_tensors
         gradient, results = gradients[0].contiguous(), [torch.empty_like(row) for row in rows]
