@@ -75,28 +75,39 @@ class GeneratorNoise:
     def draws(self, point: int, step: StepIndex, shape: Sequence[int], members: range) -> Iterator[Draws]:
         """Draw what some members need at one noise point, once for members that share it.
 
-        ``shape`` ``(B, …)`` is that of the activations of a member.
+        ``shape`` ``(B, …)`` is that of the activations of a member. The draws of the added term are valid until the
+        next ones are drawn, into the same memory.
         """
+        scratch = self._empty(shape)
         for shared in self._chosen(point, members):
-            yield shared, *self.draw(shared, point, step, shape)
+            yield shared, *self.draw(shared, point, step, shape, scratch)
 
     def draw(
-        self, shared: SharedDraws, point: int, step: StepIndex, shape: Sequence[int]
+        self,
+        shared: SharedDraws,
+        point: int,
+        step: StepIndex,
+        shape: Sequence[int],
+        scratch: Tensor | None = None,
     ) -> tuple[Tensor | None, Tensor | None]:
-        """The draws of the factor and of the added term; None without the term."""
+        """The draws of the factor and of the added term, the latter in ``scratch`` if given; None without the term."""
         index = step if isinstance(step, tuple) else tuple(step.tolist())
         self.generator.manual_seed(stream_key(shared.seed, self.stream, *index, point))
-        factor_draws = self._draw(shared, shape) if shared.multiplies else None
-        return factor_draws, self._draw(shared, shape) if shared.adds else None
+        factor_draws = self._draw(shared, self._empty(shape)) if shared.multiplies else None
+        if not shared.adds:
+            return factor_draws, None
+        return factor_draws, self._draw(shared, self._empty(shape) if scratch is None else scratch)
+
+    def _empty(self, shape: Sequence[int]) -> Tensor:
+        return torch.empty(tuple(shape), dtype=torch.float32, device=self.generator.device)
 
     def shared_by(self, point: int, member: int) -> tuple[SharedDraws, MemberNoise] | None:
         """The draws that a member uses at a noise point, and its noise; None without noise."""
         return self._of_member[point].get(member)
 
-    def _draw(self, shared: SharedDraws, shape: Sequence[int]) -> Tensor:
-        draws = torch.empty(tuple(shape), device=self.generator.device)
-        shared.draw(draws, self.generator)
-        return draws
+    def _draw(self, shared: SharedDraws, out: Tensor) -> Tensor:
+        shared.draw(out, self.generator)
+        return out
 
     def _chosen(self, point: int, members: range) -> list[SharedDraws]:
         """The draws at a noise point that some of these members use."""
