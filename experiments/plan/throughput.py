@@ -11,7 +11,7 @@ from pydantic import AliasChoices, Field, TypeAdapter, ValidationError
 from experiments.errors import UserError
 from experiments.terminal.output_file import write_whole
 from walking_noise import RunConfig
-from walking_noise.data.data_files import user_cache
+from walking_noise.user_cache import user_cache
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 

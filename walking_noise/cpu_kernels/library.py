@@ -19,7 +19,7 @@ from pathlib import Path
 
 from walking_noise.atomic_file import atomic_write
 from walking_noise.cpu_kernels.source import SOURCE
-from walking_noise.data.data_files import user_cache
+from walking_noise.user_cache import user_cache
 
 COMPILERS = ("cc", "gcc", "clang")
 FLAGS = ("-O3", "-march=native", "-std=c11", "-fPIC", "-shared")

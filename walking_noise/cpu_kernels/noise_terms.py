@@ -73,7 +73,7 @@ class NoiseTerms:
 
     def apply(self, x: Tensor, out: Tensor) -> None:
         """Write the noisy activations for ``x`` ``(B, …)`` to ``out``. Every operation is rounded by itself."""
-        if self._compiled("inject", x, out):
+        if self._compiled(x, out, gradient=False):
             return
         deviation, added = self.deviation, self.added
         if deviation is None:
@@ -88,7 +88,7 @@ class NoiseTerms:
 
     def apply_to_gradient(self, gradient: Tensor, out: Tensor) -> None:
         """Write the gradient of the input for the ``gradient`` ``(B, …)`` of the output to ``out``."""
-        if self._compiled("inject_gradient", gradient, out):
+        if self._compiled(gradient, out, gradient=True):
             return
         deviation = self.deviation if self.exact_gradient else None
         if deviation is None:
@@ -96,21 +96,10 @@ class NoiseTerms:
         else:
             torch.mul(gradient, deviation.add_(1.0), out=out)
 
-    def _compiled(self, kernel: str, x: Tensor, out: Tensor) -> bool:
-        """Call a kernel of noise if it is compiled and fits these tensors; return whether it was called."""
-        if not (computes_on(x) and computes_on(out)):
-            return False
-        kernels = library()
-        if kernels is None:
-            return False
-        if x.is_contiguous() and out.is_contiguous():
-            sizes = (1, x.numel(), 0, 0)
-        else:
-            sizes = (len(x), x[0].numel(), x.stride(0), out.stride(0))
-        getattr(kernels, kernel)(
-            ctypes.byref(self.struct()), pointer(x), pointer(out), *(ctypes.c_ssize_t(size) for size in sizes)
-        )
-        return True
+    def _compiled(self, x: Tensor, out: Tensor, *, gradient: bool) -> bool:
+        """Call the kernel of noise if it is compiled and fits these tensors; return whether it was called."""
+        alone = MemberNoises([0], [self])
+        return alone.apply(x.unsqueeze(0), out.unsqueeze(0), self.factor_draws, self.added_draws, gradient=gradient)
 
 
 class MemberNoises:

@@ -38,8 +38,8 @@ static void add_noise(const float *x, float *y, const Noise *noise, ptrdiff_t of
 static int is_noisy(const Noise *noise) { return noise->factor_draws || noise->added_draws; }
 
 /* The noise of samples of n contiguous elements each, which lie x_stride and y_stride elements apart. */
-void inject(const Noise *noise, const float *x, float *y, ptrdiff_t samples, ptrdiff_t n, ptrdiff_t x_stride,
-            ptrdiff_t y_stride)
+static void inject(const Noise *noise, const float *x, float *y, ptrdiff_t samples, ptrdiff_t n, ptrdiff_t x_stride,
+                   ptrdiff_t y_stride)
 {
     for (ptrdiff_t b = 0; b < samples; b++) add_noise(x + b * x_stride, y + b * y_stride, noise, b * n, n);
 }
@@ -56,8 +56,8 @@ static void pass_gradient(const Noise *noise, const float *gradient, float *resu
 }
 
 /* The gradient of inject. */
-void inject_gradient(const Noise *noise, const float *gradient, float *result, ptrdiff_t samples, ptrdiff_t n,
-                     ptrdiff_t gradient_stride, ptrdiff_t result_stride)
+static void inject_gradient(const Noise *noise, const float *gradient, float *result, ptrdiff_t samples, ptrdiff_t n,
+                            ptrdiff_t gradient_stride, ptrdiff_t result_stride)
 {
     for (ptrdiff_t b = 0; b < samples; b++)
         pass_gradient(noise, gradient + b * gradient_stride, result + b * result_stride, b * n, n);

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from walking_noise.user_cache import user_cache
+
 ENVIRONMENT_VARIABLE = "WALKING_NOISE_DATA"
 
 
@@ -25,12 +27,6 @@ def data_root(root: str | os.PathLike[str] | None = None) -> Path:
     """
     folder = root or os.environ.get(ENVIRONMENT_VARIABLE) or user_cache() / "data"
     return Path(folder).expanduser().absolute()
-
-
-def user_cache() -> Path:
-    """The folder ``walking_noise`` in the user's cache directory."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
-    return cache.expanduser().absolute() / "walking_noise"
 
 
 @dataclass(frozen=True)

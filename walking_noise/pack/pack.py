@@ -55,18 +55,15 @@ class Pack(nn.Module):
         inner = {first, first if last is None else last} - set(positions)
         if inner:
             raise ValueError(f"the network cannot be split at noise point {min(inner)}; it is not between two layers")
-        layers, position = list(self.layers.values()), positions[first]
-        end = len(layers) if last is None else positions[last]
-        start, fused_layers = position, find_fused_layers(layers[position:end]) if x.device.type == "cpu" else {}
-        while position < end:
-            fused = fused_layers.get(position - start)
-            y = None if fused is None else fused.forward(x, inject, len(next(self.parameters())))
-            if y is None:
-                x = self._forward_layer(layers[position], x, inject)
-                position += 1
+        section = list(self.layers.values())[positions[first] : None if last is None else positions[last]]
+        fused_layers = find_fused_layers(section) if x.device.type == "cpu" else {}
+        position = 0
+        while position < len(section):
+            fused = fused_layers.get(position)
+            if fused is not None and (y := fused.forward(x, inject, len(next(self.parameters())))) is not None:
+                x, position = y, position + fused.length
             else:
-                assert fused is not None
-                x, position = y, position + len(fused.layers)
+                x, position = self._forward_layer(section[position], x, inject), position + 1
         return x
 
     def latest_split(self, point: int) -> int:

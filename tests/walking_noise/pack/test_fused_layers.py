@@ -122,9 +122,10 @@ def test_width_of_the_output_of_a_convolution(options: dict[str, Any], width: in
     assert layer.output_width(width) == layer(torch.zeros(1, 3, 1, 20, width)).shape[-1]
 
 
-def test_an_odd_width_is_pooled_by_the_single_layers() -> None:
+def test_an_odd_width_is_pooled_by_the_single_layers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its windows do not fill the rows, which the fused layers do not support."""
     runs = configs("lenet5", True, NOISE["additive"])
     x = torch.randn(3, 7, 1, 20, 21)
-    logits = packed("lenet5", (1, 20, 21), True)(x, Injection(runs, "training", CPU).at((3,)))
-    assert logits.isfinite().all()
+    logits = results(packed("lenet5", (1, 20, 21), True), runs, x, True)
+    monkeypatch.setattr(fused_layers, "library", lambda: None)
+    assert_same(logits, results(packed("lenet5", (1, 20, 21), True), runs, x, True))

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from walking_noise.data.data_files import user_cache
 from walking_noise.data.dataset import DataSet
 from walking_noise.data.speech.dimensions import COEFFICIENTS, FRAMES
 from walking_noise.data.speech.keywords import KEYWORDS, class_names
 from walking_noise.data.speech.recordings import Recordings
 from walking_noise.data.transform import Transform
 from walking_noise.errors import refused
+from walking_noise.user_cache import user_cache
 
 
 @dataclass(frozen=True, eq=False)

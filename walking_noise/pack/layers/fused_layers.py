@@ -36,8 +36,8 @@ class FusedLayers:
 
     Attributes
     ----------
-    layers
-        All layers, with the noise points between them.
+    length
+        Number of the layers, with the noise points between them.
     convolution
         The first layer if it is a convolution; its output is nobody else's, so noise is applied to it in place.
     norm
@@ -49,7 +49,7 @@ class FusedLayers:
         Whether max-pooling follows.
     """
 
-    layers: tuple[nn.Module, ...]
+    length: int
     convolution: PackedConv2d | None
     norm: PackedBatchNorm | None
     points: tuple[int | None, int | None, int | None]
@@ -97,7 +97,7 @@ def find_fused_layers(layers: Sequence[nn.Module]) -> dict[int, FusedLayers]:
         fused = _fused_at(layers[position:])
         if fused is not None:
             found[position] = fused
-        position += 1 if fused is None else len(fused.layers)
+        position += 1 if fused is None else fused.length
     return found
 
 
@@ -132,7 +132,7 @@ def _fused_at(layers: Sequence[nn.Module]) -> FusedLayers | None:
     if norm is None:
         behind_convolution, behind_norm = None, behind_convolution
     numbers = [None if one is None else one.point.number for one in (behind_convolution, behind_norm, behind_relu)]
-    return FusedLayers(tuple(layers[:taken]), convolution, norm, (numbers[0], numbers[1], numbers[2]), pools)
+    return FusedLayers(taken, convolution, norm, (numbers[0], numbers[1], numbers[2]), pools)
 
 
 class _Fused(torch.autograd.Function):
