@@ -12,8 +12,7 @@ from torch import Tensor
 from walking_noise.config.run_config import RunConfig
 from walking_noise.data import DataSet
 from walking_noise.data.batches import validation_blocks
-from walking_noise.evaluation.shared_prefix import BLOCK, SharedPrefix, WrapInjection
-from walking_noise.models.noise_points import Inject
+from walking_noise.evaluation.shared_prefix import BLOCK, SharedPrefix, WrapInjection, unchanged
 from walking_noise.pack.pack import Pack
 
 
@@ -27,11 +26,6 @@ class Evaluation:
     accuracy: float  # fraction of samples that are classified correctly, in [0, 1]
     nonfinite: float  # fraction of samples with non-finite logits
     audit: dict[str, Any] | None = None  # standard deviations of noise and signal in the first block, if measured
-
-
-def unchanged(inject: Inject) -> Inject:
-    """The :data:`WrapInjection` that changes nothing."""
-    return inject
 
 
 @torch.no_grad()

@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from walking_noise.config.run_config import RunConfig
+from walking_noise.evaluation.noise_before_product import NoiseBeforeProduct, UnitProducts, passes_through_product
 from walking_noise.models.noise_points import Inject
 from walking_noise.noise.audit import Audit
 from walking_noise.noise.injection import Injection
@@ -26,12 +27,19 @@ WrapInjection = Callable[[Inject], Inject]
 """Takes the injection of one block of samples, and returns the injection to use in its place."""
 
 
+def unchanged(inject: Inject) -> Inject:
+    """The :data:`WrapInjection` that changes nothing."""
+    return inject
+
+
 class SharedPrefix:
     """Forward pass of runs through their networks, block by block, with each run's noise at inference.
 
     The noise-free activations of all members are computed from noise point to noise point. The runs that branch off at
-    a point continue from there as a group, with their own noise. The parameters are those of
-    :func:`walking_noise.evaluation.evaluator.evaluate`. The epoch keys the noise, together with the block.
+    a point continue from there as a group, with their own noise. Noise in front of a product passes through it as in
+    :class:`NoiseBeforeProduct`, unless the injection is wrapped: then every injection is made as at other points. The
+    parameters are those of :func:`walking_noise.evaluation.evaluator.evaluate`. The epoch keys the noise, together with
+    the block.
     """
 
     def __init__(
@@ -47,10 +55,16 @@ class SharedPrefix:
     ) -> None:
         group = partial(_RunGroup, pack, epoch, wrap_injection, audited)
         self._members = members
+        through = [wrap_injection is unchanged and passes_through_product(pack, config) for config in configs]
         self._branches = {
             branch: group([members[run] for run in branch.runs], [configs[run] for run in branch.runs])
-            for branch in branches(members, configs, group_size, pack.latest_split)
+            for branch in branches(members, configs, group_size, pack.latest_split, through)
         }
+        self._before_product = {}
+        for point in {branch.point for branch in self._branches if branch.through_product}:
+            runs = [run for one in self._branches if one.through_product and one.point == point for run in one.runs]
+            noise = NoiseBeforeProduct(pack, [members[run] for run in runs], [configs[run] for run in runs], point)
+            self._before_product[point] = noise, runs
         clean = {member: config.without_noise() for member, config in zip(members, configs, strict=True)}
         self._shared = group(list(clean), list(clean.values()))
 
@@ -62,11 +76,22 @@ class SharedPrefix:
     def logits(self, x: Tensor, block: int) -> Iterator[Tensor]:
         """Yield for each branch the logits ``(R, B, classes)`` of its R runs, for samples ``(1, B, …)``."""
         reached = 0
+        products: dict[int, UnitProducts] = {}
         for branch, group in self._branches.items():
             if branch.point > reached:
                 x = self._shared.forward(x, block, reached, branch.point)
                 reached = branch.point
-            logits = group.forward(self._shared.rows_of(group.members, x), block, reached)
+            rows = self._shared.rows_of(group.members, x)
+            if branch.through_product:
+                noise, runs = self._before_product[reached]
+                if reached not in products:
+                    x_of_sources = self._shared.rows_of(noise.members, x)
+                    products = {reached: noise.products(x_of_sources, (self._shared.epoch, block))}
+                group.record(rows, block, reached)
+                behind = noise.outputs(products[reached], [runs.index(run) for run in branch.runs])
+                logits = group.forward(behind, block, reached + 1)
+            else:
+                logits = group.forward(rows, block, reached)
             yield expand_rows(len(branch.runs), logits)
 
     def audits(self) -> dict[int, dict[str, Any]]:
@@ -107,11 +132,18 @@ class _RunGroup:
 
         Input and output are ``(R, B, …)``, or ``(rows, B, …)`` with fewer rows, see :meth:`Pack.forward`.
         """
-        audit = self.audit if self.audited and block == 0 else None
-        inject = self.wrap_injection(self.noise.at((self.epoch, block), audit))
         pack = self._selected or select_members(self._pack, self.members)  # copied weights are freed after use
-        y: Tensor = pack(x, inject, first, last)
+        y: Tensor = pack(x, self._inject(block), first, last)
         return y
+
+    def record(self, x: Tensor, block: int, point: int) -> None:
+        """Record the noise at a point for the audit if this block of samples is audited."""
+        if self.audited and block == 0:
+            self._inject(block)(point, x)
+
+    def _inject(self, block: int) -> Inject:
+        audit = self.audit if self.audited and block == 0 else None
+        return self.wrap_injection(self.noise.at((self.epoch, block), audit))
 
     def rows_of(self, members: Sequence[int], x: Tensor) -> Tensor:
         """The rows of activations that belong to these members; a single row if all members have the same one."""
@@ -127,6 +159,7 @@ class Branch:
 
     point: int  # before it, their activations are the noise-free ones of their members
     runs: tuple[int, ...]  # indices
+    through_product: bool = False  # whether their noise passes through the product behind the point
 
 
 def branches(
@@ -134,10 +167,12 @@ def branches(
     configs: Sequence[RunConfig],
     group_size: int | None = None,
     latest_split: Callable[[int], int] = lambda point: point,
+    through_product: Sequence[bool] | None = None,
 ) -> list[Branch]:
     """The branches in which runs leave the shared prefix of their member, in the order of the noise points.
 
-    A run leaves where its noise begins, or earlier if it would be the only run of its member left on the prefix.
+    A run leaves where its noise begins, or earlier if it would be the only run of its member left on the prefix and its
+    noise does not pass through a product.
 
     Parameters
     ----------
@@ -147,23 +182,28 @@ def branches(
         The maximum number of runs in a branch; None: all runs that leave at one point.
     latest_split
         Returns the last noise point at which a network can be split, at or before a given noise point.
+    through_product
+        Whether the noise of each run passes through the product behind its point, as :class:`NoiseBeforeProduct`; such
+        runs have branches of their own.
     """
     runs_of: dict[int, list[int]] = {}
     for run, member in enumerate(members):
         runs_of.setdefault(member, []).append(run)
-    leaving: dict[int, list[list[int]]] = {}
+    leaving: dict[tuple[int, bool], list[list[int]]] = {}
     for runs in runs_of.values():
         begins = {run: latest_split(_first_noisy_point(configs[run])) for run in runs}
         last_shared = sorted(begins.values())[-2] if len(runs) > 1 else 0
-        at_point: dict[int, list[int]] = {}
+        at_point: dict[tuple[int, bool], list[int]] = {}
         for run in runs:
-            at_point.setdefault(min(begins[run], last_shared), []).append(run)
-        for point, of_member in at_point.items():
-            leaving.setdefault(point, []).append(of_member)
+            through = through_product is not None and through_product[run]
+            point = begins[run] if through else min(begins[run], last_shared)
+            at_point.setdefault((point, through), []).append(run)
+        for key, of_member in at_point.items():
+            leaving.setdefault(key, []).append(of_member)
     return [
-        Branch(point, tuple(runs))
-        for point in sorted(leaving)
-        for runs in _grouped(leaving[point], group_size or sys.maxsize)
+        Branch(point, tuple(runs), through)
+        for (point, through), of_members in sorted(leaving.items())
+        for runs in _grouped(of_members, group_size or sys.maxsize)
     ]
 
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from walking_noise.models.noise_points import BODY, Inject, NoisePoint, named_layers
-from walking_noise.pack.layers import MemberByMember, pack_layer
+from walking_noise.pack.layers import MemberByMember, PackedConv2d, PackedLinear, SampleBySample, pack_layer
 from walking_noise.pack.layers.fused_layers import find_fused_layers
 from walking_noise.pack.stacking import StackedState, all_finite, expand_rows, flat_name
 
@@ -69,6 +69,21 @@ class Pack(nn.Module):
     def latest_split(self, point: int) -> int:
         """The last noise point, up to ``point``, at which the network can be split: one between two layers."""
         return max(split for split in self._split_positions if split <= point)
+
+    def layers_to_product(self, point: int) -> list[nn.Module]:
+        """The layers from a noise point to the next, if they are one linear layer or convolution, else none.
+
+        The values before it may be flattened.
+        """
+        positions = self._split_positions
+        if not positions.keys() >= {point, point + 1}:
+            return []
+        between = list(self.layers.values())[positions[point] + 1 : positions[point + 1]]
+        if not between:
+            return []
+        *before, last = between
+        flattens = all(isinstance(layer, SampleBySample) and isinstance(layer.layer, nn.Flatten) for layer in before)
+        return between if flattens and isinstance(last, PackedConv2d | PackedLinear) else []
 
     @property
     def _split_positions(self) -> dict[int, int]:

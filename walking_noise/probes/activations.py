@@ -11,8 +11,8 @@ from torch import Tensor
 from walking_noise.config.run_config import RunConfig
 from walking_noise.data import DataSet
 from walking_noise.errors import WalkingNoiseError
-from walking_noise.evaluation.evaluator import evaluate, unchanged
-from walking_noise.evaluation.shared_prefix import WrapInjection
+from walking_noise.evaluation.evaluator import evaluate
+from walking_noise.evaluation.shared_prefix import WrapInjection, unchanged
 from walking_noise.models.noise_points import Inject
 from walking_noise.pack.pack import Pack
 from walking_noise.pack.stacking import load_states

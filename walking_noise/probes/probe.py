@@ -12,8 +12,7 @@ import torch
 from walking_noise.config.run_config import RunConfig
 from walking_noise.data import DataSet
 from walking_noise.errors import WalkingNoiseError
-from walking_noise.evaluation.evaluator import unchanged
-from walking_noise.evaluation.shared_prefix import WrapInjection
+from walking_noise.evaluation.shared_prefix import WrapInjection, unchanged
 from walking_noise.models.point import Point
 from walking_noise.probes.activations import ProbedNetwork, Recorder, arriving_at, leaving_from
 from walking_noise.probes.clusters import Array, Clusters, find_clusters

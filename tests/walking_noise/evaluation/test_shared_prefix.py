@@ -15,8 +15,9 @@ from tests.walking_noise.parts import new_models
 from walking_noise import RunConfig
 from walking_noise.data import DataSet
 from walking_noise.data.batches import validation_blocks
-from walking_noise.evaluation.evaluator import evaluate, unchanged
-from walking_noise.evaluation.shared_prefix import BLOCK, SharedPrefix
+from walking_noise.evaluation.evaluator import evaluate
+from walking_noise.evaluation.noise_before_product import passes_through_product
+from walking_noise.evaluation.shared_prefix import BLOCK, SharedPrefix, unchanged
 from walking_noise.models.noise_points import Inject
 from walking_noise.noise.audit import Audit
 from walking_noise.noise.injection import Injection
@@ -53,7 +54,13 @@ def study(model: dict[str, Any]) -> tuple[list[int], list[RunConfig]]:
     noise: list[dict[str, Any]] = [{"noise.std": 0.5}]
     points = len(RunConfig.from_dict(model).points)
     noise += [{"noise.std": std, "noise.point": point} for point in range(points) for std in (0.3, 1e16)]
-    noise += [{"noise.kind": "mixed", "noise.std_mul": 0.5, "noise.std_add": 0.1, "noise.point": points // 2}]
+    mixed = {"noise.kind": "mixed", "noise.std_mul": 0.5, "noise.std_add": 0.1}
+    noise += [{**mixed, "noise.point": points // 2}]
+    noise += [
+        {**mixed, "noise.point": 0, "noise.in_training": False, "noise.order": o}
+        for o in ("multiply_first", "add_first")
+    ]
+    noise += [{"noise.kind": "multiplicative", "noise.std": 0.5, "noise.point": 0, "noise.in_training": False}]
     runs = [
         (
             seed,
@@ -103,15 +110,34 @@ def test_every_run_has_the_numbers_of_a_single_run(model: dict[str, Any], digits
         logits = shared_logits(pack, members, configs, digits, group_size)
         evaluations = evaluate(pack, members, configs, digits, 1, audited=True, group_size=group_size)
         for run, (expected, audit) in enumerate(single):
-            assert torch.equal(logits[run].view(torch.int32), expected[0].view(torch.int32))
+            if not passes_through_product(pack, configs[run]):
+                assert torch.equal(logits[run].view(torch.int32), expected[0].view(torch.int32))
             assert evaluations[run].audit == audit
 
 
+@pytest.mark.parametrize("model", MODELS[:-1], ids=lambda model: "-".join(map(str, model.values())))
+def test_noise_in_front_of_a_product(model: dict[str, Any], digits: DataSet) -> None:
+    """Many runs give the logits of a single run bitwise, and to rounding those with the noise added to the values."""
+    pack = trained(model, digits).eval()
+    runs = [run for run in zip(*study(model), strict=True) if passes_through_product(pack, run[1])]
+    assert runs
+    members, configs = zip(*runs, strict=True)
+    together = shared_logits(pack, members, configs, digits, None)
+    for run, (member, config) in enumerate(runs):
+        alone = shared_logits(pack, [member], [config], digits, None)[0]
+        assert torch.equal(together[run].view(torch.int32), alone.view(torch.int32))
+        direct = evaluate_alone(pack, member, config, digits)[0][0]
+        torch.testing.assert_close(alone, direct, rtol=1e-3, atol=1e-4 * float(direct.abs().max()))
+
+
 def test_clean_activations_are_computed_once(digits: DataSet, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a walking study each layer computes the runs with noise before it, and once the activations of the others."""
+    """In a walking study each layer computes the runs with noise before it, and once the activations of the others.
+
+    Of the noise directly in front of a product, it computes that at level 1.
+    """
     model = {"model.name": "mlp", "noise.in_training": False}
     pack = Pack([RunConfig.from_dict({"model.name": "mlp"}).initial_network()])
-    points, levels = len(RunConfig().points), (0.1, 1.0, 10.0)
+    points, levels = len(RunConfig().points), (0.1, 1.0, 10.0, 100.0)
     study = [
         RunConfig.from_dict({**model, "noise.std": std, "noise.point": point})
         for point in range(points)
@@ -128,10 +154,13 @@ def test_clean_activations_are_computed_once(digits: DataSet, monkeypatch: pytes
         return inputs(transform, stored)
 
     monkeypatch.setattr(type(digits.transform), "validation_inputs", counted)
-    evaluate(pack, [0] * len(study), study, digits, 1, group_size=2)
+    evaluate(pack, [0] * len(study), study, digits, 1)
     samples = len(digits.validation_labels)
-    before = {"flatten": 1, "fc1": 1, "relu1": 2, "fc2": 3, "relu2": 4, "fc3": 5, "relu3": 6, "fc4": 7}
-    assert computed == {name: (len(levels) * points + 1) * samples for name, points in before.items()}
+    in_front = {"flatten": 0, "fc1": 0, "relu1": 2, "fc2": 2, "relu2": 4, "fc3": 4, "relu3": 6, "fc4": 6}
+    noise_alone = {name: 0 if name.startswith("relu") else 2 for name in in_front}  # 1 for the values, 1 for the noise
+    assert computed == {
+        name: (1 + len(levels) * points + noise_alone[name]) * samples for name, points in in_front.items()
+    }
     assert blocks == [250, 10], "the inputs are computed once for all runs"
 
 

@@ -1,0 +1,114 @@
+"""Noise in front of a linear layer or convolution: W(x + s·e) = Wx + s·We, so runs at all levels share the products.
+
+Only inference-only runs are computed so, at their first noisy point, where x is free of noise: those with the same
+network and seed differ by the level s alone. Multiplicative noise is the case W(x·(1 + s·e)) = Wx + s·W(x·e).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from walking_noise.config.run_config import RunConfig
+from walking_noise.noise.injection import NoiseSampler, noise_by_point, samplers
+from walking_noise.noise.member_noise import MemberNoise, StepIndex
+from walking_noise.pack.pack import Pack
+from walking_noise.pack.select_members import select_members
+from walking_noise.pack.stacking import expand_rows
+
+
+def passes_through_product(pack: Pack, config: RunConfig) -> bool:
+    """Whether the noise of a run is computed as :class:`NoiseBeforeProduct` at its first noisy point.
+
+    It depends on the run alone, not on the runs that are evaluated with it.
+    """
+    point = config.first_noisy_point
+    if point is None or config.noisy_training or not pack.layers_to_product(point):
+        return False
+    return config.noise.order != "add_first" or min(config.levels[point]) == 0
+
+
+@dataclass(frozen=True)
+class UnitProducts:
+    """Outputs of a product ``(sources, B, …)``: for the values, and without bias for the noise terms at level 1.
+
+    A noise term that no source has is None.
+    """
+
+    of_values: Tensor
+    of_factor: Tensor | None
+    of_added: Tensor | None
+
+
+class NoiseBeforeProduct:
+    """The layers from a noise point through the product behind it, for runs whose noise begins at this point.
+
+    Runs with the same member of the pack and the same draws form a source. The products of the values and of the noise
+    at level 1 are computed once for each source.
+
+    Attributes
+    ----------
+    members
+        The member of each source.
+    """
+
+    def __init__(self, pack: Pack, members: Sequence[int], configs: Sequence[RunConfig], point: int) -> None:
+        self._point = point
+        self._noises = noise_by_point(configs, "inference")[point]
+        runs = list(zip(members, map(_at_level_1, self._noises), strict=True))
+        sources = list(dict.fromkeys(runs))
+        self._source_of = [sources.index(run) for run in runs]
+        self.members = [member for member, _ in sources]
+        layers = [select_members(layer, self.members) for layer in pack.layers_to_product(point)]
+        self._layers, self._without_bias = (
+            nn.Sequential(*layers),
+            nn.Sequential(*layers[:-1], _without_bias(layers[-1])),
+        )
+        noises = [replace(unit, member=source) for source, (_, unit) in enumerate(sources)]
+        device = next(pack.parameters()).device
+        self._factor = _sampler([replace(one, add=0.0) for one in noises if one.mul > 0], point, len(sources), device)
+        self._added = _sampler([one for one in noises if one.add > 0], point, len(sources), device)
+
+    def products(self, x: Tensor, step: StepIndex) -> UnitProducts:
+        """The products for the input ``(sources, B, …)`` of the noise point, or ``(1, B, …)`` for all sources."""
+        x = expand_rows(len(self.members), x).contiguous()
+        of_factor = of_added = None
+        if self._factor is not None:
+            of_factor = self._without_bias(self._factor.at(step)(self._point, x, 0, None) - x)
+        if self._added is not None:
+            of_added = self._without_bias(self._added.at(step)(self._point, torch.zeros_like(x), 0, None))
+        return UnitProducts(self._layers(x), of_factor, of_added)
+
+    def outputs(self, products: UnitProducts, runs: Sequence[int]) -> Tensor:
+        """The input of the next noise point for some runs, ``(R, B, …)``, each with its own levels."""
+        y = products.of_values.new_empty(len(runs), *products.of_values.shape[1:])
+        for out, run in zip(y, runs, strict=True):
+            source, noise = self._source_of[run], self._noises[run]
+            total = products.of_values[source]
+            for term, level in ((products.of_factor, noise.mul), (products.of_added, noise.add)):
+                if term is not None and level > 0:
+                    total = torch.add(total, term[source], alpha=level, out=out)
+        return y
+
+
+def _at_level_1(noise: MemberNoise) -> MemberNoise:
+    """The noise that all runs with the same draws have in common."""
+    return replace(noise, member=0, mul=float(noise.mul > 0), add=float(noise.add > 0), add_first=False)
+
+
+def _sampler(noises: list[MemberNoise], point: int, sources: int, device: torch.device) -> NoiseSampler | None:
+    """The sampler of noise at one noise point; None without noise."""
+    needed = samplers([*([] for _ in range(point)), noises], "inference noise", sources, device)
+    return needed[0] if needed else None
+
+
+def _without_bias(layer: nn.Module) -> nn.Module:
+    """The same product without its bias."""
+    copied, parameters = copy.copy(layer), dict(layer.named_parameters(recurse=False))
+    parameters["bias"] = nn.Parameter(torch.zeros_like(parameters["bias"]), requires_grad=False)
+    copied._parameters = dict(parameters)
+    return copied
