@@ -15,6 +15,7 @@ from walking_noise.evaluation.noise_before_product import NoiseBeforeProduct, Un
 from walking_noise.models.noise_points import Inject
 from walking_noise.noise.audit import Audit
 from walking_noise.noise.injection import Injection
+from walking_noise.noise.rng.cpu_generators import KeptDraws
 from walking_noise.pack.pack import Pack
 from walking_noise.pack.partition import split_evenly
 from walking_noise.pack.select_members import must_copy_weights, select_members
@@ -53,7 +54,7 @@ class SharedPrefix:
         audited: bool,
         group_size: int | None,
     ) -> None:
-        group = partial(_RunGroup, pack, epoch, wrap_injection, audited)
+        group = partial(_RunGroup, pack, epoch, wrap_injection, audited, KeptDraws())
         self._members = members
         through = [wrap_injection is unchanged and passes_through_product(pack, config) for config in configs]
         self._branches = {
@@ -117,12 +118,13 @@ class _RunGroup:
         epoch: int,
         wrap_injection: WrapInjection,
         audited: bool,
+        kept: KeptDraws,
         members: Sequence[int],
         configs: Sequence[RunConfig],
     ) -> None:
         self.members, self.epoch, self.wrap_injection, self.audited = members, epoch, wrap_injection, audited
         device = next(pack.parameters()).device
-        self.noise = Injection(configs, "inference", device)
+        self.noise = Injection(configs, "inference", device, kept)
         self.audit = Audit(len(configs[0].points), len(configs), device)
         self._pack = pack
         self._selected = None if must_copy_weights(members) else select_members(pack, members)

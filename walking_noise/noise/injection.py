@@ -12,7 +12,7 @@ from walking_noise.cpu_kernels.noise_terms import NoiseTerms
 from walking_noise.noise.kind import gaussian
 from walking_noise.noise.member_noise import MemberNoise, StepIndex
 from walking_noise.noise.rng.counter_based import CounterBasedNoise
-from walking_noise.noise.rng.cpu_generators import GeneratorNoise
+from walking_noise.noise.rng.cpu_generators import GeneratorNoise, KeptDraws
 from walking_noise.pack.stacking import expand_rows
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ class Injection:
     stream
         ``"training"``: keyed by ``seed``; only runs trained with noise have noise. ``"inference"``: keyed by
         ``noise.seed``.
+    kept
+        Keeps draws for other injections with the same seeds and noise points; used by torch's generators.
 
     Attributes
     ----------
@@ -44,11 +46,13 @@ class Injection:
         Whether a CUDA graph that contains the injection at a step on the device can be replayed at other steps.
     """
 
-    def __init__(self, configs: Sequence[RunConfig], stream: str, device: torch.device) -> None:
+    def __init__(
+        self, configs: Sequence[RunConfig], stream: str, device: torch.device, kept: KeptDraws | None = None
+    ) -> None:
         self.members = len(configs)
         self.at_point = noise_by_point(configs, stream)
         self._noisy = [frozenset(noise.member for noise in noises) for noises in self.at_point]
-        self.samplers = samplers(self.at_point, f"{stream} noise", self.members, device)
+        self.samplers = samplers(self.at_point, f"{stream} noise", self.members, device, kept)
         self.capturable = all(sampler.capturable for sampler in self.samplers)
 
     def at(self, step: StepIndex, audit: Audit | None = None) -> StepInjection:
@@ -102,7 +106,11 @@ class StepInjection:
 
 
 def samplers(
-    at_point: Sequence[Sequence[MemberNoise]], stream: str, members: int, device: torch.device
+    at_point: Sequence[Sequence[MemberNoise]],
+    stream: str,
+    members: int,
+    device: torch.device,
+    kept: KeptDraws | None = None,
 ) -> list[NoiseSampler]:
     """The samplers of a pack: counter-based for Gaussian noise on a GPU, torch's generators for all other noise."""
     on_gpu = device.type == "cuda"
@@ -112,7 +120,7 @@ def samplers(
     if any(counter_based):
         needed.append(CounterBasedNoise(counter_based, stream, members, device))
     if any(others):
-        needed.append(GeneratorNoise(others, stream, device))
+        needed.append(GeneratorNoise(others, stream, device, kept))
     return needed
 
 

@@ -20,6 +20,9 @@ from walking_noise.noise.audit import Audit
 from walking_noise.noise.member_noise import InjectMembers, MemberNoise, StepIndex
 from walking_noise.reproducibility import stream_key
 
+KEPT_BYTES = 2**26
+"""Most memory of kept draws: those of 250 samples at all noise points of LeNet-5 take a third of it."""
+
 Draws = tuple["SharedDraws", Tensor | None, Tensor | None]
 """Draws of the factor and of the added term; None without the term."""
 
@@ -50,12 +53,44 @@ class SharedDraws:
         return [noise for noise in self.members if noise.member in members]
 
 
+class KeptDraws:
+    """Draws of one step, for samplers that draw the same numbers one after the other; at most ``KEPT_BYTES``."""
+
+    def __init__(self) -> None:
+        self._step: Any = None
+        self._draws: dict[Any, tuple[Tensor | None, Tensor | None]] = {}
+        self._bytes = 0
+
+    def get(self, key: Any, step: Any, draw: Callable[[], tuple[Tensor | None, Tensor | None]]) -> Any:
+        """The draws with this key at this step; ``draw`` is called if they are not kept."""
+        if step != self._step:
+            self._step, self._draws, self._bytes = step, {}, 0
+        found = self._draws.get(key)
+        if found is None:
+            found = draw()
+            size = sum(one.nbytes for one in found if one is not None)
+            if self._bytes + size <= KEPT_BYTES:
+                self._draws[key] = found
+                self._bytes += size
+        return found
+
+
 class GeneratorNoise:
-    """Sampler with one generator, seeded with ``stream_key(seed, stream, *step, point)`` before each draw."""
+    """Sampler with one generator, seeded with ``stream_key(seed, stream, *step, point)`` before each draw.
+
+    With ``kept``, draws are kept until the next step.
+    """
 
     capturable = False
 
-    def __init__(self, at_point: Sequence[Sequence[MemberNoise]], stream: str, device: torch.device) -> None:
+    def __init__(
+        self,
+        at_point: Sequence[Sequence[MemberNoise]],
+        stream: str,
+        device: torch.device,
+        kept: KeptDraws | None = None,
+    ) -> None:
+        self.kept = kept
         self.at_point = [_share(noises) for noises in at_point]
         self._of_member = [
             {noise.member: (shared, noise) for shared in at_one for noise in shared.members} for at_one in self.at_point
@@ -92,11 +127,19 @@ class GeneratorNoise:
     ) -> tuple[Tensor | None, Tensor | None]:
         """The draws of the factor and of the added term, the latter in ``scratch`` if given; None without the term."""
         index = step if isinstance(step, tuple) else tuple(step.tolist())
-        self.generator.manual_seed(stream_key(shared.seed, self.stream, *index, point))
-        factor_draws = self._draw(shared, self._empty(shape)) if shared.multiplies else None
-        if not shared.adds:
-            return factor_draws, None
-        return factor_draws, self._draw(shared, self._empty(shape) if scratch is None else scratch)
+
+        def drawn(scratch: Tensor | None = None) -> tuple[Tensor | None, Tensor | None]:
+            self.generator.manual_seed(stream_key(shared.seed, self.stream, *index, point))
+            factor_draws = self._draw(shared, self._empty(shape)) if shared.multiplies else None
+            if not shared.adds:
+                return factor_draws, None
+            return factor_draws, self._draw(shared, self._empty(shape) if scratch is None else scratch)
+
+        if self.kept is None:
+            return drawn(scratch)
+        key = (point, shared.seed, shared.draw, shared.multiplies, shared.adds, tuple(shape))
+        found: tuple[Tensor | None, Tensor | None] = self.kept.get(key, (self.stream, index), drawn)
+        return found
 
     def _empty(self, shape: Sequence[int]) -> Tensor:
         return torch.empty(tuple(shape), dtype=torch.float32, device=self.generator.device)
