@@ -7,7 +7,7 @@ network and seed differ by the level s alone. Multiplicative noise is the case W
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -56,22 +56,24 @@ class NoiseBeforeProduct:
         The member of each source.
     """
 
-    def __init__(self, pack: Pack, members: Sequence[int], configs: Sequence[RunConfig], point: int) -> None:
+    def __init__(self, pack: Pack, runs: Mapping[int, tuple[int, RunConfig]], point: int) -> None:
+        """``runs`` gives the member and the settings of each run, by its index."""
         self._point = point
-        self._noises = noise_by_point(configs, "inference")[point]
-        runs = list(zip(members, map(_at_level_1, self._noises), strict=True))
-        sources = list(dict.fromkeys(runs))
-        self._source_of = [sources.index(run) for run in runs]
+        noises = noise_by_point([config for _, config in runs.values()], "inference")[point]
+        self._noises = dict(zip(runs, noises, strict=True))
+        keys = {run: (member, _at_level_1(self._noises[run])) for run, (member, _) in runs.items()}
+        sources = list(dict.fromkeys(keys.values()))
+        self._source_of = {run: sources.index(key) for run, key in keys.items()}
         self.members = [member for member, _ in sources]
         layers = [select_members(layer, self.members) for layer in pack.layers_to_product(point)]
         self._layers, self._without_bias = (
             nn.Sequential(*layers),
             nn.Sequential(*layers[:-1], _without_bias(layers[-1])),
         )
-        noises = [replace(unit, member=source) for source, (_, unit) in enumerate(sources)]
+        units = [replace(unit, member=source) for source, (_, unit) in enumerate(sources)]
         device = next(pack.parameters()).device
-        self._factor = _sampler([replace(one, add=0.0) for one in noises if one.mul > 0], point, len(sources), device)
-        self._added = _sampler([one for one in noises if one.add > 0], point, len(sources), device)
+        self._factor = _sampler([replace(one, add=0.0) for one in units if one.mul > 0], point, len(sources), device)
+        self._added = _sampler([one for one in units if one.add > 0], point, len(sources), device)
 
     def products(self, x: Tensor, step: StepIndex) -> UnitProducts:
         """The products for the input ``(sources, B, …)`` of the noise point, or ``(1, B, …)`` for all sources."""

@@ -54,18 +54,23 @@ class SharedPrefix:
         audited: bool,
         group_size: int | None,
     ) -> None:
-        group = partial(_RunGroup, pack, epoch, wrap_injection, audited, KeptDraws())
-        self._members = members
         through = [wrap_injection is unchanged and passes_through_product(pack, config) for config in configs]
+        found = branches(members, configs, group_size, pack.latest_split, through)
+        kept = KeptDraws() if len(found) > 1 else None
+        group = partial(_RunGroup, pack, epoch, wrap_injection, audited, kept)
+        self._members = members
         self._branches = {
             branch: group([members[run] for run in branch.runs], [configs[run] for run in branch.runs])
-            for branch in branches(members, configs, group_size, pack.latest_split, through)
+            for branch in found
         }
-        self._before_product = {}
-        for point in {branch.point for branch in self._branches if branch.through_product}:
-            runs = [run for one in self._branches if one.through_product and one.point == point for run in one.runs]
-            noise = NoiseBeforeProduct(pack, [members[run] for run in runs], [configs[run] for run in runs], point)
-            self._before_product[point] = noise, runs
+        sharing: dict[tuple[int, frozenset[int]], list[Branch]] = {}
+        for branch, one in self._branches.items():
+            if branch.through_product:
+                sharing.setdefault((branch.point, frozenset(one.members)), []).append(branch)
+        self._before_product: dict[Branch, NoiseBeforeProduct] = {}
+        for (point, _), some in sharing.items():
+            of_runs = {run: (members[run], configs[run]) for branch in some for run in branch.runs}
+            self._before_product |= dict.fromkeys(some, NoiseBeforeProduct(pack, of_runs, point))
         clean = {member: config.without_noise() for member, config in zip(members, configs, strict=True)}
         self._shared = group(list(clean), list(clean.values()))
 
@@ -77,22 +82,21 @@ class SharedPrefix:
     def logits(self, x: Tensor, block: int) -> Iterator[Tensor]:
         """Yield for each branch the logits ``(R, B, classes)`` of its R runs, for samples ``(1, B, …)``."""
         reached = 0
-        products: dict[int, UnitProducts] = {}
+        last: tuple[NoiseBeforeProduct, UnitProducts] | None = None
         for branch, group in self._branches.items():
             if branch.point > reached:
                 x = self._shared.forward(x, block, reached, branch.point)
                 reached = branch.point
-            rows = self._shared.rows_of(group.members, x)
-            if branch.through_product:
-                noise, runs = self._before_product[reached]
-                if reached not in products:
-                    x_of_sources = self._shared.rows_of(noise.members, x)
-                    products = {reached: noise.products(x_of_sources, (self._shared.epoch, block))}
-                group.record(rows, block, reached)
-                behind = noise.outputs(products[reached], [runs.index(run) for run in branch.runs])
-                logits = group.forward(behind, block, reached + 1)
+            before = self._before_product.get(branch)
+            if before is None:
+                logits = group.forward(self._shared.rows_of(group.members, x), block, reached)
             else:
-                logits = group.forward(rows, block, reached)
+                if last is None or last[0] is not before:
+                    of_sources = self._shared.rows_of(before.members, x)
+                    last = before, before.products(of_sources, (self._shared.epoch, block))
+                if group.audits(block):
+                    group.record(self._shared.rows_of(group.members, x), block, reached)
+                logits = group.forward(before.outputs(last[1], branch.runs), block, reached + 1)
             yield expand_rows(len(branch.runs), logits)
 
     def audits(self) -> dict[int, dict[str, Any]]:
@@ -118,7 +122,7 @@ class _RunGroup:
         epoch: int,
         wrap_injection: WrapInjection,
         audited: bool,
-        kept: KeptDraws,
+        kept: KeptDraws | None,
         members: Sequence[int],
         configs: Sequence[RunConfig],
     ) -> None:
@@ -138,13 +142,16 @@ class _RunGroup:
         y: Tensor = pack(x, self._inject(block), first, last)
         return y
 
+    def audits(self, block: int) -> bool:
+        """Whether noise and signal of a block of samples are recorded for the audit."""
+        return self.audited and block == 0
+
     def record(self, x: Tensor, block: int, point: int) -> None:
-        """Record the noise at a point for the audit if this block of samples is audited."""
-        if self.audited and block == 0:
-            self._inject(block)(point, x)
+        """Record the noise that is drawn at a point with input ``x``, and its signal."""
+        self._inject(block)(point, x)
 
     def _inject(self, block: int) -> Inject:
-        audit = self.audit if self.audited and block == 0 else None
+        audit = self.audit if self.audits(block) else None
         return self.wrap_injection(self.noise.at((self.epoch, block), audit))
 
     def rows_of(self, members: Sequence[int], x: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from walking_noise.evaluation.shared_prefix import BLOCK, SharedPrefix, unchange
 from walking_noise.models.noise_points import Inject
 from walking_noise.noise.audit import Audit
 from walking_noise.noise.injection import Injection
+from walking_noise.noise.rng.cpu_generators import GeneratorNoise, SharedDraws
 from walking_noise.pack.pack import Pack
 from walking_noise.pack.stacking import load_states
 from walking_noise.training.trainer import train_pack
@@ -162,6 +163,26 @@ def test_clean_activations_are_computed_once(digits: DataSet, monkeypatch: pytes
         name: (1 + len(levels) * points + noise_alone[name]) * samples for name, points in in_front.items()
     }
     assert blocks == [250, 10], "the inputs are computed once for all runs"
+
+
+def test_noise_is_drawn_once_for_all_groups_of_a_seed(digits: DataSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: Counter[int] = Counter()
+    draw = GeneratorNoise._draw
+
+    def counted(sampler: GeneratorNoise, shared: SharedDraws, out: Tensor) -> Tensor:
+        drawn[shared.seed] += len(out)
+        return draw(sampler, shared, out)
+
+    monkeypatch.setattr(GeneratorNoise, "_draw", counted)
+    pack, points = Pack([RunConfig().initial_network()]), (1, 3)
+    runs = [
+        RunConfig.from_dict({"noise.std": std, "noise.point": point, "noise.seed": seed})
+        for seed in (5, 6)
+        for point in points
+        for std in (0.1, 1.0, 10.0)
+    ]
+    evaluate(pack, [0] * len(runs), runs, digits, 1, group_size=1)
+    assert drawn == {seed: len(points) * len(digits.validation_labels) for seed in (5, 6)}
 
 
 def test_a_wrapped_injection_gets_shared_activations_once(digits: DataSet) -> None:
