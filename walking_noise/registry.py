@@ -1,11 +1,50 @@
-"""Registry of noise kinds, models and data sets: one module each, found by its place in a package."""
+"""Registry of noise kinds, models and data sets.
+
+The shipped ones are one module each, found by its place in a package. Objects of a user's own project are named
+``package.module:name``.
+"""
 
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
+import re
+import sys
 from types import ModuleType
 from typing import Any
+
+OWN = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+"""Name of an object in a project of the user's own: ``package.module:name``."""
+
+
+def is_own(name: str) -> bool:
+    """Whether a name is that of an object in a project of the user's own."""
+    return OWN.fullmatch(name) is not None
+
+
+def load_own(name: str) -> Any:
+    """The object ``package.module:name``.
+
+    The module is searched as by ``import``, then in the working directory. Raise ValueError, with a text of one line,
+    if the module cannot be imported or has no such object.
+    """
+    module_name, _, attribute = name.partition(":")
+    folder = os.getcwd()  # noqa: PTH109 - entries of sys.path are strings
+    if folder not in sys.path and "" not in sys.path:
+        sys.path.append(folder)
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(
+            f"the module {module_name} cannot be imported ({type(error).__name__}: {reason}); run the command in the "
+            "folder of the project, or put that folder on PYTHONPATH"
+        ) from error
+    try:
+        return getattr(module, attribute)
+    except AttributeError:
+        raise ValueError(f"the module {module_name} ({module.__file__}) has no {attribute}") from None
 
 
 def discover(package: ModuleType, attribute: str) -> dict[str, Any]:

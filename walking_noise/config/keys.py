@@ -24,6 +24,7 @@ PACK_SETTINGS = (
     "data.keywords",
     "model.name",
     "model.batch_norm",
+    "model.points",
     "training.epochs",
     "training.batch_size",
     "training.learning_rate",

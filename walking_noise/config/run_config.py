@@ -93,8 +93,13 @@ class RunConfig(Group):
 
     def initial_network(self) -> nn.Sequential:
         """The untrained network, with torch's default initialisation drawn from the run's seed."""
-        model, inputs = self.model, self.data
-        return models.initialised(model.name, inputs.shape, inputs.classes, model.batch_norm, self.seed)
+        return models.initialised(*self.architecture, self.seed)
+
+    @property
+    def architecture(self) -> tuple[str, tuple[int, ...], int, bool, str]:
+        """The arguments of :func:`walking_noise.models.build`."""
+        model = self.model
+        return model.name, self.data.shape, self.data.classes, model.batch_norm, model.points
 
     def canonical(self) -> dict[str, Any]:
         """The canonical form of the settings. Equivalent runs have equal forms, even if their settings differ."""
@@ -136,7 +141,7 @@ class RunConfig(Group):
     @cached_property
     def points(self) -> tuple[Point, ...]:
         """The noise points of this run's model."""
-        return models.points(self.model.name, self.data.shape, self.data.classes, self.model.batch_norm)
+        return models.points(*self.architecture)
 
     @property
     def noise_kind(self) -> NoiseKind:

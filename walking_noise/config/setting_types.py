@@ -13,6 +13,8 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, WrapValidator
 
+from walking_noise.registry import OWN, is_own
+
 LARGEST = 1e37
 """The largest number that a setting allows. Noise draws are several times larger, and float32 must hold them."""
 
@@ -69,21 +71,28 @@ def in_words(allowed: str) -> Any:
 
 
 class OneOf:
-    """Annotation of a name: one of those that ``names()`` returns when a value is validated."""
+    """Annotation of a name: one of those that ``names()`` returns when a value is validated.
 
-    def __init__(self, names: Callable[[], Iterable[str]]) -> None:
-        self._names = names
+    With ``or_own`` a name ``package.module:object`` is allowed, too. Its object is not looked up here.
+    """
+
+    def __init__(self, names: Callable[[], Iterable[str]], or_own: bool = False) -> None:
+        self._names, self._or_own = names, or_own
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> Any:
         return handler.generate_schema(Annotated[source, BeforeValidator(self._validate)])
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {**handler(schema), "enum": list(self._names())}
+        shipped = {**handler(schema), "enum": list(self._names())}
+        return {"anyOf": [shipped, {"type": "string", "pattern": OWN.pattern}]} if self._or_own else shipped
 
     def _validate(self, value: Any) -> Any:
         names = self._names()
+        if self._or_own and isinstance(value, str) and is_own(value):
+            return value
         if not isinstance(value, str) or value not in names:
-            raise ValueError(f"allowed: {', '.join(names)}")
+            own = ", or an object of your own, my_package.module:name" if self._or_own else ""
+            raise ValueError(f"allowed: {', '.join(names)}{own}")
         return value
 
 

@@ -36,6 +36,7 @@ KEYWORDS_IN_WORDS = (
     f"a list of distinct words, none of them {' or '.join(sorted(data.NOT_KEYWORDS))}; "
     "in YAML put yes, no, on, off in quotes"
 )
+POINTS_IN_WORDS = "products, modules, or a pattern of module names such as layer1.*"
 Keywords = Annotated[tuple[str, ...], LIST, AfterValidator(_keywords), in_words(KEYWORDS_IN_WORDS)]
 LevelPerPoint = Annotated[tuple[Level, ...], LIST, in_words("a list of them, one for each noise point")]
 RatioPerPoint = Annotated[tuple[Ratio, ...], LIST, in_words("a list of them, one for each noise point")]
@@ -45,8 +46,9 @@ PointNumber = Annotated[int, Field(ge=0), WHOLE, in_words("the number of a noise
 class DataConfig(Group):
     """Data set, transform of its samples, samples for validation, and keywords of a speech data set."""
 
-    name: Annotated[str, OneOf(data.sources)] = "mnist5k"
-    """Data set; mnist5k: 5,000 real digits, no download; gsc: Google Speech Commands v2."""
+    name: Annotated[str, OneOf(data.sources, or_own=True)] = "mnist5k"
+    """Data set; mnist5k: 5,000 real digits, no download; gsc: Google Speech Commands v2; or a function of your own,
+    my_package.module:load."""
     transform: Literal["release", "fresh", "none"] = "release"
     """release: preprocessing of the papers' code; none: scaled to [0, 1] only (fashion_mnist, svhn, cifar10), no
     background noise (gsc); fresh (gsc): background noise drawn anew for every run and epoch."""
@@ -59,21 +61,24 @@ class DataConfig(Group):
     @property
     def shape(self) -> tuple[int, ...]:
         """Channels, height and width of the network's input."""
-        return tuple(data.sources()[self.name].shape)
+        return tuple(data.source(self.name).shape)
 
     @property
     def classes(self) -> int:
         """The number of classes."""
-        return data.sources()[self.name].count_classes(self.keywords)
+        return data.source(self.name).count_classes(self.keywords)
 
 
 class ModelConfig(Group):
     """Model, and whether it has BatchNorm."""
 
-    name: Annotated[str, OneOf(models.models)] = "mlp"
-    """Model; cnn_s takes 10 MFCC × 49 frames (gsc)."""
+    name: Annotated[str, OneOf(models.models, or_own=True)] = "mlp"
+    """Model; cnn_s takes 10 MFCC × 49 frames (gsc); or a function of your own, my_package.module:build."""
     batch_norm: Flag = False
     """BatchNorm after each layer but the last."""
+    points: Annotated[str, Field(min_length=1), in_words(POINTS_IN_WORDS), ADDED_LATER] = models.PRODUCTS
+    """Noise points of a model of your own that places none: at the outputs of the modules that multiply and accumulate,
+    of all modules without submodules, or of the modules whose name a pattern fits."""
 
 
 class NoiseConfig(Group):

@@ -6,7 +6,8 @@ from walking_noise.data.data_files import data_root
 from walking_noise.data.dataset import DataSet
 from walking_noise.data.images.image_transform import ImageTransform
 from walking_noise.data.images.published_images import PublishedImages
-from walking_noise.data.loading import fetch, load, sources, status
+from walking_noise.data.loading import fetch, load, source, sources, status
+from walking_noise.data.own_data import own_data
 from walking_noise.data.speech.keywords import KEYWORDS, NOT_KEYWORDS
 
 __all__ = [
@@ -18,6 +19,8 @@ __all__ = [
     "data_root",
     "fetch",
     "load",
+    "own_data",
+    "source",
     "sources",
     "status",
 ]

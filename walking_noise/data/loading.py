@@ -15,18 +15,19 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 from walking_noise.data import sets
 from walking_noise.data.data_files import ENVIRONMENT_VARIABLE, DamagedFile, Files, data_root
 from walking_noise.data.dataset import DataSet
+from walking_noise.data.own_data import OwnData
 from walking_noise.errors import DataMissing, refused
-from walking_noise.registry import discover
+from walking_noise.registry import discover, is_own, load_own
 
 if TYPE_CHECKING:  # not at run time: the code of one data set does not count for the runs of others (code_digest.py)
     from walking_noise.data.images.published_images import PublishedImages
     from walking_noise.data.speech.recordings import Recordings
     from walking_noise.data.speech.speech_commands import SpeechCommands
 
-Source: TypeAlias = "PublishedImages | SpeechCommands"
+Source: TypeAlias = "PublishedImages | SpeechCommands | OwnData"
 """A data set: its name, shape and transforms, and how to find, read and download its files.
 
-An object of any class with the attributes and methods that these two have in common can be used, too.
+An object of any class with the attributes and methods that these have in common can be used, too.
 """
 Root = str | os.PathLike[str] | None
 Result = TypeVar("Result")
@@ -35,8 +36,21 @@ _loading = threading.RLock()
 
 @cache
 def sources() -> dict[str, Source]:
-    """All data sets, by name."""
+    """All data sets of this package, by name."""
     return discover(sets, "DATA_SET")
+
+
+@cache
+def source(name: str) -> Source:
+    """The data set ``name``; raise :class:`ConfigError` if it does not exist."""
+    if name in sources():
+        return sources()[name]
+    if not is_own(name):
+        raise refused("data.name", name, f"allowed: {', '.join(sources())}")
+    try:
+        return OwnData.of(name, load_own(name))
+    except ValueError as error:
+        raise refused("data.name", name, str(error)) from None
 
 
 def load(
@@ -70,10 +84,10 @@ def load(
 
 @cache
 def _load(name: str, transform: str, validation: str, keywords: tuple[str, ...] | None, root: Path) -> DataSet:
-    source = _source(name)
-    if transform not in source.transforms:
-        raise refused("data.transform", transform, f"allowed for {name}: {', '.join(source.transforms)}")
-    return _use_files(source, root, lambda files: source.read(files.folder, transform, validation, keywords))
+    chosen = source(name)
+    if transform not in chosen.transforms:
+        raise refused("data.transform", transform, f"allowed for {name}: {', '.join(chosen.transforms)}")
+    return _use_files(chosen, root, lambda files: chosen.read(files.folder, transform, validation, keywords))
 
 
 def _use_files(source: Source, root: Path, use: Callable[[Files | Recordings], Result]) -> Result:
@@ -125,7 +139,7 @@ class Status:
 
 def status(name: str, root: Root = None) -> Status:
     """The status of the files of a data set; their content is not read."""
-    location = _source(name).locate(data_root(root))
+    location = source(name).locate(data_root(root))
     missing = location.missing
     return Status(name, location.folder, missing, "" if missing else location.extent)
 
@@ -142,14 +156,14 @@ def fetch(name: str, root: Root = None) -> Path:
     DataMissing
         The data set comes with a package that has to be installed, its folder is incomplete, or the download failed.
     """
-    source, folder = _source(name), data_root(root)
+    chosen, folder = source(name), data_root(root)
     try:
-        _use_files(source, folder, lambda files: files.verify())
+        _use_files(chosen, folder, lambda files: files.verify())
     except DataMissing:
-        if source.download is None:
+        if chosen.download is None:
             raise
-        _download(source, source.download, folder)
-    return source.locate(folder).folder
+        _download(chosen, chosen.download, folder)
+    return chosen.locate(folder).folder
 
 
 def _download(source: Source, download: Callable[[Path], None], root: Path) -> None:
@@ -167,10 +181,3 @@ def _download(source: Source, download: Callable[[Path], None], root: Path) -> N
     except (OSError, RuntimeError, HTTPException) as error:
         reason = " ".join(str(error).split())
         raise DataMissing(f"data set {source.name}: the download to {root} failed ({reason})") from error
-
-
-def _source(name: str) -> Source:
-    """The data set ``name``; raise :class:`ConfigError` if it does not exist."""
-    if name not in sources():
-        raise refused("data.name", name, f"allowed: {', '.join(sources())}")
-    return sources()[name]

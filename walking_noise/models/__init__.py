@@ -1,4 +1,8 @@
-"""Models by name, their noise points and their summaries; torch is imported when a model is built."""
+"""Models by name, their noise points and their summaries; torch is imported when a model is built.
+
+An architecture is given by the name of the model, the shape of one sample, the number of classes, whether the network
+has BatchNorm layers, and the noise points of a model of the user's own (:mod:`walking_noise.models.module_points`).
+"""
 
 from __future__ import annotations
 
@@ -9,14 +13,18 @@ from typing import TYPE_CHECKING
 from walking_noise.models import architectures
 from walking_noise.models.model import Model
 from walking_noise.models.point import Point
-from walking_noise.registry import discover
+from walking_noise.registry import discover, is_own, load_own
 
 if TYPE_CHECKING:
     from torch import nn
 
     from walking_noise.models.model_summary import ModelSummary
+    from walking_noise.models.module_points import Call
 
 __all__ = ["Model", "build", "initialised", "models", "points", "summary"]
+
+PRODUCTS = "products"
+"""Value of ``model.points``: noise points at the outputs of the modules that multiply and accumulate."""
 
 _initialising = threading.RLock()
 """Lock around torch's global generator, so that one thread at a time initialises a network."""
@@ -24,11 +32,47 @@ _initialising = threading.RLock()
 
 @cache
 def models() -> dict[str, Model]:
-    """All models, by name."""
+    """All models of this package, by name."""
     return discover(architectures, "MODEL")
 
 
-def build(name: str, inputs: tuple[int, ...], classes: int, batch_norm: bool) -> nn.Sequential:
+def _with_noise_points(
+    name: str, inputs: tuple[int, ...], classes: int, batch_norm: bool, selected: str
+) -> nn.Sequential:
+    """The network with its noise points, not numbered."""
+    from torch import nn
+
+    from walking_noise.models.module_points import WithModulePoints
+    from walking_noise.models.noise_points import points_in, with_noise_points
+
+    if not is_own(name):
+        return with_noise_points(models()[name].build(inputs, classes, batch_norm))
+    network = load_own(name)(inputs, classes, batch_norm)
+    if not isinstance(network, nn.Module):
+        raise ValueError(f"it returns a {type(network).__name__}, not a torch.nn.Module")
+    if points_in(network):
+        if selected != PRODUCTS:
+            raise ValueError(f"it places its own noise points; leave model.points at {PRODUCTS}")
+        return with_noise_points(network)
+    return with_noise_points(WithModulePoints(network, _selected_calls(name, inputs, classes, batch_norm, selected)))
+
+
+@cache
+def _selected_calls(
+    name: str, inputs: tuple[int, ...], classes: int, batch_norm: bool, selected: str
+) -> tuple[Call, ...]:
+    """The calls of modules of the user's own model that get noise points."""
+    import torch
+
+    from walking_noise.models.module_points import record_calls, select_calls
+
+    with _initialising, torch.random.fork_rng(devices=[]), torch.device("cpu"):
+        return select_calls(record_calls(load_own(name)(inputs, classes, batch_norm), inputs), selected)
+
+
+def build(
+    name: str, inputs: tuple[int, ...], classes: int, batch_norm: bool, selected: str = PRODUCTS
+) -> nn.Sequential:
     """The network with its noise points, initialised from torch's global random number generator.
 
     Parameters
@@ -41,22 +85,26 @@ def build(name: str, inputs: tuple[int, ...], classes: int, batch_norm: bool) ->
         Number of classes.
     batch_norm
         Whether the network has BatchNorm layers.
+    selected
+        The noise points of a model of the user's own that places none.
 
     Raises
     ------
     ValueError
         The model does not accept inputs of that shape, or cannot be trained in a pack.
     """
-    from walking_noise.models.noise_points import points_in, with_noise_points
+    from walking_noise.models.noise_points import points_in
 
-    network = with_noise_points(models()[name].build(inputs, classes, batch_norm))
-    numbered = {point.name: point for point in points(name, inputs, classes, batch_norm)}
+    network = _with_noise_points(name, inputs, classes, batch_norm, selected)
+    numbered = {point.name: point for point in points(name, inputs, classes, batch_norm, selected)}
     for module in points_in(network):
         module.point = numbered[module.name]
     return network
 
 
-def initialised(name: str, inputs: tuple[int, ...], classes: int, batch_norm: bool, seed: int) -> nn.Sequential:
+def initialised(
+    name: str, inputs: tuple[int, ...], classes: int, batch_norm: bool, selected: str, seed: int
+) -> nn.Sequential:
     """The network of :func:`build` with torch's default initialisation, as a function of ``seed``."""
     import torch
 
@@ -64,21 +112,24 @@ def initialised(name: str, inputs: tuple[int, ...], classes: int, batch_norm: bo
 
     with _initialising, torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(stream_key(seed, "initialisation"))
-        return build(name, inputs, classes, batch_norm)
+        return build(name, inputs, classes, batch_norm, selected)
 
 
 @cache
-def summary(name: str, inputs: tuple[int, ...], classes: int, batch_norm: bool) -> ModelSummary:
+def summary(
+    name: str, inputs: tuple[int, ...], classes: int, batch_norm: bool, selected: str = PRODUCTS
+) -> ModelSummary:
     """The summary of a model: its noise points and its size. torch's global generator is left as it was."""
     import torch
 
     from walking_noise.models.model_summary import summarise
-    from walking_noise.models.noise_points import with_noise_points
 
     with _initialising, torch.random.fork_rng(devices=[]), torch.device("cpu"):
-        return summarise(with_noise_points(models()[name].build(inputs, classes, batch_norm)), inputs, classes)
+        return summarise(_with_noise_points(name, inputs, classes, batch_norm, selected), inputs, classes)
 
 
-def points(name: str, inputs: tuple[int, ...], classes: int, batch_norm: bool) -> tuple[Point, ...]:
+def points(
+    name: str, inputs: tuple[int, ...], classes: int, batch_norm: bool, selected: str = PRODUCTS
+) -> tuple[Point, ...]:
     """The noise points of a model, in the order of their numbers."""
-    return summary(name, inputs, classes, batch_norm).points
+    return summary(name, inputs, classes, batch_norm, selected).points

@@ -21,6 +21,13 @@ from walking_noise.models.point import Point
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
+def _without_bodies(name: str) -> str:
+    """The name of a module without the containers around the model."""
+    while name.startswith(f"{BODY}."):
+        name = name.removeprefix(f"{BODY}.")
+    return name
+
+
 class Layer(NamedTuple):
     """A module that returned a tensor, with its multiply-accumulates for all samples."""
 
@@ -54,7 +61,7 @@ class ForwardRecorder(TorchDispatchMode):
         self.points: list[Point] = []
         self.activations = 0
         self._samples = samples
-        self._names = {module: name.removeprefix(f"{BODY}.") for name, module in network.named_modules()}
+        self._names = {module: _without_bodies(name) for name, module in network.named_modules()}
         self._hooks = ExitStack()
         self._layers = WeakIdKeyDictionary()  # tensor -> the layer that returned it
         self._multiply_accumulates = 0
@@ -68,7 +75,7 @@ class ForwardRecorder(TorchDispatchMode):
     def __enter__(self) -> Self:
         for module in self._names:
             self._hooks.enter_context(module.register_forward_pre_hook(self._before))
-            self._hooks.enter_context(module.register_forward_hook(self._after))
+            self._hooks.enter_context(module.register_forward_hook(self._after, prepend=True))
         super().__enter__()  # type: ignore[no-untyped-call]
         return self
 

@@ -97,5 +97,4 @@ def _at_once(limit: int, available: float, each: float) -> int:
 
 def _bytes_per_sample(config: RunConfig) -> int:
     """Bytes of the activations of one sample in one network."""
-    model, data = config.model, config.data
-    return 4 * models.summary(model.name, data.shape, data.classes, model.batch_norm).activations
+    return 4 * models.summary(*config.architecture).activations

@@ -36,16 +36,16 @@ def estimate_memory(config: RunConfig, device: torch.device = META) -> MemoryEst
     Autograd keeps the factor of that noise. The workspace of libraries is not included. The layers are counted on
     ``device``. The meta device, which computes nothing, uses the layers of a GPU.
     """
-    data, model = config.data, config.model
-    return _estimate(model.name, data.shape, data.classes, model.batch_norm, config.training.batch_size, device)
+    return _estimate(config.architecture, config.training.batch_size, device)
 
 
 @cache
 def _estimate(
-    model: str, inputs: tuple[int, ...], classes: int, batch_norm: bool, batch_size: int, device: torch.device
+    architecture: tuple[str, tuple[int, ...], int, bool, str], batch_size: int, device: torch.device
 ) -> MemoryEstimate:
+    inputs = architecture[1]
     with META:
-        pack = Pack([models.build(model, inputs, classes, batch_norm)]).to_empty(device=device)
+        pack = Pack([models.build(*architecture)]).to_empty(device=device)
     parameters, buffers = (sum(map(_bytes, tensors)) for tensors in (pack.parameters(), pack.buffers()))
 
     with _PeakMemory(pack) as step:
