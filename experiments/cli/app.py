@@ -10,7 +10,7 @@ import typer
 from typer.exceptions import TyperException
 
 from experiments.cli.monitor import checkpoints, deliver, failures, hours, rescue, watch
-from experiments.cli.setup import bench, data, db, doctor, settings
+from experiments.cli.setup import bench, data, db, doctor, points, settings
 from experiments.cli.study import add, binarize, demo, plan, refine, scrub, start
 from walking_noise import WalkingNoiseError
 
@@ -19,7 +19,7 @@ app = typer.Typer(pretty_exceptions_enable=False, context_settings={"help_option
 COMMANDS = {
     "Study": (demo.demo, plan.plan, add.add, start.start, refine.refine, binarize.binarize, scrub.scrub),
     "Monitor and recover": (watch.watch, failures.failures, hours.hours, rescue.rescue, deliver.deliver),
-    "Set up": (doctor.doctor, settings.settings, bench.bench),
+    "Set up": (doctor.doctor, settings.settings, points.points, bench.bench),
 }
 """Commands by the panel of the help that lists them; the docstring of a command is its help."""
 GROUPS = {"Monitor and recover": (checkpoints.app,), "Set up": (db.app, data.app)}

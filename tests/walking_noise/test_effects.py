@@ -27,6 +27,7 @@ EFFECTIVE: dict[str, tuple[dict[str, Any], Any]] = {
     "data.keywords": (SPEECH | {"data.keywords": ["yes", "no"]}, ["no", "yes"]),
     "model.name": ({}, "lenet5"),
     "model.batch_norm": ({}, True),
+    "model.points": (NOISE | {"model.name": "tests.walking_noise.own_parts:transformer"}, "modules"),
     "noise.kind": (NOISE, "multiplicative"),
     "noise.std": (NOISE, 0.6),
     "noise.amplitude": (AMPLITUDE, 0.6),

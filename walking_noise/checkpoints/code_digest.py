@@ -15,13 +15,15 @@ from walking_noise.data import sets
 from walking_noise.models import architectures
 from walking_noise.noise import kinds
 from walking_noise.noise.kind import gaussian
-from walking_noise.registry import find_modules
+from walking_noise.registry import find_modules, is_own
 
 NAME = "walking_noise"
 PACKAGE = Path(__file__).parents[1]
 """The folder of the package walking_noise."""
 CHOSEN = ("noise/kinds", "models/architectures", "data/sets", "data/images", "data/speech")
 """Folders of which a run uses a part: the modules that its settings select, and what other modules import."""
+INSTALLED = {"site-packages", "dist-packages"}
+"""Names of folders with installed packages, whose code is not part of a project."""
 ORGANISING = ("runtime", "probes")
 """Folders without effect on a training: the numbers of a run depend neither on its pack nor on its process."""
 
@@ -30,8 +32,10 @@ def code_digest(config: RunConfig) -> str:
     """Digest of the source that determines the network of a run. It changes with the code, even within one version.
 
     It covers the modules of the run's model, data set and noise kind, every module outside :data:`CHOSEN` and
-    :data:`ORGANISING`, and all modules of this package that one of these imports. Runs of equal network key have equal
-    digests: a noise kind counts only for its own distribution in training, because its levels are part of the key.
+    :data:`ORGANISING`, and all modules of this package that one of these imports. For a model or a data set of the
+    user's own it covers the named module and what this imports from the same project. Runs of equal network key have
+    equal digests: a noise kind counts only for its own distribution in training, because its levels are part of the
+    key.
     """
     own_distribution = config.noisy_training and config.noise_kind.draw is not gaussian
     return _digest(config.data.name, config.model.name, config.noise.kind if own_distribution else None)
@@ -39,13 +43,18 @@ def code_digest(config: RunConfig) -> str:
 
 @cache
 def _digest(data_set: str, model: str, noise_kind: str | None) -> str:
-    selected = [find_modules(sets, "DATA_SET")[data_set], find_modules(architectures, "MODEL")[model]]
+    own = {name.partition(":")[0] for name in (data_set, model) if is_own(name)}
+    selected = [] if is_own(data_set) else [find_modules(sets, "DATA_SET")[data_set]]
+    selected += [] if is_own(model) else [find_modules(architectures, "MODEL")[model]]
     if noise_kind is not None:
         selected.append(find_modules(kinds, "KIND")[noise_kind])
+    projects = {folder for name in own for folder in _project(name)}
     covered: dict[str, Path] = {}
-    waiting = {module.__name__ for module in selected} | set(_common_modules())
+    waiting = {module.__name__ for module in selected} | own | set(_common_modules())
     while waiting:
         name = waiting.pop()
+        if not (name.startswith(f"{NAME}.") or name in own or any(_is_in(name, folder) for folder in projects)):
+            continue
         file = _file(name)
         if file is not None and name not in covered:
             covered[name] = file
@@ -66,7 +75,7 @@ def _common_modules() -> Iterator[str]:
 
 @cache
 def _imports(name: str, file: Path) -> frozenset[str]:
-    """Names that a module imports from this package when it runs: modules, their packages, and objects in modules."""
+    """Names that a module imports when it runs: modules, their packages, and objects in modules."""
     package = name if file.name == "__init__.py" else name.rpartition(".")[0]
     imported = set[str]()
     statements = ast.parse(file.read_bytes()).body
@@ -77,12 +86,22 @@ def _imports(name: str, file: Path) -> frozenset[str]:
         elif isinstance(node, ast.ImportFrom):
             module = resolve_name("." * node.level + (node.module or ""), package)
             imported |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
-    return frozenset(
-        path.rsplit(".", depth)[0]
-        for path in imported
-        if path.startswith(f"{NAME}.")
-        for depth in range(path.count("."))
-    )
+    return frozenset(path.rsplit(".", depth)[0] for path in imported for depth in range(path.count(".") + 1))
+
+
+def _project(module: str) -> list[Path]:
+    """The folder of a user's own project, from the module that a setting names; none for an installed package."""
+    spec = find_spec(module.partition(".")[0])
+    if spec is None or spec.origin is None:
+        return []
+    folder = Path(spec.origin).parents[1 if spec.submodule_search_locations else 0]
+    return [] if INSTALLED.intersection(folder.parts) else [folder]
+
+
+def _is_in(module: str, folder: Path) -> bool:
+    """Whether the package or the file of a module is in this folder."""
+    top = module.partition(".")[0]
+    return (folder / f"{top}.py").is_file() or (folder / top).is_dir()
 
 
 def _file(name: str) -> Path | None:

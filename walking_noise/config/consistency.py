@@ -73,7 +73,7 @@ def _check_effect(config: RunConfig) -> None:
     if not (kind.multiplies or kind.adds):
         for name in ("point", "on_batch_norm", "in_training", "seed"):
             _require_default(config, name, "it has no effect without noise")
-    if noise.point != "global" or not config.model.batch_norm:
+    if noise.point != "global" or not any(point.after_batch_norm for point in config.points):
         _require_default(config, "on_batch_norm", "it has an effect only with global noise and BatchNorm")
     if not (kind.multiplies and noise.in_training):
         _require_default(config, "gradient", "it has an effect only with multiplicative or mixed noise in training")

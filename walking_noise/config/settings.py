@@ -36,7 +36,7 @@ KEYWORDS_IN_WORDS = (
     f"a list of distinct words, none of them {' or '.join(sorted(data.NOT_KEYWORDS))}; "
     "in YAML put yes, no, on, off in quotes"
 )
-POINTS_IN_WORDS = "products, modules, or a pattern of module names such as layer1.*"
+POINTS_IN_WORDS = "products, modules, or a pattern of module names such as layer1.*; each also with +residual behind it"
 Keywords = Annotated[tuple[str, ...], LIST, AfterValidator(_keywords), in_words(KEYWORDS_IN_WORDS)]
 LevelPerPoint = Annotated[tuple[Level, ...], LIST, in_words("a list of them, one for each noise point")]
 RatioPerPoint = Annotated[tuple[Ratio, ...], LIST, in_words("a list of them, one for each noise point")]
@@ -78,7 +78,7 @@ class ModelConfig(Group):
     """BatchNorm after each layer but the last."""
     points: Annotated[str, Field(min_length=1), in_words(POINTS_IN_WORDS), ADDED_LATER] = models.PRODUCTS
     """Noise points of a model of your own that places none: at the outputs of the modules that multiply and accumulate,
-    of all modules without submodules, or of the modules whose name a pattern fits."""
+    of all modules without submodules, or of the modules whose name a pattern fits; with +residual also at sums."""
 
 
 class NoiseConfig(Group):

@@ -40,13 +40,17 @@ def sources() -> dict[str, Source]:
     return discover(sets, "DATA_SET")
 
 
-@cache
 def source(name: str) -> Source:
     """The data set ``name``; raise :class:`ConfigError` if it does not exist."""
-    if name in sources():
-        return sources()[name]
-    if not is_own(name):
+    if is_own(name):
+        return _own_source(name)
+    if name not in sources():
         raise refused("data.name", name, f"allowed: {', '.join(sources())}")
+    return sources()[name]
+
+
+@cache
+def _own_source(name: str) -> OwnData:
     try:
         return OwnData.of(name, load_own(name))
     except ValueError as error:

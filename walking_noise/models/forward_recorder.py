@@ -47,6 +47,8 @@ class ForwardRecorder(TorchDispatchMode):
     ----------
     points
         The noise points that the forward pass reached, in this order.
+    shapes
+        The shape of the values of one sample at each of them.
     activations
         Number of values that it computed for all samples, the outputs of noise points included.
 
@@ -59,6 +61,7 @@ class ForwardRecorder(TorchDispatchMode):
     def __init__(self, network: nn.Module, samples: int) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.points: list[Point] = []
+        self.shapes: list[tuple[int, ...]] = []
         self.activations = 0
         self._samples = samples
         self._names = {module: _without_bodies(name) for name, module in network.named_modules()}
@@ -126,4 +129,5 @@ class ForwardRecorder(TorchDispatchMode):
             layer.multiply_accumulates // self._samples,
         )
         self.points.append(point)
+        self.shapes.append(tuple(y.shape[1:]))
         self.activations += y.numel()

@@ -21,6 +21,7 @@ class ModelSummary:
     """Noise points and size of a model."""
 
     points: tuple[Point, ...]  # in the order in which a forward pass reaches them
+    shapes: tuple[tuple[int, ...], ...]  # of the values of one sample at each noise point
     activations: int  # values that the forward pass of one sample computes, the outputs of noise points included
     parameters: int  # number of trained values
 
@@ -38,7 +39,7 @@ def summarise(network: nn.Sequential, inputs: tuple[int, ...], classes: int) -> 
     if list(map(_place, training.points)) != list(map(_place, inference.points)):
         raise ValueError("a forward pass reaches the noise points in different orders in training and at inference")
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    return ModelSummary(tuple(training.points), training.activations // SAMPLES, parameters)
+    return ModelSummary(tuple(training.points), tuple(training.shapes), training.activations // SAMPLES, parameters)
 
 
 def _record_forward(network: nn.Sequential, inputs: tuple[int, ...], classes: int) -> ForwardRecorder:

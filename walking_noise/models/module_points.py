@@ -1,20 +1,22 @@
-"""Noise points at the outputs of the modules of any network, without a change of its code.
+"""Noise points in any network, without a change of its code: at the outputs of its modules and at residual sums.
 
-A forward pass records which modules are called and which of them multiply and accumulate themselves, not in a module
-within. Forward hooks then lead the outputs of the selected calls through noise points. The point of a module's first
-call has the name of the module, that of its second call ``NAME#2``, and so on.
+A forward pass records which modules are called, which of them multiply and accumulate themselves, not in a module
+within, and where two activations of one shape are added. Forward hooks then lead the outputs of the selected calls
+through noise points. The point of a module's first call has the name of the module, that of its second call
+``NAME#2``, and so on; a sum is named ``MODULE.sum`` after the module that adds.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from walking_noise.models.noise_points import BODY, NoisePoint
@@ -24,18 +26,73 @@ SAMPLES = 2
 """Samples in the forward pass; BatchNorm cannot train on a single one."""
 
 
-class Call(NamedTuple):
-    """A call of a module in a forward pass."""
+RESIDUAL = "+residual"
+SUMS = frozenset({torch.add, Tensor.add, Tensor.add_})
+"""The functions that add tensors, also by operators."""
 
-    module: str  # dotted name; empty for the whole network
-    number: int  # 1 for the first call of this module
-    multiplies: bool  # whether it multiplies and accumulates itself
-    innermost: bool  # whether the module has no submodules, or multiplies and accumulates besides them
+
+class Call(NamedTuple):
+    """A call of a module in a forward pass, or a sum of two activations."""
+
+    module: str  # dotted name; empty for the whole network; ``MODULE.sum`` for a sum
+    number: int  # 1 for the first of this name
+    multiplies: bool = False  # whether the module multiplies and accumulates itself
+    innermost: bool = False  # whether the module has no submodules, or multiplies and accumulates besides them
+    adds: bool = False  # whether it is a sum
 
     @property
     def name(self) -> str:
         """The name of its noise point."""
         return self.module if self.number == 1 else f"{self.module}#{self.number}"
+
+
+class _Calls(TorchFunctionMode):
+    """Follows the calls of the modules of a network, and the sums in them, within its ``with`` block.
+
+    ``returned(module, number, output)`` is called with the name of the module, or of the sum, and the number of the
+    call; what it returns replaces the output.
+    """
+
+    def __init__(self, network: nn.Module, returned: Callable[[str, int, Any], Any]) -> None:
+        super().__init__()
+        self.running: list[str] = []  # names of the running modules, the innermost last
+        self._returned = returned
+        self._numbers: Counter[str] = Counter()
+        self._follows = True
+        for name, module in network.named_modules():
+            module.register_forward_pre_hook(partial(_Calls._enter, self, name))
+            module.register_forward_hook(partial(_Calls._leave, self, name))
+
+    def __enter__(self) -> Self:
+        self.running.clear()
+        self._numbers.clear()
+        super().__enter__()  # type: ignore[no-untyped-call]
+        return self
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        result = function(*args, **(kwargs or {}))
+        if self._follows and function in SUMS and len(args) == 2 and self.running:
+            first, second = args
+            if isinstance(first, Tensor) and isinstance(second, Tensor) and first.shape == second.shape:
+                return self._pass(".".join(filter(None, (self.running[-1], "sum"))), result)
+        return result
+
+    def _enter(self, name: str, module: nn.Module, _: Any) -> None:
+        self.running.append(name)
+
+    def _leave(self, name: str, module: nn.Module, _: Any, output: Any) -> Any:
+        self.running.pop()
+        return self._pass(name, output)
+
+    def _pass(self, name: str, output: Any) -> Any:
+        self._numbers[name] += 1
+        self._follows = False  # noise is added at noise points
+        try:
+            return self._returned(name, self._numbers[name], output)
+        finally:
+            self._follows = True
 
 
 class WithModulePoints(nn.Module):
@@ -46,19 +103,15 @@ class WithModulePoints(nn.Module):
         self.add_module(BODY, network)
         self.noise_points = nn.ModuleList([NoisePoint(call.name) for call in calls])
         self._point_of = {(call.module, call.number): index for index, call in enumerate(calls)}
-        self._called: Counter[str] = Counter()
-        modules = dict(network.named_modules())
-        for name in dict.fromkeys(call.module for call in calls):
-            modules[name].register_forward_hook(partial(WithModulePoints._through_point, self, name))
+        self._calls = _Calls(network, partial(WithModulePoints._through_point, self))
 
     def forward(self, x: Tensor) -> Any:
-        self._called.clear()
-        return self.get_submodule(BODY)(x)
+        with self._calls:
+            return self.get_submodule(BODY)(x)
 
-    def _through_point(self, name: str, module: nn.Module, _: Any, output: Any) -> Any:
-        """Forward hook: the output of this call, through its noise point if it has one."""
-        self._called[name] += 1
-        index = self._point_of.get((name, self._called[name]))
+    def _through_point(self, module: str, number: int, output: Any) -> Any:
+        """The output of a call, through its noise point if it has one."""
+        index = self._point_of.get((module, number))
         if index is None:
             return output
         point = self.noise_points[index]
@@ -67,67 +120,78 @@ class WithModulePoints(nn.Module):
         return point(output)
 
 
-def record_calls(network: nn.Module, inputs: tuple[int, ...]) -> list[Call]:
-    """The calls of all modules in a forward pass of samples of shape ``inputs``, in the order in which they return."""
-    recorder = _CallRecorder(network)
-    with torch.no_grad(), recorder:
-        network.train()(torch.zeros(SAMPLES, *inputs))
-    return recorder.calls
-
-
-def select_calls(calls: list[Call], selected: str) -> tuple[Call, ...]:
-    """The calls whose outputs get noise points; raise ValueError if there is none.
-
-    ``selected`` is ``products`` (modules that multiply and accumulate themselves), ``modules`` (those without
-    submodules, and those) or a pattern of module names.
-    """
-    choose: Callable[[Call], bool]
-    match selected:
-        case "products":
-            choose = lambda call: call.multiplies  # noqa: E731
-        case "modules":
-            choose = lambda call: call.innermost  # noqa: E731
-        case pattern:
-            choose = lambda call: fnmatchcase(call.module, pattern)  # noqa: E731
-    found = tuple(call for call in calls if choose(call))
-    if not found:
-        names = ", ".join(dict.fromkeys(call.module for call in calls if call.module))
-        raise ValueError(f"model.points {selected!r} selects none of its modules: {names}")
-    return found
-
-
-class _CallRecorder(TorchDispatchMode):
-    """Recorder of the calls of the modules of a network, within its ``with`` block."""
+class _Recorder(TorchDispatchMode):
+    """Recorder of the calls of a network and of the multiply-accumulates of each, within its ``with`` block."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.calls: list[Call] = []
-        self._numbers: Counter[str] = Counter()
-        self._own = [0]  # multiply-accumulates of the running modules, without those of modules within
-        self._hooks = []
-        for name, module in network.named_modules():
-            self._hooks.append(module.register_forward_pre_hook(lambda module, _: self._own.append(0)))
-            self._hooks.append(module.register_forward_hook(partial(self._returned, name)))
+        self._modules = dict(network.named_modules())
+        self._multiplied: Counter[str] = Counter()  # by running module, without those of modules within
+        self._following = _Calls(network, self._record)
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
         """Whether torch wraps the mode for ``torch.compile``, for which it would import ``torch._dynamo``."""
         return False
 
+    def __enter__(self) -> Self:
+        self._following.__enter__()
+        super().__enter__()  # type: ignore[no-untyped-call]
+        return self
+
     def __exit__(self, *error: object) -> None:
         super().__exit__(*error)  # type: ignore[no-untyped-call]
-        for hook in self._hooks:
-            hook.remove()
+        self._following.__exit__(*error)  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(
         self, operation: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         result = operation(*args, **(kwargs or {}))
-        self._own[-1] += multiply_accumulates(operation, args, result)
+        if self._following.running:
+            self._multiplied[self._following.running[-1]] += multiply_accumulates(operation, args, result)
         return result
 
-    def _returned(self, name: str, module: nn.Module, _: Any, output: Any) -> None:
-        self._numbers[name] += 1
-        multiplies = self._own.pop() > 0
+    def _record(self, name: str, number: int, output: Any) -> Any:
+        module = self._modules.get(name)
+        if module is None:
+            self.calls.append(Call(name, number, adds=True))
+            return output
+        multiplies = self._multiplied.pop(name, 0) > 0
         innermost = not any(True for _ in module.children()) and not isinstance(module, nn.Flatten | nn.Identity)
-        self.calls.append(Call(name, self._numbers[name], multiplies, multiplies or innermost))
+        self.calls.append(Call(name, number, multiplies, multiplies or innermost))
+        return output
+
+
+def record_calls(network: nn.Module, inputs: tuple[int, ...]) -> list[Call]:
+    """The calls and sums in a forward pass of samples of shape ``inputs``, in the order in which they return.
+
+    The network keeps hooks of the recorder, so it should not be used for anything else.
+    """
+    recorder = _Recorder(network)
+    with torch.no_grad(), recorder:
+        network.train()(torch.zeros(SAMPLES, *inputs))
+    return recorder.calls
+
+
+def select_calls(calls: Sequence[Call], selected: str) -> tuple[Call, ...]:
+    """The calls whose outputs get noise points; raise ValueError if there is none.
+
+    ``selected`` is ``products`` (modules that multiply and accumulate themselves), ``modules`` (those, and those
+    without submodules) or a pattern of names; with ``+residual`` behind it, sums of two activations, too.
+    """
+    kinds, _, _ = selected.partition(RESIDUAL)
+    fits: dict[str, Callable[[Call], bool]] = {
+        "products": lambda one: one.multiplies,
+        "modules": lambda one: one.innermost,
+    }
+
+    def by_pattern(call: Call) -> bool:
+        return fnmatchcase(call.name, kinds)
+
+    chosen = fits.get(kinds, by_pattern)
+    found = tuple(call for call in calls if chosen(call) or (call.adds and selected.endswith(RESIDUAL)))
+    if not found:
+        names = ", ".join(call.name for call in calls if call.name)
+        raise ValueError(f"model.points {selected!r} selects none of its modules and sums: {names}")
+    return found
