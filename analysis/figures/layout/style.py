@@ -128,8 +128,8 @@ def write_png(figure: Figure, path: Path) -> None:
     dpi = matplotlib.rcParams["savefig.dpi"]
     canvas = FigureCanvasAgg(figure)
     figure.dpi = dpi
-    canvas.draw()
-    colors = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
+    canvas.draw()  # type: ignore[no-untyped-call]
+    colors = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])  # type: ignore[no-untyped-call]
     if not figure.findobj(QuadMesh):
         colors = colors.quantize(_COLORS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     colors.save(path, dpi=(dpi, dpi))
