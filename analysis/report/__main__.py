@@ -19,10 +19,10 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.errors import AnalysisError
-from analysis.garbage_collection import garbage_collection_paused
 from analysis.midpoints.study import Study, analyse
 from analysis.processes import usable_cores
 from analysis.report import page
+from analysis.report.garbage_collection import garbage_collection_paused
 from analysis.report.methods import shared_settings
 from analysis.report.output_folder import FILES, check_replaceable, replaced
 from analysis.report.report_items import MOST_SERIES, make_all
