@@ -125,7 +125,8 @@ def save_figure(figure: Figure, numbers: pd.DataFrame, folder: Path, name: str, 
 
 def write_png(figure: Figure, path: Path) -> None:
     """Write a figure as PNG with a palette of ``_COLORS`` colours, or with all colours if it has a colour map."""
-    dpi = matplotlib.rcParams["savefig.dpi"]
+    configured = matplotlib.rcParams["savefig.dpi"]
+    dpi = figure.dpi if configured == "figure" else configured
     canvas = FigureCanvasAgg(figure)
     figure.dpi = dpi
     canvas.draw()  # type: ignore[no-untyped-call]
