@@ -9,7 +9,6 @@ import signal
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar
@@ -20,16 +19,6 @@ T = TypeVar("T")
 def usable_cores() -> int:
     """Number of cores that this process may use. On systems other than Linux one, since forks are not safe there."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-
-
-@contextmanager
-def no_search_for_garbage() -> Iterator[None]:
-    """Context that makes many objects, which all stay in use: Python does not search them for garbage."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 def shared_out(call: Callable[[int], T], count: int, processes: int) -> Iterator[tuple[int, T]]:

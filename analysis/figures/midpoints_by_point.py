@@ -15,6 +15,7 @@ from analysis import published_results
 from analysis.figures.layout.families import AXIS_OF_POINTS, Family, families, run_count_sentence
 from analysis.figures.layout.panels import batch_norm_panels, legend_handles
 from analysis.figures.layout.style import (
+    INK,
     SMALLEST,
     Plot,
     color_and_marker,
@@ -33,7 +34,10 @@ from walking_noise.models.point import Point
 _DODGE = 0.16
 
 
-EDGES = ("above", "below")
+_ARROWS = {"above": (0.91, "^", "≥", 1), "below": (0.09, "v", "≤", -1)}
+"""Shape of a mark without a midpoint -> height of its arrow in the axes, marker, sign of its text, side of its text."""
+
+EDGES = tuple(_ARROWS)
 
 _CAPTION = (
     "Markers: μ, geometric mean over the repetitions; bars: its 95 % interval. Hollow: a midpoint with a flag other "
@@ -100,9 +104,11 @@ def _draw(family: Family[FittedSeries], folder: Path) -> Plot:
         here = [mark for mark in marks if mark.series.settings["model.batch_norm"] == batch_norm]
         scale_midpoints(axes, low, high)
         label_points(axes, here[0].series.series.points)
-        for number, label in enumerate(order):
-            shift = _DODGE * (number - (len(order) - 1) / 2)
+        shifts = {label: _DODGE * (number - (len(order) - 1) / 2) for number, label in enumerate(order)}
+        for number, (label, shift) in enumerate(shifts.items()):
             _draw_series(axes, [mark for mark in here if mark.label == label], shift, number)
+        colors = {label: color_and_marker(number)[0] for number, label in enumerate(order)}
+        _write_bounds(axes, [(mark, shifts[mark.label], colors[mark.label]) for mark in here])
     figure.supylabel(f"midpoint noise level μ\n({level_axis_label(settings)})", fontsize=8)
     figure.legend(handles=legend_handles(order), loc="outside upper center", ncols=legend_columns(order))
     title = published_results.numbered_title(2, family.settings, f"{family.title}: midpoint noise level at each point")
@@ -132,23 +138,34 @@ def _draw_series(axes: Axes, marks: Sequence[Mark], shift: float, number: int) -
         axes.vlines(places, low, high, color=color, linewidth=1.0)
         middle = [each.value for each in estimates]
         axes.plot(places, middle, marker, color=color, markerfacecolor=face, markersize=4.6)
-    for mark in marks:
-        x, level = mark.point + shift, level_text(mark.estimate.value)
-        if mark.shape == "above":
-            _draw_arrow(axes, x, (0.91, "^"), (9, f"≥ {level}"), color)
-        elif mark.shape == "below":
-            _draw_arrow(axes, x, (0.09, "v"), (-9, f"≤ {level}"), color)
+    for shape, (height, arrow, _, _) in _ARROWS.items():
+        places = [mark.point + shift for mark in marks if mark.shape == shape]
+        across = axes.get_xaxis_transform()
+        axes.plot(
+            places, [height] * len(places), arrow, color=color, markerfacecolor="white", markersize=5.5,
+            transform=across,
+        )  # fmt: skip
 
 
-def _draw_arrow(axes: Axes, x: float, arrow: tuple[float, str], text: tuple[float, str], color: str) -> None:
-    """Draw an arrow (height in 0..1, marker) with a text (vertical offset in points, text) at an edge of the axes."""
-    (height, marker), (offset, level) = arrow, text
-    across = axes.get_xaxis_transform()
-    axes.plot(x, height, marker, color=color, markerfacecolor="white", markersize=5.5, transform=across)
-    axes.annotate(
-        level, (x, height), (0, offset), xycoords=across, textcoords="offset points", ha="center", va="center",
-        fontsize=SMALLEST, color=color,
-    )  # fmt: skip
+def _write_bounds(axes: Axes, marks: Sequence[tuple[Mark, float, str]]) -> None:
+    """Write the level of each bound beside its arrow: once for the arrows of a point that have the same level.
+
+    ``marks`` are given with their shift and colour. Different levels of a point are written above one another.
+    """
+    for shape, (height, _, sign, offset) in _ARROWS.items():
+        lines: dict[int, dict[str, list[tuple[float, str]]]] = {}
+        for mark, shift, color in marks:
+            if mark.shape == shape:
+                levels = lines.setdefault(mark.point, {})
+                levels.setdefault(level_text(mark.estimate.value), []).append((mark.point + shift, color))
+        for levels in lines.values():
+            for line, (level, places) in enumerate(levels.items()):
+                axes.annotate(
+                    f"{sign} {level}", (sum(x for x, _ in places) / len(places), height),
+                    (0, offset * (9 + SMALLEST * line)), xycoords=axes.get_xaxis_transform(),
+                    textcoords="offset points", ha="center", va="center", fontsize=SMALLEST,
+                    color=places[0][1] if len(places) == 1 else INK,
+                )  # fmt: skip
 
 
 def _limits(marks: Sequence[Mark]) -> tuple[float, float]:

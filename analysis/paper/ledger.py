@@ -24,6 +24,10 @@ _PLURAL = {Verdict.HOLDS: "hold", Verdict.FAILS: "fail", Verdict.NOT_MEASURED: "
 
 _NAMED = ("data.name", "model.name", "model.batch_norm", "noise.kind", "training.epochs")
 
+_WIDTHS = (0.22, 0.13, 0.1, 0.22, 0.2, 0.13)
+_CASE_WIDTHS = (0.22, 0.23, 0.15, 0.12, 0.08, 0.1, 0.1)
+"""Widths of the columns in LaTeX, as shares of the width of the text."""
+
 
 def make(study: Study, folder: Path) -> Sequence[Table]:
     """Write two tables: a row per claim, and a row per claim and case. Claims without a verdict have a folded table."""
@@ -32,7 +36,7 @@ def make(study: Study, folder: Path) -> Sequence[Table]:
     caption = f"{RULE} {nearest} {_overall_counts(entries)}"
     measured, others = _by_verdict(entries)
     texts = claim_texts([*measured, *others])
-    table = save_table(claim_numbers(entries), texts, folder, "claims", "Claims and verdicts", caption)
+    table = save_table(claim_numbers(entries), texts, folder, "claims", "Claims and verdicts", caption, widths=_WIDTHS)
     tables = [replace(table, texts=texts[: len(measured)])]
     if others:
         unmeasured = texts[len(measured) :][["claim", "source", "result"]].rename(columns={"result": "needs"})
@@ -42,7 +46,8 @@ def make(study: Study, folder: Path) -> Sequence[Table]:
     if len(every):
         caption = "Statistic: mean over the repetitions and its 95 % t interval."
         texts = case_texts(every)
-        tables.append(save_table(every, texts, folder, "claims_cases", "Claims, case by case", caption))
+        title = "Claims, case by case"
+        tables.append(save_table(every, texts, folder, "claims_cases", title, caption, widths=_CASE_WIDTHS))
     return tables
 
 

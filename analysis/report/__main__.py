@@ -20,15 +20,15 @@ import pandas as pd
 
 from analysis.errors import AnalysisError
 from analysis.midpoints.study import Study, analyse
-from analysis.processes import no_search_for_garbage, usable_cores
-from analysis.progress_bar import track
+from analysis.processes import usable_cores
 from analysis.report import page
+from analysis.report.garbage_collection import garbage_collection_paused
 from analysis.report.methods import shared_settings
 from analysis.report.output_folder import FILES, check_replaceable, replaced
 from analysis.report.report_items import MOST_SERIES, make_all
 from analysis.runs import documents, parquet_file
 from analysis.runs.documents import Source
-from analysis.runs.run_frame import to_frame
+from analysis.runs.reading import read as read_frame
 from analysis.tables import series_tables
 from analysis.tables.run_accounting import state_counts
 
@@ -89,14 +89,14 @@ def read(source: Source, save_runs: Path | None = None) -> tuple[pd.DataFrame, s
     """
     if save_runs is not None and not save_runs.name.endswith(ENDINGS):
         raise AnalysisError(f"--save-runs {save_runs}: unknown ending; allowed: {' and '.join(ENDINGS)}")
-    with no_search_for_garbage(), _writable(save_runs), tempfile.TemporaryDirectory() as folder:
+    with garbage_collection_paused(), _writable(save_runs), tempfile.TemporaryDirectory() as folder:
         to_parquet = save_runs is not None and save_runs.suffix == parquet_file.ENDING
         lines = Path(folder) / "runs.jsonl.gz" if to_parquet else save_runs
         copied = source if lines is None else documents.save(source, lines)
-        runs = to_frame(track(copied.documents, "runs read", copied.total))
+        runs, checksum = read_frame(copied, usable_cores())
         if to_parquet and save_runs is not None and lines is not None:
             parquet_file.write(runs, documents.lines(lines), save_runs)
-    return runs, copied.checksum
+    return runs, checksum
 
 
 @contextmanager
@@ -112,7 +112,7 @@ def write(study: Study, folder: Path, copy: Path | None = None, *, all_figures: 
     """Write the files and index.html of a study into an existing folder, and its page without links to ``copy``."""
     (folder / FILES).mkdir()
     report_items = make_all(study, folder / FILES, all_figures=all_figures)
-    with no_search_for_garbage():
+    with garbage_collection_paused():
         html = page.render(study, report_items, folder / FILES)
     (folder / "index.html").write_text(html, encoding="utf-8")
     if copy is not None:

@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -60,10 +61,12 @@ class Source:
         Number of documents of each collection.
     records
         Each document with its line in a file.
+    file
+        File of JSON lines, if the source has all documents of one.
     """
 
-    def __init__(self, collections: dict[str, int], records: Iterable[Record]) -> None:
-        self.collections, self.records = collections, records
+    def __init__(self, collections: dict[str, int], records: Iterable[Record], file: Path | None = None) -> None:
+        self.collections, self.records, self.file = collections, records, file
         self._hash = hashlib.sha256()
 
     @classmethod
@@ -125,8 +128,9 @@ def from_file(path: Path, names: Sequence[str] = ()) -> Source:
     AnalysisError
         The file is missing, damaged or has another format, or it has no documents of a collection.
     """
-    records = _records(parquet_file.lines(path) if path.suffix == parquet_file.ENDING else lines(path), path)
-    _, header = next(records, (b"", None))
+    is_parquet = path.suffix == parquet_file.ENDING
+    stored = records(parquet_file.lines(path) if is_parquet else lines(path), path)
+    _, header = next(stored, (b"", None))
     if not isinstance(header, dict) or {key: header.get(key) for key in FORMAT} != FORMAT:
         raise AnalysisError(f"{path} is not a file of runs in format {FORMAT['version']}; write it with --save-runs")
     totals: dict[str, int] = header["collections"]
@@ -134,7 +138,8 @@ def from_file(path: Path, names: Sequence[str] = ()) -> Source:
         if name not in totals:
             raise AnalysisError(f"{path} has no collection {name!r}; collections in the file: {', '.join(totals)}")
     selected = {name: totals[name] for name in sorted(set(names)) or totals}
-    return Source(selected, (record for record in records if record[1]["collection"] in selected))
+    chosen = (record for record in stored if record[1]["collection"] in selected)
+    return Source(selected, chosen, path if selected == totals and not is_parquet else None)
 
 
 def save(source: Source, path: Path) -> Source:
@@ -143,7 +148,7 @@ def save(source: Source, path: Path) -> Source:
     The file appears after the last document has been read.
     """
 
-    def records() -> Iterator[Record]:
+    def saved() -> Iterator[Record]:
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(path) as raw, gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as file:
             file.write(header_line(source.collections))
@@ -151,7 +156,7 @@ def save(source: Source, path: Path) -> Source:
                 file.write(line)
                 yield line, document
 
-    return Source(source.collections, records())
+    return Source(source.collections, saved())
 
 
 def header_line(collections: dict[str, int]) -> bytes:
@@ -208,10 +213,32 @@ def lines(path: Path) -> Iterator[bytes]:
         yield from file
 
 
-def _records(stored: Iterable[bytes], path: Path) -> Iterator[tuple[bytes, Any]]:
-    try:
+def checksum(path: Path) -> str:
+    """:attr:`Source.checksum` of all documents of a file of JSON lines."""
+    hashed = hashlib.sha256()
+    with _readable(path):
+        for line in islice(lines(path), 1, None):
+            hashed.update(line)
+    return hashed.hexdigest()
+
+
+def records(stored: Iterable[bytes], path: Path) -> Iterator[tuple[bytes, Any]]:
+    """Lines of a file, and what each contains.
+
+    Raises
+    ------
+    AnalysisError
+        The file cannot be read or is damaged.
+    """
+    with _readable(path):
         for line in stored:
             yield line, _JSON.validate_json(line)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise AnalysisError(
             f"cannot read runs from {path}: {error.strerror or error}; check the path after --from"

@@ -10,27 +10,26 @@ from walking_noise.models.point import Point, points_of_document
 Points = tuple[Point, ...]
 
 
-def with_points(documents: Iterable[Document]) -> Iterator[tuple[int, Document, Points | None]]:
+def with_points(
+    documents: Iterable[Document], known: dict[str, Points], waiting: list[tuple[int, Document]]
+) -> Iterator[tuple[int, Document, Points | None]]:
     """The position, the document, and the noise points of each run; None if the model has to be built to find them.
 
-    A run without a result waits for the result of another run with the same settings of data and model. It comes last.
-    Results of earlier versions store the names of the points only. Their models are built.
+    A run without a result is added to ``waiting``, unless ``known`` has the points of its model
+    (:func:`model_of`) from the result of a run before. The results add to ``known``. Results of earlier versions store
+    the names of the points only. Their models are built.
     """
-    known: dict[str, Points] = {}
-    waiting: list[tuple[int, Document]] = []
     for position, document in enumerate(documents):
-        model, stored = _model(document), (document.get("result") or {}).get("points")
+        model, stored = model_of(document), (document.get("result") or {}).get("points")
         if model not in known and (points := points_of_document(stored)) is not None:
             known[model] = points
         if stored or model in known:
             yield position, document, known.get(model)
         else:
             waiting.append((position, document))
-    for position, document in waiting:
-        yield position, document, known.get(_model(document))
 
 
-def _model(document: Document) -> str:
+def model_of(document: Document) -> str:
     """The settings that decide the noise points, as text."""
     config = document.get("config") or {}
     groups = config.get("data"), config.get("model")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 
 from analysis.runs.documents import Document
-from analysis.runs.known_points import with_points
+from analysis.runs.known_points import Points, model_of, with_points
 from analysis.runs.run_settings import RunSettings
 from walking_noise import RunConfig
 
@@ -39,7 +40,57 @@ _LONGEST_CAUSE = 160
 _NO_TRACEBACK = "no traceback: the run was ended from outside (cancelled, or at a time or memory limit)"
 
 
+@dataclass
+class Part:
+    """Rows of successive documents, for :func:`frame_of`.
+
+    Attributes
+    ----------
+    documents
+        Number of documents.
+    positions
+        Position of each row's document in the part.
+    shared
+        Columns of each row that it shares with other rows.
+    columns
+        Values of the other columns.
+    known
+        Noise points of models, by :func:`analysis.runs.known_points.model_of`.
+    waiting
+        Positions and documents of runs without a row: the part has no result with the points of their model.
+    """
+
+    documents: int = 0
+    positions: list[int] = field(default_factory=list)
+    shared: list[dict[str, Any]] = field(default_factory=list)
+    columns: defaultdict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
+    known: dict[str, Points] = field(default_factory=dict)
+    waiting: list[tuple[int, Document]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, documents: Iterable[Document]) -> Part:
+        """The part with these documents."""
+        part, settings = cls(), RunSettings()
+        for position, document, points in with_points(documents, part.known, part.waiting):
+            part.add(position, document, points, settings)
+        part.documents = len(part.positions) + len(part.waiting)
+        return part
+
+    def add(self, position: int, document: Document, points: Points | None, settings: RunSettings) -> None:
+        """Add the row of a document."""
+        of_settings, own = settings.read(document.get("config") or {}, points)
+        self.positions.append(position)
+        self.shared.append(of_settings)
+        for name, value in _row(document, own, of_settings["refused"]).items():
+            self.columns[name].append(sys.intern(value) if type(value) is str else value)
+
+
 def to_frame(documents: Iterable[Document]) -> pd.DataFrame:
+    """The frame of :func:`frame_of` for all documents."""
+    return frame_of([Part.of(documents)])
+
+
+def frame_of(parts: Sequence[Part]) -> pd.DataFrame:
     """One row per document, in the order of the documents.
 
     Columns
@@ -81,20 +132,22 @@ def to_frame(documents: Iterable[Document]) -> pd.DataFrame:
     version, commit, data_checksum, torch, cuda, device
         Code, data and device that produced the result.
     """
-    positions: list[int] = []
-    shared: list[dict[str, Any]] = []
-    columns: defaultdict[str, list[Any]] = defaultdict(list)
-    settings = RunSettings()
-    for position, document, points in with_points(documents):
-        of_settings, own = settings.read(document.get("config") or {}, points)
-        positions.append(position)
-        shared.append(of_settings)
-        for name, value in _row(document, own, of_settings["refused"]).items():
-            columns[name].append(sys.intern(value) if type(value) is str else value)
+    whole, settings = Part(), RunSettings()
+    for part in parts:
+        whole.positions += [whole.documents + position for position in part.positions]
+        whole.waiting += [(whole.documents + position, document) for position, document in part.waiting]
+        whole.documents += part.documents
+        whole.shared += part.shared
+        whole.known = part.known | whole.known
+        for name, values in part.columns.items():
+            whole.columns[name] += values
+    for position, document in whole.waiting:
+        whole.add(position, document, whole.known.get(model_of(document)), settings)
+    columns, shared = whole.columns, whole.shared
     for name in shared[0] if shared else ():
         columns[name] = [each[name] for each in shared]
     numeric = {"level", "accuracy", "floor", "nonfinite", "seconds"}
-    index = pd.Index(positions, dtype="int64")
+    index = pd.Index(whole.positions, dtype="int64")
     runs = pd.DataFrame({
         name: pd.Series(columns.pop(name), index, float if name in numeric else object) for name in _in_order(columns)
     })  # fmt: skip

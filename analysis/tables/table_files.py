@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,14 +51,15 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
 
 def save_table(
     numbers: pd.DataFrame, texts: pd.DataFrame, folder: Path, name: str, title: str, caption: str,
-    *, latex_texts: pd.DataFrame | None = None, notes: Iterable[str] = (),
+    *, latex_texts: pd.DataFrame | None = None, notes: Iterable[str] = (), widths: Sequence[float] = (),
 ) -> Table:  # fmt: skip
     """Write the two files of a table into ``folder``: numbers as CSV, texts and caption as LaTeX.
 
-    ``latex_texts`` replace the texts in LaTeX. ``notes`` are printed below the caption.
+    ``latex_texts`` replace the texts in LaTeX. ``notes`` are printed below the caption. With ``widths``, shares of the
+    width of the text, cells have several lines in LaTeX, and the table may have several pages (package longtable).
     """
     write_csv(numbers, folder / f"{name}.csv")
-    text = tabular(texts if latex_texts is None else latex_texts, [caption, *notes])
+    text = tabular(texts if latex_texts is None else latex_texts, [caption, *notes], widths)
     (folder / f"{name}.tex").write_text(text, encoding="utf-8")
     return Table(name, title, caption, texts)
 
@@ -67,13 +69,27 @@ def escape(text: str) -> str:
     return "".join(_ESCAPES.get(character, character if ord(character) < _NON_LATIN else "?") for character in text)
 
 
-def tabular(table: pd.DataFrame, notes: Iterable[str] = ()) -> str:
-    """LaTeX of a table of texts: a tabular (package booktabs) if it has rows, then the notes in small print."""
+def tabular(table: pd.DataFrame, notes: Iterable[str] = (), widths: Sequence[float] = ()) -> str:
+    """LaTeX of a table of texts: a tabular (package booktabs) if it has rows, then the notes in small print.
+
+    With ``widths``, shares of the width of the text, it is a longtable (package longtable) with such columns. Paths may
+    break in their cells.
+    """
     escaped = table.map(escape)
     escaped.columns = table.columns.map(
         lambda name: tuple(map(escape, name)) if isinstance(name, tuple) else escape(name)
     )
-    body = escaped.to_latex(index=False, escape=False, multicolumn_format="c") if len(table) else ""
+    columns = "@{}" + "".join(f"p{{\\dimexpr {share}\\linewidth-2\\tabcolsep\\relax}}" for share in widths) + "@{}"
+    body = (
+        escaped.to_latex(
+            index=False, escape=False, multicolumn_format="c", longtable=bool(widths),
+            column_format=columns if widths else None,
+        )
+        if len(table) else ""
+    )  # fmt: skip
+    if body and widths:
+        body = re.sub(r"(?<=\w)(/|\\_)(?=\w)", r"\1\\allowbreak{}", body)
+        body = f"{{\\footnotesize\\setlength{{\\tabcolsep}}{{3pt}}\n{body}}}\n"
     return (
         body + "".join(f"\n\\noindent{{\\footnotesize {escape(note)}}}\\\\" for note in notes) + ("\n" if notes else "")
     )

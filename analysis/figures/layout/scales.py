@@ -20,7 +20,10 @@ Form = Literal["linear", "log", "logit"]
 DECADES = 1.5
 """Levels that span more decades than this have a logarithmic axis."""
 
-_MOST_TICKS = 7
+_FEWEST_TICKS, _MOST_TICKS = 3, 7
+
+_NEAR = 0.1
+"""Distance on a logit axis up to which a round ratio outside of the values counts as one of them."""
 
 
 @dataclass(frozen=True)
@@ -91,12 +94,30 @@ class Scale:
 
     def _ticks(self, most: int) -> list[tuple[float, str]]:
         if self.form == "logit":
-            return [(ratio, ratio_text(ratio)) for ratio in self._spread(most)]
+            return [(ratio, ratio_text(ratio)) for ratio in self._round_ratios(most) or self._spread(most)]
         if self.form == "linear":
             return [(level, level_text(level)) for level in self._spread(most)]
         zero = [0.0] if self.values[0] == 0 else []
         positive = [value for value in self.values if value > 0]
         return [(level, level_text(level)) for level in [*zero, *level_ticks(positive[0], positive[-1], most)]]
+
+    def _round_ratios(self, most: int) -> list[float]:
+        """Ratios 0.5, 10**-k and 1 - 10**-k, all or every second, third, … k, and 0 and 1 if they occur.
+
+        Empty if there are fewer than three.
+        """
+        ends = {value: float(at) for value, at in zip(self.values, self.positions(), strict=True) if value in (0, 1)}
+        finite = [float(at) for value, at in zip(self.values, self.positions(), strict=True) if value not in ends]
+        low, high = min(finite, default=0) - _NEAR, max(finite, default=0) + _NEAR
+        powers = range(math.ceil(low), math.floor(high) + 1)
+        step = max(1, math.ceil(len(powers) / (most - len(ends))))
+        near = {0.0: min(finite, default=0) + step / 2, 1.0: max(finite, default=0) - step / 2}
+        inner = [
+            power for power in powers
+            if power % step == 0 and not (0 in ends and power < near[0.0]) and not (1 in ends and power > near[1.0])
+        ]  # fmt: skip
+        ratios = [0.5 if power == 0 else 10.0**power if power < 0 else 1 - 10.0**-power for power in inner]
+        return sorted({*ends, *ratios}) if len(ratios) + len(ends) >= _FEWEST_TICKS else []
 
     def _spread(self, most: int) -> list[float]:
         """Some of the values, far enough apart on the axis for their tick labels."""

@@ -5,7 +5,6 @@ Each figure is written as PDF and PNG, and its numbers as CSV. The same input gi
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,10 +15,12 @@ from typing import Any
 
 import matplotlib
 import matplotlib.style
+import numpy as np
 import pandas as pd
 from fontTools import subset  # type: ignore[import-untyped]
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullFormatter
@@ -52,8 +53,9 @@ _FEWEST_TICKS, _ROUNDING = 3, 1e-6
 _COLORS = 128
 """Number of colours in PNG files. A palette makes them a third as large."""
 
-subset.Options._drop_tables_default += ["GSUB", "GPOS", "GDEF", "kern"]
-"""Tables of a font that a PDF does not need. Without them matplotlib embeds its fonts three times as fast."""
+# Tables of a font that a PDF does not need. Without them matplotlib embeds its fonts three times as fast. Matplotlib
+# makes its own options, so that only their default can change; a fontTools without it makes PDFs slower, not wrong.
+getattr(subset.Options, "_drop_tables_default", []).extend(["GSUB", "GPOS", "GDEF", "kern"])
 
 _PDF = ContextVar("pdf", default=True)
 """Whether figures are also written as PDF."""
@@ -123,13 +125,15 @@ def save_figure(figure: Figure, numbers: pd.DataFrame, folder: Path, name: str, 
 
 def write_png(figure: Figure, path: Path) -> None:
     """Write a figure as PNG with a palette of ``_COLORS`` colours, or with all colours if it has a colour map."""
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", pil_kwargs={"compress_level": 0})
-    image = Image.open(picture)
-    colors = image.convert("RGB")
+    configured = matplotlib.rcParams["savefig.dpi"]
+    dpi = figure.dpi if configured == "figure" else configured
+    canvas = FigureCanvasAgg(figure)
+    figure.dpi = dpi
+    canvas.draw()  # type: ignore[no-untyped-call]
+    colors = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])  # type: ignore[no-untyped-call]
     if not figure.findobj(QuadMesh):
         colors = colors.quantize(_COLORS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-    colors.save(path, dpi=image.info["dpi"])
+    colors.save(path, dpi=(dpi, dpi))
 
 
 def place_of_zero(levels: Sequence[float]) -> float:

@@ -26,6 +26,10 @@ LEAST = 3
 
 COLUMNS = 4
 
+_MOST_TICKS = 4
+_SIZES = ((4.4, 1.8), (2.4, 0.8))
+"""Size of the markers and width of the line of each order: where both agree, both are visible."""
+
 
 def draw(study: Study, folder: Path) -> list[Plot]:
     """A figure per data set and model, with a panel per noise point."""
@@ -70,7 +74,7 @@ def _draw(family: Family[Sweep], table: pd.DataFrame, folder: Path) -> Plot:
         "preserved relative accuracy", handles,
     )  # fmt: skip
     scale = Scale.of_ratios(table["ratio"])
-    scale.label(panels[0].xaxis)
+    scale.label(panels[0].xaxis, _MOST_TICKS)
     panels[0].set_ylim(0, 1.08)
     for axes, point in zip(panels, names, strict=True):
         _draw_panel(axes, table[table["point"] == point], scale)
@@ -97,7 +101,8 @@ def _draw_panel(axes: Axes, here: pd.DataFrame, scale: Scale) -> None:
         curve = here[(here["order"] == name) & (here["n"] > 0)].sort_values("ratio")
         color, marker = color_and_marker(order)
         x, mean = scale.positions(curve["ratio"]), curve["preserved"].to_numpy(float)
-        axes.plot(x, mean, f"{marker}-", color=color, markersize=2.8, markeredgewidth=0, linewidth=0.9)
+        size, width = _SIZES[order]
+        axes.plot(x, mean, f"{marker}-", color=color, markersize=size, markeredgewidth=0, linewidth=width)
         draw_bars(axes, x, mean - curve["std"], mean + curve["std"], order)
     axes.axhline(1, color=FAINT, linewidth=0.8, zorder=0)
     if here.empty:

@@ -6,10 +6,11 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
+from fontTools import subset  # type: ignore[import-untyped]
 from matplotlib.figure import Figure
 from PIL import Image
 
-from analysis.figures import epochs, robustness_curves
+from analysis.figures import epochs, midpoints_by_point, robustness_curves
 from analysis.figures.layout.panels import legend_handles, panel_grid
 from analysis.figures.layout.style import (
     Plot,
@@ -285,3 +286,19 @@ def test_panels_of_many_points_get_more_rows_and_long_titles_more_lines():
     assert all(title.x1 < right.x0 for title, right in zip(shown, boxes[1:4], strict=False))
     assert max(title.y1 for title in shown) < figure.legends[0].get_window_extent().y0
     assert figure.bbox.height >= figure.legends[0].get_window_extent().y1
+
+
+def test_equal_bounds_of_a_point_are_written_once(fake_study, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    study = fake_study()
+    for in_training, highest in ((True, 4.0), (False, 4.0)):
+        study.series({"noise.point": 0, "noise.in_training": in_training}, 1e4, (0.1, 0.2, 0.5, 1.0, 2.0, highest))
+        study.series({"noise.point": 1, "noise.in_training": in_training}, 1e4, (0.1, 0.2, 0.5, 1.0, 2 * highest))
+    drawn: list[Figure] = []
+    monkeypatch.setattr(midpoints_by_point, "save_figure", lambda figure, *_: drawn.append(figure))
+    midpoints_by_point.draw_others(study.analyse(), tmp_path)
+    texts = [text.get_text() for figure in drawn for axes in figure.axes for text in axes.texts]
+    assert texts == ["≥ 4", "≥ 8"]
+
+
+def test_fonts_in_pdf_leave_out_tables_for_text_layout():
+    assert {"GSUB", "GPOS", "GDEF", "kern"} <= set(subset.Options().drop_tables)

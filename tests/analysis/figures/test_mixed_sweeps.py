@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from analysis.figures.layout.scales import Scale, ratio_text
 from analysis.figures.layout.style import Plot, style
@@ -163,3 +164,18 @@ def test_levels_over_decades_have_a_logarithmic_axis(levels, form):
 )
 def test_ratio_text(ratio: float, text: str):
     assert ratio_text(ratio) == text
+
+
+@pytest.mark.parametrize(
+    ("ratios", "most", "ticks"),
+    [
+        ([0.001, 0.01, 0.1, 0.25, 0.5, 0.9316, 0.99932, 0.99999], 4, ["0.001", "0.5", "0.999"]),
+        ([0.01, 0.1, 0.5, 0.9, 0.99], 7, ["0.01", "0.1", "0.5", "0.9", "0.99"]),
+        ([0.0, 1e-6, 1e-3, 0.5, 0.999, 1.0], 7, ["0", "$10^{-4}$", "0.01", "0.5", "1"]),
+        ([0.25, 0.5, 0.75], 4, ["0.25", "0.5", "0.75"]),
+    ],
+)
+def test_ticks_of_ratios_are_round(ratios: list[float], most: int, ticks: list[str]):
+    axis = Figure().subplots().xaxis
+    Scale.of_ratios(ratios).label(axis, most)
+    assert [label.get_text() for label in axis.get_majorticklabels()] == ticks
