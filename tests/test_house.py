@@ -35,7 +35,7 @@ FORBIDDEN = {
 }
 KERNELS = {
     "walking_noise/noise/rng/triton_kernels.py",
-    "walking_noise/pack/layers/gpu/triton_convolution.py",
+    "walking_noise/pack/gpu/triton_convolution.py",
     "walking_noise/training/adam/triton_update.py",
 }
 """Written in Triton's language; imported where a GPU is."""

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from walking_noise.pack.layers.gpu.convolutions import Pair, convolve, padded_edges
+from walking_noise.pack.gpu.convolutions import Pair, convolve, padded_edges
 
 CHECKS: dict[str, Callable[[torch.device], None]] = {}
 """The checks defined below, by name."""

@@ -15,7 +15,7 @@ import torch
 
 from tests.walking_noise.pack import layer_kernel_checks
 from tests.walking_noise.pack.layer_kernel_checks import CHECKS, CONVOLUTIONS, Convolution, assert_equals_the_reference
-from walking_noise.pack.layers.gpu import triton_convolution
+from walking_noise.pack.gpu import triton_convolution
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 ROOT = Path(__file__).parents[3]

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from walking_noise.pack.layers.gpu.choices import LayerShape, chosen
-from walking_noise.pack.layers.gpu.convolutions import convolve, padded_edges
+from walking_noise.pack.gpu.choices import LayerShape, chosen
+from walking_noise.pack.gpu.convolutions import convolve, padded_edges
 from walking_noise.pack.stacking import aligned, split_members, stack_parameters
 
 
@@ -20,7 +20,7 @@ class PackedConv2d(nn.Module):
     Members that share their input are computed as one convolution with the filters of all members. This fills the
     vector registers, which the few filters of one member do not. Members with separate inputs are computed as one
     convolution each on a CPU, which was measured to be as fast as a grouped one, and its results are bitwise equal for
-    every K. On a GPU a table of measurements chooses (:mod:`walking_noise.pack.layers.gpu.choices`).
+    every K. On a GPU a table of measurements chooses (:mod:`walking_noise.pack.gpu.choices`).
     """
 
     def __init__(self, members: Sequence[nn.Conv2d]) -> None:

@@ -15,7 +15,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from walking_noise.pack.layers.gpu.convolutions import Edges, Pair, output_size
+from walking_noise.pack.gpu.convolutions import Edges, Pair, output_size
 
 PIXELS = 128
 """Pixels of all samples in one tile of the output."""
@@ -30,7 +30,7 @@ ELEMENTS = 256
 
 
 def convolve(x: Tensor, weight: Tensor, bias: Tensor, stride: Pair, padding: Edges) -> Tensor:
-    """The convolution, as :mod:`walking_noise.pack.layers.gpu.convolutions` describes it, in float32."""
+    """The convolution, as :mod:`walking_noise.pack.gpu.convolutions` describes it, in float32."""
     y: Tensor = _Convolution.apply(x, weight, bias, stride, padding)  # type: ignore[no-untyped-call]
     return y
 

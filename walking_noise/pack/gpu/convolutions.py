@@ -24,7 +24,7 @@ def convolve(alternative: str, x: Tensor, weight: Tensor, bias: Tensor, stride: 
         return _grouped(x, weight, bias, stride, padding)
     if alternative == "unfold":
         return _unfolded(x, weight, bias, stride, padding)
-    from walking_noise.pack.layers.gpu import triton_convolution
+    from walking_noise.pack.gpu import triton_convolution
 
     return triton_convolution.convolve(x, weight, bias, stride, padding)
 

@@ -13,14 +13,16 @@ from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import torch
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
-from torch import Tensor
 
 from walking_noise.errors import WalkingNoiseError
 from walking_noise.user_cache import user_cache
+
+if TYPE_CHECKING:  # the commands that only read measurements start without torch
+    import torch
+    from torch import Tensor
 
 ALTERNATIVES = {"convolution": ("grouped", "unfold", "triton"), "image_layers": ("separate", "fused")}
 """Operation -> its alternatives; the first is the default."""
@@ -121,6 +123,8 @@ def choices(device: torch.device) -> Choices:
     """The choices of a device; empty for all devices but GPUs."""
     if device.type != "cuda":
         return {}
+    import torch
+
     return read_choices(measurements_file()).get(torch.cuda.get_device_name(device), {})
 
 
