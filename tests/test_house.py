@@ -34,6 +34,7 @@ FORBIDDEN = {
     "analysis": {"experiments"},
 }
 KERNELS = {
+    "walking_noise/noise/rng/triton_image_layers.py",
     "walking_noise/noise/rng/triton_kernels.py",
     "walking_noise/pack/gpu/triton_convolution.py",
     "walking_noise/training/adam/triton_update.py",

@@ -11,7 +11,7 @@ from pydantic import AliasChoices, Field, TypeAdapter, ValidationError
 from experiments.errors import UserError
 from experiments.terminal.output_file import write_whole
 from walking_noise import RunConfig
-from walking_noise.pack.gpu.choices import Entry, measurements_file
+from walking_noise.pack.gpu.choices import Entry, measurements_file, read_choices
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -113,3 +113,4 @@ def save(file: Path, device: Device) -> None:
         by_kind = {rate.kind: rate for rate in (*saved[device.name].rates, *device.rates)}
         device = replace(device, rates=tuple(by_kind.values()))
     write_whole(file, _DEVICES.dump_json({**saved, device.name: device}, indent=1).decode())
+    read_choices.cache_clear()

@@ -38,7 +38,7 @@ def layer_shapes(config: RunConfig) -> tuple[LayerShape, ...]:
 def _shapes(
     model: str, inputs: tuple[int, ...], classes: int, batch_norm: bool, batch_size: int
 ) -> tuple[LayerShape, ...]:
-    with META, recorded_shapes() as shapes:
+    with META, torch.enable_grad(), recorded_shapes() as shapes:
         Pack([models.build(model, inputs, classes, batch_norm)])(torch.empty(1, batch_size, *inputs), _unchanged)
     return tuple(shapes)
 

@@ -17,6 +17,7 @@ from walking_noise.checkpoints.layer_choices import layer_choices, layer_shapes
 from walking_noise.checkpoints.network_cache import NetworkCache
 from walking_noise.checkpoints.provenance import provenance
 from walking_noise.data import DataSet
+from walking_noise.pack.gpu import convolutions
 from walking_noise.pack.gpu.choices import LayerShape, chosen, measurements_file, read_choices, why_table_unusable
 from walking_noise.pack.layers import PackedConv2d, convolution
 from walking_noise.runtime.sizing import capacity
@@ -75,7 +76,6 @@ def test_a_process_reads_the_table_once(table: Table):
 
 def test_a_layer_is_computed_by_the_chosen_alternative(monkeypatch: pytest.MonkeyPatch):
     asked, used = list[LayerShape](), list[str]()
-    convolve = convolution.convolve
 
     def choose(shape: LayerShape, device: torch.device) -> str:
         asked.append(shape)
@@ -83,7 +83,7 @@ def test_a_layer_is_computed_by_the_chosen_alternative(monkeypatch: pytest.Monke
 
     def recorded(alternative: str, *args: Any) -> torch.Tensor:
         used.append(alternative)
-        return convolve(alternative, *args)
+        return convolutions.convolve(alternative, *args)
 
     monkeypatch.setattr(convolution, "chosen", choose)
     monkeypatch.setattr(convolution, "convolve", recorded)

@@ -16,6 +16,7 @@ import triton.language as tl
 from torch import Tensor
 
 from walking_noise.pack.gpu.convolutions import Edges, Pair, output_size
+from walking_noise.pack.stacking import empty_side_by_side
 
 PIXELS = 128
 """Pixels of all samples in one tile of the output."""
@@ -43,7 +44,7 @@ class _Convolution(torch.autograd.Function):
         size = output_size((x.shape[3], x.shape[4]), (kernel[0], kernel[1]), stride, padding)
         ctx.save_for_backward(x, weight)
         ctx.constants = constants = _constants(x, weight, size, stride, padding)
-        y = _side_by_side(x, members, filters, size)
+        y = empty_side_by_side(x, members, filters, *size)
         tile = _tile(filters)
         with torch.cuda.device_of(x):
             _forward[triton.cdiv(x.shape[1] * size[0] * size[1], PIXELS), triton.cdiv(filters, tile), members](
@@ -59,7 +60,7 @@ class _Convolution(torch.autograd.Function):
         x_gradient = None
         with torch.cuda.device_of(x):
             if ctx.needs_input_grad[0]:
-                x_gradient = _side_by_side(x, members, x.shape[2], (x.shape[3], x.shape[4]))
+                x_gradient = empty_side_by_side(x, members, *x.shape[2:])
                 tile, pixels = _tile(x.shape[2]), samples * x.shape[3] * x.shape[4]
                 _input_gradient[triton.cdiv(pixels, PIXELS), triton.cdiv(x.shape[2], tile), members](
                     gradient, weight, x_gradient, samples, *gradient.stride()[:2], weight.stride(0),
@@ -85,11 +86,6 @@ class _Convolution(torch.autograd.Function):
 def _plain(x: Tensor) -> Tensor:
     """The tensor ``(K, B, …)`` with contiguous samples, copied if necessary."""
     return x if x[0, 0].is_contiguous() else x.contiguous()
-
-
-def _side_by_side(like: Tensor, members: int, channels: int, size: Pair) -> Tensor:
-    """An empty tensor ``(K, B, channels, height, width)`` in the memory layout of ``(B, K, …)``."""
-    return like.new_empty(like.shape[1], members, channels, *size).transpose(0, 1)
 
 
 def _tile(number: int) -> int:
