@@ -96,7 +96,7 @@ def _seconds(passes: Passes, alternative: str, device: torch.device) -> float:
     for _ in range(ROUNDS):
         settle(device)
         started, count = time.perf_counter(), 0
-        while time.perf_counter() < started + SECONDS:
+        while not count or time.perf_counter() < started + SECONDS:
             for _ in range(REPEATS):
                 repeated()
             count += REPEATS

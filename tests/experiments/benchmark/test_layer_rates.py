@@ -23,9 +23,14 @@ NAME = "NVIDIA A100"
 LENET = RunConfig.from_dict({"model.name": "lenet5", "training.batch_size": 2})
 
 
+CONVOLUTIONS = [shape for shape in layer_shapes(LENET) if shape.operation == "convolution"]
+SHAPE = CONVOLUTIONS[0]
+
+
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(layer_rates, "SECONDS", 0.001)
+    monkeypatch.setattr(layer_rates, "REPEATS", 1)
     monkeypatch.setattr(layer_rates, "MEMBERS", 2)
 
 
@@ -33,12 +38,13 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def of_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the alternatives that a CPU can compute."""
     monkeypatch.setattr(layer_rates, "ALTERNATIVES", {"convolution": ("grouped", "unfold")})
+    monkeypatch.setattr(layer_rates, "layer_shapes", lambda config: CONVOLUTIONS)
 
 
 @pytest.mark.usefixtures("quick", "of_torch")
 def test_each_layer_gets_its_fastest_alternative(capsys: pytest.CaptureFixture[str]):
     layers = layer_rates.measure_layers(CPU, [LENET, LENET])
-    assert [layer.shape for layer in layers] == list(layer_shapes(LENET))
+    assert [layer.shape for layer in layers] == CONVOLUTIONS
     for layer in layers:
         assert set(layer.seconds) == {"grouped", "unfold"}
         assert layer.seconds[layer.chosen] == min(layer.seconds.values())
@@ -65,9 +71,6 @@ def test_a_wrong_alternative_is_not_used(
     assert line.endswith("no kernel") == (fault == "error")
 
 
-SHAPE = layer_shapes(LENET)[0]
-
-
 def measured(shape: LayerShape, name: str) -> MeasuredLayer:
     return MeasuredLayer(shape, {"grouped": 1.0, name: 0.5}, name)
 
@@ -75,7 +78,7 @@ def measured(shape: LayerShape, name: str) -> MeasuredLayer:
 def test_the_file_keeps_other_layers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: NAME)
-    first, second = layer_shapes(LENET)[:2]
+    first, second = CONVOLUTIONS
     assert chosen(first, GPU) == "grouped"
     save(default_file(), Device(NAME, 1, (), (measured(first, "triton"), measured(second, "unfold"))))
     assert [chosen(shape, GPU) for shape in (first, second)] == ["triton", "unfold"]

@@ -9,19 +9,27 @@ import json
 import traceback
 import warnings
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import partial
+from io import StringIO
+from unittest import mock
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from experiments.benchmark import layer_rates
 from tests.walking_noise.noise.kernel_checks import MEMBERS, configs
 from tests.walking_noise.noise.noise_reference import inject_noise
-from walking_noise.noise.injection import noise_by_point
+from walking_noise.noise.injection import Injection, noise_by_point
 from walking_noise.noise.rng.counter_based import CounterBasedNoise
 from walking_noise.noise.rng.triton_image_layers import image_layers
+from walking_noise.pack.gpu.choices import ALTERNATIVES, LayerShape
 from walking_noise.pack.gpu.convolutions import Pair, convolve, padded_edges
+from walking_noise.pack.layers import fused_gpu_layers
+from walking_noise.pack.layers.fused_gpu_layers import find_image_layers
+from walking_noise.pack.pack import Pack
 
 CHECKS: dict[str, Callable[[torch.device], None]] = {}
 """The checks defined below, by name."""
@@ -253,6 +261,52 @@ def a_nan_in_an_image_reaches_its_window_only(device: torch.device) -> None:
     assert y[0, 0, 0].isnan().tolist() == [[False, True], [False, False]]
     torch.testing.assert_close(y, expected, equal_nan=True)
     torch.testing.assert_close(gradient, expected_gradient, equal_nan=True)
+
+
+@check
+def fused_layers_of_a_pack_equal_separate_ones(device: torch.device) -> None:
+    """Output, gradients and running statistics of the second block of LeNet-5, with noise at two of its points."""
+    members = [{**settings, "model.name": "lenet5", "seed": seed} for seed, settings in enumerate(MEMBERS[1:4])]
+    runs = configs(members)
+    injection = Injection(runs, "training", device)
+    injection.samplers = [CounterBasedNoise(injection.at_point, "training noise", len(runs), device, inject_noise)]
+    inject = injection.at(STEP)
+    torch.manual_seed(0)
+    start, results = torch.randn(1, 2, 16, 8, 8, device=device), []
+    for fused in (False, True):
+        pack = Pack([config.initial_network() for config in runs]).to(device)
+        names = list(pack.layers)
+        section = [pack.layers[name] for name in names[names.index("bn2") : names.index("pool2") + 1]]
+        x = start.detach().requires_grad_()
+        if fused:
+            with mock.patch.object(fused_gpu_layers, "chosen", return_value="fused"):
+                found = find_image_layers(section)
+                y = found[0].forward(x, inject, len(runs))
+            assert y is not None
+            assert found[0].length == len(section)
+        else:
+            y = x
+            for layer in section:
+                y = pack._forward_layer(layer, y, inject)
+        norm = section[0]
+        gradients = torch.autograd.grad(y.square().sum(), [x, *norm.parameters()])
+        results.append([y, *gradients, *norm.buffers()])
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+
+
+@check
+def bench_measures_every_alternative(device: torch.device) -> None:
+    inputs = (2, 1, 4, 4)
+    shapes = [
+        LayerShape("image_layers", inputs, "float32", batch_norm=True),
+        LayerShape("convolution", inputs, "float32", 2, (2, 2), (1, 1)),
+    ]
+    small = mock.patch.multiple(layer_rates, MEMBERS=2, SECONDS=0.0, REPEATS=1, ROUNDS=1)
+    with small, redirect_stdout(StringIO()) as printed:
+        for shape in shapes:
+            measured = layer_rates._measured(shape, False, device)
+            assert set(measured.seconds) == set(ALTERNATIVES[shape.operation]), printed.getvalue()
 
 
 if __name__ == "__main__":

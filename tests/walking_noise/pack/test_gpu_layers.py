@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -15,7 +16,12 @@ import torch
 
 from tests.walking_noise.pack import layer_kernel_checks
 from tests.walking_noise.pack.layer_kernel_checks import CHECKS, CONVOLUTIONS, Convolution, assert_equals_the_reference
+from walking_noise import RunConfig, data
+from walking_noise.noise.rng import triton_image_layers
 from walking_noise.pack.gpu import triton_convolution
+from walking_noise.pack.gpu.choices import ALTERNATIVES
+from walking_noise.pack.layers import convolution, fused_gpu_layers
+from walking_noise.training.trainer import train_pack
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 ROOT = Path(__file__).parents[3]
@@ -63,38 +69,86 @@ def test_convolutions_of_torch_equal_the_reference_on_a_gpu(convolution: Convolu
         assert_equals_the_reference(convolution, alternative, CUDA)
 
 
-KERNELS = {"_forward": {}, "_input_gradient": {}, "_weight_gradient": {"TAP_TILE": 64}, "_add_parts": {"PARTS": 8}}
-"""Kernels of a convolution, with the constants that only they have."""
+IMAGES = {"CHANNELS": 6, "HEIGHT": 28, "WIDTH": 28, "SAMPLES": 128}
+CONVOLUTION = triton_convolution._constants(
+    torch.empty(2, 128, 6, 14, 14, device="meta"),
+    torch.empty(2, 16, 6, 5, 5, device="meta"),
+    (10, 10), (1, 1), (0, 0, 0, 0),
+)  # fmt: skip
+CONVOLUTION |= {"TILE": 16, "TAP_TILE": 64, "TAPS": 150, "PARTS": 8}
+KERNELS: list[tuple[ModuleType, str, dict[str, int]]] = [
+    *((triton_convolution, name, CONVOLUTION) for name in ("_forward", "_input_gradient", "_weight_gradient")),
+    (triton_convolution, "_add_parts", CONVOLUTION),
+    *((triton_image_layers, name, IMAGES) for name in ("_statistics", "_forward", "_gradient_sums", "_input_gradient")),
+]
+"""Modules, kernels and the constants that they are compiled for, those of LeNet-5."""
+TYPES = {"key_ptr": "*i64", "first_ptr": "*i32", "step_ptr": "*i64", "position_ptr": "*u8"}
 
 
 @pytest.mark.parametrize("capability", [80, 90, 100])
-@pytest.mark.parametrize("kernel", KERNELS)
-def test_compiled_convolutions_multiply_in_float32(kernel: str, capability: int):
-    """Fused multiply-add of float32 numbers, without tensor cores, which would round the factors to 10 bits."""
-    x, weight = torch.empty(2, 128, 6, 14, 14, device="meta"), torch.empty(2, 16, 6, 5, 5, device="meta")
-    constants = triton_convolution._constants(x, weight, (10, 10), (1, 1), (0, 0, 0, 0)) | KERNELS[kernel]
-    sizes = triton_convolution.PIXELS, triton_convolution.SUMMED, triton_convolution.SAMPLES
-    constants |= dict(zip(("PIXELS", "SUMMED", "SAMPLES"), sizes, strict=True))
-    constants |= {"TILE": 16, "TAPS": 150, "ELEMENTS": triton_convolution.ELEMENTS}
-    code = compiled(getattr(triton_convolution, kernel), constants, capability)
+@pytest.mark.parametrize(
+    ("module", "kernel", "constants"),
+    KERNELS,
+    ids=[f"{one.__name__.split('.')[-1]}.{name}" for one, name, _ in KERNELS],
+)
+def test_compiled_kernels_compute_in_float32(
+    module: ModuleType, kernel: str, constants: dict[str, Any], capability: int
+):
+    """Without tensor cores, which would round factors to 10 bits; layers with noise round every operation by itself."""
+    code = compiled(module, kernel, constants, capability)
     assert "mma" not in code
     assert "tf32" not in code
-    assert ("fma.rn.f32" in code) == (kernel != "_add_parts")
+    fuses = module is triton_convolution and kernel != "_add_parts"
+    assert ("fma.rn.f32" in code) == fuses
 
 
-def compiled(kernel: Any, constants: dict[str, Any], capability: int) -> str:
+def compiled(module: Any, name: str, constants: dict[str, Any], capability: int) -> str:
     """The kernel in PTX for a GPU of that compute capability; ptxas has assembled it."""
     import triton
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
-    constants = {name: value for name, value in constants.items() if name in kernel.arg_names}
+    kernel = getattr(module, name)
+    sizes = {
+        name: getattr(module, name)
+        for name in ("PIXELS", "SUMMED", "SAMPLES", "ELEMENTS", "WINDOWS", "NUMBERS")
+        if hasattr(module, name)
+    }
+    constants = {
+        name: value for name, value in ({"NUMBERS": 1} | sizes | constants).items() if name in kernel.arg_names
+    }
     signature = {
-        name: "constexpr" if name in constants else "*fp32" if name.endswith("_ptr") else "i32"
+        name: "constexpr"
+        if name in constants
+        else TYPES.get(name.removeprefix("later_"), "*fp32")
+        if name.endswith("_ptr")
+        else "i32"
         for name in kernel.arg_names
     }
     source = ASTSource(kernel, signature=signature, constexprs=constants)
-    compiled = triton.compile(source, target=GPUTarget("cuda", capability, 32))
+    options = {"enable_fp_fusion": module is triton_convolution}
+    compiled = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options)
     assert compiled.asm["cubin"]
     code: str = compiled.asm["ptx"]
     return code
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_a_pack_with_other_choices_trains_alike_on_a_gpu(batch_norm: bool, monkeypatch: pytest.MonkeyPatch):
+    settings = {"model.name": "lenet5", "model.batch_norm": batch_norm, "training.epochs": 1}
+    noises = [{"noise.kind": "none"}, {"noise.std": 0.3}, {"noise.kind": "multiplicative", "noise.std": 0.3}]
+    runs = [RunConfig.from_dict(settings | noise) for noise in noises]
+    digits = data.load("mnist5k")
+    losses = [[one.training_loss for one in train_pack(runs, digits, CUDA)]]
+    for number in (1, -1):
+        alternatives = {operation: names[number] for operation, names in ALTERNATIVES.items()}
+        for module in (convolution, fused_gpu_layers):
+            monkeypatch.setattr(module, "chosen", lambda shape, device, chosen=alternatives: chosen[shape.operation])
+        losses.append([one.training_loss for one in train_pack(runs, digits, CUDA)])
+        (alone,) = train_pack(runs[2:], digits, CUDA)
+        assert alone.training_loss == pytest.approx(losses[-1][2], rel=1e-3)
+    for one in losses[1:]:
+        assert one != losses[0]
+        for actual, expected in zip(one, losses[0], strict=True):
+            assert actual == pytest.approx(expected, rel=1e-2)
