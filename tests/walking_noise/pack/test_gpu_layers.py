@@ -136,8 +136,8 @@ def compiled(module: Any, name: str, constants: dict[str, Any], capability: int)
 @pytest.mark.gpu
 @pytest.mark.parametrize("batch_norm", [False, True])
 def test_a_pack_with_other_choices_trains_alike_on_a_gpu(batch_norm: bool, monkeypatch: pytest.MonkeyPatch):
-    settings = {"model.name": "lenet5", "model.batch_norm": batch_norm, "training.epochs": 1}
-    noises = [{"noise.kind": "none"}, {"noise.std": 0.3}, {"noise.kind": "multiplicative", "noise.std": 0.3}]
+    settings: dict[str, Any] = {"model.name": "lenet5", "model.batch_norm": batch_norm, "training.epochs": 1}
+    noises: list[dict[str, Any]] = [{"noise.kind": "none"}, {"noise.std": 0.3}, {"noise.kind": "multiplicative", "noise.std": 0.3}]
     runs = [RunConfig.from_dict(settings | noise) for noise in noises]
     digits = data.load("mnist5k")
     losses = [[one.training_loss for one in train_pack(runs, digits, CUDA)]]
