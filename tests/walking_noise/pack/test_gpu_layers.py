@@ -15,7 +15,12 @@ import pytest
 import torch
 
 from tests.walking_noise.pack import layer_kernel_checks
-from tests.walking_noise.pack.layer_kernel_checks import CHECKS, CONVOLUTIONS, Convolution, assert_equals_the_reference
+from tests.walking_noise.pack.convolution_checks import (
+    CHECKS,
+    CONVOLUTIONS,
+    Convolution,
+    assert_equals_the_reference,
+)
 from walking_noise import RunConfig, data
 from walking_noise.noise.rng import triton_image_layers
 from walking_noise.pack.gpu import triton_convolution
@@ -137,8 +142,8 @@ def compiled(module: Any, name: str, constants: dict[str, Any], capability: int)
 @pytest.mark.parametrize("batch_norm", [False, True])
 def test_a_pack_with_other_choices_trains_alike_on_a_gpu(batch_norm: bool, monkeypatch: pytest.MonkeyPatch):
     settings: dict[str, Any] = {"model.name": "lenet5", "model.batch_norm": batch_norm, "training.epochs": 1}
-    noises: list[dict[str, Any]] = [{"noise.kind": "none"}, {"noise.std": 0.3}, {"noise.kind": "multiplicative", "noise.std": 0.3}]
-    runs = [RunConfig.from_dict(settings | noise) for noise in noises]
+    kinds = ("none", 0.0), ("additive", 0.3), ("multiplicative", 0.3)
+    runs = [RunConfig.from_dict({**settings, "noise.kind": kind, "noise.std": std}) for kind, std in kinds]
     digits = data.load("mnist5k")
     losses = [[one.training_loss for one in train_pack(runs, digits, CUDA)]]
     for number in (1, -1):
