@@ -135,13 +135,12 @@ def of_images(function: Callable[..., Tensor], norm: bool, *tensors: Tensor) -> 
 
 @check
 def a_member_of_layers_on_images_has_the_same_bits_alone(device: torch.device) -> None:
-    for member in (1, 3):
-        only = slice(member, member + 1)
-        tensors = IMAGES[0].tensors(device)
-        packed = result_and_gradients(IMAGES[0].fused(), *tensors)
-        alone = result_and_gradients(IMAGES[0].fused(only), *(one[only] for one in tensors))
-        for one, other in zip(alone, packed, strict=True):
-            assert torch.equal(one[0], other[member])
+    member, only = 3, slice(3, 4)
+    tensors = IMAGES[0].tensors(device)
+    packed = result_and_gradients(IMAGES[0].fused(), *tensors)
+    alone = result_and_gradients(IMAGES[0].fused(only), *(one[only] for one in tensors))
+    for one, other in zip(alone, packed, strict=True):
+        assert torch.equal(one[0], other[member])
 
 
 @check
