@@ -3,6 +3,9 @@
 Each takes inputs ``(rows, B, C, height, width)``, weights ``(K, filters, C, height, width)``, biases ``(K, filters)``,
 the stride, and the padding ``(left, right, top, bottom)``. Each row is the input of K / rows consecutive members. The
 result ``(K, B, filters, height, width)`` has the memory layout of ``(B, K, …)``, which BatchNorm and pooling read.
+
+In the Triton kernels the numbers of a member do not depend on K. cuDNN and cuBLAS do not promise that: they may select
+another algorithm for another K.
 """
 
 from __future__ import annotations
