@@ -54,6 +54,8 @@ def test_the_layers_of_a_run():
     first, second = (shape for shape in layer_shapes(LENET) if shape.operation == "convolution")
     assert first == CONV1
     assert str(second) == ("convolution of 128×6×14×14 float32, 16 filters 5×5, stride 1×1, padding 0×0×0×0")
+    others = [str(shape) for shape in layer_shapes(LENET) if shape.operation != "convolution"]
+    assert others == [f"image_layers of 128×{size} float32 with BatchNorm" for size in ("6×28×28", "16×10×10")]
     assert layer_shapes(MLP) == ()
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from tests.walking_noise.pack import layer_kernel_checks
 from tests.walking_noise.pack.convolution_checks import (
@@ -22,10 +23,14 @@ from tests.walking_noise.pack.convolution_checks import (
     assert_equals_the_reference,
 )
 from walking_noise import RunConfig, data
+from walking_noise.noise.injection import Injection
 from walking_noise.noise.rng import triton_image_layers
 from walking_noise.pack.gpu import triton_convolution
 from walking_noise.pack.gpu.choices import ALTERNATIVES
-from walking_noise.pack.layers import convolution, fused_gpu_layers
+from walking_noise.pack.layers import PackedBatchNorm, convolution, fused_gpu_layers
+from walking_noise.pack.layers.fused_gpu_layers import find_image_layers
+from walking_noise.pack.layers.member_by_member import pass_on
+from walking_noise.pack.pack import Pack
 from walking_noise.training.trainer import train_pack
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -136,6 +141,48 @@ def compiled(module: Any, name: str, constants: dict[str, Any], capability: int)
     assert compiled.asm["cubin"]
     code: str = compiled.asm["ptx"]
     return code
+
+
+class Fusing:
+    """Injection of no noise that records the shapes of the images that it fuses."""
+
+    def __init__(self) -> None:
+        self.fused: list[tuple[int, ...]] = []
+
+    def __call__(self, point: int, x: Tensor, /, member: int | None = None) -> Tensor:
+        return x
+
+    def image_layers(self, points: tuple[int | None, int | None], x: Tensor, norm: Any) -> Any:
+        self.fused.append(tuple(x.shape))
+        return x[..., ::2, ::2], x.mean((1, 3, 4)), x.var((1, 3, 4))
+
+
+def test_layers_are_fused_in_training_on_images_of_even_size_if_the_table_says_so(monkeypatch: pytest.MonkeyPatch):
+    config = RunConfig.from_dict({"model.name": "lenet5", "model.batch_norm": True})
+    pack, inject, choice = Pack([config.initial_network()] * 2), Fusing(), ["fused"]
+    section = list(pack.layers.values())
+    found = find_image_layers(section)
+    assert [(type(section[position]), layers.points) for position, layers in found.items()] == [
+        (PackedBatchNorm, (2, 3)),
+        (PackedBatchNorm, (6, 7)),
+    ]
+    monkeypatch.setattr(fused_gpu_layers, "chosen", lambda shape, device: choice[0])
+    layers, even, odd = next(iter(found.values())), torch.randn(1, 3, 6, 4, 8), torch.randn(1, 3, 6, 4, 7)
+    assert layers.forward(even, inject, 2) is not None
+    assert bool(layers.norm and (layers.norm.running_mean != 0).all())
+    assert layers.forward(odd, inject, 2) is None
+    assert layers.forward(even, pass_on, 2) is None
+    with torch.no_grad():
+        assert layers.forward(even, inject, 2) is None
+    choice[0] = "separate"
+    assert layers.forward(even, inject, 2) is None
+    assert inject.fused == [(2, 3, 6, 4, 8)]
+
+
+def test_noise_of_other_generators_is_not_fused():
+    config = RunConfig.from_dict({"model.name": "lenet5", "noise.std": 0.5})
+    inject = Injection([config], "training", CPU).at((0,))
+    assert inject.image_layers((1, 2), torch.randn(1, 3, 6, 4, 8), None) is None
 
 
 @pytest.mark.gpu

@@ -51,8 +51,14 @@ class ImageLayers:
 
 def find_image_layers(layers: Sequence[nn.Module]) -> dict[int, ImageLayers]:
     """The layers of a pack that can be fused, by the position of the first."""
-    found = {position: _image_layers_at(layers[position:]) for position in range(len(layers))}
-    return {position: one for position, one in found.items() if one is not None}
+    found: dict[int, ImageLayers] = {}
+    position = 0
+    while position < len(layers):
+        image_layers = _image_layers_at(layers[position:])
+        if image_layers is not None:
+            found[position] = image_layers
+        position += 1 if image_layers is None else image_layers.length
+    return found
 
 
 def _image_layers_at(layers: Sequence[nn.Module]) -> ImageLayers | None:
