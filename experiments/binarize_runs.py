@@ -86,7 +86,7 @@ def binarize(run: KeptRun, device: torch.device | None, samples: int, show: Show
     return {
         "samples": min(samples, len(dataset.validation_labels)),
         "validation_samples": len(dataset.validation_labels),
-        "provenance": provenance(dataset, used_device),
+        "provenance": provenance(run.config, dataset, used_device),
         "noise_free": dataclasses.asdict(noise_free),
         "noisy": dataclasses.asdict(noisy),
     }

@@ -33,7 +33,12 @@ FORBIDDEN = {
     "experiments": set[str](),
     "analysis": {"experiments"},
 }
-KERNELS = {"walking_noise/noise/rng/triton_kernels.py", "walking_noise/training/adam/triton_update.py"}
+KERNELS = {
+    "walking_noise/noise/rng/triton_image_layers.py",
+    "walking_noise/noise/rng/triton_kernels.py",
+    "walking_noise/pack/gpu/triton_convolution.py",
+    "walking_noise/training/adam/triton_update.py",
+}
 """Written in Triton's language; imported where a GPU is."""
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from experiments.plan.run_counts import PlannedRun
 from experiments.plan.throughput import Device, Kind
 from walking_noise import RunConfig
-from walking_noise.runtime.planner import split_into_packs
+from walking_noise.runtime.planner import PackGroup, split_into_packs
 from walking_noise.training.member import LAST_EPOCHS
 
 SAMPLES = {
@@ -67,7 +67,7 @@ def demands(planned_runs: Iterable[PlannedRun], configs: Mapping[str, RunConfig]
     """
     curves: dict[str, dict[str, bool]] = {}
     inference_only: dict[str, set[str]] = {}
-    groups: dict[str, dict[tuple[str, bool], dict[int, set[str]]]] = {}
+    groups: dict[str, dict[PackGroup, dict[int, set[str]]]] = {}
     for run in planned_runs:
         by_seed = groups.setdefault(run.pack, {}).setdefault(run.pack_group, {})
         by_seed.setdefault(run.seed, set()).add(run.network)

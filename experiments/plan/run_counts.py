@@ -13,7 +13,7 @@ from experiments.database.connection import open_runs
 from experiments.plan.grid_files import GridError, Settings, expand
 from walking_noise import ConfigError, RunConfig
 from walking_noise.config.keys import digest
-from walking_noise.runtime.planner import pack_group
+from walking_noise.runtime.planner import PackGroup, pack_group
 
 
 class PlannedRun(NamedTuple):
@@ -25,7 +25,7 @@ class PlannedRun(NamedTuple):
     run: str
     network: str
     pack: str
-    pack_group: tuple[str, bool]  # equal for runs that may train in one pack
+    pack_group: PackGroup  # equal for runs that may train in one pack
     seed: int
     inference_only: bool  # noise at inference, but not in training
     curve: bool  # its network is evaluated after every epoch

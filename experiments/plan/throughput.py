@@ -11,7 +11,7 @@ from pydantic import AliasChoices, Field, TypeAdapter, ValidationError
 from experiments.errors import UserError
 from experiments.terminal.output_file import write_whole
 from walking_noise import RunConfig
-from walking_noise.user_cache import user_cache
+from walking_noise.pack.gpu.choices import Entry, measurements_file, read_choices
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -53,11 +53,15 @@ class Rate:
 
 @dataclass(frozen=True)
 class Device:
-    """Measured speeds of a device; ``processes`` is the number of packs that it trains in parallel."""
+    """Measured speeds of a device; ``processes`` is the number of packs that it trains in parallel.
+
+    Workers on a GPU choose the alternatives of ``layers`` (:mod:`walking_noise.pack.gpu.choices`).
+    """
 
     name: str
     processes: Annotated[int, Field(validation_alias=AliasChoices("processes", "lanes"))]  # the key of older files
     rates: tuple[Rate, ...]
+    layers: tuple[Entry, ...] = ()
 
     def rate(self, kind: Kind) -> Rate | None:
         """The speed of a kind of pack; None if it was not measured."""
@@ -69,8 +73,8 @@ _DEVICES = TypeAdapter(dict[str, Device])
 
 
 def default_file() -> Path:
-    """``walking_noise/throughput.json`` in the user's cache."""
-    return user_cache() / "throughput.json"
+    """The file in the user's cache from which workers also read the choice of layers."""
+    return measurements_file()
 
 
 def read(file: Path) -> dict[str, Device]:
@@ -98,11 +102,15 @@ def known(file: Path | None) -> list[Device]:
 def save(file: Path, device: Device) -> None:
     """Add the measurements of a device to a file.
 
-    The file keeps other devices, and rates of the same device for other kinds of packs. If the number of processes of
-    the device has changed, its old rates are dropped, as they are not comparable.
+    The file keeps other devices, and of the same device the rates for other kinds of packs and the layers of other
+    shapes. If the number of processes of the device has changed, its old rates are dropped, as they are not comparable.
     """
     saved = read(file)
+    if device.name in saved:
+        by_shape = {layer.shape: layer for layer in (*saved[device.name].layers, *device.layers)}
+        device = replace(device, layers=tuple(by_shape.values()))
     if device.name in saved and saved[device.name].processes == device.processes:
         by_kind = {rate.kind: rate for rate in (*saved[device.name].rates, *device.rates)}
         device = replace(device, rates=tuple(by_kind.values()))
     write_whole(file, _DEVICES.dump_json({**saved, device.name: device}, indent=1).decode())
+    read_choices.cache_clear()

@@ -106,10 +106,12 @@ def test_a_noise_kind_is_one_file(add_file: AddFile, only_digits: DataSet) -> No
         RunConfig.from_dict(settings | {"noise.std": 0.0}).run_key
         == RunConfig.from_dict({"training.epochs": 2}).run_key
     )
-    both = train([config, gaussian], device="cpu", processes=1)
-    assert both[0].training_loss != both[1].training_loss
-    assert both[0].audit["training"]["std_add"][0] == pytest.approx(0.5, rel=0.02)
-    assert numbers(both[0]) == numbers(train([config], device="cpu", processes=1)[0])
+    weaker = RunConfig.from_dict(settings | {"noise.std": 0.2})
+    results = train([config, gaussian, weaker], device="cpu", processes=1)
+    assert [result.pack_size for result in results] == [2, 1, 2]
+    assert results[0].training_loss != results[1].training_loss
+    assert results[0].audit["training"]["std_add"][0] == pytest.approx(0.5, rel=0.02)
+    assert numbers(results[0]) == numbers(train([config], device="cpu", processes=1)[0])
 
 
 @pytest.mark.parametrize("batch_norm", [False, True])

@@ -6,13 +6,14 @@ import hashlib
 import io
 import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from walking_noise.checkpoints.code_digest import code_digest
+from walking_noise.checkpoints.layer_choices import in_words, layer_choices
 from walking_noise.checkpoints.provenance import device_kind
 from walking_noise.config import keys
 from walking_noise.config.run_config import RunConfig
@@ -45,6 +46,7 @@ class Header:
     device: str  # see :func:`walking_noise.checkpoints.provenance.device_kind`
     data: str  # checksum of the data set
     time: float  # of writing, in seconds since 1970
+    layers: dict[str, str] = field(default_factory=dict)  # see :func:`layer_choices`
 
     def difference(self, other: Header) -> str | None:
         """Describe the first difference that would change the numbers of the training; None if there is none."""
@@ -56,6 +58,7 @@ class Header:
             ("version of walking_noise", f"{self.version} (code {self.code})", f"{other.version} (code {other.code})"),
             ("version of torch", self.torch, other.torch),
             ("device", self.device, other.device),
+            ("choice of layers for the GPU", in_words(self.layers), in_words(other.layers)),
             ("data set's checksum", self.data, other.data),
         ):
             if stored != expected:
@@ -76,6 +79,7 @@ def header_of(member: Member, device: torch.device, data_checksum: str) -> Heade
         device=device_kind(device),
         data=data_checksum,
         time=time.time(),
+        layers=layer_choices(member.config, device),
     )
 
 

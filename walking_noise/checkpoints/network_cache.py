@@ -12,6 +12,7 @@ import torch
 
 from walking_noise.atomic_file import atomic_write, check_writable
 from walking_noise.checkpoints.code_digest import code_digest
+from walking_noise.checkpoints.layer_choices import in_words, layer_choices
 from walking_noise.checkpoints.provenance import device_kind
 from walking_noise.config.run_config import RunConfig
 from walking_noise.errors import WalkingNoiseError
@@ -31,17 +32,21 @@ class NetworkCache:
     """Folder of trained networks. A file name consists of the network key and the origin: code, torch, device, data.
 
     Files are written atomically. A damaged file counts as missing: the network is trained again and replaces it. Only
-    the type of the device is part of the origin: results are bitwise equal on GPUs of the same model. The checksum is
-    that of the data set on this machine, which may have only a part of the recordings of a speech data set.
+    the type of the device is part of the origin, and on a GPU the alternatives that are chosen for the layers: results
+    are bitwise equal on GPUs of the same model. The checksum is that of the data set on this machine, which may have
+    only a part of the recordings of a speech data set.
     """
 
     def __init__(self, folder: Path | str, device: torch.device, data_checksum: str) -> None:
         self.folder = Path(folder)
-        self._device, self._data_checksum = device_kind(device), data_checksum
+        self._device, self._data_checksum = device, data_checksum
 
     def name(self, config: RunConfig) -> str:
         """File name of this run's network."""
-        origin = f"{__version__} {code_digest(config)} {torch.__version__} {self._device} {self._data_checksum}"
+        device, layers = device_kind(self._device), layer_choices(config, self._device)
+        origin = f"{__version__} {code_digest(config)} {torch.__version__} {device} {self._data_checksum}"
+        if layers:
+            origin += f" {in_words(layers)}"
         return f"{config.network_key}-{hashlib.blake2b(origin.encode(), digest_size=8).hexdigest()}.pt"
 
     def load(self, config: RunConfig) -> TrainedNetwork | None:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import torch
 
+from walking_noise.checkpoints.layer_choices import in_words, layer_choices
+from walking_noise.config.run_config import RunConfig
 from walking_noise.data import DataSet
 from walking_noise.version import __version__
 
@@ -37,8 +39,11 @@ def device_kind(device: torch.device) -> str:
     return device_name(device) if device.type == "cuda" else device.type
 
 
-def provenance(data: DataSet, device: torch.device) -> dict[str, str | None]:
-    """Names and versions of everything, except the settings, that determines a result."""
+def provenance(config: RunConfig, data: DataSet, device: torch.device) -> dict[str, str | None]:
+    """Names and versions of everything, except the settings, that determines the result of a run.
+
+    ``layers`` has the layers for which a GPU does not use the default alternative.
+    """
     return {
         "version": __version__,
         "commit": commit(),
@@ -46,6 +51,7 @@ def provenance(data: DataSet, device: torch.device) -> dict[str, str | None]:
         "torch": torch.__version__,
         "cuda": torch.version.cuda if device.type == "cuda" else None,
         "device": device_name(device),
+        "layers": in_words(layer_choices(config, device)) if device.type == "cuda" else None,
     }
 
 

@@ -58,6 +58,24 @@ class DrawingInject(Inject, Protocol):
         """
 
 
+Normalisation = tuple[Tensor, Tensor, float]
+"""Weight and bias of a BatchNorm in training, ``(K, C)``, and its epsilon."""
+
+
+@runtime_checkable
+class FusingInject(Inject, Protocol):
+    """Injection that can also compute the layers on images between two noise points, on a GPU."""
+
+    def image_layers(
+        self, points: tuple[int | None, int | None], x: Tensor, norm: Normalisation | None
+    ) -> tuple[Tensor, Tensor | None, Tensor | None] | None:
+        """[BatchNorm], noise, ReLU, noise and 2×2 max-pooling of images ``(K, B, C, height, width)`` in training.
+
+        ``points`` are the noise points before the ReLU and after it; None where there is none. Return the output, and
+        mean and variance of the channels ``(K, C)`` with BatchNorm; None if the layers have to be computed separately.
+        """
+
+
 class NoisePoint(nn.Module):
     """Marker of a noise point. The module returns its input unchanged; a pack injects the noise of each run here.
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from walking_noise.cpu_kernels.noise_terms import NoiseTerms
+from walking_noise.models.noise_points import Normalisation
 from walking_noise.noise.kind import gaussian
 from walking_noise.noise.member_noise import MemberNoise, StepIndex
 from walking_noise.noise.rng.counter_based import CounterBasedNoise
@@ -68,7 +69,7 @@ class Injection:
 
 
 class StepInjection:
-    """Injection at one step; a :class:`walking_noise.models.noise_points.DrawingInject`."""
+    """Injection at one step; a :class:`DrawingInject` and a :class:`FusingInject` of the noise points."""
 
     def __init__(self, injection: Injection, step: StepIndex, audit: Audit | None) -> None:
         self._injection, self._step, self._audit = injection, step, audit
@@ -85,6 +86,21 @@ class StepInjection:
         for inject_members in self._samplers:
             y = inject_members(point, y, member or 0, self._audit)
         return y if member is None else y[0]
+
+    def image_layers(
+        self, points: tuple[int | None, int | None], x: Tensor, norm: Normalisation | None
+    ) -> tuple[Tensor, Tensor | None, Tensor | None] | None:
+        samplers = self._injection.samplers
+        if self._audit is not None or any(isinstance(sampler, GeneratorNoise) for sampler in samplers):
+            return None
+        from walking_noise.noise.rng import triton_image_layers
+
+        if not samplers:
+            return triton_image_layers.image_layers(x, (None, None), None, norm)
+        (sampler,) = samplers
+        assert isinstance(sampler, CounterBasedNoise)
+        before, after = (None if point is None else sampler.drawn_at(point) for point in points)
+        return triton_image_layers.image_layers(x, (before, after), sampler.on_device(self._step), norm)
 
     def draws(self, point: int) -> bool:
         if self._audit is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from walking_noise.models.noise_points import BODY, Inject, NoisePoint, named_layers
 from walking_noise.pack.layers import MemberByMember, PackedConv2d, PackedLinear, SampleBySample, pack_layer
-from walking_noise.pack.layers.fused_layers import find_fused_layers
+from walking_noise.pack.layers.fused_gpu_layers import ImageLayers, find_image_layers
+from walking_noise.pack.layers.fused_layers import FusedLayers, find_fused_layers
 from walking_noise.pack.stacking import StackedState, all_finite, expand_rows, flat_name
 
 WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -56,7 +57,8 @@ class Pack(nn.Module):
         if inner:
             raise ValueError(f"the network cannot be split at noise point {min(inner)}; it is not between two layers")
         section = list(self.layers.values())[positions[first] : None if last is None else positions[last]]
-        fused_layers = find_fused_layers(section) if x.device.type == "cpu" else {}
+        find = find_fused_layers if x.device.type == "cpu" else find_image_layers
+        fused_layers: Mapping[int, FusedLayers | ImageLayers] = find(section)
         position = 0
         while position < len(section):
             fused = fused_layers.get(position)

@@ -54,6 +54,11 @@ def split_members(x: Tensor, members: int) -> Tensor:
     return separate.transpose(0, 1)
 
 
+def empty_side_by_side(like: Tensor, members: int, *shape: int, dtype: torch.dtype | None = None) -> Tensor:
+    """An empty tensor ``(K, B, *shape)`` for the B samples of ``like``, in the layout of :func:`split_members`."""
+    return like.new_empty(like.shape[1], members, *shape, dtype=dtype).transpose(0, 1)
+
+
 def expand_rows(members: int, x: Tensor) -> Tensor:
     """Expand activations ``(rows, B, …)`` to ``(K, B, …)``: each row is repeated for K / rows consecutive members.
 

@@ -171,5 +171,5 @@ class PackExecutor:
             seconds=seconds,
             pack_size=len(self.trainings),
             device=self.device.type,
-            provenance=provenance(self.data, self.device),
+            provenance=provenance(config, self.data, self.device),
         )

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from walking_noise.config.run_config import RunConfig
+from walking_noise.noise.kind import gaussian
 from walking_noise.pack.partition import split_evenly
 
 T = TypeVar("T")
+PackGroup = tuple[str, bool, bool]
 
 
 @dataclass
@@ -64,18 +66,23 @@ def plan_packs(
     seeds, grouped by seed. Trainings with noise on their input cannot share mini-batches, and form packs of their own.
     Within a seed, trainings are sorted by their first noisy point.
     """
-    groups: dict[tuple[str, bool], dict[int, list[PlannedTraining]]] = {}
+    groups: dict[PackGroup, dict[int, list[PlannedTraining]]] = {}
     for training in plan_trainings(configs):
         group = groups.setdefault(pack_group(training.config), {})
         group.setdefault(training.config.seed, []).append(training)
-    for (key, _), by_seed in groups.items():
+    for (key, *_), by_seed in groups.items():
         size = min(pack_sizes[key], -(-sum(map(len, by_seed.values())) // processes))
         yield from split_into_packs([sorted(of_seed, key=_first_noisy_point) for of_seed in by_seed.values()], size)
 
 
-def pack_group(config: RunConfig) -> tuple[str, bool]:
-    """The group of a run: its pack key, and whether its input is noisy in training. A pack has runs of one group."""
-    return config.pack_key, config.noisy_training and config.first_noisy_point == 0
+def pack_group(config: RunConfig) -> PackGroup:
+    """The group of a run: its pack key, and whether its noise in training is on its input, and is not Gaussian.
+
+    A pack has runs of one group. A GPU cannot fuse noise that is not Gaussian, nor record it in a CUDA graph, and a run
+    must not be computed in another way because of others in its pack.
+    """
+    noisy = config.noisy_training
+    return config.pack_key, noisy and config.first_noisy_point == 0, noisy and config.noise_kind.draw is not gaussian
 
 
 def split_into_packs(by_seed: Sequence[Sequence[T]], size: int) -> Iterator[list[T]]:

@@ -12,6 +12,7 @@ from walking_noise.checkpoints.checkpoint_store import SECONDS, CheckpointStore
 from walking_noise.checkpoints.network_cache import why_folder_unusable
 from walking_noise.config.run_config import RunConfig
 from walking_noise.errors import RunsFailed, Stopped, refused
+from walking_noise.pack.gpu.choices import why_table_unusable
 from walking_noise.runtime.planner import PlannedTraining, plan_packs
 from walking_noise.runtime.progress import Progress, ProgressCounter
 from walking_noise.runtime.results import Failure, Outcome, Result
@@ -103,6 +104,9 @@ def train_each(configs: Sequence[RunConfig], **options: Unpack[TrainOptions]) ->
 
 def _train_each(configs: Sequence[RunConfig], options: TrainOptions) -> Iterator[tuple[int, Outcome]]:
     device = capacity.device_by_name(options.get("device") or capacity.default_device())
+    if fault := why_table_unusable(device):
+        yield from ((index, Failure(fault)) for index in range(len(configs)))
+        return
     processes = _at_least_one("processes", options.get("processes")) or capacity.worker_processes(device)
     pack_size, stop = _at_least_one("pack_size", options.get("pack_size")), options.get("stop")
     kinds = {config.pack_key: config for config in configs}

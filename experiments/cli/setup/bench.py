@@ -15,25 +15,30 @@ def bench(
     models: Annotated[
         list[str] | None, typer.Option(metavar="MODEL...", help="models to measure, as in model.name; default: all")
     ] = None,
-    save: Annotated[bool, typer.Option("--save", help="save the measurements for `walking-noise plan`")] = False,
+    save: Annotated[
+        bool, typer.Option("--save", help="save the measurements for `walking-noise plan` and for workers")
+    ] = False,
     file: Annotated[
         Path | None, typer.Option(metavar="FILE", help="file for --save; default: a file in the cache of the user")
     ] = None,
 ) -> None:
     """Measure the speed at which this device trains and evaluates each kind of pack in the studies.
 
+    On a GPU the alternatives for each layer are measured first. Workers use
+    the fastest ones that are saved in the default file.
+
     Saved measurements of other devices and models are kept.
 
     Example: walking-noise bench --models mlp lenet5 --save
     """
-    from experiments.benchmark.pack_rates import STUDIED, measure_device
+    from experiments.benchmark import layer_rates, pack_rates
     from experiments.plan import throughput
     from experiments.terminal.output_file import check_writable
     from experiments.worker.worker_options import WorkerOptions
-    from walking_noise.runtime.sizing.capacity import default_device
+    from walking_noise.runtime.sizing import capacity
 
     models = [*(models or []), *(more or [])]
-    known = sorted({model for _, model in STUDIED})
+    known = sorted({model for _, model in pack_rates.STUDIED})
     for model in models:
         if model not in known:
             raise UserError(f"--models: {model!r} is refused; allowed: {', '.join(known)}")
@@ -43,8 +48,13 @@ def bench(
     if save:
         throughput.read(file)  # report an unusable file now, not after minutes
         check_writable(file)
-    device = WorkerOptions.from_environment().device or default_device()
-    measured = measure_device(device, models or known)
+    device = WorkerOptions.from_environment().device or capacity.default_device()
+    if device.type == "cuda":
+        layers = layer_rates.measure_layers(device, pack_rates.studied(models or known))
+        if save:
+            name, processes = pack_rates.device_in_words(device), capacity.worker_processes(device)
+            throughput.save(file, throughput.Device(name, processes, (), layers))
+    measured = pack_rates.measure_device(device, models or known)
     if save:
         throughput.save(file, measured)
         print(f"saved to {file}")

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import walking_noise
+from walking_noise import RunConfig
 from walking_noise.checkpoints import provenance
 from walking_noise.data import DataSet
 
@@ -26,13 +27,14 @@ def uncached_commit() -> Iterator[None]:
 
 
 def test_provenance_of_a_result(digits: DataSet) -> None:
-    names = provenance.provenance(digits, CPU)
+    names = provenance.provenance(RunConfig(), digits, CPU)
     assert names["version"] == walking_noise.__version__
     assert names["data_checksum"] == digits.checksum
     assert names["torch"] == torch.__version__
     assert names["cuda"] is None
+    assert names["layers"] is None
     assert names["device"]
-    assert set(names) == {"version", "commit", "data_checksum", "torch", "cuda", "device"}
+    assert set(names) == {"version", "commit", "data_checksum", "torch", "cuda", "device", "layers"}
 
 
 def git(folder: Path, *arguments: str) -> str:

@@ -21,7 +21,7 @@ from walking_noise.pack.layers import (
     SampleBySample,
     pack_layer,
 )
-from walking_noise.pack.stacking import expand_rows, split_members
+from walking_noise.pack.stacking import expand_rows
 
 
 class Doubled(nn.Linear):
@@ -223,7 +223,7 @@ def test_the_grouped_convolution_of_gpus_equals_the_loop(name: str) -> None:
     layers = made(make)
     packed = PackedConv2d([layer for layer in layers if isinstance(layer, nn.Conv2d)])
     x = torch.randn(RUNS, SAMPLES, *shape)
-    torch.testing.assert_close(split_members(packed._grouped(x), RUNS), packed(x))
+    torch.testing.assert_close(packed._on_a_gpu(x), packed(x))
 
 
 def test_pooling_on_a_gpu_does_not_copy_the_output_of_a_convolution() -> None:

@@ -82,7 +82,7 @@ for bounded, decayed in product((False, True), repeat=2):
     constants |= {"BOUNDED": bounded, "DECAYED": decayed}
     kinds = signature | dict.fromkeys(constants, "constexpr")
     source = ASTSource(_update_kernel, kinds, constexprs=constants)
-    for capability in (80, 90):
+    for capability in (80, 90, 100):
         assert compile(source, target=GPUTarget("cuda", capability, 32)).asm["cubin"]
 """
     finished = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)

@@ -56,7 +56,7 @@ class CounterBasedNoise:
         ]
 
     def at(self, step: StepIndex) -> InjectMembers:
-        index = self._on_device(step)
+        index = self.on_device(step)
 
         def inject(point: int, x: Tensor, first: int, audit: Audit | None) -> Tensor:
             if not self.at_point[point]:
@@ -71,7 +71,11 @@ class CounterBasedNoise:
 
         return inject
 
-    def _on_device(self, step: StepIndex) -> Tensor:
+    def drawn_at(self, point: int) -> tuple[PointNoise, PointNoise | None] | None:
+        """The noise of all members at a noise point and the factors of its gradient; None without noise there."""
+        return (self.forward[point], self.backward[point]) if self.at_point[point] else None
+
+    def on_device(self, step: StepIndex) -> Tensor:
         """The step index as a tensor, filled by kernels, since a copy from the host would wait for the device."""
         if isinstance(step, Tensor):
             return step

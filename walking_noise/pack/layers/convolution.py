@@ -9,16 +9,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from walking_noise.pack.stacking import aligned, merge_members, split_members, stack_parameters
+from walking_noise.pack.gpu.choices import LayerShape, chosen
+from walking_noise.pack.gpu.convolutions import convolve, padded_edges
+from walking_noise.pack.stacking import aligned, split_members, stack_parameters
 
 
 class PackedConv2d(nn.Module):
     """Convolutions with weights ``(K, out, in, height, width)``.
 
     Members that share their input are computed as one convolution with the filters of all members. This fills the
-    vector registers, which the few filters of one member do not. Members with separate inputs are computed as a grouped
-    convolution on a GPU, and as one convolution each on a CPU. The latter was measured to be as fast, and its results
-    are bitwise equal for every K.
+    vector registers, which the few filters of one member do not. Members with separate inputs are computed as one
+    convolution each on a CPU, which was measured to be as fast as a grouped one, and its results are bitwise equal for
+    every K. On a GPU a table of measurements chooses (:mod:`walking_noise.pack.gpu.choices`).
     """
 
     def __init__(self, members: Sequence[nn.Conv2d]) -> None:
@@ -29,7 +31,7 @@ class PackedConv2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if x.device.type != "cpu":
-            return split_members(self._grouped(x), len(self.weight))
+            return self._on_a_gpu(x)
         rows = [split_members(row, len(self.weight) // len(x)) for row in self.rows(x)]
         return rows[0] if len(rows) == 1 else torch.cat(rows)
 
@@ -54,6 +56,9 @@ class PackedConv2d(nn.Module):
                 row.register_hook(aligned)
         return rows
 
-    def _grouped(self, x: Tensor) -> Tensor:
-        weight, bias = self.weight.flatten(0, 1), self.bias.flatten()
-        return F.conv2d(merge_members(x), weight, bias, self.stride, self.padding, groups=len(x))
+    def _on_a_gpu(self, x: Tensor) -> Tensor:
+        kernel, stride = (self.weight.shape[3], self.weight.shape[4]), (self.stride[0], self.stride[1])
+        padding = padded_edges(self.padding, kernel)  # type: ignore[arg-type]
+        sizes = {"filters": self.weight.shape[1], "kernel": kernel, "stride": stride, "padding": padding}
+        alternative = chosen(LayerShape.of("convolution", x, **sizes), x.device)
+        return convolve(alternative, x, self.weight, self.bias, stride, padding)
