@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from walking_noise.models.model_summary import ModelSummary
     from walking_noise.models.module_points import Call
 
-__all__ = ["Model", "build", "initialised", "models", "points", "summary"]
+__all__ = ["Model", "build", "initialised", "models", "plain", "points", "summary"]
 
 PRODUCTS = "products"
 """Value of ``model.points``: noise points at the outputs of the modules that multiply and accumulate."""
@@ -36,20 +36,27 @@ def models() -> dict[str, Model]:
     return discover(architectures, "MODEL")
 
 
+def plain(name: str, inputs: tuple[int, ...], classes: int, batch_norm: bool, selected: str = PRODUCTS) -> nn.Module:
+    """The network as its function builds it, without added noise points; the arguments are those of :func:`build`."""
+    from torch import nn
+
+    builds = load_own(name) if is_own(name) else models()[name].build
+    network = builds(inputs, classes, batch_norm)
+    if not isinstance(network, nn.Module):
+        raise ValueError(f"it returns a {type(network).__name__}, not a torch.nn.Module")
+    return network
+
+
 def _with_noise_points(
     name: str, inputs: tuple[int, ...], classes: int, batch_norm: bool, selected: str
 ) -> nn.Sequential:
     """The network with its noise points, not numbered."""
-    from torch import nn
-
     from walking_noise.models.module_points import WithModulePoints
     from walking_noise.models.noise_points import points_in, with_noise_points
 
+    network = plain(name, inputs, classes, batch_norm)
     if not is_own(name):
-        return with_noise_points(models()[name].build(inputs, classes, batch_norm))
-    network = load_own(name)(inputs, classes, batch_norm)
-    if not isinstance(network, nn.Module):
-        raise ValueError(f"it returns a {type(network).__name__}, not a torch.nn.Module")
+        return with_noise_points(network)
     if points_in(network):
         if selected != PRODUCTS:
             raise ValueError(f"it places its own noise points; leave model.points at {PRODUCTS}")
@@ -67,7 +74,7 @@ def _selected_calls(
     from walking_noise.models.module_points import record_calls, select_calls
 
     with _initialising, torch.random.fork_rng(devices=[]), torch.device("cpu"):
-        return select_calls(record_calls(load_own(name)(inputs, classes, batch_norm), inputs), selected)
+        return select_calls(record_calls(plain(name, inputs, classes, batch_norm), inputs), selected)
 
 
 def build(

@@ -1,0 +1,30 @@
+"""Figure of a single trained network: the midpoint of every noise point, and the level at 1 % loss."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+
+def draw_look(table: pd.DataFrame, file: Path, kind: str) -> Path:
+    """Draw the table of :func:`analysis.midpoints.look.look` into a file, noise points from the input downwards."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    rows = range(len(table))
+    figure = Figure(figsize=(6.5, 1.4 + 0.22 * len(table)), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    axes.hlines(rows, table["low"], table["high"], color="C0", linewidth=2)
+    axes.plot(table["mu"], rows, "o", color="C0", label="midpoint μ, 95 % interval")
+    axes.plot(table["loss_5"], rows, "|", color="C1", markersize=9, label="5 % loss")
+    axes.plot(table["loss_1"], rows, "|", color="C3", markersize=9, label="1 % loss")
+    axes.set_xscale("log")
+    axes.set_yticks(rows, table["point"])
+    axes.invert_yaxis()
+    axes.set_xlabel(f"level of {kind} noise at inference")
+    axes.grid(axis="x", alpha=0.3)
+    figure.legend(loc="outside upper center", ncols=3, frameon=False)
+    figure.savefig(file, dpi=150)
+    return file

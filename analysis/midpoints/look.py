@@ -1,0 +1,218 @@
+"""Midpoint noise levels of one trained network, point by point, with levels that are chosen as the sweep goes.
+
+A first sweep with few samples finds the levels between which the accuracy falls below the middle of its noise-free
+value and that of a constant answer. A second one with all samples covers the fall from there, down to levels that cost
+a few percent. Samples and noise are resampled together for the interval: every sample has draws of its own, so the
+bootstrap over the samples (Efron 1979, percentile interval) covers both.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from analysis.errors import AnalysisError
+from analysis.intervals import CONFIDENCE
+from analysis.midpoints.curves.repetition_curve import RepetitionCurve
+from analysis.midpoints.flags import Flag
+from analysis.midpoints.midpoint import LEAST_FALL
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from walking_noise.evaluation.noise_sweep import NoiseSweep
+
+Correct = NDArray[np.bool_]
+LOSSES = (0.01, 0.05)
+"""Losses of accuracy, as shares of what there is to lose, whose levels stand beside the midpoint."""
+FEW = 500
+"""Samples of the first sweep."""
+FACTOR = 4.0
+"""Ratio of neighbouring levels of the first sweep."""
+DECADES = 8
+"""Decades above and below the root mean square of the values within which the fall is searched."""
+BELOW, ABOVE = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0, 2.0), (1.0, 2.0, 4.0)
+"""Levels of the second sweep, relative to the last level before the middle and to the first one behind it."""
+RESAMPLES = 400
+"""Resamples of the bootstrap."""
+
+
+@dataclass(frozen=True, eq=False)
+class PointSweep:
+    """Sweep of levels at one noise point.
+
+    Attributes
+    ----------
+    level : (levels,)
+        Levels, the lowest first; the first is 0.
+    correct : (levels, samples)
+        Whether each sample was classified correctly.
+    """
+
+    level: NDArray[np.float64]
+    correct: Correct
+
+
+def look(
+    network: nn.Module,
+    data: Iterable[Any],
+    *,
+    points: str = "products",
+    kind: str = "additive",
+    samples: int = 2000,
+    seed: int = 0,
+    progress: Callable[[int, int, str], None] = lambda done, total, name: None,
+) -> pd.DataFrame:
+    """The midpoint noise level of every noise point of a trained network, for noise at inference.
+
+    Parameters
+    ----------
+    network
+        Maps a batch of samples to logits; any torch module.
+    data
+        A loader of batches ``(samples, labels)``, such as a :class:`torch.utils.data.DataLoader`, of validation data.
+    points
+        The noise points: ``products`` (the outputs of the modules that multiply and accumulate, and the input),
+        ``modules``, or a pattern of module names; each also with ``+residual``.
+    kind
+        ``additive``: the noise has the level as its standard deviation; ``multiplicative``: the level times the value.
+    samples
+        The number of samples; the first ones of the loader.
+    progress
+        Called after each noise point, with the number of finished ones, the number of all, and the name.
+
+    Returns
+    -------
+    DataFrame
+        A row per noise point, in the order of the forward pass: ``point``, ``layer``, ``multiply_accumulates``,
+        ``rms`` (root mean square of the values that arrive), ``mu`` with ``low`` and ``high`` (95 % interval over the
+        noise draws and the validation samples of this one network, not over trainings), ``mu_relative`` (``mu`` as a
+        multiple of ``rms``; for multiplicative noise ``mu`` itself), ``loss_1`` and ``loss_5`` with their intervals:
+        the levels at which 1 and 5 % of what there is to lose is lost; ``flag``: the reason why ``mu`` is missing.
+        ``attrs`` has ``accuracy``, ``chance_accuracy``, ``samples`` and ``sweeps``, a :class:`PointSweep` by point.
+
+    Raises
+    ------
+    AnalysisError
+        The network or the data cannot be used, or the network is hardly better than a constant answer.
+    """
+    from walking_noise.evaluation.noise_sweep import NoiseSweep
+
+    x, labels = _first_samples(data, samples)
+    try:
+        device = next((parameter.device for parameter in network.parameters()), x.device)
+        sweep = NoiseSweep(network, x.to(device), labels.to(device), points, kind)
+    except (ValueError, KeyError) as error:
+        raise AnalysisError(f"the network cannot be used: {error}") from error
+    clean, chance = float(sweep.clean.double().mean()), _chance_accuracy(labels)
+    if clean < chance + LEAST_FALL:
+        least = f"a constant answer has {chance:.1%}"
+        raise AnalysisError(f"the network classifies {clean:.1%} of {len(labels)} samples correctly, {least}")
+    rows: list[dict[str, Any]] = []
+    sweeps: dict[str, PointSweep] = {}
+    for point in sweep.points:
+        relative_to = 1.0 if kind == "multiplicative" else sweep.rms[point.number]
+        swept, flag = sweep_point(sweep, point.number, relative_to or 1.0, chance, seed)
+        sweeps[str(point)] = swept
+        row: dict[str, Any] = {"point": str(point), "layer": point.layer}
+        row["multiply_accumulates"] = point.multiply_accumulates
+        row |= {"rms": sweep.rms[point.number], **estimates(swept, chance, seed), "flag": flag}
+        row["mu_relative"] = row["mu"] / relative_to if relative_to else math.nan
+        rows.append(row)
+        progress(len(rows), len(sweep.points), point.name)
+    table = pd.DataFrame(rows)
+    table.attrs |= {"accuracy": clean, "chance_accuracy": chance, "samples": len(labels), "sweeps": sweeps}
+    return table
+
+
+def sweep_point(
+    sweep: NoiseSweep, point: int, start: float, chance_accuracy: float, seed: int = 0
+) -> tuple[PointSweep, str]:
+    """Sweep the levels of the fall at one noise point; the reason if there is no fall within :data:`DECADES`."""
+    low, high, flag = _find_fall(sweep, point, start, chance_accuracy, seed)
+    levels = sorted({low * factor for factor in BELOW} | {high * factor for factor in ABOVE})
+    correct = sweep.correct(point, levels, None, seed)
+    everything = np.concatenate([sweep.clean.cpu().numpy()[None], correct.cpu().numpy()])
+    return PointSweep(np.array([0.0, *levels]), everything), flag
+
+
+def _find_fall(
+    sweep: NoiseSweep, point: int, start: float, chance_accuracy: float, seed: int
+) -> tuple[float, float, str]:
+    """Neighbouring levels before and behind the middle of the fall; twice the last one and a flag if there is none."""
+    middle = (float(sweep.clean[:FEW].double().mean()) + chance_accuracy) / 2
+    accuracies: dict[int, float] = {}
+    steps, furthest = list(range(-2, 3)), math.ceil(DECADES / math.log10(FACTOR))
+    while True:
+        correct = sweep.correct(point, [start * FACTOR**step for step in steps], FEW, seed)
+        accuracies |= dict(zip(steps, correct.double().mean(1).tolist(), strict=True))
+        first = min((step for step, accuracy in accuracies.items() if accuracy < middle), default=None)
+        if first is not None and first - 1 in accuracies:
+            return start * FACTOR ** (first - 1), start * FACTOR**first, ""
+        edge = max(accuracies) if first is None else min(accuracies)
+        if abs(edge) >= furthest:
+            level = start * FACTOR**edge
+            return level, level, str(Flag.ABOVE_RANGE if first is None else Flag.BELOW_RANGE)
+        steps = list(range(edge + 1, edge + 5)) if first is None else list(range(edge - 4, edge))
+
+
+def estimates(sweep: PointSweep, chance_accuracy: float, seed: int = 0) -> dict[str, float]:
+    """Midpoint and levels at :data:`LOSSES` of a sweep, each with its interval; NaN where there is none."""
+    shares = {"mu": 0.5, **{f"loss_{100 * loss:g}": 1 - loss for loss in LOSSES}}
+    whole = _levels(sweep.level, sweep.correct.mean(1), shares.values(), chance_accuracy)
+    random, samples = np.random.default_rng(seed), sweep.correct.shape[1]
+    counts = random.multinomial(samples, np.full(samples, 1 / samples), RESAMPLES)
+    accuracies = counts @ sweep.correct.T.astype(float) / samples
+    resampled = np.array([_levels(sweep.level, one, shares.values(), chance_accuracy) for one in accuracies])
+    row: dict[str, float] = {}
+    for (name, _), value, values in zip(shares.items(), whole, resampled.T, strict=True):
+        low, high = _interval(value, values)
+        row |= {name: value, _bound(name, "low"): low, _bound(name, "high"): high}
+    return row
+
+
+def _bound(name: str, side: str) -> str:
+    return side if name == "mu" else f"{name}_{side}"
+
+
+def _interval(value: float, resampled: NDArray[np.float64]) -> tuple[float, float]:
+    """The percentile interval, extended to the estimate itself; NaN if many resamples have none."""
+    if not math.isfinite(value) or np.isnan(resampled).mean() > (1 - CONFIDENCE) / 2:
+        return math.nan, math.nan
+    low, high = np.nanquantile(resampled, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return min(float(low), value), max(float(high), value)
+
+
+def _levels(
+    level: NDArray[np.float64], accuracy: NDArray[np.float64], shares: Iterable[float], chance_accuracy: float
+) -> list[float]:
+    curve = RepetitionCurve(level, accuracy)
+    if curve.a_max < chance_accuracy + LEAST_FALL:
+        return [math.nan for _ in shares]
+    found = [curve.level_at(share, chance_accuracy) for share in shares]
+    return [math.nan if isinstance(one, Flag) else one for one in found]
+
+
+def _first_samples(data: Iterable[Any], count: int) -> tuple[Tensor, Tensor]:
+    import torch
+
+    batches: list[tuple[Tensor, Tensor]] = []
+    for x, labels in data:
+        batches.append((x, torch.as_tensor(labels)))
+        if sum(len(one) for _, one in batches) >= count:
+            break
+    if not batches:
+        raise AnalysisError("the loader has no samples")
+    return torch.cat([x for x, _ in batches])[:count].float(), torch.cat([y for _, y in batches])[:count].long()
+
+
+def _chance_accuracy(labels: Tensor) -> float:
+    """Accuracy of the most frequent class as a constant answer."""
+    counts: Sequence[int] = labels.bincount().tolist()
+    return max(counts) / len(labels)

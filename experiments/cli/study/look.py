@@ -1,0 +1,116 @@
+"""``walking-noise look``: midpoint noise levels of a trained network, without a database."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def look(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="as in model.name: my_package.module:build, or a name")],
+    checkpoint: Annotated[Path, typer.Option(metavar="FILE", help="the trained weights, a state_dict saved by torch")],
+    data: Annotated[str, typer.Option(metavar="NAME", help="data set, as in data.name")],
+    batch_norm: Annotated[bool, typer.Option("--batch-norm", help="as in model.batch_norm")] = False,
+    transform: Annotated[str, typer.Option(metavar="NAME", help="as in data.transform")] = "",
+    points: Annotated[str, typer.Option(metavar="SELECTION", help="as in model.points; default: products")] = "",
+    kind: Annotated[str, typer.Option(metavar="KIND", help="additive (default) or multiplicative noise")] = "",
+    samples: Annotated[int, typer.Option(metavar="N", min=100, help="number of validation samples")] = 2000,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="folder of the table (CSV) and the figure; default: look")
+    ] = None,
+) -> None:
+    """Measure how much noise each layer of a trained network tolerates, in minutes and without training.
+
+    Noise is injected at one point at a time, at inference. Intervals are over noise and samples of this one network.
+
+    Example: walking-noise look nets:build --checkpoint w.pt --data cifar10
+    """
+    import torch
+
+    from analysis.figures.look import draw_look
+    from analysis.midpoints.look import look
+    from experiments.errors import UserError
+    from experiments.terminal.progress_line import ProgressLine
+    from experiments.terminal.text_table import show
+    from walking_noise import RunConfig
+    from walking_noise.data import load
+
+    kind, out = kind or "additive", out or Path("look")
+    if kind not in ("additive", "multiplicative"):
+        raise UserError(f"--kind {kind}: allowed: additive, multiplicative")
+    settings = {"model.name": model, "data.name": data, "model.batch_norm": batch_norm, "data.transform": transform}
+    config = RunConfig.from_dict({name: value for name, value in settings.items() if value})
+    network = _network(config, checkpoint)
+    loaded = load(data, config.data.transform)
+    x = loaded.transform.validation_inputs(loaded.validation_samples[:samples])
+    line = ProgressLine()
+    table = look(
+        network,
+        zip(x.split(500), loaded.validation_labels[:samples].split(500), strict=True),
+        points=points or "products",
+        kind=kind,
+        samples=samples,
+        progress=lambda done, total, name: line.show(f"{done} of {total} noise points: {name}"),
+    )
+    line.end()
+    out.mkdir(parents=True, exist_ok=True)
+    table.to_csv(out / "look.csv", index=False)
+    figure = draw_look(table, out / "look.png", kind)
+    show(_text(table, kind, torch.get_num_threads()))
+    print(f"table: {out / 'look.csv'}, figure: {figure}")
+
+
+def _network(config: Any, checkpoint: Path) -> nn.Module:
+    """The network with the weights of the checkpoint; raise :class:`UserError` if they do not fit."""
+    import pickle
+
+    import torch
+
+    from experiments.errors import UserError
+    from walking_noise import models
+
+    network = models.plain(*config.architecture)
+    try:
+        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    except (OSError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise UserError(
+            f"{checkpoint}: cannot be read as saved weights ({' '.join(str(error).split())[:200]})"
+        ) from None
+    for key in ("state_dict", "model_state_dict", "model"):
+        if isinstance(state, dict) and isinstance(state.get(key), dict):
+            state = state[key]
+    try:
+        network.load_state_dict(state)
+    except (RuntimeError, TypeError, AttributeError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise UserError(f"{checkpoint}: the weights do not fit {config.model.name} ({reason})") from None
+    return network
+
+
+def _text(table: Any, kind: str, threads: int) -> list[Any]:
+    """The table, the weakest point first, and a line on what was measured."""
+    from experiments.terminal.text_table import table as text_table
+
+    attrs = table.attrs
+    relative = [] if kind == "multiplicative" else ["μ / rms"]
+    head = ["noise point", "μ", "95 % interval", "1 % loss", "5 % loss", *relative, "remark"]
+    rows = []
+    for _, row in table.sort_values("mu").iterrows():
+        interval = "" if row.low != row.low else f"{row.low:.3g} .. {row.high:.3g}"
+        numbers = [_short(row.mu), interval, _short(row.loss_1), _short(row.loss_5)]
+        rows.append([row.point, *numbers, *([_short(row.mu_relative)] if relative else []), row.flag])
+    about = (
+        f"{attrs['accuracy']:.1%} of {attrs['samples']} samples are correct without noise, "
+        f"{attrs['chance_accuracy']:.1%} by a constant answer. The weakest point is first. Intervals are over noise "
+        "draws and validation samples of this one network, not over trainings."
+    )
+    return [text_table(head, rows, left=1), about]
+
+
+def _short(number: float) -> str:
+    return "" if number != number else f"{number:.3g}"

@@ -1,0 +1,147 @@
+"""Look at one trained network: known falls, coverage of the intervals, the table of a real network, the command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor, nn
+
+from analysis.errors import AnalysisError
+from analysis.midpoints import look as look_module
+from analysis.midpoints.flags import Flag
+from analysis.midpoints.look import estimates, look, sweep_point
+from experiments.cli.app import main
+from walking_noise import data, models
+from walking_noise.evaluation.noise_sweep import NoiseSweep
+
+CHANCE = 0.1
+
+
+class KnownFall(NoiseSweep):
+    """A sweep whose samples fail at known levels: log10 of them is logistic around that of the midpoint."""
+
+    def __init__(self, midpoint: float, samples: int, seed: int, width: float = 0.15) -> None:
+        random = np.random.default_rng(seed)
+        self.fails_at = midpoint * 10 ** random.logistic(0, width, samples)
+        self.lucky = random.random(samples) < CHANCE
+        self.clean = torch.ones(samples, dtype=torch.bool)
+
+    def correct(self, point: int, levels: Any, samples: int | None = None, seed: int = 0) -> Tensor:
+        found = (np.asarray(levels)[:, None] < self.fails_at) | self.lucky
+        return torch.from_numpy(found[:, :samples])
+
+
+@pytest.mark.parametrize("midpoint", [1e-5, 0.3, 1.0, 7e4])
+def test_a_fall_is_found_wherever_it_is(midpoint: float) -> None:
+    swept, flag = sweep_point(KnownFall(midpoint, 4000, 0), 0, 1.0, CHANCE)
+    found = estimates(swept, CHANCE)
+    assert flag == ""
+    assert found["mu"] == pytest.approx(midpoint, rel=0.05)
+    assert found["loss_5"] == pytest.approx(midpoint * 10 ** (0.15 * np.log(0.05 / 0.95)), rel=0.15)
+    for name, low, high in (("mu", "low", "high"), ("loss_1", "loss_1_low", "loss_1_high")):
+        assert found[low] <= found[name] <= found[high]
+
+
+@pytest.mark.parametrize(("midpoint", "flag"), [(1e12, Flag.ABOVE_RANGE), (1e-12, Flag.BELOW_RANGE)])
+def test_no_fall_within_the_range(midpoint: float, flag: Flag) -> None:
+    swept, found = sweep_point(KnownFall(midpoint, 600, 0), 0, 1.0, CHANCE)
+    assert found == flag
+    assert np.isnan(estimates(swept, CHANCE)["mu"])
+
+
+@pytest.mark.slow
+def test_the_intervals_cover(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(look_module, "RESAMPLES", 200)
+    studies = 200
+    true = {"mu": 1.0, "loss_5": 10 ** (0.15 * np.log(0.05 / 0.95))}
+    covered = dict.fromkeys(true, 0)
+    for seed in range(studies):
+        swept, _ = sweep_point(KnownFall(1.0, 1000, seed), 0, 0.7, CHANCE)
+        found = estimates(swept, CHANCE)
+        covered["mu"] += found["low"] <= true["mu"] <= found["high"]
+        covered["loss_5"] += found["loss_5_low"] <= true["loss_5"] <= found["loss_5_high"]
+    assert covered["mu"] / studies > 0.92
+    assert covered["loss_5"] / studies > 0.90
+
+
+@pytest.fixture(scope="module")
+def trained() -> tuple[nn.Module, Tensor, Tensor]:
+    """A small network, trained by a plain loop, with its validation samples."""
+    digits = data.load("mnist5k")
+    x, y = digits.transform.validation_inputs(digits.train_samples), digits.train_labels
+    torch.manual_seed(0)
+    network = models.plain("mlp", (1, 28, 28), 10, False)
+    optimizer = torch.optim.Adam(network.parameters(), 2e-3)
+    for _ in range(3):
+        for batch in torch.randperm(len(y)).split(64):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(network(x[batch]), y[batch]).backward()
+            optimizer.step()
+    return network, digits.transform.validation_inputs(digits.validation_samples), digits.validation_labels
+
+
+def test_the_table_of_a_network(trained: tuple[nn.Module, Tensor, Tensor]) -> None:
+    network, x, labels = trained
+    seen: list[int] = []
+    table = look(
+        network, zip(x.split(300), labels.split(300), strict=True), progress=lambda done, total, name: seen.append(done)
+    )
+    assert list(table["point"]) == ["0 input", "1 fc1", "2 fc2", "3 fc3", "4 fc4"]
+    assert seen == [1, 2, 3, 4, 5]
+    assert table.attrs["accuracy"] > 0.85
+    assert ((table["low"] <= table["mu"]) & (table["mu"] <= table["high"])).all()
+    assert (table["loss_1"] < table["loss_5"]).all() & (table["loss_5"] < table["mu"]).all()
+    np.testing.assert_allclose(table["mu_relative"], table["mu"] / table["rms"])
+
+
+def test_scaled_weights_scale_the_levels_and_not_the_relative_ones(trained: tuple[nn.Module, Tensor, Tensor]) -> None:
+    """A ReLU layer with doubled weights and the next one with halved ones compute the same network."""
+    network, x, labels = trained
+    before = look(network, [(x, labels)]).set_index("point")
+    scaled = models.plain("mlp", (1, 28, 28), 10, False)
+    scaled.load_state_dict(network.state_dict())
+    with torch.no_grad():
+        for parameter in scaled.get_submodule("fc1").parameters():
+            parameter.mul_(2)
+        scaled.get_parameter("fc2.weight").div_(2)
+    after = look(scaled, [(x, labels)]).set_index("point")
+    for point, sweep in before.attrs["sweeps"].items():
+        np.testing.assert_array_equal(after.attrs["sweeps"][point].correct, sweep.correct)
+    assert after["mu"]["1 fc1"] == pytest.approx(2 * before["mu"]["1 fc1"], rel=1e-9)
+    pd.testing.assert_series_equal(after["mu_relative"], before["mu_relative"])
+
+
+def test_a_network_that_has_learned_nothing_is_refused() -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+    with pytest.raises(AnalysisError, match=r"a constant answer has 100\.0%"):
+        look(network, [(torch.rand(200, 1, 28, 28), torch.zeros(200, dtype=torch.int64))])
+    with pytest.raises(AnalysisError, match="no samples"):
+        look(network, [])
+
+
+def test_the_command(
+    trained: tuple[nn.Module, Tensor, Tensor],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.save({"state_dict": trained[0].state_dict()}, "weights.pt")
+    call = ["look", "mlp", "--checkpoint", "weights.pt", "--data", "mnist5k"]
+    assert main([*call, "--samples", "500"]) == 0
+    shown = capsys.readouterr().out
+    table = pd.read_csv("look/look.csv")
+    weakest = table.sort_values("mu")["point"].iloc[0]
+    assert shown.splitlines()[1].startswith(weakest)
+    assert "not over trainings" in shown
+    assert Path("look/look.png").stat().st_size > 10_000
+    assert main([*call, "--batch-norm"]) == 1
+    assert "the weights do not fit mlp" in capsys.readouterr().err
+    Path("broken.pt").write_bytes(b"no weights")
+    assert main([*call[:2], "--checkpoint", "broken.pt", "--data", "mnist5k"]) == 1
+    assert "broken.pt: cannot be read as saved weights" in capsys.readouterr().err

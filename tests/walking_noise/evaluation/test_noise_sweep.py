@@ -1,0 +1,103 @@
+"""Sweeps of noise levels at the noise points of a trained network: closed forms, and levels together or one by one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy import integrate, stats
+from torch import Tensor, nn
+
+from tests.walking_noise import own_parts
+from walking_noise.data import DataSet
+from walking_noise.evaluation.noise_sweep import NoiseSweep
+
+LEVELS = (0.03, 0.3, 1.0, 3.0)
+
+
+def digits_of(data: DataSet, count: int = 200) -> tuple[Tensor, Tensor]:
+    return data.transform.validation_inputs(data.validation_samples[:count]), data.validation_labels[:count]
+
+
+def probability_of_correct(logits: Any, label: int, level: float) -> float:
+    """P(correct) with additive noise at the logits: ∫ φ(u) ∏ Φ(u + (z_y - z_j)/s) du over the other classes j."""
+    margins = (logits[label] - np.delete(logits, label)) / level
+
+    def density(u: float) -> float:
+        return float(stats.norm.pdf(u) * np.prod(stats.norm.cdf(u + margins)))
+
+    return integrate.quad(density, -8, 8)[0]
+
+
+def test_noise_at_the_logits_gives_the_accuracy_of_the_closed_form() -> None:
+    random = torch.Generator().manual_seed(0)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(12, 4))
+    x, labels = torch.randn(100, 1, 12, generator=random), torch.randint(4, (100,), generator=random)
+    sweep = NoiseSweep(network, x, labels)
+    assert [point.name for point in sweep.points] == ["input", "1"]
+    logits = network(x).detach().double().numpy()
+    draws = 200
+    measured = torch.stack([sweep.correct(1, (0.2, 1.0), seed=seed) for seed in range(draws)]).double().mean((0, 2))
+    for level, accuracy in zip((0.2, 1.0), measured.tolist(), strict=True):
+        each = np.array([probability_of_correct(z, int(y), level) for z, y in zip(logits, labels, strict=True)])
+        standard_error = np.sqrt((each * (1 - each)).sum() / draws) / len(each)
+        assert abs(accuracy - each.mean()) < 4 * standard_error
+
+
+@pytest.mark.parametrize("build", [own_parts.transformer, own_parts.resnet18])
+def test_levels_together_equal_levels_one_by_one(build: Any, digits: DataSet) -> None:
+    x, labels = digits_of(digits, 40)
+    if build is own_parts.resnet18:
+        x = x[:, :, ::2, ::2].expand(-1, 3, -1, -1)
+    torch.manual_seed(0)
+    sweep = NoiseSweep(build(tuple(x.shape[1:]), 10, False), x, labels)
+    for point in (0, 2, len(sweep.points) - 1):
+        together = sweep.correct(point, LEVELS)
+        assert sweep._vmaps
+        sweep._vmaps = False
+        one_by_one = sweep.correct(point, LEVELS)
+        sweep._vmaps = True
+        assert (together == one_by_one).double().mean() > 0.99, "but for rounding"
+
+
+def test_a_network_that_vmap_cannot_compute_passes_level_by_level(digits: DataSet) -> None:
+    class ThroughNumpy(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.Linear(784, 16), nn.Linear(16, 10)
+
+        def forward(self, x: Tensor) -> Any:
+            return self.second(torch.from_numpy(self.first(x.flatten(1)).numpy(force=True).copy()))
+
+    sweep = NoiseSweep(ThroughNumpy(), *digits_of(digits))
+    found = sweep.correct(1, LEVELS)
+    assert not sweep._vmaps
+    assert found.shape == (4, 200)
+
+
+def test_kinds_of_noise(digits: DataSet) -> None:
+    x, labels = digits_of(digits)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(784, 10, bias=False))
+    at_values = {
+        kind: NoiseSweep(network, x, labels, kind=kind).correct(0, (0.0, 1e6))
+        for kind in ("additive", "multiplicative")
+    }
+    clean = NoiseSweep(network, x, labels).clean
+    for correct in at_values.values():
+        assert torch.equal(correct[0], clean)
+        assert not torch.equal(correct[1], clean)
+    blank = NoiseSweep(network, torch.zeros_like(x), labels, kind="multiplicative")
+    assert torch.equal(blank.correct(0, (1e6,))[0], blank.clean), "multiplicative noise leaves zeros as they are"
+    with pytest.raises(KeyError):
+        NoiseSweep(network, x, labels, kind="uniform")
+
+
+def test_the_root_mean_square_is_that_of_the_arriving_values(digits: DataSet) -> None:
+    x, labels = digits_of(digits)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+    sweep = NoiseSweep(network, x, labels)
+    assert sweep.rms == pytest.approx(
+        [float(x.square().mean().sqrt()), float(network(x).detach().square().mean().sqrt())], rel=1e-5
+    )
