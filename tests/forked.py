@@ -23,7 +23,10 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-PRELOADED = ("torch", "pandas", "pymongo", "walking_noise.runtime.worker_process", "walking_noise.runtime.train_runs")
+PRELOADED = (
+    "torch", "pandas", "pymongo", "sacred", "typer", "rich.console", "walking_noise.runtime.worker_process",
+    "walking_noise.runtime.train_runs",
+)  # fmt: skip
 _lock = threading.Lock()
 
 
