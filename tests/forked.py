@@ -42,7 +42,7 @@ class Forked(subprocess.Popen[Any]):
         with _lock, theirs:
             _, server, channel = _server()
             numbers = (0, 1, 2, *pass_fds)
-            server.send((list(args), cwd or os.getcwd(), env or dict(os.environ), cores, start_new_session, numbers))
+            server.send((list(args), cwd or Path.cwd(), env or dict(os.environ), cores, start_new_session, numbers))
             sendfds(channel, [theirs.fileno(), *streams, *pass_fds])
         self.pid = self._status.recv()
         self._child_created = True
@@ -93,9 +93,9 @@ def _serve(descriptor: int) -> list[str]:
     high = [fcntl.fcntl(each, fcntl.F_DUPFD, 512) for each in received]
     for source, target in zip(high, numbers, strict=True):
         os.dup2(source, target)
-    for each in set(map(int, os.listdir("/proc/self/fd"))) - set(numbers):
+    for each in [int(entry.name) for entry in Path("/proc/self/fd").iterdir()]:
         with contextlib.suppress(OSError):  # that of the listing
-            os.close(each)
+            each in numbers or os.close(each)
     requests._handle = None  # type: ignore[attr-defined]
     channel.detach()
     if new_session:

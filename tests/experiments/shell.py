@@ -58,9 +58,7 @@ class Shell:
             **self.variables,
         }
 
-    def start(
-        self, *command: str, cores: int = 1, executed: bool = False, **environment: str
-    ) -> subprocess.Popen[str]:
+    def start(self, *command: str, cores: int = 1, executed: bool = False, **environment: str) -> subprocess.Popen[str]:
         """Start a command, forked where that is possible (see :mod:`tests.forked`), unless it must be ``executed``."""
         popen = subprocess.Popen if executed or command[0] not in FORKED else Forked
         with on_cores(cores):
@@ -80,6 +78,13 @@ class Shell:
             output, _ = process.communicate(timeout=300)
         assert process.returncode == 0, output
         return output
+
+    def capture(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run a Python program, forked, and return its exit code and both of its outputs."""
+        variables = self.environment | environment
+        with Forked(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            output, errors = process.communicate(timeout=120)
+        return subprocess.CompletedProcess(command, process.returncode, output, errors)
 
 
 def write_grid(folder: Path, **sections: Any) -> Path:

@@ -207,7 +207,7 @@ def test_runs_as_in_the_table(study: str):
 
 @pytest.mark.parametrize("path", FULLY_EXPANDED, ids=name)
 def test_each_run_of_a_series_is_planned_with_its_seeds(path: Path):
-    """Proves for a file of each folder what :func:`series` assumes: a range of seeds has the seeds 0, 1, … up to max."""
+    """For a file of each folder, what :func:`series` assumes: a range of seeds has the seeds 0, 1, … up to max."""
     counted, seeds = series(path), dict[str, list[int]]()
     for settings in expand(path):
         seed = settings.get("seed", 0)

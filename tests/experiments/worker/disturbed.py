@@ -48,16 +48,16 @@ class HeldWorker:
 
 @contextlib.contextmanager
 def worker(
-    shell: Shell, runs: Runs, *prefix: str, held: bool = True, epochs: int = HELD_EPOCHS, **options: str
+    shell: Shell, runs: Runs, *prefix: str, run: int = 1, held: bool = True, **options: str
 ) -> Iterator[HeldWorker]:
-    """The process that SEML starts for run 1; all its processes are killed at the end."""
+    """The process that SEML starts for a run; all its processes are killed at the end."""
     train = str(ROOT / "experiments" / "train.py")
     with tempfile.TemporaryDirectory() as folder:
         hold = Path(folder) / "hold"
         if held:
             hold.touch()
-        command = (*prefix, "python", str(Path(__file__).with_name("held_training.py")), train, *assigned(runs))
-        options = {"HOLD": str(hold), "HOLD_EPOCHS": str(epochs), **OPTIONS, **options}
+        command = (*prefix, "python", str(Path(__file__).with_name("held_training.py")), train, *assigned(runs, run))
+        options = {"HOLD": str(hold), "HOLD_EPOCHS": str(HELD_EPOCHS), **OPTIONS, **options}
         process = shell.start(*command, cores=1, **options)
         try:
             yield HeldWorker(process, hold)
@@ -67,12 +67,21 @@ def worker(
             process.communicate()
 
 
-def assigned(runs: Runs) -> list[str]:
-    """The arguments by which SEML assigns run 1, which it has set to RUNNING."""
-    run = runs.find_one_and_update({"_id": 1}, {"$set": {"status": "RUNNING", "execution.cluster": "local"}})
-    assert run is not None
-    settings = [f"{name}={value!r}" for name, value in run["config"].items()]
-    return ["with", *settings, f"db_collection={runs.name!r}", "overwrite=1", "--force"]
+def assigned(runs: Runs, run: int = 1) -> list[str]:
+    """The arguments by which SEML assigns a run, which it has set to RUNNING."""
+    document = runs.find_one_and_update({"_id": run}, {"$set": {"status": "RUNNING", "execution.cluster": "local"}})
+    assert document is not None
+    settings = [f"{name}={value!r}" for name, value in document["config"].items()]
+    return ["with", *settings, f"db_collection={runs.name!r}", f"overwrite={run}", "--force"]
+
+
+def complete(shell: Shell, runs: Runs, folder: Path, first: int = 1, **options: str) -> None:
+    """Train all STAGED runs as SEML does when it starts the first one; their logs go to the folder."""
+    for run in runs.find({"status": "STAGED"}):
+        file = str(folder / f"{run['_id']}.out")
+        runs.update_one({"_id": run["_id"]}, {"$set": {"status": "PENDING", "seml.output_file": file}})
+    with worker(shell, runs, run=first, held=False, **options) as one:
+        one.end()
 
 
 def until(condition: Callable[[], object], process: subprocess.Popen[str] | None = None, seconds: float = 200) -> None:

@@ -1,6 +1,6 @@
 """Executable that trains like ``experiments/train.py`` (its first argument), but not beyond an epoch until it may.
 
-While the file ``$HOLD`` exists, no training goes on after ``$HOLD_EPOCHS`` epochs; a stop is noticed as between batches.
+While the file ``$HOLD`` exists, no training goes on after ``$HOLD_EPOCHS`` epochs. A stop is noticed meanwhile.
 """
 
 from __future__ import annotations
