@@ -72,6 +72,7 @@ def _serve(descriptor: int) -> list[str]:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     assert threading.active_count() == 1
+    command: list[str]
     while True:
         try:
             command, folder, environment, cores, new_session, numbers = requests.recv()
@@ -95,7 +96,8 @@ def _serve(descriptor: int) -> list[str]:
         os.dup2(source, target)
     for each in [int(entry.name) for entry in Path("/proc/self/fd").iterdir()]:
         with contextlib.suppress(OSError):  # that of the listing
-            each in numbers or os.close(each)
+            if each not in numbers:
+                os.close(each)
     requests._handle = None  # type: ignore[attr-defined]
     channel.detach()
     if new_session:

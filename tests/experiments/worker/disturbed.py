@@ -58,7 +58,7 @@ def worker(
             hold.touch()
         command = (*prefix, "python", str(Path(__file__).with_name("held_training.py")), train, *assigned(runs, run))
         options = {"HOLD": str(hold), "HOLD_EPOCHS": str(HELD_EPOCHS), **OPTIONS, **options}
-        process = shell.start(*command, cores=1, **options)
+        process = shell.start(*command, cores=1, executed=False, **options)
         try:
             yield HeldWorker(process, hold)
         finally:

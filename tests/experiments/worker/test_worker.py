@@ -48,8 +48,8 @@ class Study:
     runs: Runs
     folder: Path
 
-    def seml(self, *arguments: str, cores: int = 1, **environment: str) -> str:
-        return self.shell.run("seml", self.runs.name, *arguments, cores=cores, **environment)
+    def seml(self, *arguments: str, cores: int = 1, executed: bool = False, **environment: str) -> str:
+        return self.shell.run("seml", self.runs.name, *arguments, cores=cores, executed=executed, **environment)
 
     def statuses(self) -> Counter[str]:
         return Counter(document["status"] for document in self.runs.find({}, {"status": 1}))
@@ -80,10 +80,10 @@ def ran(shell: Shell, client: MongoClient[Document], tmp_path_factory: pytest.Te
         without_data={"fixed": {"data.name": "cifar10"}},
         without_folder={"fixed": {"training.keep_network": True}},
     )
-    study.seml("add", str(grid), SOME_SECRET="hunter2")
+    study.seml("add", str(grid), executed=True, SOME_SECRET="hunter2")
     damaged = study.runs.find_one_and_update({"config.noise.std": 0.6}, {"$set": {"config.noise.std": -1.0}})
     assert damaged is not None
-    study.seml("start", "--local", cores=2)
+    study.seml("start", "--local", cores=2, executed=True)
     return study
 
 
