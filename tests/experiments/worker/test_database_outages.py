@@ -90,6 +90,7 @@ def test_a_stopped_worker_does_not_wait_for_a_database_that_hangs(
     assert "3 runs are still RUNNING; run `walking-noise rescue runs`" in output
 
 
+@pytest.mark.slow
 def test_a_worker_that_gives_up_saves_its_results_for_the_next(
     impatient: Shell, own_database: EmbeddedDatabase, own_runs: Runs, tmp_path: Path
 ):
@@ -107,6 +108,7 @@ def test_a_worker_that_gives_up_saves_its_results_for_the_next(
     assert results(own_runs) == undisturbed(own_runs)
 
 
+@pytest.mark.slow
 def test_saved_results_are_delivered_by_the_command(
     impatient: Shell, own_database: EmbeddedDatabase, own_runs: Runs, tmp_path: Path
 ):

@@ -218,6 +218,7 @@ def alike(number: int, epochs: int) -> list[Document]:
     return [{"seed": seed, "training.epochs": epochs} for seed in range(number)]
 
 
+@pytest.mark.slow
 def test_concurrent_workers_do_each_run_once(study: Study, pending_runs: Fill):
     pending_runs(alike(6, epochs=1))
     launch = ("seml", study.runs.name, "launch-worker", *PENDING_TOO)

@@ -6,6 +6,8 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
+
 from experiments.database.connection import Document, Runs
 from experiments.database.run_collections import ATTEMPTS, WORKERS
 from experiments.worker.recovery.lost_workers import Recovery
@@ -46,6 +48,7 @@ def test_a_killed_worker_loses_at_most_a_checkpoint_interval(
     assert sorted((attempt["run"], attempt["end"]) for attempt in attempts) == [(1, "LOST"), (2, "LOST"), (3, "LOST")]
 
 
+@pytest.mark.slow
 def test_a_stopped_worker_loses_nothing(shell: Shell, runs: Runs, pending_runs: Fill):
     pending_runs(RUNS)
     with worker(shell, runs, WALKING_NOISE_CHECKPOINT_SECONDS="3600") as stopped:
