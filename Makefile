@@ -16,7 +16,7 @@ PYTHON ?= $(firstword $(foreach python,python3.11 python3.12 python3,\
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo sample-report test test-cluster chaos test-image lint bench coverage lock clean
+.PHONY: help install demo sample-report test test-all test-cluster chaos test-image lint bench coverage lock clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,8 +32,13 @@ sample-report: demo  ## make docs/sample_report.html again, from the runs of the
 		$(BIN)/python -m analysis.report demo --out .demo/report --copy docs/sample_report.html; \
 		code=$$?; $(BIN)/walking-noise db stop --folder .demo; exit $$code
 
-test: install  ## run the tests; select some with ARGS="-k noise" or ARGS="-m 'not slow'"
-	$(BIN)/pytest --ignore tests/cluster --numprocesses auto --dist loadfile --no-loadscope-reorder $(ARGS)
+TIER := -m 'not slow'
+
+test: install  ## run all tests but the slow ones (10 minutes on two cores); select some with ARGS="-k noise"
+	$(BIN)/pytest --ignore tests/cluster --numprocesses auto --dist loadfile --no-loadscope-reorder $(TIER) $(ARGS)
+
+test-all: install  ## run every test (13 minutes on two cores), those on a private Slurm at the same time
+	$(MAKE) --jobs=2 --output-sync test test-cluster TIER=
 
 test-cluster: install  ## run the tests on a private Slurm: needs Debian's slurmctld, slurmd, slurm-client and munge
 	$(BIN)/pytest tests/cluster --timeout 1200 $(ARGS)

@@ -17,20 +17,21 @@ MONGODB = os.environ.get("WALKING_NOISE_MONGODB") or None
 MOST_PROCESSES = 8
 """More do not pay: each starts an embedded database and adds a run to it."""
 LONGEST_FILES = (
-    "tests/experiments/worker/test_database_outages.py",
-    "tests/walking_noise/checkpoints/test_resuming_processes.py",
     "tests/experiments/submit/test_demo.py",
-    "tests/experiments/plan/test_grids.py",
-    "tests/experiments/worker/test_worker_losses.py",
-    "tests/experiments/submit/test_add_runs.py",
     "tests/experiments/worker/test_worker.py",
+    "tests/experiments/worker/test_database_outages.py",
+    "tests/analysis/report/test_report.py",
+    "tests/experiments/plan/test_grids.py",
+    "tests/walking_noise/checkpoints/test_resuming_processes.py",
+    "tests/walking_noise/noise/test_triton_kernels.py",
     "tests/walking_noise/evaluation/test_shared_prefix.py",
+    "tests/experiments/worker/test_worker_losses.py",
+    "tests/analysis/figures/test_binarization.py",
+    "tests/analysis/report/test_large_page.py",
     "tests/walking_noise/checkpoints/test_resuming.py",
-    "tests/walking_noise/runtime/test_worker_pool.py",
-    "tests/experiments/database/test_tls.py",
     "tests/walking_noise/runtime/test_memory_estimate.py",
-    "tests/experiments/submit/test_secrets.py",
     "tests/experiments/submit/test_start_runs.py",
+    "tests/experiments/database/test_tls.py",
 )
 """The files that take longest, the longest first."""
 
@@ -80,11 +81,11 @@ def _distributes_tests(config: pytest.Config) -> bool:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """The number of processes for ``--numprocesses auto``: two for each core, because many tests wait.
+    """The number of processes for ``--numprocesses auto``: one more than cores, because some tests wait.
 
-    Each process imports all tests and starts an embedded database.
+    Each process imports all tests, which takes 15 seconds, and starts an embedded database.
     """
-    return min(2 * len(os.sched_getaffinity(0)), MOST_PROCESSES)
+    return min(len(os.sched_getaffinity(0)) + 1, MOST_PROCESSES)
 
 
 def _has_cuda() -> bool:

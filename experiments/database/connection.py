@@ -19,6 +19,10 @@ Document = dict[str, Any]
 Runs = Collection[Document]
 """The type of a SEML collection: one document per run."""
 
+MAX_IDLE_MS = 240_000
+"""A connection that is idle for longer is replaced. The embedded database closes it after 300 s without a word, and
+firewalls may do so, too; the next write on it would fail."""
+
 
 class DatabaseError(UserError):
     """No database is configured, or it does not answer or rejects the connection."""
@@ -54,7 +58,7 @@ def connect_to(configuration: Mapping[str, Any], **options: Any) -> Database[Doc
     from seml.database import get_database
 
     try:
-        database: Database[Document] = get_database(**configuration, **options)
+        database: Database[Document] = get_database(**configuration, **{"maxIdleTimeMS": MAX_IDLE_MS, **options})
     except (PyMongoError, ValueError, TypeError, OSError) as error:
         reason = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else type(error).__name__
         raise DatabaseError(

@@ -43,7 +43,11 @@ class ServerAccess:
         login: dict[str, Any] = {"username": USER, "password": self.password, "authSource": DATABASE}
         from pymongo import MongoClient
 
-        return MongoClient(HOST, self.port, serverSelectionTimeoutMS=500, **(login if authenticate else {}))
+        from experiments.database.connection import MAX_IDLE_MS
+
+        # A connection is replaced before the server closes it as idle.
+        options: dict[str, Any] = {"serverSelectionTimeoutMS": 500, "maxIdleTimeMS": MAX_IDLE_MS}
+        return MongoClient(HOST, self.port, **options, **(login if authenticate else {}))
 
 
 class EmbeddedDatabase:

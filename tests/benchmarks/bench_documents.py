@@ -105,7 +105,7 @@ def fill(runs: Runs, completed: Document) -> None:
 
 def measured(shell: Shell, *command: str) -> str:
     """Seconds and peak memory in MB of a command, or the reason why it failed."""
-    with shell.start("python", "-c", LAUNCHER, *command) as process:
+    with shell.start("python", "-c", LAUNCHER, *command, executed=True) as process:
         printed, _ = process.communicate()
     *output, numbers = printed.splitlines()
     seconds, memory, code = numbers.split()

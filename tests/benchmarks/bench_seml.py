@@ -30,7 +30,7 @@ def database(tmp_path: Path) -> Iterator[EmbeddedDatabase]:
 
 def seconds_of(shell: Shell, *command: str) -> float:
     started = time.monotonic()
-    with shell.start("seml", "bench", *command, WALKING_NOISE_PACK_SIZE=str(RUNS)) as process:
+    with shell.start("seml", "bench", *command, executed=True, WALKING_NOISE_PACK_SIZE=str(RUNS)) as process:
         output, _ = process.communicate()
     assert process.returncode == 0, output
     return time.monotonic() - started

@@ -14,8 +14,11 @@ from typing import Any
 
 import yaml
 
+from tests.forked import Forked
+
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
+FORKED = ("python", "seml", "walking-noise")
 
 
 FIRST_CORE = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
@@ -55,9 +58,11 @@ class Shell:
             **self.variables,
         }
 
-    def start(self, *command: str, cores: int = 1, **environment: str) -> subprocess.Popen[str]:
+    def start(self, *command: str, cores: int = 1, executed: bool = False, **environment: str) -> subprocess.Popen[str]:
+        """Start a command, forked where that is possible (see :mod:`tests.forked`), unless it must be ``executed``."""
+        popen = subprocess.Popen if executed or command[0] not in FORKED else Forked
         with on_cores(cores):
-            return subprocess.Popen(
+            return popen(
                 command,
                 env=self.environment | environment,
                 stdin=subprocess.DEVNULL,
@@ -67,12 +72,19 @@ class Shell:
                 start_new_session=True,
             )
 
-    def run(self, *command: str, cores: int = 1, **environment: str) -> str:
+    def run(self, *command: str, cores: int = 1, executed: bool = False, **environment: str) -> str:
         """Run a command and return its output; a failed command fails the test."""
-        with self.start(*command, cores=cores, **environment) as process:
+        with self.start(*command, cores=cores, executed=executed, **environment) as process:
             output, _ = process.communicate(timeout=300)
         assert process.returncode == 0, output
         return output
+
+    def capture(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run a Python program, forked, and return its exit code and both of its outputs."""
+        variables = self.environment | environment
+        with Forked(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            output, errors = process.communicate(timeout=120)
+        return subprocess.CompletedProcess(command, process.returncode, output, errors)
 
 
 def write_grid(folder: Path, **sections: Any) -> Path:

@@ -33,7 +33,7 @@ def test_a_run_by_hand_needs_no_database(shell: Shell, tmp_path: Path):
 
 def test_a_run_by_hand_that_fails_prints_the_reason_in_its_last_line(shell: Shell):
     command = ("python", TRAIN, "with", "data.name=cifar10", "model.name=lenet5")
-    finished = subprocess.run(command, env=shell.environment, capture_output=True, text=True, timeout=120)
+    finished = shell.capture(*command)
     assert (finished.returncode, finished.stdout) == (1, "")
     assert finished.stderr.splitlines()[-1].startswith("the run failed: data set cifar10")
     assert "epochs" not in finished.stderr

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
 import tempfile
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import hypothesis
 import pytest
 import torch
 from hypothesis.configuration import set_hypothesis_home_dir
 
+from tests.forked import Forked
 from walking_noise import data
 from walking_noise.data import DataSet
+from walking_noise.runtime import worker_pool
 
 hypothesis.settings.register_profile("walking_noise", database=None, deadline=None, derandomize=True, max_examples=60)
 hypothesis.settings.load_profile("walking_noise")
@@ -51,6 +55,12 @@ def part(data: DataSet, training: int, validation: int) -> DataSet:
         validation_samples=data.validation_samples[:validation].clone(),
         validation_labels=data.validation_labels[:validation].clone(),
     )
+
+
+@pytest.fixture
+def forked_pool(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let pools fork their worker processes; see :mod:`tests.forked`."""
+    monkeypatch.setattr(worker_pool, "subprocess", SimpleNamespace(**{**vars(subprocess), "Popen": Forked}))
 
 
 @pytest.fixture(scope="session")

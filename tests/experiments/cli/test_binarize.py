@@ -18,6 +18,7 @@ from experiments.database.connection import Document, Runs
 from experiments.database.embedded_server import DATABASE
 from experiments.errors import UserError
 from tests.experiments.shell import ROOT, Shell, choice, write_grid
+from tests.experiments.worker.disturbed import complete
 
 NOISE = {"noise.kind": "multiplicative", "noise.std": 1e10}
 
@@ -41,10 +42,7 @@ class Study:
         return self.run(noise__point=7)
 
     def binarize(self, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-        command = ("walking-noise", "binarize", self.runs.name, *map(str, arguments))
-        return subprocess.run(
-            command, env=self.shell.environment | environment, capture_output=True, text=True, timeout=120
-        )
+        return self.shell.capture("walking-noise", "binarize", self.runs.name, *map(str, arguments), **environment)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +59,7 @@ def study(shell: Shell, client: MongoClient[Document], tmp_path_factory: pytest.
     )
     study = Study(shell, client[DATABASE]["kept"], folder / "networks")
     shell.run("seml", "kept", "add", str(grid), WALKING_NOISE_NETWORKS=str(study.networks))
-    shell.run("seml", "kept", "start", "--local", WALKING_NOISE_NETWORKS=str(study.networks))
+    complete(shell, study.runs, folder, WALKING_NOISE_NETWORKS=str(study.networks))
     return study
 
 
@@ -218,24 +216,11 @@ def test_seml_get_results_omits_the_findings_and_reset_removes_them(study: Study
     assert "binarization" not in document
 
 
-def test_without_a_networks_folder_only_the_run_that_needs_it_fails(shell: Shell, runs: Runs, tmp_path: Path):
-    grid = write_grid(tmp_path, grid={"training.keep_network": choice(True, False)})
-    shell.run("seml", runs.name, "add", str(grid))
-    shell.run("seml", runs.name, "start", "--local")
-    keeping, other = (runs.find_one({"config.training.keep_network": keep}) for keep in (True, False))
-    assert keeping is not None
-    assert other is not None
-    assert (keeping["status"], other["status"]) == ("FAILED", "COMPLETED")
-    (line,) = keeping["fail_trace"]
-    assert line.startswith("training.keep_network: no folder for networks is set")
-
-
 def test_a_run_by_hand_keeps_its_network(shell: Shell, tmp_path: Path):
     train = str(ROOT / "experiments" / "train.py")
     command = ("python", train, "with", "training.keep_network=True", "training.epochs=1")
-    rejected = subprocess.run(command, env=shell.environment, capture_output=True, text=True, timeout=120)
+    rejected = shell.capture(*command)
     assert (rejected.returncode, rejected.stdout) == (1, "")
     assert rejected.stderr.splitlines()[-1].startswith("the run failed: training.keep_network: no folder for networks")
-    with_folder = shell.environment | {"WALKING_NOISE_NETWORKS": str(tmp_path / "networks")}
-    finished = subprocess.run(command, env=with_folder, capture_output=True, text=True, check=True, timeout=120)
+    finished = shell.capture(*command, WALKING_NOISE_NETWORKS=str(tmp_path / "networks"))
     assert (tmp_path / "networks" / json.loads(finished.stdout)["network"]).is_file()

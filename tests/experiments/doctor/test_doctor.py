@@ -331,7 +331,7 @@ assert "torch" not in sys.modules
 
 def test_an_unconfigured_machine_needs_no_torch(shell: Shell, tmp_path: Path):
     """Torch, whose import takes seconds, is imported only by checks that need it."""
-    shell.run("python", "-c", UNCONFIGURED, XDG_CONFIG_HOME=str(tmp_path))
+    shell.run("python", "-c", UNCONFIGURED, executed=True, XDG_CONFIG_HOME=str(tmp_path))
 
 
 def test_settings_that_seml_cannot_load(shell: Shell, tmp_path: Path):

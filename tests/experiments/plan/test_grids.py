@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import gc
 import re
+import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -20,6 +21,11 @@ from walking_noise import RunConfig
 GRIDS = ROOT / "seml_configs"
 FILES = sorted(GRIDS.rglob("*.yaml"))
 SWITCH = ("<<: *papers", "<<: *release")
+FULLY_EXPANDED = [GRIDS / f"{name}.yaml" for name in (
+    "demo", "coarse", "learning_curves/cifar10", "maximum_noise/gsc", "mixed/gsc", "table1/mnist", "walking/gsc",
+    "walking_clamped/gsc",
+)]  # fmt: skip
+"""Cheap files, one of each folder."""
 
 
 class Counts(NamedTuple):
@@ -88,6 +94,15 @@ POINTS |= {("cnn_s", norm): POINTS["mlp", norm] for norm in (False, True)}
 BOTH = (False, True)
 
 
+def large(study: str) -> bool:
+    """Whether a study has many thousand runs; those of the other data sets are alike."""
+    return study.startswith(("mixed/", "walking/", "walking_clamped/")) and not study.endswith("gsc")
+
+
+def marked(values: Iterable[Any], study: Callable[[Any], str] = str) -> list[Any]:
+    return [pytest.param(value, marks=[pytest.mark.slow] * large(study(value)), id=study(value)) for value in values]
+
+
 def name(path: Path) -> str:
     return str(path.relative_to(GRIDS).with_suffix(""))
 
@@ -105,17 +120,34 @@ def no_garbage_collection() -> Iterator[None]:
     gc.enable()
 
 
+SEEDS = re.compile(r"(seed: (?:&\w+ )?)\{type: range, min: 0, max: (\d+), step: 1\}")
+"""A range of seeds: what precedes it, and their number."""
+
+
 @cache
-def series(path: Path) -> tuple[tuple[RunConfig, int], ...]:
-    """The runs of a file without their repetitions: each run with seed 0, and the number of its seeds."""
+def series(path: Path, switch: str = SWITCH[0]) -> tuple[tuple[RunConfig, int], ...]:
+    """The runs of a file without their repetitions: each run with seed 0, and the number of its seeds.
+
+    They are read from a copy, in which each range of seeds is replaced by one seed: their number. A seed that is not
+    in a range is 0.
+    """
+    text = path.read_text().replace(SWITCH[0], switch)
     repetitions: Counter[str] = Counter()
-    for settings in expand(path):
+    for settings in expand(copy_with(path, SEEDS.sub(r"\1{type: choice, options: [\2]}", text))):
+        number = max(settings.get("seed", 0), 1)
         settings["seed"] = 0
         key = repr(settings)
-        repetitions[key] += 1
+        repetitions[key] += number
         if key not in known:
             known[key] = RunConfig.from_dict(settings)
     return tuple((known[key], count) for key, count in repetitions.items())
+
+
+def copy_with(path: Path, text: str) -> Path:
+    """A copy of the file with another text."""
+    copy = Path(tempfile.mkdtemp()) / path.name
+    copy.write_text(re.sub(r"project_root_dir: \S+", f"project_root_dir: {ROOT}", text))
+    return copy
 
 
 def runs(study: str) -> list[RunConfig]:
@@ -123,8 +155,8 @@ def runs(study: str) -> list[RunConfig]:
     return [run for run, _ in series(GRIDS / f"{study}.yaml")]
 
 
-def runs_and_noisy(path: Path) -> tuple[int, int]:
-    counted = series(path)
+def runs_and_noisy(path: Path, switch: str = SWITCH[0]) -> tuple[int, int]:
+    counted = series(path, switch)
     return sum(count for _, count in counted), sum(count for run, count in counted if run.noisy_training)
 
 
@@ -137,35 +169,33 @@ def head(path: Path) -> str:
     return " ".join(" ".join(line.removeprefix("#") for line in lines).split())
 
 
-def with_release_repetitions(path: Path, folder: Path) -> Path:
+def with_release_repetitions(path: Path) -> Path:
     """A copy of the file with the release's repetitions."""
     text = path.read_text()
     assert text.count(SWITCH[0]) == 1
-    copy = folder / path.name
-    copy.write_text(text.replace(*SWITCH).replace("project_root_dir: ../..", f"project_root_dir: {ROOT}"))
-    return copy
+    return copy_with(path, text.replace(*SWITCH))
 
 
 def test_every_study_is_in_the_table():
     assert {name(path) for path in FILES if path.parent != GRIDS} == set(STUDIES)
 
 
-@pytest.mark.parametrize("path", FILES, ids=name)
+@pytest.mark.parametrize("path", marked(FILES, name))
 def test_runs_as_in_the_comment(path: Path):
     sentence = re.search(r"([\d,]+ runs), of which ([\d,]+)", head(path))
     assert sentence
     assert tuple(numbers(sentence[0])) == runs_and_noisy(path)
 
 
-@pytest.mark.parametrize("study", STUDIES)
-def test_runs_as_in_the_table(study: str, tmp_path: Path):
+@pytest.mark.parametrize("study", marked(STUDIES))
+def test_runs_as_in_the_table(study: str):
     path, counts = GRIDS / f"{study}.yaml", STUDIES[study]
     assert runs_and_noisy(path) == (counts.runs, counts.noisy)
     planned = runs(study)
     assert len({run.run_key for run in planned}) == counts.distinct
     assert len({run.network_key for run in planned}) == counts.networks
     if SWITCH[0] in path.read_text():
-        release = runs_and_noisy(with_release_repetitions(path, tmp_path))
+        release = runs_and_noisy(path, SWITCH[1])
         (in_comment,) = re.findall(r"\(([\d,]+ and [\d,]+) with the release's", head(path)) or [
             f"{counts.runs} {counts.noisy}"
         ]
@@ -173,6 +203,17 @@ def test_runs_as_in_the_table(study: str, tmp_path: Path):
     else:
         release = (counts.runs, counts.noisy)
     assert release == (counts.release, counts.noisy_release)
+
+
+@pytest.mark.parametrize("path", FULLY_EXPANDED, ids=name)
+def test_each_run_of_a_series_is_planned_with_its_seeds(path: Path):
+    """For a file of each folder, what :func:`series` assumes: a range of seeds has the seeds 0, 1, … up to max."""
+    counted, seeds = series(path), dict[str, list[int]]()
+    for settings in expand(path):
+        seed = settings.get("seed", 0)
+        seeds.setdefault(repr(settings | {"seed": 0}), []).append(seed)
+    assert tuple((known[key], len(each)) for key, each in seeds.items()) == counted
+    assert all(set(each) == set(range(max(each) + 1)) for each in seeds.values())
 
 
 def test_all_studies_are_those_of_the_release():
@@ -184,7 +225,7 @@ def test_all_studies_are_those_of_the_release():
     assert noisy == pytest.approx(289_945, rel=0.0012)
 
 
-@pytest.mark.parametrize("study", STUDIES)
+@pytest.mark.parametrize("study", marked(STUDIES))
 def test_models_epochs_and_learning_rates_of_the_release(study: str):
     for run in runs(study):
         training = run.training
@@ -241,7 +282,7 @@ def test_table_1(data: str):
                 assert levels(of_kind(some, "multiplicative")) == pytest.approx(multiplicative)
 
 
-@pytest.mark.parametrize("data", ["mnist", "fashion_mnist", "svhn", "cifar10", "gsc"])
+@pytest.mark.parametrize("data", marked(["mnist", "fashion_mnist", "svhn", "cifar10", "gsc"], "walking/{}".format))
 def test_walking_has_every_point(data: str):
     additive = np.logspace(-2, 8, 41) if data == "mnist" else np.logspace(-2, 10, 49)
     linear = np.linspace(0, 6, 61) if data == "mnist" else np.linspace(0, 2, 21)
@@ -268,7 +309,7 @@ def test_walking_has_every_point(data: str):
         assert levels(of_kind(here, "additive", 1.0)) == pytest.approx(additive)
 
 
-@pytest.mark.parametrize("data", ["mnist", "cifar10", "gsc"])
+@pytest.mark.parametrize("data", marked(["mnist", "cifar10", "gsc"], "mixed/{}".format))
 def test_mixed(data: str):
     planned = runs(f"mixed/{data}")
     assert {run.noise.kind for run in planned} == {"mixed"}
@@ -309,6 +350,7 @@ def test_maximum_noise(data: str):
     assert kept == ({("mlp", "none"), ("mlp", "multiplicative")} if data == "mnist" else set())
 
 
+@pytest.mark.slow
 def test_point_5():
     planned = runs("mixed/point5")
     assert {(run.data.name, run.model.name, run.model.batch_norm) for run in planned} == {("cifar10", "lenet5", True)}
@@ -354,8 +396,8 @@ def test_the_demo_has_the_runs_of_its_table_and_figure():
 
 
 @pytest.mark.slow
-def test_seml_adds_the_repetitions_of_the_switch(shell: Shell, tmp_path: Path):
+def test_seml_adds_the_repetitions_of_the_switch(shell: Shell):
     path = GRIDS / "learning_curves" / "cifar10.yaml"
     assert "Adding 170 configs" in shell.run("seml", "switched", "add", str(path))
     # the other 170 have been added before
-    assert "Adding 170 configs" in shell.run("seml", "switched", "add", str(with_release_repetitions(path, tmp_path)))
+    assert "Adding 170 configs" in shell.run("seml", "switched", "add", str(with_release_repetitions(path)))

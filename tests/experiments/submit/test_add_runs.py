@@ -44,7 +44,7 @@ def test_all_runs_are_added_with_the_variables_that_jobs_need(
     variables = {"MY_TOKEN": "hidden", "OMP_NUM_THREADS": "4", "BASH_ENV": "/mine", "PYTHONWARNINGS": ""}
     shell = shell.having(variables)
     command = ["add", "added", str(grid), "--keep", "OMP_NUM_THREADS", "-o", "{'training.epochs': 3}"]
-    output = shell.run("walking-noise", *command, "-d", "my description")
+    output = shell.run("walking-noise", *command, "-d", "my description", executed=True)
     assert "Adding 4 configs to the database (batch-ID 1)." in output
     assert output.splitlines()[-1].startswith("4 runs added to added; ")
     assert "pkg_resources" not in output

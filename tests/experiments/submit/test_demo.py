@@ -17,8 +17,7 @@ from experiments.database.connection import Document
 from experiments.database.embedded_server import DATABASE, EmbeddedDatabase
 from experiments.submit.environment import not_allowed
 from tests.experiments.shell import ROOT, choice, on_cores, write_grid
-
-pytestmark = pytest.mark.slow
+from tests.forked import Forked
 
 
 def start(folder: Path, grid: Path) -> subprocess.Popen[str]:
@@ -27,7 +26,7 @@ def start(folder: Path, grid: Path) -> subprocess.Popen[str]:
         "demo(*map(Path, sys.argv[1:]))"
     )
     with on_cores(1):
-        return subprocess.Popen(
+        return Forked(
             [sys.executable, "-c", script, str(folder), str(grid)],
             cwd=ROOT,
             env=os.environ | {"PYTHONPATH": str(ROOT), "SOME_SECRET": "x"},
@@ -71,6 +70,7 @@ def table(output: str) -> str:
     return output[output.index("Runs: ") :]
 
 
+@pytest.mark.slow
 def test_an_interrupted_demo_resumes_and_a_third_call_trains_nothing(tmp_path: Path):
     folder, grid = tmp_path / "demo", small_grid(tmp_path, epochs=60)
     with start(folder, grid) as process:

@@ -266,7 +266,7 @@ def test_on_this_machine(runs: Runs, fill: Fill, fake: FakeSlurm, shell: Shell):
     fill({1: 1}, status="PENDING", execution={"cluster": "local"})
     fill({1: 1}, **started(11))
     runs.update_many({}, {"$set": {"config.training.epochs": 1}})
-    output = shell.run("walking-noise", "start", runs.name, "--local", PATH=os.environ["PATH"])
+    output = shell.run("walking-noise", "start", runs.name, "--local", executed=True, PATH=os.environ["PATH"])
     assert output.count("1 run had no task left and will be started again") == 2
     assert set(statuses(runs).values()) == {"COMPLETED"}
     assert fake.scripts == {}

@@ -59,37 +59,34 @@ def kill_server(database: EmbeddedDatabase) -> None:
     until(lambda: not database.server.running)
 
 
-@pytest.mark.slow
 def test_training_continues_while_the_database_is_unreachable(
     impatient: Shell, own_database: EmbeddedDatabase, own_runs: Runs, tmp_path: Path
 ):
-    with worker(impatient, own_runs) as process:
-        until(lambda: own_runs.count_documents({"start_time": {"$exists": True}}))
+    with worker(impatient, own_runs) as one:
+        one.until(lambda: own_runs.count_documents({"start_time": {"$exists": True}}))
         kill_server(own_database)
-        until(lambda: list((tmp_path / "state" / "undelivered").glob("*.json")))
+        one.go_on()
+        one.until(lambda: list((tmp_path / "state" / "undelivered").glob("*.json")))
         own_database.start()
-        output, _ = process.communicate(timeout=200)
-    assert process.returncode == 0, output
+        output = one.end()
     assert "the database is unreachable, training continues" in output
     assert results(own_runs) == undisturbed(own_runs)
     assert list((tmp_path / "state" / "undelivered").iterdir()) == []
 
 
-@pytest.mark.slow
 def test_a_stopped_worker_does_not_wait_for_a_database_that_hangs(
     impatient: Shell, own_database: EmbeddedDatabase, own_runs: Runs, tmp_path: Path
 ):
-    with worker(impatient, own_runs) as process:
-        until(lambda: own_runs.count_documents({"start_time": {"$exists": True}}))
-        until(lambda: list((tmp_path / "state" / "checkpoints").glob("*.checkpoint")))
+    with worker(impatient, own_runs) as one:
+        one.until(lambda: own_runs.count_documents({"start_time": {"$exists": True}}))
+        one.until(lambda: list((tmp_path / "state" / "checkpoints").glob("*.checkpoint")))
         assert own_database.server.pid is not None
         os.kill(own_database.server.pid, signal.SIGSTOP)
         try:
-            process.send_signal(signal.SIGTERM)
-            output, _ = process.communicate(timeout=200)
+            one.process.send_signal(signal.SIGTERM)
+            output = one.end(143)
         finally:
             os.kill(own_database.server.pid, signal.SIGCONT)
-    assert process.returncode == 143, output
     assert "3 runs are still RUNNING; run `walking-noise rescue runs`" in output
 
 
@@ -97,18 +94,17 @@ def test_a_stopped_worker_does_not_wait_for_a_database_that_hangs(
 def test_a_worker_that_gives_up_saves_its_results_for_the_next(
     impatient: Shell, own_database: EmbeddedDatabase, own_runs: Runs, tmp_path: Path
 ):
-    with worker(impatient, own_runs, WALKING_NOISE_PATIENCE_SECONDS="1") as process:
-        until(lambda: own_runs.count_documents({"start_time": {"$exists": True}}))
+    with worker(impatient, own_runs, WALKING_NOISE_PATIENCE_SECONDS="1") as one:
+        one.until(lambda: own_runs.count_documents({"start_time": {"$exists": True}}))
         kill_server(own_database)
-        output, _ = process.communicate(timeout=200)
-    assert process.returncode == os.EX_TEMPFAIL, output
+        output = one.end(os.EX_TEMPFAIL)
     assert "`walking-noise rescue runs`" in output
     own_database.start()
     assert set(statuses(own_runs).values()) == {"RUNNING"}
     recovery = Recovery(own_runs, None, lambda: None, lease_seconds=3.0)
     until(lambda: recovery.recover_lost().returned)
-    with worker(impatient, own_runs) as process:
-        process.communicate(timeout=200)
+    with worker(impatient, own_runs, held=False) as second:
+        second.end()
     assert results(own_runs) == undisturbed(own_runs)
 
 
@@ -116,14 +112,14 @@ def test_a_worker_that_gives_up_saves_its_results_for_the_next(
 def test_saved_results_are_delivered_by_the_command(
     impatient: Shell, own_database: EmbeddedDatabase, own_runs: Runs, tmp_path: Path
 ):
-    own_runs.update_many({}, {"$set": {"config.training.epochs": 2}})
     undelivered = tmp_path / "state" / "undelivered"
-    with worker(impatient, own_runs) as process:
-        until(lambda: own_runs.count_documents({"start_time": {"$exists": True}}))
+    with worker(impatient, own_runs) as one:
+        one.until(lambda: own_runs.count_documents({"start_time": {"$exists": True}}))
         kill_server(own_database)
-        until(lambda: list(undelivered.glob("*.json")))
-        process.send_signal(signal.SIGTERM)
-        output, _ = process.communicate(timeout=200)
+        one.go_on()
+        one.until(lambda: list(undelivered.glob("*.json")))
+        one.process.send_signal(signal.SIGTERM)
+        output, _ = one.process.communicate(timeout=200)
     assert f"`walking-noise deliver {undelivered}`" in output
     own_database.start()
     assert "3 results written to the database" in impatient.run("walking-noise", "deliver", str(undelivered))

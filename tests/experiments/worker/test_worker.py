@@ -8,7 +8,6 @@ import os
 import re
 import signal
 import subprocess
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -32,8 +31,12 @@ from experiments.worker.supervisor import Stop
 from experiments.worker.worker import Worker, work
 from experiments.worker.worker_options import WorkerOptions
 from tests.experiments.shell import ROOT, Shell, choice, on_cores, write_grid
+from tests.experiments.worker.disturbed import HELD_EPOCHS, assigned, complete, until
+from tests.experiments.worker.disturbed import worker as disturbed_worker
 from walking_noise import CheckpointStore, Failure, Result
 
+LONG = 5000
+"""Epochs of a training that does not end before its test disturbs it."""
 PENDING_TOO = ("-fd", '{"status": "PENDING"}')
 
 
@@ -45,8 +48,8 @@ class Study:
     runs: Runs
     folder: Path
 
-    def seml(self, *arguments: str, cores: int = 1, **environment: str) -> str:
-        return self.shell.run("seml", self.runs.name, *arguments, cores=cores, **environment)
+    def seml(self, *arguments: str, cores: int = 1, executed: bool = False, **environment: str) -> str:
+        return self.shell.run("seml", self.runs.name, *arguments, cores=cores, executed=executed, **environment)
 
     def statuses(self) -> Counter[str]:
         return Counter(document["status"] for document in self.runs.find({}, {"status": 1}))
@@ -58,12 +61,6 @@ class Study:
 
     def log(self, run: int) -> str:
         return Path(self.document(run)["seml"]["output_file"]).read_text()
-
-    def wait_for(self, condition: Callable[[], bool], seconds: float = 200) -> None:
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline, self.statuses()
-            time.sleep(0.1)
 
 
 @pytest.fixture(scope="module")
@@ -83,10 +80,10 @@ def ran(shell: Shell, client: MongoClient[Document], tmp_path_factory: pytest.Te
         without_data={"fixed": {"data.name": "cifar10"}},
         without_folder={"fixed": {"training.keep_network": True}},
     )
-    study.seml("add", str(grid), SOME_SECRET="hunter2")
+    study.seml("add", str(grid), executed=True, SOME_SECRET="hunter2")
     damaged = study.runs.find_one_and_update({"config.noise.std": 0.6}, {"$set": {"config.noise.std": -1.0}})
     assert damaged is not None
-    study.seml("start", "--local", cores=2)
+    study.seml("start", "--local", cores=2, executed=True)
     return study
 
 
@@ -197,7 +194,7 @@ def test_a_failed_run_can_be_reset_and_run_again(ran: Study):
     assert ran.document(run)["status"] == "STAGED"
     assert ran.document(run).keys().isdisjoint({"claim", "fail_trace", "host", "result"})
     ran.runs.update_one({"_id": run}, {"$set": {"config.noise.std": 0.61}})
-    ran.seml("start", "--local")
+    complete(ran.shell, ran.runs, ran.folder, run)
     assert ran.document(run)["status"] == "COMPLETED"
     assert list(ran.runs.find({"_id": {"$ne": run}})) == others
 
@@ -221,6 +218,7 @@ def alike(number: int, epochs: int) -> list[Document]:
     return [{"seed": seed, "training.epochs": epochs} for seed in range(number)]
 
 
+@pytest.mark.slow
 def test_concurrent_workers_do_each_run_once(study: Study, pending_runs: Fill):
     pending_runs(alike(6, epochs=1))
     launch = ("seml", study.runs.name, "launch-worker", *PENDING_TOO)
@@ -240,7 +238,7 @@ def training(study: Study, *command: str) -> Iterator[subprocess.Popen[str]]:
     """A worker during its training; all its processes are killed at the end."""
     worker = study.shell.start(*command)
     try:
-        study.wait_for(lambda: study.runs.count_documents({"start_time": {"$exists": True}}) > 0)
+        until(lambda: study.runs.count_documents({"start_time": {"$exists": True}}), worker)
         yield worker
     finally:
         with contextlib.suppress(ProcessLookupError):
@@ -250,16 +248,11 @@ def training(study: Study, *command: str) -> Iterator[subprocess.Popen[str]]:
 
 def semls_command(study: Study) -> tuple[str, ...]:
     """The command that SEML starts for run 1."""
-    started = {"$set": {"status": "RUNNING", "execution.cluster": "local"}}
-    run = study.runs.find_one_and_update({"_id": 1}, started)
-    assert run is not None
-    settings = [f"{name}={value!r}" for name, value in run["config"].items()]
-    assignment = [f"db_collection={study.runs.name!r}", "overwrite=1", "--force"]
-    return ("python", str(ROOT / "experiments" / "train.py"), "with", *settings, *assignment)
+    return ("python", str(ROOT / "experiments" / "train.py"), *assigned(study.runs))
 
 
 def test_a_worker_releases_its_runs_when_its_terminal_is_closed(study: Study, pending_runs: Fill):
-    pending_runs(alike(3, epochs=200))
+    pending_runs(alike(3, epochs=LONG))
     with training(study, *semls_command(study)) as worker:
         os.killpg(worker.pid, signal.SIGHUP)
         output, _ = worker.communicate(timeout=200)
@@ -268,16 +261,17 @@ def test_a_worker_releases_its_runs_when_its_terminal_is_closed(study: Study, pe
 
 
 def test_a_worker_under_nohup_continues_when_its_terminal_is_closed(study: Study, pending_runs: Fill):
-    pending_runs(alike(1, epochs=15))
-    with training(study, "nohup", *semls_command(study)) as worker:
-        os.killpg(worker.pid, signal.SIGHUP)
-        output, _ = worker.communicate(timeout=200)
-    assert worker.returncode == 0, output
+    pending_runs(alike(1, epochs=HELD_EPOCHS + 1))
+    with disturbed_worker(study.shell, study.runs, "nohup") as one:
+        one.until(lambda: study.runs.count_documents({"start_time": {"$exists": True}}))
+        os.killpg(one.process.pid, signal.SIGHUP)
+        one.go_on()
+        one.end()
     assert study.statuses() == {"COMPLETED": 1}
 
 
 def test_after_sigterm_the_runs_are_released_and_not_changed(study: Study, pending_runs: Fill):
-    pending_runs(alike(4, epochs=200))
+    pending_runs(alike(4, epochs=LONG))
     before = list(study.runs.find())
     with training(study, *semls_command(study)) as worker:
         assert study.statuses() == {"RUNNING": 4}
@@ -292,22 +286,22 @@ def test_after_sigterm_the_runs_are_released_and_not_changed(study: Study, pendi
 
 
 def test_after_ctrl_c_semls_local_worker_releases_its_runs(study: Study, pending_runs: Fill):
-    pending_runs(alike(3, epochs=200))
+    pending_runs(alike(3, epochs=LONG))
     with training(study, "seml", study.runs.name, "launch-worker", *PENDING_TOO) as worker:
         os.killpg(worker.pid, signal.SIGINT)
-        study.wait_for(lambda: study.statuses() == {"PENDING": 3})
+        until(lambda: study.statuses() == {"PENDING": 3})
         assert worker.wait(timeout=200) == 1
 
 
 def test_a_worker_releases_its_runs_when_its_supervisor_is_killed(study: Study, pending_runs: Fill):
-    pending_runs(alike(3, epochs=200))
+    pending_runs(alike(3, epochs=LONG))
     with training(study, *semls_command(study)) as worker:
         worker.kill()
-        study.wait_for(lambda: study.statuses() == {"PENDING": 3})
+        until(lambda: study.statuses() == {"PENDING": 3})
 
 
 def test_the_supervisor_recovers_the_runs_of_a_killed_worker(study: Study, pending_runs: Fill):
-    pending_runs(alike(3, epochs=200))
+    pending_runs(alike(3, epochs=LONG))
     with training(study, *semls_command(study)) as worker:
         (child,) = Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().split()
         os.kill(int(child), signal.SIGKILL)

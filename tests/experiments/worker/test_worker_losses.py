@@ -23,22 +23,20 @@ RUNS: list[Document] = [
 ]
 
 
-@pytest.mark.slow
 def test_a_killed_worker_loses_at_most_a_checkpoint_interval(
     shell: Shell, runs: Runs, pending_runs: Fill, tmp_path: Path
 ):
     pending_runs(RUNS)
     checkpoints = tmp_path / "state" / "checkpoints"
-    with worker(shell, runs) as process:
-        until(lambda: len(list(checkpoints.glob("*.checkpoint"))) == 3)
-        os.killpg(process.pid, signal.SIGKILL)
+    with worker(shell, runs) as killed:
+        killed.until(lambda: list(checkpoints.glob("*.checkpoint")))
+        os.killpg(killed.process.pid, signal.SIGKILL)
     assert set(statuses(runs).values()) == {"RUNNING"}
     recovery = Recovery(runs, None, lambda: None, lease_seconds=3.0)
     until(lambda: recovery.recover_lost().returned)
     assert set(statuses(runs).values()) == {"PENDING"}
-    with worker(shell, runs) as process:
-        output, _ = process.communicate(timeout=200)
-    assert process.returncode == 0, output
+    with worker(shell, runs, held=False) as second:
+        second.end()
     assert set(statuses(runs).values()) == {"COMPLETED"}
     assert results(runs) == undisturbed(runs)
     assert list(checkpoints.iterdir()) == []
@@ -53,35 +51,32 @@ def test_a_killed_worker_loses_at_most_a_checkpoint_interval(
 @pytest.mark.slow
 def test_a_stopped_worker_loses_nothing(shell: Shell, runs: Runs, pending_runs: Fill):
     pending_runs(RUNS)
-    with worker(shell, runs, WALKING_NOISE_CHECKPOINT_SECONDS="3600") as process:
-        until(lambda: runs.count_documents({"info.trained": {"$gt": 0}}))
-        process.send_signal(signal.SIGTERM)
-        output, _ = process.communicate(timeout=200)
-    assert process.returncode == 143, output
+    with worker(shell, runs, WALKING_NOISE_CHECKPOINT_SECONDS="3600") as stopped:
+        stopped.until(lambda: runs.count_documents({"info.trained": {"$gt": 0}}))
+        stopped.process.send_signal(signal.SIGTERM)
+        stopped.end(143)
     assert set(statuses(runs).values()) == {"PENDING"}
-    with worker(shell, runs) as process:
-        process.communicate(timeout=200)
+    with worker(shell, runs, held=False) as second:
+        second.end()
     assert results(runs) == undisturbed(runs)
-    first, second = runs.database[WORKERS].find({"collection": runs.name}).sort("started", 1)
+    first, last = runs.database[WORKERS].find({"collection": runs.name}).sort("started", 1)
     assert (first["end"], first["returned"]) == ("SIGTERM", 3)
-    assert 0 < second["resumed"] < 1
+    assert 0 < last["resumed"] < 1
     assert {one["end"] for one in runs.database[ATTEMPTS].find({"collection": runs.name})} == {"GIVEN_BACK"}
 
 
-@pytest.mark.slow
 def test_a_worker_suspended_beyond_its_lease_writes_nothing_and_ends(
     shell: Shell, runs: Runs, pending_runs: Fill, tmp_path: Path
 ):
-    pending_runs([{**LONG, "training.epochs": 400, "seed": seed} for seed in (1, 2)])
-    with worker(shell, runs) as process:
-        until(lambda: len(list((tmp_path / "state" / "checkpoints").glob("*.checkpoint"))) == 2)
-        os.killpg(process.pid, signal.SIGSTOP)
+    pending_runs([{**LONG, "seed": seed} for seed in (1, 2)])
+    with worker(shell, runs) as suspended:
+        suspended.until(lambda: len(list((tmp_path / "state" / "checkpoints").glob("*.checkpoint"))) == 2)
+        os.killpg(suspended.process.pid, signal.SIGSTOP)
         recovery = Recovery(runs, None, lambda: None, lease_seconds=3.0)
         until(lambda: recovery.recover_lost().returned)
         acquire_leases(runs, 1, [2])
         others = list(runs.find())
-        os.killpg(process.pid, signal.SIGCONT)
-        output, _ = process.communicate(timeout=200)
-    assert process.returncode == 0, output
+        os.killpg(suspended.process.pid, signal.SIGCONT)
+        output = suspended.end()
     assert "the worker no longer holds its 2 runs (cancelled, reset, deleted or taken over)" in output
     assert list(runs.find()) == others

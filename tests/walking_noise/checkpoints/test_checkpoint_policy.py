@@ -133,6 +133,7 @@ def test_a_full_disk_fails_the_runs_that_keep_their_network(tmp_path: Path, monk
         assert not failed.trace
 
 
+@pytest.mark.usefixtures("forked_pool")
 def test_worker_processes_keep_networks(tmp_path: Path) -> None:
     runs = [RunConfig.from_dict({"training.epochs": 1, "training.keep_network": True, "seed": seed}) for seed in (1, 2)]
     results = train(runs, networks=tmp_path, device="cpu", processes=2, pack_size=1)

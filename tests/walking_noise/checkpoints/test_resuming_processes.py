@@ -15,11 +15,13 @@ from typing import Any
 
 import pytest
 
+from tests.forked import Forked
 from walking_noise import Progress, Result, RunConfig, Stopped, train, train_each
 from walking_noise.checkpoints.checkpoint_format import read_header
 from walking_noise.runtime import worker_pool
 from walking_noise.runtime.run_context import RunContext
 
+pytestmark = pytest.mark.usefixtures("forked_pool")
 NEVER = 1e9
 EPOCHS = 8
 SETTINGS: list[dict[str, Any]] = [
@@ -96,7 +98,7 @@ def test_processes_write_checkpoints_when_the_caller_stops_iterating(
     tmp_path: Path, started: list[worker_pool._Process]
 ) -> None:
     """The caller stops after the first run, while another one is far from its end."""
-    runs = [RunConfig.from_dict({**SETTINGS[0], "training.epochs": epochs}) for epochs in (20, 500)]
+    runs = [RunConfig.from_dict({**SETTINGS[0], "training.epochs": epochs}) for epochs in (2, 500)]
     events = train_each(runs, device="cpu", processes=2, checkpoints=tmp_path, checkpoint_seconds=NEVER)
     assert next(events)[0] == 0
     del events
@@ -192,7 +194,7 @@ def test_processes_whose_parent_is_killed_write_checkpoints_and_end(
     tmp_path: Path, uninterrupted: list[dict[str, Any]]
 ) -> None:
     folder = tmp_path / "checkpoints"
-    with subprocess.Popen(
+    with Forked(
         [sys.executable, "-c", PARENT, str(folder), json.dumps(SETTINGS)], stdout=subprocess.PIPE, text=True
     ) as parent:
         assert parent.stdout is not None

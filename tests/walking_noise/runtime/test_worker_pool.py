@@ -302,6 +302,7 @@ RUNS = [
 ]
 
 
+@pytest.mark.usefixtures("forked_pool")
 def test_a_killed_process_changes_no_number(processes: list[worker_pool._Process], tmp_path: Path) -> None:
     """The results are those of a single process, even if a process is killed and others run its pack."""
     killed: list[int] = []
