@@ -37,7 +37,7 @@ FACTOR = 4.0
 """Ratio of neighbouring levels of the first sweep."""
 DECADES = 8
 """Decades above and below the root mean square of the values within which the fall is searched."""
-BELOW, ABOVE = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0, 2.0), (1.0, 2.0, 4.0)
+BELOW, ABOVE = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0, 2.0), (1.0, 2.0)
 """Levels of the second sweep, relative to the last level before the middle and to the first one behind it."""
 RESAMPLES = 400
 """Resamples of the bootstrap."""

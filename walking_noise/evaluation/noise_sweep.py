@@ -22,8 +22,8 @@ from walking_noise.models.noise_points import injecting, points_in, with_noise_p
 from walking_noise.models.point import Point
 from walking_noise.reproducibility import stream_generator
 
-BYTES = 2**28
-"""Most memory of the activations that pass through a layer together."""
+TOGETHER = 256
+"""Samples, counted for each level, that pass through the network together. More overflow the caches of a CPU."""
 KINDS: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
     "additive": lambda x, level, draws: x + level * draws,
     "multiplicative": lambda x, level, draws: x * (1 + level * draws),
@@ -76,7 +76,6 @@ class NoiseSweep:
         self._network = layers.to(samples.device).eval()
         self._samples, self._labels, self._apply = samples, labels, KINDS[kind]
         self._shapes = summary.shapes
-        self._block = max(1, BYTES // (4 * max(math.prod(shape) for shape in summary.shapes)))
         self._vmaps = True
         self.points: tuple[Point, ...] = summary.points
         self.rms, self.clean = self._without_noise()
@@ -88,9 +87,9 @@ class NoiseSweep:
         """
         count = len(self._labels) if samples is None else min(samples, len(self._labels))
         values = torch.tensor(levels, dtype=torch.float32, device=self._samples.device)
-        found = []
-        for number, start in enumerate(range(0, count, self._block // len(levels) or 1)):
-            x = self._samples[start : min(start + (self._block // len(levels) or 1), count)]
+        block, found = max(1, TOGETHER // len(levels)), []
+        for number, start in enumerate(range(0, count, block)):
+            x = self._samples[start : min(start + block, count)]
             generator = stream_generator(seed, "sweep", number, point)
             draws = torch.randn(len(x), *self._shapes[point], generator=generator).to(x.device)
             found.append(self._logits(point, x, values, draws).argmax(-1) == self._labels[start : start + len(x)])
@@ -125,7 +124,7 @@ class NoiseSweep:
             squares[number] += float(values.double().square().mean(0).mean() * len(values))
             return values
 
-        for x, labels in zip(self._samples.split(self._block), self._labels.split(self._block), strict=True):
+        for x, labels in zip(self._samples.split(TOGETHER), self._labels.split(TOGETHER), strict=True):
             with injecting(self._network, record), _without_fused_attention():
                 correct.append(self._network(x).argmax(-1) == labels)
         return tuple(math.sqrt(one / len(self._labels)) for one in squares), torch.cat(correct)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import product
@@ -16,6 +16,7 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 from experiments.errors import UserError
 from tests.benchmarks.peers.cases import LEVELS
 from walking_noise import Failure, Progress, RunConfig, data, train_each
+from walking_noise.evaluation.noise_before_product import NoiseBeforeProduct, UnitProducts
 from walking_noise.models import build
 from walking_noise.models.noise_points import NoisePoint
 from walking_noise.pack.layers import PackedConv2d
@@ -33,15 +34,17 @@ class Inference:
         Number of planned runs, and of networks trained for them.
     forward_share
         Share of the time of all evaluations that is spent in forward passes, noise included; one value per round.
-    clean_passes
-        How often, on average over the points, the activations before a point were computed to evaluate all its levels.
+    computed_products
+        The convolutions and linear layers that were computed for all runs, as a multiple of those that nothing can
+        avoid: each once without noise, once for the noise directly in front of it, and once for every run with noise
+        further ahead.
     """
 
     title: str
     runs: int
     trainings: int
     forward_share: tuple[float, ...]
-    clean_passes: float
+    computed_products: float
 
 
 def study(device: torch.device, levels: tuple[float, ...] = LEVELS) -> list[RunConfig]:
@@ -76,7 +79,7 @@ def measure_inference(configs: list[RunConfig], device: torch.device, rounds: in
         runs=len(configs),
         trainings=len(plan_trainings(configs)),
         forward_share=tuple(monitor.forward_share for monitor in monitors),
-        clean_passes=_clean_passes(configs, monitors[-1].samples),
+        computed_products=_computed_products(configs, monitors[-1].samples),
     )
 
 
@@ -147,13 +150,31 @@ class _Monitor:
                 self.samples += len(module.weight) * x.shape[1]
             return rows(module, x)
 
+        def timed(method: Callable[..., Any]) -> Callable[..., Any]:
+            def call(noise: NoiseBeforeProduct, *arguments: Any) -> Any:
+                begin = self.mark()
+                found = method(noise, *arguments)
+                if self.on:
+                    self.passes.append((begin, self.mark()))
+                if self.on and isinstance(found, UnitProducts):
+                    terms = [found.of_values, found.of_factor, found.of_added]
+                    self.samples += sum(term.shape[0] * term.shape[1] for term in terms if term is not None)
+                return found
+
+            return call
+
+        products, outputs = NoiseBeforeProduct.products, NoiseBeforeProduct.outputs
         handles = register_module_forward_pre_hook(before), register_module_forward_hook(after)
         rows, on_cpu = PackedConv2d.rows, self.device.type == "cpu"  # on a CPU the fused layers call it directly
         PackedConv2d.rows = counted_rows  # type: ignore[method-assign, assignment]
+        NoiseBeforeProduct.products = timed(products)  # type: ignore[method-assign]
+        NoiseBeforeProduct.outputs = timed(outputs)  # type: ignore[method-assign]
         try:
             yield
         finally:
             PackedConv2d.rows = rows  # type: ignore[method-assign]
+            NoiseBeforeProduct.products = products  # type: ignore[method-assign]
+            NoiseBeforeProduct.outputs = outputs  # type: ignore[method-assign]
             for handle in handles:
                 handle.remove()
 
@@ -176,23 +197,27 @@ def _evaluated(configs: list[RunConfig], device: torch.device) -> _Monitor:
     return monitor
 
 
-def _clean_passes(configs: list[RunConfig], samples: int) -> float:
-    """Computations of the part before a noise point, on average, from the samples that all products have processed."""
-    after = _products_after(configs[0])
+def _computed_products(configs: list[RunConfig], samples: int) -> float:
+    """The samples that all products have processed, as a multiple of those that nothing can avoid."""
+    after, in_front = _products_after(configs[0])
     validation = len(data.load(configs[0].data.name).validation_labels)
-    noisy = validation * sum(after[_point(config)] for config in configs)
-    least = validation * sum(after[0] - after[point] for point in {_point(config) for config in configs})
-    return (samples - noisy) / least
+    noisy = sum(after[_point(config)] - in_front[_point(config)] for config in configs)
+    noise_alone = sum(in_front[point] for point in {_point(config) for config in configs})
+    return samples / (validation * (after[0] + noisy + noise_alone))
 
 
-def _products_after(config: RunConfig) -> list[int]:
-    """The number of convolutions and linear layers behind each noise point."""
-    behind, products = [], 0
+def _products_after(config: RunConfig) -> tuple[list[int], list[bool]]:
+    """The number of products behind each noise point, and whether a product directly follows it."""
+    behind, in_front, products, directly = list[int](), list[bool](), 0, False
     for layer in reversed(_network(config)):
         products += _is_product(layer)
         if isinstance(layer, NoisePoint):
             behind.append(products)
-    return behind[::-1]
+            in_front.append(directly)
+            directly = False
+        elif not isinstance(layer, nn.Flatten):
+            directly = _is_product(layer)
+    return behind[::-1], in_front[::-1]
 
 
 def _network(config: RunConfig) -> nn.Sequential:
