@@ -8,7 +8,7 @@ import pandas as pd
 
 
 def draw_look(table: pd.DataFrame, file: Path, kind: str) -> Path:
-    """Draw the table of :func:`analysis.midpoints.look.look` into a file, noise points from the input downwards."""
+    """Draw the table of :func:`analysis.midpoints.look` into a file, noise points from the input downwards."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from analysis.midpoints.from_python import estimate
+from analysis.midpoints.trained_network import look
 
-__all__ = ["estimate"]
+__all__ = ["estimate", "look"]

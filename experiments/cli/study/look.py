@@ -33,7 +33,7 @@ def look(
     import torch
 
     from analysis.figures.look import draw_look
-    from analysis.midpoints.look import look
+    from analysis.midpoints.trained_network import look
     from experiments.errors import UserError
     from experiments.terminal.progress_line import ProgressLine
     from experiments.terminal.text_table import show

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from analysis.errors import AnalysisError
-from analysis.midpoints import look as look_module
+from analysis.midpoints import trained_network
 from analysis.midpoints.flags import Flag
-from analysis.midpoints.look import estimates, look, sweep_point
+from analysis.midpoints.trained_network import estimates, look, sweep_point
 from experiments.cli.app import main
 from walking_noise import data, models
 from walking_noise.evaluation.noise_sweep import NoiseSweep
@@ -56,7 +56,7 @@ def test_no_fall_within_the_range(midpoint: float, flag: Flag) -> None:
 
 @pytest.mark.slow
 def test_the_intervals_cover(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(look_module, "RESAMPLES", 200)
+    monkeypatch.setattr(trained_network, "RESAMPLES", 200)
     studies = 200
     true = {"mu": 1.0, "loss_5": 10 ** (0.15 * np.log(0.05 / 0.95))}
     covered = dict.fromkeys(true, 0)
