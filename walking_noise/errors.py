@@ -33,6 +33,11 @@ class RunsFailed(WalkingNoiseError):
         self.outcomes = outcomes
 
 
+def reason(error: BaseException) -> str:
+    """Type and text of an error, in one line."""
+    return ": ".join(filter(None, (type(error).__name__, " ".join(str(error).split()))))
+
+
 def refused(name: str, value: object, allowed: str) -> ConfigError:
     """The error for a ``value`` that the setting ``name`` cannot have; ``allowed`` describes the valid values."""
     return ConfigError(f"{name}: {value!r} is refused; {allowed}")

@@ -14,6 +14,8 @@ import sys
 from types import ModuleType
 from typing import Any
 
+from walking_noise.errors import reason
+
 OWN = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 """Name of an object in a project of the user's own: ``package.module:name``."""
 
@@ -35,11 +37,10 @@ def load_own(name: str) -> Any:
         sys.path.append(folder)
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:
-        reason = " ".join(str(error).split())
+    except (Exception, SystemExit) as error:
         raise ValueError(
-            f"the module {module_name} cannot be imported ({type(error).__name__}: {reason}); run the command in the "
-            "folder of the project, or put that folder on PYTHONPATH"
+            f"the module {module_name} cannot be imported ({reason(error)}); run the command in the folder of the "
+            "project, or put that folder on PYTHONPATH"
         ) from error
     try:
         return getattr(module, attribute)

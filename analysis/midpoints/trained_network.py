@@ -37,8 +37,8 @@ FACTOR = 4.0
 """Ratio of neighbouring levels of the first sweep."""
 DECADES = 8
 """Decades above and below the root mean square of the values within which the fall is searched."""
-BELOW, ABOVE = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0, 2.0), (1.0, 2.0)
-"""Levels of the second sweep, relative to the last level before the middle and to the first one behind it."""
+BELOW, ABOVE = (1 / 64, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0, 2.0), (1.0, 2.0)
+"""Levels of the second sweep, relative to the last level of the first one above half accuracy, and to the next."""
 RESAMPLES = 400
 """Resamples of the bootstrap."""
 
@@ -66,6 +66,7 @@ def look(
     points: str = "products",
     kind: str = "additive",
     samples: int = 2000,
+    chance_accuracy: float | None = None,
     seed: int = 0,
     progress: Callable[[int, int, str], None] = lambda done, total, name: None,
 ) -> pd.DataFrame:
@@ -76,7 +77,8 @@ def look(
     network
         Maps a batch of samples to logits; any torch module.
     data
-        A loader of batches ``(samples, labels)``, such as a :class:`torch.utils.data.DataLoader`, of validation data.
+        A loader of batches ``(samples, labels)``, such as a :class:`torch.utils.data.DataLoader`, of validation data
+        in random order.
     points
         The noise points: ``products`` (the outputs of the modules that multiply and accumulate, and the input),
         ``modules``, or a pattern of module names; each also with ``+residual``.
@@ -84,6 +86,8 @@ def look(
         ``additive``: the noise has the level as its standard deviation; ``multiplicative``: the level times the value.
     samples
         The number of samples; the first ones of the loader.
+    chance_accuracy
+        The accuracy of a constant answer; default: the share of the most frequent class among these samples.
     progress
         Called after each noise point, with the number of finished ones, the number of all, and the name.
 
@@ -102,18 +106,25 @@ def look(
     AnalysisError
         The network or the data cannot be used, or the network is hardly better than a constant answer.
     """
-    from walking_noise.evaluation.noise_sweep import NoiseSweep
+    from walking_noise.errors import reason
+    from walking_noise.evaluation.noise_sweep import KINDS, NoiseSweep
 
+    if kind not in KINDS:
+        raise AnalysisError(f"kind {kind!r}: allowed: {', '.join(KINDS)}")
     x, labels = _first_samples(data, samples)
     try:
         device = next((parameter.device for parameter in network.parameters()), x.device)
         sweep = NoiseSweep(network, x.to(device), labels.to(device), points, kind)
-    except (ValueError, KeyError) as error:
-        raise AnalysisError(f"the network cannot be used: {error}") from error
-    clean, chance = float(sweep.clean.double().mean()), _chance_accuracy(labels)
+    except Exception as error:
+        text = str(error) if isinstance(error, ValueError) else reason(error)
+        raise AnalysisError(f"the network cannot be used: {text}") from error
+    clean = float(sweep.clean.double().mean())
+    chance = int(labels.bincount().max()) / len(labels) if chance_accuracy is None else chance_accuracy
     if clean < chance + LEAST_FALL:
-        least = f"a constant answer has {chance:.1%}"
-        raise AnalysisError(f"the network classifies {clean:.1%} of {len(labels)} samples correctly, {least}")
+        raise AnalysisError(
+            f"the network classifies {clean:.1%} of {len(labels)} samples correctly, a constant answer "
+            f"{chance:.1%}; give a trained network, and samples in random order"
+        )
     rows: list[dict[str, Any]] = []
     sweeps: dict[str, PointSweep] = {}
     for point in sweep.points:
@@ -173,7 +184,7 @@ def estimates(sweep: PointSweep, chance_accuracy: float, seed: int = 0) -> dict[
     row: dict[str, float] = {}
     for (name, _), value, values in zip(shares.items(), whole, resampled.T, strict=True):
         low, high = _interval(value, values)
-        row |= {name: value, _bound(name, "low"): low, _bound(name, "high"): high}
+        row |= {name: value if 0 < value < math.inf else math.nan, _bound(name, "low"): low, _bound(name, "high"): high}
     return row
 
 
@@ -182,10 +193,11 @@ def _bound(name: str, side: str) -> str:
 
 
 def _interval(value: float, resampled: NDArray[np.float64]) -> tuple[float, float]:
-    """The percentile interval, extended to the estimate itself; NaN if many resamples have none."""
-    if not math.isfinite(value) or np.isnan(resampled).mean() > (1 - CONFIDENCE) / 2:
+    """The percentile interval, extended to the estimate itself; NaN if an end lies beyond the sampled levels."""
+    order = np.sort(resampled)
+    low, high = order[[int(len(order) * (1 - CONFIDENCE) / 2), int(len(order) * (1 + CONFIDENCE) / 2)]]
+    if not all(map(math.isfinite, (value, low, high))) or low == 0:
         return math.nan, math.nan
-    low, high = np.nanquantile(resampled, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return min(float(low), value), max(float(high), value)
 
 
@@ -194,25 +206,30 @@ def _levels(
 ) -> list[float]:
     curve = RepetitionCurve(level, accuracy)
     if curve.a_max < chance_accuracy + LEAST_FALL:
-        return [math.nan for _ in shares]
+        return [0.0 for _ in shares]
+    beyond = {Flag.BELOW_RANGE: 0.0, Flag.ABOVE_RANGE: math.inf}
     found = [curve.level_at(share, chance_accuracy) for share in shares]
-    return [math.nan if isinstance(one, Flag) else one for one in found]
+    return [beyond[one] if isinstance(one, Flag) else one for one in found]
 
 
 def _first_samples(data: Iterable[Any], count: int) -> tuple[Tensor, Tensor]:
+    """The first samples of a loader, and their labels."""
     import torch
 
     batches: list[tuple[Tensor, Tensor]] = []
-    for x, labels in data:
-        batches.append((x, torch.as_tensor(labels)))
-        if sum(len(one) for _, one in batches) >= count:
+    for batch in data:
+        if (
+            not isinstance(batch, Sequence)
+            or len(batch) != 2
+            or not all(isinstance(part, torch.Tensor) for part in batch)
+        ):
+            raise AnalysisError("the loader must return pairs of tensors, samples and labels")
+        batches.append((batch[0], batch[1]))
+        if sum(len(labels) for _, labels in batches) >= count:
             break
     if not batches:
         raise AnalysisError("the loader has no samples")
-    return torch.cat([x for x, _ in batches])[:count].float(), torch.cat([y for _, y in batches])[:count].long()
-
-
-def _chance_accuracy(labels: Tensor) -> float:
-    """Accuracy of the most frequent class as a constant answer."""
-    counts: Sequence[int] = labels.bincount().tolist()
-    return max(counts) / len(labels)
+    x, labels = (torch.cat(parts)[:count] for parts in zip(*batches, strict=True))
+    if labels.dim() != 1 or labels.is_floating_point() or int(labels.min()) < 0:
+        raise AnalysisError("labels must be numbers of classes, 0, 1, …, one for each sample")
+    return x, labels.long()

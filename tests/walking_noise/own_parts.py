@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 import torchvision
 from torch import Tensor, nn
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, TensorDataset
 
 from walking_noise import data
 from walking_noise.data import own_data
@@ -78,6 +79,16 @@ def another_shape(validation: str) -> Any:
 @own_data(shape=(1, 14, 14), classes=10)
 def failing(validation: str) -> Any:
     raise OSError("the disk\nis gone")
+
+
+@own_data(shape=(1, 14, 14), classes=10)
+def no_samples(validation: str) -> Any:
+    nothing = TensorDataset(torch.zeros(0, 1, 14, 14), torch.zeros(0, dtype=torch.int64))
+    return nothing, nothing
+
+
+def failing_build(inputs: tuple[int, ...], classes: int, batch_norm: bool) -> nn.Module:
+    raise KeyError("width")
 
 
 def undecorated(validation: str) -> Any:

@@ -104,6 +104,7 @@ def test_the_data_set_is_that_of_the_function() -> None:
         ({"model.name": "no_such:build"}, "model.name: .* the module no_such cannot be imported .* PYTHONPATH"),
         ({"model.name": f"{HERE}:missing"}, "model.name: .* has no missing"),
         ({"model.name": f"{HERE}:no_module"}, "model.name: .* it returns a str, not a torch.nn.Module"),
+        ({"model.name": f"{HERE}:failing_build"}, r"its function failed \(KeyError: 'width'\)"),
         ({"model.name": f"{HERE}:with_dropout"}, "model.name: .* draws random numbers .* remove dropout"),
         ({"model.name": "not a name:build"}, "model.name: .* allowed: .*my_package.module:name"),
         ({**RESNET, "model.points": "x*"}, "model.name: .* 'x\\*' selects none of its modules and sums: conv1, "),
@@ -123,6 +124,7 @@ def test_refusals(settings: dict[str, Any], message: str) -> None:
     [
         ("too_few_classes", "labels outside 0..4"),
         ("another_shape", r"samples of shape \(3, 14, 14\), not \(1, 14, 14\)"),
+        ("no_samples", "0 samples and labels of shape"),
         ("failing", r"its function failed \(OSError: the disk is gone\)"),
     ],
 )
@@ -153,6 +155,18 @@ def test_the_digest_covers_the_modules_of_the_project(tmp_path: Any, monkeypatch
     assert digest() == first
     (package / "layers.py").write_text("from torch import nn\n\nx = 1\n")
     assert digest() != first
+
+
+def test_the_digest_covers_a_package_without_init(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    package = tmp_path / "own_without_init"
+    package.mkdir()
+    (package / "layers.py").write_text("x = 1\n")
+    (package / "nets.py").write_text("import own_without_init.layers\n")
+    first = code_digest._digest("mnist5k", "own_without_init.nets:build", None)
+    (package / "layers.py").write_text("x = 2\n")
+    code_digest._digest.cache_clear()
+    assert code_digest._digest("mnist5k", "own_without_init.nets:build", None) != first
 
 
 def test_shapes_at_the_points() -> None:

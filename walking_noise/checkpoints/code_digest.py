@@ -76,6 +76,8 @@ def _common_modules() -> Iterator[str]:
 @cache
 def _imports(name: str, file: Path) -> frozenset[str]:
     """Names that a module imports when it runs: modules, their packages, and objects in modules."""
+    if file.suffix != ".py":
+        return frozenset()
     package = name if file.name == "__init__.py" else name.rpartition(".")[0]
     imported = set[str]()
     statements = ast.parse(file.read_bytes()).body
@@ -92,9 +94,10 @@ def _imports(name: str, file: Path) -> frozenset[str]:
 def _project(module: str) -> list[Path]:
     """The folder of a user's own project, from the module that a setting names; none for an installed package."""
     spec = find_spec(module.partition(".")[0])
-    if spec is None or spec.origin is None:
+    places = [] if spec is None else [*(spec.submodule_search_locations or []), *filter(None, [spec.origin])]
+    if not places:
         return []
-    folder = Path(spec.origin).parents[1 if spec.submodule_search_locations else 0]
+    folder = Path(places[0]).parent  # of the package, or of the file
     return [] if INSTALLED.intersection(folder.parts) else [folder]
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from walking_noise.data.data_files import Files
 from walking_noise.data.dataset import DataSet, checksum
 from walking_noise.data.transform import Transform, gather
-from walking_noise.errors import DataMissing
+from walking_noise.errors import DataMissing, reason
 
 if TYPE_CHECKING:
     import torch
@@ -98,11 +98,13 @@ class OwnData:
             train, held_out = self.load(validation)
             tensors = (*_tensors(train), *_tensors(held_out))
         except Exception as error:
-            reason = " ".join(str(error).split())
-            raise DataMissing(
-                f"data set {self.name}: its function failed ({type(error).__name__}: {reason})"
-            ) from error
+            raise DataMissing(f"data set {self.name}: its function failed ({reason(error)})") from error
         for samples, labels in (tensors[:2], tensors[2:]):
+            if labels.dim() != 1 or not 0 < len(labels) == len(samples):
+                found = f"{len(samples)} samples and labels of shape {tuple(labels.shape)}"
+                raise DataMissing(f"data set {self.name}: its function returns {found}; one label for each sample")
+            if not samples.isfinite().all():
+                raise DataMissing(f"data set {self.name}: its function returns samples that are not finite")
             if tuple(samples.shape[1:]) != self.shape:
                 found = f"samples of shape {tuple(samples.shape[1:])}, not {self.shape} as in own_data"
                 raise DataMissing(f"data set {self.name}: its function returns {found}")
@@ -116,7 +118,7 @@ def _tensors(samples: Any) -> tuple[Tensor, Tensor]:
     import torch
     from torch.utils.data import TensorDataset
 
-    if isinstance(samples, TensorDataset):
+    if type(samples) is TensorDataset:  # a subclass may change its items
         x, y = samples.tensors
     else:
         items = [samples[index] for index in range(len(samples))]

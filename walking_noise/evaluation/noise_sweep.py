@@ -7,20 +7,24 @@ once for all of them, since it does not depend on the level. Networks that vmap 
 from __future__ import annotations
 
 import copy
+import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from walking_noise.errors import ran_out_of_memory, reason
 from walking_noise.models import PRODUCTS
-from walking_noise.models.model_summary import summarise
+from walking_noise.models.forward_recorder import ForwardRecorder
+from walking_noise.models.model_summary import SAMPLES
 from walking_noise.models.module_points import WithModulePoints, record_calls, select_calls
 from walking_noise.models.noise_points import injecting, points_in, with_noise_points
 from walking_noise.models.point import Point
-from walking_noise.reproducibility import stream_generator
+from walking_noise.reproducibility import stream_key
 
 TOGETHER = 256
 """Samples, counted for each level, that pass through the network together. More overflow the caches of a CPU."""
@@ -63,21 +67,25 @@ class NoiseSweep:
     def __init__(
         self, network: nn.Module, samples: Tensor, labels: Tensor, selected: str = PRODUCTS, kind: str = "additive"
     ) -> None:
-        network, inputs = copy.deepcopy(network).cpu(), tuple(samples.shape[1:])
-        with torch.no_grad():
-            classes = network.eval()(samples[:1].cpu()).shape[-1]
+        network = copy.deepcopy(network).eval()
+        some = samples[:SAMPLES]
         if not points_in(network):
-            network = WithModulePoints(network, select_calls(record_calls(copy.deepcopy(network), inputs), selected))
-        layers = with_noise_points(network)
-        summary = summarise(layers, inputs, classes)
-        numbered = {point.name: point for point in summary.points}
-        for module in points_in(layers):
+            with _without_fused_attention():
+                calls = record_calls(copy.deepcopy(network), some)
+            network = WithModulePoints(network, select_calls(calls, selected))
+        self._network = with_noise_points(network).eval()
+        with torch.no_grad(), _without_fused_attention(), ForwardRecorder(self._network, len(some)) as recorder:
+            logits = self._network(some)
+        if not isinstance(logits, Tensor) or logits.dim() != 2 or len(logits) != len(some):
+            raise ValueError("it does not return a tensor of logits (samples, classes)")
+        self.points: tuple[Point, ...] = tuple(recorder.points)
+        numbered = {point.name: point for point in self.points}
+        for module in points_in(self._network):
+            if module.name not in numbered:
+                raise ValueError(f"a forward pass does not reach its noise point {module.name!r}")
             module.point = numbered[module.name]
-        self._network = layers.to(samples.device).eval()
         self._samples, self._labels, self._apply = samples, labels, KINDS[kind]
-        self._shapes = summary.shapes
-        self._vmaps = True
-        self.points: tuple[Point, ...] = summary.points
+        self._not_together = set[int]()  # points at which vmap cannot compute the levels together
         self.rms, self.clean = self._without_noise()
 
     def correct(self, point: int, levels: Sequence[float], samples: int | None = None, seed: int = 0) -> Tensor:
@@ -87,32 +95,39 @@ class NoiseSweep:
         """
         count = len(self._labels) if samples is None else min(samples, len(self._labels))
         values = torch.tensor(levels, dtype=torch.float32, device=self._samples.device)
-        block, found = max(1, TOGETHER // len(levels)), []
+        block = max(1, TOGETHER // len(levels))
+        found = []
         for number, start in enumerate(range(0, count, block)):
-            x = self._samples[start : min(start + block, count)]
-            generator = stream_generator(seed, "sweep", number, point)
-            draws = torch.randn(len(x), *self._shapes[point], generator=generator).to(x.device)
-            found.append(self._logits(point, x, values, draws).argmax(-1) == self._labels[start : start + len(x)])
+            x = self._samples[start : min(start + block, count)].clone()
+            logits = self._logits(point, x, values, stream_key(seed, "sweep", number, point))
+            found.append(logits.argmax(-1) == self._labels[start : start + len(x)])
         return torch.cat(found, 1)
 
     @torch.no_grad()
-    def _logits(self, point: int, x: Tensor, levels: Tensor, draws: Tensor) -> Tensor:
-        """The logits ``(levels, B, classes)``."""
+    def _logits(self, point: int, x: Tensor, levels: Tensor, key: int) -> Tensor:
+        """The logits ``(levels, B, classes)``; all levels have the draws of N(0, 1) that ``key`` gives."""
 
         def at_level(level: Tensor) -> Tensor:
             def inject(number: int, values: Tensor) -> Tensor:
-                return self._apply(values, level, draws) if number == point else values
+                if number != point:
+                    return values
+                # not torch's generator, which vmap refuses
+                draws = np.random.default_rng(key).standard_normal(values.shape, np.float32)
+                return self._apply(values, level, torch.from_numpy(draws).to(values.device))
 
             with injecting(self._network, inject), _without_fused_attention():
                 logits: Tensor = self._network(x)
             return logits
 
-        if self._vmaps:
+        if point not in self._not_together:
             try:
                 together: Tensor = torch.func.vmap(at_level)(levels)
                 return together
-            except RuntimeError:
-                self._vmaps = False
+            except RuntimeError as error:
+                if ran_out_of_memory(error):
+                    raise
+                logging.getLogger(__name__).debug("noise point %d: level by level (%s)", point, reason(error))
+                self._not_together.add(point)
         return torch.stack([at_level(level) for level in levels])
 
     @torch.no_grad()
@@ -126,7 +141,7 @@ class NoiseSweep:
 
         for x, labels in zip(self._samples.split(TOGETHER), self._labels.split(TOGETHER), strict=True):
             with injecting(self._network, record), _without_fused_attention():
-                correct.append(self._network(x).argmax(-1) == labels)
+                correct.append(self._network(x.clone()).argmax(-1) == labels)
         return tuple(math.sqrt(one / len(self._labels)) for one in squares), torch.cat(correct)
 
 

@@ -63,14 +63,10 @@ class SharedPrefix:
             branch: group([members[run] for run in branch.runs], [configs[run] for run in branch.runs])
             for branch in found
         }
-        sharing: dict[tuple[int, frozenset[int]], list[Branch]] = {}
-        for branch, one in self._branches.items():
-            if branch.through_product:
-                sharing.setdefault((branch.point, frozenset(one.members)), []).append(branch)
         self._before_product: dict[Branch, NoiseBeforeProduct] = {}
-        for (point, _), some in sharing.items():
+        for some in _with_common_products(self._branches, members, configs, group_size or sys.maxsize):
             of_runs = {run: (members[run], configs[run]) for branch in some for run in branch.runs}
-            self._before_product |= dict.fromkeys(some, NoiseBeforeProduct(pack, of_runs, point))
+            self._before_product |= dict.fromkeys(some, NoiseBeforeProduct(pack, of_runs, some[0].point))
         clean = {member: config.without_noise() for member, config in zip(members, configs, strict=True)}
         self._shared = group(list(clean), list(clean.values()))
 
@@ -214,6 +210,25 @@ def branches(
         for (point, through), of_members in sorted(leaving.items())
         for runs in _grouped(of_members, group_size or sys.maxsize)
     ]
+
+
+def _with_common_products(
+    found: Iterable[Branch], members: Sequence[int], configs: Sequence[RunConfig], most: int
+) -> Iterator[list[Branch]]:
+    """Consecutive branches through one product that compute it together, for at most ``most`` networks and seeds."""
+    together: list[Branch] = []
+    sources: set[tuple[int, int]] = set()
+    for branch in found:
+        if not branch.through_product:
+            continue
+        own = {(members[run], configs[run].noise_seed) for run in branch.runs}
+        if together and (branch.point != together[0].point or len(sources | own) > most):
+            yield together
+            together, sources = [], set()
+        together.append(branch)
+        sources |= own
+    if together:
+        yield together
 
 
 def _first_noisy_point(config: RunConfig) -> int:

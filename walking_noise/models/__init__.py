@@ -10,6 +10,7 @@ import threading
 from functools import cache
 from typing import TYPE_CHECKING
 
+from walking_noise.errors import reason
 from walking_noise.models import architectures
 from walking_noise.models.model import Model
 from walking_noise.models.point import Point
@@ -41,7 +42,12 @@ def plain(name: str, inputs: tuple[int, ...], classes: int, batch_norm: bool, se
     from torch import nn
 
     builds = load_own(name) if is_own(name) else models()[name].build
-    network = builds(inputs, classes, batch_norm)
+    try:
+        network = builds(inputs, classes, batch_norm)
+    except ValueError:
+        raise
+    except Exception as error:
+        raise ValueError(f"its function failed ({reason(error)})") from error
     if not isinstance(network, nn.Module):
         raise ValueError(f"it returns a {type(network).__name__}, not a torch.nn.Module")
     return network
@@ -71,10 +77,12 @@ def _selected_calls(
     """The calls of modules of the user's own model that get noise points."""
     import torch
 
+    from walking_noise.models.model_summary import SAMPLES
     from walking_noise.models.module_points import record_calls, select_calls
 
     with _initialising, torch.random.fork_rng(devices=[]), torch.device("cpu"):
-        return select_calls(record_calls(plain(name, inputs, classes, batch_norm), inputs), selected)
+        network = plain(name, inputs, classes, batch_norm).train()
+        return select_calls(record_calls(network, torch.zeros(SAMPLES, *inputs)), selected)
 
 
 def build(

@@ -47,9 +47,11 @@ def _record_forward(network: nn.Sequential, inputs: tuple[int, ...], classes: in
     try:
         with torch.no_grad(), ForwardRecorder(network, SAMPLES) as recorder:
             logits = network(torch.zeros(SAMPLES, *inputs))
-    except RuntimeError as error:
-        reason, *_ = str(error).splitlines()
-        raise ValueError(f"its forward pass fails for samples of {'×'.join(map(str, inputs))}: {reason}") from error
+    except ValueError:
+        raise
+    except Exception as error:
+        first, *_ = str(error).splitlines() or [type(error).__name__]
+        raise ValueError(f"its forward pass fails for samples of {'×'.join(map(str, inputs))}: {first}") from error
     if not isinstance(logits, Tensor) or logits.shape != (SAMPLES, classes):
         raise ValueError(f"its forward pass does not return {classes} logits for each sample")
     return recorder

@@ -19,12 +19,9 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from walking_noise.errors import reason
 from walking_noise.models.noise_points import BODY, NoisePoint
 from walking_noise.models.operations import multiply_accumulates
-
-SAMPLES = 2
-"""Samples in the forward pass; BatchNorm cannot train on a single one."""
-
 
 RESIDUAL = "+residual"
 SUMS = frozenset({torch.add, Tensor.add, Tensor.add_})
@@ -76,7 +73,11 @@ class _Calls(TorchFunctionMode):
         if self._follows and function in SUMS and len(args) == 2 and self.running:
             first, second = args
             if isinstance(first, Tensor) and isinstance(second, Tensor) and first.shape == second.shape:
-                return self._pass(".".join(filter(None, (self.running[-1], "sum"))), result)
+                passed = self._pass(".".join(filter(None, (self.running[-1], "sum"))), result)
+                if passed is not result and function is Tensor.add_:  # the result of a statement is not used
+                    result.copy_(passed)
+                    return result
+                return passed
         return result
 
     def _enter(self, name: str, module: nn.Module, _: Any) -> None:
@@ -115,6 +116,8 @@ class WithModulePoints(nn.Module):
         if index is None:
             return output
         point = self.noise_points[index]
+        if isinstance(output, tuple) and hasattr(output, "_replace"):
+            return output._replace(**{output._fields[0]: point(output[0])})  # type: ignore[attr-defined]
         if isinstance(output, tuple):  # attention returns its weights, too
             return point(output[0]), *output[1:]
         return point(output)
@@ -157,20 +160,24 @@ class _Recorder(TorchDispatchMode):
         if module is None:
             self.calls.append(Call(name, number, adds=True))
             return output
-        multiplies = self._multiplied.pop(name, 0) > 0
+        multiplies = self._multiplied.pop(name, 0) > 0 or isinstance(module, nn.RNNBase)
         innermost = not any(True for _ in module.children()) and not isinstance(module, nn.Flatten | nn.Identity)
         self.calls.append(Call(name, number, multiplies, multiplies or innermost))
         return output
 
 
-def record_calls(network: nn.Module, inputs: tuple[int, ...]) -> list[Call]:
-    """The calls and sums in a forward pass of samples of shape ``inputs``, in the order in which they return.
+def record_calls(network: nn.Module, samples: Tensor) -> list[Call]:
+    """The calls and sums in a forward pass of ``samples``, in the order in which they return.
 
-    The network keeps hooks of the recorder, so it should not be used for anything else.
+    The network keeps hooks of the recorder, and BatchNorm in training mode updates its statistics: pass a copy. Raise
+    ValueError if the forward pass fails.
     """
     recorder = _Recorder(network)
-    with torch.no_grad(), recorder:
-        network.train()(torch.zeros(SAMPLES, *inputs))
+    try:
+        with torch.no_grad(), recorder:
+            network(samples)
+    except Exception as error:
+        raise ValueError(f"its forward pass fails ({reason(error)})") from error
     return recorder.calls
 
 
@@ -187,7 +194,7 @@ def select_calls(calls: Sequence[Call], selected: str) -> tuple[Call, ...]:
     }
 
     def by_pattern(call: Call) -> bool:
-        return fnmatchcase(call.name, kinds)
+        return bool(call.name) and fnmatchcase(call.name, kinds)
 
     chosen = fits.get(kinds, by_pattern)
     found = tuple(call for call in calls if chosen(call) or (call.adds and selected.endswith(RESIDUAL)))

@@ -47,14 +47,16 @@ def look(
     config = RunConfig.from_dict({name: value for name, value in settings.items() if value})
     network = _network(config, checkpoint)
     loaded = load(data, config.data.transform)
-    x = loaded.transform.validation_inputs(loaded.validation_samples[:samples])
+    chosen = torch.randperm(len(loaded.validation_labels), generator=torch.Generator().manual_seed(0))[:samples]
+    x, labels = loaded.transform.validation_inputs(loaded.validation_samples[chosen]), loaded.validation_labels[chosen]
     line = ProgressLine()
     table = look(
         network,
-        zip(x.split(500), loaded.validation_labels[:samples].split(500), strict=True),
+        [(x, labels)],
         points=points or "products",
         kind=kind,
         samples=samples,
+        chance_accuracy=loaded.chance_accuracy,
         progress=lambda done, total, name: line.show(f"{done} of {total} noise points: {name}"),
     )
     line.end()
@@ -67,28 +69,27 @@ def look(
 
 def _network(config: Any, checkpoint: Path) -> nn.Module:
     """The network with the weights of the checkpoint; raise :class:`UserError` if they do not fit."""
-    import pickle
-
     import torch
 
     from experiments.errors import UserError
     from walking_noise import models
+    from walking_noise.errors import reason
 
     network = models.plain(*config.architecture)
     try:
         state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    except (OSError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise UserError(
-            f"{checkpoint}: cannot be read as saved weights ({' '.join(str(error).split())[:200]})"
-        ) from None
+    except Exception as error:
+        raise UserError(f"{checkpoint}: cannot be read as saved weights ({reason(error)[:200]})") from None
     for key in ("state_dict", "model_state_dict", "model"):
         if isinstance(state, dict) and isinstance(state.get(key), dict):
             state = state[key]
+    if isinstance(state, dict):
+        state = {str(name).removeprefix("module."): value for name, value in state.items()}  # of DataParallel
     try:
         network.load_state_dict(state)
     except (RuntimeError, TypeError, AttributeError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise UserError(f"{checkpoint}: the weights do not fit {config.model.name} ({reason})") from None
+        fault = f"the weights do not fit {config.model.name} ({reason(error)[:300]})"
+        raise UserError(f"{checkpoint}: {fault}; give a state_dict, or a dict with it as state_dict or model") from None
     return network
 
 
@@ -98,19 +99,20 @@ def _text(table: Any, kind: str, threads: int) -> list[Any]:
 
     attrs = table.attrs
     relative = [] if kind == "multiplicative" else ["μ / rms"]
-    head = ["noise point", "μ", "95 % interval", "1 % loss", "5 % loss", *relative, "remark"]
+    head = ["noise point", "μ", "1 % loss", "5 % loss", *relative, "remark"]
     rows = []
     for _, row in table.sort_values("mu").iterrows():
-        interval = "" if row.low != row.low else f"{row.low:.3g} .. {row.high:.3g}"
-        numbers = [_short(row.mu), interval, _short(row.loss_1), _short(row.loss_5)]
-        rows.append([row.point, *numbers, *([_short(row.mu_relative)] if relative else []), row.flag])
+        losses = (_estimate(row[name], row[f"{name}_low"], row[f"{name}_high"]) for name in ("loss_1", "loss_5"))
+        numbers = [_estimate(row.mu, row.low, row.high), *losses]
+        rows.append([row.point, *numbers, *([f"{row.mu_relative:.3g}"] if relative else []), row.flag])
     about = (
         f"{attrs['accuracy']:.1%} of {attrs['samples']} samples are correct without noise, "
         f"{attrs['chance_accuracy']:.1%} by a constant answer. The weakest point is first. Intervals are over noise "
-        "draws and validation samples of this one network, not over trainings."
+        "draws and validation samples of this one network, not over trainings; a number without one is left out."
     )
     return [text_table(head, rows, left=1), about]
 
 
-def _short(number: float) -> str:
-    return "" if number != number else f"{number:.3g}"
+def _estimate(value: float, low: float, high: float) -> str:
+    """An estimate with its interval; empty without one, as if an end of it lies beyond the sampled levels."""
+    return "" if not low <= value <= high else f"{value:.3g} [{low:.3g}, {high:.3g}]"

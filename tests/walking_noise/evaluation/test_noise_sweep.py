@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -55,10 +56,9 @@ def test_levels_together_equal_levels_one_by_one(build: Any, digits: DataSet) ->
     sweep = NoiseSweep(build(tuple(x.shape[1:]), 10, False), x, labels)
     for point in (0, 2, len(sweep.points) - 1):
         together = sweep.correct(point, LEVELS)
-        assert sweep._vmaps
-        sweep._vmaps = False
+        assert point not in sweep._not_together
+        sweep._not_together.add(point)
         one_by_one = sweep.correct(point, LEVELS)
-        sweep._vmaps = True
         assert (together == one_by_one).double().mean() > 0.99, "but for rounding"
 
 
@@ -73,7 +73,7 @@ def test_a_network_that_vmap_cannot_compute_passes_level_by_level(digits: DataSe
 
     sweep = NoiseSweep(ThroughNumpy(), *digits_of(digits))
     found = sweep.correct(1, LEVELS)
-    assert not sweep._vmaps
+    assert sweep._not_together == {1}
     assert found.shape == (4, 200)
 
 
@@ -101,3 +101,41 @@ def test_the_root_mean_square_is_that_of_the_arriving_values(digits: DataSet) ->
     assert sweep.rms == pytest.approx(
         [float(x.square().mean().sqrt()), float(network(x).detach().square().mean().sqrt())], rel=1e-5
     )
+
+
+def test_a_network_is_evaluated_as_it_was_trained(digits: DataSet) -> None:
+    """The statistics of BatchNorm, the mode and the hooks of the network stay; dropout is off at inference."""
+    x, _ = digits_of(digits)
+    torch.manual_seed(0)
+    norm = nn.BatchNorm2d(4)
+    network = nn.Sequential(nn.Conv2d(1, 4, 5, 3), norm, nn.ReLU(), nn.Flatten(), nn.Dropout(0.5), nn.Linear(256, 10))
+    for _ in range(20):
+        network(x + 3)
+    expected = copy.deepcopy(network).eval()(x).argmax(-1)
+    sweep = NoiseSweep(network, x, expected)
+    assert sweep.clean.all()
+    assert sweep.correct(1, (0.0,)).all()
+    assert network.training
+    assert norm.num_batches_tracked == 20
+    assert not network[0]._forward_hooks
+
+
+def test_noise_at_a_sum_that_is_written_as_a_statement(digits: DataSet) -> None:
+    class InPlace(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.Linear(784, 10), nn.Linear(784, 10)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = x.flatten(1)
+            y: Tensor = self.first(x)
+            y.add_(self.second(x))
+            return y
+
+    x, _ = digits_of(digits)
+    network = InPlace()
+    sweep = NoiseSweep(network, x, network(x).argmax(-1), "products+residual")
+    assert [point.name for point in sweep.points] == ["input", "first", "second", "sum"]
+    small, large = sweep.correct(3, (0.0, 1e4))
+    assert small.all()
+    assert large.double().mean() < 0.3
