@@ -11,6 +11,7 @@ def draw_look(table: pd.DataFrame, file: Path, kind: str) -> Path:
     """Draw the table of :func:`analysis.midpoints.look` into a file, noise points from the input downwards."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     rows = range(len(table))
     figure = Figure(figsize=(6.5, 1.4 + 0.22 * len(table)), layout="constrained")
@@ -21,6 +22,9 @@ def draw_look(table: pd.DataFrame, file: Path, kind: str) -> Path:
     axes.plot(table["loss_5"], rows, "|", color="C1", markersize=9, label="5 % loss")
     axes.plot(table["loss_1"], rows, "|", color="C3", markersize=9, label="1 % loss")
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_yticks(rows, table["point"])
     axes.invert_yaxis()
     axes.set_xlabel(f"level of {kind} noise at inference")
