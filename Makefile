@@ -34,10 +34,10 @@ sample-report: demo  ## make docs/sample_report.html again, from the runs of the
 
 TIER := -m 'not slow'
 
-test: install  ## run all tests but the slow ones (10 minutes on two cores); select some with ARGS="-k noise"
+test: install  ## run all tests but the slow ones (20 minutes on two slow cores); select some with ARGS="-k noise"
 	$(BIN)/pytest --ignore tests/cluster --numprocesses auto --dist loadfile --no-loadscope-reorder $(TIER) $(ARGS)
 
-test-all: install  ## run every test (13 minutes on two cores), those on a private Slurm at the same time
+test-all: install  ## run every test (27 minutes on two slow cores), those on a private Slurm at the same time
 	$(MAKE) --jobs=2 --output-sync test test-cluster TIER=
 
 test-cluster: install  ## run the tests on a private Slurm: needs Debian's slurmctld, slurmd, slurm-client and munge

@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AliasChoices, Field, TypeAdapter, ValidationError
+from pydantic import AliasChoices, Field, TypeAdapter
 
 from experiments.errors import UserError
 from experiments.terminal.output_file import write_whole
 from walking_noise import RunConfig
-from walking_noise.pack.gpu.choices import Entry, measurements_file, read_choices
+from walking_noise.pack.gpu.choices import Entry, measurements_file, read_choices, read_measurements
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -79,17 +79,7 @@ def default_file() -> Path:
 
 def read(file: Path) -> dict[str, Device]:
     """The measured devices by name; empty if there is no such file."""
-    try:
-        return _DEVICES.validate_json(file.read_bytes())
-    except FileNotFoundError:
-        return {}
-    except ValidationError as error:
-        fault = error.errors()[0]
-        reason = ": ".join([*map(str, fault["loc"]), fault["msg"]])
-        raise UserError(
-            f"{file}: no measurements can be read ({reason}); remove the file and measure again with `walking-noise "
-            "bench --save`"
-        ) from None
+    return read_measurements(file, _DEVICES)
 
 
 def known(file: Path | None) -> list[Device]:

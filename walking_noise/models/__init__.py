@@ -37,8 +37,8 @@ def models() -> dict[str, Model]:
     return discover(architectures, "MODEL")
 
 
-def plain(name: str, inputs: tuple[int, ...], classes: int, batch_norm: bool, selected: str = PRODUCTS) -> nn.Module:
-    """The network as its function builds it, without added noise points; the arguments are those of :func:`build`."""
+def plain(name: str, inputs: tuple[int, ...], classes: int, batch_norm: bool) -> nn.Module:
+    """The network as its function builds it, without added noise points."""
     from torch import nn
 
     builds = load_own(name) if is_own(name) else models()[name].build

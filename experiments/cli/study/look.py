@@ -34,15 +34,13 @@ def look(
 
     from analysis.figures.look import draw_look
     from analysis.midpoints.trained_network import look
-    from experiments.errors import UserError
     from experiments.terminal.progress_line import ProgressLine
     from experiments.terminal.text_table import show
     from walking_noise import RunConfig
     from walking_noise.data import load
+    from walking_noise.models import PRODUCTS
 
     kind, out = kind or "additive", out or Path("look")
-    if kind not in ("additive", "multiplicative"):
-        raise UserError(f"--kind {kind}: allowed: additive, multiplicative")
     settings = {"model.name": model, "data.name": data, "model.batch_norm": batch_norm, "data.transform": transform}
     config = RunConfig.from_dict({name: value for name, value in settings.items() if value})
     network = _network(config, checkpoint)
@@ -53,7 +51,7 @@ def look(
     table = look(
         network,
         [(x, labels)],
-        points=points or "products",
+        points=points or PRODUCTS,
         kind=kind,
         samples=samples,
         chance_accuracy=loaded.chance_accuracy,
@@ -63,7 +61,7 @@ def look(
     out.mkdir(parents=True, exist_ok=True)
     table.to_csv(out / "look.csv", index=False)
     figure = draw_look(table, out / "look.png", kind)
-    show(_text(table, kind, torch.get_num_threads()))
+    show(_text(table, kind))
     print(f"table: {out / 'look.csv'}, figure: {figure}")
 
 
@@ -75,7 +73,7 @@ def _network(config: Any, checkpoint: Path) -> nn.Module:
     from walking_noise import models
     from walking_noise.errors import reason
 
-    network = models.plain(*config.architecture)
+    network = models.plain(*config.architecture[:-1])
     try:
         state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     except Exception as error:
@@ -93,7 +91,7 @@ def _network(config: Any, checkpoint: Path) -> nn.Module:
     return network
 
 
-def _text(table: Any, kind: str, threads: int) -> list[Any]:
+def _text(table: Any, kind: str) -> list[Any]:
     """The table, the weakest point first, and a line on what was measured."""
     from experiments.terminal.text_table import table as text_table
 
@@ -104,7 +102,9 @@ def _text(table: Any, kind: str, threads: int) -> list[Any]:
     for _, row in table.sort_values("mu").iterrows():
         losses = (_estimate(row[name], row[f"{name}_low"], row[f"{name}_high"]) for name in ("loss_1", "loss_5"))
         numbers = [_estimate(row.mu, row.low, row.high), *losses]
-        rows.append([row.point, *numbers, *([f"{row.mu_relative:.3g}"] if relative else []), row.flag])
+        if relative:
+            numbers.append(f"{row.mu_relative:.3g}" if numbers[0] else "")
+        rows.append([row.point, *numbers, row.flag])
     about = (
         f"{attrs['accuracy']:.1%} of {attrs['samples']} samples are correct without noise, "
         f"{attrs['chance_accuracy']:.1%} by a constant answer. The weakest point is first. Intervals are over noise "

@@ -123,7 +123,7 @@ def test_an_unreadable_file_is_an_error_before_the_measurement(
         save(file, Device("A", 1, (rate("mlp", 1.0),)))
         content = file.read_text().replace("1.0", "0.0")
     file.write_text(content)
-    with pytest.raises(UserError, match="no measurements can be read"):
+    with pytest.raises(WalkingNoiseError, match="no measurements can be read"):
         read(file)
     assert main(["bench", "--save", "--file", str(file)]) == 1
     (line,) = capsys.readouterr().err.splitlines()

@@ -204,7 +204,7 @@ def test_processes_whose_parent_is_killed_write_checkpoints_and_end(
     assert len(busy) == 2
     assert within(100, lambda: all(map(has_ended, busy)))
     saved = epochs_in(folder)
-    assert sum(saved) >= 10
+    assert 10 <= sum(saved) < len(RUNS) * EPOCHS
     seen: list[Progress] = []
     assert documents(train(RUNS, device="cpu", processes=1, checkpoints=folder, progress=seen.append)) == uninterrupted
     assert seen[-1].epochs_resumed == sum(saved)

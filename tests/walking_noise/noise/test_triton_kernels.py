@@ -3,11 +3,7 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +12,7 @@ import torch
 
 from tests.walking_noise.noise import kernel_checks, noise_reference
 from tests.walking_noise.noise.kernel_checks import CHECKS, activations, assert_same_bits, point_noise
+from tests.walking_noise.triton_interpreter import interpreted_checks
 from walking_noise.noise.rng import triton_kernels
 from walking_noise.noise.rng.point_noise import CHUNK
 
@@ -37,16 +34,7 @@ TYPES = {
 @pytest.fixture(scope="module")
 def interpreted() -> dict[str, str | None]:
     """The failures of the checks with interpreted kernels, in a new process as Triton requires."""
-    finished = subprocess.run(
-        [sys.executable, "-W", "error", "-m", kernel_checks.__name__],
-        cwd=ROOT,
-        env={**os.environ, "TRITON_INTERPRET": "1"},
-        capture_output=True,
-        text=True,
-    )
-    assert finished.returncode == 0, finished.stderr
-    failures: dict[str, str | None] = json.loads(finished.stdout)
-    return failures
+    return interpreted_checks(kernel_checks)
 
 
 @pytest.mark.parametrize("check", CHECKS)

@@ -3,10 +3,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,6 +18,7 @@ from tests.walking_noise.pack.convolution_checks import (
     Convolution,
     assert_equals_the_reference,
 )
+from tests.walking_noise.triton_interpreter import interpreted_checks
 from walking_noise import RunConfig, data
 from walking_noise.noise.injection import Injection
 from walking_noise.noise.rng import triton_image_layers
@@ -40,16 +37,7 @@ ROOT = Path(__file__).parents[3]
 @pytest.fixture(scope="module")
 def interpreted() -> dict[str, str | None]:
     """The failures of the checks with interpreted kernels, in a new process as Triton requires."""
-    finished = subprocess.run(
-        [sys.executable, "-W", "error", "-m", layer_kernel_checks.__name__],
-        cwd=ROOT,
-        env={**os.environ, "TRITON_INTERPRET": "1"},
-        capture_output=True,
-        text=True,
-    )
-    assert finished.returncode == 0, finished.stderr
-    failures: dict[str, str | None] = json.loads(finished.stdout)
-    return failures
+    return interpreted_checks(layer_kernel_checks)
 
 
 @pytest.mark.parametrize("check", CHECKS)

@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
@@ -90,6 +90,7 @@ class _Device:
 
 _DEVICES = TypeAdapter(dict[str, _Device])
 Choices = Mapping[LayerShape, str]
+Measured = TypeVar("Measured")
 
 
 def measurements_file() -> Path:
@@ -97,14 +98,13 @@ def measurements_file() -> Path:
     return user_cache() / "throughput.json"
 
 
-@cache
-def read_choices(file: Path) -> Mapping[str, Choices]:
-    """The choices by the name of the GPU; empty if there is no such file. A process reads a file once.
+def read_measurements(file: Path, content: TypeAdapter[dict[str, Measured]]) -> dict[str, Measured]:
+    """The measurements in a file by device; empty if there is no such file.
 
-    Raise :class:`WalkingNoiseError` with one line if the file is damaged.
+    Raise :class:`WalkingNoiseError` with one line if the file cannot be read.
     """
     try:
-        devices = _DEVICES.validate_json(file.read_bytes())
+        return content.validate_json(file.read_bytes())
     except FileNotFoundError:
         return {}
     except OSError as error:
@@ -116,7 +116,18 @@ def read_choices(file: Path) -> Mapping[str, Choices]:
             f"{file}: no measurements can be read ({reason}); remove the file, and measure again with "
             "`walking-noise bench --save`"
         ) from None
-    return {name: {layer.shape: layer.chosen for layer in device.layers} for name, device in devices.items()}
+
+
+@cache
+def read_choices(file: Path) -> Mapping[str, Choices]:
+    """The choices by the name of the GPU; empty if there is no such file. A process reads a file once.
+
+    Raise :class:`WalkingNoiseError` with one line if the file is damaged.
+    """
+    return {
+        name: {layer.shape: layer.chosen for layer in device.layers}
+        for name, device in read_measurements(file, _DEVICES).items()
+    }
 
 
 def choices(device: torch.device) -> Choices:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from walking_noise.models.noise_points import FusingInject, Inject, NoisePoint
 from walking_noise.pack.gpu.choices import LayerShape, chosen
 from walking_noise.pack.layers.batch_norm import PackedBatchNorm
+from walking_noise.pack.layers.layer_sequence import Taker, find_consecutive
 from walking_noise.pack.layers.pooling import PackedMaxPool2d
 from walking_noise.pack.stacking import expand_rows
 
@@ -51,29 +51,15 @@ class ImageLayers:
 
 def find_image_layers(layers: Sequence[nn.Module]) -> dict[int, ImageLayers]:
     """The layers of a pack that can be fused, by the position of the first."""
-    found: dict[int, ImageLayers] = {}
-    position = 0
-    while position < len(layers):
-        image_layers = _image_layers_at(layers[position:])
-        if image_layers is not None:
-            found[position] = image_layers
-        position += 1 if image_layers is None else image_layers.length
-    return found
+    return find_consecutive(layers, _image_layers_at)
 
 
 def _image_layers_at(layers: Sequence[nn.Module]) -> ImageLayers | None:
     """The image layers at the beginning of ``layers``."""
-    taken = 0
-
-    def take(kind: type[nn.Module]) -> Any:
-        """The next layer if it is of this kind."""
-        nonlocal taken
-        if taken == len(layers) or not isinstance(layers[taken], kind):
-            return None
-        taken += 1
-        return layers[taken - 1]
-
-    norm, before, relu, after, pool = map(take, (PackedBatchNorm, NoisePoint, nn.ReLU, NoisePoint, PackedMaxPool2d))
+    reader = Taker(layers)
+    norm, before, relu, after, pool = map(
+        reader.take, (PackedBatchNorm, NoisePoint, nn.ReLU, NoisePoint, PackedMaxPool2d)
+    )
     if relu is None or pool is None or pool.window != (2, 2):
         return None
-    return ImageLayers(taken, norm, tuple(None if one is None else one.point.number for one in (before, after)))  # type: ignore[arg-type]
+    return ImageLayers(reader.taken, norm, tuple(None if one is None else one.point.number for one in (before, after)))  # type: ignore[arg-type]

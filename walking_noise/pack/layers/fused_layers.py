@@ -22,6 +22,7 @@ from walking_noise.cpu_kernels.noise_terms import NoiseTerms, computes_on
 from walking_noise.models.noise_points import DrawingInject, Inject, NoisePoint
 from walking_noise.pack.layers.batch_norm import PackedBatchNorm, batch_statistics, normalisation_gradients
 from walking_noise.pack.layers.convolution import PackedConv2d
+from walking_noise.pack.layers.layer_sequence import Taker, find_consecutive
 from walking_noise.pack.layers.pooling import PackedMaxPool2d
 from walking_noise.pack.stacking import expand_rows
 
@@ -91,14 +92,7 @@ def _noise_at(point: int | None, inject: DrawingInject, shape: Sequence[int]) ->
 
 def find_fused_layers(layers: Sequence[nn.Module]) -> dict[int, FusedLayers]:
     """The layers of a pack that can be fused, by the position of the first."""
-    found: dict[int, FusedLayers] = {}
-    position = 0
-    while position < len(layers):
-        fused = _fused_at(layers[position:])
-        if fused is not None:
-            found[position] = fused
-        position += 1 if fused is None else fused.length
-    return found
+    return find_consecutive(layers, _fused_at)
 
 
 def _fused_at(layers: Sequence[nn.Module]) -> FusedLayers | None:
@@ -106,33 +100,25 @@ def _fused_at(layers: Sequence[nn.Module]) -> FusedLayers | None:
 
     They have a ReLU, with a BatchNorm before it or max-pooling behind it.
     """
-    taken = 0
-
-    def take(kind: type[nn.Module]) -> Any:
-        """The next layer if it is of this kind."""
-        nonlocal taken
-        if taken == len(layers) or not isinstance(layers[taken], kind):
-            return None
-        taken += 1
-        return layers[taken - 1]
-
+    reader = Taker(layers)
+    take = reader.take
     convolution = take(PackedConv2d)
     behind_convolution = take(NoisePoint) if convolution is not None else None
     norm = take(PackedBatchNorm)
     behind_norm = take(NoisePoint) if norm is not None else None
     if take(nn.ReLU) is None:
         return None
-    end = taken
+    end = reader.taken
     behind_relu, pool = take(NoisePoint), take(PackedMaxPool2d)
     pools = pool is not None and pool.window == POOLED
     if not pools:
         if norm is None:
             return None
-        behind_relu, taken = None, end
+        behind_relu, reader.taken = None, end
     if norm is None:
         behind_convolution, behind_norm = None, behind_convolution
     numbers = [None if one is None else one.point.number for one in (behind_convolution, behind_norm, behind_relu)]
-    return FusedLayers(taken, convolution, norm, (numbers[0], numbers[1], numbers[2]), pools)
+    return FusedLayers(reader.taken, convolution, norm, (numbers[0], numbers[1], numbers[2]), pools)
 
 
 class _Fused(torch.autograd.Function):
