@@ -18,7 +18,7 @@ from experiments.plan.throughput import Device, Kind, Rate, default_file, read, 
 from tests.benchmarks.peers.equality_checks import changed
 from tests.experiments.benchmark import process_functions
 from tests.experiments.shell import on_cores
-from walking_noise import RunConfig
+from walking_noise import RunConfig, WalkingNoiseError
 from walking_noise.runtime.sizing import capacity
 from walking_noise.training.member import TrainedNetwork
 from walking_noise.training.trainer import train_pack
