@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from experiments.database.server_process import ServerError, ServerFolder, ServerRunning
+from experiments.database.server_process import ServerError, ServerFolder, ServerRunning, end
 
 if TYPE_CHECKING:
     from pymongo import MongoClient
@@ -124,8 +124,9 @@ class EmbeddedDatabase:
                 roles = [{"role": "readWrite", "db": DATABASE}]
                 client[DATABASE].command(command, USER, pwd=access.password, roles=roles)
         finally:
-            process.terminate()
-            process.wait()
+            if not end(process.pid, lambda: process.poll() is not None):
+                process.kill()
+                process.wait()
         return access
 
     def _write_configuration(self, access: ServerAccess) -> None:

@@ -13,7 +13,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from experiments.errors import UserError
@@ -25,6 +25,26 @@ class ServerError(UserError):
 
 class ServerRunning(ServerError):
     """Another process holds the folder's lock: the server runs, or is being started or stopped."""
+
+
+def end(pid: int, ended: Callable[[], object], seconds: float = 30, again: float = 5) -> bool:
+    """Send SIGTERM to a process and wait at most ``seconds``; return whether it has ended.
+
+    The signal is sent again after ``again`` seconds: a Python server that receives it while its main thread is about to
+    wait does not notice the first one.
+    """
+    deadline = time.monotonic() + seconds
+    repeated = 0.0
+    while not ended():
+        now = time.monotonic()
+        if now > deadline:
+            return False
+        if now > repeated:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+            repeated = now + again
+        time.sleep(0.05)
+    return True
 
 
 class ServerFolder:
@@ -94,13 +114,8 @@ class ServerFolder:
         pid = self.pid
         if pid is None:
             raise ServerError(f"the server in {self.folder} is just being started; try again in a few seconds")
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGTERM)
-        deadline = time.monotonic() + seconds
-        while self.running:
-            if time.monotonic() > deadline:
-                raise ServerError(f"the server (process {pid}) did not end within {seconds:g} s; see {self.log}")
-            time.sleep(0.05)
+        if not end(pid, lambda: not self.running, seconds):
+            raise ServerError(f"the server (process {pid}) did not end within {seconds:g} s; see {self.log}")
         self._reap()
         return True
 

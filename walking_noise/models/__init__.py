@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from walking_noise.models.model_summary import ModelSummary
     from walking_noise.models.module_points import Call
+    from walking_noise.models.traced_layers import TracedLayers
 
 __all__ = ["Model", "build", "initialised", "models", "plain", "points", "summary"]
 
@@ -54,20 +55,51 @@ def plain(name: str, inputs: tuple[int, ...], classes: int, batch_norm: bool) ->
 
 
 def _with_noise_points(
-    name: str, inputs: tuple[int, ...], classes: int, batch_norm: bool, selected: str
+    name: str, inputs: tuple[int, ...], classes: int, batch_norm: bool, selected: str, *, traced: bool
 ) -> nn.Sequential:
-    """The network with its noise points, not numbered."""
+    """The network with its noise points, not numbered.
+
+    If it is ``traced``, a network that is no sequence of layers is split into layers where that is possible.
+    """
     from walking_noise.models.module_points import WithModulePoints
     from walking_noise.models.noise_points import points_in, with_noise_points
 
     network = plain(name, inputs, classes, batch_norm)
-    if not is_own(name):
+    places_points = bool(points_in(network))
+    if places_points and selected != PRODUCTS:
+        raise ValueError(f"it places its own noise points; leave model.points at {PRODUCTS}")
+    if not is_own(name) and _is_sequence(network):
         return with_noise_points(network)
-    if points_in(network):
-        if selected != PRODUCTS:
-            raise ValueError(f"it places its own noise points; leave model.points at {PRODUCTS}")
+    layers = _layers(name, inputs, classes, batch_norm, selected) if traced else None
+    if layers is not None:
+        return with_noise_points(layers.of(network))
+    if places_points:
         return with_noise_points(network)
     return with_noise_points(WithModulePoints(network, _selected_calls(name, inputs, classes, batch_norm, selected)))
+
+
+def _is_sequence(network: nn.Module) -> bool:
+    from torch import nn
+
+    return type(network) is nn.Sequential
+
+
+@cache
+def _layers(name: str, inputs: tuple[int, ...], classes: int, batch_norm: bool, selected: str) -> TracedLayers | None:
+    """The layers of a network that is no sequence of layers; None if it has to be computed as a whole."""
+    import torch
+
+    from walking_noise.models.model_summary import SAMPLES
+    from walking_noise.models.noise_points import points_in
+    from walking_noise.models.traced_layers import TracedLayers, UntraceableError
+
+    with _initialising, torch.random.fork_rng(devices=[]), torch.device("cpu"):
+        network = plain(name, inputs, classes, batch_norm)
+        calls = () if points_in(network) else _selected_calls(name, inputs, classes, batch_norm, selected)
+        try:
+            return TracedLayers(network, calls, torch.zeros(SAMPLES, *inputs))
+        except UntraceableError:
+            return None
 
 
 @cache
@@ -110,7 +142,7 @@ def build(
     """
     from walking_noise.models.noise_points import points_in
 
-    network = _with_noise_points(name, inputs, classes, batch_norm, selected)
+    network = _with_noise_points(name, inputs, classes, batch_norm, selected, traced=True)
     numbered = {point.name: point for point in points(name, inputs, classes, batch_norm, selected)}
     for module in points_in(network):
         module.point = numbered[module.name]
@@ -140,7 +172,7 @@ def summary(
     from walking_noise.models.model_summary import summarise
 
     with _initialising, torch.random.fork_rng(devices=[]), torch.device("cpu"):
-        return summarise(_with_noise_points(name, inputs, classes, batch_norm, selected), inputs, classes)
+        return summarise(_with_noise_points(name, inputs, classes, batch_norm, selected, traced=False), inputs, classes)
 
 
 def points(

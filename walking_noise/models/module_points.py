@@ -9,7 +9,8 @@ through noise points. The point of a module's first call has the name of the mod
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any, NamedTuple, Self
@@ -97,13 +98,17 @@ class _Calls(TorchFunctionMode):
 
 
 class WithModulePoints(nn.Module):
-    """A network whose modules lead their outputs through noise points, for the selected calls."""
+    """A network whose modules lead their outputs through noise points, for the selected calls.
 
-    def __init__(self, network: nn.Module, calls: tuple[Call, ...]) -> None:
+    The names of the calls begin with ``within``, the path of the network in a larger one.
+    """
+
+    def __init__(self, network: nn.Module, calls: tuple[Call, ...], within: str = "") -> None:
         super().__init__()
         self.add_module(BODY, network)
         self.noise_points = nn.ModuleList([NoisePoint(call.name) for call in calls])
-        self._point_of = {(call.module, call.number): index for index, call in enumerate(calls)}
+        prefix = f"{within}." if within else ""
+        self._point_of = {(call.module.removeprefix(prefix), call.number): index for index, call in enumerate(calls)}
         self._calls = _Calls(network, partial(WithModulePoints._through_point, self))
 
     def forward(self, x: Tensor) -> Any:
@@ -164,6 +169,17 @@ class _Recorder(TorchDispatchMode):
         innermost = not any(True for _ in module.children()) and not isinstance(module, nn.Flatten | nn.Identity)
         self.calls.append(Call(name, number, multiplies, multiplies or innermost))
         return output
+
+
+@contextmanager
+def calling_every_module() -> Iterator[None]:
+    """Disable torch's fused attention at inference, which does not call the modules in an encoder layer."""
+    enabled = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(enabled)
 
 
 def record_calls(network: nn.Module, samples: Tensor) -> list[Call]:

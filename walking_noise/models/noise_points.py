@@ -133,6 +133,16 @@ def named_layers(model: nn.Sequential) -> list[tuple[str, nn.Module]]:
     return [(name, layer) for name, layer in modules if name and "." not in name]
 
 
+def path_in_model(name: str) -> str:
+    """The dotted path in its model of a layer of :func:`with_noise_points`; empty for a part of several modules.
+
+    A layer of a traced model has the name ``/NUMBER/PATH``, with slashes in the place of dots.
+    """
+    if name.startswith("/"):
+        return name.partition("/")[2].partition("/")[2].replace("/", ".")
+    return "" if name == BODY else name
+
+
 @contextmanager
 def injecting(model: nn.Module, inject: Callable[[int, Tensor], Tensor]) -> Iterator[None]:
     """Within the block, every noise point of the model returns ``inject(number, x)`` for its input ``x``."""

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from walking_noise.models.noise_points import BODY, Inject, NoisePoint, named_layers
-from walking_noise.pack.layers import MemberByMember, PackedConv2d, PackedLinear, SampleBySample, pack_layer
-from walking_noise.pack.layers.fused_gpu_layers import ImageLayers, find_image_layers
-from walking_noise.pack.layers.fused_layers import FusedLayers, find_fused_layers
-from walking_noise.pack.stacking import StackedState, all_finite, expand_rows, flat_name
+from walking_noise.models.noise_points import BODY, Inject, NoisePoint, named_layers, path_in_model
+from walking_noise.pack.layers import PackedConv2d, PackedGraph, PackedLinear, SampleBySample, pack_layer
+from walking_noise.pack.layers.forward import forward_layers
+from walking_noise.pack.stacking import StackedState, all_finite, flat_name
 
 WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 """Types of layers with weights that are clamped and reported."""
@@ -31,8 +30,9 @@ class Pack(nn.Module):
         for layers in zip(*map(named_layers, members), strict=True):
             name, first = layers[0]
             self.layers[name] = pack_layer([layer for _, layer in layers])
-            for path, parameter in _weights(first):
-                self._weights[".".join(part for part in (name, path) if part and part != BODY)] = name, parameter
+            for path, parameter in _weights(first, self.layers[name]):
+                found = (path_in_model(name), *path.split("."))
+                self._weights[".".join(part for part in found if part and part != BODY)] = name, parameter
 
     def forward(self, x: Tensor, inject: Inject, first: int = 0, last: int | None = None) -> Tensor:
         """The forward pass of all members, or of the section from one noise point to another.
@@ -57,16 +57,7 @@ class Pack(nn.Module):
         if inner:
             raise ValueError(f"the network cannot be split at noise point {min(inner)}; it is not between two layers")
         section = list(self.layers.values())[positions[first] : None if last is None else positions[last]]
-        find = find_fused_layers if x.device.type == "cpu" else find_image_layers
-        fused_layers: Mapping[int, FusedLayers | ImageLayers] = find(section)
-        position = 0
-        while position < len(section):
-            fused = fused_layers.get(position)
-            if fused is not None and (y := fused.forward(x, inject, len(next(self.parameters())))) is not None:
-                x, position = y, position + fused.length
-            else:
-                x, position = self._forward_layer(section[position], x, inject), position + 1
-        return x
+        return forward_layers(section, x, inject, len(next(self.parameters())))
 
     def latest_split(self, point: int) -> int:
         """The last noise point, up to ``point``, at which the network can be split: one between two layers."""
@@ -92,16 +83,6 @@ class Pack(nn.Module):
         """The position in :attr:`layers` of each noise point that is a layer itself, by number of the noise point."""
         layers = enumerate(self.layers.values())
         return {layer.point.number: position for position, layer in layers if isinstance(layer, NoisePoint)}
-
-    def _forward_layer(self, layer: nn.Module, x: Tensor, inject: Inject) -> Tensor:
-        if isinstance(layer, NoisePoint):
-            return inject(layer.point.number, x)
-        if isinstance(layer, MemberByMember) and layer.has_points:
-            x = expand_rows(len(next(self.parameters())), x)
-            with_noise: Tensor = layer(x, inject)
-            return with_noise
-        y: Tensor = layer(x)
-        return y
 
     def stacked_state(self) -> StackedState:
         """Every parameter and buffer, ``(K, …)``, detached, by its dotted name."""
@@ -130,8 +111,13 @@ def cross_entropy(logits: Tensor, labels: Tensor, class_weights: Tensor | None =
     return losses.mean(1) if class_weights is None else losses.sum(1) / class_weights[labels].sum(1)
 
 
-def _weights(layer: nn.Module) -> Iterator[tuple[str, str]]:
+def _weights(layer: nn.Module, packed: nn.Module) -> Iterator[tuple[str, str]]:
     """The path of each conv or linear layer within ``layer``, and the name of its weight in the packed layer."""
+    if isinstance(packed, PackedGraph):
+        for path, (key, part) in packed.parts.items():
+            for within, name in _weights(layer.get_submodule(path), part):
+                yield f"{path}.{within}".strip("."), f"{key}.{name}"
+        return
     names = {parameter: flat_name(name) for name, parameter in layer.named_parameters()}
     for path, module in layer.named_modules():
         weight = dict(module.named_parameters(recurse=False)).get("weight")

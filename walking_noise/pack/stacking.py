@@ -38,6 +38,12 @@ def stack_parameters(tensors: Sequence[Tensor]) -> nn.Parameter:
     return nn.Parameter(torch.stack([tensor.detach() for tensor in tensors]))
 
 
+def stacked_bias(layer: nn.Module) -> Tensor:
+    """The biases of a packed layer with weights ``(K, out, …)``, ``(K, out)``; zeros if it has none."""
+    weight, bias = layer.get_parameter("weight"), dict(layer.named_parameters(recurse=False)).get("bias")
+    return weight.new_zeros(weight.shape[:2]) if bias is None else bias
+
+
 def flat_name(name: str) -> str:
     """The dotted name of a parameter without dots, as torch requires for a parameter of a single module."""
     return name.replace(".", "__")

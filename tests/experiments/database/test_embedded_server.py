@@ -7,6 +7,8 @@ import os
 import signal
 import socket
 import stat
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +19,7 @@ from pymongo.errors import OperationFailure
 
 from experiments.cli.app import main
 from experiments.database.embedded_server import DATABASE, HOST, EmbeddedDatabase, ServerAccess
-from experiments.database.server_process import ServerError, ServerFolder, ServerRunning
+from experiments.database.server_process import ServerError, ServerFolder, ServerRunning, end
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +138,20 @@ def test_a_server_that_is_being_started_cannot_be_stopped(tmp_path: Path):
             pass
         with pytest.raises(ServerError, match="just being started"):
             server.stop()
+
+
+def test_a_server_that_misses_the_first_sigterm_gets_another():
+    program = """
+import signal
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+print(flush=True)
+for _ in range(2):
+    signal.sigwait({signal.SIGTERM})
+"""
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as process:
+        assert process.stdout and process.stdout.readline()
+        assert not end(process.pid, lambda: process.poll() is not None, seconds=0.5, again=10)
+        assert end(process.pid, lambda: process.poll() is not None, seconds=60, again=0.1)
 
 
 def test_a_failed_start_reports_the_reason(tmp_path: Path):

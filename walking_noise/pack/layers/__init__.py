@@ -15,10 +15,12 @@ from typing import cast
 from torch import nn
 
 from walking_noise.models.noise_points import NoisePoint
+from walking_noise.models.traced_layers import GraphLayer
 from walking_noise.pack.layers.batch_norm import PackedBatchNorm
 from walking_noise.pack.layers.convolution import PackedConv2d
 from walking_noise.pack.layers.linear import PackedLinear
 from walking_noise.pack.layers.member_by_member import MemberByMember
+from walking_noise.pack.layers.packed_graph import PackedGraph
 from walking_noise.pack.layers.pooling import PackedMaxPool2d
 from walking_noise.pack.layers.samplewise import SampleBySample
 
@@ -26,6 +28,7 @@ __all__ = [
     "MemberByMember",
     "PackedBatchNorm",
     "PackedConv2d",
+    "PackedGraph",
     "PackedLinear",
     "PackedMaxPool2d",
     "SampleBySample",
@@ -44,11 +47,18 @@ def pack_layer(members: Sequence[nn.Module]) -> nn.Module:
         return first
     if type(first) is nn.ReLU:
         return nn.ReLU()  # never in place, which would change the input of the noise point before it
+    if type(first) is nn.Identity:
+        return first
     if type(first) is nn.MaxPool2d and PackedMaxPool2d.fits(first):
         return PackedMaxPool2d(first)
     if type(first) in (nn.MaxPool2d, nn.Flatten):
         return SampleBySample(first)
-    if type(first) is nn.Linear and first.bias is not None:
+    if type(first) is GraphLayer:
+        parts = {path: [member.get_submodule(path) for member in members] for path in first.modules_called()}
+        return PackedGraph(
+            cast(Sequence[GraphLayer], members), {path: pack_layer(part) for path, part in parts.items()}
+        )
+    if type(first) is nn.Linear:
         return PackedLinear(cast(Sequence[nn.Linear], members))
     if type(first) is nn.Conv2d and _is_plain_convolution(first):
         return PackedConv2d(cast(Sequence[nn.Conv2d], members))
@@ -59,8 +69,7 @@ def pack_layer(members: Sequence[nn.Module]) -> nn.Module:
 
 def _is_plain_convolution(layer: nn.Conv2d) -> bool:
     """Whether :class:`PackedConv2d` supports the options of ``layer``."""
-    supported = layer.groups == 1 and layer.dilation == (1, 1) and layer.padding_mode == "zeros"
-    return supported and layer.bias is not None
+    return layer.groups == 1 and layer.dilation == (1, 1) and layer.padding_mode == "zeros"
 
 
 def _is_plain_batch_norm(layer: nn.BatchNorm1d) -> bool:

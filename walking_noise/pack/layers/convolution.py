@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from walking_noise.pack.gpu.choices import LayerShape, chosen
 from walking_noise.pack.gpu.convolutions import convolve, padded_edges
-from walking_noise.pack.stacking import aligned, split_members, stack_parameters
+from walking_noise.pack.stacking import aligned, split_members, stack_parameters, stacked_bias
 
 
 class PackedConv2d(nn.Module):
@@ -27,7 +27,8 @@ class PackedConv2d(nn.Module):
         super().__init__()
         self.stride, self.padding = members[0].stride, members[0].padding
         self.weight = stack_parameters([member.weight for member in members])
-        self.bias = stack_parameters([cast(Tensor, member.bias) for member in members])
+        if members[0].bias is not None:
+            self.bias = stack_parameters([cast(Tensor, member.bias) for member in members])
 
     def forward(self, x: Tensor) -> Tensor:
         if x.device.type != "cpu":
@@ -44,7 +45,7 @@ class PackedConv2d(nn.Module):
 
     def rows(self, x: Tensor) -> list[Tensor]:
         """The output ``(B, members of the row · C, …)`` for each row of the input, contiguous."""
-        weights, biases = self.weight.unflatten(0, (len(x), -1)), self.bias.unflatten(0, (len(x), -1))
+        weights, biases = self.weight.unflatten(0, (len(x), -1)), stacked_bias(self).unflatten(0, (len(x), -1))
         rows = [
             F.conv2d(
                 aligned(row), aligned(weight.flatten(0, 1)), aligned(bias.flatten()), self.stride, self.padding
@@ -61,4 +62,4 @@ class PackedConv2d(nn.Module):
         padding = padded_edges(self.padding, kernel)  # type: ignore[arg-type]
         sizes = {"filters": self.weight.shape[1], "kernel": kernel, "stride": stride, "padding": padding}
         alternative = chosen(LayerShape.of("convolution", x, **sizes), x.device)
-        return convolve(alternative, x, self.weight, self.bias, stride, padding)
+        return convolve(alternative, x, self.weight, stacked_bias(self), stride, padding)

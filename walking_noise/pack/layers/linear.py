@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from walking_noise.pack.stacking import expand_rows, stack_parameters
+from walking_noise.pack.stacking import expand_rows, stack_parameters, stacked_bias
 
 ALIGNED = 4
 """float32 numbers in 16 bytes; the rounding of matrix products on a CPU depends on the alignment of their rows."""
@@ -21,14 +21,15 @@ class PackedLinear(nn.Module):
     def __init__(self, members: Sequence[nn.Linear]) -> None:
         super().__init__()
         self.weight = stack_parameters([member.weight for member in members])
-        self.bias = stack_parameters([member.bias for member in members])
+        if members[0].bias is not None:
+            self.bias = stack_parameters([member.bias for member in members])
 
     def forward(self, x: Tensor) -> Tensor:
         members, outputs, inputs = self.weight.shape
         x = expand_rows(members, x)
         rows: Tensor = x.flatten(1, -2)
         weight: Tensor = self.weight
-        bias: Tensor = self.bias
+        bias: Tensor = stacked_bias(self)
         more, wider = -inputs % ALIGNED, max(0, 2 - outputs)  # a CPU rounds the sums of a single output differently
         if x.device.type == "cpu" and (more or wider):
             rows, weight, bias = F.pad(rows, (0, more)), F.pad(weight, (0, more, 0, wider)), F.pad(bias, (0, wider))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.utils._pytree import tree_flatten, tree_map_only, tree_unflatten
 
+from walking_noise.models.module_points import calling_every_module
 from walking_noise.models.noise_points import Inject, injecting, points_in
 from walking_noise.pack.stacking import expand_rows, flat_name, stack_parameters
 
@@ -41,34 +43,44 @@ class MemberByMember(nn.Module):
 
     def forward(self, x: Tensor, inject: Inject = pass_on) -> Tensor:
         """The members' outputs ``(K, B, …)``, with the injection of ``inject`` at the noise points in the module."""
+        stacks = [*self.parameters(), *self.buffers()]
+        members = len(stacks[0]) if stacks else len(x)
+        y: Tensor = self.compute(inject, (expand_rows(members, x),), {}, members)
+        return y
+
+    def compute(self, inject: Inject, args: tuple[Any, ...], kwargs: dict[str, Any], members: int) -> Any:
+        """The members' outputs for any arguments; tensors in arguments and outputs are ``(K, B, …)``."""
         template = self._template[0].train(self.training)
         names = [name for name, _ in (*template.named_parameters(), *template.named_buffers())]
-        stacks = [getattr(self, flat_name(name)).unbind(0) for name in names]
-        x = expand_rows(len(stacks[0]) if stacks else len(x), x)
         outputs = []
-        for member, (member_x, *tensors) in enumerate(zip(x.unbind(0), *stacks, strict=True)):
-            state = {name: _own(tensor) for name, tensor in zip(names, tensors, strict=True)}
-            with _calling_every_module(), injecting(template, partial(inject, member=member)):
-                y = functional_call(template, state, (_own(member_x),))
-            if y.requires_grad:
-                y.register_hook(_own)
-            outputs.append(y)
+        for member in range(members):
+            state = {name: own_copy(getattr(self, flat_name(name))[member]) for name in names}
+            own = partial(_row, member)
+            some, named = tree_map_only(Tensor, own, (args, kwargs))
+            with calling_every_module(), injecting(template, partial(inject, member=member)):
+                outputs.append(functional_call(template, state, some, named))
             for name, _ in template.named_buffers():
                 self.get_buffer(flat_name(name))[member].copy_(state[name].detach())
-        return torch.stack(outputs)
+        return stack_outputs(outputs)
 
 
-def _own(tensor: Tensor) -> Tensor:
+def stack_outputs(outputs: Sequence[Any]) -> Any:
+    """The outputs of the members, tensors ``(…)`` or structures of them, as one: tensors ``(K, …)``.
+
+    What is not a tensor is equal for all members. The gradients of the members get contiguous memory of their own.
+    """
+    leaves = [tree_flatten(output)[0] for output in outputs]
+    for tensor in (leaf for row in leaves for leaf in row if isinstance(leaf, Tensor) and leaf.requires_grad):
+        tensor.register_hook(own_copy)
+    columns = zip(*leaves, strict=True)
+    stacked = [torch.stack(column) if isinstance(column[0], Tensor) else column[0] for column in columns]
+    return tree_unflatten(stacked, tree_flatten(outputs[0])[1])
+
+
+def own_copy(tensor: Tensor) -> Tensor:
     """A copy in contiguous memory of its own."""
     return tensor.clone(memory_format=torch.contiguous_format)
 
 
-@contextmanager
-def _calling_every_module() -> Iterator[None]:
-    """Disable torch's fused attention at inference, which does not call the modules in an encoder layer."""
-    enabled = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(enabled)
+def _row(member: int, tensor: Tensor) -> Tensor:
+    return own_copy(tensor[member])
