@@ -30,9 +30,12 @@ class Pack(nn.Module):
         for layers in zip(*map(named_layers, members), strict=True):
             name, first = layers[0]
             self.layers[name] = pack_layer([layer for _, layer in layers])
-            for path, parameter in _weights(first, self.layers[name]):
-                found = (path_in_model(name), *path.split("."))
-                self._weights[".".join(part for part in found if part and part != BODY)] = name, parameter
+            weighted = {path for path, module in first.named_modules() if isinstance(module, WEIGHTED)}
+            for plain, packed in packed_names(first, self.layers[name]):
+                path, _, parameter = plain.rpartition(".")
+                if parameter == "weight" and path in weighted:
+                    found = (path_in_model(name), *path.split("."))
+                    self._weights[".".join(part for part in found if part and part != BODY)] = name, packed
 
     def forward(self, x: Tensor, inject: Inject, first: int = 0, last: int | None = None) -> Tensor:
         """The forward pass of all members, or of the section from one noise point to another.
@@ -111,15 +114,14 @@ def cross_entropy(logits: Tensor, labels: Tensor, class_weights: Tensor | None =
     return losses.mean(1) if class_weights is None else losses.sum(1) / class_weights[labels].sum(1)
 
 
-def _weights(layer: nn.Module, packed: nn.Module) -> Iterator[tuple[str, str]]:
-    """The path of each conv or linear layer within ``layer``, and the name of its weight in the packed layer."""
+def packed_names(layer: nn.Module, packed: nn.Module) -> Iterator[tuple[str, str]]:
+    """The name of each parameter and buffer in a plain layer, with its name in the packed layer."""
     if isinstance(packed, PackedGraph):
+        yield from packed.stacked.items()
         for path, (key, part) in packed.parts.items():
-            for within, name in _weights(layer.get_submodule(path), part):
-                yield f"{path}.{within}".strip("."), f"{key}.{name}"
+            for name, within in packed_names(layer.get_submodule(path), part):
+                yield f"{path}.{name}", f"{key}.{within}"
         return
-    names = {parameter: flat_name(name) for name, parameter in layer.named_parameters()}
-    for path, module in layer.named_modules():
-        weight = dict(module.named_parameters(recurse=False)).get("weight")
-        if isinstance(module, WEIGHTED) and weight is not None:
-            yield path, names[weight]
+    stacks = packed.state_dict()
+    names = (name for name, _ in (*layer.named_parameters(), *layer.named_buffers()))
+    yield from ((name, flat_name(name)) for name in names if flat_name(name) in stacks)
