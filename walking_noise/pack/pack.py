@@ -9,7 +9,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from walking_noise.models.noise_points import BODY, Inject, NoisePoint, named_layers, path_in_model
-from walking_noise.pack.layers import PackedConv2d, PackedGraph, PackedLinear, SampleBySample, pack_layer
+from walking_noise.pack.layers import (
+    MemberByMember,
+    PackedConv2d,
+    PackedGraph,
+    PackedLinear,
+    SampleBySample,
+    pack_layer,
+)
 from walking_noise.pack.layers.forward import forward_layers
 from walking_noise.pack.stacking import StackedState, all_finite, flat_name
 
@@ -86,6 +93,19 @@ class Pack(nn.Module):
         """The position in :attr:`layers` of each noise point that is a layer itself, by number of the noise point."""
         layers = enumerate(self.layers.values())
         return {layer.point.number: position for position, layer in layers if isinstance(layer, NoisePoint)}
+
+    def member_by_member(self) -> list[str]:
+        """Paths of modules, and names of functions, without a packed form: one member is computed after the other.
+
+        ``the whole network`` if it could not be split into layers.
+        """
+        found: list[str] = []
+        for name, layer in self.layers.items():
+            if isinstance(layer, PackedGraph):
+                found += layer.member_by_member
+            elif isinstance(layer, MemberByMember):
+                found.append(path_in_model(name) or "the whole network")
+        return list(dict.fromkeys(found))
 
     def stacked_state(self) -> StackedState:
         """Every parameter and buffer, ``(K, …)``, detached, by its dotted name."""

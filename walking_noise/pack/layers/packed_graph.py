@@ -89,6 +89,17 @@ class PackedGraph(nn.Module):
     def parts(self) -> dict[str, tuple[str, nn.Module]]:
         return {path: (key, self.get_submodule(key)) for path, key in self._keys.items()}
 
+    @property
+    def member_by_member(self) -> list[str]:
+        """Paths of modules, and names of functions, that are computed one member after the other."""
+        modules = [path for path, (_, part) in self.parts.items() if isinstance(part, MemberByMember)]
+        functions = [
+            node.target if isinstance(node.target, str) else node.target.__name__
+            for node, *_ in self._chains
+            if node.op in ("call_function", "call_method") and node.target not in (*EXACT, *OF_ONE_MEMBER)
+        ]
+        return [*modules, *(f"{name}()" for name in dict.fromkeys(functions))]
+
     def forward(self, x: Tensor, inject: Inject, members: int, forward_layers: ForwardLayers) -> Tensor:
         """The output ``(K, B, …)``, or fewer rows, for the input ``(K, B, …)``, or fewer rows if members share it.
 
