@@ -151,8 +151,10 @@ def format_interval(low: float, high: float) -> str:
 
 def level_axis_label(settings: Settings) -> str:
     """Axis label for the noise level of a series."""
-    quantity = "standard deviation" if ("std",) in kind_of(settings).settings else "amplitude"
-    return f"{quantity} of the {_display_name(settings['noise.kind'])} noise"
+    kind, name = kind_of(settings), _display_name(settings["noise.kind"])
+    if kind.transform:
+        return f"{kind.transform.level_name} of the {name}"
+    return f"{'standard deviation' if ('std',) in kind.settings else 'amplitude'} of the {name} noise"
 
 
 def _without_effect(name: str, settings: Settings) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from analysis.runs.run_frame import CURVE_LEVELS
+from analysis.runs.run_settings import CURVE_LEVELS
 from analysis.runs.series import Settings
 from walking_noise import RunConfig
 

@@ -32,6 +32,7 @@ from analysis.midpoints.flags import Flag
 from analysis.midpoints.maximum_noise import MAXIMUM
 from analysis.midpoints.midpoint import LEAST_FALL, LEAST_ON_SLOPE
 from analysis.midpoints.study import FittedSeries, Study, by_kind_of_training, shares_networks
+from analysis.runs.noise_kinds import kind_of
 
 LEAST_SEEDS = 16
 """Smallest number of seeds over all series of a kind of training, if they are few."""
@@ -101,6 +102,9 @@ def refine(study: Study, width: float) -> list[Refinement]:
 
 
 def _refine_kind(members: Sequence[FittedSeries], width: float) -> list[Refinement]:
+    if kind_of(members[0].settings).transform:
+        remark = "not every level can be set; add levels and seeds by hand"
+        return [Refinement(each, len(each.fit.repetitions.logs), remark=remark) for each in members]
     known = [each for each in members if each.fit.mu.is_known and len(each.fit.repetitions.logs) > 1]
     samples = [list(each.fit.repetitions.logs.values()) for each in known]
     prior = next((each.fit.prior for each in known if each.fit.prior), None)

@@ -83,7 +83,9 @@ def look(
         The noise points: ``products`` (the outputs of the modules that multiply and accumulate, and the input),
         ``modules``, or a pattern of module names; each also with ``+residual``.
     kind
-        ``additive``: the noise has the level as its standard deviation; ``multiplicative``: the level times the value.
+        A kind of noise with one level. ``additive`` and ``uniform``: the level is the standard deviation;
+        ``multiplicative``: the standard deviation relative to the value; ``quantisation``: the step relative to the
+        range of each sample, for ``log2(1 + 1/level)`` bits.
     samples
         The number of samples; the first ones of the loader.
     chance_accuracy
@@ -97,7 +99,7 @@ def look(
         A row per noise point, in the order of the forward pass: ``point``, ``layer``, ``multiply_accumulates``,
         ``rms`` (root mean square of the values that arrive), ``mu`` with ``low`` and ``high`` (95 % interval over the
         noise draws and the validation samples of this one network, not over trainings), ``mu_relative`` (``mu`` as a
-        multiple of ``rms``; for multiplicative noise ``mu`` itself), ``loss_1`` and ``loss_5`` with their intervals:
+        multiple of ``rms``; ``mu`` itself for noise that is not additive), ``loss_1`` and ``loss_5`` with their intervals:
         the levels at which 1 and 5 % of what there is to lose is lost; ``flag``: the reason why ``mu`` is missing.
         ``attrs`` has ``accuracy``, ``chance_accuracy``, ``samples`` and ``sweeps``, a :class:`PointSweep` by point.
 
@@ -107,10 +109,11 @@ def look(
         The network or the data cannot be used, or the network is hardly better than a constant answer.
     """
     from walking_noise.errors import reason
-    from walking_noise.evaluation.noise_sweep import KINDS, NoiseSweep
+    from walking_noise.evaluation.noise_sweep import NoiseSweep, kinds_with_one_level
 
-    if kind not in KINDS:
-        raise AnalysisError(f"kind {kind!r}: allowed: {', '.join(KINDS)}")
+    kinds = kinds_with_one_level()
+    if kind not in kinds:
+        raise AnalysisError(f"kind {kind!r}: allowed: {', '.join(kinds)}")
     x, labels = _first_samples(data, samples)
     try:
         device = next((parameter.device for parameter in network.parameters()), x.device)
@@ -128,7 +131,7 @@ def look(
     rows: list[dict[str, Any]] = []
     sweeps: dict[str, PointSweep] = {}
     for point in sweep.points:
-        relative_to = 1.0 if kind == "multiplicative" else sweep.rms[point.number]
+        relative_to = sweep.rms[point.number] if kinds[kind].adds else 1.0
         swept, flag = sweep_point(sweep, point.number, relative_to or 1.0, chance, seed)
         sweeps[str(point)] = swept
         row: dict[str, Any] = {"point": str(point), "layer": point.layer}

@@ -19,12 +19,12 @@ def kind_of(settings: Settings) -> NoiseKind:
 
 def has_one_level(settings: Settings) -> bool:
     """Whether one setting gives the level of the noise, as for additive and multiplicative noise."""
-    return _level_setting(settings) is not None
+    return kind_of(settings).level_setting is not None
 
 
 def only_adds(settings: Settings) -> bool:
-    """Whether the noise has one level and no multiplicative term."""
-    return has_one_level(settings) and not kind_of(settings).multiplies
+    """Whether the noise has one level and nothing but an additive term."""
+    return has_one_level(settings) and kind_of(settings).adds and not kind_of(settings).multiplies
 
 
 def multiplies(settings: Settings) -> bool:
@@ -39,10 +39,4 @@ def is_mixed(settings: Settings) -> bool:
 
 def additive_std(run: Mapping[str, Any]) -> float:
     """Standard deviation of the additive term of a run whose noise has one level."""
-    name = _level_setting(run)
-    assert name is not None
-    return kind_of(run).levels(**{name: run["level"]}).add
-
-
-def _level_setting(settings: Settings) -> str | None:
-    return next((names[0] for names in kind_of(settings).settings if len(names) == 1), None)
+    return kind_of(run).at_level(run["level"]).add

@@ -18,9 +18,6 @@ from walking_noise import RunConfig
 
 DOCUMENT_COLUMNS = ("collection", "id", "batch_id", "status", "started", "stopped")
 
-CURVE_LEVELS = ("noise.std", "noise.amplitude")
-"""Settings that can be the level of a robustness curve."""
-
 SEED_SETTINGS = ("seed", "noise.seed")
 
 STORAGE_COLUMNS = ("validation_curve", "network", "binarization")
@@ -100,7 +97,8 @@ def frame_of(parts: Sequence[Part]) -> pd.DataFrame:
     the dotted names of the settings
         All settings of :class:`walking_noise.RunConfig`, defaults included. A setting given per point is a tuple.
     level
-        Level on the robustness curve: ``noise.std``, or ``noise.amplitude`` of mixed noise; NaN without a single level.
+        Level on the robustness curve: ``noise.std``, ``noise.amplitude`` of mixed noise, or the level of a kind with a
+        function of its own; NaN without a single level.
     repetition
         Seeds of the run, as text; equal for the runs of one repetition of a series.
     points

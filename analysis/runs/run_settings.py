@@ -11,12 +11,20 @@ from typing import Any
 from analysis.runs.known_points import Points
 from walking_noise import ConfigError, RunConfig
 from walking_noise.config.keys import digest
-from walking_noise.config.setting_types import LARGEST, LARGEST_SEED, SMALLEST
+from walking_noise.fields.setting_types import LARGEST, LARGEST_SEED, SMALLEST
+from walking_noise.noise import noise_kinds
 
 STORAGE_SETTINGS = ("evaluation.", "training.keep_network")
 """Prefixes of the settings that change what is stored of a result, not the result."""
 
-OWN_COLUMNS = ("noise.std", "noise.amplitude", "seed", "level", "repetition", "noisy", "run_key")
+CURVE_LEVELS = (
+    "noise.std",
+    "noise.amplitude",
+    *(f"noise.{kind.settings[0][0]}" for kind in noise_kinds().values() if kind.transform),
+)
+"""Settings that can be the level of a robustness curve."""
+
+OWN_COLUMNS = (*CURVE_LEVELS, "seed", "level", "repetition", "noisy", "run_key")
 """Columns in which runs with the same validated settings may differ."""
 
 
@@ -114,17 +122,21 @@ def _validate(config: Mapping[str, Any], points: Points | None) -> Validated:
 def _derived(run: RunConfig) -> tuple[dict[str, Any], str, int | None]:
     """Columns of a run without those of its seed, its run key without its seeds, and the seed of its noise."""
     noise = run.noise
-    level = noise.std if noise.amplitude is None else noise.amplitude
-    has_level = noise.kind != "none" and noise.std_mul is None and not isinstance(level, tuple)
-    columns = {
-        "noise.std": noise.std,
-        "noise.amplitude": noise.amplitude,
-        "level": level if has_level else math.nan,
-        "noisy": run.noisy,
-    }
+    columns = {name: getattr(noise, name.removeprefix("noise.")) for name in CURVE_LEVELS}
+    columns |= {"level": _level(run), "noisy": run.noisy}
     content = {name: value for name, value in run.canonical().items() if not is_storage_setting(name)}
     seeds = {"seed", "noise.seed"}.intersection(content)
     return columns, digest({name: content[name] for name in content.keys() - seeds}), noise.seed
+
+
+def _level(run: RunConfig) -> float:
+    """The level on the robustness curve; NaN without a single one."""
+    noise, kind = run.noise, run.noise_kind
+    name = next(iter(run.level_settings), "std_mul")
+    value = getattr(noise, name)
+    if name == "std_mul" or isinstance(value, tuple):
+        return math.nan
+    return kind.levels(value).transform if kind.transform else float(value)
 
 
 def _own(derived: tuple[dict[str, Any], str, int | None], seed: int) -> dict[str, Any]:

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.runs.run_frame import CURVE_LEVELS, SEED_SETTINGS, STATE_NAMES, distinct_runs
-from analysis.runs.run_settings import is_storage_setting
+from analysis.runs.run_frame import SEED_SETTINGS, STATE_NAMES, distinct_runs
+from analysis.runs.run_settings import CURVE_LEVELS, is_storage_setting
 from walking_noise import RunConfig
 from walking_noise.models.point import Point
 

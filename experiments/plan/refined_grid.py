@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from analysis.midpoints.refine import Refinement
-from analysis.runs.run_frame import CURVE_LEVELS
+from analysis.runs.run_settings import CURVE_LEVELS
 from experiments.database.connection import Document, open_runs
 from experiments.errors import UserError
 

@@ -17,7 +17,7 @@ from experiments.errors import UserError
 from experiments.worker.leases import LEASE_SECONDS
 from walking_noise import ConfigError
 from walking_noise.config.setting_schemas import refusal
-from walking_noise.config.setting_types import in_words
+from walking_noise.fields.setting_types import in_words
 from walking_noise.runtime.sizing.capacity import device_by_name
 
 PREFIX = "WALKING_NOISE_"

@@ -17,6 +17,7 @@ NOISE = {"noise.std": 0.5}
 MULTIPLICATIVE = {"noise.kind": "multiplicative", "noise.std": 0.5}
 AMPLITUDE = {"noise.kind": "mixed", "noise.amplitude": 0.5, "noise.ratio": 0.5}
 LEVELS = {"noise.kind": "mixed", "noise.std_mul": 0.5, "noise.std_add": 0.5}
+QUANTISATION = {"noise.kind": "quantisation", "noise.bits": 4}
 SPEECH = {"data.name": "gsc", "model.name": "cnn_s"}
 
 EFFECTIVE: dict[str, tuple[dict[str, Any], Any]] = {
@@ -40,6 +41,8 @@ EFFECTIVE: dict[str, tuple[dict[str, Any], Any]] = {
     "noise.gradient": (MULTIPLICATIVE, "straight_through"),
     "noise.order": (LEVELS, "add_first"),
     "noise.seed": (NOISE, 1),
+    "noise.bits": (QUANTISATION, 3),
+    "noise.range": (QUANTISATION, [-1.0, 1.0]),
     "training.epochs": ({"training.epochs": 2}, 3),
     "training.batch_size": ({}, 64),
     "training.learning_rate": ({}, 2e-3),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
@@ -112,6 +113,75 @@ def test_a_noise_kind_is_one_file(add_file: AddFile, only_digits: DataSet) -> No
     assert results[0].training_loss != results[1].training_loss
     assert results[0].audit["training"]["std_add"][0] == pytest.approx(0.5, rel=0.02)
     assert numbers(results[0]) == numbers(train([config], device="cpu", processes=1)[0])
+
+
+DEAD_ZONE = '''
+    """Dead zone: values of a magnitude below a share of the largest one are 0; an example with a setting of its own."""
+
+    from typing import Annotated
+
+    from walking_noise.fields.setting_groups import ADDED_LATER, Group
+    from walking_noise.fields.setting_types import Flag
+    from walking_noise.noise import Levels, NoiseKind, Transform
+
+
+    class Settings(Group):
+        """Settings of the dead zone."""
+
+        one_sided: Annotated[Flag, ADDED_LATER] = False
+        """Dead zone: whether negative values pass."""
+
+
+    def apply(x, level, one_sided):
+        passes = (x.abs() >= level * x.abs().flatten(1).amax(1).view(-1, *[1] * (x.dim() - 1))) | (one_sided & (x < 0))
+        return x * passes
+
+
+    def bounds(x, y, one_sided):
+        largest = x.abs().flatten(1).amax(1)
+        dropped = (x - y).abs().flatten(1).amax(1)
+        return (dropped / largest).amax().double(), (largest / largest).amin().double()
+
+
+    KIND = NoiseKind(
+        "dead_zone",
+        settings=(("std",),),
+        levels=lambda std: Levels(0.0, 0.0, std),
+        own=Settings,
+        transform=Transform(apply, bounds, "width"),
+    )
+'''
+
+USE_OF_DEAD_ZONE = """
+import sys
+from walking_noise.noise import kinds
+kinds.__path__.append(sys.argv[1])
+from walking_noise import ConfigError, RunConfig, train
+from walking_noise.config.settings_table import rows
+settings = {"noise.kind": "dead_zone", "noise.std": 0.3, "training.epochs": 1, "noise.point": 1, "model.batch_norm": True}
+configs = [RunConfig.from_dict(settings | {"noise.one_sided": one_sided}) for one_sided in (False, True)]
+assert configs[0].run_key == RunConfig.from_dict(settings).run_key != configs[1].run_key
+assert RunConfig.from_dict(configs[1].to_dict()) == configs[1]
+assert [row.default for row in rows(RunConfig) if row.name == "noise.one_sided"] == ["false"]
+results = train(configs, device="cpu", processes=1)
+assert results[0].accuracy != results[1].accuracy
+assert results[0].audit["training"]["lowest_level"][1] <= 0.3 < results[0].audit["training"]["highest_level"][1]
+try:
+    RunConfig.from_dict({"noise.std": 0.3, "noise.one_sided": True})
+except ConfigError as refusal:
+    print(refusal)
+"""
+
+
+def test_a_noise_kind_with_a_setting_of_its_own_is_one_file(tmp_path: Path) -> None:
+    (tmp_path / "dead_zone.py").write_text(textwrap.dedent(DEAD_ZONE))
+    done = subprocess.run(
+        [sys.executable, "-c", USE_OF_DEAD_ZONE, str(tmp_path)], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == (
+        "noise.one_sided: True is refused; it has no effect with noise.kind 'additive'; leave it out\n"
+    )
 
 
 @pytest.mark.parametrize("batch_norm", [False, True])

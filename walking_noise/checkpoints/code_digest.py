@@ -14,7 +14,6 @@ from walking_noise.config.run_config import RunConfig
 from walking_noise.data import sets
 from walking_noise.models import architectures
 from walking_noise.noise import kinds
-from walking_noise.noise.kind import gaussian
 from walking_noise.registry import find_modules, is_own
 
 NAME = "walking_noise"
@@ -34,10 +33,10 @@ def code_digest(config: RunConfig) -> str:
     It covers the modules of the run's model, data set and noise kind, every module outside :data:`CHOSEN` and
     :data:`ORGANISING`, and all modules of this package that one of these imports. For a model or a data set of the
     user's own it covers the named module and what this imports from the same project. Runs of equal network key have
-    equal digests: a noise kind counts only for its own distribution in training, because its levels are part of the
-    key.
+    equal digests: a noise kind counts only for its own distribution or function in training, because its levels are
+    part of the key.
     """
-    own_distribution = config.noisy_training and config.noise_kind.draw is not gaussian
+    own_distribution = config.noisy_training and not config.noise_kind.is_gaussian
     return _digest(config.data.name, config.model.name, config.noise.kind if own_distribution else None)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from walking_noise import data, models
+from walking_noise.config.settings import CommonNoiseConfig, NoiseConfig
 from walking_noise.errors import refused
 from walking_noise.registry import is_own
 
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from walking_noise.config.run_config import RunConfig
 
 LEVEL_SETTINGS = ("std", "amplitude", "ratio", "std_mul", "std_add")
+OWN_SETTINGS = tuple(name for name in NoiseConfig.model_fields if name not in CommonNoiseConfig.model_fields)
+"""Settings that a single kind of noise has."""
 
 
 def check_consistency(config: RunConfig) -> None:
@@ -53,9 +56,13 @@ def _check_point(config: RunConfig) -> None:
 
 def _check_levels(config: RunConfig) -> None:
     noise, used = config.noise, config.level_settings
-    for name in LEVEL_SETTINGS:
+    for name in (*LEVEL_SETTINGS, *OWN_SETTINGS):
         value = getattr(noise, name)
-        if name not in used:
+        if name in config.noise_kind.options:
+            continue
+        if name not in used and name in OWN_SETTINGS:
+            _require_default(config, name, f"it has no effect with noise.kind {noise.kind!r}")
+        elif name not in used:
             reason = f"it has no effect, since noise.kind {noise.kind!r} takes its level from {_names(used)}"
             _require_default(config, name, reason if used else "it has no effect without noise")
         elif isinstance(value, tuple) and noise.point != "mapped":
@@ -70,7 +77,9 @@ def _check_levels(config: RunConfig) -> None:
 def _check_effect(config: RunConfig) -> None:
     noise = config.noise
     kind = config.noise_kind
-    if not (kind.multiplies or kind.adds):
+    if kind.transform:
+        _require_default(config, "seed", f"it has no effect, since {kind.name} draws no random numbers")
+    if not kind.has_effect:
         for name in ("point", "on_batch_norm", "in_training", "seed"):
             _require_default(config, name, "it has no effect without noise")
     if noise.point != "global" or not any(point.after_batch_norm for point in config.points):

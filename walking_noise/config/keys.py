@@ -11,8 +11,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
-from walking_noise.config.setting_groups import defaults_added_later
-from walking_noise.noise.kind import gaussian
+from walking_noise.fields.setting_groups import defaults_added_later
 
 if TYPE_CHECKING:
     from walking_noise.config.run_config import RunConfig
@@ -98,12 +97,13 @@ def _noise(config: RunConfig, settings: dict[str, Any]) -> dict[str, Any]:
     ``settings`` has the settings of noise that were added later and change it.
     """
     kind = config.noise_kind
-    noise: dict[str, Any] = {"levels": [list(level) for level in config.levels]}
-    if kind.draw is not gaussian:
+    noise: dict[str, Any] = {"levels": [list(level[: 3 if kind.transform else 2]) for level in config.levels]}
+    if not kind.is_gaussian:
         noise["distribution of"] = kind.name
     if any(level.mul > 0 and level.add > 0 for level in config.levels):
         noise["order"] = config.noise.order
     for name in defaults_added_later(type(config)):
-        if name in settings and name.startswith("noise."):
+        group, _, last = name.rpartition(".")
+        if name in settings and group == "noise" and last not in config.level_settings:
             noise[name] = settings[name]
     return noise

@@ -12,11 +12,11 @@ from pydantic import ValidationError
 from walking_noise import models
 from walking_noise.config import keys
 from walking_noise.config.consistency import check_consistency
-from walking_noise.config.setting_groups import Group, flatten, getter_of_settings, nest, setting_names
 from walking_noise.config.setting_schemas import refusal
-from walking_noise.config.setting_types import Seed
 from walking_noise.config.settings import DataConfig, EvaluationConfig, ModelConfig, NoiseConfig, TrainingConfig
 from walking_noise.errors import ConfigError, refused
+from walking_noise.fields.setting_groups import Group, flatten, getter_of_settings, nest, setting_names
+from walking_noise.fields.setting_types import Seed
 from walking_noise.models.point import Point
 from walking_noise.noise import Levels, NoiseKind, noise_kinds
 
@@ -160,6 +160,11 @@ class RunConfig(Group):
                 return names
         combinations = ", or ".join(" and ".join(f"noise.{name}" for name in names) for names in kind.settings)
         raise refused("noise.kind", kind.name, f"it needs {combinations}")
+
+    @property
+    def noise_options(self) -> dict[str, Any]:
+        """The settings that only this kind of noise has and that are no levels, by name."""
+        return {name: getattr(self.noise, name) for name in self.noise_kind.options}
 
     @cached_property
     def levels(self) -> tuple[Levels, ...]:

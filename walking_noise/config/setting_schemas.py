@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from walking_noise.config.setting_types import LARGEST_INTEGER
 from walking_noise.errors import ConfigError, refused
+from walking_noise.fields.setting_types import LARGEST_INTEGER
 
 Schema = dict[str, Any]
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, create_model
 
 from walking_noise import data, models
-from walking_noise.config.setting_groups import ADDED_LATER, Group
-from walking_noise.config.setting_types import (
+from walking_noise.fields.setting_groups import ADDED_LATER, Group
+from walking_noise.fields.setting_types import (
     LARGEST_INTEGER,
     LIST,
     REAL,
@@ -81,13 +81,13 @@ class ModelConfig(Group):
     of all modules without submodules, or of the modules whose name a pattern fits; with +residual also at sums."""
 
 
-class NoiseConfig(Group):
+class CommonNoiseConfig(Group):
     """Kind, level, place and time of the injected noise. Levels are standard deviations (Walking Noise, section 3)."""
 
     kind: Annotated[str, OneOf(noise_kinds)] = "additive"
     """Kind of noise."""
     std: Level | LevelPerPoint = 0.0
-    """Level of additive or multiplicative noise, a standard deviation; a list needs noise.point: mapped."""
+    """Level of additive, uniform or multiplicative noise, a standard deviation; a list needs noise.point: mapped."""
     amplitude: Level | LevelPerPoint | None = None
     """Mixed noise: amplitude A; the additive level is A·r, the multiplicative level A·(1-r)."""
     ratio: Ratio | RatioPerPoint | None = None
@@ -108,6 +108,13 @@ class NoiseConfig(Group):
     """Mixed noise: the term that is applied first."""
     seed: Seed | None = None
     """Seed of the noise at inference; default: the seed of the run."""
+
+
+if TYPE_CHECKING:
+    NoiseConfig = CommonNoiseConfig
+else:  # with the settings that kinds of noise have of their own
+    own_groups = (kind.own for kind in noise_kinds().values() if kind.own)
+    NoiseConfig = create_model("NoiseConfig", __base__=(*own_groups, CommonNoiseConfig), __module__=__name__)
 
 
 class TrainingConfig(Group):

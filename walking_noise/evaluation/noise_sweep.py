@@ -9,10 +9,9 @@ from __future__ import annotations
 import copy
 import logging
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -24,15 +23,16 @@ from walking_noise.models.model_summary import SAMPLES
 from walking_noise.models.module_points import WithModulePoints, record_calls, select_calls
 from walking_noise.models.noise_points import injecting, points_in, with_noise_points
 from walking_noise.models.point import Point
+from walking_noise.noise import NoiseKind, noise_kinds
 from walking_noise.reproducibility import stream_key
 
 TOGETHER = 256
 """Samples, counted for each level, that pass through the network together. More overflow the caches of a CPU."""
-KINDS: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
-    "additive": lambda x, level, draws: x + level * draws,
-    "multiplicative": lambda x, level, draws: x * (1 + level * draws),
-}
-"""Kind of noise -> noisy activations, of activations, level and draws of N(0, 1)."""
+
+
+def kinds_with_one_level() -> dict[str, NoiseKind]:
+    """The kinds of noise that one level determines, by name."""
+    return {name: kind for name, kind in noise_kinds().items() if kind.level_setting}
 
 
 class NoiseSweep:
@@ -47,7 +47,7 @@ class NoiseSweep:
     selected
         The noise points, as in ``model.points``, of a network that places none of its own.
     kind
-        A key of :data:`KINDS`.
+        A kind of noise with one level; a function of the activations has its default settings.
 
     Attributes
     ----------
@@ -61,12 +61,14 @@ class NoiseSweep:
     Raises
     ------
     ValueError
-        The network does not fit the samples, draws random numbers, or has no such noise points.
+        The network does not fit the samples, draws random numbers, or has no such noise points; there is no such kind.
     """
 
     def __init__(
         self, network: nn.Module, samples: Tensor, labels: Tensor, selected: str = PRODUCTS, kind: str = "additive"
     ) -> None:
+        if kind not in (allowed := kinds_with_one_level()):
+            raise ValueError(f"kind {kind!r}: allowed: {', '.join(allowed)}")
         network = copy.deepcopy(network).eval()
         some = samples[:SAMPLES]
         if not points_in(network):
@@ -84,7 +86,7 @@ class NoiseSweep:
             if module.name not in numbered:
                 raise ValueError(f"a forward pass does not reach its noise point {module.name!r}")
             module.point = numbered[module.name]
-        self._samples, self._labels, self._apply = samples, labels, KINDS[kind]
+        self._samples, self._labels, self._kind = samples, labels, allowed[kind]
         self._not_together = set[int]()  # points at which vmap cannot compute the levels together
         self.rms, self.clean = self._without_noise()
 
@@ -105,15 +107,11 @@ class NoiseSweep:
 
     @torch.no_grad()
     def _logits(self, point: int, x: Tensor, levels: Tensor, key: int) -> Tensor:
-        """The logits ``(levels, B, classes)``; all levels have the draws of N(0, 1) that ``key`` gives."""
+        """The logits ``(levels, B, classes)``; all levels have the draws that ``key`` gives."""
 
         def at_level(level: Tensor) -> Tensor:
             def inject(number: int, values: Tensor) -> Tensor:
-                if number != point:
-                    return values
-                # not torch's generator, which vmap refuses
-                draws = np.random.default_rng(key).standard_normal(values.shape, np.float32)
-                return self._apply(values, level, torch.from_numpy(draws).to(values.device))
+                return _noisy(self._kind, values, level, key) if number == point else values
 
             with injecting(self._network, inject), _without_fused_attention():
                 logits: Tensor = self._network(x)
@@ -121,7 +119,7 @@ class NoiseSweep:
 
         if point not in self._not_together:
             try:
-                together: Tensor = torch.func.vmap(at_level)(levels)
+                together: Tensor = torch.func.vmap(at_level, randomness="same")(levels)
                 return together
             except RuntimeError as error:
                 if ran_out_of_memory(error):
@@ -143,6 +141,21 @@ class NoiseSweep:
             with injecting(self._network, record), _without_fused_attention():
                 correct.append(self._network(x.clone()).argmax(-1) == labels)
         return tuple(math.sqrt(one / len(self._labels)) for one in squares), torch.cat(correct)
+
+
+def _noisy(kind: NoiseKind, x: Tensor, level: Tensor, key: int) -> Tensor:
+    """The activations at a level ``()``, with the draws that ``key`` gives."""
+    if kind.transform:
+        return kind.transform.apply(x, level)
+    generator, levels = torch.Generator().manual_seed(key), kind.at_level(level)
+
+    def drawn() -> Tensor:
+        kind.draw(out := torch.empty(x.shape), generator)
+        return out.to(x.device)
+
+    if kind.multiplies:
+        x = x * (1 + levels.mul * drawn())
+    return x + levels.add * drawn() if kind.adds else x
 
 
 @contextmanager

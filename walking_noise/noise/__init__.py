@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import cache
 
 from walking_noise.noise import kinds
-from walking_noise.noise.kind import Levels, NoiseKind
+from walking_noise.noise.kind import Levels, NoiseKind, Transform
 from walking_noise.registry import discover
 
-__all__ = ["Levels", "NoiseKind", "noise_kinds"]
+__all__ = ["Levels", "NoiseKind", "Transform", "noise_kinds"]
 
 
 @cache

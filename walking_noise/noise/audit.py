@@ -1,4 +1,4 @@
-"""Audit of the injected noise: the measured standard deviations of the noise terms and of the signal.
+"""Audit of the injected noise: measured standard deviations of noise terms and signal, bounds of other levels.
 
 The drawn terms are measured before they are combined with the signal, since a small level vanishes in float32 next to a
 large x: an added term below about 6e-8·|x|, or a factor's deviation from 1 below 6e-8, is drawn and then lost in the
@@ -36,6 +36,7 @@ class Audit:
     def __init__(self, points: int, members: int, device: torch.device | None = None) -> None:
         self._members = members
         self._sums = torch.zeros(6, points, members, dtype=torch.float64, device=device)
+        self._bounds = torch.full((2, points, members), -math.inf, dtype=torch.float64, device=device)
 
     def record_terms(self, point: int, member: int, deviation: Tensor | None, added: Tensor | None) -> None:
         """Record the terms drawn for one member at one noise point; None for a term at level 0."""
@@ -56,6 +57,13 @@ class Audit:
         """
         self._sums[:3, point, first : first + sums.shape[1]] += sums.to(self._sums.device)
 
+    def record_bounds(self, point: int, member: int, count: int, bounds: tuple[Tensor, Tensor]) -> None:
+        """Record the lowest and the highest level that agree with ``count`` activations of one member."""
+        lowest, highest = bounds
+        self._sums[0, point, member] += count
+        new = torch.stack([lowest, -highest]).to(self._bounds)
+        self._bounds[:, point, member] = self._bounds[:, point, member].maximum(new)
+
     def record_signal(self, point: int, x: Tensor, member: int | None = None) -> None:
         """Record the input of a noise point: activations ``(rows, B, …)`` of all members, or ``(1, B, …)`` of one."""
         rows_per_chunk = max(1, CHUNK // x[0].numel())
@@ -66,22 +74,27 @@ class Audit:
 
     def stacked_state(self) -> StackedState:
         """The sums of every member, with the members in the first dimension."""
-        return {"sums": self._sums.movedim(-1, 0)}
+        return {"sums": self._sums.movedim(-1, 0), "bounds": self._bounds.movedim(-1, 0)}
 
     def of(self, member: int) -> dict[str, Any]:
         """The measurements of one member, each a list over the noise points.
 
         ``std_mul`` and ``std_add`` are the standard deviations of the two terms, None where none was drawn. ``signal``
         is the standard deviation of the input, None where it is not finite. ``draws`` is the number of elements with
-        noise.
+        noise. ``lowest_level`` and ``highest_level``, which only runs with a
+        :class:`~walking_noise.noise.kind.Transform` have, are the bounds of the level of its function; None where it
+        was not applied, or nothing limits the level.
         """
         count, mul_squares, add_squares, signal_count, signal_sum, signal_squares = self._sums[:, :, member].cpu()
         signal = (signal_squares / signal_count - (signal_sum / signal_count) ** 2).clamp_min(0).sqrt()
+        lowest, highest = self._bounds[0, :, member].cpu(), -self._bounds[1, :, member].cpu()
+        bounds = {"lowest_level": [*map(_rounded, lowest)], "highest_level": [*map(_rounded, highest)]}
         return {
             "std_mul": [_rounded(value) if value > 0 else None for value in (mul_squares / count).sqrt()],
             "std_add": [_rounded(value) if value > 0 else None for value in (add_squares / count).sqrt()],
             "signal": [_rounded(value) for value in signal],
             "draws": [int(value) for value in count],
+            **(bounds if bool(lowest.isfinite().any()) else {}),
         }
 
 
@@ -96,10 +109,18 @@ def mismatch(measured: dict[str, Any], levels: Sequence[Levels], kurtosis: float
     """A message for the first noise point whose measured level differs from the configured one by more than chance.
 
     None if all levels agree. The standard error of a standard deviation measured on n draws is
-    ``std * sqrt((kurtosis - 1) / (4 n))``, with the kurtosis of the noise's distribution. ``measured`` comes from
-    :meth:`Audit.of`; ``levels`` are the configured ones, by noise point.
+    ``std * sqrt((kurtosis - 1) / (4 n))``, with the kurtosis of the noise's distribution. The level of a function must
+    lie within its measured bounds. ``measured`` comes from :meth:`Audit.of`; ``levels`` are the configured ones, by
+    noise point.
     """
+    nowhere = [None] * len(levels)
     for point, level in enumerate(levels):
+        lowest, highest = (measured.get(f"{name}_level", nowhere)[point] for name in ("lowest", "highest"))
+        if level.transform > 0 or lowest is not None:
+            most = math.inf if highest is None else highest
+            if lowest is None or not lowest * (1 - ROUNDING) <= level.transform <= most * (1 + ROUNDING):
+                applied = "nothing was applied" if lowest is None else f"between {lowest:g} and {most:g} was applied"
+                return f"noise point {point}: level {level.transform:g} was configured, {applied}"
         for name, configured in (("std_mul", level.mul), ("std_add", level.add)):
             injected, draws = measured[name][point], measured["draws"][point]
             if injected is None and configured == 0:

@@ -14,13 +14,14 @@ from walking_noise.noise.kind import gaussian
 from walking_noise.noise.member_noise import MemberNoise, StepIndex
 from walking_noise.noise.rng.counter_based import CounterBasedNoise
 from walking_noise.noise.rng.cpu_generators import GeneratorNoise, KeptDraws
+from walking_noise.noise.transform_sampler import TransformSampler
 from walking_noise.pack.stacking import expand_rows
 
 if TYPE_CHECKING:
     from walking_noise.config.run_config import RunConfig
     from walking_noise.noise.audit import Audit
 
-NoiseSampler = CounterBasedNoise | GeneratorNoise
+NoiseSampler = CounterBasedNoise | GeneratorNoise | TransformSampler
 """Sampler of the noise of some members of a pack; the activations of the other members pass unchanged."""
 
 
@@ -91,7 +92,7 @@ class StepInjection:
         self, points: tuple[int | None, int | None], x: Tensor, norm: Normalisation | None
     ) -> tuple[Tensor, Tensor | None, Tensor | None] | None:
         samplers = self._injection.samplers
-        if self._audit is not None or any(isinstance(sampler, GeneratorNoise) for sampler in samplers):
+        if self._audit is not None or not all(isinstance(sampler, CounterBasedNoise) for sampler in samplers):
             return None
         from walking_noise.noise.rng import triton_image_layers
 
@@ -128,15 +129,19 @@ def samplers(
     device: torch.device,
     kept: KeptDraws | None = None,
 ) -> list[NoiseSampler]:
-    """The samplers of a pack: counter-based for Gaussian noise on a GPU, torch's generators for all other noise."""
+    """The samplers of a pack: counter-based for Gaussian noise on a GPU, torch's generators for all other draws."""
+    transforms = [[noise for noise in noises if noise.transform] for noises in at_point]
+    drawn = [[noise for noise in noises if not noise.transform] for noises in at_point]
     on_gpu = device.type == "cuda"
-    counter_based = [[noise for noise in noises if on_gpu and noise.draw is gaussian] for noises in at_point]
-    others = [[noise for noise in noises if not (on_gpu and noise.draw is gaussian)] for noises in at_point]
+    counter_based = [[noise for noise in noises if on_gpu and noise.draw is gaussian] for noises in drawn]
+    others = [[noise for noise in noises if not (on_gpu and noise.draw is gaussian)] for noises in drawn]
     needed: list[NoiseSampler] = []
     if any(counter_based):
         needed.append(CounterBasedNoise(counter_based, stream, members, device))
     if any(others):
         needed.append(GeneratorNoise(others, stream, device, kept))
+    if any(transforms):
+        needed.append(TransformSampler(transforms))
     return needed
 
 
@@ -150,6 +155,8 @@ def noise_by_point(configs: Sequence[RunConfig], stream: str) -> list[list[Membe
         if stream == "training" and not config.noisy_training:
             continue
         seed = config.seed if stream == "training" else config.noise_seed
+        kind, options = config.noise_kind, config.noise_options
+        transform = kind.transform
         for point, level in enumerate(config.levels):
             if max(level) > 0:
                 at_point[point].append(
@@ -160,7 +167,8 @@ def noise_by_point(configs: Sequence[RunConfig], stream: str) -> list[list[Membe
                         level.add,
                         config.noise.order == "add_first",
                         config.noise.gradient == "exact",
-                        config.noise_kind.draw,
+                        kind.draw,
+                        transform and transform.at(level.transform, options),
                     )
                 )
     return at_point

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from walking_noise.noise.audit import Audit
+from walking_noise.noise.kind import Transform
 
 StepIndex = tuple[int, ...] | Tensor
 """Index of a step of the runs: (step,) in training, (epoch, block) at inference; integers, or int64 on the device.
@@ -39,3 +40,4 @@ class MemberNoise:
     add_first: bool  # whether the additive term is applied before the factor: ``(x + s_add·e2)·(1 + s_mul·e1)``
     exact_gradient: bool
     draw: Callable[[Tensor, torch.Generator], None]  # see :class:`walking_noise.noise.kind.NoiseKind`
+    transform: Transform | None = None  # replaces the random terms; its functions take activations only

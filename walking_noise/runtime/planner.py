@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from walking_noise.config.run_config import RunConfig
-from walking_noise.noise.kind import gaussian
 from walking_noise.pack.partition import split_evenly
 
 T = TypeVar("T")
@@ -82,7 +81,7 @@ def pack_group(config: RunConfig) -> PackGroup:
     must not be computed in another way because of others in its pack.
     """
     noisy = config.noisy_training
-    return config.pack_key, noisy and config.first_noisy_point == 0, noisy and config.noise_kind.draw is not gaussian
+    return config.pack_key, noisy and config.first_noisy_point == 0, noisy and not config.noise_kind.is_gaussian
 
 
 def split_into_packs(by_seed: Sequence[Sequence[T]], size: int) -> Iterator[list[T]]:

@@ -18,7 +18,7 @@ def look(
     batch_norm: Annotated[bool, typer.Option("--batch-norm", help="as in model.batch_norm")] = False,
     transform: Annotated[str, typer.Option(metavar="NAME", help="as in data.transform")] = "",
     points: Annotated[str, typer.Option(metavar="SELECTION", help="as in model.points; default: products")] = "",
-    kind: Annotated[str, typer.Option(metavar="KIND", help="additive (default) or multiplicative noise")] = "",
+    kind: Annotated[str, typer.Option(metavar="KIND", help="kind of noise with one level; default: additive")] = "",
     samples: Annotated[int, typer.Option(metavar="N", min=100, help="number of validation samples")] = 2000,
     out: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="folder of the table (CSV) and the figure; default: look")
@@ -94,9 +94,10 @@ def _network(config: Any, checkpoint: Path) -> nn.Module:
 def _text(table: Any, kind: str) -> list[Any]:
     """The table, the weakest point first, and a line on what was measured."""
     from experiments.terminal.text_table import table as text_table
+    from walking_noise.noise import noise_kinds
 
     attrs = table.attrs
-    relative = [] if kind == "multiplicative" else ["μ / rms"]
+    relative = ["μ / rms"] if noise_kinds()[kind].adds else []
     head = ["noise point", "μ", "1 % loss", "5 % loss", *relative, "remark"]
     rows = []
     for _, row in table.sort_values("mu").iterrows():

@@ -10,6 +10,8 @@ import pytest
 
 from analysis.figures import quantities
 from analysis.figures.layout.style import Plot, style
+from analysis.labels import level_axis_label
+from analysis.midpoints.refine import refine
 from analysis.paper import table1
 from analysis.report.report_items import make_all
 from analysis.tables.table_files import Table
@@ -89,3 +91,29 @@ def test_table1_counts_the_series_that_it_leaves_out(fake_study, tmp_path: Path)
 def test_table1_of_the_papers_series_leaves_out_none(paper_study, tmp_path: Path):
     (table,) = table1.make(paper_study, tmp_path)
     assert "only the table of all series" not in table.caption
+
+
+def test_the_level_of_quantisation_is_its_relative_step(fake_study, tmp_path: Path):
+    study = fake_study()
+    for point in (0, 1):
+        for seed in range(3):
+            for bits in range(1, 9):
+                accuracy = 0.1 + 0.85 / (1 + (2 / (2**bits - 1)) ** 4) + 0.001 * seed
+                study.complete(
+                    {"noise.kind": "quantisation", "noise.bits": bits, "noise.point": point, "seed": seed}, accuracy
+                )
+    study.complete({"noise.kind": "quantisation", "noise.bits": [4] * 8, "noise.point": "mapped"}, 0.9)
+    analysed = study.analyse()
+    curves = [each for each in analysed.fitted_series if each.series.has_curve]
+    assert [each.settings["noise.point"] for each in curves] == [0, 1]
+    for each in curves:
+        assert each.settings["noise.bits"] is None
+        assert each.series.curve["level"].tolist() == pytest.approx([1 / (2**bits - 1) for bits in range(8, 0, -1)])
+        assert each.fit.mu.value == pytest.approx(0.5, rel=0.05)
+        assert level_axis_label(each.settings) == "relative step of the quantisation"
+    made = {item.number: parts for item, parts in make_all(analysed, tmp_path) if parts}
+    assert any("quantisation noise" in part.title for part in made["Figures 10 and 11"])
+    assert "v2, signal" not in made
+    assert {plan.remark for plan in refine(analysed, 0.05)} == {
+        "not every level can be set; add levels and seeds by hand"
+    }

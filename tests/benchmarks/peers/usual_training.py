@@ -36,7 +36,7 @@ def plain_network(config: RunConfig, noisy: bool = True) -> nn.Sequential:
         if not isinstance(layer, NoisePoint):
             layers[name] = layer
         elif noisy and max(level := config.levels[layer.point.number]) > 0:
-            layers[name] = Noise(*level)
+            layers[name] = Noise(level.mul, level.add)
     return nn.Sequential(layers)
 
 

@@ -30,7 +30,9 @@ def longer(**settings: Any) -> RunConfig:
 
 
 EVERY_KIND = [
-    longer(noise__kind=name, seed=1, **{f"noise__{level}": 0.4 for level in kind.settings[-1]})
+    longer(
+        noise__kind=name, seed=1, **{f"noise__{level}": 3 if level == "bits" else 0.4 for level in kind.settings[-1]}
+    )
     for name, kind in noise_kinds().items()
 ]
 STUDY = [

@@ -10,14 +10,15 @@ from hypothesis import strategies as st
 
 from walking_noise import RunConfig
 from walking_noise.config import keys
-from walking_noise.config.setting_groups import ADDED_LATER
-from walking_noise.config.setting_types import Flag
 from walking_noise.config.settings import EvaluationConfig, NoiseConfig, TrainingConfig
 from walking_noise.data import KEYWORDS
+from walking_noise.fields.setting_groups import ADDED_LATER
+from walking_noise.fields.setting_types import Flag
 
 POINTS = 8
 LEVEL = st.floats(1e-6, 1e16)
 NOISE = {"noise.kind": "mixed", "noise.std_mul": 0.5, "noise.std_add": 0.25}
+QUANTISED: dict[str, Any] = {"noise.kind": "quantisation", "noise.bits": 4}
 
 
 def run(*settings: dict[str, Any], **more: Any) -> RunConfig:
@@ -49,6 +50,8 @@ def same(*configs: RunConfig) -> bool:
         {"noise.point": "mapped", "noise.std": [0.0] * POINTS},
         {"noise.in_training": False},
         {"noise.seed": 99},
+        {"noise.kind": "uniform"},
+        {"noise.kind": "quantisation", "noise.bits": 0, "noise.range": [0.0, 1.0]},
     ],
 )
 def test_level_0_in_any_series_is_the_run_without_noise(series: dict[str, Any]) -> None:
@@ -103,6 +106,25 @@ def test_mixed_noise_at_its_ends_is_noise_of_one_kind(ratio: float, kind: str) -
 )
 def test_equivalent_settings(one: dict[str, Any], other: dict[str, Any]) -> None:
     assert same(run(one), run(other))
+
+
+def test_quantisation_is_known_by_its_levels_and_its_range() -> None:
+    everywhere = run(QUANTISED)
+    mapped = [4] * POINTS
+    assert same(everywhere, run(QUANTISED, {"noise.bits": mapped, "noise.point": "mapped"}))
+    assert same(everywhere, run(QUANTISED, {"noise.range": None}))
+    others = [
+        run(QUANTISED, {"noise.range": [0.0, 1.0]}),
+        run(QUANTISED, {"noise.bits": 5}),
+        run(QUANTISED, {"noise.point": 3}),
+        run({"noise.std": 1 / 15}),
+    ]
+    assert len({config.run_key for config in (everywhere, *others)}) == 5
+    assert len({config.training_key for config in (everywhere, *others)}) == 5
+
+
+def test_the_distribution_matters() -> None:
+    assert not same(run({"noise.std": 0.5}), run({"noise.std": 0.5, "noise.kind": "uniform"}))
 
 
 def test_the_gradient_matters_only_with_a_multiplicative_term() -> None:

@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from walking_noise import ConfigError, RunConfig
+from walking_noise.noise import Levels
 
 MIXED = {"noise.kind": "mixed"}
 LEVELS = {**MIXED, "noise.std_mul": 0.1, "noise.std_add": 0.1}
 AMPLITUDE = {**MIXED, "noise.amplitude": 1.0, "noise.ratio": 0.5}
 MAPPED = {"noise.point": "mapped"}
+QUANTISED = {"noise.kind": "quantisation", "noise.bits": 4}
 
 OUT_OF_RANGE: list[tuple[dict[str, Any], str, Any, str]] = [
     # other settings, the refused setting, its value, a part of the message
@@ -78,6 +80,13 @@ OUT_OF_RANGE: list[tuple[dict[str, Any], str, Any, str]] = [
     (LEVELS, "noise.order", "add_last", "multiply_first, add_first"),
     ({}, "noise.seed", -1, "0..4294967295"),
     ({}, "noise.seed", 0.5, "whole number"),
+    (QUANTISED, "noise.bits", 17, "0..16, or a list of them"),
+    (QUANTISED, "noise.bits", 4.0, "0..16, or a list of them"),
+    (QUANTISED, "noise.bits", [4] * 8, "noise.point: mapped"),
+    (QUANTISED | MAPPED, "noise.bits", [4] * 7, "8 noise points"),
+    (QUANTISED, "noise.range", 1.0, "a list of two numbers, the lower one first"),
+    (QUANTISED, "noise.range", [1.0, 1.0], "a list of two numbers, the lower one first"),
+    (QUANTISED, "noise.range", [0.0, 1.0, 2.0], "a list of two numbers, the lower one first"),
     ({}, "training.epochs", 0, ">= 1"),
     ({}, "training.epochs", 2.0, "whole number"),
     ({}, "training.batch_size", 1, ">= 2"),
@@ -118,6 +127,13 @@ WITHOUT_EFFECT: list[tuple[dict[str, Any], str, Any]] = [
     ({"noise.kind": "multiplicative", "noise.in_training": False}, "noise.gradient", "straight_through"),
     ({"noise.kind": "multiplicative"}, "noise.order", "add_first"),
     ({"noise.std": 0.5, "noise.in_training": False}, "evaluation.curve", True),
+    ({"noise.std": 0.5}, "noise.bits", 4),
+    ({"noise.kind": "none"}, "noise.bits", 0),
+    ({"noise.kind": "multiplicative"}, "noise.range", [0.0, 1.0]),
+    (QUANTISED, "noise.std", 0.5),
+    (QUANTISED, "noise.seed", 0),
+    (QUANTISED, "noise.gradient", "straight_through"),
+    (QUANTISED, "noise.order", "add_first"),
 ]
 
 
@@ -216,6 +232,8 @@ def test_defaults() -> None:
         "noise.gradient": "exact",
         "noise.order": "multiply_first",
         "noise.seed": None,
+        "noise.bits": None,
+        "noise.range": None,
         "training.epochs": 20,
         "training.batch_size": 128,
         "training.learning_rate": 1e-3,
@@ -329,25 +347,25 @@ def refusal(settings: dict[str, Any]) -> str:
 
 def test_levels_of_global_noise() -> None:
     config = RunConfig.from_dict({"model.batch_norm": True, "noise.kind": "multiplicative", "noise.std": 0.5})
-    assert config.levels == ((0.5, 0.0),) * 11
+    assert config.levels == (Levels(0.5, 0.0),) * 11
 
 
 def test_batch_norm_points_can_be_without_noise() -> None:
     config = RunConfig.from_dict({"model.batch_norm": True, "noise.std": 0.5, "noise.on_batch_norm": False})
-    assert {number for number, level in enumerate(config.levels) if level == (0.0, 0.0)} == {2, 5, 8}
-    assert set(config.levels) == {(0.0, 0.5), (0.0, 0.0)}
+    assert {number for number, level in enumerate(config.levels) if level == Levels(0.0, 0.0)} == {2, 5, 8}
+    assert set(config.levels) == {Levels(0.0, 0.5), Levels(0.0, 0.0)}
 
 
 @pytest.mark.parametrize("point", range(11))
 def test_walking_noise_is_at_one_point(point: int) -> None:
     config = RunConfig.from_dict({"model.batch_norm": True, "noise.std": 0.5, "noise.point": point})
-    assert config.levels == tuple((0.0, 0.5 if number == point else 0.0) for number in range(11))
+    assert config.levels == tuple(Levels(0.0, 0.5 if number == point else 0.0) for number in range(11))
 
 
 def test_levels_of_mapped_noise() -> None:
     amplitudes = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]
     config = RunConfig.from_dict({**MAPPED, **MIXED, "noise.amplitude": amplitudes, "noise.ratio": 0.25})
-    assert config.levels == tuple((0.75 * amplitude, 0.25 * amplitude) for amplitude in amplitudes)
+    assert config.levels == tuple(Levels(0.75 * amplitude, 0.25 * amplitude) for amplitude in amplitudes)
 
 
 def test_the_levels_of_a_copy_follow_its_settings() -> None:

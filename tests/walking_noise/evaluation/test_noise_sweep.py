@@ -82,7 +82,7 @@ def test_kinds_of_noise(digits: DataSet) -> None:
     network = nn.Sequential(nn.Flatten(), nn.Linear(784, 10, bias=False))
     at_values = {
         kind: NoiseSweep(network, x, labels, kind=kind).correct(0, (0.0, 1e6))
-        for kind in ("additive", "multiplicative")
+        for kind in ("additive", "multiplicative", "quantisation", "uniform")
     }
     clean = NoiseSweep(network, x, labels).clean
     for correct in at_values.values():
@@ -90,8 +90,9 @@ def test_kinds_of_noise(digits: DataSet) -> None:
         assert not torch.equal(correct[1], clean)
     blank = NoiseSweep(network, torch.zeros_like(x), labels, kind="multiplicative")
     assert torch.equal(blank.correct(0, (1e6,))[0], blank.clean), "multiplicative noise leaves zeros as they are"
-    with pytest.raises(KeyError):
-        NoiseSweep(network, x, labels, kind="uniform")
+    assert not torch.equal(at_values["uniform"], at_values["additive"])
+    with pytest.raises(ValueError, match="kind 'mixed': allowed: additive, multiplicative, quantisation, uniform"):
+        NoiseSweep(network, x, labels, kind="mixed")
 
 
 def test_the_root_mean_square_is_that_of_the_arriving_values(digits: DataSet) -> None:

@@ -1,0 +1,1 @@
+"""Fields of settings: their types, and groups of them."""
