@@ -32,6 +32,10 @@ def _format_values(value: Any) -> str:
     return " ".join(f"{each:g}" for each in value) if isinstance(value, tuple) else f"{value:g}"
 
 
+def _trained_at(term: str, level: Any) -> str:
+    return "trained at the levels of inference" if level is None else f"trained at {term}{_format_values(level)}"
+
+
 _SPLITS = {"test": "test split", "holdout": "hold-out of the training set"}
 
 _PHRASES: dict[str, Callable[[Any], str]] = {
@@ -50,6 +54,11 @@ _PHRASES: dict[str, Callable[[Any], str]] = {
     "noise.point": lambda point: f"point {point}" if isinstance(point, int) else str(point),
     "noise.on_batch_norm": lambda noisy: "BatchNorm points noisy" if noisy else "BatchNorm points silent",
     "noise.in_training": lambda noisy: "trained with noise" if noisy else "inference only",
+    "noise.training_std": lambda std: _trained_at("", std),
+    "noise.training_std_mul": lambda std: _trained_at("multiplicative ", std),
+    "noise.training_std_add": lambda std: _trained_at("additive ", std),
+    "noise.level_draws": lambda draws: f"{draws} draws of levels",
+    "evaluation.noise_draws": lambda count: f"{count} draw{'s' * (count != 1)} per run",
     "noise.gradient": lambda gradient: f"{gradient.replace('_', '-')} gradient",
     "noise.order": lambda order: order.replace("_", " "),
     "training.epochs": lambda epochs: f"{epochs} epoch{'s' * (epochs != 1)}",

@@ -14,8 +14,8 @@ from walking_noise.config.keys import digest
 from walking_noise.fields.setting_types import LARGEST, LARGEST_SEED, SMALLEST
 from walking_noise.noise import noise_kinds
 
-STORAGE_SETTINGS = ("evaluation.", "training.keep_network")
-"""Prefixes of the settings that change what is stored of a result, not the result."""
+STORAGE_SETTINGS = ("evaluation.curve", "training.keep_network")
+"""The settings that change what is stored of a result, not the result."""
 
 CURVE_LEVELS = (
     "noise.std",
@@ -30,7 +30,7 @@ OWN_COLUMNS = (*CURVE_LEVELS, "seed", "level", "repetition", "noisy", "run_key")
 
 def is_storage_setting(setting: str) -> bool:
     """Whether a setting, by its dotted name, only changes what is stored of a run."""
-    return setting.startswith(STORAGE_SETTINGS)
+    return setting in STORAGE_SETTINGS
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +123,7 @@ def _derived(run: RunConfig) -> tuple[dict[str, Any], str, int | None]:
     """Columns of a run without those of its seed, its run key without its seeds, and the seed of its noise."""
     noise = run.noise
     columns = {name: getattr(noise, name.removeprefix("noise.")) for name in CURVE_LEVELS}
-    columns |= {"level": _level(run), "noisy": run.noisy}
+    columns |= {"level": _level(run), "noisy": run.noisy or run.noisy_training}
     content = {name: value for name, value in run.canonical().items() if not is_storage_setting(name)}
     seeds = {"seed", "noise.seed"}.intersection(content)
     return columns, digest({name: content[name] for name in content.keys() - seeds}), noise.seed

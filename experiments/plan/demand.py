@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from experiments.plan.run_counts import PlannedRun
 from experiments.plan.throughput import Device, Kind
-from walking_noise import RunConfig
+from walking_noise import DataMissing, RunConfig, data
+from walking_noise.registry import is_own
 from walking_noise.runtime.planner import PackGroup, split_into_packs
 from walking_noise.training.member import LAST_EPOCHS
 
@@ -49,15 +50,26 @@ class Demand:
 
         None if the device was not measured with this kind of pack, or if the size of the data set is not known.
         """
-        rate = device.rate(Kind.of(self.config))
-        if rate is None or self.config.data.name not in SAMPLES:
+        rate, sizes = device.rate(Kind.of(self.config)), _samples(self.config)
+        if rate is None or sizes is None:
             return None
-        samples, validation = SAMPLES[self.config.data.name]
+        samples, validation = sizes
         epochs = self.config.training.epochs
         steps = epochs * math.ceil(samples / self.config.training.batch_size) * self.trainings
         without_curve = self.trainings - self.curves
         evaluations = epochs * self.curves + min(LAST_EPOCHS, epochs) * without_curve + self.inference_only
         return (steps * rate.step_seconds + evaluations * validation * rate.sample_seconds) / device.processes
+
+
+def _samples(config: RunConfig) -> tuple[int, int] | None:
+    """Training and validation samples of the run's data set; None if they are not known, or cannot be loaded."""
+    if not is_own(config.data.name):
+        return SAMPLES.get(config.data.name)
+    try:
+        loaded = data.load(**vars(config.data))
+    except DataMissing:
+        return None
+    return len(loaded.train_labels), len(loaded.validation_labels)
 
 
 def demands(planned_runs: Iterable[PlannedRun], configs: Mapping[str, RunConfig]) -> list[Demand]:

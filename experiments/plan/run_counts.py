@@ -39,7 +39,7 @@ class PlannedRun(NamedTuple):
             config.pack_key,
             pack_group(config),
             config.seed,
-            config.noisy and not config.noisy_training,
+            config.evaluated_once,
             config.evaluation.curve,
         )
 

@@ -35,12 +35,16 @@ EFFECTIVE: dict[str, tuple[dict[str, Any], Any]] = {
     "noise.ratio": (AMPLITUDE, 0.4),
     "noise.std_mul": (LEVELS, 0.6),
     "noise.std_add": (LEVELS, 0.6),
+    "noise.training_std": (NOISE | {"noise.training_std": 0.5}, 0.6),
+    "noise.training_std_mul": (LEVELS | {"noise.training_std_mul": 0.5, "noise.training_std_add": 0.5}, 0.6),
+    "noise.training_std_add": (LEVELS | {"noise.training_std_mul": 0.5, "noise.training_std_add": 0.5}, 0.6),
     "noise.point": (NOISE, 3),
     "noise.on_batch_norm": (NOISE | {"model.batch_norm": True}, False),
     "noise.in_training": (NOISE, False),
     "noise.gradient": (MULTIPLICATIVE, "straight_through"),
     "noise.order": (LEVELS, "add_first"),
     "noise.seed": (NOISE, 1),
+    "noise.level_draws": (NOISE, "independent"),
     "noise.bits": (QUANTISATION, 3),
     "noise.range": (QUANTISATION, [-1.0, 1.0]),
     "training.epochs": ({"training.epochs": 2}, 3),
@@ -48,11 +52,12 @@ EFFECTIVE: dict[str, tuple[dict[str, Any], Any]] = {
     "training.learning_rate": ({}, 2e-3),
     "training.weight_clamp": ({}, 0.03),
     "training.weight_decay": ({}, 0.01),
+    "evaluation.noise_draws": (NOISE | {"noise.in_training": False}, 2),
     "seed": ({}, 1),
 }
 WITHOUT_NUMBERS: dict[str, Any] = {"training.keep_network": True, "evaluation.curve": True}
 """Settings that add to the result, and another value of each."""
-AT_INFERENCE = ("noise.seed",)
+AT_INFERENCE = ("noise.seed", "noise.level_draws", "evaluation.noise_draws")
 """Settings that change the evaluation and not the training."""
 NOT_IN_THE_PACKAGE = ("data.name", "data.transform", "data.keywords")
 TRAINED = ("training_loss", "mean_abs_weight")

@@ -98,4 +98,4 @@ class CheckpointPolicy(TrainingCallbacks):
 
     def _note_shared(self, saved: Sequence[Member]) -> None:
         """Remember the saved members whose checkpoints other processes may remove."""
-        self._shared = [one.config for one in saved if not one.config.noisy_training]
+        self._shared = [one.config for one in saved if one.config.shares_network]

@@ -15,6 +15,7 @@ from walking_noise.fields.setting_groups import defaults_added_later
 
 if TYPE_CHECKING:
     from walking_noise.config.run_config import RunConfig
+    from walking_noise.noise import Levels
 
 PACK_SETTINGS = (
     "data.name",
@@ -49,8 +50,8 @@ def training(config: RunConfig) -> dict[str, Any]:
         if not name.startswith(("noise.", "evaluation.")) and name != "training.keep_network"
     }
     if config.noisy_training:
-        content["training noise"] = _noise(config, settings)
-        if any(level.mul > 0 for level in config.levels):
+        content["training noise"] = _noise(config, settings, config.training_levels)
+        if any(level.mul > 0 for level in config.training_levels):
             content["noise.gradient"] = config.noise.gradient
     return content
 
@@ -58,10 +59,11 @@ def training(config: RunConfig) -> dict[str, Any]:
 def network(config: RunConfig) -> dict[str, Any]:
     """Content of the network key: everything that determines the trained network and the evaluations during training.
 
-    Runs trained with noise are evaluated during training, with their own noise at inference, which has its own seed.
+    Runs trained with noise are evaluated during training, with their own noise at inference, which has its own seed;
+    unless they have a training level of their own.
     """
     content = training(config)
-    return content | {"noise.seed": config.noise_seed} if config.noisy_training else content
+    return content if config.shares_network else content | {"noise.seed": config.noise_seed}
 
 
 def run(config: RunConfig) -> dict[str, Any]:
@@ -69,9 +71,16 @@ def run(config: RunConfig) -> dict[str, Any]:
     settings = _settings(config)
     content = training(config) | {name: value for name, value in settings.items() if name.startswith("evaluation.")}
     if config.noisy:
-        content["inference noise"] = _noise(config, settings)
+        content["inference noise"] = _noise(config, settings, config.levels)
         content["noise.seed"] = config.noise_seed
+    if config.noisy_training and config.shares_network:
+        content["evaluated"] = "once"
     return content
+
+
+def derived_seed(seed: int, purpose: str) -> int:
+    """Another seed, a function of a seed and of what it is used for."""
+    return int(hashlib.blake2b(f"{seed} {purpose}".encode(), digest_size=6).hexdigest(), 16)
 
 
 def digest(content: dict[str, Any]) -> str:
@@ -91,19 +100,21 @@ def _settings(config: RunConfig) -> dict[str, Any]:
     return settings
 
 
-def _noise(config: RunConfig, settings: dict[str, Any]) -> dict[str, Any]:
+def _noise(config: RunConfig, settings: dict[str, Any], levels: tuple[Levels, ...]) -> dict[str, Any]:
     """The noise as its levels at each noise point, its distribution unless Gaussian, and the order of its terms.
 
     ``settings`` has the settings of noise that were added later and change it.
     """
     kind = config.noise_kind
-    noise: dict[str, Any] = {"levels": [list(level[: 3 if kind.transform else 2]) for level in config.levels]}
+    noise: dict[str, Any] = {"levels": [list(level[: 3 if kind.transform else 2]) for level in levels]}
     if not kind.is_gaussian:
         noise["distribution of"] = kind.name
-    if any(level.mul > 0 and level.add > 0 for level in config.levels):
+    if any(level.mul > 0 and level.add > 0 for level in levels):
         noise["order"] = config.noise.order
     for name in defaults_added_later(type(config)):
         group, _, last = name.rpartition(".")
-        if name in settings and group == "noise" and last not in config.level_settings:
+        if last == "level_draws":  # it changes the seed
+            continue
+        if name in settings and group == "noise" and last.removeprefix("training_") not in config.level_settings:
             noise[name] = settings[name]
     return noise

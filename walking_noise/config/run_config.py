@@ -169,8 +169,24 @@ class RunConfig(Group):
     @cached_property
     def levels(self) -> tuple[Levels, ...]:
         """The noise levels at every noise point, in the order of the points."""
+        return self._levels({name: getattr(self.noise, name) for name in self.level_settings})
+
+    @cached_property
+    def training_levels(self) -> tuple[Levels, ...]:
+        """The noise levels at every noise point in training."""
+        if not self.noise.in_training:
+            return (Levels(0.0, 0.0),) * len(self.points)
+        given = self.training_level_settings
+        return self._levels({name: getattr(self.noise, f"training_{name}") for name in given}) if given else self.levels
+
+    @property
+    def training_level_settings(self) -> tuple[str, ...]:
+        """Names of the level settings that have another value in training, ``noise.training_NAME``."""
+        return tuple(name for name in self.level_settings if getattr(self.noise, f"training_{name}", None) is not None)
+
+    def _levels(self, settings: Mapping[str, Any]) -> tuple[Levels, ...]:
+        """The levels at every noise point that the values of level settings give."""
         noise, kind = self.noise, self.noise_kind
-        settings = {name: getattr(noise, name) for name in self.level_settings}
 
         def at(point: Point) -> Levels:
             if noise.point not in ("global", "mapped", point.number):
@@ -185,20 +201,54 @@ class RunConfig(Group):
 
     @property
     def first_noisy_point(self) -> int | None:
-        """The number of the first noise point with a level above zero; None if there is none."""
-        return next((point for point, pair in enumerate(self.levels) if max(pair) > 0), None)
+        """The number of the first noise point with a level above zero at inference; None if there is none."""
+        return _first_above_zero(self.levels)
+
+    @property
+    def first_noisy_training_point(self) -> int | None:
+        """The number of the first noise point with a level above zero in training; None if there is none."""
+        return _first_above_zero(self.training_levels)
 
     @property
     def noisy(self) -> bool:
-        """Whether the noise level at any noise point is above zero."""
-        return any(level > 0 for pair in self.levels for level in pair)
+        """Whether the noise level at any noise point is above zero at inference."""
+        return self.first_noisy_point is not None
 
     @property
     def noisy_training(self) -> bool:
         """Whether the run is trained with noise."""
-        return self.noisy and self.noise.in_training
+        return self.first_noisy_training_point is not None
+
+    @property
+    def shares_network(self) -> bool:
+        """Whether runs with other noise at inference have the same network, because none is evaluated in training."""
+        return not self.noisy_training or bool(self.training_level_settings)
+
+    @property
+    def evaluated_once(self) -> bool:
+        """Whether the run is evaluated once, on the trained network, instead of after each of the last epochs."""
+        return self.shares_network and (self.noisy or self.noisy_training)
+
+    def training_only(self) -> RunConfig:
+        """The run that trains a shared network: without noise at inference."""
+        if not self.noisy_training:
+            return self.without_noise()
+        noise = {**dict.fromkeys(self.level_settings, 0.0), "seed": None}
+        return self.model_copy(update={"noise": self.noise.model_copy(update=noise)})
 
     @property
     def noise_seed(self) -> int:
         """The seed of the noise at inference."""
-        return self.seed if self.noise.seed is None else self.noise.seed
+        seed = self.seed if self.noise.seed is None else self.noise.seed
+        return seed if self.noise.level_draws == "shared" else keys.derived_seed(seed, repr(self.levels))
+
+    def with_draw(self, draw: int) -> RunConfig:
+        """The run with one of its independent draws of the noise at inference; draw 0 is that of its seed."""
+        if not draw:
+            return self
+        noise = {"seed": keys.derived_seed(self.noise_seed, f"draw {draw}"), "level_draws": "shared"}
+        return self.model_copy(update={"noise": self.noise.model_copy(update=noise)})
+
+
+def _first_above_zero(levels: tuple[Levels, ...]) -> int | None:
+    return next((point for point, each in enumerate(levels) if max(each) > 0), None)

@@ -96,6 +96,13 @@ class CommonNoiseConfig(Group):
     """Mixed noise: multiplicative level, instead of amplitude and ratio."""
     std_add: Level | LevelPerPoint | None = None
     """Mixed noise: additive level, instead of amplitude and ratio."""
+    training_std: Annotated[Level | LevelPerPoint | None, ADDED_LATER] = None
+    """Level in training if it is another than at inference, noise.std. Runs trained at one level share a network, which
+    is evaluated once; without this setting, the accuracy is the mean after the last five epochs."""
+    training_std_mul: Annotated[Level | LevelPerPoint | None, ADDED_LATER] = None
+    """Mixed noise: multiplicative level in training; at inference it is noise.std_mul."""
+    training_std_add: Annotated[Level | LevelPerPoint | None, ADDED_LATER] = None
+    """Mixed noise: additive level in training; at inference it is noise.std_add."""
     point: Literal["global", "mapped"] | PointNumber = "global"
     """Noise at all points, at each point with its own level, or at one point; 0 is the input."""
     on_batch_norm: Flag = True
@@ -108,6 +115,8 @@ class CommonNoiseConfig(Group):
     """Mixed noise: the term that is applied first."""
     seed: Seed | None = None
     """Seed of the noise at inference; default: the seed of the run."""
+    level_draws: Annotated[Literal["shared", "independent"], ADDED_LATER] = "shared"
+    """shared: at inference all levels of a seed scale the same draws; independent: each level has draws of its own."""
 
 
 if TYPE_CHECKING:
@@ -139,3 +148,6 @@ class EvaluationConfig(Group):
 
     curve: Flag = False
     """true: the result has the validation accuracy after every epoch."""
+    noise_draws: Annotated[int, Field(ge=1, le=LARGEST_INTEGER), WHOLE, ADDED_LATER] = 1
+    """Number of evaluations of the trained network with independent draws; the accuracy is their mean. Only for noise
+    at inference only, or with a level in training of its own."""

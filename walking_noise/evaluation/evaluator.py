@@ -26,6 +26,7 @@ class Evaluation:
     accuracy: float  # fraction of samples that are classified correctly, in [0, 1]
     nonfinite: float  # fraction of samples with non-finite logits
     audit: dict[str, Any] | None = None  # standard deviations of noise and signal in the first block, if measured
+    draws: tuple[float, ...] = ()  # the accuracy with each of several independent draws; ``accuracy`` is their mean
 
 
 @torch.no_grad()

@@ -27,7 +27,7 @@ def passes_through_product(pack: Pack, config: RunConfig) -> bool:
     It depends on the run alone, not on the runs that are evaluated with it.
     """
     point = config.first_noisy_point
-    if point is None or config.noisy_training or config.noise_kind.transform or not pack.layers_to_product(point):
+    if point is None or not config.shares_network or config.noise_kind.transform or not pack.layers_to_product(point):
         return False
     return config.noise.order != "add_first" or 0 in config.levels[point][:2]
 

@@ -157,7 +157,8 @@ def noise_by_point(configs: Sequence[RunConfig], stream: str) -> list[list[Membe
         seed = config.seed if stream == "training" else config.noise_seed
         kind, options = config.noise_kind, config.noise_options
         transform = kind.transform
-        for point, level in enumerate(config.levels):
+        levels = config.training_levels if stream == "training" else config.levels
+        for point, level in enumerate(levels):
             if max(level) > 0:
                 at_point[point].append(
                     MemberNoise(

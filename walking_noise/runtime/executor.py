@@ -116,8 +116,8 @@ class PackExecutor:
         return networks
 
     def _store(self, config: RunConfig, key: str, network: TrainedNetwork) -> bool:
-        """Store a network in the cache if it was trained without noise or is to be kept. Return whether it was."""
-        if self.cache is None or (config.noisy and not config.training.keep_network):
+        """Store a network in the cache if other runs can share it or it is to be kept. Return whether it was."""
+        if self.cache is None or not (config.shares_network or config.training.keep_network):
             return False
         try:
             self.cache.save(config, network)
@@ -159,8 +159,9 @@ class PackExecutor:
         keep = config.training.keep_network
         if keep and config.network_key in self.unsaved:
             return self.unsaved[config.network_key]
-        for audit in ((inference_only or network.evaluations[-1]).audit, network.training_audit):
-            if audit and (fault := mismatch(audit, config.levels, config.noise_kind.kurtosis)):
+        evaluation = inference_only or network.evaluations[-1]
+        for audit, levels in ((evaluation.audit, config.levels), (network.training_audit, config.training_levels)):
+            if audit and (fault := mismatch(audit, levels, config.noise_kind.kurtosis)):
                 return Failure(f"the injected noise differs from the configured noise: {fault}")
         return result_of(
             config,

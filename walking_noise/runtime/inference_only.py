@@ -60,19 +60,33 @@ class InferenceOnlyEvaluation:
         kind, epochs = ("runs evaluated", configs[0].pack_key), configs[0].training.epochs
         group_size = min(len(configs), capacity.evaluation_group_size(configs[0], self.context.device))
         size = limits.limit(*kind, group_size)
+        draws = [(run, draw) for run, config in enumerate(configs) for draw in range(config.evaluation.noise_draws)]
         try:
-            return evaluate(
+            evaluations = evaluate(
                 self.pack,
-                members,
-                configs,
+                [members[run] for run, _ in draws],
+                [configs[run].with_draw(draw) for run, draw in draws],
                 self.data,
                 epochs,
                 audited=True,
                 group_size=size,
                 after_batch=self.after_batch,
             )
+            of_runs: list[list[Evaluation]] = [[] for _ in configs]
+            for (run, _), evaluation in zip(draws, evaluations, strict=True):
+                of_runs[run].append(evaluation)
+            return [_mean(of_run) for of_run in of_runs]
         except Exception as error:
             if size == 1 or not ran_out_of_memory(error):
                 raise
         limits.halve(*kind, size)
         return self._evaluate_together(members, indices)
+
+
+def _mean(draws: Sequence[Evaluation]) -> Evaluation:
+    """The mean of a run's evaluations with independent draws. Noise and signal are those of the first one."""
+    if len(draws) == 1:
+        return draws[0]
+    accuracies = tuple(one.accuracy for one in draws)
+    nonfinite = sum(one.nonfinite for one in draws) / len(draws)
+    return Evaluation(sum(accuracies) / len(draws), nonfinite, draws[0].audit, accuracies)

@@ -36,10 +36,10 @@ def plan_trainings(configs: Sequence[RunConfig]) -> list[PlannedTraining]:
     """The distinct trainings that runs need, in the order of their first run."""
     planned: dict[str, PlannedTraining] = {}
     for index, config in enumerate(configs):
-        clean = not config.noisy_training
-        training = planned.setdefault(config.network_key, PlannedTraining(config.without_noise() if clean else config))
+        trains = config.training_only() if config.shares_network else config
+        training = planned.setdefault(config.network_key, PlannedTraining(trains))
         training.config = _with_records_of(training.config, config)
-        (training.inference_only if clean and config.noisy else training.own).append(index)
+        (training.inference_only if config.evaluated_once else training.own).append(index)
     return list(planned.values())
 
 
@@ -81,7 +81,11 @@ def pack_group(config: RunConfig) -> PackGroup:
     must not be computed in another way because of others in its pack.
     """
     noisy = config.noisy_training
-    return config.pack_key, noisy and config.first_noisy_point == 0, noisy and not config.noise_kind.is_gaussian
+    return (
+        config.pack_key,
+        noisy and config.first_noisy_training_point == 0,
+        noisy and not config.noise_kind.is_gaussian,
+    )
 
 
 def split_into_packs(by_seed: Sequence[Sequence[T]], size: int) -> Iterator[list[T]]:
@@ -100,7 +104,7 @@ def split_into_packs(by_seed: Sequence[Sequence[T]], size: int) -> Iterator[list
 
 def _first_noisy_point(training: PlannedTraining) -> int:
     """The first noisy point of a training; -1 without noise."""
-    point = training.config.first_noisy_point
+    point = training.config.first_noisy_training_point
     return -1 if point is None else point
 
 

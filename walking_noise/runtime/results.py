@@ -24,8 +24,8 @@ class Result:
     accuracy
         Mean of ``last_accuracies``, in [0, 1].
     last_accuracies
-        Validation accuracy after each of the last five epochs. With noise at inference only: the accuracy of the single
-        evaluation after training.
+        Validation accuracy after each of the last five epochs. With noise at inference only, or with a level in
+        training of its own: the accuracy of the trained network.
     validation_curve
         Validation accuracy after every epoch, with ``evaluation.curve``.
     training_loss
@@ -52,6 +52,8 @@ class Result:
         This run's share of the time of its pack.
     pack_size
         Number of networks in its pack.
+    draw_accuracies
+        The accuracy with each of several independent draws of the noise, with ``evaluation.noise_draws``.
     """
 
     accuracy: float
@@ -72,14 +74,15 @@ class Result:
     pack_size: int
     device: str
     provenance: dict[str, str | None]
+    draw_accuracies: list[float] | None = None
 
     def to_document(self) -> dict[str, Any]:
-        """The result as plain values. ``validation_curve`` and ``network`` are omitted if they are None."""
+        """The result as plain values. What was not asked for is omitted."""
         fields = asdict(self) | {"points": [point.to_document() for point in self.points]}
         return {
             name: value
             for name, value in fields.items()
-            if value is not None or name not in ("validation_curve", "network")
+            if value is not None or name not in ("validation_curve", "network", "draw_accuracies")
         }
 
 
@@ -114,7 +117,7 @@ def result_of(
     device: str,
     provenance: dict[str, str | None],
 ) -> Result:
-    """The result of a run. ``inference_only`` is its single evaluation if it has noise at inference only."""
+    """The result of a run. ``inference_only`` is its evaluation if the trained network is evaluated once."""
     evaluations = [inference_only] if inference_only else network.evaluations
     if not config.evaluation.curve:  # another run of the same network may record its curve
         evaluations = evaluations[-LAST_EPOCHS:]
@@ -141,6 +144,7 @@ def result_of(
         pack_size=pack_size,
         device=device,
         provenance=provenance,
+        draw_accuracies=list(evaluations[-1].draws) or None,
     )
 
 
