@@ -17,6 +17,17 @@ if TYPE_CHECKING:
     from walking_noise import Result, RunConfig
 
 
+def frame_of(configs: Sequence[RunConfig], results: Sequence[Result]) -> pd.DataFrame:
+    """The runs and their results as :func:`analysis.runs.run_frame.to_frame` reads them from a database."""
+    return to_frame(
+        {
+            "collection": "", "_id": number, "status": "COMPLETED",
+            "config": config.to_dict(), "result": result.to_document(),
+        }
+        for number, (config, result) in enumerate(zip(configs, results, strict=True))
+    )  # fmt: skip
+
+
 def estimate(configs: Sequence[RunConfig], results: Sequence[Result], *, losses: Sequence[float] = ()) -> pd.DataFrame:
     """The midpoint noise level of every series of some runs, with the numbers of the report.
 
@@ -58,14 +69,7 @@ def estimate(configs: Sequence[RunConfig], results: Sequence[Result], *, losses:
         raise AnalysisError(f"loss {refused[0]:g}: give a share in [{SMALLEST_LOSS}, {1 - SMALLEST_LOSS}]")
     if len(configs) != len(results):
         raise AnalysisError(f"{len(configs)} settings but {len(results)} results; give one result for each run")
-    documents = (
-        {
-            "collection": "", "_id": number, "status": "COMPLETED",
-            "config": config.to_dict(), "result": result.to_document(),
-        }
-        for number, (config, result) in enumerate(zip(configs, results, strict=True))
-    )  # fmt: skip
-    fitted = analyse(to_frame(documents)).fitted_series if configs else []
+    fitted = analyse(frame_of(configs, results)).fitted_series if configs else []
     if not fitted:
         raise AnalysisError("no series: none of the runs has a noise level; set noise.std or noise.amplitude")
     names = [name for name in differing_settings([each.settings for each in fitted]) if name != "noise.point"]

@@ -15,6 +15,7 @@ from analysis.figures import (
     preserved_accuracy,
     quantities,
     robustness_curves,
+    training_levels,
 )
 from analysis.figures.layout.style import Plot, style
 from analysis.figures.mixed import mixed_maps, mixed_points, mixed_ratio
@@ -217,6 +218,13 @@ REPORT_ITEMS: tuple[ReportItem, ...] = (
         (*_grids("table1"), *_WALKING),
         quantities.draw_weights,
         on_request=True,
+    ),
+    ReportItem(
+        "Training levels",
+        "Accuracy at other levels than in training, and the best level in training",
+        "completed runs that set noise.training_std, at two or more levels in training",
+        (),
+        training_levels.make,
     ),
     ReportItem("Ledger", "Claims of the papers and their verdicts from the runs", "runs", (), ledger.make),
     ReportItem(

@@ -14,7 +14,7 @@ from analysis.midpoints.study import FittedSeries
 from analysis.runs.series import Settings
 from walking_noise import RunConfig
 
-TRAININGS = ("noise.in_training", "training.weight_clamp")
+TRAININGS = ("noise.in_training", "noise.training_std", "training.weight_clamp")
 """Settings that may differ within a figure of one network with several kinds of training."""
 NETWORKS = ("model.batch_norm", "noise.on_batch_norm", *TRAININGS)
 """Settings that may differ within a figure of curves under global noise, without and with BatchNorm."""

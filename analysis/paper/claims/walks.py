@@ -93,12 +93,17 @@ def everywhere(study: Study, **wanted: Any) -> list[FittedSeries]:
     return _chosen(study, {**wanted, POINT: "global"})
 
 
+TRAINING_LEVELS = ("noise.training_std", "noise.training_std_mul", "noise.training_std_add")
+"""Settings that the papers do not have: their networks are trained at the level of inference."""
+
+
 def _chosen(study: Study, wanted: dict[str, Any]) -> list[FittedSeries]:
     """Series with used runs and the settings ``wanted``."""
     settings = {name.replace("__", "."): value for name, value in wanted.items()}
     return [
         each for each in study.fitted_series
         if len(each.series.used) and all(each.settings[name] == value for name, value in settings.items())
+        and not any(each.settings[name] is not None for name in TRAINING_LEVELS)
     ]  # fmt: skip
 
 
