@@ -12,6 +12,7 @@ import math
 import statistics
 import time
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -56,15 +57,15 @@ TOLERANCE = 1e-3
 size of the pack."""
 
 
-def measure_device(device: torch.device, models: Iterable[str]) -> Device:
-    """Measure and print the speed of each kind of pack of some models.
+def measure_device(device: torch.device, configs: Iterable[RunConfig]) -> Device:
+    """Measure and print the speed of the kind of pack of each of the runs.
 
     Raise :class:`UserError` if a pack computes something else than its runs by themselves, or a process has died.
     """
     name, processes = device_in_words(device), capacity.worker_processes(device)
     print(f"{name}: {in_words(processes, 'pack')} in parallel; speed per run in packs of the default size:", flush=True)
     rates = []
-    for config in studied(models):
+    for config in configs:
         check(config, device)
         rate = _combined(config, device, run_at_the_same_time(processes, _rounds, config, device))
         rates.append(rate)
@@ -85,16 +86,11 @@ def studied(models: Iterable[str]) -> list[RunConfig]:
     """A run for each kind of pack of the studies of some models."""
     chosen = set(models)
     return [
-        RunConfig.from_dict(
+        _measured(
             {
                 "data.name": data,
                 "model.name": model,
                 "model.batch_norm": batch_norm,
-                "noise.kind": "mixed",
-                "noise.std_mul": 0.5,
-                "noise.std_add": 0.5,
-                "noise.point": 0,
-                "training.epochs": 10**6,
                 "training.batch_size": BATCH_SIZES.get(data, 128),
             }
         )
@@ -102,6 +98,18 @@ def studied(models: Iterable[str]) -> list[RunConfig]:
         if model in chosen
         for batch_norm in (False, True)
     ]
+
+
+def planned(configs: Iterable[RunConfig]) -> list[RunConfig]:
+    """A run for each kind of pack of these runs."""
+    names = ("data.name", "model.name", "model.batch_norm", "model.points", "training.batch_size")
+    kinds = {Kind.of(config): config.to_flat() for config in configs}
+    return [_measured({name: settings[name] for name in names}) for settings in kinds.values()]
+
+
+def _measured(settings: dict[str, Any]) -> RunConfig:
+    noise = {"noise.kind": "mixed", "noise.std_mul": 0.5, "noise.std_add": 0.5, "noise.point": 0}
+    return RunConfig.from_dict({**settings, **noise, "training.epochs": 10**6})
 
 
 def check(config: RunConfig, device: torch.device) -> None:

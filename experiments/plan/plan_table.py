@@ -123,14 +123,29 @@ def _explanations(
     if total.counts.kept:
         kept = runs_in_words(total.counts.kept)
         yield f"networks: {kept} with training.keep_network; set WALKING_NOISE_NETWORKS to a folder."
+    yield from _member_by_member(total)
     if not devices:
         yield "hours: no device has been measured; `walking-noise bench --save` measures the device it runs on."
     for device in devices:
         missing = {str(Kind.of(demand.config)) for demand in total.demands if demand.seconds(device) is None}
         if missing:
-            yield f"hours, {device.name}: ? where a speed was not measured: {'; '.join(sorted(missing))}."
+            yield (
+                f"hours, {device.name}: ? where a speed was not measured: {'; '.join(sorted(missing))}; "
+                "`walking-noise bench --save --grid FILE` measures those of a SEML file."
+            )
     yield (
         f"MB: {DOCUMENT_BYTES / 1000:.1f} kB for each document and {LOSS_BYTES:g} bytes for each epoch, "
         f"{PACKED_BYTES:g} in runs of more than {COMPACT_ABOVE_EPOCHS} epochs; measured on runs of the MLP, before "
         "MongoDB's compression, without log files."
     )
+
+
+def _member_by_member(total: Row) -> Iterator[str]:
+    """The parts of models that packs do not compute for all members at once."""
+    from walking_noise.pack.pack import Pack
+
+    configs = {demand.config.architecture: demand.config for demand in total.demands}
+    parts = {config.model.name: Pack([config.initial_network()]).member_by_member() for config in configs.values()}
+    for model, slow in sorted(parts.items()):
+        if slow:
+            yield f"{model}: packs compute one network after another in {', '.join(slow)}; measured hours include it."

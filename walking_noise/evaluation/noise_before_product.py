@@ -111,6 +111,7 @@ def _sampler(noises: list[MemberNoise], point: int, sources: int, device: torch.
 def _without_bias(layer: nn.Module) -> nn.Module:
     """The same product without its bias."""
     copied, parameters = copy.copy(layer), dict(layer.named_parameters(recurse=False))
-    parameters.pop("bias", None)
+    if "bias" in parameters:
+        parameters["bias"] = nn.Parameter(torch.zeros_like(parameters["bias"]), requires_grad=False)
     copied._parameters = dict(parameters)
     return copied

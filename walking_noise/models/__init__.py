@@ -68,7 +68,7 @@ def _with_noise_points(
     places_points = bool(points_in(network))
     if places_points and selected != PRODUCTS:
         raise ValueError(f"it places its own noise points; leave model.points at {PRODUCTS}")
-    if not is_own(name) and _is_sequence(network):
+    if not (is_own(name) or places_points) and _is_sequence(network):
         return with_noise_points(network)
     layers = _layers(name, inputs, classes, batch_norm, selected) if traced else None
     if layers is not None:

@@ -7,7 +7,6 @@ the call of one module is that module; any other part, for example a residual bl
 from __future__ import annotations
 
 import copy
-import inspect
 import operator
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
+from walking_noise.models.graph_layer import GraphLayer
 from walking_noise.models.module_points import Call, WithModulePoints, calling_every_module
 from walking_noise.models.noise_points import NoisePoint, points_in
 from walking_noise.reproducibility import stream_generator
@@ -29,41 +29,6 @@ IN_PLACE = frozenset({operator.iadd, operator.imul, operator.isub})
 
 class UntraceableError(ValueError):
     """torch.fx does not record the forward pass of a network as it is."""
-
-
-class GraphLayer(nn.Module):
-    """A part of a network with one input and one output: a graph of calls of modules and functions.
-
-    Modules, parameters and buffers have their names in the network.
-    """
-
-    def __init__(self, network: nn.Module, graph: fx.Graph) -> None:
-        super().__init__()
-        self.graph = graph
-        for node in graph.nodes:
-            if node.op in ("call_module", "get_attr"):
-                _adopt(self, network, node.target)
-
-    def modules_called(self) -> list[str]:
-        """The paths of the modules that the graph calls, each once."""
-        return list(dict.fromkeys(str(node.target) for node in self.graph.nodes if node.op == "call_module"))
-
-    def forward(self, x: Tensor) -> Any:
-        return fx.Interpreter(self, graph=self.graph).run(x)
-
-
-def _adopt(container: nn.Module, network: nn.Module, path: str) -> None:
-    """Register a module, parameter or buffer of the network in the container, with the same path."""
-    *owners, name = path.split(".")
-    for each in owners:
-        if each not in container._modules:
-            container.add_module(each, nn.Module())
-        container = container.get_submodule(each)
-    owner = network.get_submodule(".".join(owners))
-    if name in owner._buffers:
-        container.register_buffer(name, owner.get_buffer(name))
-    else:
-        setattr(container, name, getattr(owner, name))
 
 
 class _Part(NamedTuple):
@@ -97,7 +62,7 @@ class TracedLayers:
         self._calls = calls
         try:
             tracer = _Tracer(calls)
-            graph = tracer.trace(network, _defaults(network))
+            graph = tracer.trace(_with_one_input(copy.deepcopy(network)))
             self._within_leaves = dict(tracer.within_leaves)
             prepared = self._with_points(copy.deepcopy(network))
             shapes = _Shapes(prepared, graph)
@@ -182,10 +147,11 @@ class _Shapes(fx.Interpreter):
         return value
 
 
-def _defaults(network: nn.Module) -> dict[str, Any]:
-    """The default values of all parameters of the forward pass but the first, as torch.fx takes them."""
-    _, *others = inspect.signature(network.forward).parameters.values()
-    return {each.name: each.default for each in others if each.default is not each.empty}
+def _with_one_input(network: nn.Module) -> nn.Module:
+    """The network, changed: its forward pass has one parameter, and the defaults of the others."""
+    computes = type(network).forward
+    network.__class__ = type(type(network).__name__, (type(network),), {"forward": lambda self, x: computes(self, x)})
+    return network
 
 
 def _add_sum_points(graph: fx.Graph, shapes: _Shapes, calls: Sequence[Call]) -> None:
@@ -280,7 +246,7 @@ def _part(position: int, calls: Sequence[fx.Node], value: fx.Node, output: fx.No
     if alone and call.op == "call_module" and len(call.args) == 1 and not call.kwargs:
         path = str(call.target)
         return _Part(f"/{position}/{path.replace('.', '/')}", graph, path, None)
-    return _Part(f"//{position}", graph, None, _module_like(call) if alone else None)
+    return _Part(f"/{position}/", graph, None, _module_like(call) if alone else None)
 
 
 def _module_like(call: fx.Node) -> nn.Module | None:

@@ -9,7 +9,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from walking_noise.models.noise_points import BODY, Inject, NoisePoint, named_layers, path_in_model
-from walking_noise.pack.layers import PackedConv2d, PackedGraph, PackedLinear, SampleBySample, pack_layer
+from walking_noise.pack.layers import (
+    MemberByMember,
+    PackedConv2d,
+    PackedGraph,
+    PackedLinear,
+    SampleBySample,
+    pack_layer,
+)
 from walking_noise.pack.layers.forward import forward_layers
 from walking_noise.pack.stacking import StackedState, all_finite, flat_name
 
@@ -30,9 +37,12 @@ class Pack(nn.Module):
         for layers in zip(*map(named_layers, members), strict=True):
             name, first = layers[0]
             self.layers[name] = pack_layer([layer for _, layer in layers])
-            for path, parameter in _weights(first, self.layers[name]):
-                found = (path_in_model(name), *path.split("."))
-                self._weights[".".join(part for part in found if part and part != BODY)] = name, parameter
+            weighted = {path for path, module in first.named_modules() if isinstance(module, WEIGHTED)}
+            for plain, packed in packed_names(first, self.layers[name]):
+                path, _, parameter = plain.rpartition(".")
+                if parameter == "weight" and path in weighted:
+                    found = (path_in_model(name), *path.split("."))
+                    self._weights[".".join(part for part in found if part and part != BODY)] = name, packed
 
     def forward(self, x: Tensor, inject: Inject, first: int = 0, last: int | None = None) -> Tensor:
         """The forward pass of all members, or of the section from one noise point to another.
@@ -84,6 +94,19 @@ class Pack(nn.Module):
         layers = enumerate(self.layers.values())
         return {layer.point.number: position for position, layer in layers if isinstance(layer, NoisePoint)}
 
+    def member_by_member(self) -> list[str]:
+        """Paths of modules, and names of functions, without a packed form: one member is computed after the other.
+
+        ``the whole network`` if it could not be split into layers.
+        """
+        found: list[str] = []
+        for name, layer in self.layers.items():
+            if isinstance(layer, PackedGraph):
+                found += layer.member_by_member
+            elif isinstance(layer, MemberByMember):
+                found.append(path_in_model(name) or "the whole network")
+        return list(dict.fromkeys(found))
+
     def stacked_state(self) -> StackedState:
         """Every parameter and buffer, ``(K, …)``, detached, by its dotted name."""
         return dict(self.state_dict())
@@ -111,15 +134,14 @@ def cross_entropy(logits: Tensor, labels: Tensor, class_weights: Tensor | None =
     return losses.mean(1) if class_weights is None else losses.sum(1) / class_weights[labels].sum(1)
 
 
-def _weights(layer: nn.Module, packed: nn.Module) -> Iterator[tuple[str, str]]:
-    """The path of each conv or linear layer within ``layer``, and the name of its weight in the packed layer."""
+def packed_names(layer: nn.Module, packed: nn.Module) -> Iterator[tuple[str, str]]:
+    """The name of each parameter and buffer in a plain layer, with its name in the packed layer."""
     if isinstance(packed, PackedGraph):
+        yield from packed.stacked.items()
         for path, (key, part) in packed.parts.items():
-            for within, name in _weights(layer.get_submodule(path), part):
-                yield f"{path}.{within}".strip("."), f"{key}.{name}"
+            for name, within in packed_names(layer.get_submodule(path), part):
+                yield f"{path}.{name}", f"{key}.{within}"
         return
-    names = {parameter: flat_name(name) for name, parameter in layer.named_parameters()}
-    for path, module in layer.named_modules():
-        weight = dict(module.named_parameters(recurse=False)).get("weight")
-        if isinstance(module, WEIGHTED) and weight is not None:
-            yield path, names[weight]
+    stacks = packed.state_dict()
+    names = (name for name, _ in (*layer.named_parameters(), *layer.named_buffers()))
+    yield from ((name, flat_name(name)) for name in names if flat_name(name) in stacks)

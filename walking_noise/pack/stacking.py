@@ -38,9 +38,8 @@ def stack_parameters(tensors: Sequence[Tensor]) -> nn.Parameter:
     return nn.Parameter(torch.stack([tensor.detach() for tensor in tensors]))
 
 
-def stacked_bias(layer: nn.Module) -> Tensor:
-    """The biases of a packed layer with weights ``(K, out, …)``, ``(K, out)``; zeros if it has none."""
-    weight, bias = layer.get_parameter("weight"), dict(layer.named_parameters(recurse=False)).get("bias")
+def stacked_bias(weight: Tensor, bias: Tensor | None) -> Tensor:
+    """The biases ``(K, out)`` of layers with weights ``(K, out, …)``; zeros if they have none."""
     return weight.new_zeros(weight.shape[:2]) if bias is None else bias
 
 

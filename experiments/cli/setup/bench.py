@@ -15,6 +15,9 @@ def bench(
     models: Annotated[
         list[str] | None, typer.Option(metavar="MODEL...", help="models to measure, as in model.name; default: all")
     ] = None,
+    grid: Annotated[
+        list[str] | None, typer.Option(metavar="FILE", help="SEML file or folder whose packs are measured instead")
+    ] = None,
     save: Annotated[
         bool, typer.Option("--save", help="save the measurements for `walking-noise plan` and for workers")
     ] = False,
@@ -33,6 +36,8 @@ def bench(
     """
     from experiments.benchmark import layer_rates, pack_rates
     from experiments.plan import throughput
+    from experiments.plan.grid_files import find
+    from experiments.plan.study_plan import count, plan
     from experiments.terminal.output_file import check_writable
     from experiments.worker.worker_options import WorkerOptions
     from walking_noise.runtime.sizing import capacity
@@ -42,19 +47,27 @@ def bench(
     for model in models:
         if model not in known:
             raise UserError(f"--models: {model!r} is refused; allowed: {', '.join(known)}")
+    if models and grid:
+        raise UserError("--models and --grid are refused together: a grid names its models")
     if file is not None and not save:
         raise UserError("--file has no effect without --save")
     file = file or throughput.default_file()
     if save:
         throughput.read(file)  # report an unusable file now, not after minutes
         check_writable(file)
+    configs = pack_rates.studied(models or known)
+    if grid:
+        counts, errors = count(find(grid))
+        if errors:
+            raise UserError(str(errors[0]))
+        configs = pack_rates.planned(demand.config for demand in plan(counts, None)[-1].demands)
     device = WorkerOptions.from_environment().device or capacity.default_device()
     if device.type == "cuda":
-        layers = layer_rates.measure_layers(device, pack_rates.studied(models or known))
+        layers = layer_rates.measure_layers(device, configs)
         if save:
             name, processes = pack_rates.device_in_words(device), capacity.worker_processes(device)
             throughput.save(file, throughput.Device(name, processes, (), layers))
-    measured = pack_rates.measure_device(device, models or known)
+    measured = pack_rates.measure_device(device, configs)
     if save:
         throughput.save(file, measured)
         print(f"saved to {file}")

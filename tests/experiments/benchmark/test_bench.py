@@ -17,7 +17,7 @@ from experiments.errors import UserError
 from experiments.plan.throughput import Device, Kind, Rate, default_file, read, save
 from tests.benchmarks.peers.equality_checks import changed
 from tests.experiments.benchmark import process_functions
-from tests.experiments.shell import on_cores
+from tests.experiments.shell import choice, on_cores, write_grid
 from walking_noise import RunConfig, WalkingNoiseError
 from walking_noise.runtime.sizing import capacity
 from walking_noise.training.member import TrainedNetwork
@@ -52,11 +52,32 @@ def test_one_model_is_measured_and_saved(
     assert printed.endswith(f"saved to {default_file()}\n")
 
 
+def test_the_packs_of_a_grid_are_measured_for_its_plan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(pack_rates, "SECONDS", 0.001)
+    monkeypatch.setattr(pack_rates, "ROUNDS", 1)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("WALKING_NOISE_DEVICE", "cpu")
+    own = {"model.name": "tests.walking_noise.own_parts:transformer", "training.batch_size": 8}
+    grid = write_grid(tmp_path, fixed=own, grid={"noise.point": choice(1, 2)})
+    with on_cores(1):
+        assert main(["bench", "--save", "--grid", str(grid)]) == 0
+    (device,) = read(default_file()).values()
+    assert [(rate.kind.model, rate.kind.batch_size) for rate in device.rates] == [(own["model.name"], 8)]
+    capsys.readouterr()
+    assert main(["plan", str(grid), "--json", str(tmp_path / "plan.json")]) == 0
+    (row,) = json.loads((tmp_path / "plan.json").read_text())
+    assert row["hours"][device.name] > 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert f"{own['model.name']}: packs compute one network after another in encoder, mean();" in shown
+
+
 @pytest.mark.slow
 def test_all_cores_of_a_cpu_measure_at_the_same_time(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(pack_rates, "STUDIED", (("mnist", "mlp"),))
     with on_cores(2):
-        device = pack_rates.measure_device(CPU, ["mlp"])
+        device = pack_rates.measure_device(CPU, pack_rates.studied(["mlp"]))
     assert device.processes == 2
     assert [rate.kind for rate in device.rates] == [Kind((1, 28, 28), 10, "mlp", norm, 128) for norm in (False, True)]
     assert {rate.pack_size for rate in device.rates} == {capacity.CPU_PACK}
@@ -73,7 +94,7 @@ def test_a_different_run_in_a_pack_is_not_timed(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(pack_rates, "train_pack", reseeded)
     with pytest.raises(UserError, match=r"bench: mlp on 1×28×28.*: the loss of a run is .* in a pack and .* by itself"):
-        pack_rates.measure_device(CPU, ["mlp"])
+        pack_rates.measure_device(CPU, pack_rates.studied(["mlp"]))
 
 
 def test_different_noise_is_not_timed(monkeypatch: pytest.MonkeyPatch):
@@ -82,7 +103,7 @@ def test_different_noise_is_not_timed(monkeypatch: pytest.MonkeyPatch):
 
     monkeypatch.setattr(pack_rates, "train_pack", noisier)
     with pytest.raises(UserError, match=r"bench: mlp on .*: .*0\.6.*; it was not timed"):
-        pack_rates.measure_device(CPU, ["mlp"])
+        pack_rates.measure_device(CPU, pack_rates.studied(["mlp"]))
 
 
 def test_processes_run_at_the_same_time():
@@ -146,6 +167,10 @@ def test_an_unwritable_file_is_an_error_before_the_measurement(
 def test_wrong_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["bench", "--models", "resnet"]) == 1
     assert capsys.readouterr().err == "walking-noise: --models: 'resnet' is refused; allowed: cnn_s, lenet5, mlp\n"
+    assert main(["bench", "--models", "mlp", "--grid", "seml_configs/demo.yaml"]) == 1
+    assert (
+        capsys.readouterr().err == "walking-noise: --models and --grid are refused together: a grid names its models\n"
+    )
     assert main(["bench", "--file", str(tmp_path / "f.json")]) == 1
     assert capsys.readouterr().err == "walking-noise: --file has no effect without --save\n"
 

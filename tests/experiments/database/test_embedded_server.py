@@ -149,7 +149,8 @@ for _ in range(2):
     signal.sigwait({signal.SIGTERM})
 """
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as process:
-        assert process.stdout and process.stdout.readline()
+        assert process.stdout is not None
+        assert process.stdout.readline()
         assert not end(process.pid, lambda: process.poll() is not None, seconds=0.5, again=10)
         assert end(process.pid, lambda: process.poll() is not None, seconds=60, again=0.1)
 

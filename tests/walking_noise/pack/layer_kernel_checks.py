@@ -27,6 +27,7 @@ from walking_noise.noise.rng.counter_based import CounterBasedNoise
 from walking_noise.noise.rng.triton_image_layers import image_layers
 from walking_noise.pack.gpu.choices import ALTERNATIVES, LayerShape
 from walking_noise.pack.layers import fused_gpu_layers
+from walking_noise.pack.layers.forward import forward_layer
 from walking_noise.pack.layers.fused_gpu_layers import find_image_layers
 from walking_noise.pack.pack import Pack
 
@@ -179,7 +180,7 @@ def fused_layers_of_a_pack_equal_separate_ones(device: torch.device) -> None:
         else:
             y = x
             for layer in section:
-                y = pack._forward_layer(layer, y, inject)
+                y = forward_layer(layer, y, inject, len(runs))
         norm = section[0]
         gradients = torch.autograd.grad(y.square().sum(), [x, *norm.parameters()])
         results.append([y, *gradients, *norm.buffers()])

@@ -15,10 +15,17 @@ from tests.walking_noise.parts import new_models
 from tests.walking_noise.running import HERE, numbers
 from walking_noise import Result, RunConfig, train
 from walking_noise.data import DataSet
-from walking_noise.models.noise_points import NoisePoint, injecting, points_in, with_noise_points
+from walking_noise.models.noise_points import (
+    NoisePoint,
+    injecting,
+    named_layers,
+    path_in_model,
+    points_in,
+    with_noise_points,
+)
 from walking_noise.models.point import Point
 from walking_noise.noise.injection import Injection
-from walking_noise.pack.pack import Pack
+from walking_noise.pack.pack import Pack, packed_names
 from walking_noise.pack.select_members import select_members
 from walking_noise.pack.stacking import expand_rows, load_states
 from walking_noise.training.member import TrainedNetwork
@@ -116,17 +123,14 @@ def test_a_pack_computes_what_the_plain_modules_compute(configs: list[RunConfig]
             alone = network(x[member])
         (alone * weights[member]).sum().backward()
         torch.testing.assert_close(y[member], alone)
-        for name, parameter in network.named_parameters():
-            gradients = pack.get_parameter(packed_name(name)).grad
-            assert gradients is not None
-            torch.testing.assert_close(gradients[member], parameter.grad)
-        for name, buffer in network.named_buffers():
-            torch.testing.assert_close(pack.get_buffer(packed_name(name))[member], buffer)
-
-
-def packed_name(name: str) -> str:
-    layer, _, inner = name.partition(".")
-    return f"layers.{layer}.{inner.replace('.', '__')}"
+        tensors = dict(network.named_parameters()) | dict(network.named_buffers())
+        for layer, module in named_layers(network):
+            for plain, packed in packed_names(module, pack.layers[layer]):
+                stack, tensor = pack.layers[layer].state_dict(keep_vars=True)[packed], tensors.pop(f"{layer}.{plain}")
+                torch.testing.assert_close(stack[member], tensor)
+                if tensor.requires_grad:
+                    torch.testing.assert_close(stack.grad[member], tensor.grad)
+        assert all(name.endswith("num_batches_tracked") for name in tensors)
 
 
 def shifted(point: int, x: Tensor, member: int | None = None) -> Tensor:
@@ -153,9 +157,13 @@ def test_weights_in_modules_are_named_clamped_and_reported(results: list[Result]
     pack = Pack([config.initial_network() for config in configs[:2]])
     for name, weight in pack.weights().items():
         plain = dict(configs[1].initial_network().named_modules())
-        layer = plain.get(name, plain.get(f"body.{name}"))
-        assert layer is not None
+        (layer,) = [module for path, module in plain.items() if _path_in_network(path) == name]
         assert torch.equal(weight[1], layer.get_parameter("weight"))
+
+
+def _path_in_network(path: str) -> str:
+    layer, _, within = path.partition(".")
+    return f"{path_in_model(layer)}.{within}".strip(".")
 
 
 class Rectified(nn.Module):

@@ -14,8 +14,8 @@ from typing import cast
 
 from torch import nn
 
+from walking_noise.models.graph_layer import GraphLayer
 from walking_noise.models.noise_points import NoisePoint
-from walking_noise.models.traced_layers import GraphLayer
 from walking_noise.pack.layers.batch_norm import PackedBatchNorm
 from walking_noise.pack.layers.convolution import PackedConv2d
 from walking_noise.pack.layers.linear import PackedLinear

@@ -27,6 +27,7 @@ class PackedConv2d(nn.Module):
         super().__init__()
         self.stride, self.padding = members[0].stride, members[0].padding
         self.weight = stack_parameters([member.weight for member in members])
+        self.bias: Tensor | None = None
         if members[0].bias is not None:
             self.bias = stack_parameters([cast(Tensor, member.bias) for member in members])
 
@@ -45,7 +46,10 @@ class PackedConv2d(nn.Module):
 
     def rows(self, x: Tensor) -> list[Tensor]:
         """The output ``(B, members of the row · C, …)`` for each row of the input, contiguous."""
-        weights, biases = self.weight.unflatten(0, (len(x), -1)), stacked_bias(self).unflatten(0, (len(x), -1))
+        weights, biases = (
+            self.weight.unflatten(0, (len(x), -1)),
+            stacked_bias(self.weight, self.bias).unflatten(0, (len(x), -1)),
+        )
         rows = [
             F.conv2d(
                 aligned(row), aligned(weight.flatten(0, 1)), aligned(bias.flatten()), self.stride, self.padding
@@ -62,4 +66,4 @@ class PackedConv2d(nn.Module):
         padding = padded_edges(self.padding, kernel)  # type: ignore[arg-type]
         sizes = {"filters": self.weight.shape[1], "kernel": kernel, "stride": stride, "padding": padding}
         alternative = chosen(LayerShape.of("convolution", x, **sizes), x.device)
-        return convolve(alternative, x, self.weight, stacked_bias(self), stride, padding)
+        return convolve(alternative, x, self.weight, stacked_bias(self.weight, self.bias), stride, padding)

@@ -32,11 +32,12 @@ def forward_layers(layers: Sequence[nn.Module], x: Tensor, inject: Inject, membe
         if fused is not None and (y := fused.forward(x, inject, members)) is not None:
             x, position = y, position + fused.length
         else:
-            x, position = _forward_layer(layers[position], x, inject, members), position + 1
+            x, position = forward_layer(layers[position], x, inject, members), position + 1
     return x
 
 
-def _forward_layer(layer: nn.Module, x: Tensor, inject: Inject, members: int) -> Tensor:
+def forward_layer(layer: nn.Module, x: Tensor, inject: Inject, members: int) -> Tensor:
+    """The output of one layer, not fused, as :func:`forward_layers`."""
     if isinstance(layer, NoisePoint):
         return inject(layer.point.number, x)
     y: Tensor

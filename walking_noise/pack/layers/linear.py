@@ -21,6 +21,7 @@ class PackedLinear(nn.Module):
     def __init__(self, members: Sequence[nn.Linear]) -> None:
         super().__init__()
         self.weight = stack_parameters([member.weight for member in members])
+        self.bias: Tensor | None = None
         if members[0].bias is not None:
             self.bias = stack_parameters([member.bias for member in members])
 
@@ -29,7 +30,7 @@ class PackedLinear(nn.Module):
         x = expand_rows(members, x)
         rows: Tensor = x.flatten(1, -2)
         weight: Tensor = self.weight
-        bias: Tensor = stacked_bias(self)
+        bias: Tensor = stacked_bias(self.weight, self.bias)
         more, wider = -inputs % ALIGNED, max(0, 2 - outputs)  # a CPU rounds the sums of a single output differently
         if x.device.type == "cpu" and (more or wider):
             rows, weight, bias = F.pad(rows, (0, more)), F.pad(weight, (0, more, 0, wider)), F.pad(bias, (0, wider))

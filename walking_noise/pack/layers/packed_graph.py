@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, fx, nn
 from torch.utils._pytree import tree_flatten, tree_map_only, tree_unflatten
 
+from walking_noise.models.graph_layer import GraphLayer
 from walking_noise.models.noise_points import Inject
-from walking_noise.models.traced_layers import GraphLayer
 from walking_noise.pack.layers.member_by_member import MemberByMember, own_copy, stack_outputs
 from walking_noise.pack.stacking import expand_rows, flat_name, stack_parameters
 
@@ -33,9 +33,9 @@ EXACT: Mapping[Any, Callable[..., Any]] = {
     **{name: getattr(torch.Tensor, name) for name in ("contiguous", "squeeze", "transpose", "unsqueeze")},
     "add_": torch.add,
     "relu_": torch.relu,
-    "view": torch.reshape,
+    "view": torch.Tensor.reshape,
 }
-"""Functions and methods that move numbers, or compute each from one of each operand, with what is called in their place.
+"""Functions and methods that move numbers, or compute each from one of each operand; what is called in their place.
 
 Their results and gradients are rounded in one way only, so vmap computes all members at once.
 """
@@ -44,7 +44,7 @@ OF_ONE_MEMBER = (getattr, "size", "dim", "numel")
 
 
 class PackedGraph(nn.Module):
-    """The part of a network of all members: modules in their packed form, functions by ``torch.vmap`` where it is exact.
+    """The part of a network of all members: modules in their packed form, exact functions by ``torch.vmap``.
 
     Other functions are computed member by member. A module that follows another in a chain is fused with it where that
     is possible.
@@ -60,6 +60,8 @@ class PackedGraph(nn.Module):
     ----------
     parts
         The packed layers, with their keys in this module, by the path of the plain module.
+    stacked
+        The names of parameters and buffers that functions use directly, by their path in the plain network.
     """
 
     def __init__(self, members: Sequence[GraphLayer], packed: Mapping[str, nn.Module]) -> None:
@@ -69,7 +71,7 @@ class PackedGraph(nn.Module):
         self._keys = {path: f"/{path.replace('.', '/')}" for path in packed}
         for path, layer in packed.items():
             self.add_module(self._keys[path], layer)
-        self._stacked: dict[str, str] = {}
+        self.stacked: dict[str, str] = {}
         self._constants: dict[str, Any] = {}
         for path in (node.target for node in first.graph.nodes if node.op == "get_attr"):
             values = [operator.attrgetter(path)(member) for member in members]
@@ -81,11 +83,22 @@ class PackedGraph(nn.Module):
             else:
                 self._constants[path] = values[0]
                 continue
-            self._stacked[path] = name
+            self.stacked[path] = name
 
     @property
     def parts(self) -> dict[str, tuple[str, nn.Module]]:
         return {path: (key, self.get_submodule(key)) for path, key in self._keys.items()}
+
+    @property
+    def member_by_member(self) -> list[str]:
+        """Paths of modules, and names of functions, that are computed one member after the other."""
+        modules = [path for path, (_, part) in self.parts.items() if isinstance(part, MemberByMember)]
+        functions = [
+            node.target if isinstance(node.target, str) else node.target.__name__
+            for node, *_ in self._chains
+            if node.op in ("call_function", "call_method") and node.target not in (*EXACT, *OF_ONE_MEMBER)
+        ]
+        return [*modules, *(f"{name}()" for name in dict.fromkeys(functions))]
 
     def forward(self, x: Tensor, inject: Inject, members: int, forward_layers: ForwardLayers) -> Tensor:
         """The output ``(K, B, …)``, or fewer rows, for the input ``(K, B, …)``, or fewer rows if members share it.
@@ -95,17 +108,18 @@ class PackedGraph(nn.Module):
         values: dict[fx.Node, Any] = {}
         for chain in self._chains:
             node = chain[0]
-            args, kwargs = (fx.node.map_arg(each, values.__getitem__) for each in (node.args, node.kwargs))
+            arguments: Any = (node.args, node.kwargs)
+            args, kwargs = fx.node.map_arg(arguments, values.__getitem__)
             if node.op == "placeholder":
                 value: Any = x
             elif node.op == "output":
-                (y,) = args
-                return y  # type: ignore[no-any-return]
+                y: Tensor = args[0]
+                return y
             elif node.op == "get_attr":
                 value = self._attribute(str(node.target))
             elif node.op == "call_module" and _has_one_tensor(args, kwargs):
                 layers = [self.get_submodule(self._keys[str(call.target)]) for call in chain]
-                value = forward_layers(layers, *args, inject, members)
+                value = forward_layers(layers, args[0], inject, members)
             else:
                 args, kwargs = tree_map_only(Tensor, lambda each: expand_rows(members, each), (args, kwargs))
                 if node.op == "call_module":
@@ -118,7 +132,7 @@ class PackedGraph(nn.Module):
         raise AssertionError("a graph ends in its output")
 
     def _attribute(self, path: str) -> Any:
-        return getattr(self, self._stacked[path]) if path in self._stacked else self._constants[path]
+        return getattr(self, self.stacked[path]) if path in self.stacked else self._constants[path]
 
 
 def _chains(graph: fx.Graph) -> list[list[fx.Node]]:
@@ -150,11 +164,12 @@ def _call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return call(*some, **named)
 
     plain = _method(function) if isinstance(function, str) else function
-    if not tensors:
-        return of(plain)
+    if not tensors or (function is operator.getitem and not isinstance(args[0], Tensor)):
+        return of(plain, *tensors)
     if function in OF_ONE_MEMBER:
         return of(plain, *(tensor[0] for tensor in tensors))
-    if function in EXACT and len({tensor.shape for tensor in tensors}) == 1 or function is torch.cat:
+    alike = len({tensor.shape for tensor in tensors}) == 1
+    if function is torch.cat or (function in EXACT and alike):
         return torch.vmap(lambda *rows: of(EXACT[function], *rows))(*tensors)
     outputs = [of(plain, *map(own_copy, rows)) for rows in zip(*(tensor.unbind(0) for tensor in tensors), strict=True)]
     return stack_outputs(outputs)
