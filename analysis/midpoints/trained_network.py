@@ -99,8 +99,9 @@ def look(
         A row per noise point, in the order of the forward pass: ``point``, ``layer``, ``multiply_accumulates``,
         ``rms`` (root mean square of the values that arrive), ``mu`` with ``low`` and ``high`` (95 % interval over the
         noise draws and the validation samples of this one network, not over trainings), ``mu_relative`` (``mu`` as a
-        multiple of ``rms``; ``mu`` itself for noise that is not additive), ``loss_1`` and ``loss_5`` with their intervals:
-        the levels at which 1 and 5 % of what there is to lose is lost; ``flag``: the reason why ``mu`` is missing.
+        multiple of ``rms``; ``mu`` itself for noise that is not additive), ``loss_1`` and ``loss_5`` with their
+        intervals: the levels at which 1 and 5 % of what there is to lose is lost; ``flag``: the reason why ``mu`` is
+        missing.
         ``attrs`` has ``accuracy``, ``chance_accuracy``, ``samples`` and ``sweeps``, a :class:`PointSweep` by point.
 
     Raises

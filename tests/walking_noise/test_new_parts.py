@@ -158,7 +158,8 @@ from walking_noise.noise import kinds
 kinds.__path__.append(sys.argv[1])
 from walking_noise import ConfigError, RunConfig, train
 from walking_noise.config.settings_table import rows
-settings = {"noise.kind": "dead_zone", "noise.std": 0.3, "training.epochs": 1, "noise.point": 1, "model.batch_norm": True}
+settings = {"noise.kind": "dead_zone", "noise.std": 0.3, "noise.point": 1, "model.batch_norm": True}
+settings["training.epochs"] = 1
 configs = [RunConfig.from_dict(settings | {"noise.one_sided": one_sided}) for one_sided in (False, True)]
 assert configs[0].run_key == RunConfig.from_dict(settings).run_key != configs[1].run_key
 assert RunConfig.from_dict(configs[1].to_dict()) == configs[1]

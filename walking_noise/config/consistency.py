@@ -57,11 +57,11 @@ def _check_point(config: RunConfig) -> None:
 
 
 def _check_levels(config: RunConfig) -> None:
-    noise, used = config.noise, config.level_settings
+    noise, used, options = config.noise, config.level_settings, config.noise_kind.options
     for name in (*LEVEL_SETTINGS, *OWN_SETTINGS):
-        value = getattr(noise, name)
-        if name in config.noise_kind.options:
+        if name in options:
             continue
+        value = getattr(noise, name)
         if name not in used and name in OWN_SETTINGS:
             _require_default(config, name, f"it has no effect with noise.kind {noise.kind!r}")
         elif name not in used:

@@ -117,18 +117,19 @@ class NoiseKind:
     @property
     def has_effect(self) -> bool:
         """Whether this kind changes activations at a level above 0."""
-        return max(self._levels_at_half()) > 0
+        return max(self._levels_at_half) > 0
 
     @property
     def multiplies(self) -> bool:
         """Whether this kind has a multiplicative term."""
-        return self._levels_at_half().mul > 0
+        return self._levels_at_half.mul > 0
 
     @property
     def adds(self) -> bool:
         """Whether this kind has an additive term."""
-        return self._levels_at_half().add > 0
+        return self._levels_at_half.add > 0
 
+    @cached_property
     def _levels_at_half(self) -> Levels:
         """The levels if every setting is 0.5, so that no term that this kind has is at level 0."""
         return self.levels(**dict.fromkeys(self.settings[0], 0.5))

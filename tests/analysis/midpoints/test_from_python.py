@@ -74,15 +74,20 @@ def test_runs_that_give_no_series_are_an_error(fake_study: type[FakeStudy]) -> N
         midpoints.estimate(configs * 2, results)
 
 
-def test_the_example_of_the_readme(capsys: pytest.CaptureFixture[str]) -> None:
-    """Its lines run on real digits, with fewer steps of training."""
-    section = README.read_text().split("## From Python\n")[1].split("\n## ")[0]
+def run_example(heading: str) -> dict[str, Any]:
+    """The names that the example of a section of the README defines, on real digits, with fewer steps of training."""
+    section = README.read_text().split(f"## {heading}\n")[1].split("\n## ")[0]
     lines = [line for line in section.splitlines() if not line or line.startswith("    ")]
     code = textwrap.dedent("\n".join(lines))
     short = code.replace('"training.epochs": 5', '"training.epochs": 1, "training.batch_size": 256')
     assert short != code
     names: dict[str, Any] = {}
     exec(compile(short, str(README), "exec"), names)
+    return names
+
+
+def test_the_example_of_the_readme(capsys: pytest.CaptureFixture[str]) -> None:
+    names = run_example("From Python")
     assert len(names["results"]) == 42
     table = midpoints.estimate(names["configs"], names["results"])
     assert list(table.columns) == ["noise.kind", *COLUMNS]
@@ -91,3 +96,13 @@ def test_the_example_of_the_readme(capsys: pytest.CaptureFixture[str]) -> None:
     assert table["mu"].between(0.03, 30).all()
     assert (table["low"] < table["high"]).all()
     assert capsys.readouterr().out.endswith(f"{pd.DataFrame(table)}\n")
+
+
+def test_the_example_of_kinds_of_noise() -> None:
+    names = run_example("Kinds of noise")
+    table = midpoints.estimate(names["configs"], names["results"]).set_index("noise.kind")
+    assert list(table.index) == ["quantisation", "uniform"]
+    assert table["point"].tolist() == ["global", "global"]
+    assert (table["low"] < table["mu"]).all() & (table["mu"] < table["high"]).all()
+    assert 1 / 7 < table["mu"]["quantisation"] < 1
+    assert 0.1 < table["mu"]["uniform"] < 3

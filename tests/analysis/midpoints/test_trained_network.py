@@ -116,6 +116,19 @@ def test_scaled_weights_scale_the_levels_and_not_the_relative_ones(trained: tupl
     pd.testing.assert_series_equal(after["mu_relative"], before["mu_relative"])
 
 
+def test_every_kind_with_one_level(trained: tuple[nn.Module, Tensor, Tensor]) -> None:
+    network, x, labels = trained
+    additive, uniform, quantised = (
+        look(network, [(x[:600], labels[:600])], kind=kind) for kind in ("additive", "uniform", "quantisation")
+    )
+    np.testing.assert_allclose(uniform["mu"], additive["mu"], rtol=0.15)
+    assert not np.array_equal(uniform["mu"], additive["mu"])
+    np.testing.assert_array_equal(quantised["mu_relative"], quantised["mu"])
+    assert quantised["mu"].between(1 / 15, 2).all()
+    with pytest.raises(AnalysisError, match="kind 'mixed': allowed: additive, multiplicative, quantisation, uniform"):
+        look(network, [(x, labels)], kind="mixed")
+
+
 def test_a_network_that_has_learned_nothing_is_refused() -> None:
     network = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
     with pytest.raises(AnalysisError, match=r"a constant answer 100\.0%"):
