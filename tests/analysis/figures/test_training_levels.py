@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from analysis.figures import training_levels
+from analysis.figures.layout.style import style
 from analysis.midpoints.from_python import frame_of
 from analysis.midpoints.study import analyse
 from analysis.tables.table_files import Table
@@ -31,7 +32,8 @@ def runs() -> pd.DataFrame:
 
 
 def test_figure_and_table(runs: pd.DataFrame, tmp_path: Path) -> None:
-    plot, table = training_levels.make(analyse(runs), tmp_path)
+    with style():
+        plot, table = training_levels.make(analyse(runs), tmp_path)
     assert "trained at different levels" in plot.title
     numbers = pd.read_csv(tmp_path / f"{plot.name}.csv")
     assert sorted(numbers["training level"].unique()) == [0.0, 0.3, 1.0]
