@@ -106,3 +106,4 @@ def test_the_example_of_kinds_of_noise() -> None:
     assert (table["low"] < table["mu"]).all() & (table["mu"] < table["high"]).all()
     assert 1 / 7 < table["mu"]["quantisation"] < 1
     assert 0.1 < table["mu"]["uniform"] < 3
+    assert len({run.network_key for run in names["runs"]}) == 1
