@@ -73,9 +73,9 @@ def test_pictures_show_something(figures):
     for path in folder.glob("*.png"):
         with Image.open(path) as image:
             assert image.width >= 1000
-            colors = image.convert("RGB").getcolors(image.width * image.height)
-            assert colors is not None
-            assert len(colors) > 100
+            colors = np.asarray(image.convert("RGB"))
+            assert (np.ptp(colors, axis=2) > 50).sum() > 500  # text and axes are grey
+            assert (colors == 255).all(axis=2).any()
             assert "Software" not in image.info
     for path in folder.glob("*.pdf"):
         assert path.read_bytes().startswith(b"%PDF")
@@ -277,7 +277,9 @@ def test_ticks_over_many_decades_have_equal_distances():
 
 def test_panels_of_many_points_get_more_rows_and_long_titles_more_lines():
     titles = ["3 a_point_with_a_name_that_is_longer_than_its_panel", *map(str, range(24))]
-    figure, panels = panel_grid(titles, 4, 1.2, "level", "accuracy", legend_handles(["a", "b"]))
+    figure, panels = panel_grid(
+        titles, 4, 1.2, "level", "accuracy", legend_handles(["a", "b"]), lambda axes: axes.set_xticks([0, 1])
+    )
     assert len(panels) == 25
     boxes = [axes.get_window_extent() for axes in panels]
     assert all(box.width / figure.dpi > 1.3 for box in boxes)
