@@ -130,8 +130,8 @@ def write_png(figure: Figure, path: Path) -> None:
     canvas = FigureCanvasAgg(figure)
     figure.dpi = dpi
     canvas.draw()  # type: ignore[no-untyped-call]
-    colors = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])  # type: ignore[no-untyped-call]
-    if not figure.findobj(QuadMesh):
+    colors = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")  # type: ignore[no-untyped-call]
+    if not any(isinstance(each, QuadMesh) for axes in figure.axes for each in axes.collections):
         colors = colors.quantize(_COLORS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
         # The octree rounds means down, so that white would be 254.
         colors.putpalette([value + (value == 254) for value in colors.getpalette() or ()])
