@@ -182,6 +182,8 @@ def curve_table(each: FittedSeries, label: str, **fits: Curve | None) -> pd.Data
     curve = each.series.curve
     with np.errstate(divide="ignore"):
         x = np.log10(curve["level"].to_numpy(float))
-    names = pd.DataFrame({"series": label, "point": each.series.point_name}, index=curve.index)
     fitted = {name: math.nan if fit is None else fit(x) for name, fit in fits.items()}
-    return pd.concat([names, curve.assign(**fitted)], axis=1)
+    table = curve.assign(**fitted)
+    table.insert(0, "series", label)
+    table.insert(1, "point", each.series.point_name)
+    return table
