@@ -112,7 +112,12 @@ def _writable(file: Path | None, option: str = "--save-runs") -> Iterator[None]:
 def write(study: Study, folder: Path, copy: Path | None = None, *, all_figures: bool = False) -> None:
     """Write the files and index.html of a study into an existing folder, and its page without links to ``copy``."""
     (folder / FILES).mkdir()
-    texts = cache(lambda: page.Texts.of(study))
+
+    @cache
+    def texts() -> page.Texts:
+        with garbage_collection_paused():
+            return page.Texts.of(study)
+
     report_items = make_all(study, folder / FILES, all_figures=all_figures, meanwhile=texts)
     with garbage_collection_paused():
         html = page.render(study, report_items, folder / FILES, texts())
