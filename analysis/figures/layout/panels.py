@@ -30,8 +30,9 @@ _TITLE, _LINE, _LETTER = 8, 0.15, 0.072
 _GRID = 0.5
 """Order of the lines of a grid, which matplotlib gives those of an axis."""
 
-_HEADING, _SMALL_LETTER, _SLOPE = 0.24, 0.058, 35
-"""Height of the title of a panel above noise points, and width of a letter of their names, in inches; their slope."""
+_HEADING, _LEAST, _SMALL_LETTER, _SLOPE = 0.24, 1.0, 0.058, 35
+"""Heights of the title of a panel above noise points and of the panel itself, at least, and width of a letter of their
+names, in inches; slope of the names."""
 
 
 def panel_grid(
@@ -119,7 +120,7 @@ def batch_norm_panels(
     points
         Noise points of the networks without (False) and with BatchNorm (True), as far as they occur.
     row_height
-        Height of a panel with its labels, in inches.
+        Height of a panel with its labels, in inches, unless the names of its points or the legend need more.
     legend
         A line for each entry of the legend.
     """
@@ -127,9 +128,10 @@ def batch_norm_panels(
     names = _LINE + _SMALL_LETTER * longest * math.sin(math.radians(_SLOPE))
     labels = [str(line.get_label()) for line in legend]
     in_row = legend_columns(labels)
-    total = row_height * len(points) + 0.6
     top, bottom = _EDGE + _LINE * math.ceil(len(labels) / in_row) + _HEADING, 2 * _EDGE + _LINE + names
-    height = (total - top - bottom - (len(points) - 1) * (names + _HEADING)) / len(points)
+    around = top + bottom + (len(points) - 1) * (names + _HEADING)
+    total = max(row_height * len(points) + 0.6, around + _LEAST * len(points))
+    height = (total - around) / len(points)
     figure = Figure(figsize=(WIDTH, total))
     figure.set_layout_engine("none")
     grid = figure.subplots(
