@@ -19,7 +19,6 @@ from analysis.figures.layout.style import (
     SMALLEST,
     Plot,
     color_and_marker,
-    legend_columns,
     level_text,
     line_style,
     save_figure,
@@ -29,7 +28,6 @@ from analysis.intervals import Estimate
 from analysis.labels import level_axis_label
 from analysis.midpoints.study import FittedSeries, Study
 from analysis.runs.noise_kinds import has_one_level
-from walking_noise.models.point import Point
 
 _DODGE = 0.16
 
@@ -98,19 +96,18 @@ def _draw(family: Family[FittedSeries], folder: Path) -> Plot:
     labels = family.labels(leave_out=["model.batch_norm", "noise.point"])
     order = sorted(set(labels), key=labels.index)
     marks = [Mark(each, label, _shape(each)) for each, label in zip(family.members, labels, strict=True)]
-    figure, panels = batch_norm_panels(family.members, 2.6)
+    points = {bool(each.settings["model.batch_norm"]): each.series.points for each in family.members}
+    figure, panels = batch_norm_panels(points, 2.6, legend_handles(order))
     low, high = _limits(marks)
     for batch_norm, axes in panels.items():
         here = [mark for mark in marks if mark.series.settings["model.batch_norm"] == batch_norm]
         scale_midpoints(axes, low, high)
-        label_points(axes, here[0].series.series.points)
         shifts = {label: _DODGE * (number - (len(order) - 1) / 2) for number, label in enumerate(order)}
         for number, (label, shift) in enumerate(shifts.items()):
             _draw_series(axes, [mark for mark in here if mark.label == label], shift, number)
         colors = {label: color_and_marker(number)[0] for number, label in enumerate(order)}
         _write_bounds(axes, [(mark, shifts[mark.label], colors[mark.label]) for mark in here])
     figure.supylabel(f"midpoint noise level μ\n({level_axis_label(settings)})", fontsize=8)
-    figure.legend(handles=legend_handles(order), loc="outside upper center", ncols=legend_columns(order))
     title = published_results.numbered_title(2, family.settings, f"{family.title}: midpoint noise level at each point")
     without_midpoint = sum(mark.shape == "none" for mark in marks)
     caption = f"{_CAPTION} {run_count_sentence(family.members)}" + (
@@ -193,13 +190,6 @@ def _shape(each: FittedSeries) -> str:
     if each.fit.mu_of_fall.is_known:
         return "hollow"
     return {"≥": "above", "≤": "below"}.get(each.fit.mu.bound, "none")
-
-
-def label_points(axes: Axes, points: Sequence[Point]) -> None:
-    """Make x an axis of noise points, labelled with their numbers and names."""
-    axes.set_xticks(range(len(points)), list(map(str, points)), rotation=35, ha="right", rotation_mode="anchor")
-    axes.set_xlim(-0.6, len(points) - 0.4)
-    axes.grid(axis="x", visible=False)
 
 
 def _row(mark: Mark) -> dict[str, object]:

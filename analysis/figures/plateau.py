@@ -15,8 +15,8 @@ from matplotlib.lines import Line2D
 from analysis import published_results
 from analysis.figures.layout.families import PANEL_PER_POINT, Family, families, run_count_sentence
 from analysis.figures.layout.panels import panel_grid
-from analysis.figures.layout.style import INK, Plot, color_and_marker, save_figure, scale_levels
-from analysis.figures.robustness_curves import curve_table, draw_chance, draw_points, levels_of
+from analysis.figures.layout.style import INK, Plot, color_and_marker, save_figure
+from analysis.figures.robustness_curves import curve_table, draw_chance, draw_points, levels_of, scale_panels
 from analysis.labels import differing_settings, format_estimate, format_with_error, level_axis_label
 from analysis.midpoints.curves.stacked_logistics import LEAST_MISFIT, Shape
 from analysis.midpoints.study import FittedSeries, Study
@@ -59,9 +59,9 @@ def _draw(family: Family[FittedSeries], folder: Path) -> Plot:
     names = family.labels(leave_out=["noise.point"])
     titles = [f"{each.series.point_name}\n{name}" for each, name in zip(family.members, names, strict=True)]
     axis = level_axis_label(family.members[0].settings)
-    figure, panels = panel_grid(titles, COLUMNS, 1.6, axis, "validation accuracy", _KEY, narrow=0.6)
-    scale_levels(panels[0], levels, most_ticks=5, minor=False)
-    panels[0].set_ylim(0, 1.02)
+    figure, panels = panel_grid(
+        titles, COLUMNS, 1.6, axis, "validation accuracy", _KEY, lambda axes: scale_panels(axes, levels, 5), narrow=0.6
+    )
     for axes, each in zip(panels, family.members, strict=True):
         _draw_panel(axes, each, levels)
     title = published_results.numbered_title(7, family.settings, f"{family.title}: curves that fall in two steps")

@@ -14,8 +14,7 @@ from matplotlib.lines import Line2D
 from analysis import labels, published_results
 from analysis.figures.layout.families import AXIS_OF_POINTS, PRESERVED, Family, families
 from analysis.figures.layout.panels import batch_norm_panels, legend_handles
-from analysis.figures.layout.style import FAINT, INK, Plot, color_and_marker, legend_columns, save_figure
-from analysis.figures.midpoints_by_point import label_points
+from analysis.figures.layout.style import FAINT, INK, Plot, color_and_marker, save_figure
 from analysis.intervals import Estimate
 from analysis.labels import label, slug
 from analysis.midpoints.maximum_noise import AccuracyAtMaximumNoise, accuracy_at_maximum_noise
@@ -56,7 +55,7 @@ def draw_preserved(study: Study, folder: Path, *, number: int) -> list[Plot]:
 def _draw_accuracy(family: Family[AccuracyAtMaximumNoise], folder: Path) -> Plot:
     labels = family.labels(leave_out=["model.batch_norm", "noise.point"])
     order = list(dict.fromkeys(labels))
-    figure, panels = _panels(family, labels)
+    figure, panels = _panels(family, labels, [*legend_handles(order), *_KEY])
     for axes, here in panels:
         _draw_marks(axes, here, order, lambda member: member.accuracy)
         for member, name in here:
@@ -64,9 +63,6 @@ def _draw_accuracy(family: Family[AccuracyAtMaximumNoise], folder: Path) -> Plot
         _draw_reference(axes, [member for member, _ in here])
         axes.axhline(here[0][0].series.series.chance_accuracy, color=FAINT, linestyle="--", linewidth=0.8, zorder=0)
         axes.set_ylabel("validation accuracy")
-    handles = [*legend_handles(order), *_KEY]
-    columns = legend_columns([str(handle.get_label()) for handle in handles])
-    figure.legend(handles=handles, loc="outside upper center", ncols=columns)
     title = f"{family.title}: accuracy at maximum noise, at one point at a time"
     caption = (
         "Filled: mean accuracy at maximum noise; rings: accuracy a_min after the fall of the curve. Bars: 95 % t "
@@ -83,7 +79,7 @@ def _draw_preserved(family: Family[AccuracyAtMaximumNoise], folder: Path, figure
     settings = family.members[0].settings
     labels = _data_sets(family)
     order = list(dict.fromkeys(labels))
-    figure, panels = _panels(family, labels)
+    figure, panels = _panels(family, labels, legend_handles(order))
     for axes, here in panels:
         _draw_marks(axes, here, order, lambda member: member.preserved)
         for member, name in here:
@@ -91,7 +87,6 @@ def _draw_preserved(family: Family[AccuracyAtMaximumNoise], folder: Path, figure
             axes.axhline(chance, color=color_and_marker(order.index(name))[0], linestyle="--", linewidth=0.6, zorder=0)
         axes.axhline(1, color=FAINT, linewidth=0.8, zorder=0)
         axes.set_ylabel("preserved relative accuracy")
-    figure.legend(handles=legend_handles(order), loc="outside upper center", ncols=legend_columns(order))
     model, kind = label(settings, ["model.name"]), label(settings, ["noise.kind"])
     rest = family.title.partition(kind)[2]
     title = f"{model}, {kind}{rest}: preserved relative accuracy at maximum noise"
@@ -118,15 +113,15 @@ def _data_sets(family: Family[AccuracyAtMaximumNoise]) -> list[str]:
 
 
 def _panels(
-    family: Family[AccuracyAtMaximumNoise], labels: Sequence[str]
+    family: Family[AccuracyAtMaximumNoise], labels: Sequence[str], legend: Sequence[Line2D]
 ) -> tuple[Figure, list[tuple[Axes, list[tuple[AccuracyAtMaximumNoise, str]]]]]:
     """A figure with its panels without and with BatchNorm, and the members of each panel with their labels."""
-    figure, by_batch_norm = batch_norm_panels(family.members, 2.3)
+    points = {bool(each.settings["model.batch_norm"]): each.series.series.points for each in family.members}
+    figure, by_batch_norm = batch_norm_panels(points, 2.3, legend)
     panels = []
     for batch_norm, axes in by_batch_norm.items():
         marks = zip(family.members, labels, strict=True)
         here = [mark for mark in marks if mark[0].settings["model.batch_norm"] == batch_norm]
-        label_points(axes, here[0][0].series.series.points)
         axes.set_ylim(0, 1.05)
         panels.append((axes, here))
     return figure, panels

@@ -36,8 +36,8 @@ Curve = Callable[[Array], Array]
 COLUMNS = 4
 SMALLER = 4
 """Number of series after which markers and lines begin large again."""
-_LINE = 0.16
-"""Height of a line of the legend, in inches."""
+_LINE, _X = 0.16, 0.45
+"""Heights of a line of the legend, and of the label of the x axis with its ticks, in inches."""
 PLACES = {"global": "at all points", "walking": "at one point at a time"}
 
 _BARS = (
@@ -75,8 +75,11 @@ def _draw_global(family: Family[FittedSeries], folder: Path) -> Plot:
     midpoints = [f", μ = {format_estimate(each.fit.mu)}" if each.fit.mu.is_known else "" for each in family.members]
     named = [label + midpoint for label, midpoint in zip(labels, midpoints, strict=True)]
     columns = min(2, legend_columns(named, 0.8 * WIDTH))
-    figure = Figure(figsize=(0.8 * WIDTH, max(3.5, 2.8 + _LINE * math.ceil(len(named) / columns))))
-    axes = figure.subplots()
+    below = _LINE * math.ceil(len(named) / columns)
+    height = max(3.5, 2.8 + below)
+    figure = Figure(figsize=(0.8 * WIDTH, height))
+    figure.set_layout_engine("none")
+    axes = figure.subplots(gridspec_kw={"left": 0.09, "right": 0.98, "bottom": (below + _X) / height, "top": 0.98})
     for order, each in enumerate(family.members):
         _draw_curve(axes, each, levels, order)
     draw_chance(axes, family.members[0].series.chance_accuracy)
@@ -84,7 +87,7 @@ def _draw_global(family: Family[FittedSeries], folder: Path) -> Plot:
     axes.set_ylim(0, 1.02)
     axes.set_xlabel(level_axis_label(family.members[0].settings))
     axes.set_ylabel("validation accuracy")
-    figure.legend(handles=legend_handles(named), loc="outside lower center", ncols=columns)
+    figure.legend(handles=legend_handles(named), loc="lower center", ncols=columns, borderaxespad=0)
     return _save(figure, family, labels, folder, "global")
 
 
@@ -95,10 +98,9 @@ def _draw_walking(family: Family[FittedSeries], folder: Path) -> Plot:
     order = list(dict.fromkeys(labels))
     axis = level_axis_label(family.members[0].settings)
     figure, panels = panel_grid(
-        list(map(str, points)), COLUMNS, 1.2, axis, "validation accuracy", legend_handles(order)
-    )
-    scale_levels(panels[0], levels, most_ticks=4, minor=False)
-    panels[0].set_ylim(0, 1.02)
+        list(map(str, points)), COLUMNS, 1.2, axis, "validation accuracy", legend_handles(order),
+        lambda axes: scale_panels(axes, levels, 4),
+    )  # fmt: skip
     for point, axes in enumerate(panels):
         here = [pair for pair in zip(family.members, labels, strict=True) if pair[0].settings["noise.point"] == point]
         for each, label in here:
@@ -108,6 +110,12 @@ def _draw_walking(family: Family[FittedSeries], folder: Path) -> Plot:
         else:
             axes.text(0.5, 0.5, "no runs", transform=axes.transAxes, ha="center", color=FAINT)
     return _save(figure, family, labels, folder, "walking")
+
+
+def scale_panels(axes: Axes, levels: Sequence[float], most_ticks: int) -> None:
+    """Make x an axis of levels and y an axis of accuracies, in small panels."""
+    scale_levels(axes, levels, most_ticks, minor=False)
+    axes.set_ylim(0, 1.02)
 
 
 def draw_points(axes: Axes, each: FittedSeries, levels: Sequence[float], order: int, size: float = 3.8) -> None:
@@ -174,6 +182,8 @@ def curve_table(each: FittedSeries, label: str, **fits: Curve | None) -> pd.Data
     curve = each.series.curve
     with np.errstate(divide="ignore"):
         x = np.log10(curve["level"].to_numpy(float))
-    names = pd.DataFrame({"series": label, "point": each.series.point_name}, index=curve.index)
     fitted = {name: math.nan if fit is None else fit(x) for name, fit in fits.items()}
-    return pd.concat([names, curve.assign(**fitted)], axis=1)
+    table = curve.assign(**fitted)
+    table.insert(0, "series", label)
+    table.insert(1, "point", each.series.point_name)
+    return table

@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
@@ -111,13 +112,19 @@ def _writable(file: Path | None, option: str = "--save-runs") -> Iterator[None]:
 def write(study: Study, folder: Path, copy: Path | None = None, *, all_figures: bool = False) -> None:
     """Write the files and index.html of a study into an existing folder, and its page without links to ``copy``."""
     (folder / FILES).mkdir()
-    report_items = make_all(study, folder / FILES, all_figures=all_figures)
+
+    @cache
+    def texts() -> page.Texts:
+        with garbage_collection_paused():
+            return page.Texts.of(study)
+
+    report_items = make_all(study, folder / FILES, all_figures=all_figures, meanwhile=texts)
     with garbage_collection_paused():
-        html = page.render(study, report_items, folder / FILES)
+        html = page.render(study, report_items, folder / FILES, texts())
     (folder / "index.html").write_text(html, encoding="utf-8")
     if copy is not None:
         with _writable(copy, "--copy"):
-            copy.write_text(page.render(study, report_items, folder / FILES, alone=True), encoding="utf-8")
+            copy.write_text(page.render(study, report_items, folder / FILES, texts(), alone=True), encoding="utf-8")
 
 
 def _summary(study: Study) -> str:

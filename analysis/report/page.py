@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -19,10 +19,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from analysis.figures.layout.style import Plot
 from analysis.labels import slug
 from analysis.midpoints.study import Study
-from analysis.report.methods import methods
+from analysis.report.methods import Methods, methods
 from analysis.report.output_folder import FILES, MARK
-from analysis.report.overview import overview
-from analysis.report.rankings import count_sentence, rankings_of
+from analysis.report.overview import Overview, overview
+from analysis.report.rankings import Ranking, count_sentence, rankings_of
 from analysis.report.report_items import ON_REQUEST, Parts, ReportItem
 from analysis.report.series_data import compressed, page_data
 from analysis.tables.series_tables import MIDPOINTS
@@ -36,14 +36,29 @@ _EMBEDDED = 1_750_000
 """Largest size of data and figures together, as base64, with which figures are embedded. The page stays below 2 MB."""
 
 
+class Texts(NamedTuple):
+    """Parts of the page that need neither figures nor tables."""
+
+    overview: Overview
+    rankings: list[Ranking]
+    methods: Methods
+
+    @classmethod
+    def of(cls, study: Study) -> Texts:
+        """The texts of a study."""
+        return cls(overview(study), rankings_of(study), methods(study))
+
+
 def render(
-    study: Study, report_items: Sequence[tuple[ReportItem, Parts | None]], folder: Path, *, alone: bool = False
-) -> str:
+    study: Study, report_items: Sequence[tuple[ReportItem, Parts | None]], folder: Path, texts: Texts | None = None,
+    *, alone: bool = False,
+) -> str:  # fmt: skip
     """HTML page of a study, from its report items and their figures and tables, whose files lie in ``folder``.
 
-    Items that are made on request only have None. A page that is passed on ``alone`` embeds all figures and has no
-    links to files.
+    Items that are made on request only have None. ``texts`` are those of the study, if they are made already. A page
+    that is passed on ``alone`` embeds all figures and has no links to files.
     """
+    texts = texts or Texts.of(study)
     environment = Environment(
         loader=PackageLoader("analysis.report", "templates"),
         autoescape=True,
@@ -54,18 +69,17 @@ def render(
     parts = [part for _, made in report_items for part in made or ()]
     tables = [part for part in parts if isinstance(part, Table)]
     midpoints = next((table for table in tables if table.name == MIDPOINTS), None)
-    rankings = rankings_of(study)
     long = [table for table in tables if len(table.texts) > _MOST_ROWS and table is not midpoints]
-    data = compressed(page_data(study.fitted_series, midpoints, rankings, long))
+    data = compressed(page_data(study.fitted_series, midpoints, texts.rankings, long))
     return environment.get_template("report.html.j2").render(
         mark=MARK,
         files=FILES,
         alone=alone,
         asset=_asset,
         collections=list(study.runs["collection"].unique()),
-        overview=overview(study),
-        rankings=rankings,
-        count_sentence=count_sentence(rankings),
+        overview=texts.overview,
+        rankings=texts.rankings,
+        count_sentence=count_sentence(texts.rankings),
         series=midpoints,
         sections=[
             _section(item, shown)
@@ -76,7 +90,7 @@ def render(
         pictures=_pictures(
             [part for part in parts if isinstance(part, Plot)], folder, None if alone else _EMBEDDED - len(data)
         ),
-        methods=methods(study),
+        methods=texts.methods,
         data=data,
     )
 

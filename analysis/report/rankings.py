@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any
 
+import pandas as pd
+
 from analysis.figures.layout.families import TRAININGS, Family, families
 from analysis.intervals import UNKNOWN, Estimate
 from analysis.labels import differing_settings, format_estimate, label, level_axis_label
-from analysis.midpoints.contrasts import Contrasts, mean_ratio
+from analysis.midpoints.contrasts import mean_ratio
 from analysis.midpoints.study import FittedSeries, Study
 from analysis.tables.contrast_tables import POINT, Pair, Walk, pairs_of, walks_of
 
@@ -205,16 +207,15 @@ def _effect(pair: Pair, at: str, differing: Sequence[str]) -> str:
     where = label(pair.first.settings, [name for name in differing if name != pair.name])
     start = f"{first[0].upper()}{first[1:]} instead of {second}" + (f" ({where})" if where else "")
     ratios = pair.ratios.ratios()
-    parts = [f"{_ratio(pair.ratios, at)} times as high at {at}"] if at in ratios.index and at != "global" else []
+    parts = [f"{_ratio(ratios, at)} times as high at {at}"] if at in ratios.index and at != "global" else []
     if at == "global":
-        parts = [f"{_ratio(pair.ratios, at)} times as high"]
+        parts = [f"{_ratio(ratios, at)} times as high"]
     elif len(ratios) > 1:
-        mean = _ratio(mean_ratio(pair.differences), "mean")
+        mean = _ratio(mean_ratio(pair.differences).ratios(), "mean")
         parts.append(f"{mean} times as high in the geometric mean over {len(ratios)} points")
     return f"{start}: the midpoint is {', and '.join(parts)}."
 
 
-def _ratio(contrasts: Contrasts, name: str) -> str:
-    ratios = contrasts.ratios()
+def _ratio(ratios: pd.DataFrame, name: str) -> str:
     value, low, high = (float(ratios[column][name]) for column in ("ratio", "low", "high"))
     return format_estimate(Estimate(value, low, high))

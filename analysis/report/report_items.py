@@ -256,18 +256,25 @@ REPORT_ITEMS: tuple[ReportItem, ...] = (
 )
 
 
+_LONGEST = (
+    robustness_curves.draw_walking, sensitivity.make, midpoints_by_point.draw_others, contrast_tables.make,
+    series_tables.make_series, robustness_curves.draw_global,
+)  # fmt: skip
+"""What makes the items that take longest. They start first, so that no process waits for another one at the end."""
+
+
 def make_all(
-    study: Study, folder: Path, *, all_figures: bool = False, processes: int | None = None
-) -> list[tuple[ReportItem, Parts | None]]:
+    study: Study, folder: Path, *, all_figures: bool = False, processes: int | None = None,
+    meanwhile: Callable[[], object] = lambda: None,
+) -> list[tuple[ReportItem, Parts | None]]:  # fmt: skip
     """Make the tables and figures of every report item and write their files into ``folder``.
 
     The items are shared out among ``processes``, by default one for each usable core. Results do not depend on their
     number. Without ``all_figures``, items of a large study that are made on request only have None, and its figures are
-    written without PDF, which takes as long as the PNG.
+    written without PDF, which takes as long as the PNG. This process calls ``meanwhile`` while the others work.
     """
     everything = all_figures or len(study.fitted_series) <= MOST_SERIES
-    # The item with most figures starts first, so that no process waits for it at the end.
-    order = sorted(REPORT_ITEMS, key=lambda item: item.make is not robustness_curves.draw_walking)
+    order = sorted(REPORT_ITEMS, key=lambda item: item.make not in _LONGEST)
 
     def make(number: int) -> Parts | None:
         item = order[number]
@@ -275,5 +282,6 @@ def make_all(
 
     with style(pdf=everything):
         made = shared_out(make, len(REPORT_ITEMS), processes or usable_cores())
+        meanwhile()
         parts = {order[number]: each for number, each in track(made, "report items made", len(order))}
     return [(item, parts[item]) for item in REPORT_ITEMS]

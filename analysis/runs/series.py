@@ -89,10 +89,11 @@ class Series:
         """
         levels, place = np.unique(self.runs["level"].to_numpy(float), return_inverse=True)
 
-        def count(chosen: pd.Series[bool] | slice) -> NDArray[np.intp]:
+        def count(chosen: NDArray[np.bool_] | slice) -> NDArray[np.intp]:
             return np.bincount(place[chosen], minlength=len(levels))
 
-        completed, outcome = self.runs["state"] == "completed", self.runs["outcome"]
+        outcome = self.runs["outcome"].to_numpy(object)
+        completed = self.runs["state"].to_numpy(object) == "completed"
         used = completed & (outcome != "overflow")
         n, accuracy = count(used), self.runs["accuracy"].to_numpy(float)[used]
         with np.errstate(invalid="ignore", divide="ignore"):

@@ -135,9 +135,9 @@ def _pairs(fitted_series: Sequence[FittedSeries], name: str) -> Iterator[Pair]:
             for each in group:
                 if isinstance(each.settings[POINT], scope):
                     walks.setdefault(each.settings[name], []).append(each)
-            reference = walks.pop(CHANGES[name], None)
-            if reference:
-                yield from (Pair(name, Walk(walk), Walk(reference)) for walk in walks.values())
+            if members := walks.pop(CHANGES[name], None):
+                reference = Walk(members)
+                yield from (Pair(name, Walk(walk), reference) for walk in walks.values())
 
 
 def _grouped(fitted_series: Iterable[FittedSeries], *names: str) -> list[list[FittedSeries]]:

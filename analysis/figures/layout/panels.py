@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from textwrap import wrap
+from typing import Any
 
+from matplotlib import rcParams
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.transforms import Transform
 
-from analysis.figures.layout.families import HasSettings
 from analysis.figures.layout.style import INK, WIDTH, color_and_marker, legend_columns, line_style
+from walking_noise.models.point import Point
 
 _LEFT, _RIGHT, _BOTTOM, _EDGE = 0.7, 0.15, 0.48, 0.05
 """Margins of a grid of panels, and distance of its labels from the edge, in inches."""
@@ -22,14 +27,22 @@ _ASIDE, _BELOW = 0.2, 0.12
 _TITLE, _LINE, _LETTER = 8, 0.15, 0.072
 """Size of a panel's title in points; height of a line of text and width of a letter, in inches."""
 
+_GRID = 0.5
+"""Order of the lines of a grid, which matplotlib gives those of an axis."""
+
+_HEADING, _LEAST, _SMALL_LETTER, _SLOPE = 0.24, 1.0, 0.058, 35
+"""Heights of the title of a panel above noise points and of the panel itself, at least, and width of a letter of their
+names, in inches; slope of the names."""
+
 
 def panel_grid(
-    titles: Sequence[str], columns: int, height: float, x: str, y: str, legend: Sequence[Line2D], narrow: float = 1.0
-) -> tuple[Figure, list[Axes]]:
+    titles: Sequence[str], columns: int, height: float, x: str, y: str, legend: Sequence[Line2D],
+    scale: Callable[[Axes], object], narrow: float = 1.0,
+) -> tuple[Figure, list[Axes]]:  # fmt: skip
     """A figure with a panel per title in rows of ``columns``. The panels share both axes.
 
     The layout is fixed, because a search for it takes longer than drawing the panels. Only the lowest panel of each
-    column and the first of each row have labelled ticks.
+    column and the first of each row have ticks, which take most of the time of a panel; all have the lines of the grid.
 
     Parameters
     ----------
@@ -39,6 +52,8 @@ def panel_grid(
         Labels of the axes.
     legend
         A line for each entry of the legend.
+    scale
+        Function that sets the ticks of both axes of the first panel, for all panels.
     narrow
         Width of a figure with a single column, as a share of the width of the text.
     """
@@ -64,7 +79,14 @@ def panel_grid(
         first = panels[0] if panels else None
         axes = figure.add_subplot(grid[place // columns, place % columns], sharex=first, sharey=first)
         axes.set_title(title, fontsize=_TITLE, pad=3)
-        axes.tick_params(labelbottom=place + columns >= len(titles), labelleft=place % columns == 0)
+        if first is None:
+            scale(axes)
+        if place + columns < len(titles):
+            grid_of_x = [[(tick, 0), (tick, 1)] for tick in axes.get_xticks()]
+            _hide_ticks(axes, axes.xaxis, grid_of_x, axes.get_xaxis_transform())
+        if place % columns:
+            grid_of_y = [[(0, tick), (1, tick)] for tick in axes.get_yticks()]
+            _hide_ticks(axes, axes.yaxis, grid_of_y, axes.get_yaxis_transform())
         panels.append(axes)
     middle = (_LEFT + width - _RIGHT) / 2 / width
     figure.supxlabel(x, x=middle, y=_EDGE / total, va="bottom", fontsize=8)
@@ -76,20 +98,66 @@ def panel_grid(
     return figure, panels
 
 
+def _hide_ticks(axes: Axes, axis: Axis, grid: Sequence[Any], transform: Transform) -> None:
+    """Hide an axis with its ticks, and draw the lines of its grid."""
+    axis.set_visible(False)
+    style = {"colors": rcParams["grid.color"], "linewidths": rcParams["grid.linewidth"]}
+    axes.add_collection(LineCollection(grid, transform=transform, zorder=_GRID, **style), autolim=False)
+
+
 def _wrapped(title: str, width: float) -> str:
     """A title in lines that fit into the width of a panel, in inches."""
     return "\n".join(part for line in title.splitlines() for part in wrap(line, int(width / _LETTER)))
 
 
-def batch_norm_panels(members: Iterable[HasSettings], row_height: float) -> tuple[Figure, dict[bool, Axes]]:
-    """A figure with a panel without and a panel with BatchNorm, as far as they occur, with noise points along x."""
-    occurring = sorted({bool(each.settings["model.batch_norm"]) for each in members})
-    figure = Figure(figsize=(WIDTH, row_height * len(occurring) + 0.6))
-    panels = dict(zip(occurring, figure.subplots(len(occurring), 1, squeeze=False).flat, strict=True))
+def batch_norm_panels(
+    points: Mapping[bool, Sequence[Point]], row_height: float, legend: Sequence[Line2D]
+) -> tuple[Figure, dict[bool, Axes]]:
+    """A figure with noise points along x, and a panel without and one with BatchNorm.
+
+    Parameters
+    ----------
+    points
+        Noise points of the networks without (False) and with BatchNorm (True), as far as they occur.
+    row_height
+        Height of a panel with its labels, in inches, unless the names of its points or the legend need more.
+    legend
+        A line for each entry of the legend.
+    """
+    longest = max(len(str(point)) for each in points.values() for point in each)
+    names = _LINE + _SMALL_LETTER * longest * math.sin(math.radians(_SLOPE))
+    labels = [str(line.get_label()) for line in legend]
+    in_row = legend_columns(labels)
+    top, bottom = _EDGE + _LINE * math.ceil(len(labels) / in_row) + _HEADING, 2 * _EDGE + _LINE + names
+    around = top + bottom + (len(points) - 1) * (names + _HEADING)
+    total = max(row_height * len(points) + 0.6, around + _LEAST * len(points))
+    height = (total - around) / len(points)
+    figure = Figure(figsize=(WIDTH, total))
+    figure.set_layout_engine("none")
+    grid = figure.subplots(
+        len(points), 1, squeeze=False,
+        gridspec_kw={
+            "left": _LEFT / WIDTH, "right": 1 - _EDGE / WIDTH, "bottom": bottom / total, "top": 1 - top / total,
+            "hspace": (names + _HEADING) / height,
+        },
+    )  # fmt: skip
+    panels = dict(zip(sorted(points), grid.flat, strict=True))
     for batch_norm, axes in panels.items():
         axes.set_title("with BatchNorm" if batch_norm else "without BatchNorm")
-    figure.supxlabel("noise point", fontsize=8)
+        _label_points(axes, points[batch_norm])
+    figure.supxlabel("noise point", y=_EDGE / total, va="bottom", fontsize=8)
+    figure.legend(
+        handles=legend, loc="upper center", bbox_to_anchor=(0.5, 1 - _EDGE / total), borderaxespad=0, borderpad=0,
+        ncols=in_row,
+    )  # fmt: skip
     return figure, panels
+
+
+def _label_points(axes: Axes, points: Sequence[Point]) -> None:
+    """Make x an axis of noise points, labelled with their numbers and names."""
+    axes.set_xticks(range(len(points)), list(map(str, points)), rotation=_SLOPE, ha="right", rotation_mode="anchor")
+    axes.set_xlim(-0.6, len(points) - 0.4)
+    axes.grid(axis="x", visible=False)
 
 
 def legend_handles(labels: Sequence[str]) -> list[Line2D]:

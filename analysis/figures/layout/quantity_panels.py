@@ -123,13 +123,16 @@ def _draw(quantity: Quantity, where: str, family: Family[FittedSeries], table: p
     names = dict(sorted(zip(table["point"], table["name"], strict=True)))
     order = list(dict.fromkeys(table["series"]))
     levels = sorted(set(table["level"]))
+    low, high = table["low"][table["low"] > 0].min() / 1.3, table["high"].max() * 1.3
+
+    def scale(axes: Axes) -> None:
+        scale_levels(axes, levels, most_ticks=4, minor=False)
+        scale_midpoints(axes, low, high, most_ticks=6, minor=False)
+
     figure, panels = panel_grid(
         [f"{point} {name}" for point, name in names.items()], COLUMNS, 1.2,
-        level_axis_label(family.members[0].settings), quantity.axis, legend_handles(order),
+        level_axis_label(family.members[0].settings), quantity.axis, legend_handles(order), scale,
     )  # fmt: skip
-    scale_levels(panels[0], levels, most_ticks=4, minor=False)
-    low, high = table["low"][table["low"] > 0].min() / 1.3, table["high"].max() * 1.3
-    scale_midpoints(panels[0], low, high, most_ticks=6, minor=False)
     at = dict(zip(levels, drawn_levels(levels), strict=True))
     panel_of = dict(zip(names, panels, strict=True))
     placed = table.assign(x=[at[level] for level in table["level"]])

@@ -50,7 +50,7 @@ WIDTH = 7.2
 
 _FEWEST_TICKS, _ROUNDING = 3, 1e-6
 
-_COLORS = 128
+_COLORS = 256
 """Number of colours in PNG files. A palette makes them a third as large."""
 
 # Tables of a font that a PDF does not need. Without them matplotlib embeds its fonts three times as fast. Matplotlib
@@ -130,9 +130,11 @@ def write_png(figure: Figure, path: Path) -> None:
     canvas = FigureCanvasAgg(figure)
     figure.dpi = dpi
     canvas.draw()  # type: ignore[no-untyped-call]
-    colors = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])  # type: ignore[no-untyped-call]
-    if not figure.findobj(QuadMesh):
-        colors = colors.quantize(_COLORS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    colors = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")  # type: ignore[no-untyped-call]
+    if not any(isinstance(each, QuadMesh) for axes in figure.axes for each in axes.collections):
+        colors = colors.quantize(_COLORS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+        # The octree rounds means down, so that white would be 254.
+        colors.putpalette([value + (value == 254) for value in colors.getpalette() or ()])
     colors.save(path, dpi=(dpi, dpi))
 
 

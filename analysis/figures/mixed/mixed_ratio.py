@@ -69,13 +69,16 @@ def _draw(family: Family[Sweep], table: pd.DataFrame, folder: Path) -> Plot:
     names = _point_names(family.members)
     without_noise = Line2D([], [], color=FAINT, linewidth=0.8, label="without noise")
     handles = [*legend_handles([name.replace("_", " ") for name in ORDERS]), without_noise]
+    scale = Scale.of_ratios(table["ratio"])
+
+    def set_axes(axes: Axes) -> None:
+        scale.label(axes.xaxis, _MOST_TICKS)
+        axes.set_ylim(0, 1.08)
+
     figure, panels = panel_grid(
         list(names.values()), COLUMNS, 1.2, "mixing ratio r (0: multiplicative, 1: additive noise)",
-        "preserved relative accuracy", handles,
+        "preserved relative accuracy", handles, set_axes,
     )  # fmt: skip
-    scale = Scale.of_ratios(table["ratio"])
-    scale.label(panels[0].xaxis, _MOST_TICKS)
-    panels[0].set_ylim(0, 1.08)
     for axes, point in zip(panels, names, strict=True):
         _draw_panel(axes, table[table["point"] == point], scale)
     title = f"{family.title}: preserved accuracy at maximum mixed noise"

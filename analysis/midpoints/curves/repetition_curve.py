@@ -58,12 +58,12 @@ class RepetitionCurve:
         falling: Array = isotonic_regression(self.accuracy, increasing=False).x
         return falling
 
-    @property
+    @cached_property
     def a_max(self) -> float:
         """Noise-free accuracy: the mean over the levels before the fall."""
         return float(self.accuracy[self.falling >= self.falling[0] - self._tolerance].mean())
 
-    @property
+    @cached_property
     def a_min(self) -> float:
         """Accuracy after the fall: the mean over the levels there."""
         return float(self.accuracy[self.falling <= self.falling[-1] + self._tolerance].mean())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,17 +86,24 @@ def fit_logistic(x: Array, y: Array, error: Array | None = None, *, absolute: bo
     """
     low, high, narrowest = sampled_range(x)
     span = high - low
-    bounds = [low - span, narrowest, 0.0, 0.0], [high + span, span, 1.0, 1.0]
+    bounds = np.array([low - span, narrowest, 0.0, 0.0]), np.array([high + span, span, 1.0, 1.0])
     best: tuple[Array, Array] | None = None
     least = np.inf
-    for start in _starts(x, y, error):
+
+    def fit(start: Array, **bounded: Any) -> tuple[Array, Array]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", (OptimizeWarning, RuntimeWarning))
+            parameters, covariance = curve_fit(
+                logistic, x, y, start, error, absolute_sigma=absolute and error is not None, check_finite=False,
+                jac=_jacobian, ftol=1e-13, xtol=1e-13, gtol=1e-13, **bounded,
+            )  # fmt: skip
+        return parameters, covariance
+
+    for start in (np.clip(each, *bounds) for each in _starts(x, y, error)):
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", OptimizeWarning)
-                parameters, covariance = curve_fit(
-                    logistic, x, y, np.clip(start, *bounds), error, absolute_sigma=absolute and error is not None,
-                    check_finite=False, bounds=bounds, jac=_jacobian, ftol=1e-13, xtol=1e-13, gtol=1e-13,
-                )  # fmt: skip
+            parameters, covariance = fit(start)
+            if not ((bounds[0] < parameters) & (parameters < bounds[1])).all():
+                parameters, covariance = fit(start, bounds=bounds)
         except RuntimeError:
             continue
         residual = (y - logistic(x, *parameters)) / (1.0 if error is None else error)
