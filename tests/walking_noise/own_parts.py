@@ -66,6 +66,14 @@ def digits(validation: str) -> Any:
     )
 
 
+@own_data(shape=(1, 32, 32), classes=10)
+def large_digits(validation: str) -> Any:
+    """The first 40 digits of each half of mnist5k, with a border."""
+    held = data.load("mnist5k", validation=validation)
+    halves = (held.train_samples, held.train_labels), (held.validation_samples, held.validation_labels)
+    return tuple(TensorDataset(nn.functional.pad(x[:40].float(), [2] * 4) / 255, y[:40]) for x, y in halves)
+
+
 @own_data(shape=(3, 14, 14), classes=5)
 def too_few_classes(validation: str) -> Any:
     return digits(validation)

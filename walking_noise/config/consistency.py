@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from walking_noise import data, models
+from walking_noise import data
 from walking_noise.errors import refused
-from walking_noise.registry import is_own
 
 if TYPE_CHECKING:
     from walking_noise.config.run_config import RunConfig
@@ -34,9 +33,6 @@ def _check_data(config: RunConfig) -> None:
 
 
 def _check_model(config: RunConfig) -> None:
-    if not is_own(config.model.name) and config.model.points != models.PRODUCTS:
-        reason = "the noise points of the models of this package are fixed; leave it out"
-        raise refused("model.points", config.model.points, reason)
     try:
         _ = config.points
     except ValueError as error:
