@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 
 from analysis import published_results
+from analysis.figures.layout import residual_paths
 from analysis.figures.layout.families import AXIS_OF_POINTS, Family, families, run_count_sentence
 from analysis.figures.layout.panels import batch_norm_panels, legend_handles
 from analysis.figures.layout.style import (
@@ -32,7 +34,8 @@ from analysis.runs.noise_kinds import has_one_level
 from walking_noise.models.point import Point
 
 _DODGE = 0.16
-
+_MOST_SLANTED = 32
+"""Number of noise points up to which their names are slanted; those of more stand upright."""
 
 _ARROWS = {"above": (0.91, "^", "≥", 1), "below": (0.09, "v", "≤", -1)}
 """Shape of a mark without a midpoint -> height of its arrow in the axes, marker, sign of its text, side of its text."""
@@ -60,6 +63,10 @@ class Mark:
         return int(self.series.settings["noise.point"])
 
     @property
+    def at_sum(self) -> bool:
+        return self.series.series.points[self.point].residual_from is not None
+
+    @property
     def estimate(self) -> Estimate:
         """The midpoint; half of the curve's own fall if it does not lose half of all; otherwise a bound."""
         fit = self.series.fit
@@ -79,7 +86,16 @@ def draw(study: Study, folder: Path) -> list[Plot]:
 def draw_others(study: Study, folder: Path) -> list[Plot]:
     """Figures 10 and 11: other models, data sets and noise kinds."""
     chosen = [each for each in _with_one_level(study) if not published_results.in_figure(2, each.settings)]
-    return draw_walks(chosen, AXIS_OF_POINTS, folder)
+    return draw_walks([each for each in chosen if not _has_sums(each)], AXIS_OF_POINTS, folder)
+
+
+def draw_residual(study: Study, folder: Path) -> list[Plot]:
+    """The same figures for networks with noise points at residual sums, whose paths are marked."""
+    return draw_walks([each for each in _with_one_level(study) if _has_sums(each)], AXIS_OF_POINTS, folder)
+
+
+def _has_sums(each: FittedSeries) -> bool:
+    return bool(residual_paths.sums(each.series.points))
 
 
 def _with_one_level(study: Study) -> list[FittedSeries]:
@@ -100,20 +116,25 @@ def _draw(family: Family[FittedSeries], folder: Path) -> Plot:
     marks = [Mark(each, label, _shape(each)) for each, label in zip(family.members, labels, strict=True)]
     figure, panels = batch_norm_panels(family.members, 2.6)
     low, high = _limits(marks)
+    paths: list[Line2D] = []
     for batch_norm, axes in panels.items():
         here = [mark for mark in marks if mark.series.settings["model.batch_norm"] == batch_norm]
         scale_midpoints(axes, low, high)
         label_points(axes, here[0].series.series.points)
+        paths = residual_paths.draw_paths(axes, here[0].series.series.points, "x") or paths
         shifts = {label: _DODGE * (number - (len(order) - 1) / 2) for number, label in enumerate(order)}
         for number, (label, shift) in enumerate(shifts.items()):
             _draw_series(axes, [mark for mark in here if mark.label == label], shift, number)
         colors = {label: color_and_marker(number)[0] for number, label in enumerate(order)}
         _write_bounds(axes, [(mark, shifts[mark.label], colors[mark.label]) for mark in here])
     figure.supylabel(f"midpoint noise level μ\n({level_axis_label(settings)})", fontsize=8)
-    figure.legend(handles=legend_handles(order), loc="outside upper center", ncols=legend_columns(order))
+    entries = [*legend_handles(order), *paths]
+    columns = legend_columns([str(entry.get_label()) for entry in entries])
+    figure.legend(handles=entries, loc="outside upper center", ncols=columns)
     title = published_results.numbered_title(2, family.settings, f"{family.title}: midpoint noise level at each point")
     without_midpoint = sum(mark.shape == "none" for mark in marks)
-    caption = f"{_CAPTION} {run_count_sentence(family.members)}" + (
+    explained = f"{_CAPTION} {residual_paths.CAPTION}" if paths else _CAPTION
+    caption = f"{explained} {run_count_sentence(family.members)}" + (
         f" Not drawn: {without_midpoint} series without a midpoint or bound." if without_midpoint else ""
     )
     return save_figure(figure, pd.DataFrame(map(_row, marks)), folder, f"points-{family.slug}", title, caption)
@@ -138,6 +159,10 @@ def _draw_series(axes: Axes, marks: Sequence[Mark], shift: float, number: int) -
         axes.vlines(places, low, high, color=color, linewidth=1.0)
         middle = [each.value for each in estimates]
         axes.plot(places, middle, marker, color=color, markerfacecolor=face, markersize=4.6)
+        sums = [(mark.point + shift, mark.estimate.value) for mark in marks if mark.shape == shape and mark.at_sum]
+        inner = "white" if shape == "filled" else color
+        for size, symbol, ink in ((7.5, marker, color), (4.5, "+", inner)):
+            axes.plot(*np.array(sums).reshape(-1, 2).T, symbol, color=ink, markerfacecolor=face, markersize=size)
     for shape, (height, arrow, _, _) in _ARROWS.items():
         places = [mark.point + shift for mark in marks if mark.shape == shape]
         across = axes.get_xaxis_transform()
@@ -197,7 +222,8 @@ def _shape(each: FittedSeries) -> str:
 
 def label_points(axes: Axes, points: Sequence[Point]) -> None:
     """Make x an axis of noise points, labelled with their numbers and names."""
-    axes.set_xticks(range(len(points)), list(map(str, points)), rotation=35, ha="right", rotation_mode="anchor")
+    turned = {"rotation": 35} if len(points) <= _MOST_SLANTED else {"rotation": 90, "va": "center"}
+    axes.set_xticks(range(len(points)), list(map(str, points)), ha="right", rotation_mode="anchor", **turned)
     axes.set_xlim(-0.6, len(points) - 0.4)
     axes.grid(axis="x", visible=False)
 

@@ -6,9 +6,13 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor, nn
 
 from tests.walking_noise import own_parts
 from walking_noise import RunConfig, models, train
+from walking_noise.models.model_summary import summarise
+from walking_noise.models.noise_points import NoisePoint, with_noise_points
+from walking_noise.models.point import points_of_document
 
 CIFAR10 = (3, 32, 32)
 NORMS = [False, True]
@@ -46,6 +50,33 @@ def test_noise_points_of_resnet20(batch_norm: bool) -> None:
     assert with_sums == [f"{block}.sum" for block in blocks]
     layers = ["conv1", *["bn1"] * batch_norm, "relu1", "conv2", *["bn2"] * batch_norm, "relu2"]
     assert [name for name in names("modules") if name.startswith("stage3.2.")] == [f"stage3.2.{one}" for one in layers]
+
+
+def test_residual_sums_know_where_their_path_begins() -> None:
+    points = models.points("resnet20", CIFAR10, 10, True, "products+residual")
+    sums = {point.number: point.residual_from for point in points if point.residual_from is not None}
+    assert sums == {4: 1, 7: 4, 10: 7, 13: 10, 16: 13, 19: 16, 22: 19, 25: 22, 28: 25}
+    assert [point.number for point in points if point.reshaped] == [13, 22]
+    assert points_of_document([point.to_document() for point in points]) == points
+
+
+def test_the_path_of_an_own_network_begins_at_the_last_point_before_both_terms() -> None:
+    """The second path of a transformer block begins at its first sum; a sum with a parameter has no path."""
+    points = models.points(f"{own_parts.__name__}:transformer", (1, 28, 28), 10, False, "products+residual")
+    sums = {point.name: points[point.residual_from].name for point in points if point.residual_from is not None}
+    assert sums == {"encoder.sum": "embed", "encoder.sum#2": "encoder.sum"}
+
+    class Positions(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.last, self.positions = nn.Linear(4, 4), nn.Linear(4, 2), nn.Parameter(torch.ones(2, 4))
+            self.sum_point = NoisePoint("sum")
+
+        def forward(self, x: Tensor) -> Any:
+            return self.last(self.sum_point(self.first(x) + self.positions))
+
+    summed = summarise(with_noise_points(Positions()), (4,), 2).points[1]
+    assert (summed.name, summed.layer, summed.residual_from) == ("sum", None, None)
 
 
 def test_the_shortcut_of_a_downsampling_block_pads_the_channels() -> None:
