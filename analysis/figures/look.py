@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.figures.layout.residual_paths import draw_paths
+from analysis.figures.layout.residual_paths import draw_paths, path_handles, sums
 
 
 def draw_look(table: pd.DataFrame, file: Path, kind: str) -> Path:
@@ -22,9 +22,8 @@ def draw_look(table: pd.DataFrame, file: Path, kind: str) -> Path:
     axes.hlines(rows, table["low"], table["high"], color="C0", linewidth=2)
     axes.plot(table["mu"], rows, "o", color="C0", label="midpoint μ, 95 % interval")
     points = table.attrs["points"]
-    paths = draw_paths(axes, points, "y")
-    if paths:
-        at_sums = [point.number for point in points if point.residual_from is not None]
+    draw_paths(axes, points, "y")
+    if at_sums := [point.number for point in sums(points)]:
         axes.plot(table["mu"].iloc[at_sums], at_sums, "P", color="C0", markersize=8, label="μ at a residual sum")
     axes.plot(table["loss_5"], rows, "|", color="C1", markersize=9, label="5 % loss")
     axes.plot(table["loss_1"], rows, "|", color="C3", markersize=9, label="1 % loss")
@@ -36,7 +35,7 @@ def draw_look(table: pd.DataFrame, file: Path, kind: str) -> Path:
     axes.set_ylim(len(table) - 0.4, -0.6)
     axes.set_xlabel(f"level of {kind} noise at inference")
     axes.grid(axis="x", alpha=0.3)
-    entries = [*axes.get_legend_handles_labels()[0], *paths]
+    entries = [*axes.get_legend_handles_labels()[0], *path_handles(points)]
     figure.legend(handles=entries, loc="outside upper center", ncols=3, frameon=False)
     figure.savefig(file, dpi=150)
     return file

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
 
 from analysis import published_results
 from analysis.figures.layout import residual_paths
@@ -116,12 +115,12 @@ def _draw(family: Family[FittedSeries], folder: Path) -> Plot:
     marks = [Mark(each, label, _shape(each)) for each, label in zip(family.members, labels, strict=True)]
     figure, panels = batch_norm_panels(family.members, 2.6)
     low, high = _limits(marks)
-    paths: list[Line2D] = []
+    paths = residual_paths.path_handles(family.members[0].series.points)
     for batch_norm, axes in panels.items():
         here = [mark for mark in marks if mark.series.settings["model.batch_norm"] == batch_norm]
         scale_midpoints(axes, low, high)
         label_points(axes, here[0].series.series.points)
-        paths = residual_paths.draw_paths(axes, here[0].series.series.points, "x") or paths
+        residual_paths.draw_paths(axes, here[0].series.series.points, "x")
         shifts = {label: _DODGE * (number - (len(order) - 1) / 2) for number, label in enumerate(order)}
         for number, (label, shift) in enumerate(shifts.items()):
             _draw_series(axes, [mark for mark in here if mark.label == label], shift, number)

@@ -30,28 +30,28 @@ def sums(points: Sequence[Point]) -> list[Point]:
     return [point for point in points if point.residual_from is not None]
 
 
-def draw_paths(axes: Axes, points: Sequence[Point], along: Literal["x", "y"]) -> list[Line2D]:
-    """Draw the residual paths above the panel if the noise points are along x, and on its right if they are along y.
+def path_handles(points: Sequence[Point]) -> list[Line2D]:
+    """A line for each entry of the legend; none if no noise point is at a sum."""
+    styles = {"-": "residual path", "--": "residual path to another shape"}
+    occurring = {_style(point) for point in sums(points)}
+    return [Line2D([], [], color=INK, linewidth=0.9, ls=one, label=styles[one]) for one in styles if one in occurring]
 
-    Return a line for each entry of the legend; none if no noise point is at a sum.
-    """
-    across, height = (axes.get_xaxis_transform(), _HEIGHT["x"]) if along == "x" else (
-        axes.get_yaxis_transform(), _HEIGHT["y"])  # fmt: skip
-    span = axes.axvspan if along == "x" else axes.axhspan
-    found = sums(points)
-    for number, point in enumerate(found):
+
+def draw_paths(axes: Axes, points: Sequence[Point], along: Literal["x", "y"]) -> None:
+    """Draw the residual paths above the panel if the noise points are along x, and on its right if they are along y."""
+    across = axes.get_xaxis_transform() if along == "x" else axes.get_yaxis_transform()
+    span, top = axes.axvspan if along == "x" else axes.axhspan, 1 + _HEIGHT[along]
+    for number, point in enumerate(sums(points)):
         begin, end = float(point.residual_from or 0), float(point.number)
         if number % 2 == 0:
             span(begin + 0.5, end + 0.5, color=INK, alpha=0.07, linewidth=0, zorder=0)
-        corners = [(begin, 1.0), (begin, 1 + height), (end, 1 + height), (end, 1.0)]
+        corners = [(begin, 1.0), (begin, top), (end, top), (end, 1.0)]
         arc = Path([corner if along == "x" else corner[::-1] for corner in corners], _CURVE)
-        dashes = "--" if point.reshaped else "-"
-        axes.add_patch(
-            PathPatch(arc, fill=False, color=INK, linewidth=0.9, linestyle=dashes, transform=across, clip_on=False)
-        )
-    if found and along == "x":
+        look = {"fill": False, "color": INK, "linewidth": 0.9, "linestyle": _style(point)}
+        axes.add_patch(PathPatch(arc, transform=across, clip_on=False, **look))
+    if sums(points) and along == "x":
         axes.set_title(axes.get_title(rcParams["axes.titlelocation"]), pad=_TITLE)
-    lines = [Line2D([], [], color=INK, linewidth=0.9, label="residual path")] if found else []
-    if any(point.reshaped for point in found):
-        lines.append(Line2D([], [], color=INK, linewidth=0.9, linestyle="--", label="residual path to another shape"))
-    return lines
+
+
+def _style(point: Point) -> Literal["-", "--"]:
+    return "--" if point.reshaped else "-"

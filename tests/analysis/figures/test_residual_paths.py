@@ -15,7 +15,7 @@ from matplotlib.patches import PathPatch
 from analysis.figures import look as look_figure
 from analysis.figures import midpoints_by_point
 from analysis.figures.layout import residual_paths
-from analysis.figures.layout.residual_paths import draw_paths
+from analysis.figures.layout.residual_paths import draw_paths, path_handles
 from analysis.midpoints.study import Study
 from analysis.midpoints.trained_network import look
 from tests.analysis.conftest import FakeStudy
@@ -49,9 +49,9 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The axes on which residual paths are drawn."""
     found: list[Any] = []
 
-    def draw(axes: Any, points: Any, along: Any) -> Any:
+    def draw(axes: Any, points: Any, along: Any) -> None:
         found.append(axes)
-        return draw_paths(axes, points, along)
+        draw_paths(axes, points, along)
 
     for module in (residual_paths, look_figure):
         monkeypatch.setattr(module, "draw_paths", draw)
@@ -94,10 +94,11 @@ def test_a_look_marks_the_sums(drawn: list[Any], tmp_path: Path) -> None:
 
 
 def test_downsampling_blocks_are_dashed_and_every_second_block_is_shaded() -> None:
-    axes = Figure().subplots()
-    lines = draw_paths(axes, models.points("resnet20", (3, 32, 32), 10, True, "products+residual"), "x")
-    assert [line.get_label() for line in lines] == ["residual path", "residual path to another shape"]
+    axes, points = Figure().subplots(), models.points("resnet20", (3, 32, 32), 10, True, "products+residual")
+    draw_paths(axes, points, "x")
     dashed = [patch.get_linestyle() != "-" for patch in axes.patches if type(patch) is PathPatch]
     assert [number for number, one in enumerate(dashed) if one] == [3, 6]
     assert len(axes.patches) == 9 + 5
-    assert draw_paths(Figure().subplots(), models.points("lenet5", (3, 32, 32), 10, True), "x") == []
+    labels = [line.get_label() for line in path_handles(points)]
+    assert labels == ["residual path", "residual path to another shape"]
+    assert path_handles(models.points("lenet5", (3, 32, 32), 10, True)) == []
