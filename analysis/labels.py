@@ -14,6 +14,7 @@ from analysis.runs.series import Settings
 TITLES = {
     "mnist5k": "MNIST (5,000 digits)", "mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "cifar10": "CIFAR-10",
     "svhn": "SVHN", "gsc": "GSC v2", "mlp": "MLP", "lenet5": "LeNet-5", "cnn_s": "CNN-S",
+    "resnet20": "ResNet-20", "vgg11": "VGG-11",
 }  # fmt: skip
 
 HEADINGS = {

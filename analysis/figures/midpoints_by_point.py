@@ -12,6 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from analysis import published_results
+from analysis.figures.layout import residual_paths
 from analysis.figures.layout.families import AXIS_OF_POINTS, Family, families, run_count_sentence
 from analysis.figures.layout.panels import batch_norm_panels, legend_handles
 from analysis.figures.layout.style import (
@@ -30,7 +31,6 @@ from analysis.midpoints.study import FittedSeries, Study
 from analysis.runs.noise_kinds import has_one_level
 
 _DODGE = 0.16
-
 
 _ARROWS = {"above": (0.91, "^", "≥", 1), "below": (0.09, "v", "≤", -1)}
 """Shape of a mark without a midpoint -> height of its arrow in the axes, marker, sign of its text, side of its text."""
@@ -58,6 +58,10 @@ class Mark:
         return int(self.series.settings["noise.point"])
 
     @property
+    def at_sum(self) -> bool:
+        return self.series.series.points[self.point].residual_from is not None
+
+    @property
     def estimate(self) -> Estimate:
         """The midpoint; half of the curve's own fall if it does not lose half of all; otherwise a bound."""
         fit = self.series.fit
@@ -77,7 +81,16 @@ def draw(study: Study, folder: Path) -> list[Plot]:
 def draw_others(study: Study, folder: Path) -> list[Plot]:
     """Figures 10 and 11: other models, data sets and noise kinds."""
     chosen = [each for each in _with_one_level(study) if not published_results.in_figure(2, each.settings)]
-    return draw_walks(chosen, AXIS_OF_POINTS, folder)
+    return draw_walks([each for each in chosen if not _has_sums(each)], AXIS_OF_POINTS, folder)
+
+
+def draw_residual(study: Study, folder: Path) -> list[Plot]:
+    """The same figures for networks with noise points at residual sums, whose paths are marked."""
+    return draw_walks([each for each in _with_one_level(study) if _has_sums(each)], AXIS_OF_POINTS, folder)
+
+
+def _has_sums(each: FittedSeries) -> bool:
+    return bool(residual_paths.sums(each.series.points))
 
 
 def _with_one_level(study: Study) -> list[FittedSeries]:
@@ -97,11 +110,13 @@ def _draw(family: Family[FittedSeries], folder: Path) -> Plot:
     order = sorted(set(labels), key=labels.index)
     marks = [Mark(each, label, _shape(each)) for each, label in zip(family.members, labels, strict=True)]
     points = {bool(each.settings["model.batch_norm"]): each.series.points for each in family.members}
-    figure, panels = batch_norm_panels(points, 2.6, legend_handles(order))
+    paths = residual_paths.path_handles(family.members[0].series.points)
+    figure, panels = batch_norm_panels(points, 2.6, [*legend_handles(order), *paths])
     low, high = _limits(marks)
     for batch_norm, axes in panels.items():
         here = [mark for mark in marks if mark.series.settings["model.batch_norm"] == batch_norm]
         scale_midpoints(axes, low, high)
+        residual_paths.draw_paths(axes, here[0].series.series.points, "x")
         shifts = {label: _DODGE * (number - (len(order) - 1) / 2) for number, label in enumerate(order)}
         for number, (label, shift) in enumerate(shifts.items()):
             _draw_series(axes, [mark for mark in here if mark.label == label], shift, number)
@@ -110,7 +125,8 @@ def _draw(family: Family[FittedSeries], folder: Path) -> Plot:
     figure.supylabel(f"midpoint noise level μ\n({level_axis_label(settings)})", fontsize=8)
     title = published_results.numbered_title(2, family.settings, f"{family.title}: midpoint noise level at each point")
     without_midpoint = sum(mark.shape == "none" for mark in marks)
-    caption = f"{_CAPTION} {run_count_sentence(family.members)}" + (
+    explained = f"{_CAPTION} {residual_paths.CAPTION}" if paths else _CAPTION
+    caption = f"{explained} {run_count_sentence(family.members)}" + (
         f" Not drawn: {without_midpoint} series without a midpoint or bound." if without_midpoint else ""
     )
     return save_figure(figure, pd.DataFrame(map(_row, marks)), folder, f"points-{family.slug}", title, caption)
@@ -135,6 +151,10 @@ def _draw_series(axes: Axes, marks: Sequence[Mark], shift: float, number: int) -
         axes.vlines(places, low, high, color=color, linewidth=1.0)
         middle = [each.value for each in estimates]
         axes.plot(places, middle, marker, color=color, markerfacecolor=face, markersize=4.6)
+        sums = [(mark.point + shift, mark.estimate.value) for mark in marks if mark.shape == shape and mark.at_sum]
+        inner = "white" if shape == "filled" else color
+        for size, symbol, ink in ((7.5, marker, color), (4.5, "+", inner)):
+            axes.plot(*np.array(sums).reshape(-1, 2).T, symbol, color=ink, markerfacecolor=face, markersize=size)
     for shape, (height, arrow, _, _) in _ARROWS.items():
         places = [mark.point + shift for mark in marks if mark.shape == shape]
         across = axes.get_xaxis_transform()

@@ -101,8 +101,8 @@ def look(
         noise draws and the validation samples of this one network, not over trainings), ``mu_relative`` (``mu`` as a
         multiple of ``rms``; ``mu`` itself for noise that is not additive), ``loss_1`` and ``loss_5`` with their
         intervals: the levels at which 1 and 5 % of what there is to lose is lost; ``flag``: the reason why ``mu`` is
-        missing.
-        ``attrs`` has ``accuracy``, ``chance_accuracy``, ``samples`` and ``sweeps``, a :class:`PointSweep` by point.
+        missing. ``attrs`` has ``accuracy``, ``chance_accuracy``, ``samples``, ``points``, and ``sweeps``, a
+        :class:`PointSweep` by point.
 
     Raises
     ------
@@ -143,6 +143,7 @@ def look(
         progress(len(rows), len(sweep.points), point.name)
     table = pd.DataFrame(rows)
     table.attrs |= {"accuracy": clean, "chance_accuracy": chance, "samples": len(labels), "sweeps": sweeps}
+    table.attrs["points"] = sweep.points
     return table
 
 

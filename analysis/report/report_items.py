@@ -176,6 +176,14 @@ REPORT_ITEMS: tuple[ReportItem, ...] = (
         midpoints_by_point.draw_others,
     ),
     ReportItem(
+        "Residual paths",
+        "Midpoint noise level at each noise point of networks with residual sums",
+        f"completed runs of such a network at five or more levels of noise.std with {_AT_A_POINT}, and with +residual "
+        "in model.points",
+        ("resnet20/cifar10.yaml",),
+        midpoints_by_point.draw_residual,
+    ),
+    ReportItem(
         "Walking noise",
         "Robustness curves at each noise point",
         f"completed runs at five or more levels with {_AT_A_POINT}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import torch
@@ -16,6 +17,24 @@ from walking_noise.data import own_data
 def resnet18(inputs: tuple[int, ...], classes: int, batch_norm: bool) -> nn.Module:
     network: nn.Module = torchvision.models.resnet18(num_classes=classes)
     return network
+
+
+class Residual(nn.Module):
+    """Two linear layers with a residual path around them."""
+
+    def __init__(self, features: int, classes: int) -> None:
+        super().__init__()
+        self.stem, self.head = nn.Linear(features, 32), nn.Linear(32, classes)
+        self.first, self.second = nn.Linear(32, 32), nn.Linear(32, 32)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.stem(x.flatten(1)))
+        logits: Tensor = self.head(torch.relu(x + self.second(torch.relu(self.first(x)))))
+        return logits
+
+
+def residual(inputs: tuple[int, ...], classes: int, batch_norm: bool) -> nn.Module:
+    return Residual(prod(inputs), classes)
 
 
 class Rows(nn.Module):
@@ -64,6 +83,14 @@ def digits(validation: str) -> Any:
     return Digits(held.train_samples, held.train_labels, 60), Digits(
         held.validation_samples, held.validation_labels, 40
     )
+
+
+@own_data(shape=(1, 32, 32), classes=10)
+def large_digits(validation: str) -> Any:
+    """The first 40 digits of each half of mnist5k, with a border."""
+    held = data.load("mnist5k", validation=validation)
+    halves = (held.train_samples, held.train_labels), (held.validation_samples, held.validation_labels)
+    return tuple(TensorDataset(nn.functional.pad(x[:40].float(), [2] * 4) / 255, y[:40]) for x, y in halves)
 
 
 @own_data(shape=(3, 14, 14), classes=5)

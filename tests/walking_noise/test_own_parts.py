@@ -108,7 +108,7 @@ def test_the_data_set_is_that_of_the_function() -> None:
         ({"model.name": f"{HERE}:with_dropout"}, "model.name: .* draws random numbers .* remove dropout"),
         ({"model.name": "not a name:build"}, "model.name: .* allowed: .*my_package.module:name"),
         ({**RESNET, "model.points": "x*"}, "model.name: .* 'x\\*' selects none of its modules and sums: conv1, "),
-        ({"model.points": "modules"}, "model.points: .* are fixed; leave it out"),
+        ({"model.points": "modules"}, "model.name: .* its noise points are fixed; leave model.points at products"),
         ({"data.name": f"{HERE}:undecorated"}, "data.name: .* no function decorated with .*own_data"),
         ({"data.name": f"{HERE}:digits", "data.transform": "none"}, "data.transform: .* allowed for .*: release"),
     ],

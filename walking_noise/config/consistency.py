@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from walking_noise import data, models
+from walking_noise import data
 from walking_noise.config.settings import CommonNoiseConfig, NoiseConfig
 from walking_noise.errors import refused
-from walking_noise.registry import is_own
 
 if TYPE_CHECKING:
     from walking_noise.config.run_config import RunConfig
@@ -39,9 +38,6 @@ def _check_data(config: RunConfig) -> None:
 
 
 def _check_model(config: RunConfig) -> None:
-    if not is_own(config.model.name) and config.model.points != models.PRODUCTS:
-        reason = "the noise points of the models of this package are fixed; leave it out"
-        raise refused("model.points", config.model.points, reason)
     try:
         _ = config.points
     except ValueError as error:

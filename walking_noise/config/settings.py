@@ -77,8 +77,9 @@ class ModelConfig(Group):
     batch_norm: Flag = False
     """BatchNorm after each layer but the last."""
     points: Annotated[str, Field(min_length=1), in_words(POINTS_IN_WORDS), ADDED_LATER] = models.PRODUCTS
-    """Noise points of a model of your own that places none: at the outputs of the modules that multiply and accumulate,
-    of all modules without submodules, or of the modules whose name a pattern fits; with +residual also at sums."""
+    """Noise points of resnet20, or of a model of your own that places none: at the outputs of the modules that multiply
+    and accumulate, of all modules without submodules, or of the modules whose name a pattern fits; with +residual also
+    at sums."""
 
 
 class CommonNoiseConfig(Group):

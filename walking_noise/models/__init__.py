@@ -1,7 +1,7 @@
 """Models by name, their noise points and their summaries; torch is imported when a model is built.
 
 An architecture is given by the name of the model, the shape of one sample, the number of classes, whether the network
-has BatchNorm layers, and the noise points of a model of the user's own (:mod:`walking_noise.models.module_points`).
+has BatchNorm layers, and the noise points of a model that places none (:mod:`walking_noise.models.module_points`).
 """
 
 from __future__ import annotations
@@ -66,9 +66,10 @@ def _with_noise_points(
 
     network = plain(name, inputs, classes, batch_norm)
     places_points = bool(points_in(network))
-    if places_points and selected != PRODUCTS:
-        raise ValueError(f"it places its own noise points; leave model.points at {PRODUCTS}")
-    if not (is_own(name) or places_points) and _is_sequence(network):
+    is_sequence = not (is_own(name) or places_points) and _is_sequence(network)
+    if (places_points or is_sequence) and selected != PRODUCTS:
+        raise ValueError(f"its noise points are fixed; leave model.points at {PRODUCTS}")
+    if is_sequence:
         return with_noise_points(network)
     layers = _layers(name, inputs, classes, batch_norm, selected) if traced else None
     if layers is not None:
@@ -106,7 +107,7 @@ def _layers(name: str, inputs: tuple[int, ...], classes: int, batch_norm: bool, 
 def _selected_calls(
     name: str, inputs: tuple[int, ...], classes: int, batch_norm: bool, selected: str
 ) -> tuple[Call, ...]:
-    """The calls of modules of the user's own model that get noise points."""
+    """The calls of modules that get noise points, of a model that places none."""
     import torch
 
     from walking_noise.models.model_summary import SAMPLES
@@ -133,7 +134,7 @@ def build(
     batch_norm
         Whether the network has BatchNorm layers.
     selected
-        The noise points of a model of the user's own that places none.
+        The noise points of a model that places none and is no sequence of layers of this package.
 
     Raises
     ------

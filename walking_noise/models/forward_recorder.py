@@ -7,6 +7,8 @@ takes seconds.
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import reduce
+from operator import and_, or_
 from typing import Any, NamedTuple, Self
 
 from torch import Tensor, nn
@@ -15,7 +17,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakIdKeyDictionary
 
 from walking_noise.models.noise_points import BODY, NoisePoint
-from walking_noise.models.operations import check_operation, moves_values, multiply_accumulates
+from walking_noise.models.operations import check_operation, moves_values, multiply_accumulates, terms
 from walking_noise.models.point import Point
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -67,6 +69,8 @@ class ForwardRecorder(TorchDispatchMode):
         self._names = {module: _without_bodies(name) for name, module in network.named_modules()}
         self._hooks = ExitStack()
         self._layers = WeakIdKeyDictionary()  # tensor -> the layer that returned it
+        self._before_tensor = WeakIdKeyDictionary()  # tensor -> the numbers of the noise points before it, as bits
+        self._before_terms = WeakIdKeyDictionary()  # sum of two activations -> those before both
         self._multiply_accumulates = 0
         self._at_start: list[int] = []  # multiply-accumulates before each of the running modules, the innermost last
 
@@ -90,10 +94,14 @@ class ForwardRecorder(TorchDispatchMode):
         self, operation: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         check_operation(operation)
+        before = [self._before_tensor.get(each, 0) for each in tree_leaves((args, kwargs)) if isinstance(each, Tensor)]
+        added = [self._before_tensor.get(term, 0) for term in terms(operation, args) or ()]
         result = operation(*args, **(kwargs or {}))
         outputs = [output for output in tree_leaves(result) if isinstance(output, Tensor)]
         for output in outputs:
             self._layers.pop(output, None)  # changed in place by this operation
+            self._before_tensor[output] = reduce(or_, before, 0)
+            self._before_terms[output] = reduce(and_, added) if added else 0
             if moves_values(operation) and (layer := self._layers.get(args[0])):
                 self._layers[output] = layer._replace(batch_norm=False)  # a reshaped BatchNorm has to be declared
         if not operation.is_view:
@@ -120,14 +128,19 @@ class ForwardRecorder(TorchDispatchMode):
         if not isinstance(y, Tensor):
             raise ValueError(f"the input of noise point {module.name!r} is a {type(y).__name__}, not a tensor")
         layer: Layer = self._layers.get(y, NO_LAYER)
+        number, shape = len(self.points), tuple(y.shape[1:])
+        begin = self._before_terms.get(y, 0).bit_length() - 1
         point = Point(
-            len(self.points),
+            number,
             module.name,
             module.after_batch_norm or layer.batch_norm,
             layer.name,
             layer.parameters,
             layer.multiply_accumulates // self._samples,
+            begin if begin >= 0 else None,
+            begin >= 0 and shape != self.shapes[begin],
         )
         self.points.append(point)
-        self.shapes.append(tuple(y.shape[1:]))
+        self.shapes.append(shape)
         self.activations += y.numel()
+        self._before_tensor[y] = self._before_tensor.get(y, 0) | 1 << number

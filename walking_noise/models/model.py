@@ -24,8 +24,8 @@ class Model:
     build
         ``build(inputs, classes, batch_norm)`` returns a module that maps samples ``(B, *inputs)`` to logits
         ``(B, classes)``. It raises ValueError for inputs that the model does not accept. The module is either a plain
-        ``nn.Sequential`` without noise points, which gets one after each of its layers, or any module that calls noise
-        points of its own (:class:`walking_noise.models.noise_points.NoisePoint`).
+        ``nn.Sequential`` without noise points, which gets one after each of its layers, or any module. That calls noise
+        points of its own (:class:`walking_noise.models.noise_points.NoisePoint`), or ``model.points`` selects them.
     """
 
     name: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch import Tensor
 
 aten = torch.ops.aten
 
@@ -12,6 +13,7 @@ ATTENTION = aten._scaled_dot_product_flash_attention_for_cpu
 """Attention without dropout. It is tagged as random, since its relatives on a GPU are."""
 
 COPIES = (aten.clone, aten._unsafe_view)
+SUMS = (aten.add, aten.add_)
 
 
 def check_operation(operation: Any) -> None:
@@ -27,6 +29,14 @@ def check_operation(operation: Any) -> None:
 def moves_values(operation: Any) -> bool:
     """Whether the output has the values of the first argument in another shape or order."""
     return bool(operation.is_view) or operation.overloadpacket in COPIES
+
+
+def terms(operation: Any, args: tuple[Any, ...]) -> tuple[Tensor, Tensor] | None:
+    """The two tensors of one shape that an operation adds; None for other operations."""
+    if operation.overloadpacket in SUMS and all(isinstance(term, Tensor) for term in args[:2]):
+        first, second = args[:2]
+        return (first, second) if first.shape == second.shape else None
+    return None
 
 
 def multiply_accumulates(operation: Any, args: tuple[Any, ...], result: Any) -> int:

@@ -23,6 +23,10 @@ class Point:
     layer: str | None = None  # qualified name
     parameters: int = 0  # number of trained values of the layer
     multiply_accumulates: int = 0  # of the layer, for one sample
+    residual_from: int | None = None
+    """Of a sum of two activations: the last noise point before both of them, where the residual path begins."""
+    reshaped: bool = False
+    """Whether the values have another shape than at that point, for example behind a downsampling block."""
 
     def __str__(self) -> str:
         """Number and name, as in tables and figures: ``3 relu1``."""
@@ -32,7 +36,9 @@ class Point:
         """The point as plain values, without its number, without zeros, and without a layer of the same name."""
         fields = {"params": self.parameters, "macs": self.multiply_accumulates, "batch_norm": self.after_batch_norm}
         layer = {} if self.layer == self.name else {"layer": self.layer}
-        return {"name": self.name, **layer, **{name: value for name, value in fields.items() if value}}
+        residual = {} if self.residual_from is None else {"residual_from": self.residual_from}
+        fields["reshaped"] = self.reshaped
+        return {"name": self.name, **layer, **residual, **{name: value for name, value in fields.items() if value}}
 
 
 def points_of_document(entries: Sequence[Any] | None) -> tuple[Point, ...] | None:
@@ -42,5 +48,14 @@ def points_of_document(entries: Sequence[Any] | None) -> tuple[Point, ...] | Non
     return tuple(_point(number, **entry) for number, entry in enumerate(entries))
 
 
-def _point(number: int, name: str, params: int = 0, macs: int = 0, batch_norm: bool = False, **layer: Any) -> Point:
-    return Point(number, name, batch_norm, layer.get("layer", name), params, macs)
+def _point(
+    number: int,
+    name: str,
+    params: int = 0,
+    macs: int = 0,
+    batch_norm: bool = False,
+    residual_from: int | None = None,
+    reshaped: bool = False,
+    **layer: Any,
+) -> Point:
+    return Point(number, name, batch_norm, layer.get("layer", name), params, macs, residual_from, reshaped)

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.transforms import Transform
 
+from analysis.figures.layout import residual_paths
 from analysis.figures.layout.style import INK, WIDTH, color_and_marker, legend_columns, line_style
 from walking_noise.models.point import Point
 
@@ -30,9 +31,9 @@ _TITLE, _LINE, _LETTER = 8, 0.15, 0.072
 _GRID = 0.5
 """Order of the lines of a grid, which matplotlib gives those of an axis."""
 
-_HEADING, _LEAST, _SMALL_LETTER, _SLOPE = 0.24, 1.0, 0.058, 35
+_HEADING, _LEAST, _SMALL_LETTER, _SLOPE, _MOST_SLANTED = 0.24, 1.0, 0.058, 35, 32
 """Heights of the title of a panel above noise points and of the panel itself, at least, and width of a letter of their
-names, in inches; slope of the names."""
+names, in inches; slope of the names in degrees, up to this number of points; those of more stand upright."""
 
 
 def panel_grid(
@@ -125,11 +126,13 @@ def batch_norm_panels(
         A line for each entry of the legend.
     """
     longest = max(len(str(point)) for each in points.values() for point in each)
-    names = _LINE + _SMALL_LETTER * longest * math.sin(math.radians(_SLOPE))
+    slope = _SLOPE if max(map(len, points.values())) <= _MOST_SLANTED else 90
+    names = _LINE + _SMALL_LETTER * longest * math.sin(math.radians(slope))
+    heading = _HEADING + (residual_paths.TITLE / 72 if any(map(residual_paths.sums, points.values())) else 0)
     labels = [str(line.get_label()) for line in legend]
     in_row = legend_columns(labels)
-    top, bottom = _EDGE + _LINE * math.ceil(len(labels) / in_row) + _HEADING, 2 * _EDGE + _LINE + names
-    around = top + bottom + (len(points) - 1) * (names + _HEADING)
+    top, bottom = _EDGE + _LINE * math.ceil(len(labels) / in_row) + heading, 2 * _EDGE + _LINE + names
+    around = top + bottom + (len(points) - 1) * (names + heading)
     total = max(row_height * len(points) + 0.6, around + _LEAST * len(points))
     height = (total - around) / len(points)
     figure = Figure(figsize=(WIDTH, total))
@@ -138,13 +141,13 @@ def batch_norm_panels(
         len(points), 1, squeeze=False,
         gridspec_kw={
             "left": _LEFT / WIDTH, "right": 1 - _EDGE / WIDTH, "bottom": bottom / total, "top": 1 - top / total,
-            "hspace": (names + _HEADING) / height,
+            "hspace": (names + heading) / height,
         },
     )  # fmt: skip
     panels = dict(zip(sorted(points), grid.flat, strict=True))
     for batch_norm, axes in panels.items():
         axes.set_title("with BatchNorm" if batch_norm else "without BatchNorm")
-        _label_points(axes, points[batch_norm])
+        _label_points(axes, points[batch_norm], slope)
     figure.supxlabel("noise point", y=_EDGE / total, va="bottom", fontsize=8)
     figure.legend(
         handles=legend, loc="upper center", bbox_to_anchor=(0.5, 1 - _EDGE / total), borderaxespad=0, borderpad=0,
@@ -153,9 +156,10 @@ def batch_norm_panels(
     return figure, panels
 
 
-def _label_points(axes: Axes, points: Sequence[Point]) -> None:
+def _label_points(axes: Axes, points: Sequence[Point], slope: int) -> None:
     """Make x an axis of noise points, labelled with their numbers and names."""
-    axes.set_xticks(range(len(points)), list(map(str, points)), rotation=_SLOPE, ha="right", rotation_mode="anchor")
+    turned: dict[str, Any] = {"rotation": slope, "va": "center" if slope == 90 else "top", "rotation_mode": "anchor"}
+    axes.set_xticks(range(len(points)), list(map(str, points)), ha="right", **turned)
     axes.set_xlim(-0.6, len(points) - 0.4)
     axes.grid(axis="x", visible=False)
 

@@ -100,16 +100,19 @@ def fit_logistic(x: Array, y: Array, error: Array | None = None, *, absolute: bo
         return parameters, covariance
 
     for start in (np.clip(each, *bounds) for each in _starts(x, y, error)):
-        try:
-            parameters, covariance = fit(start)
-            if not ((bounds[0] < parameters) & (parameters < bounds[1])).all():
-                parameters, covariance = fit(start, bounds=bounds)
-        except RuntimeError:
-            continue
-        residual = (y - logistic(x, *parameters)) / (1.0 if error is None else error)
-        cost = float(residual @ residual)
-        if np.isfinite(np.diag(covariance)).all() and cost < least:
-            best, least = (parameters, covariance), cost
+        for bounded in ({}, {"bounds": bounds}):  # the fit without bounds is faster, and often keeps within them
+            try:
+                parameters, covariance = fit(start, **bounded)
+            except RuntimeError:
+                continue
+            within = ((bounds[0] <= parameters) & (parameters <= bounds[1])).all()
+            if not within or not np.isfinite(np.diag(covariance)).all():
+                continue
+            residual = (y - logistic(x, *parameters)) / (1.0 if error is None else error)
+            cost = float(residual @ residual)
+            if cost < least:
+                best, least = (parameters, covariance), cost
+            break
     if best is None:
         raise FitFailed("no starting value led to a fit with finite standard errors")
     mu, sigma, a_min, a_max = map(float, best[0])

@@ -39,17 +39,19 @@ def points(
             "parameters": point.parameters,
             "multiply_accumulates": point.multiply_accumulates,
             "after_batch_norm": point.after_batch_norm,
+            "residual_from": point.residual_from,
         }
         for point, shape in zip(summary.points, summary.shapes, strict=True)
     ]
     if as_json:
         print(json.dumps(rows, indent=1))
         return
-    head = ("number", "name", "shape", "layer", "parameters", "multiply-accumulates")
+    head = ("number", "name", "shape", "layer", "parameters", "multiply-accumulates", "residual path from")
     show([table(head, map(_cells, rows), left=4)])
 
 
 def _cells(row: dict[str, Any]) -> list[str]:
     shape = "×".join(map(str, row["shape"]))
     sizes = (f"{row[name]:,}" if row[name] else "" for name in ("parameters", "multiply_accumulates"))
-    return [str(row["number"]), row["name"], shape, row["layer"] or "", *sizes]
+    begin = "" if row["residual_from"] is None else str(row["residual_from"])
+    return [str(row["number"]), row["name"], shape, row["layer"] or "", *sizes, begin]

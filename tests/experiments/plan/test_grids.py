@@ -77,6 +77,12 @@ STUDIES = {
     "walking_clamped/svhn": Counts(13_818, 6_909, 13_818, 6_909, 4_606, 2_307),
 }
 
+OTHER_NETWORKS = {
+    "resnet20/cifar10": Counts(9_990, 0, 9_990, 0, 3_271, 1),
+    "vgg11/cifar10": Counts(10_323, 0, 10_323, 0, 3_380, 1),
+}
+"""Studies of networks that neither the papers nor the release study."""
+
 EPOCHS = {
     ("mnist", "mlp"): 100,
     ("mnist", "lenet5"): 50,
@@ -177,7 +183,7 @@ def with_release_repetitions(path: Path) -> Path:
 
 
 def test_every_study_is_in_the_table():
-    assert {name(path) for path in FILES if path.parent != GRIDS} == set(STUDIES)
+    assert {name(path) for path in FILES if path.parent != GRIDS} == STUDIES.keys() | OTHER_NETWORKS.keys()
 
 
 @pytest.mark.parametrize("path", marked(FILES, name))
@@ -187,9 +193,9 @@ def test_runs_as_in_the_comment(path: Path):
     assert tuple(numbers(sentence[0])) == runs_and_noisy(path)
 
 
-@pytest.mark.parametrize("study", marked(STUDIES))
+@pytest.mark.parametrize("study", marked(STUDIES | OTHER_NETWORKS))
 def test_runs_as_in_the_table(study: str):
-    path, counts = GRIDS / f"{study}.yaml", STUDIES[study]
+    path, counts = GRIDS / f"{study}.yaml", (STUDIES | OTHER_NETWORKS)[study]
     assert runs_and_noisy(path) == (counts.runs, counts.noisy)
     planned = runs(study)
     assert len({run.run_key for run in planned}) == counts.distinct
@@ -307,6 +313,15 @@ def test_walking_has_every_point(data: str):
         assert levels(of_kind(here, "multiplicative")) == pytest.approx(np.union1d(linear, logarithmic))
         here = [run for run in clamped if run.model.batch_norm == norm and run.noise.point == 4]
         assert levels(of_kind(here, "additive", 1.0)) == pytest.approx(additive)
+
+
+@pytest.mark.parametrize("study", OTHER_NETWORKS)
+def test_other_networks_have_every_point_and_the_levels_of_the_papers(study: str):
+    planned = runs(study)
+    of_papers = np.union1d(np.linspace(0, 2, 21), np.logspace(0, 10, 41))
+    assert {run.noise.point for run in planned} == set(range(len(planned[0].points)))
+    assert levels(of_kind(planned, "additive")) == pytest.approx(np.logspace(-2, 10, 49))
+    assert levels(of_kind(planned, "multiplicative")) == pytest.approx(of_papers)
 
 
 @pytest.mark.parametrize("data", marked(["mnist", "cifar10", "gsc"], "mixed/{}".format))

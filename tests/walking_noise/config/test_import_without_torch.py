@@ -19,7 +19,7 @@ from walking_noise import ConfigError, RunConfig
 try:
     RunConfig.from_dict({"model.name": "resnet"})
 except ConfigError as refusal:
-    assert "cnn_s, lenet5, mlp" in str(refusal)
+    assert "cnn_s, lenet5, mlp, resnet20, vgg11" in str(refusal)
 """,
     "data sets": """
 from walking_noise import data
