@@ -58,14 +58,18 @@ def training_level(settings: Settings) -> float | None:
 
 
 def accuracies(family: Family[FittedSeries]) -> pd.DataFrame:
-    """Columns ``training level``, ``level``, ``repetition`` and ``accuracy`` of the runs of a family."""
+    """Columns ``training level``, ``level``, ``repetition`` and ``accuracy`` of the runs of a family.
+
+    Runs without any noise are left out: their accuracy is a mean over epochs.
+    """
     parts = [
         each.series.used[["level", "repetition", "accuracy"]].assign(
             **{"training level": training_level(each.settings)}
         )
         for each in family.members
     ]
-    return pd.concat(parts, ignore_index=True)
+    runs = pd.concat(parts, ignore_index=True)
+    return runs[(runs["training level"] > 0) | (runs["level"] > 0)]
 
 
 def best_levels(runs: pd.DataFrame) -> list[Best]:

@@ -110,7 +110,7 @@ def by_kind_of_training(fitted: Iterable[FittedSeries]) -> dict[str, list[Fitted
 
 def shares_networks(members: Iterable[FittedSeries]) -> bool:
     """Whether some of the series have noise at inference only and so share the networks trained without noise."""
-    return any(not each.settings["noise.in_training"] for each in members)
+    return any(not each.settings["noise.in_training"] or each.settings["noise.training_std"] == 0 for each in members)
 
 
 def _with_priors(fitted: Sequence[FittedSeries]) -> list[FittedSeries]:

@@ -105,6 +105,9 @@ def _check_effect(config: RunConfig) -> None:
     if kind.transform:
         for name in ("seed", "level_draws"):
             _require_default(config, name, f"it has no effect, since {kind.name} draws no random numbers")
+        if config.evaluation.noise_draws > 1:
+            reason = f"it has no effect, since {kind.name} draws no random numbers; leave it out"
+            raise refused("evaluation.noise_draws", config.evaluation.noise_draws, reason)
     if not kind.has_effect:
         for name in ("point", "on_batch_norm", "in_training", "seed", "level_draws"):
             _require_default(config, name, "it has no effect without noise")

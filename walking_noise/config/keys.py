@@ -70,6 +70,8 @@ def run(config: RunConfig) -> dict[str, Any]:
     """Content of the run key: everything that determines the result."""
     settings = _settings(config)
     content = training(config) | {name: value for name, value in settings.items() if name.startswith("evaluation.")}
+    if not config.evaluated_once:
+        content.pop("evaluation.noise_draws", None)
     if config.noisy:
         content["inference noise"] = _noise(config, settings, config.levels)
         content["noise.seed"] = config.noise_seed

@@ -72,18 +72,24 @@ class NoiseBeforeProduct:
         )
         units = [replace(unit, member=source) for source, (_, unit) in enumerate(sources)]
         device = next(pack.parameters()).device
-        self._factor = _sampler([replace(one, add=0.0) for one in units if one.mul > 0], point, len(sources), device)
-        self._added = _sampler([one for one in units if one.add > 0], point, len(sources), device)
+        self._factor = _samplers([replace(one, add=0.0) for one in units if one.mul > 0], point, len(sources), device)
+        self._added = _samplers([one for one in units if one.add > 0], point, len(sources), device)
 
     def products(self, x: Tensor, step: StepIndex) -> UnitProducts:
         """The products for the input ``(sources, B, …)`` of the noise point, or ``(1, B, …)`` for all sources."""
         x = expand_rows(len(self.members), x).contiguous()
         of_factor = of_added = None
-        if self._factor is not None:
-            of_factor = self._without_bias(self._factor.at(step)(self._point, x, 0, None) - x)
-        if self._added is not None:
-            of_added = self._without_bias(self._added.at(step)(self._point, torch.zeros_like(x), 0, None))
+        if self._factor:
+            of_factor = self._without_bias(self._injected(self._factor, x, step) - x)
+        if self._added:
+            of_added = self._without_bias(self._injected(self._added, torch.zeros_like(x), step))
         return UnitProducts(self._layers(x), of_factor, of_added)
+
+    def _injected(self, noises: Sequence[NoiseSampler], x: Tensor, step: StepIndex) -> Tensor:
+        """The values with the noise of all samplers, each of which has other sources."""
+        for noise in noises:
+            x = noise.at(step)(self._point, x, 0, None)
+        return x
 
     def outputs(self, products: UnitProducts, runs: Sequence[int]) -> Tensor:
         """The input of the next noise point for some runs, ``(R, B, …)``, each with its own levels."""
@@ -102,10 +108,9 @@ def _at_level_1(noise: MemberNoise) -> MemberNoise:
     return replace(noise, member=0, mul=float(noise.mul > 0), add=float(noise.add > 0), add_first=False)
 
 
-def _sampler(noises: list[MemberNoise], point: int, sources: int, device: torch.device) -> NoiseSampler | None:
-    """The sampler of noise at one noise point; None without noise."""
-    needed = samplers([*([] for _ in range(point)), noises], "inference noise", sources, device)
-    return needed[0] if needed else None
+def _samplers(noises: list[MemberNoise], point: int, sources: int, device: torch.device) -> list[NoiseSampler]:
+    """The samplers of noise at one noise point."""
+    return samplers([*([] for _ in range(point)), noises], "inference noise", sources, device)
 
 
 def _without_bias(layer: nn.Module) -> nn.Module:

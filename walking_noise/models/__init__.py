@@ -92,7 +92,8 @@ def _layers(name: str, inputs: tuple[int, ...], classes: int, batch_norm: bool, 
 
     from walking_noise.models.model_summary import SAMPLES
     from walking_noise.models.noise_points import points_in
-    from walking_noise.models.traced_layers import TracedLayers, UntraceableError
+    from walking_noise.models.trace_check import UntraceableError
+    from walking_noise.models.traced_layers import TracedLayers
 
     with _initialising, torch.random.fork_rng(devices=[]), torch.device("cpu"):
         network = plain(name, inputs, classes, batch_norm)

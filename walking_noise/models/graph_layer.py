@@ -24,6 +24,12 @@ class GraphLayer(nn.Module):
         """The paths of the modules that the graph calls, each once."""
         return list(dict.fromkeys(str(node.target) for node in self.graph.nodes if node.op == "call_module"))
 
+    def shares_tensors(self) -> bool:
+        """Whether a parameter or buffer has two names."""
+        named = (self.named_parameters(remove_duplicate=False), self.named_buffers(remove_duplicate=False))
+        tensors = [id(tensor) for each in named for _, tensor in each]
+        return len(tensors) > len(set(tensors))
+
     def forward(self, x: Tensor) -> Any:
         return fx.Interpreter(self, graph=self.graph).run(x)
 

@@ -69,6 +69,9 @@ def _check_tensors(network: nn.Sequential) -> None:
             if isinstance(value, Tensor):
                 tensor = f"{type(module).__name__}.{name}"
                 raise ValueError(f"{tensor} is a tensor that a pack cannot stack; register it as a buffer")
+    for name, parameter in network.named_parameters():
+        if not parameter.requires_grad:
+            raise ValueError(f"its parameter {name} is frozen, but a pack trains all parameters; make it a buffer")
     tensors = [{*layer.parameters(), *layer.buffers()} for layer in network]
     if sum(map(len, tensors)) > len(set().union(*tensors)):
         raise ValueError("some of its layers share weights; put these layers into one module")

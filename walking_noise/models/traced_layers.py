@@ -17,18 +17,18 @@ import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
 from walking_noise.models.graph_layer import GraphLayer
-from walking_noise.models.module_points import Call, WithModulePoints, calling_every_module
-from walking_noise.models.noise_points import NoisePoint, points_in
-from walking_noise.reproducibility import stream_generator
+from walking_noise.models.module_points import Call, WithModulePoints
+from walking_noise.models.noise_points import NoisePoint
+from walking_noise.models.trace_check import UntraceableError, check_equal
 
 POINTS = "noise points"
 """Name of the container of the noise points in a traced network; no attribute of a class has this name."""
 SUMS = frozenset({operator.add, operator.iadd, torch.add, "add", "add_"})
 IN_PLACE = frozenset({operator.iadd, operator.imul, operator.isub})
-
-
-class UntraceableError(ValueError):
-    """torch.fx does not record the forward pass of a network as it is."""
+OWN_MEMORY = frozenset({*SUMS, operator.mul, operator.sub, torch.mul, torch.cat, "mul", "sub"})
+"""Functions and methods whose result is no view of an operand."""
+VIEWS = (nn.Flatten, nn.Unflatten, nn.Identity, nn.Dropout, NoisePoint)
+"""Modules whose result may be a view of their input."""
 
 
 class _Part(NamedTuple):
@@ -70,7 +70,7 @@ class TracedLayers:
             _add_sum_points(graph, shapes, calls)
             _refuse_changes_in_place(graph, prepared)
             self._parts = list(_parts(graph, prepared, shapes, len(samples)))
-            reached = _check_equal(network, self.of(copy.deepcopy(network)), samples)
+            reached = check_equal(network, self.of, samples)
         except UntraceableError:
             raise
         except Exception as error:  # a forward pass can contain any Python code
@@ -128,7 +128,7 @@ class _Tracer(fx.Tracer):
         index = self._points.get((path, self._numbers[path]))
         if index is None:
             return output
-        if isinstance(m, nn.MultiheadAttention):
+        if isinstance(m, nn.MultiheadAttention | nn.RNNBase):
             return self.create_proxy("call_module", f"{POINTS}.{index}", (output[0],), {}), output[1]
         return self.create_proxy("call_module", f"{POINTS}.{index}", (output,), {})
 
@@ -144,6 +144,8 @@ class _Shapes(fx.Interpreter):
         value = super().run_node(n)
         if isinstance(value, Tensor):
             self.of[n] = value.shape
+        elif n.op == "call_module" and isinstance(self.fetch_attr(str(n.target)), NoisePoint):
+            raise UntraceableError("the input of a noise point is no tensor")
         return value
 
 
@@ -182,8 +184,19 @@ def _refuse_changes_in_place(graph: fx.Graph, network: nn.Module) -> None:
         else:
             name = node.target if node.op == "call_method" else getattr(node.target, "__name__", "")
             in_place = node.kwargs.get("inplace", False) or name.endswith("_") or node.target in IN_PLACE
-        if in_place and (not node.users or any(len(one.users) > 1 for one in node.all_input_nodes[:1])):
+        if in_place and not (node.users and _is_alone(node.all_input_nodes[0], network)):
             raise UntraceableError(f"{node.target} changes a tensor in place that is used again")
+
+
+def _is_alone(value: fx.Node, network: nn.Module) -> bool:
+    """Whether the memory of a value has no other user."""
+    if value.op == "call_module":
+        owns = not isinstance(network.get_submodule(str(value.target)), VIEWS)
+    else:
+        owns = value.target in OWN_MEMORY
+    others = () if owns else value.all_input_nodes
+    is_computed = value.op.startswith("call")
+    return is_computed and len(value.users) == 1 and all(_is_alone(each, network) for each in others)
 
 
 def _parts(graph: fx.Graph, network: nn.Module, shapes: _Shapes, samples: int) -> Iterator[_Part]:
@@ -256,20 +269,3 @@ def _module_like(call: fx.Node) -> nn.Module | None:
     if call.target in (torch.flatten, "flatten") and call.args[1:] == (1,) and not call.kwargs:
         return nn.Flatten()
     return None
-
-
-def _check_equal(network: nn.Module, layers: nn.Sequential, samples: Tensor) -> list[str]:
-    """Raise :class:`UntraceableError` if the layers compute something else than the network, of which they are a copy.
-
-    Return the names of the noise points in the order in which the layers reach them.
-    """
-    x = torch.rand(samples.shape, generator=stream_generator(0, "trace"))
-    network, reached = copy.deepcopy(network), list[str]()
-    for point in points_in(layers):
-        point.register_forward_hook(lambda point, *_: reached.append(point.name))
-    with torch.no_grad(), calling_every_module():
-        for training in (False, True):
-            reached.clear()
-            if not torch.equal(network.train(training)(x), layers.train(training)(x)):
-                raise UntraceableError("its graph computes something else")
-    return reached

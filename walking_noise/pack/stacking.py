@@ -86,7 +86,7 @@ def aligned(tensor: Tensor) -> Tensor:
 
 def all_finite(stacks: Sequence[Tensor]) -> Tensor:
     """Whether all elements of a member in the tensors ``(K, …)`` are finite, ``(K,)`` bool."""
-    return torch.stack([stack.isfinite().flatten(1).all(1) for stack in stacks]).all(0)
+    return torch.stack([stack.isfinite().reshape(len(stack), -1).all(1) for stack in stacks]).all(0)
 
 
 def cache_sized_slices(images: Tensor) -> Iterator[slice]:

@@ -194,7 +194,9 @@ class PackTrainer:
         """
         if not any(self.divergence.diverged_epoch) or self.epoch == self.members[0].epochs:
             return []
-        with_nan = [parameter.detach().isnan().flatten(1).any(1) for parameter in self.pack.parameters()]
+        with_nan = [
+            parameter.detach().isnan().reshape(len(parameter), -1).any(1) for parameter in self.pack.parameters()
+        ]
         diverged = torch.stack(with_nan).all(0).tolist()
         return [one for one, has_diverged in zip(self.members, diverged, strict=True) if has_diverged]
 

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from walking_noise.models.graph_layer import GraphLayer
 from walking_noise.models.module_points import record_calls, select_calls
 from walking_noise.models.noise_points import NoisePoint, path_in_model
-from walking_noise.models.traced_layers import TracedLayers, UntraceableError
+from walking_noise.models.trace_check import UntraceableError
+from walking_noise.models.traced_layers import TracedLayers
 
 SAMPLES = torch.zeros(2, 3, 8, 8)
 
@@ -86,6 +87,11 @@ def test_a_module_without_parameters_may_be_called_again() -> None:
     assert points == ["first", "relu", "second", "relu#2"]
 
 
+def test_a_change_in_place_of_what_nobody_else_uses() -> None:
+    network = Network(lambda net, x: net.relu(net.first(x)).flatten(1), first=conv(3), relu=nn.ReLU(inplace=True))
+    assert [type(layer) for layer in traced(network).of(network)][:3] == [nn.Conv2d, NoisePoint, nn.ReLU]
+
+
 def test_calls_of_shared_parameters_stay_together() -> None:
     network = Network(lambda net, x: net.shared(F.relu(net.shared(net.first(x)))).flatten(1),
                       first=conv(3), shared=conv())  # fmt: skip
@@ -100,6 +106,35 @@ def changed_in_place(net: Any, x: Tensor) -> Tensor:
     return (x + net.relu(x)).flatten(1)  # type: ignore[no-any-return]
 
 
+def changed_view(net: Any, x: Tensor) -> Tensor:
+    x = net.first(x)
+    y = x.flatten(1).relu_()
+    return y + x.flatten(1)
+
+
+class Sign(torch.autograd.Function):
+    """Sign with the gradient of the identity."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return x.sign()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        return gradients[0]
+
+
+def with_own_gradient(net: Any, x: Tensor) -> Tensor:
+    y: Tensor = Sign.apply(net.first(x))  # type: ignore[no-untyped-call]
+    return y.flatten(1)
+
+
+def partly_without_gradient(net: Any, x: Tensor) -> Tensor:
+    with torch.no_grad():
+        x = net.first(x)
+    return (x * net.scale.weight).flatten(1)  # type: ignore[no-any-return]
+
+
 def depends_on_values(net: Any, x: Tensor) -> Tensor:
     return net.first(x).flatten(1) if x.sum() < 1 else x.flatten(1)
 
@@ -112,11 +147,14 @@ def depends_on_mode(net: Any, x: Tensor) -> Tensor:
     ("computes", "message"),
     [
         (changed_in_place, "relu changes a tensor in place that is used again"),
+        (changed_view, "relu_ changes a tensor in place that is used again"),
+        (with_own_gradient, "other gradients"),
+        (partly_without_gradient, "other gradients"),
         (depends_on_values, "control flow"),
         (depends_on_mode, "computes something else"),
     ],
 )
 def test_a_forward_pass_that_is_no_graph_is_computed_as_a_whole(computes: Any, message: str) -> None:
-    network = Network(computes, first=conv(3), relu=nn.ReLU(inplace=True))
+    network = Network(computes, first=conv(3), relu=nn.ReLU(inplace=True), scale=nn.Linear(1, 1))
     with pytest.raises(UntraceableError, match=message):
         traced(network)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -130,3 +130,64 @@ def test_weights_are_named_as_in_the_network(networks: list[nn.Sequential]) -> N
     weights = Pack(networks).weights()
     assert list(weights) == ["conv", "block.0", "block.3", "attention.out_proj", "mix", "head"]
     assert weights["block.3"].shape == (MEMBERS, 8, 8, 3, 3)
+
+
+class Encoded(nn.Module):
+    """A network with one encoder, and the rest given by a function."""
+
+    def __init__(self, rest: Callable[[Any, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.encode = nn.Linear(8, 8)
+        self.again = nn.Linear(8, 8)
+        self.again.weight = self.encode.weight
+        self.norm = nn.BatchNorm1d(8)
+        self.scale = nn.Parameter(torch.tensor(0.5))
+        self.recurrent = nn.GRU(8, 8, batch_first=True)
+        self.flatten = nn.Flatten(0, 1)
+        self.hooked = nn.Linear(8, 8)
+        self.hooked.register_forward_hook(lambda module, inputs, output: output.tanh())
+        self.head = nn.Linear(8, 5)
+        self.rest = rest
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.rest(self, self.encode(x[:, 0])))
+        return logits
+
+
+RESTS: dict[str, Callable[[Any, Tensor], Tensor]] = {
+    "tied weights": lambda net, x: net.again(x).mean(1),
+    "change in place": lambda net, x: x.mean(1) + F.relu(net.norm(x.mean(1)), inplace=True),
+    "field of a tuple": lambda net, x: x.max(1).values,
+    "transposed by an attribute": lambda net, x: x.mT.mean(2),
+    "zeros": lambda net, x: (x + torch.zeros(x.shape)).mean(1),
+    "recurrent": lambda net, x: net.recurrent(x)[0][:, -1],
+    "samples flattened": lambda net, x: net.flatten(x).unflatten(0, x.shape[:2]).mean(1),
+    "hook": lambda net, x: net.hooked(x).mean(1),
+    "scalar parameter": lambda net, x: (net.scale * x).mean(1),
+    "samples mixed": lambda net, x: x.mean(1) - x.mean((0, 1)),
+}
+
+
+@pytest.mark.parametrize("rest", RESTS)
+def test_packed_networks_equal_plain_ones(rest: str) -> None:
+    torch.manual_seed(0)
+    samples, plain = torch.zeros(2, 1, 4, 8), [Encoded(RESTS[rest]) for _ in range(2)]
+    calls = select_calls(record_calls(Encoded(RESTS[rest]), samples), "products")
+    traced = TracedLayers(Encoded(RESTS[rest]), calls, samples)
+    split = [with_noise_points(traced.of(copy.deepcopy(network))) for network in plain]
+    for network in split:
+        for number, point in enumerate(points_in(network)):
+            point.point = Point(number, point.name, after_batch_norm=False)
+    pack, x = Pack(split).train(), torch.rand(2, 6, 1, 4, 8)
+    y = pack(x, lambda point, x, member=None: x.detach().clone() * 0 + x)
+    y.square().sum().backward()
+    assert pack.finite().all()
+    for member, encoded in enumerate(plain):
+        expected = encoded.train()(x[member])
+        torch.testing.assert_close(y[member], expected)
+        expected.square().sum().backward()
+        gradients = [stack.grad[member].abs().sum() for stack in pack.parameters() if stack.grad is not None]
+        plain_gradients = [
+            parameter.grad.abs().sum() for parameter in network.parameters() if parameter.grad is not None
+        ]
+        torch.testing.assert_close(sum(gradients), sum(plain_gradients))

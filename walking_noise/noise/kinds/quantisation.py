@@ -88,7 +88,7 @@ def bounds(x: Tensor, y: Tensor, range: tuple[float, float] | None = None) -> tu
     low, high = (end.expand(len(x), *(1,) * (x.dim() - 1)).flatten() for end in (low, high))
     rounding, span = low.abs().maximum(high.abs()) * ROUNDING, high - low
     lowest, highest = 2 * (error - rounding) / span, (gap + rounding) / span
-    valid = (span > 0) & span.isfinite()
+    valid = (span > 0) & span.isfinite() & error.isfinite() & ~values.isnan().any(1)
     return lowest.where(valid, 0.0).amax().clamp_min(0), highest.where(valid, math.inf).amin()
 
 

@@ -45,15 +45,17 @@ def pack_layer(members: Sequence[nn.Module]) -> nn.Module:
     first = members[0]
     if type(first) is NoisePoint:
         return first
+    if first._forward_hooks or first._forward_pre_hooks or first._backward_hooks or first._backward_pre_hooks:
+        return MemberByMember(members)
     if type(first) is nn.ReLU:
         return nn.ReLU()  # never in place, which would change the input of the noise point before it
     if type(first) is nn.Identity:
         return first
     if type(first) is nn.MaxPool2d and PackedMaxPool2d.fits(first):
         return PackedMaxPool2d(first)
-    if type(first) in (nn.MaxPool2d, nn.Flatten):
+    if _is_sample_by_sample(first):
         return SampleBySample(first)
-    if type(first) is GraphLayer:
+    if type(first) is GraphLayer and not first.shares_tensors():
         parts = {path: [member.get_submodule(path) for member in members] for path in first.modules_called()}
         return PackedGraph(
             cast(Sequence[GraphLayer], members), {path: pack_layer(part) for path, part in parts.items()}
@@ -65,6 +67,13 @@ def pack_layer(members: Sequence[nn.Module]) -> nn.Module:
     if type(first) in (nn.BatchNorm1d, nn.BatchNorm2d) and _is_plain_batch_norm(cast(nn.BatchNorm1d, first)):
         return PackedBatchNorm(cast(Sequence[nn.BatchNorm1d], members))
     return MemberByMember(members)
+
+
+def _is_sample_by_sample(layer: nn.Module) -> bool:
+    """Whether a layer without parameters computes one tensor, sample by sample."""
+    if type(layer) is nn.MaxPool2d:
+        return not layer.return_indices
+    return type(layer) is nn.Flatten and layer.start_dim >= 1
 
 
 def _is_plain_convolution(layer: nn.Conv2d) -> bool:

@@ -28,7 +28,7 @@ EXACT: Mapping[Any, Callable[..., Any]] = {
     torch.flatten: torch.flatten,
     torch.mul: torch.mul,
     torch.relu: torch.relu,
-    F.relu: F.relu,
+    F.relu: lambda x, inplace=False: torch.relu(x),
     **{name: getattr(torch.Tensor, name) for name in ("add", "flatten", "mul", "permute", "relu", "reshape", "sub")},
     **{name: getattr(torch.Tensor, name) for name in ("contiguous", "squeeze", "transpose", "unsqueeze")},
     "add_": torch.add,
@@ -127,7 +127,7 @@ class PackedGraph(nn.Module):
                     assert isinstance(layer, MemberByMember)
                     value = layer.compute(inject, args, kwargs, members)
                 else:
-                    value = _call(node.target, args, kwargs)
+                    value = _call(node.target, args, kwargs, members)
             values[chain[-1]] = value
         raise AssertionError("a graph ends in its output")
 
@@ -152,7 +152,7 @@ def _has_one_tensor(args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
     return len(args) == 1 and isinstance(args[0], Tensor | fx.Node) and not kwargs
 
 
-def _call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], members: int) -> Any:
     """The value of a function or method for all members; tensors in the arguments have a row for each."""
     leaves, structure = tree_flatten((args, kwargs))
     tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
@@ -164,10 +164,14 @@ def _call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return call(*some, **named)
 
     plain = _method(function) if isinstance(function, str) else function
-    if not tensors or (function is operator.getitem and not isinstance(args[0], Tensor)):
+    if not tensors:  # a tensor such as zeros(shape) is one for all members
+        return tree_map_only(Tensor, lambda one: one.expand(members, *one.shape), of(plain))
+    if function in (operator.getitem, getattr) and not isinstance(args[0], Tensor):
         return of(plain, *tensors)
     if function in OF_ONE_MEMBER:
-        return of(plain, *(tensor[0] for tensor in tensors))
+        value = of(plain, *(tensor[0] for tensor in tensors))
+        if not any(isinstance(leaf, Tensor) for leaf in tree_flatten(value)[0]):
+            return value
     alike = len({tensor.shape for tensor in tensors}) == 1
     if function is torch.cat or (function in EXACT and alike):
         return torch.vmap(lambda *rows: of(EXACT[function], *rows))(*tensors)
