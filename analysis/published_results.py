@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from analysis.runs.run_settings import CURVE_LEVELS
 from analysis.runs.series import Settings
 from walking_noise import RunConfig
 
@@ -58,7 +57,7 @@ DATA_SET_SETTINGS = (
 
 _NAMED = frozenset({
     "data.name", "model.name", "model.batch_norm", "noise.kind", "noise.point", "noise.on_batch_norm",
-    "noise.in_training", "training.epochs", *CURVE_LEVELS,
+    "noise.in_training", "noise.std", "noise.amplitude", "training.epochs",
 })  # fmt: skip
 """Settings that Table I states in its title, rows and columns. All other settings have their defaults."""
 

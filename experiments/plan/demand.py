@@ -11,7 +11,6 @@ from experiments.plan.throughput import Device, Kind
 from walking_noise import DataMissing, RunConfig, data
 from walking_noise.registry import is_own
 from walking_noise.runtime.planner import PackGroup, split_into_packs
-from walking_noise.training.member import LAST_EPOCHS
 
 SAMPLES = {
     "mnist5k": (4_000, 1_000),
@@ -35,8 +34,8 @@ class Demand:
 
     config: RunConfig  # one of the runs; all of them have the same pack settings
     trainings: int  # number of different networks to train
-    curves: int  # number of these networks that are evaluated after every epoch
-    inference_only: int  # number of different runs with noise at inference only; one validation pass each
+    inference_only: int  # number of different runs that are evaluated on a trained network
+    evaluations: int  # passes over the validation set, in training and after it
     networks_per_seed: tuple[tuple[int, ...], ...] = ()
 
     def packs(self, size: int) -> int:
@@ -56,9 +55,7 @@ class Demand:
         samples, validation = sizes
         epochs = self.config.training.epochs
         steps = epochs * math.ceil(samples / self.config.training.batch_size) * self.trainings
-        without_curve = self.trainings - self.curves
-        evaluations = epochs * self.curves + min(LAST_EPOCHS, epochs) * without_curve + self.inference_only
-        return (steps * rate.step_seconds + evaluations * validation * rate.sample_seconds) / device.processes
+        return (steps * rate.step_seconds + self.evaluations * validation * rate.sample_seconds) / device.processes
 
 
 def _samples(config: RunConfig) -> tuple[int, int] | None:
@@ -77,23 +74,23 @@ def demands(planned_runs: Iterable[PlannedRun], configs: Mapping[str, RunConfig]
 
     Runs with equal run keys count once, and so do shared networks. ``configs`` has a run for each pack key.
     """
-    curves: dict[str, dict[str, bool]] = {}
-    inference_only: dict[str, set[str]] = {}
+    in_training: dict[str, dict[str, int]] = {}
+    draws: dict[str, dict[str, int]] = {}
     groups: dict[str, dict[PackGroup, dict[int, set[str]]]] = {}
     for run in planned_runs:
         by_seed = groups.setdefault(run.pack, {}).setdefault(run.pack_group, {})
         by_seed.setdefault(run.seed, set()).add(run.network)
-        curve = curves.setdefault(run.pack, {})
-        curve[run.network] = curve.get(run.network, False) or run.curve
-        if run.inference_only:
-            inference_only.setdefault(run.pack, set()).add(run.run)
+        of_networks = in_training.setdefault(run.pack, {})
+        of_networks[run.network] = max(of_networks.get(run.network, 0), run.in_training)
+        if run.draws:
+            draws.setdefault(run.pack, {})[run.run] = run.draws
     return [
         Demand(
             configs[pack],
-            len(curve),
-            sum(curve.values()),
-            len(inference_only.get(pack, ())),
+            len(of_networks),
+            len(draws.get(pack, ())),
+            sum(of_networks.values()) + sum(draws.get(pack, {}).values()),
             tuple(tuple(map(len, by_seed.values())) for by_seed in groups[pack].values()),
         )
-        for pack, curve in curves.items()
+        for pack, of_networks in in_training.items()
     ]

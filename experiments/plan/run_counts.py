@@ -14,6 +14,7 @@ from experiments.plan.grid_files import GridError, Settings, expand
 from walking_noise import ConfigError, RunConfig
 from walking_noise.config.keys import digest
 from walking_noise.runtime.planner import PackGroup, pack_group
+from walking_noise.training.member import LAST_EPOCHS
 
 
 class PlannedRun(NamedTuple):
@@ -27,19 +28,23 @@ class PlannedRun(NamedTuple):
     pack: str
     pack_group: PackGroup  # equal for runs that may train in one pack
     seed: int
-    inference_only: bool  # noise at inference, but not in training
+    draws: int  # evaluations of the trained network; 0 if the run is evaluated in training
+    in_training: int  # evaluations of its network in training
     curve: bool  # its network is evaluated after every epoch
 
     @classmethod
     def of(cls, config: RunConfig) -> PlannedRun:
         """The planned run with these settings."""
+        epochs = config.training.epochs
+        last = 0 if config.noisy_training and config.shares_network else min(LAST_EPOCHS, epochs)
         return cls(
             config.run_key,
             config.network_key,
             config.pack_key,
             pack_group(config),
             config.seed,
-            config.evaluated_once,
+            config.evaluation.noise_draws if config.evaluated_once else 0,
+            epochs if config.evaluation.curve else last,
             config.evaluation.curve,
         )
 

@@ -89,14 +89,31 @@ def test_different_settings_are_different_documents():
     assert (row.counts.runs, row.documents, row.distinct) == (5, 4, 3)
 
 
+def test_evaluations():
+    """A network with a level in training of its own is evaluated only by its runs, once for each draw."""
+    file = grid(
+        "levels.yaml",
+        fixed={"training.epochs": 7},
+        here={
+            "fixed": {"noise.training_std": 0.5, "evaluation.noise_draws": 3},
+            "grid": {"noise.std": choice(1.0, 2.0)},
+        },
+        there={"fixed": {"noise.std": 1.0}},
+        elsewhere={"fixed": {"noise.std": 2.0, "evaluation.curve": True}},
+    )
+    (demand,) = plan([count_runs(file)], None)[-1].demands
+    assert (demand.trainings, demand.inference_only, demand.evaluations) == (3, 2, 2 * 3 + 5 + 7)
+
+
 def test_hours():
     config = RunConfig.from_dict({"data.name": "mnist", "training.epochs": 100, "noise.std": 1.0})
     device = Device("H100", processes=2, rates=(SPEED,))
     steps, evaluations = 100 * math.ceil(60_000 / 128) * 7, 100 * 2 + 5 * 5 + 11
     seconds = (steps * 1e-3 + evaluations * 10_000 * 1e-5) / 2
-    assert Demand(config, trainings=7, curves=2, inference_only=11).seconds(device) == pytest.approx(seconds)
+    demand = Demand(config, trainings=7, inference_only=11, evaluations=evaluations)
+    assert demand.seconds(device) == pytest.approx(seconds)
     unmeasured = RunConfig.from_dict({"model.batch_norm": True})
-    assert Demand(unmeasured, trainings=1, curves=0, inference_only=0).seconds(device) is None
+    assert Demand(unmeasured, trainings=1, inference_only=0, evaluations=5).seconds(device) is None
 
 
 def test_the_table(capsys: pytest.CaptureFixture[str]):
