@@ -83,7 +83,8 @@ class WorkerOptions(BaseModel):
     """Device that trains; default: a GPU if there is one."""
     networks: Text | SkipJsonSchema[None] = None
     """Folder of trained networks: workers share those trained without noise or at a level of their own, and store
-    those of runs with training.keep_network. Without it no network is shared, and these runs fail."""
+    those of runs with training.keep_network. Without it no network is shared, and runs with training.keep_network
+    fail."""
     state: Folder | SkipJsonSchema[None] = None
     """Folder of checkpoints and of undelivered results, which all nodes can read and write; default: state next to the
     logs of the runs."""

@@ -155,6 +155,9 @@ def test_the_command(
     assert Path("look/look.png").stat().st_size > 10_000
     assert main([*call, "--batch-norm"]) == 1
     assert "the weights do not fit mlp" in capsys.readouterr().err
+    torch.save(models.plain("mlp", (1, 28, 28), 10, batch_norm=True).state_dict(), "with_norm.pt")
+    assert main([*call[:2], "--checkpoint", "with_norm.pt", "--data", "mnist5k"]) == 1
+    assert capsys.readouterr().err.endswith("the checkpoint has BatchNorm layers: add --batch-norm\n")
     Path("broken.pt").write_bytes(b"no weights")
     assert main([*call[:2], "--checkpoint", "broken.pt", "--data", "mnist5k"]) == 1
     assert "broken.pt: cannot be read as saved weights" in capsys.readouterr().err
