@@ -209,3 +209,13 @@ def test_quantisation_at_another_point_or_nowhere_is_a_mismatch() -> None:
     found = mismatch(audit.of(0), [silent, silent])
     assert found is not None
     assert found.startswith("noise point 1: level 0 was configured, between ")
+
+
+def test_samples_that_are_not_finite_bound_no_level() -> None:
+    """So a diverged run is a result, not a failure of the audit."""
+    x = torch.tensor([[0.1, 0.9, 0.4], [float("nan"), 0.2, 0.3], [float("inf"), 0.2, 0.3]])
+    for limits in (None, (-1.0, 1.0)):
+        lowest, highest = bounds(x, quantise(x, 1 / 15, limits), limits)
+        assert lowest.isfinite()
+        assert lowest <= 1 / 15 + 1e-6
+        assert highest >= 1 / 15 - 1e-6

@@ -123,6 +123,7 @@ def test_levels_share_their_draws_unless_they_are_independent() -> None:
         ({"noise__std": 0.5, "evaluation__noise_draws": 2}, "set noise.training_std, too"),
         ({"noise__kind": "none", "evaluation__noise_draws": 2}, "no effect without noise"),
         ({"noise__kind": "none", "noise__level_draws": "independent"}, "no effect without noise"),
+        ({"noise__kind": "quantisation", "noise__bits": 4, "evaluation__noise_draws": 2}, "draws no random numbers"),
     ],
 )
 def test_refusals(settings: dict[str, Any], message: str) -> None:
