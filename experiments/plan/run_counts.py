@@ -36,7 +36,7 @@ class PlannedRun(NamedTuple):
     def of(cls, config: RunConfig) -> PlannedRun:
         """The planned run with these settings."""
         epochs = config.training.epochs
-        last = 0 if config.noisy_training and config.shares_network else min(LAST_EPOCHS, epochs)
+        last = min(LAST_EPOCHS, epochs) if config.evaluated_in_training else 0
         return cls(
             config.run_key,
             config.network_key,

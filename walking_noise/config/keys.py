@@ -75,7 +75,7 @@ def run(config: RunConfig) -> dict[str, Any]:
     if config.noisy:
         content["inference noise"] = _noise(config, settings, config.levels)
         content["noise.seed"] = config.noise_seed
-    if config.noisy_training and config.shares_network:
+    if not config.evaluated_in_training:
         content["evaluated"] = "once"
     return content
 

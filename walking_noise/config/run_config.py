@@ -229,6 +229,11 @@ class RunConfig(Group):
         """Whether the run is evaluated once, on the trained network, instead of after each of the last epochs."""
         return self.shares_network and (self.noisy or self.noisy_training)
 
+    @property
+    def evaluated_in_training(self) -> bool:
+        """Whether the network is evaluated after the last epochs: unless it is trained at a level of its own."""
+        return not (self.noisy_training and self.shares_network)
+
     def training_only(self) -> RunConfig:
         """The run that trains a shared network: without noise at inference."""
         if not self.noisy_training:

@@ -20,7 +20,7 @@ from walking_noise.errors import ran_out_of_memory, reason
 from walking_noise.models import PRODUCTS
 from walking_noise.models.forward_recorder import ForwardRecorder
 from walking_noise.models.model_summary import SAMPLES
-from walking_noise.models.module_points import WithModulePoints, record_calls, select_calls
+from walking_noise.models.module_points import WithModulePoints, calling_every_module, record_calls, select_calls
 from walking_noise.models.noise_points import injecting, points_in, with_noise_points
 from walking_noise.models.point import Point
 from walking_noise.noise import NoiseKind, noise_kinds
@@ -161,10 +161,5 @@ def _noisy(kind: NoiseKind, x: Tensor, level: Tensor, key: int) -> Tensor:
 @contextmanager
 def _without_fused_attention() -> Iterator[None]:
     """Disable torch's fused attention, which does not call the modules in an encoder layer and is slow under vmap."""
-    enabled = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        with sdpa_kernel(SDPBackend.MATH):
-            yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(enabled)
+    with calling_every_module(), sdpa_kernel(SDPBackend.MATH):
+        yield

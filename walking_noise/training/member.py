@@ -56,8 +56,8 @@ class Member:
     @property
     def needs_evaluation(self) -> bool:
         """Whether the accuracy after the epoch just completed is part of the result."""
-        in_training = not (self.config.noisy_training and self.config.shares_network)
-        return self.config.evaluation.curve or (in_training and self.epoch > self.epochs - LAST_EPOCHS)
+        is_last = self.config.evaluated_in_training and self.epoch > self.epochs - LAST_EPOCHS
+        return self.config.evaluation.curve or is_last
 
     def add_epoch(self, loss: float) -> None:
         """Count a completed epoch and append its mean loss."""
