@@ -58,6 +58,14 @@ _PHRASES: dict[str, Callable[[Any], str]] = {
     "noise.training_std": lambda std: _trained_at("", std),
     "noise.training_std_mul": lambda std: _trained_at("multiplicative ", std),
     "noise.training_std_add": lambda std: _trained_at("additive ", std),
+    "noise.target": lambda target: f"on {target}",
+    "noise.unit": lambda unit: "absolute levels" if unit == "absolute" else f"levels relative to the {unit}",
+    "noise.per_channel": lambda each: "unit of each channel" if each else "unit of the layer",
+    "noise.redraw": lambda what: f"draws for each {what}",
+    "noise.training_redraw": lambda what: f"in training draws for each {what}",
+    "noise.training_seed": lambda seed: f"trained on chip {seed}",
+    "training.weight_clip_std": lambda multiple: f"weights clipped to {multiple:g} standard deviations",
+    "evaluation.recalibrate": lambda enabled: "BatchNorm recalibrated" if enabled else "BatchNorm as trained",
     "noise.level_draws": lambda draws: f"{draws} draws of levels",
     "evaluation.noise_draws": lambda count: f"{count} draw{'s' * (count != 1)} per run",
     "noise.gradient": lambda gradient: f"{gradient.replace('_', '-')} gradient",
@@ -164,7 +172,10 @@ def level_axis_label(settings: Settings) -> str:
     kind, name = kind_of(settings), _display_name(settings["noise.kind"])
     if kind.transform:
         return f"{kind.transform.level_name} of the {name}"
-    return f"{'standard deviation' if ('std',) in kind.settings else 'amplitude'} of the {name} noise"
+    on_weights, unit = settings["noise.target"] == "weights", settings["noise.unit"]
+    level = f"{'standard deviation' if ('std',) in kind.settings else 'amplitude'} of the {name} noise"
+    relative = "" if unit == "absolute" else f", relative to their {unit}"
+    return f"{level} on the {settings['noise.target']}{relative}" if on_weights or relative else level
 
 
 def _without_effect(name: str, settings: Settings) -> bool:

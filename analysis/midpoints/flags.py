@@ -27,6 +27,7 @@ class Flag(StrEnum):
     MISFIT = "the accuracies do not follow the logistic of the weighted fit"
     ONE_REPETITION = "one repetition: no interval"
     TWO_REPETITIONS = "two repetitions"
+    ABSORBED = "no midpoint: trained with the same static offsets, which a bias can absorb"
 
 
 ABOVE = frozenset({Flag.NEVER_FALLS, Flag.ABOVE_RANGE})

@@ -17,6 +17,7 @@ from analysis.midpoints.flags import Flag
 from analysis.midpoints.midpoint import MidpointFit, fit_midpoint
 from analysis.processes import shared_out
 from analysis.progress_bar import track
+from analysis.runs.noise_kinds import kind_of
 from analysis.runs.series import Series, Settings, group_series
 
 _PART = 100
@@ -76,6 +77,9 @@ def analyse(runs: pd.DataFrame, processes: int = 1) -> Study:
 
 def fit_series(series: Series) -> FittedSeries:
     """The series with the fit of its midpoint and the shape of its curve."""
+    if has_absorbed_offsets(series.settings):
+        fit = fit_midpoint(series.used.iloc[:0], series.chance_accuracy)
+        return FittedSeries(series, replace(fit, flags=(Flag.ABSORBED,)), None)
     fit = fit_midpoint(series.used, series.chance_accuracy)
     if series.used.empty and series.counts["overflow"]:
         return FittedSeries(series, replace(fit, flags=(Flag.ONLY_OVERFLOW,)), None)
@@ -89,6 +93,18 @@ def fit_series(series: Series) -> FittedSeries:
         else fit,
         shape,
     )
+
+
+def has_absorbed_offsets(settings: Settings) -> bool:
+    """Whether networks are trained with the static offsets with which they are evaluated: additive noise of one chip.
+
+    The bias of the layer before, or the threshold of the layer behind, can absorb such an offset.
+    """
+    redraw = settings["noise.redraw"]
+    static = redraw == "chip" and settings["noise.training_redraw"] in (None, "chip")
+    kind = kind_of(settings)
+    added = kind.adds and not kind.multiplies and settings["noise.target"] == "activations"
+    return bool(static and added and settings["noise.in_training"] and settings["noise.training_seed"] is None)
 
 
 def accuracy_table(runs: pd.DataFrame) -> tuple[Array, Array]:

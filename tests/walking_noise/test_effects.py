@@ -18,6 +18,8 @@ MULTIPLICATIVE = {"noise.kind": "multiplicative", "noise.std": 0.5}
 AMPLITUDE = {"noise.kind": "mixed", "noise.amplitude": 0.5, "noise.ratio": 0.5}
 LEVELS = {"noise.kind": "mixed", "noise.std_mul": 0.5, "noise.std_add": 0.5}
 QUANTISATION = {"noise.kind": "quantisation", "noise.bits": 4}
+WEIGHTS = {"noise.target": "weights", "noise.std": 0.1}
+CHIP = WEIGHTS | {"noise.redraw": "chip"}
 SPEECH = {"data.name": "gsc", "model.name": "cnn_s"}
 
 EFFECTIVE: dict[str, tuple[dict[str, Any], Any]] = {
@@ -38,6 +40,12 @@ EFFECTIVE: dict[str, tuple[dict[str, Any], Any]] = {
     "noise.training_std": (NOISE | {"noise.training_std": 0.5}, 0.6),
     "noise.training_std_mul": (LEVELS | {"noise.training_std_mul": 0.5, "noise.training_std_add": 0.5}, 0.6),
     "noise.training_std_add": (LEVELS | {"noise.training_std_mul": 0.5, "noise.training_std_add": 0.5}, 0.6),
+    "noise.target": (NOISE, "weights"),
+    "noise.unit": (WEIGHTS, "range"),
+    "noise.per_channel": (WEIGHTS | {"noise.unit": "range"}, True),
+    "noise.redraw": (NOISE | {"noise.training_redraw": "batch"}, "batch"),
+    "noise.training_redraw": (WEIGHTS, "chip"),
+    "noise.training_seed": (CHIP, 1),
     "noise.point": (NOISE, 3),
     "noise.on_batch_norm": (NOISE | {"model.batch_norm": True}, False),
     "noise.in_training": (NOISE, False),
@@ -52,12 +60,14 @@ EFFECTIVE: dict[str, tuple[dict[str, Any], Any]] = {
     "training.learning_rate": ({}, 2e-3),
     "training.weight_clamp": ({}, 0.03),
     "training.weight_decay": ({}, 0.01),
+    "training.weight_clip_std": ({}, 1.0),
     "evaluation.noise_draws": (NOISE | {"noise.in_training": False}, 2),
+    "evaluation.recalibrate": (NOISE | {"noise.in_training": False, "model.batch_norm": True}, True),
     "seed": ({}, 1),
 }
 WITHOUT_NUMBERS: dict[str, Any] = {"training.keep_network": True, "evaluation.curve": True}
 """Settings that add to the result, and another value of each."""
-AT_INFERENCE = ("noise.seed", "noise.level_draws", "evaluation.noise_draws")
+AT_INFERENCE = ("noise.seed", "noise.level_draws", "noise.redraw", "evaluation.noise_draws", "evaluation.recalibrate")
 """Settings that change the evaluation and not the training."""
 NOT_IN_THE_PACKAGE = ("data.name", "data.transform", "data.keywords")
 TRAINED = ("training_loss", "mean_abs_weight")

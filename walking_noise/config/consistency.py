@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from walking_noise import data
 from walking_noise.config.settings import CommonNoiseConfig, NoiseConfig
 from walking_noise.errors import refused
+from walking_noise.registry import is_own
 
 if TYPE_CHECKING:
     from walking_noise.config.run_config import RunConfig
@@ -24,6 +25,8 @@ def check_consistency(config: RunConfig) -> None:
     _check_point(config)
     _check_levels(config)
     _check_training_levels(config)
+    _check_target(config)
+    _check_redraw(config)
     _check_effect(config)
 
 
@@ -90,6 +93,48 @@ def _check_training_levels(config: RunConfig) -> None:
         )
 
 
+def _check_target(config: RunConfig) -> None:
+    noise, kind, behind_weights = config.noise, config.noise_kind, config.weight_points
+    if noise.target == "weights":
+        if not kind.has_effect:
+            raise refused("noise.target", "weights", "it has no effect without noise; leave it out")
+        if not behind_weights:
+            raise refused(
+                "noise.target", "weights", f"no noise point of {config.model.name} follows a layer with weights"
+            )
+        listed = ", ".join(str(config.points[number]) for number in behind_weights)
+        if isinstance(noise.point, int) and noise.point not in behind_weights:
+            raise refused("noise.point", noise.point, f"allowed for noise on weights: {listed}")
+        for name in (*config.level_settings, *(f"training_{one}" for one in config.training_level_settings)):
+            value = getattr(noise, name)
+            if isinstance(value, tuple) and any(
+                value[point.number] for point in config.points if point.number not in behind_weights
+            ):
+                raise refused(f"noise.{name}", value, f"noise on weights needs level 0 at all points but {listed}")
+    if not kind.adds or kind.multiplies:
+        _require_default(config, "unit", f"it has no effect on the level of noise.kind {kind.name!r}")
+    if noise.target != "weights" or noise.unit == "absolute":
+        _require_default(config, "per_channel", "it has an effect only on a unit of noise on weights")
+
+
+def _check_redraw(config: RunConfig) -> None:
+    noise, kind = config.noise, config.noise_kind
+    if not kind.has_effect or kind.transform:
+        for name in ("redraw", "training_redraw", "training_seed"):
+            _require_default(config, name, f"it has no effect, since {kind.name} draws no random numbers")
+        return
+    if not noise.in_training:
+        _require_default(config, "training_redraw", "it has no effect with noise.in_training: false")
+    elif noise.target == "weights" and config.training_redraw == "sample":
+        setting = "redraw" if noise.training_redraw is None else "training_redraw"
+        reason = "in training, weights are drawn for each batch or chip; set noise.training_redraw to one of them"
+        raise refused(f"noise.{setting}", "sample", reason)
+    if not noise.in_training or config.training_redraw != "chip":
+        _require_default(
+            config, "training_seed", "it has an effect only on noise in training that is drawn once per chip"
+        )
+
+
 def _check_list(config: RunConfig, name: str, value: object) -> None:
     """Raise :class:`ConfigError` if a list of levels does not fit the noise points."""
     if isinstance(value, tuple) and config.noise.point != "mapped":
@@ -111,21 +156,39 @@ def _check_effect(config: RunConfig) -> None:
     if not kind.has_effect:
         for name in ("point", "on_batch_norm", "in_training", "seed", "level_draws"):
             _require_default(config, name, "it has no effect without noise")
-    if noise.point != "global" or not any(point.after_batch_norm for point in config.points):
+    if (
+        noise.point != "global"
+        or noise.target == "weights"
+        or not any(point.after_batch_norm for point in config.points)
+    ):
         _require_default(config, "on_batch_norm", "it has an effect only with global noise and BatchNorm")
-    if not (kind.multiplies and noise.in_training):
-        _require_default(config, "gradient", "it has an effect only with multiplicative or mixed noise in training")
+    if not (kind.multiplies and noise.in_training) or noise.target == "weights":
+        reason = "it has an effect only on activations, with multiplicative or mixed noise in training"
+        _require_default(config, "gradient", reason)
     if not (kind.multiplies and kind.adds):
         _require_default(config, "order", "it has an effect only with mixed noise")
-    if config.evaluation.noise_draws > 1 and not (config.evaluated_once or kind.has_effect):
-        raise refused(
-            "evaluation.noise_draws", config.evaluation.noise_draws, "it has no effect without noise; leave it out"
-        )
-    if config.evaluation.noise_draws > 1 and not config.shares_network:
-        reason = "a run that is evaluated after its last epochs has one draw for each; set noise.training_std, too"
-        raise refused("evaluation.noise_draws", config.evaluation.noise_draws, reason)
+    _check_evaluation(config)
     if config.evaluation.curve and not noise.in_training:
         raise refused("evaluation.curve", True, "with noise at inference only, a run is evaluated once; leave it out")
+
+
+def _check_evaluation(config: RunConfig) -> None:
+    evaluation = config.evaluation
+    for name in ("noise_draws", "recalibrate"):
+        value = getattr(evaluation, name)
+        if value == type(evaluation).model_fields[name].default:
+            continue
+        if not (config.evaluated_once or config.noise_kind.has_effect):
+            raise refused(f"evaluation.{name}", value, "it has no effect without noise; leave it out")
+        if not config.shares_network:
+            reason = "a run that is trained with noise is evaluated during training; set noise.training_std, too"
+            raise refused(f"evaluation.{name}", value, reason)
+    if evaluation.recalibrate and not config.model.batch_norm and not is_own(config.model.name):
+        raise refused("evaluation.recalibrate", True, "it has no effect without model.batch_norm; leave it out")
+    if evaluation.recalibrate and config.noise.target == "weights" and config.redraw == "sample":
+        raise refused(
+            "evaluation.recalibrate", True, "weights with draws for each sample have no batch to be calibrated on"
+        )
 
 
 def _require_default(config: RunConfig, name: str, reason: str) -> None:

@@ -50,7 +50,9 @@ def training(config: RunConfig) -> dict[str, Any]:
         if not name.startswith(("noise.", "evaluation.")) and name != "training.keep_network"
     }
     if config.noisy_training:
-        content["training noise"] = _noise(config, settings, config.training_levels)
+        content["training noise"] = _noise(config, settings, config.training_levels, config.training_redraw)
+        if config.training_redraw == "chip":
+            content["training chip"] = config.training_noise_seed
         if any(level.mul > 0 for level in config.training_levels):
             content["noise.gradient"] = config.noise.gradient
     return content
@@ -63,7 +65,11 @@ def network(config: RunConfig) -> dict[str, Any]:
     unless they have a training level of their own.
     """
     content = training(config)
-    return content if config.shares_network else content | {"noise.seed": config.noise_seed}
+    if not config.shares_network:
+        content["noise.seed"] = config.noise_seed
+        if config.redraw != config.training_redraw:
+            content["redraw"] = config.redraw
+    return content
 
 
 def run(config: RunConfig) -> dict[str, Any]:
@@ -72,8 +78,9 @@ def run(config: RunConfig) -> dict[str, Any]:
     content = training(config) | {name: value for name, value in settings.items() if name.startswith("evaluation.")}
     if not config.evaluated_once:
         content.pop("evaluation.noise_draws", None)
+        content.pop("evaluation.recalibrate", None)
     if config.noisy:
-        content["inference noise"] = _noise(config, settings, config.levels)
+        content["inference noise"] = _noise(config, settings, config.levels, config.redraw)
         content["noise.seed"] = config.noise_seed
     if not config.evaluated_in_training:
         content["evaluated"] = "once"
@@ -102,10 +109,10 @@ def _settings(config: RunConfig) -> dict[str, Any]:
     return settings
 
 
-def _noise(config: RunConfig, settings: dict[str, Any], levels: tuple[Levels, ...]) -> dict[str, Any]:
+def _noise(config: RunConfig, settings: dict[str, Any], levels: tuple[Levels, ...], redraw: str) -> dict[str, Any]:
     """The noise as its levels at each noise point, its distribution unless Gaussian, and the order of its terms.
 
-    ``settings`` has the settings of noise that were added later and change it.
+    ``settings`` has the settings of noise that were added later and change it. ``redraw`` is what has draws of its own.
     """
     kind = config.noise_kind
     noise: dict[str, Any] = {"levels": [list(level[: 3 if kind.transform else 2]) for level in levels]}
@@ -113,9 +120,11 @@ def _noise(config: RunConfig, settings: dict[str, Any], levels: tuple[Levels, ..
         noise["distribution of"] = kind.name
     if any(level.mul > 0 and level.add > 0 for level in levels):
         noise["order"] = config.noise.order
+    if redraw != ("batch" if config.noise.target == "weights" else "sample"):
+        noise["redraw"] = redraw
     for name in defaults_added_later(type(config)):
         group, _, last = name.rpartition(".")
-        if last == "level_draws":  # it changes the seed
+        if last in ("level_draws", "redraw", "training_redraw", "training_seed"):  # seeds, and what is above
             continue
         if name in settings and group == "noise" and last.removeprefix("training_") not in config.level_settings:
             noise[name] = settings[name]

@@ -189,6 +189,8 @@ class RunConfig(Group):
         noise, kind = self.noise, self.noise_kind
 
         def at(point: Point) -> Levels:
+            if noise.target == "weights" and point.number not in self.weight_points:
+                return Levels(0.0, 0.0)
             if noise.point not in ("global", "mapped", point.number):
                 return Levels(0.0, 0.0)
             if point.after_batch_norm and not noise.on_batch_norm:
@@ -198,6 +200,32 @@ class RunConfig(Group):
             )
 
         return tuple(at(point) for point in self.points)
+
+    @cached_property
+    def weight_points(self) -> tuple[int, ...]:
+        """The numbers of the noise points behind layers with weights; of several behind one layer, the first."""
+        first: dict[str, int] = {}
+        for point in self.points:
+            if point.layer and point.parameters and point.multiply_accumulates:
+                first.setdefault(point.layer, point.number)
+        return tuple(first.values())
+
+    @property
+    def redraw(self) -> str:
+        """What has noise draws of its own at inference: ``sample``, ``batch`` or ``chip``."""
+        return self.noise.redraw or ("batch" if self.noise.target == "weights" else "sample")
+
+    @property
+    def training_redraw(self) -> str:
+        """What has noise draws of its own in training."""
+        return self.noise.training_redraw or self.redraw
+
+    @property
+    def training_noise_seed(self) -> int:
+        """The seed of the noise in training: that of the run, or the chip."""
+        if self.training_redraw != "chip":
+            return self.seed
+        return self.noise_seed if self.noise.training_seed is None else self.noise.training_seed
 
     @property
     def first_noisy_point(self) -> int | None:

@@ -87,6 +87,22 @@ class CommonNoiseConfig(Group):
 
     kind: Annotated[str, OneOf(noise_kinds)] = "additive"
     """Kind of noise."""
+    target: Annotated[Literal["activations", "weights"], ADDED_LATER] = "activations"
+    """weights: noise on the weights of the layer before each noise point, not on its biases. The gradient passes
+    unchanged to the clean weights."""
+    unit: Annotated[Literal["absolute", "rms", "absmax", "range"], ADDED_LATER] = "absolute"
+    """Unit of the level of additive and uniform noise: root mean square, largest absolute value, or range (maximum -
+    minimum) of the layer's clean weights, or of the activations of a run in the mini-batch."""
+    per_channel: Annotated[Flag, ADDED_LATER] = False
+    """true: the unit is measured for each output channel of a layer's weights."""
+    redraw: Annotated[Literal["sample", "batch", "chip"] | None, ADDED_LATER] = None
+    """What has draws of its own: every sample; every mini-batch, or block of 250 samples at inference; or every chip,
+    that is every noise.seed. Default: sample for activations, batch for weights."""
+    training_redraw: Annotated[Literal["sample", "batch", "chip"] | None, ADDED_LATER] = None
+    """The same in training; default: noise.redraw. Weights are not drawn for each sample in training."""
+    training_seed: Annotated[Seed | None, ADDED_LATER] = None
+    """Chip in training, with training_redraw: chip; default: noise.seed, so the run is trained on the chip on which it
+    is evaluated."""
     std: Level | LevelPerPoint = 0.0
     """Level of additive, uniform or multiplicative noise, a standard deviation; a list needs noise.point: mapped."""
     amplitude: Level | LevelPerPoint | None = None
@@ -138,6 +154,8 @@ class TrainingConfig(Group):
     """Initial learning rate of Adam, with cosine annealing to 0."""
     weight_clamp: Positive | None = None
     """Bound on the weights of conv and linear layers."""
+    weight_clip_std: Annotated[Positive | None, ADDED_LATER] = None
+    """Bound α on the weights of each conv and linear layer after each step, in standard deviations of these weights."""
     weight_decay: Annotated[float, Field(ge=0), REAL, ADDED_LATER] = 0.0
     """Decay λ of all parameters (AdamW): a step at learning rate η first multiplies them by 1 - η·λ."""
     keep_network: Flag = False
@@ -149,6 +167,9 @@ class EvaluationConfig(Group):
 
     curve: Flag = False
     """true: the result has the validation accuracy after every epoch."""
+    recalibrate: Annotated[Flag, ADDED_LATER] = False
+    """true: before the trained network is evaluated, BatchNorm's statistics are estimated again under the run's noise,
+    on 50 mini-batches of training data. Only where noise_draws is allowed."""
     noise_draws: Annotated[int, Field(ge=1, le=LARGEST_INTEGER), WHOLE, ADDED_LATER] = 1
     """Number of evaluations of the trained network with independent draws; the accuracy is their mean. Only for noise
     at inference only, or with a level in training of its own."""

@@ -60,7 +60,7 @@ def evaluate(
     counts = torch.zeros(2, len(configs), dtype=torch.int64, device=data.validation_labels.device)
     pack.eval()
     prefix = SharedPrefix(
-        pack, members, configs, epoch, wrap_injection=wrap_injection, audited=audited, group_size=group_size
+        pack, members, configs, epoch, wrap_injection=wrap_injection, audited=audited, group_size=group_size, data=data
     )
     for start, x, y in validation_blocks(data, BLOCK):
         counted = []

@@ -26,8 +26,10 @@ def passes_through_product(pack: Pack, config: RunConfig) -> bool:
 
     It depends on the run alone, not on the runs that are evaluated with it.
     """
-    point = config.first_noisy_point
+    point, noise = config.first_noisy_point, config.noise
     if point is None or not config.shares_network or config.noise_kind.transform or not pack.layers_to_product(point):
+        return False
+    if noise.target == "weights" or noise.unit != "absolute" or config.evaluation.recalibrate:
         return False
     return config.noise.order != "add_first" or 0 in config.levels[point][:2]
 

@@ -6,16 +6,20 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
+import torch
 from torch import Tensor
 
 from walking_noise.config.run_config import RunConfig
+from walking_noise.data import DataSet
 from walking_noise.evaluation.noise_before_product import NoiseBeforeProduct, UnitProducts, passes_through_product
+from walking_noise.evaluation.recalibration import recalibrated
 from walking_noise.models.noise_points import Inject
 from walking_noise.noise.audit import Audit
 from walking_noise.noise.injection import Injection
 from walking_noise.noise.rng.cpu_generators import KeptDraws
+from walking_noise.noise.weight_noise import WeightNoise
 from walking_noise.pack.pack import Pack
 from walking_noise.pack.partition import split_evenly
 from walking_noise.pack.select_members import must_copy_weights, select_members
@@ -23,6 +27,11 @@ from walking_noise.pack.stacking import expand_rows
 
 BLOCK = 250
 """Samples evaluated at once. Another value changes results: the noise at inference is keyed by the sample's block."""
+
+Way = Literal["together", "through product", "sample by sample", "recalibrated"]
+"""How runs are computed from where their noise begins: all samples of a block together; with noise that passes through
+the product behind the point (:class:`NoiseBeforeProduct`); one sample after the other, each with weights of its own; or
+with BatchNorm statistics of their own (:func:`recalibrated`)."""
 
 WrapInjection = Callable[[Inject], Inject]
 """Takes the injection of one block of samples, and returns the injection to use in its place."""
@@ -53,14 +62,15 @@ class SharedPrefix:
         wrap_injection: WrapInjection,
         audited: bool,
         group_size: int | None,
+        data: DataSet,
     ) -> None:
-        through = [wrap_injection is unchanged and passes_through_product(pack, config) for config in configs]
-        found = branches(members, configs, group_size, pack.latest_split, through)
+        ways = [_way(pack, config, wrap_injection is unchanged) for config in configs]
+        found = branches(members, configs, group_size, pack.latest_split, ways)
         kept = KeptDraws() if len(found) > 1 else None
-        group = partial(_RunGroup, pack, epoch, wrap_injection, audited, kept)
+        group = partial(_RunGroup, pack, epoch, wrap_injection, audited, kept, data)
         self._members = members
         self._branches = {
-            branch: group([members[run] for run in branch.runs], [configs[run] for run in branch.runs])
+            branch: group(branch.way, [members[run] for run in branch.runs], [configs[run] for run in branch.runs])
             for branch in found
         }
         self._before_product: dict[Branch, NoiseBeforeProduct] = {}
@@ -68,7 +78,7 @@ class SharedPrefix:
             of_runs = {run: (members[run], configs[run]) for branch in some for run in branch.runs}
             self._before_product |= dict.fromkeys(some, NoiseBeforeProduct(pack, of_runs, some[0].point))
         clean = {member: config.without_noise() for member, config in zip(members, configs, strict=True)}
-        self._shared = group(list(clean), list(clean.values()))
+        self._shared = group("together", list(clean), list(clean.values()))
 
     @property
     def runs(self) -> list[int]:
@@ -119,15 +129,21 @@ class _RunGroup:
         wrap_injection: WrapInjection,
         audited: bool,
         kept: KeptDraws | None,
+        data: DataSet,
+        way: Way,
         members: Sequence[int],
         configs: Sequence[RunConfig],
     ) -> None:
         self.members, self.epoch, self.wrap_injection, self.audited = members, epoch, wrap_injection, audited
         device = next(pack.parameters()).device
         self.noise = Injection(configs, "inference", device, kept)
+        self.weight_noise = WeightNoise(configs, "inference", pack, kept)
         self.audit = Audit(len(configs[0].points), len(configs), device)
         self._pack = pack
         self._selected = None if must_copy_weights(members) else select_members(pack, members)
+        self._sample_by_sample = way == "sample by sample"
+        if way == "recalibrated":
+            self._selected = recalibrated(select_members(pack, members), configs, data, epoch)
 
     def forward(self, x: Tensor, block: int, first: int, last: int | None = None) -> Tensor:
         """Compute the input of noise point ``last`` from the input of noise point ``first``; the logits if it is None.
@@ -135,8 +151,14 @@ class _RunGroup:
         Input and output are ``(R, B, …)``, or ``(rows, B, …)`` with fewer rows, see :meth:`Pack.forward`.
         """
         pack = self._selected or select_members(self._pack, self.members)  # copied weights are freed after use
-        y: Tensor = pack(x, self._inject(block), first, last)
-        return y
+        inject, audit = self._inject(block), self.audit if self.audits(block) else None
+        if not self._sample_by_sample:
+            return self.weight_noise.forward(pack, (self.epoch, block), audit, x, inject, first, last)
+        each = (
+            self.weight_noise.forward(pack, (self.epoch, BLOCK * block + number), audit, sample, inject, first, last)
+            for number, sample in enumerate(x.split(1, dim=1))
+        )
+        return torch.cat(list(each), 1)
 
     def audits(self, block: int) -> bool:
         """Whether noise and signal of a block of samples are recorded for the audit."""
@@ -164,7 +186,7 @@ class Branch:
 
     point: int  # before it, their activations are the noise-free ones of their members
     runs: tuple[int, ...]  # indices
-    through_product: bool = False  # whether their noise passes through the product behind the point
+    way: Way = "together"
 
 
 def branches(
@@ -172,7 +194,7 @@ def branches(
     configs: Sequence[RunConfig],
     group_size: int | None = None,
     latest_split: Callable[[int], int] = lambda point: point,
-    through_product: Sequence[bool] | None = None,
+    ways: Sequence[Way] | None = None,
 ) -> list[Branch]:
     """The branches in which runs leave the shared prefix of their member, in the order of the noise points.
 
@@ -187,27 +209,26 @@ def branches(
         The maximum number of runs in a branch; None: all runs that leave at one point.
     latest_split
         Returns the last noise point at which a network can be split, at or before a given noise point.
-    through_product
-        Whether the noise of each run passes through the product behind its point, as :class:`NoiseBeforeProduct`; such
-        runs have branches of their own.
+    ways
+        How each run is computed; runs computed in different ways have different branches. None: all ``together``.
     """
     runs_of: dict[int, list[int]] = {}
     for run, member in enumerate(members):
         runs_of.setdefault(member, []).append(run)
-    leaving: dict[tuple[int, bool], list[list[int]]] = {}
+    leaving: dict[tuple[int, Way], list[list[int]]] = {}
     for runs in runs_of.values():
-        begins = {run: latest_split(_first_noisy_point(configs[run])) for run in runs}
+        begins = {run: latest_split(_first_affected_point(configs[run])) for run in runs}
         last_shared = sorted(begins.values())[-2] if len(runs) > 1 else 0
-        at_point: dict[tuple[int, bool], list[int]] = {}
+        at_point: dict[tuple[int, Way], list[int]] = {}
         for run in runs:
-            through = through_product is not None and through_product[run]
-            point = begins[run] if through else min(begins[run], last_shared)
-            at_point.setdefault((point, through), []).append(run)
+            way = ways[run] if ways else "together"
+            point = begins[run] if way == "through product" else min(begins[run], last_shared)
+            at_point.setdefault((point, way), []).append(run)
         for key, of_member in at_point.items():
             leaving.setdefault(key, []).append(of_member)
     return [
-        Branch(point, tuple(runs), through)
-        for (point, through), of_members in sorted(leaving.items())
+        Branch(point, tuple(runs), way)
+        for (point, way), of_members in sorted(leaving.items())
         for runs in _grouped(of_members, group_size or sys.maxsize)
     ]
 
@@ -219,7 +240,7 @@ def _with_common_products(
     together: list[Branch] = []
     sources: set[tuple[int, int]] = set()
     for branch in found:
-        if not branch.through_product:
+        if branch.way != "through product":
             continue
         own = {(members[run], configs[run].noise_seed) for run in branch.runs}
         if together and (branch.point != together[0].point or len(sources | own) > most):
@@ -231,10 +252,23 @@ def _with_common_products(
         yield together
 
 
-def _first_noisy_point(config: RunConfig) -> int:
-    """The noise point where the run's noise begins; the last point for a run without noise."""
+def _way(pack: Pack, config: RunConfig, through_product: bool) -> Way:
+    """How a run is computed; it depends on the run alone, except that its noise may not pass through a product."""
+    if config.evaluation.recalibrate and config.evaluated_once:
+        return "recalibrated"
+    if config.noise.target == "weights" and config.redraw == "sample":
+        return "sample by sample"
+    return "through product" if through_product and passes_through_product(pack, config) else "together"
+
+
+def _first_affected_point(config: RunConfig) -> int:
+    """The last noise point before anything that the run's noise changes; the last point for a run without noise."""
     point = config.first_noisy_point
-    return len(config.points) - 1 if point is None else point
+    if config.evaluation.recalibrate and config.evaluated_once:
+        return 0
+    if point is None:
+        return len(config.points) - 1
+    return point - 1 if config.noise.target == "weights" else point
 
 
 def _grouped(of_members: Iterable[list[int]], size: int) -> Iterator[list[int]]:

@@ -18,7 +18,8 @@ from walking_noise.noise.kind import Levels
 from walking_noise.pack.stacking import StackedState, expand_rows
 
 TOLERANCE = 7.0
-"""Standard errors by which a measured level may differ from the configured one; chance exceeds them once in 4e11."""
+"""Standard normal deviations by which a measured level may differ from the configured one; chance exceeds them once in
+4e11."""
 
 ROUNDING = 1e-5
 """Relative difference that is always allowed, for float32 and for the six digits that are stored."""
@@ -105,13 +106,15 @@ def _moments(x: Tensor) -> Tensor:
     return torch.stack([torch.full_like(sums, values.shape[1]), sums, values.square().sum(1)])
 
 
-def mismatch(measured: dict[str, Any], levels: Sequence[Levels], kurtosis: float = 3.0) -> str | None:
+def mismatch(
+    measured: dict[str, Any], levels: Sequence[Levels], kurtosis: float = 3.0, repetitions: int = 1
+) -> str | None:
     """A message for the first noise point whose measured level differs from the configured one by more than chance.
 
-    None if all levels agree. The standard error of a standard deviation measured on n draws is
-    ``std * sqrt((kurtosis - 1) / (4 n))``, with the kurtosis of the noise's distribution. The level of a function must
-    lie within its measured bounds. ``measured`` comes from :meth:`Audit.of`; ``levels`` are the configured ones, by
-    noise point.
+    None if all levels agree. For n independent draws, n·(measured / configured)² has the χ² distribution with n degrees
+    of freedom if the noise is Gaussian; with another kurtosis, as many degrees of freedom as give the same variance.
+    The level of a function must lie within its measured bounds. ``measured`` comes from :meth:`Audit.of`; ``levels``
+    are the configured ones, by noise point. ``repetitions``: how often each draw was recorded.
     """
     nowhere = [None] * len(levels)
     for point, level in enumerate(levels):
@@ -125,10 +128,22 @@ def mismatch(measured: dict[str, Any], levels: Sequence[Levels], kurtosis: float
             injected, draws = measured[name][point], measured["draws"][point]
             if injected is None and configured == 0:
                 continue
-            tolerance = max(TOLERANCE * math.sqrt((kurtosis - 1) / (4 * max(draws, 1))), ROUNDING)
-            if injected is None or configured == 0 or draws == 0 or abs(injected / configured - 1) > tolerance:
+            lowest, highest = _ratios(draws / repetitions * 2 / (kurtosis - 1)) if draws else (0.0, 0.0)
+            if injected is None or configured == 0 or not lowest <= injected / configured <= highest:
                 return f"noise point {point}: {name} {configured:g} was configured, {injected} was injected"
     return None
+
+
+def _ratios(degrees: float) -> tuple[float, float]:
+    """The lowest and highest ratio of a measured to the true standard deviation that chance explains.
+
+    The quantiles of χ² are those of Wilson and Hilferty (1931), at :data:`TOLERANCE` standard normal deviations.
+    """
+    variance = 2 / (9 * degrees)
+    spread = TOLERANCE * math.sqrt(variance)
+    cube_roots = (max(0.0, 1 - variance + sign * spread) for sign in (-1, 1))
+    lowest, highest = (root**1.5 for root in cube_roots)
+    return min(lowest, 1 - ROUNDING), max(highest, 1 + ROUNDING)
 
 
 def _rounded(value: Tensor) -> float | None:

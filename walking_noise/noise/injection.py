@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from walking_noise.cpu_kernels.noise_terms import NoiseTerms
 from walking_noise.models.noise_points import Normalisation
+from walking_noise.noise.derived_samplers import NoiseInUnits, NoiseOfChips
 from walking_noise.noise.kind import gaussian
 from walking_noise.noise.member_noise import MemberNoise, StepIndex
 from walking_noise.noise.rng.counter_based import CounterBasedNoise
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from walking_noise.config.run_config import RunConfig
     from walking_noise.noise.audit import Audit
 
-NoiseSampler = CounterBasedNoise | GeneratorNoise | TransformSampler
+NoiseSampler = CounterBasedNoise | GeneratorNoise | TransformSampler | NoiseInUnits | NoiseOfChips
 """Sampler of the noise of some members of a pack; the activations of the other members pass unchanged."""
 
 
@@ -128,48 +130,68 @@ def samplers(
     members: int,
     device: torch.device,
     kept: KeptDraws | None = None,
+    of: str = "",
 ) -> list[NoiseSampler]:
-    """The samplers of a pack: counter-based for Gaussian noise on a GPU, torch's generators for all other draws."""
-    transforms = [[noise for noise in noises if noise.transform] for noises in at_point]
-    drawn = [[noise for noise in noises if not noise.transform] for noises in at_point]
-    on_gpu = device.type == "cuda"
-    counter_based = [[noise for noise in noises if on_gpu and noise.draw is gaussian] for noises in drawn]
-    others = [[noise for noise in noises if not (on_gpu and noise.draw is gaussian)] for noises in drawn]
+    """The samplers of a pack: counter-based for Gaussian noise on a GPU, torch's generators for all other draws.
+
+    ``of`` distinguishes draws at one noise point for several tensors.
+    """
     needed: list[NoiseSampler] = []
+
+    def those(chosen: Callable[[MemberNoise], object]) -> list[list[MemberNoise]]:
+        return [[noise for noise in noises if chosen(noise)] for noises in at_point]
+
+    plain = those(lambda noise: not (noise.transform or noise.for_chip or noise.unit != "absolute"))
+    on_gpu = device.type == "cuda"
+    counter_based = [[noise for noise in noises if on_gpu and _is_counter_based(noise)] for noises in plain]
+    others = [[noise for noise in noises if not (on_gpu and _is_counter_based(noise))] for noises in plain]
     if any(counter_based):
-        needed.append(CounterBasedNoise(counter_based, stream, members, device))
+        needed.append(CounterBasedNoise(counter_based, stream + of, members, device))
     if any(others):
-        needed.append(GeneratorNoise(others, stream, device, kept))
-    if any(transforms):
+        needed.append(GeneratorNoise(others, stream + of, device, kept))
+    if any(transforms := those(lambda noise: noise.transform)):
         needed.append(TransformSampler(transforms))
+    if any(in_units := those(lambda noise: noise.unit != "absolute")):
+        absolute = [[replace(noise, unit="absolute") for noise in noises] for noises in in_units]
+        needed.append(NoiseInUnits(in_units, samplers(absolute, stream, members, device, kept, of)))
+    if any(of_chips := those(lambda noise: noise.for_chip and noise.unit == "absolute")):
+        drawn = [[replace(noise, for_chip=False) for noise in noises] for noises in of_chips]
+        needed += map(NoiseOfChips, samplers(drawn, "chip noise", members, device, kept, of))
     return needed
 
 
-def noise_by_point(configs: Sequence[RunConfig], stream: str) -> list[list[MemberNoise]]:
+def _is_counter_based(noise: MemberNoise) -> bool:
+    return noise.draw is gaussian and not noise.for_batch
+
+
+def noise_by_point(configs: Sequence[RunConfig], stream: str, target: str = "activations") -> list[list[MemberNoise]]:
     """The noise at every noise point, in the order of the members; members at level 0 are left out.
 
-    For ``stream`` see :class:`Injection`.
+    The noise of other targets is left out, too. For ``stream`` see :class:`Injection`.
     """
     at_point: list[list[MemberNoise]] = [[] for _ in configs[0].points]
     for member, config in enumerate(configs):
-        if stream == "training" and not config.noisy_training:
+        in_training = stream == "training"
+        if config.noise.target != target or (in_training and not config.noisy_training):
             continue
-        seed = config.seed if stream == "training" else config.noise_seed
-        kind, options = config.noise_kind, config.noise_options
-        transform = kind.transform
-        levels = config.training_levels if stream == "training" else config.levels
-        for point, level in enumerate(levels):
+        kind, noise = config.noise_kind, config.noise
+        redraw = config.training_redraw if in_training else config.redraw
+        for point, level in enumerate(config.training_levels if in_training else config.levels):
             if max(level) > 0:
                 at_point[point].append(
                     MemberNoise(
                         member,
-                        seed,
+                        config.training_noise_seed if in_training else config.noise_seed,
                         level.mul,
                         level.add,
-                        config.noise.order == "add_first",
-                        config.noise.gradient == "exact",
+                        noise.order == "add_first",
+                        noise.gradient == "exact" and target == "activations",
                         kind.draw,
-                        transform and transform.at(level.transform, options),
+                        kind.transform and kind.transform.at(level.transform, config.noise_options),
+                        redraw != "sample" and target == "activations",
+                        redraw == "chip",
+                        noise.unit,
+                        noise.per_channel,
                     )
                 )
     return at_point

@@ -41,3 +41,7 @@ class MemberNoise:
     exact_gradient: bool
     draw: Callable[[Tensor, torch.Generator], None]  # see :class:`walking_noise.noise.kind.NoiseKind`
     transform: Transform | None = None  # replaces the random terms; its functions take activations only
+    for_batch: bool = False  # whether all samples of a batch have the same draws
+    for_chip: bool = False  # whether all steps have the same draws
+    unit: str = "absolute"  # of the level, see :func:`walking_noise.noise.level_units.level_unit`
+    per_channel: bool = False  # whether the unit is measured for each channel

@@ -34,15 +34,18 @@ class Pack(nn.Module):
         super().__init__()
         self.layers = nn.ModuleDict()
         self._weights: dict[str, tuple[str, str]] = {}
+        self._names: dict[str, str] = {}
         for layers in zip(*map(named_layers, members), strict=True):
             name, first = layers[0]
             self.layers[name] = pack_layer([layer for _, layer in layers])
             weighted = {path for path, module in first.named_modules() if isinstance(module, WEIGHTED)}
             for plain, packed in packed_names(first, self.layers[name]):
                 path, _, parameter = plain.rpartition(".")
+                found = (path_in_model(name), *path.split("."))
+                in_model = ".".join(part for part in found if part and part != BODY)
+                self._names[f"{in_model}.{parameter}"] = f"layers.{name}.{packed}"
                 if parameter == "weight" and path in weighted:
-                    found = (path_in_model(name), *path.split("."))
-                    self._weights[".".join(part for part in found if part and part != BODY)] = name, packed
+                    self._weights[in_model] = name, packed
 
     def forward(self, x: Tensor, inject: Inject, first: int = 0, last: int | None = None) -> Tensor:
         """The forward pass of all members, or of the section from one noise point to another.
@@ -114,6 +117,15 @@ class Pack(nn.Module):
     def weights(self) -> dict[str, nn.Parameter]:
         """The weights ``(K, …)`` of the conv and linear layers, by layer, without biases and normalisation layers."""
         return {path: self.layers[layer].get_parameter(name) for path, (layer, name) in self._weights.items()}
+
+    def weight_names(self, layer: str) -> list[str]:
+        """The names of the weights in a layer of the model, parameters of two dimensions or more, in the pack.
+
+        ``layer`` is the path of a module of the model, which may contain other modules.
+        """
+        named = dict(self.named_parameters())
+        within = [name for path, name in self._names.items() if path.startswith(f"{layer}.")]
+        return [name for name in within if name in named and named[name].dim() > 2]
 
     def finite(self) -> Tensor:
         """Whether all parameters of a member are finite, ``(K,)`` bool."""

@@ -75,16 +75,17 @@ def plan_packs(
 
 
 def pack_group(config: RunConfig) -> PackGroup:
-    """The group of a run: its pack key, and whether its noise in training is on its input, and is not Gaussian.
+    """The group of a run: its pack key, whether its noise in training is on its input, and whether it is not plain.
 
-    A pack has runs of one group. A GPU cannot fuse noise that is not Gaussian, nor record it in a CUDA graph, and a run
-    must not be computed in another way because of others in its pack.
+    A pack has runs of one group. Plain noise is Gaussian, at an absolute level, and drawn for each sample. A GPU cannot
+    fuse other noise on activations, and a run must not be computed in another way because of others in its pack.
     """
-    noisy = config.noisy_training
+    noisy, noise = config.noisy_training, config.noise
+    plain = config.noise_kind.is_gaussian and noise.unit == "absolute" and config.training_redraw == "sample"
     return (
         config.pack_key,
         noisy and config.first_noisy_training_point == 0,
-        noisy and not config.noise_kind.is_gaussian,
+        noisy and noise.target == "activations" and not plain,
     )
 
 

@@ -16,6 +16,7 @@ from walking_noise.errors import Stopped, refused
 from walking_noise.evaluation.evaluator import Evaluation, evaluate
 from walking_noise.noise.audit import Audit
 from walking_noise.noise.injection import Injection
+from walking_noise.noise.weight_noise import WeightNoise
 from walking_noise.pack.pack import Pack, cross_entropy
 from walking_noise.pack.stacking import StackedState, load_states, unstack
 from walking_noise.reproducibility import deterministic
@@ -24,6 +25,7 @@ from walking_noise.training.callbacks import Snapshot, TrainingCallbacks
 from walking_noise.training.cuda_graph import CudaGraphRecorder, GraphedStep
 from walking_noise.training.divergence import DivergenceMonitor
 from walking_noise.training.member import Member, TrainedNetwork
+from walking_noise.training.weight_bounds import WeightClip, weight_bounds, weight_decay
 
 
 @deterministic()
@@ -127,15 +129,19 @@ class PackTrainer:
             networks = [config.initial_network() for config in configs]
         self.pack = Pack(networks).to(device)
         self.optimizer = PackedAdam(
-            list(self.pack.parameters()), _weight_bounds(configs, self.pack), _weight_decay(configs, device)
+            list(self.pack.parameters()), weight_bounds(configs, self.pack), weight_decay(configs, device)
         )
+        self.clip_weights = WeightClip(configs, self.pack)
         self.divergence = DivergenceMonitor(len(configs), device)
         self.audit = Audit(len(configs[0].points), len(configs), device)
         self.noise = Injection(configs, "training", device)
+        self.weight_noise = WeightNoise(configs, "training", self.pack)
         self.index = torch.zeros(1, dtype=torch.int64, device=device)
         self.total = torch.zeros(len(configs), device=device)
-        batch_size, capturable = configs[0].training.batch_size, device.type == "cuda" and self.noise.capturable
-        self.graph = GraphedStep(batch_size, CudaGraphRecorder(device)) if capturable else None
+        batch_size, capturable = configs[0].training.batch_size, self.noise.capturable and self.weight_noise.capturable
+        self.graph = (
+            GraphedStep(batch_size, CudaGraphRecorder(device)) if capturable and device.type == "cuda" else None
+        )
         self.batches = TrainingBatches(self.data, [config.seed for config in configs], batch_size)
         if self.epoch:
             load_states(self._stacked_state(), [one.state for one in members])
@@ -162,13 +168,18 @@ class PackTrainer:
         A step never synchronises a GPU and changes tensors only in place, including :attr:`index`. So launching the
         same kernels again does the next step, and a CUDA graph can replay it.
         """
-        logits = self.pack(x, self.noise.at(self.index, audit))
+        logits = self._logits(x, audit)
         losses = cross_entropy(logits, y, self.data.class_weights)
         self.divergence.after_loss(losses.detach(), self.optimizer)
         gradients = torch.autograd.grad(losses.sum(), self.optimizer.parameters, allow_unused=True)
         self.optimizer.step(gradients, self.index)
+        self.clip_weights()
         self.total += losses.detach() * y.shape[1]
         self.index += 1
+
+    def _logits(self, x: Tensor, audit: Audit | None) -> Tensor:
+        """The logits ``(K, B, classes)`` at this step, with the noise of training on activations and weights."""
+        return self.weight_noise.forward(self.pack, self.index, audit, x, self.noise.at(self.index, audit))
 
     def evaluate(self, after_batch: Callable[[], None]) -> None:
         """Evaluate the members whose accuracy after this epoch is part of their result."""
@@ -212,7 +223,7 @@ class PackTrainer:
         while self.epoch < epochs:
             self._start_epoch()
             x, _ = next(self.batches.epoch(self.epoch))
-            self.pack(x, self.noise.at(self.index, self.audit))
+            self._logits(x, self.audit)
             after_batch()
             self._end_epoch([float("nan")] * len(self.members))
             if self.epoch == epochs:
@@ -273,23 +284,6 @@ class PackTrainer:
         self.epoch += 1
         for one, loss in zip(self.members, losses, strict=True):
             one.add_epoch(loss)
-
-
-def _weight_bounds(configs: Sequence[RunConfig], pack: Pack) -> list[Tensor | None]:
-    """For each parameter of the pack the bounds ``(K,)`` to which the runs clamp it; None if no run does.
-
-    Only the weights of conv and linear layers are clamped.
-    """
-    each = [config.training.weight_clamp or float("inf") for config in configs]
-    weights = set(pack.weights().values())
-    bounds = torch.tensor(each, device=next(pack.parameters()).device) if min(each) < float("inf") else None
-    return [bounds if parameter in weights else None for parameter in pack.parameters()]
-
-
-def _weight_decay(configs: Sequence[RunConfig], device: torch.device) -> Tensor | None:
-    """The runs' weight decay, float64 ``(K,)``; None if no run has one."""
-    each = [config.training.weight_decay for config in configs]
-    return torch.tensor(each, dtype=torch.float64, device=device) if any(each) else None
 
 
 def _check_last_batch(config: RunConfig, samples: int) -> None:

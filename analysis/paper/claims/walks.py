@@ -14,6 +14,7 @@ from analysis.figures.layout.families import Member, grouped, settings_key
 from analysis.midpoints.study import FittedSeries, Study
 from analysis.paper.claims.claim import Case
 from analysis.runs.series import Settings
+from walking_noise import RunConfig
 from walking_noise.models.point import Point
 
 POINT = "noise.point"
@@ -93,17 +94,20 @@ def everywhere(study: Study, **wanted: Any) -> list[FittedSeries]:
     return _chosen(study, {**wanted, POINT: "global"})
 
 
-TRAINING_LEVELS = ("noise.training_std", "noise.training_std_mul", "noise.training_std_add")
-"""Settings that the papers do not have: their networks are trained at the level of inference."""
+NOT_IN_THE_PAPER = (
+    "noise.training_std", "noise.training_std_mul", "noise.training_std_add", "noise.target", "noise.unit",
+    "noise.redraw", "noise.training_redraw", "training.weight_clip_std", "evaluation.recalibrate",
+)  # fmt: skip
+"""Settings that have their defaults in the Walking Noise papers."""
 
 
 def _chosen(study: Study, wanted: dict[str, Any]) -> list[FittedSeries]:
     """Series with used runs and the settings ``wanted``."""
-    settings = {name.replace("__", "."): value for name, value in wanted.items()}
+    settings, default = {name.replace("__", "."): value for name, value in wanted.items()}, RunConfig().to_flat()
     return [
         each for each in study.fitted_series
         if len(each.series.used) and all(each.settings[name] == value for name, value in settings.items())
-        and not any(each.settings[name] is not None for name in TRAINING_LEVELS)
+        and all(each.settings[name] == default[name] for name in NOT_IN_THE_PAPER)
     ]  # fmt: skip
 
 

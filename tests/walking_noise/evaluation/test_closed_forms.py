@@ -246,3 +246,26 @@ def test_scaled_weights_scale_the_levels(settings: dict[str, Any], point: str, t
     assert found[0] == found[1]
     assert (found[0] == found[2]) == ("noise__bits" in settings)
     assert max(found[0]) < 0.87
+
+
+@pytest.mark.parametrize("draws", [40, pytest.param(200, marks=pytest.mark.slow)])
+def test_noise_on_the_last_weights(draws: int, trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``(W + E)h`` has Gaussian logits of standard deviation ``s·‖h‖``; samples with common draws vary together."""
+    samples, level = 500, 0.15
+    fewer = part(trained.data, 5000, samples)
+    monkeypatch.setattr(data, "load", lambda *selection, **settings: fewer)
+    clean = trained.clean()
+    norms = np.linalg.norm(clean["relu3"][:samples], axis=1, keepdims=True)
+    logits, labels = clean["fc4"][:samples], trained.labels[:samples]
+    expected = probability_of_correct(logits, level * norms * np.ones_like(logits), labels).mean()
+    assert 0.4 < expected < 0.9
+    noise: dict[str, Any] = {"noise__target": "weights", "noise__std": level, "noise__point": POINTS.index("fc4")}
+    spread: dict[str, float] = {}
+    for redraw in ("sample", "batch", "chip"):
+        only: dict[str, Any] = {"noise__in_training": False, "evaluation__noise_draws": draws}
+        config = run(**TRAINING, **noise, **only, noise__redraw=redraw)
+        (result,) = train([config], networks=trained.folder, **HERE)
+        accuracies = np.array(result.draw_accuracies)
+        assert_close(accuracies, expected)
+        spread[redraw] = float(accuracies.std(ddof=1))
+    assert spread["sample"] < spread["batch"] < spread["chip"]

@@ -93,7 +93,9 @@ def shared_logits(
     pack: Pack, members: Sequence[int], configs: Sequence[RunConfig], data: DataSet, group_size: int | None
 ) -> Any:
     """The logits of runs that share their prefixes, by run."""
-    prefix = SharedPrefix(pack, members, configs, 1, wrap_injection=unchanged, audited=False, group_size=group_size)
+    prefix = SharedPrefix(
+        pack, members, configs, 1, wrap_injection=unchanged, audited=False, group_size=group_size, data=data
+    )
     with torch.no_grad():
         blocks = [
             torch.cat(list(prefix.logits(x.unsqueeze(0), start // BLOCK)))

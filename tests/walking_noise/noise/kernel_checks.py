@@ -10,6 +10,7 @@ import json
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 from unittest import mock
 
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from tests.walking_noise.noise import noise_reference
 from walking_noise import RunConfig
+from walking_noise.noise.derived_samplers import NoiseInUnits, NoiseOfChips
 from walking_noise.noise.injection import noise_by_point
 from walking_noise.noise.rng import triton_kernels
 from walking_noise.noise.rng.counter_based import CounterBasedNoise
@@ -196,6 +198,27 @@ def gradients_equal_the_reference(device: torch.device) -> None:
         assert_same_bits(actual, expected)
         for member in PASS_GRADIENTS:
             assert_same_bits(actual[member], cotangent[member])
+
+
+@check
+def noise_on_weights_equals_the_reference(device: torch.device) -> None:
+    """Weights are one sample of activations; the gradient passes to the clean ones, also through factors."""
+    settings = [{**member, "noise.target": "weights"} for member in (MEMBERS[1], MEMBERS[2], MEMBERS[1])]
+    at_point = noise_by_point(configs(settings), "training", "weights")
+    weights = torch.randn(3, 1, 10, 25, device=device).requires_grad_()
+    cotangent = torch.randn(weights.shape, device=device)
+    in_units = [[replace(noise, unit="range") for noise in noises if noise.member == 2] for noises in at_point]
+    found = []
+    for kernel in (triton_kernels.inject_noise, noise_reference.inject_noise):
+        drawing = CounterBasedNoise(at_point, "chip noise", 3, device, kernel)
+        for noise in (drawing, NoiseInUnits(in_units, [NoiseOfChips(drawing)])):
+            packed = noise.at((4,))(POINT, weights, 0, None)
+            assert_same_bits(noise.at((4,))(POINT, weights[2:], 2, None)[0], packed[2])
+            assert_same_bits(torch.autograd.grad(packed, weights, cotangent)[0], cotangent)
+            found.append(packed)
+    assert_same_bits(found[0], found[2])
+    assert_same_bits(found[1], found[3])
+    assert_same_bits(found[1][:2], weights[:2])
 
 
 @check

@@ -7,7 +7,7 @@ level, so members with the same seed share them, each scaled by its own level.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -35,6 +35,7 @@ class SharedDraws:
     draw: Callable[[Tensor, torch.Generator], None]
     multiplies: bool
     adds: bool
+    for_batch: bool
     members: tuple[MemberNoise, ...]
 
     @cached_property
@@ -126,6 +127,11 @@ class GeneratorNoise:
         scratch: Tensor | None = None,
     ) -> tuple[Tensor | None, Tensor | None]:
         """The draws of the factor and of the added term, the latter in ``scratch`` if given; None without the term."""
+        if shared.for_batch:  # one sample's draws, repeated for all samples
+            of_one = replace(shared, for_batch=False)
+            terms = self.draw(of_one, point, step, (1, *shape[1:]))
+            repeated = [None if term is None else term.expand(*shape).contiguous() for term in terms]
+            return repeated[0], repeated[1]
         index = step if isinstance(step, tuple) else tuple(step.tolist())
 
         def drawn(scratch: Tensor | None = None) -> tuple[Tensor | None, Tensor | None]:
@@ -159,13 +165,11 @@ class GeneratorNoise:
 
 def _share(noises: Sequence[MemberNoise]) -> list[SharedDraws]:
     """The members at one noise point, by their draws."""
-    groups: dict[Any, list[MemberNoise]] = {}
+    groups: dict[SharedDraws, list[MemberNoise]] = {}
     for noise in noises:
-        groups.setdefault((noise.seed, noise.draw, noise.mul > 0, noise.add > 0), []).append(noise)
-    return [
-        SharedDraws(seed, draw, multiplies, adds, tuple(members))
-        for (seed, draw, multiplies, adds), members in groups.items()
-    ]
+        draws = SharedDraws(noise.seed, noise.draw, noise.mul > 0, noise.add > 0, noise.for_batch, ())
+        groups.setdefault(draws, []).append(noise)
+    return [replace(draws, members=tuple(members)) for draws, members in groups.items()]
 
 
 class _Inject(torch.autograd.Function):
@@ -189,7 +193,11 @@ class _Inject(torch.autograd.Function):
                 for noise in chosen:
                     terms = shared.terms(noise, factor_draws, added_draws)
                     if audit is not None:
-                        audit.record_terms(point, noise.member, terms.deviation, terms.added)
+                        independent = slice(0, 1) if shared.for_batch else slice(None)
+                        deviation, added = (
+                            None if term is None else term[independent] for term in (terms.deviation, terms.added)
+                        )
+                        audit.record_terms(point, noise.member, deviation, added)
                     terms.apply(x[noise.member - first], out=y[noise.member - first])
             if ctx.needs_input_grad[0] and factor_draws is not None and any(noise.exact_gradient for noise in chosen):
                 ctx.factors.append((shared, factor_draws))

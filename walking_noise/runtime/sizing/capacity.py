@@ -63,7 +63,7 @@ def evaluation_group_size(config: RunConfig, device: torch.device) -> int:
     if device.type == "cpu":
         return _at_once(CPU_PACK, CPU_EVALUATED, BLOCK * _bytes_per_sample(config))
     needed = estimate_memory(config)
-    return _at_once(GPU_PACK_LIMIT, usable_memory(device), needed.network + needed.block)
+    return _at_once(GPU_PACK_LIMIT, usable_memory(device), needed.network + needed.block + _noisy_weights(config))
 
 
 def default_pack_size(config: RunConfig, device: torch.device | None = None) -> int:
@@ -80,7 +80,12 @@ def bytes_per_run(config: RunConfig) -> int:
     may be a snapshot of the run for its checkpoint.
     """
     needed = estimate_memory(config)
-    return 2 * needed.persistent + needed.step + max(needed.step, needed.block)
+    return 2 * needed.persistent + needed.step + max(needed.step, needed.block) + _noisy_weights(config)
+
+
+def _noisy_weights(config: RunConfig) -> int:
+    """Bytes of the noisy weights of a run, of their noise, and of a copy for autograd; 0 without noise on weights."""
+    return 3 * estimate_memory(config).network if config.noise.target == "weights" else 0
 
 
 def usable_memory(device: torch.device) -> float:

@@ -1,0 +1,62 @@
+"""Samplers that use other samplers: noise whose level has a unit, and noise that is drawn once per chip."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from walking_noise.noise.audit import Audit
+from walking_noise.noise.level_units import level_unit
+from walking_noise.noise.member_noise import InjectMembers, MemberNoise, StepIndex
+
+
+class Sampler(Protocol):
+    """Sampler of the noise of some members of a pack."""
+
+    @property
+    def capturable(self) -> bool: ...
+
+    def at(self, step: StepIndex) -> InjectMembers: ...
+
+
+class NoiseInUnits:
+    """Added noise whose level is relative to the values that it is added to: ``y = x + s·unit(x)·e``.
+
+    ``samplers`` draw the noise ``s·e`` of ``at_point``, so an audit measures the relative level s.
+    """
+
+    def __init__(self, at_point: Sequence[Sequence[MemberNoise]], samplers: Sequence[Sampler]) -> None:
+        self._at_point, self._samplers = at_point, samplers
+        self.capturable = all(sampler.capturable for sampler in samplers)
+
+    def at(self, step: StepIndex) -> InjectMembers:
+        drawing = [sampler.at(step) for sampler in self._samplers]
+
+        def inject(point: int, x: Tensor, first: int, audit: Audit | None) -> Tensor:
+            chosen = [noise for noise in self._at_point[point] if first <= noise.member < first + len(x)]
+            if not chosen:
+                return x
+            drawn = torch.zeros(x.shape, dtype=x.dtype, device=x.device)
+            for draw in drawing:
+                drawn = draw(point, drawn, first, audit)
+            rows = list(x)
+            for noise in chosen:
+                row = noise.member - first
+                rows[row] = rows[row] + drawn[row] * level_unit(x[row].detach(), noise.unit, noise.per_channel)
+            return torch.empty_like(x).copy_(torch.stack(rows))
+
+        return inject
+
+
+class NoiseOfChips:
+    """Noise with the same draws at every step, in training and at inference: the errors of one manufactured chip."""
+
+    def __init__(self, sampler: Sampler) -> None:
+        self._sampler = sampler
+        self.capturable = sampler.capturable
+
+    def at(self, step: StepIndex) -> InjectMembers:
+        return self._sampler.at((0,))
