@@ -72,12 +72,14 @@ def _samples(config: RunConfig) -> tuple[int, int] | None:
 def demands(planned_runs: Iterable[PlannedRun], configs: Mapping[str, RunConfig]) -> list[Demand]:
     """The demand of runs by pack key, in the order of the first run of each key.
 
-    Runs with equal run keys count once, and so do shared networks. ``configs`` has a run for each pack key.
+    Runs with equal run keys count once, and so do shared networks, teachers among them. ``configs`` has a run for each
+    pack key.
     """
     in_training: dict[str, dict[str, int]] = {}
     draws: dict[str, dict[str, int]] = {}
     groups: dict[str, dict[PackGroup, dict[int, set[str]]]] = {}
-    for run in planned_runs:
+    runs = list(planned_runs)
+    for run in (*runs, *(run.teacher for run in runs if run.teacher)):
         by_seed = groups.setdefault(run.pack, {}).setdefault(run.pack_group, {})
         by_seed.setdefault(run.seed, set()).add(run.network)
         of_networks = in_training.setdefault(run.pack, {})

@@ -31,6 +31,7 @@ class PlannedRun(NamedTuple):
     draws: int  # evaluations of the trained network; 0 if the run is evaluated in training
     in_training: int  # evaluations of its network in training
     curve: bool  # its network is evaluated after every epoch
+    teacher: PlannedRun | None = None  # the run that trains its teacher
 
     @classmethod
     def of(cls, config: RunConfig) -> PlannedRun:
@@ -46,6 +47,7 @@ class PlannedRun(NamedTuple):
             config.evaluation.noise_draws if config.evaluated_once else 0,
             epochs if config.evaluation.curve else last,
             config.evaluation.curve,
+            None if config.teacher is None else cls.of(config.teacher),
         )
 
 

@@ -66,7 +66,7 @@ def needs(database: Database[Document], show: Callable[[str], None]) -> Needs:
     for name in seml_collections(database):
         for document in database[name].find(unfinished_filter(), {"config": 1}):
             try:
-                keys.add(RunConfig.from_document(document["config"]).network_key)
+                keys |= {one.network_key for one in RunConfig.from_document(document["config"]).with_teacher}
             except (ConfigError, KeyError):
                 unreadable += 1
             read += 1

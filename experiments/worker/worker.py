@@ -199,8 +199,12 @@ class Worker:
     def _discard_checkpoints(self, recorded: set[int]) -> None:
         """Discard the checkpoints of recorded runs that no unrecorded run needs."""
         if self.state is not None:
-            needed = {self.configs[run].network_key for run in self.delivery.unrecorded & self.configs.keys()}
-            ended = (self.configs[run] for run in recorded & self.configs.keys())
+            needed = {
+                one.network_key
+                for run in self.delivery.unrecorded & self.configs.keys()
+                for one in self.configs[run].with_teacher
+            }
+            ended = (one for run in recorded & self.configs.keys() for one in self.configs[run].with_teacher)
             CheckpointStore(self.state / CHECKPOINTS).discard([one for one in ended if one.network_key not in needed])
 
     def _show(self, progress: Progress) -> None:

@@ -20,6 +20,7 @@ LEVELS = {"noise.kind": "mixed", "noise.std_mul": 0.5, "noise.std_add": 0.5}
 QUANTISATION = {"noise.kind": "quantisation", "noise.bits": 4}
 WEIGHTS = {"noise.target": "weights", "noise.std": 0.1}
 CHIP = WEIGHTS | {"noise.redraw": "chip"}
+SOFT = {"distillation.soft_label_share": 0.5}
 SPEECH = {"data.name": "gsc", "model.name": "cnn_s"}
 
 EFFECTIVE: dict[str, tuple[dict[str, Any], Any]] = {
@@ -61,6 +62,10 @@ EFFECTIVE: dict[str, tuple[dict[str, Any], Any]] = {
     "training.weight_clamp": ({}, 0.03),
     "training.weight_decay": ({}, 0.01),
     "training.weight_clip_std": ({}, 1.0),
+    "distillation.soft_label_share": (NOISE, 0.5),
+    "distillation.temperature": (SOFT, 2.0),
+    "distillation.initialise": (NOISE, True),
+    "distillation.teacher_seed": (SOFT, 1),
     "evaluation.noise_draws": (NOISE | {"noise.in_training": False}, 2),
     "evaluation.recalibrate": (NOISE | {"noise.in_training": False, "model.batch_norm": True}, True),
     "seed": ({}, 1),

@@ -27,6 +27,7 @@ def check_consistency(config: RunConfig) -> None:
     _check_training_levels(config)
     _check_target(config)
     _check_redraw(config)
+    _check_distillation(config)
     _check_effect(config)
 
 
@@ -133,6 +134,16 @@ def _check_redraw(config: RunConfig) -> None:
         _require_default(
             config, "training_seed", "it has an effect only on noise in training that is drawn once per chip"
         )
+
+
+def _check_distillation(config: RunConfig) -> None:
+    own = config.distillation
+    if not own.soft_label_share and own.temperature != 1:
+        reason = "it has no effect with distillation.soft_label_share 0; leave it out"
+        raise refused("distillation.temperature", own.temperature, reason)
+    if config.teacher is None and own.teacher_seed is not None:
+        reason = "it has no effect without distillation.soft_label_share or distillation.initialise; leave it out"
+        raise refused("distillation.teacher_seed", own.teacher_seed, reason)
 
 
 def _check_list(config: RunConfig, name: str, value: object) -> None:

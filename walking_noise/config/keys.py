@@ -49,6 +49,9 @@ def training(config: RunConfig) -> dict[str, Any]:
         for name, value in settings.items()
         if not name.startswith(("noise.", "evaluation.")) and name != "training.keep_network"
     }
+    content.pop("distillation.teacher_seed", None)
+    if config.teacher is not None:
+        content["teacher"] = config.teacher.training_key
     if config.noisy_training:
         content["training noise"] = _noise(config, settings, config.training_levels, config.training_redraw)
         if config.training_redraw == "chip":

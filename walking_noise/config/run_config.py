@@ -11,13 +11,13 @@ from pydantic import ValidationError
 
 from walking_noise import models
 from walking_noise.config import keys
+from walking_noise.config import settings as groups
 from walking_noise.config.consistency import check_consistency
 from walking_noise.config.setting_schemas import refusal
-from walking_noise.config.settings import DataConfig, EvaluationConfig, ModelConfig, NoiseConfig, TrainingConfig
 from walking_noise.errors import ConfigError, refused
 from walking_noise.fields.setting_groups import Group, flatten, getter_of_settings, nest, setting_names
 from walking_noise.fields.setting_types import Seed
-from walking_noise.models.point import Point
+from walking_noise.models.point import Point, points_behind_weights
 from walking_noise.noise import Levels, NoiseKind, noise_kinds
 
 if TYPE_CHECKING:
@@ -33,11 +33,12 @@ class RunConfig(Group):
     Build it with :meth:`from_dict`, which also checks that the settings fit together.
     """
 
-    data: DataConfig = DataConfig()
-    model: ModelConfig = ModelConfig()
-    noise: NoiseConfig = NoiseConfig()
-    training: TrainingConfig = TrainingConfig()
-    evaluation: EvaluationConfig = EvaluationConfig()
+    data: groups.DataConfig = groups.DataConfig()
+    model: groups.ModelConfig = groups.ModelConfig()
+    noise: groups.NoiseConfig = groups.NoiseConfig()
+    training: groups.TrainingConfig = groups.TrainingConfig()
+    distillation: groups.DistillationConfig = groups.DistillationConfig()
+    evaluation: groups.EvaluationConfig = groups.EvaluationConfig()
     seed: Seed = 0
     """Seed of initialisation, sample order, augmentation and noise."""
 
@@ -89,7 +90,7 @@ class RunConfig(Group):
 
     def without_noise(self) -> RunConfig:
         """The same run without noise."""
-        return self.model_copy(update={"noise": NoiseConfig(kind="none")})
+        return self.model_copy(update={"noise": groups.NoiseConfig(kind="none")})
 
     def initial_network(self) -> nn.Sequential:
         """The untrained network, with torch's default initialisation drawn from the run's seed."""
@@ -203,12 +204,8 @@ class RunConfig(Group):
 
     @cached_property
     def weight_points(self) -> tuple[int, ...]:
-        """The numbers of the noise points behind layers with weights; of several behind one layer, the first."""
-        first: dict[str, int] = {}
-        for point in self.points:
-            if point.layer and point.parameters and point.multiply_accumulates:
-                first.setdefault(point.layer, point.number)
-        return tuple(first.values())
+        """The numbers of the noise points that stand for noise on the weights of the layer before them."""
+        return points_behind_weights(self.points)
 
     @property
     def redraw(self) -> str:
@@ -268,6 +265,22 @@ class RunConfig(Group):
             return self.without_noise()
         noise = {**dict.fromkeys(self.level_settings, 0.0), "seed": None}
         return self.model_copy(update={"noise": self.noise.model_copy(update=noise)})
+
+    @cached_property
+    def teacher(self) -> RunConfig | None:
+        """The run that trains the teacher of this one: without noise, with otherwise equal settings; None without."""
+        own = self.distillation
+        if not (own.soft_label_share or own.initialise):
+            return None
+        seed = self.seed if own.teacher_seed is None else own.teacher_seed
+        plain = {"distillation": groups.DistillationConfig(), "evaluation": groups.EvaluationConfig(), "seed": seed}
+        training = self.training.model_copy(update={"keep_network": False})
+        return self.without_noise().model_copy(update={**plain, "training": training})
+
+    @property
+    def with_teacher(self) -> list[RunConfig]:
+        """The run, and the one that trains its teacher if it has one."""
+        return [self] if self.teacher is None else [self, self.teacher]
 
     @property
     def noise_seed(self) -> int:

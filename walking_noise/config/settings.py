@@ -162,6 +162,20 @@ class TrainingConfig(Group):
     """true: the trained network is stored in the folder of networks; result.network is its file name."""
 
 
+class DistillationConfig(Group):
+    """Distillation from a teacher: the network trained without noise, with otherwise equal settings."""
+
+    soft_label_share: Annotated[Ratio, ADDED_LATER] = 0.0
+    """Share b of the soft labels in the loss (1 - b)·CE + b·T²·CE(z/T, softmax(t/T)), with the logits t of the
+    teacher."""
+    temperature: Annotated[Positive, ADDED_LATER] = 1.0
+    """Temperature T of the soft labels."""
+    initialise: Annotated[Flag, ADDED_LATER] = False
+    """true: the training starts at the weights of the teacher."""
+    teacher_seed: Annotated[Seed | None, ADDED_LATER] = None
+    """Seed of the teacher; default: the seed of the run."""
+
+
 class EvaluationConfig(Group):
     """Measurements in addition to the final accuracy."""
 

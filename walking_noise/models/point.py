@@ -41,6 +41,15 @@ class Point:
         return {"name": self.name, **layer, **residual, **{name: value for name, value in fields.items() if value}}
 
 
+def points_behind_weights(points: Sequence[Point]) -> tuple[int, ...]:
+    """The numbers of the points behind layers that multiply by weights; of several behind one layer, the first."""
+    first: dict[str, int] = {}
+    for point in points:
+        if point.layer and point.parameters and point.multiply_accumulates:
+            first.setdefault(point.layer, point.number)
+    return tuple(first.values())
+
+
 def points_of_document(entries: Sequence[Any] | None) -> tuple[Point, ...] | None:
     """The points of a stored result; None without a result, and for one of an earlier version, which has names only."""
     if not entries or any(isinstance(entry, str) for entry in entries):

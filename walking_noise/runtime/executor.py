@@ -22,6 +22,7 @@ from walking_noise.runtime.results import Failure, Outcome, result_of
 from walking_noise.runtime.run_context import RunContext, RunEnded
 from walking_noise.runtime.sizing import capacity
 from walking_noise.training.callbacks import TrainingCallbacks
+from walking_noise.training.distillation import Teachers, teachers_of
 from walking_noise.training.epoch_counts import EpochCounter, EpochsDone
 from walking_noise.training.member import TrainedNetwork
 from walking_noise.training.trainer import train_pack
@@ -47,7 +48,8 @@ class PackExecutor:
     ) -> None:
         self.context, self.trainings, self.after_batch = context, trainings, after_batch
         self.configs, self.device = context.configs, context.device
-        self.counter = EpochCounter((training.config.network_key for training in trainings), on_epochs)
+        needed = (one.network_key for training in trainings for one in training.config.with_teacher)
+        self.counter = EpochCounter(needed, on_epochs)
         self.unsaved: dict[str, Failure] = {}
         self.data = data.load(**vars(trainings[0].config.data), root=context.data_root).to(context.device)
         self.cache = NetworkCache(context.networks, context.device, self.data.checksum) if context.networks else None
@@ -65,23 +67,30 @@ class PackExecutor:
         yield from self._inference_only(networks, share)
 
     def _networks(self) -> list[TrainedNetwork]:
-        """The trained network of every training, loaded from the cache or trained now."""
-        networks: dict[str, TrainedNetwork] = {}
-        missing: list[PlannedTraining] = []
-        for training in self.trainings:
+        """The trained network of every training: teachers first, loaded from the cache or trained now."""
+        planned = {training.config.network_key: training for training in self.trainings}
+        networks = self._found(planned.values())
+        students = [one for key, one in planned.items() if one.config.teacher is not None and key not in networks]
+        teachers = {one.network_key: PlannedTraining(one) for one in teachers_of([each.config for each in students])}
+        networks |= self._found(teachers[key] for key in teachers.keys() - planned.keys())
+        for trainings in ([one for one in (teachers | planned).values() if one not in students], students):
+            missing = [one for one in trainings if one.config.network_key not in networks]
+            if missing:
+                networks |= self._train(missing, {key: networks[key].state for key in teachers if key in networks})
+        return [networks[key] for key in planned]
+
+    def _found(self, trainings: Iterable[PlannedTraining]) -> dict[str, TrainedNetwork]:
+        """The networks that are in the cache, by network key."""
+        found: dict[str, TrainedNetwork] = {}
+        for training in trainings:
             key, epochs = training.config.network_key, training.config.training.epochs
-            cached = self.cache.load(training.config) if self.cache else None
-            if cached is None:
-                missing.append(training)
-            else:
-                networks[key] = cached
+            if cached := self.cache.load(training.config) if self.cache else None:
+                found[key] = cached
                 self.counter.update(key, done=epochs, resumed=epochs, kept=epochs)
         self.counter.report()
-        if missing:
-            networks |= self._train(missing)
-        return [networks[training.config.network_key] for training in self.trainings]
+        return found
 
-    def _train(self, trainings: Sequence[PlannedTraining]) -> dict[str, TrainedNetwork]:
+    def _train(self, trainings: Sequence[PlannedTraining], teachers: Teachers) -> dict[str, TrainedNetwork]:
         """Train networks as one pack; return them by network key."""
         keys = [training.config.network_key for training in trainings]
         checkpoints, callbacks = self.context.checkpoints, TrainingCallbacks()
@@ -102,6 +111,7 @@ class PackExecutor:
                 after_epoch=after_epoch,
                 callbacks=callbacks,
                 group_size=self.group_size,
+                teachers=teachers,
             )
         except Stopped:
             self.counter.report()

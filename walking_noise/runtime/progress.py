@@ -46,7 +46,8 @@ class ProgressCounter:
     ) -> None:
         self.runs, self.on_progress = runs, on_progress
         self.runs_done, self.started = 0, time.monotonic()
-        self.total = sum(training.config.training.epochs for pack in packs for training in pack)
+        trained = (one for pack in packs for training in pack for one in training.config.with_teacher)
+        self.total = sum({one.network_key: one.training.epochs for one in trained}.values())
         self._by_key: dict[str, Epochs] = {}
         self._sum = Epochs()
 

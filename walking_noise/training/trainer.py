@@ -23,6 +23,7 @@ from walking_noise.reproducibility import deterministic
 from walking_noise.training.adam.packed_adam import PackedAdam, cosine_rate
 from walking_noise.training.callbacks import Snapshot, TrainingCallbacks
 from walking_noise.training.cuda_graph import CudaGraphRecorder, GraphedStep
+from walking_noise.training.distillation import Distillation, Teachers, start_at_teachers
 from walking_noise.training.divergence import DivergenceMonitor
 from walking_noise.training.member import Member, TrainedNetwork
 from walking_noise.training.weight_bounds import WeightClip, weight_bounds, weight_decay
@@ -38,6 +39,7 @@ def train_pack(
     after_epoch: Callable[[list[int]], None] = lambda epochs: None,
     callbacks: TrainingCallbacks | None = None,
     group_size: Callable[[], int] | None = None,
+    teachers: Teachers | None = None,
 ) -> list[TrainedNetwork]:
     """Train runs of equal pack key as one network. Their numbers are the same as if each were trained separately.
 
@@ -54,6 +56,8 @@ def train_pack(
         Resume members, and save them at the end of an epoch. Default: all start at epoch 0, and nothing is saved.
     group_size
         Returns, before an evaluation, the maximum number of runs that are evaluated together. Default: no limit.
+    teachers
+        The teachers of the runs that have one.
     """
     _check_last_batch(configs[0], len(data.train_labels))
     data, callbacks = data.to(device), callbacks or TrainingCallbacks()
@@ -67,7 +71,7 @@ def train_pack(
             if previous.members == members:
                 return previous
             previous.release_members()
-        return PackTrainer(members, data, device, group_size)
+        return PackTrainer(members, data, device, group_size, teachers)
 
     try:
         while unfinished := [one for one in members if one.epoch < one.epochs]:
@@ -117,6 +121,7 @@ class PackTrainer:
         data: DataSet,
         device: torch.device,
         group_size: Callable[[], int] | None = None,
+        teachers: Teachers | None = None,
     ) -> None:
         if len({(one.epoch, one.config.pack_key) for one in members}) != 1:
             raise ValueError("all members of a trainer must have the same pack key and number of completed epochs")
@@ -128,6 +133,7 @@ class PackTrainer:
         else:
             networks = [config.initial_network() for config in configs]
         self.pack = Pack(networks).to(device)
+        self.distillation = Distillation(configs, teachers or {}, device)
         self.optimizer = PackedAdam(
             list(self.pack.parameters()), weight_bounds(configs, self.pack), weight_decay(configs, device)
         )
@@ -147,6 +153,8 @@ class PackTrainer:
             load_states(self._stacked_state(), [one.state for one in members])
             for one in members:
                 one.state = {}
+        else:
+            start_at_teachers(self.pack.stacked_state(), configs, teachers or {})
 
     def train_epoch(self, after_batch: Callable[[], None]) -> None:
         """Train every member for one epoch. A GPU is synchronised only at the end."""
@@ -169,7 +177,8 @@ class PackTrainer:
         same kernels again does the next step, and a CUDA graph can replay it.
         """
         logits = self._logits(x, audit)
-        losses = cross_entropy(logits, y, self.data.class_weights)
+        hard = cross_entropy(logits, y, self.data.class_weights)
+        losses = self.distillation.losses(hard, logits, y, x, self.data.class_weights)
         self.divergence.after_loss(losses.detach(), self.optimizer)
         gradients = torch.autograd.grad(losses.sum(), self.optimizer.parameters, allow_unused=True)
         self.optimizer.step(gradients, self.index)

@@ -80,12 +80,20 @@ def bytes_per_run(config: RunConfig) -> int:
     may be a snapshot of the run for its checkpoint.
     """
     needed = estimate_memory(config)
-    return 2 * needed.persistent + needed.step + max(needed.step, needed.block) + _noisy_weights(config)
+    return (
+        2 * needed.persistent + needed.step + max(needed.step, needed.block) + _noisy_weights(config) + _teacher(config)
+    )
 
 
 def _noisy_weights(config: RunConfig) -> int:
     """Bytes of the noisy weights of a run, of their noise, and of a copy for autograd; 0 without noise on weights."""
     return 3 * estimate_memory(config).network if config.noise.target == "weights" else 0
+
+
+def _teacher(config: RunConfig) -> int:
+    """Bytes of a run's teacher and its activations; 0 without distillation."""
+    needed = estimate_memory(config)
+    return needed.network + needed.block if config.distillation.soft_label_share else 0
 
 
 def usable_memory(device: torch.device) -> float:
