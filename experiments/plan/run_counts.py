@@ -44,7 +44,7 @@ class PlannedRun(NamedTuple):
             config.pack_key,
             pack_group(config),
             config.seed,
-            config.evaluation.noise_draws if config.evaluated_once else 0,
+            (config.evaluation.noise_draws if config.noisy else 1) if config.evaluated_once else 0,
             epochs if config.evaluation.curve else last,
             config.evaluation.curve,
             None if config.teacher is None else cls.of(config.teacher),

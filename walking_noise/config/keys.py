@@ -79,8 +79,9 @@ def run(config: RunConfig) -> dict[str, Any]:
     """Content of the run key: everything that determines the result."""
     settings = _settings(config)
     content = training(config) | {name: value for name, value in settings.items() if name.startswith("evaluation.")}
-    if not config.evaluated_once:
+    if not (config.evaluated_once and config.noisy):
         content.pop("evaluation.noise_draws", None)
+    if not config.evaluated_once:
         content.pop("evaluation.recalibrate", None)
     if config.noisy:
         content["inference noise"] = _noise(config, settings, config.levels, config.redraw)

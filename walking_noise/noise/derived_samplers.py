@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -42,13 +42,25 @@ class NoiseInUnits:
             drawn = torch.zeros(x.shape, dtype=x.dtype, device=x.device)
             for draw in drawing:
                 drawn = draw(point, drawn, first, audit)
-            rows = list(x)
-            for noise in chosen:
-                row = noise.member - first
-                rows[row] = rows[row] + drawn[row] * level_unit(x[row].detach(), noise.unit, noise.per_channel)
-            return torch.empty_like(x).copy_(torch.stack(rows))
+            y: Tensor = _Add.apply(x, drawn, [(noise.member - first, noise) for noise in chosen])  # type: ignore[no-untyped-call]
+            return y
 
         return inject
+
+
+class _Add(torch.autograd.Function):
+    """Addition of noise in the units of the values; the gradient passes unchanged."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, drawn: Tensor, noises: Sequence[tuple[int, MemberNoise]]) -> Tensor:
+        y = x.clone()
+        for row, noise in noises:
+            y[row] += drawn[row].mul_(level_unit(x[row], noise.unit, noise.per_channel))
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        return gradients[0], None, None
 
 
 class NoiseOfChips:

@@ -22,7 +22,8 @@ class WeightNoise:
     """Noise on the weights of those members of a pack whose ``noise.target`` is ``weights``.
 
     The weights of a member are to the samplers what one sample of activations is to them at a noise point. The noise
-    of a layer is numbered, audited and keyed by the noise point behind it.
+    of a layer is numbered, audited and keyed by the noise point behind it. The noisy weights of chips are kept, except
+    in training, where the clean weights change.
 
     Parameters
     ----------
@@ -53,15 +54,22 @@ class WeightNoise:
         self._noises = [
             (name, point, drawing[number]) for point, names in layers.items() for number, name in enumerate(names)
         ]
+        self._constant = {
+            point for point in layers if stream != "training" and all(one.for_chip for one in at_point[point])
+        }
+        self._chips: dict[str, Tensor] = {}
         self.capturable = all(sampler.capturable for some in drawing for sampler in some)
 
     def forward(self, pack: Pack, step: StepIndex, audit: Audit | None, *arguments: Any) -> Tensor:
         """The output of the pack for the arguments of :meth:`Pack.forward`, with the noise at one step of the runs."""
         weights: dict[str, Tensor] = {}
         for name, point, drawing in self._noises:
-            noisy = pack.get_parameter(name).unsqueeze(1)
-            for sampler in drawing:
-                noisy = sampler.at(step)(point, noisy, 0, audit)
+            if (noisy := self._chips.get(name)) is None:
+                noisy = pack.get_parameter(name).unsqueeze(1)
+                for sampler in drawing:
+                    noisy = sampler.at(step)(point, noisy, 0, audit)
+                if point in self._constant:
+                    self._chips[name] = noisy
             weights[name] = noisy.squeeze(1)
         y: Tensor = functional_call(pack, weights, arguments) if weights else pack(*arguments)
         return y

@@ -10,6 +10,7 @@ from walking_noise.data import DataSet
 from walking_noise.errors import Stopped, ran_out_of_memory
 from walking_noise.evaluation.evaluator import Evaluation, evaluate
 from walking_noise.pack.pack import Pack
+from walking_noise.pack.partition import split_evenly
 from walking_noise.pack.stacking import load_states
 from walking_noise.runtime.planner import PlannedTraining
 from walking_noise.runtime.results import Failure, failure_of
@@ -60,21 +61,27 @@ class InferenceOnlyEvaluation:
         kind, epochs = ("runs evaluated", configs[0].pack_key), configs[0].training.epochs
         group_size = min(len(configs), capacity.evaluation_group_size(configs[0], self.context.device))
         size = limits.limit(*kind, group_size)
-        draws = [(run, draw) for run, config in enumerate(configs) for draw in range(config.evaluation.noise_draws)]
+        draws = [
+            (run, draw)
+            for run, config in enumerate(configs)
+            for draw in range(config.evaluation.noise_draws if config.noisy else 1)
+        ]
+        on_weights = any(config.noise.target == "weights" for config in configs)  # their copies fill the memory
+        of_runs: list[list[Evaluation]] = [[] for _ in configs]
         try:
-            evaluations = evaluate(
-                self.pack,
-                [members[run] for run, _ in draws],
-                [configs[run].with_draw(draw) for run, draw in draws],
-                self.data,
-                epochs,
-                audited=True,
-                group_size=size,
-                after_batch=self.after_batch,
-            )
-            of_runs: list[list[Evaluation]] = [[] for _ in configs]
-            for (run, _), evaluation in zip(draws, evaluations, strict=True):
-                of_runs[run].append(evaluation)
+            for part in split_evenly(draws, size if on_weights else len(draws)):
+                evaluations = evaluate(
+                    self.pack,
+                    [members[run] for run, _ in part],
+                    [configs[run].with_draw(draw) for run, draw in part],
+                    self.data,
+                    epochs,
+                    audited=True,
+                    group_size=size,
+                    after_batch=self.after_batch,
+                )
+                for (run, _), evaluation in zip(part, evaluations, strict=True):
+                    of_runs[run].append(evaluation)
             return [_mean(of_run) for of_run in of_runs]
         except Exception as error:
             if size == 1 or not ran_out_of_memory(error):

@@ -115,7 +115,7 @@ def test_a_teacher_is_trained_once_and_found_again(tmp_path: Path) -> None:
     (stored,) = networks.iterdir()
     assert stored.name.startswith(student.teacher.network_key)
     changed = stored.stat().st_mtime_ns
-    again, teacher = train([student, run(noise__kind="none")], **HERE, networks=networks)
+    again, _ = train([student, run(noise__kind="none")], **HERE, networks=networks)
     assert numbers(again) == numbers(first)
     assert stored.stat().st_mtime_ns == changed
     assert len(list(networks.iterdir())) == 1
