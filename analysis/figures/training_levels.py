@@ -31,7 +31,7 @@ from analysis.midpoints.study import FittedSeries, Study
 from analysis.runs.series import Settings
 from analysis.tables.table_files import Table, save_table, with_settings
 
-WITHIN = ("noise.training_std", "noise.in_training")
+WITHIN = ("noise.training_std", "noise.in_training", "noise.training_redraw")
 """Settings in which the series of a figure differ."""
 
 Best = tuple[float, list[float], Estimate]

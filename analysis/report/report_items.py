@@ -9,6 +9,7 @@ from pathlib import Path
 
 from analysis.figures import (
     binarization,
+    distillation,
     epochs,
     midpoints_by_point,
     plateau,
@@ -233,6 +234,13 @@ REPORT_ITEMS: tuple[ReportItem, ...] = (
         "completed runs that set noise.training_std, at two or more levels in training",
         (),
         training_levels.make,
+    ),
+    ReportItem(
+        "Distillation",
+        "Accuracy of networks trained with noise, for longer, from a teacher and with its soft labels",
+        "completed runs that set noise.training_std, with distillation in some of them",
+        _grids("noisy_machines", names=("mnist", "fashion_mnist", "cifar10")),
+        distillation.make,
     ),
     ReportItem("Ledger", "Claims of the papers and their verdicts from the runs", "runs", (), ledger.make),
     ReportItem(

@@ -118,6 +118,8 @@ def frame_of(parts: Sequence[Part]) -> pd.DataFrame:
         Fields of the result; accuracies are in [0, 1]. ``floor`` is the chance accuracy. NaN or None without a result.
     validation_curve
         Accuracies in [0, 1] after each epoch, or None.
+    draw_accuracies
+        The accuracy with each of several independent draws of the noise, or None.
     signal
         Standard deviation of the signal at each noise point at inference, a tuple; None where it was not finite. None
         if it was not measured.
@@ -195,6 +197,7 @@ def _row(document: Document, own: Mapping[str, Any], refused: str | None) -> dic
         "seconds": _number(result.get("seconds")),
         "pack_size": result.get("pack_size"),
         "validation_curve": result.get("validation_curve"),
+        "draw_accuracies": result.get("draw_accuracies"),
         "signal": _signal(result),
         "mean_abs_weight": result.get("mean_abs_weight"),
         "network": result.get("network"),

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from analysis.runs.run_frame import SEED_SETTINGS, STATE_NAMES, distinct_runs
 from analysis.runs.run_settings import CURVE_LEVELS, is_storage_setting
 from walking_noise import RunConfig
-from walking_noise.models.point import Point
+from walking_noise.models.point import Point, points_behind_weights
 
 Settings = Mapping[str, Any]
 
@@ -78,6 +78,8 @@ class Series:
         point, on_batch_norm = self.settings["noise.point"], self.settings["noise.on_batch_norm"]
         if isinstance(point, int):
             return [self.points[point]]
+        if self.settings["noise.target"] == "weights":
+            return [self.points[number] for number in points_behind_weights(self.points)]
         return [each for each in self.points if on_batch_norm or not each.after_batch_norm]
 
     @cached_property
