@@ -55,6 +55,7 @@ _PHRASES: dict[str, Callable[[Any], str]] = {
     "noise.point": lambda point: f"point {point}" if isinstance(point, int) else str(point),
     "noise.on_batch_norm": lambda noisy: "BatchNorm points noisy" if noisy else "BatchNorm points silent",
     "noise.in_training": lambda noisy: "trained with noise" if noisy else "inference only",
+    "noise.executions": lambda number: f"executions {_format_values(number)}",
     "noise.training_std": lambda std: _trained_at("", std),
     "noise.training_std_mul": lambda std: _trained_at("multiplicative ", std),
     "noise.training_std_add": lambda std: _trained_at("additive ", std),

@@ -143,8 +143,8 @@ def _draw(family: Family[FittedSeries], folder: Path) -> Plot:
     figure.legend(handles, labels, loc="outside lower center", ncols=legend_columns(names))
     title = f"{family.title}: accuracy after training with noise, and with a teacher"
     caption = (
-        "Mean over repetitions and draws; dotted: the 5 % quantile over the draws, that is over chips if noise is drawn "
-        f"once per chip. {run_count_sentence(family.members)}"
+        "Mean over repetitions and draws; dotted: the 5 % quantile over the draws, chips if noise is drawn for each of "
+        f"them. {run_count_sentence(family.members)}"
     )
     return save_figure(figure, pd.concat(tables), folder, f"distillation-{family.slug}", title, caption)
 

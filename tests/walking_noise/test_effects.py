@@ -38,6 +38,7 @@ EFFECTIVE: dict[str, tuple[dict[str, Any], Any]] = {
     "noise.ratio": (AMPLITUDE, 0.4),
     "noise.std_mul": (LEVELS, 0.6),
     "noise.std_add": (LEVELS, 0.6),
+    "noise.executions": (NOISE, 4),
     "noise.training_std": (NOISE | {"noise.training_std": 0.5}, 0.6),
     "noise.training_std_mul": (LEVELS | {"noise.training_std_mul": 0.5, "noise.training_std_add": 0.5}, 0.6),
     "noise.training_std_add": (LEVELS | {"noise.training_std_mul": 0.5, "noise.training_std_add": 0.5}, 0.6),
@@ -72,7 +73,14 @@ EFFECTIVE: dict[str, tuple[dict[str, Any], Any]] = {
 }
 WITHOUT_NUMBERS: dict[str, Any] = {"training.keep_network": True, "evaluation.curve": True}
 """Settings that add to the result, and another value of each."""
-AT_INFERENCE = ("noise.seed", "noise.level_draws", "noise.redraw", "evaluation.noise_draws", "evaluation.recalibrate")
+AT_INFERENCE = (
+    "noise.seed",
+    "noise.level_draws",
+    "noise.redraw",
+    "noise.executions",
+    "evaluation.noise_draws",
+    "evaluation.recalibrate",
+)
 """Settings that change the evaluation and not the training."""
 NOT_IN_THE_PACKAGE = ("data.name", "data.transform", "data.keywords")
 TRAINED = ("training_loss", "mean_abs_weight")

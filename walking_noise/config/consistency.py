@@ -27,6 +27,7 @@ def check_consistency(config: RunConfig) -> None:
     _check_training_levels(config)
     _check_target(config)
     _check_redraw(config)
+    _check_executions(config)
     _check_distillation(config)
     _check_effect(config)
 
@@ -134,6 +135,18 @@ def _check_redraw(config: RunConfig) -> None:
         _require_default(
             config, "training_seed", "it has an effect only on noise in training that is drawn once per chip"
         )
+
+
+def _check_executions(config: RunConfig) -> None:
+    noise, value = config.noise, config.noise.executions
+    if not config.noise_kind.has_effect or config.noise_kind.transform:
+        _require_default(config, "executions", f"it has no effect, since {noise.kind} draws no random numbers")
+    if value != 1 and config.redraw == "chip":
+        reason = "all executions on one chip have the same noise, so that their mean gains nothing; leave it out"
+        raise refused("noise.executions", value, reason)
+    if isinstance(value, tuple) and len(value) != len(config.points):
+        reason = f"the list must have one number for each of the {len(config.points)} noise points"
+        raise refused("noise.executions", value, reason)
 
 
 def _check_distillation(config: RunConfig) -> None:

@@ -11,6 +11,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
+from walking_noise.config.noise_levels import executions
 from walking_noise.fields.setting_groups import defaults_added_later
 
 if TYPE_CHECKING:
@@ -72,6 +73,8 @@ def network(config: RunConfig) -> dict[str, Any]:
         content["noise.seed"] = config.noise_seed
         if config.redraw != config.training_redraw:
             content["redraw"] = config.redraw
+        if config.noise.executions != 1:
+            content["executions"] = _executions(config)
     return content
 
 
@@ -86,9 +89,16 @@ def run(config: RunConfig) -> dict[str, Any]:
     if config.noisy:
         content["inference noise"] = _noise(config, settings, config.levels, config.redraw)
         content["noise.seed"] = config.noise_seed
+        if config.noise.executions != 1:
+            content["executions"] = _executions(config)
     if not config.evaluated_in_training:
         content["evaluated"] = "once"
     return content
+
+
+def _executions(config: RunConfig) -> list[int]:
+    """The number of executions at each noise point with noise, 1 at the others."""
+    return [executions(config, point) if max(level) > 0 else 1 for point, level in enumerate(config.levels)]
 
 
 def derived_seed(seed: int, purpose: str) -> int:
@@ -128,7 +138,7 @@ def _noise(config: RunConfig, settings: dict[str, Any], levels: tuple[Levels, ..
         noise["redraw"] = redraw
     for name in defaults_added_later(type(config)):
         group, _, last = name.rpartition(".")
-        if last in ("level_draws", "redraw", "training_redraw", "training_seed"):  # seeds, and what is above
+        if last in ("level_draws", "redraw", "training_redraw", "training_seed", "executions"):  # not of both streams
             continue
         if name in settings and group == "noise" and last.removeprefix("training_") not in config.level_settings:
             noise[name] = settings[name]

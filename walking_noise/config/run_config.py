@@ -13,6 +13,7 @@ from walking_noise import models
 from walking_noise.config import keys
 from walking_noise.config import settings as groups
 from walking_noise.config.consistency import check_consistency
+from walking_noise.config.noise_levels import drawn_levels, levels_at_points
 from walking_noise.config.setting_schemas import refusal
 from walking_noise.errors import ConfigError, refused
 from walking_noise.fields.setting_groups import Group, flatten, getter_of_settings, nest, setting_names
@@ -170,7 +171,7 @@ class RunConfig(Group):
     @cached_property
     def levels(self) -> tuple[Levels, ...]:
         """The noise levels at every noise point, in the order of the points."""
-        return self._levels({name: getattr(self.noise, name) for name in self.level_settings})
+        return levels_at_points(self, {name: getattr(self.noise, name) for name in self.level_settings})
 
     @cached_property
     def training_levels(self) -> tuple[Levels, ...]:
@@ -178,29 +179,19 @@ class RunConfig(Group):
         if not self.noise.in_training:
             return (Levels(0.0, 0.0),) * len(self.points)
         given = self.training_level_settings
-        return self._levels({name: getattr(self.noise, f"training_{name}") for name in given}) if given else self.levels
+        if not given:
+            return self.levels
+        return levels_at_points(self, {name: getattr(self.noise, f"training_{name}") for name in given})
+
+    @cached_property
+    def drawn_levels(self) -> tuple[Levels, ...]:
+        """The levels at inference at which noise is drawn: with several executions, those of their mean if Gaussian."""
+        return drawn_levels(self)
 
     @property
     def training_level_settings(self) -> tuple[str, ...]:
         """Names of the level settings that have another value in training, ``noise.training_NAME``."""
         return tuple(name for name in self.level_settings if getattr(self.noise, f"training_{name}", None) is not None)
-
-    def _levels(self, settings: Mapping[str, Any]) -> tuple[Levels, ...]:
-        """The levels at every noise point that the values of level settings give."""
-        noise, kind = self.noise, self.noise_kind
-
-        def at(point: Point) -> Levels:
-            if noise.target == "weights" and point.number not in self.weight_points:
-                return Levels(0.0, 0.0)
-            if noise.point not in ("global", "mapped", point.number):
-                return Levels(0.0, 0.0)
-            if point.after_batch_norm and not noise.on_batch_norm:
-                return Levels(0.0, 0.0)
-            return kind.levels(
-                **{name: value[point.number] if isinstance(value, tuple) else value for name, value in settings.items()}
-            )
-
-        return tuple(at(point) for point in self.points)
 
     @cached_property
     def weight_points(self) -> tuple[int, ...]:

@@ -32,6 +32,8 @@ def _keywords(words: tuple[str, ...]) -> tuple[str, ...] | None:
     return None if words == data.KEYWORDS else words
 
 
+LARGEST_EXECUTIONS = 100_000
+"""Most executions of a layer."""
 KEYWORDS_IN_WORDS = (
     f"a list of distinct words, none of them {' or '.join(sorted(data.NOT_KEYWORDS))}; "
     "in YAML put yes, no, on, off in quotes"
@@ -40,6 +42,8 @@ POINTS_IN_WORDS = "products, modules, or a pattern of module names such as layer
 Keywords = Annotated[tuple[str, ...], LIST, AfterValidator(_keywords), in_words(KEYWORDS_IN_WORDS)]
 LevelPerPoint = Annotated[tuple[Level, ...], LIST, in_words("a list of them, one for each noise point")]
 RatioPerPoint = Annotated[tuple[Ratio, ...], LIST, in_words("a list of them, one for each noise point")]
+Count = Annotated[int, Field(ge=1, le=LARGEST_EXECUTIONS), WHOLE]
+Executions = Count | Annotated[tuple[Count, ...], LIST, in_words("a list of them, one for each noise point")]
 PointNumber = Annotated[int, Field(ge=0), WHOLE, in_words("the number of a noise point")]
 
 
@@ -113,6 +117,9 @@ class CommonNoiseConfig(Group):
     """Mixed noise: multiplicative level, instead of amplitude and ratio."""
     std_add: Level | LevelPerPoint | None = None
     """Mixed noise: additive level, instead of amplitude and ratio."""
+    executions: Annotated[Executions, ADDED_LATER] = 1
+    """Number of executions of each noisy layer at inference, whose mean is used; a list has one number for each noise
+    point. Gaussian noise is drawn once, at the level divided by the square root of the number."""
     training_std: Annotated[Level | LevelPerPoint | None, ADDED_LATER] = None
     """Level in training if it is another than at inference, noise.std. Runs trained at one level share a network, which
     is evaluated once; without this setting, the accuracy is the mean after the last five epochs."""

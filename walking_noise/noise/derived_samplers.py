@@ -1,4 +1,4 @@
-"""Samplers that use other samplers: noise whose level has a unit, and noise that is drawn once per chip."""
+"""Samplers that use other samplers: noise in units, noise that is drawn once per chip, the mean of executions."""
 
 from __future__ import annotations
 
@@ -72,3 +72,30 @@ class NoiseOfChips:
 
     def at(self, step: StepIndex) -> InjectMembers:
         return self._sampler.at((0,))
+
+
+class MeanOfExecutions:
+    """Mean of several executions of a noisy layer; ``executions`` has the samplers of each. For inference only."""
+
+    def __init__(self, executions: Sequence[Sequence[Sampler]]) -> None:
+        self._executions = executions
+        self.capturable = all(sampler.capturable for samplers in executions for sampler in samplers)
+
+    def at(self, step: StepIndex) -> InjectMembers:
+        executions = [[sampler.at(step) for sampler in samplers] for samplers in self._executions]
+
+        def inject(point: int, x: Tensor, first: int, audit: Audit | None) -> Tensor:
+            outputs = []
+            for samplers in executions:
+                y = x
+                for draw in samplers:
+                    y = draw(point, y, first, audit)
+                if y is x:
+                    return x
+                outputs.append(y)
+            total = outputs[0].double()
+            for y in outputs[1:]:
+                total += y
+            return (total / len(outputs)).to(x.dtype)  # exactly x for members without noise
+
+        return inject

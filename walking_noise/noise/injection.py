@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from walking_noise.config.noise_levels import drawn_at_once, executions
 from walking_noise.cpu_kernels.noise_terms import NoiseTerms
 from walking_noise.models.noise_points import Normalisation
-from walking_noise.noise.derived_samplers import NoiseInUnits, NoiseOfChips
+from walking_noise.noise.derived_samplers import MeanOfExecutions, NoiseInUnits, NoiseOfChips
 from walking_noise.noise.kind import gaussian
 from walking_noise.noise.member_noise import MemberNoise, StepIndex
 from walking_noise.noise.rng.counter_based import CounterBasedNoise
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from walking_noise.config.run_config import RunConfig
     from walking_noise.noise.audit import Audit
 
-NoiseSampler = CounterBasedNoise | GeneratorNoise | TransformSampler | NoiseInUnits | NoiseOfChips
+NoiseSampler = CounterBasedNoise | GeneratorNoise | TransformSampler | NoiseInUnits | NoiseOfChips | MeanOfExecutions
 """Sampler of the noise of some members of a pack; the activations of the other members pass unchanged."""
 
 
@@ -141,7 +142,7 @@ def samplers(
     def those(chosen: Callable[[MemberNoise], object]) -> list[list[MemberNoise]]:
         return [[noise for noise in noises if chosen(noise)] for noises in at_point]
 
-    plain = those(lambda noise: not (noise.transform or noise.for_chip or noise.unit != "absolute"))
+    plain = those(_is_plain)
     on_gpu = device.type == "cuda"
     counter_based = [[noise for noise in noises if on_gpu and _is_counter_based(noise)] for noises in plain]
     others = [[noise for noise in noises if not (on_gpu and _is_counter_based(noise))] for noises in plain]
@@ -151,13 +152,22 @@ def samplers(
         needed.append(GeneratorNoise(others, stream + of, device, kept))
     if any(transforms := those(lambda noise: noise.transform)):
         needed.append(TransformSampler(transforms))
-    if any(in_units := those(lambda noise: noise.unit != "absolute")):
+    for number in sorted({noise.executions for noises in at_point for noise in noises} - {1}):
+        repeated = [[noise for noise in noises if noise.executions == number] for noises in at_point]
+        once = [[replace(noise, executions=1) for noise in noises] for noises in repeated]
+        each = [f"{of}, execution {execution}" if execution else of for execution in range(number)]
+        needed.append(MeanOfExecutions([samplers(once, stream, members, device, None, one) for one in each]))
+    if any(in_units := those(lambda noise: noise.unit != "absolute" and noise.executions == 1)):
         absolute = [[replace(noise, unit="absolute") for noise in noises] for noises in in_units]
         needed.append(NoiseInUnits(in_units, samplers(absolute, stream, members, device, kept, of)))
     if any(of_chips := those(lambda noise: noise.for_chip and noise.unit == "absolute")):
         drawn = [[replace(noise, for_chip=False) for noise in noises] for noises in of_chips]
         needed += map(NoiseOfChips, samplers(drawn, "chip noise", members, device, kept, of))
     return needed
+
+
+def _is_plain(noise: MemberNoise) -> bool:
+    return not (noise.transform or noise.for_chip or noise.unit != "absolute" or noise.executions > 1)
 
 
 def _is_counter_based(noise: MemberNoise) -> bool:
@@ -176,8 +186,9 @@ def noise_by_point(configs: Sequence[RunConfig], stream: str, target: str = "act
             continue
         kind, noise = config.noise_kind, config.noise
         redraw = config.training_redraw if in_training else config.redraw
-        for point, level in enumerate(config.training_levels if in_training else config.levels):
+        for point, level in enumerate(config.training_levels if in_training else config.drawn_levels):
             if max(level) > 0:
+                averaged = not in_training and not drawn_at_once(config, point)
                 at_point[point].append(
                     MemberNoise(
                         member,
@@ -192,6 +203,7 @@ def noise_by_point(configs: Sequence[RunConfig], stream: str, target: str = "act
                         redraw == "chip",
                         noise.unit,
                         noise.per_channel,
+                        executions(config, point) if averaged else 1,
                     )
                 )
     return at_point

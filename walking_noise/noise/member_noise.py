@@ -45,3 +45,4 @@ class MemberNoise:
     for_chip: bool = False  # whether all steps have the same draws
     unit: str = "absolute"  # of the level, see :func:`walking_noise.noise.level_units.level_unit`
     per_channel: bool = False  # whether the unit is measured for each channel
+    executions: int = 1  # whose mean is used; each has draws of its own

@@ -110,7 +110,7 @@ class _Probe:
 
     def _point(self, point: Point, recorder: Recorder) -> PointFindings:
         number = point.number
-        level = self.network.config.levels[number]
+        level = self.network.config.drawn_levels[number]
         before, clusters = _analyse(recorder.arriving(number), point.name)
         arriving = Values(before, clusters, *self._accuracies(partial(arriving_at, number, clusters.quantise)))
         leaving = None

@@ -171,7 +171,7 @@ class PackExecutor:
             return self.unsaved[config.network_key]
         evaluation = inference_only or network.evaluations[-1]
         recorded = config.training.epochs if config.training_redraw == "chip" else 1
-        audits = (evaluation.audit, config.levels, 1), (network.training_audit, config.training_levels, recorded)
+        audits = (evaluation.audit, config.drawn_levels, 1), (network.training_audit, config.training_levels, recorded)
         for audit, levels, repetitions in audits:
             if audit and (fault := mismatch(audit, levels, config.noise_kind.kurtosis, repetitions)):
                 return Failure(f"the injected noise differs from the configured noise: {fault}")
