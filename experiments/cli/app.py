@@ -11,13 +11,23 @@ from typer.exceptions import TyperException
 
 from experiments.cli.monitor import checkpoints, deliver, failures, hours, rescue, watch
 from experiments.cli.setup import bench, data, db, doctor, points, settings
-from experiments.cli.study import add, binarize, demo, look, plan, refine, scrub, start
+from experiments.cli.study import add, allocate, binarize, demo, look, plan, refine, scrub, start
 from walking_noise import WalkingNoiseError
 
 app = typer.Typer(pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]})
 
 COMMANDS = {
-    "Study": (demo.demo, plan.plan, add.add, start.start, refine.refine, binarize.binarize, look.look, scrub.scrub),
+    "Study": (
+        demo.demo,
+        plan.plan,
+        add.add,
+        start.start,
+        refine.refine,
+        allocate.allocate,
+        binarize.binarize,
+        look.look,
+        scrub.scrub,
+    ),
     "Monitor and recover": (watch.watch, failures.failures, hours.hours, rescue.rescue, deliver.deliver),
     "Set up": (doctor.doctor, settings.settings, points.points, bench.bench),
 }

@@ -27,6 +27,20 @@ def grid_text(plans: Sequence[Refinement], document: Mapping[str, Any], heading:
     heading
         Lines of the comment at the top.
     """
+    settings = [_settings(plan) for plan in plans]
+    common = {name: value for name, value in settings[0].items() if all(each[name] == value for each in settings)}
+    content: Section = {"fixed": common}
+    for number, (plan, each) in enumerate(zip(plans, settings, strict=True), start=1):
+        own = {name: value for name, value in each.items() if name not in common}
+        for name, (seeds, levels) in _stages(plan).items():
+            if seeds and levels:
+                grid = {_level(plan): _choice(levels), "seed": _choice(seeds)}
+                content[f"series_{number}_{name}"] = {"fixed": dict(own), "grid": grid}
+    return grid_of(content, document, heading)
+
+
+def grid_of(sections: Section, document: Mapping[str, Any], heading: Sequence[str]) -> str:
+    """A grid with these sections as text that SEML reads; the other parameters are those of :func:`grid_text`."""
     seml = document["seml"]
     content: Section = {
         "seml": {
@@ -36,15 +50,7 @@ def grid_text(plans: Sequence[Refinement], document: Mapping[str, Any], heading:
         },
         "slurm": document.get("slurm", []),
     }
-    settings = [_settings(plan) for plan in plans]
-    common = {name: value for name, value in settings[0].items() if all(each[name] == value for each in settings)}
-    content["fixed"] = common
-    for number, (plan, each) in enumerate(zip(plans, settings, strict=True), start=1):
-        own = {name: value for name, value in each.items() if name not in common}
-        for name, (seeds, levels) in _stages(plan).items():
-            if seeds and levels:
-                grid = {_level(plan): _choice(levels), "seed": _choice(seeds)}
-                content[f"series_{number}_{name}"] = {"fixed": dict(own), "grid": grid}
+    content |= sections
     text = yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=100_000)
     return "".join(f"# {line}\n" for line in heading) + "\n" + text
 
