@@ -105,5 +105,5 @@ def test_the_networks_of_a_study() -> None:
     assert network.seeds == {0, 1}
     assert network.everywhere.settings["noise.point"] == "global"
     assert min(network.mu) > network.everywhere.fit.mu.value
-    assert network.costs[:2] == [0, 784 * 128]
+    assert network.costs[:2] == [0, 784 * 64]
     assert measured_networks(analyse(frame[frame["noise.point"] != 3])) == []
