@@ -11,6 +11,7 @@ from analysis.figures import (
     binarization,
     distillation,
     epochs,
+    executions,
     midpoints_by_point,
     plateau,
     preserved_accuracy,
@@ -241,6 +242,14 @@ REPORT_ITEMS: tuple[ReportItem, ...] = (
         "completed runs that set noise.training_std, with distillation in some of them",
         _grids("noisy_machines", names=("mnist", "fashion_mnist", "cifar10")),
         distillation.make,
+    ),
+    ReportItem(
+        "v2, executions",
+        "Accuracy over the mean number of executions, for schemes that allocate them",
+        "completed runs with noise at inference only at every noise point and under global noise, and runs of the grid "
+        "that `walking-noise allocate` writes",
+        _grids("executions", names=("mnist", "cifar10")),
+        executions.make,
     ),
     ReportItem("Ledger", "Claims of the papers and their verdicts from the runs", "runs", (), ledger.make),
     ReportItem(
