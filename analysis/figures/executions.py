@@ -145,7 +145,7 @@ def _draw(family: Family[FittedSeries], network: MeasuredNetwork, found: Sequenc
             color=color, marker=marker, markersize=3, linewidth=0.9, elinewidth=0.6, label=scheme.name,
         )  # fmt: skip
         rows += [
-            {"scheme": scheme.name, "mean executions": mean} | value.agg(["mean", "std", "count"]).to_dict()
+            {"scheme": scheme.name, "executions": mean, "mean": value.mean(), "std": value.std(), "n": len(value)}
             for mean, value in zip(means, values, strict=True)
         ]  # fmt: skip
     axes.set_xscale("log")

@@ -42,7 +42,7 @@ def test_figure_and_table(study: Study, tmp_path: Path) -> None:
         plot, table = executions.make(study, tmp_path)
     numbers = pd.read_csv(tmp_path / f"{plot.name}.csv")
     uniform = numbers[numbers["scheme"] == UNIFORM]
-    assert list(uniform["mean executions"]) == [1, 2, 4, 8]
+    assert list(uniform["executions"]) == [1, 2, 4, 8]
     assert uniform["mean"].is_monotonic_increasing
     gained = pd.read_csv(tmp_path / f"{table.name}.csv")
     assert set(gained["mean_executions"]) == {2, 4, 8}
