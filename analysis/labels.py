@@ -46,6 +46,7 @@ _PHRASES: dict[str, Callable[[Any], str]] = {
     "data.keywords": lambda keywords: f"keywords {' '.join(keywords)}",
     "model.name": _display_name,
     "model.batch_norm": lambda enabled: "with BatchNorm" if enabled else "without BatchNorm",
+    "model.hidden": lambda widths: f"hidden layers {'-'.join(map(str, widths))}",
     "noise.kind": lambda kind: "no noise" if kind == "none" else f"{_display_name(kind)} noise",
     "noise.std": lambda std: f"levels {_format_values(std)}",
     "noise.amplitude": lambda amplitude: f"amplitudes {_format_values(amplitude)}",

@@ -31,6 +31,7 @@ EFFECTIVE: dict[str, tuple[dict[str, Any], Any]] = {
     "data.keywords": (SPEECH | {"data.keywords": ["yes", "no"]}, ["no", "yes"]),
     "model.name": ({}, "lenet5"),
     "model.batch_norm": ({}, True),
+    "model.hidden": ({}, [64, 32]),
     "model.points": (NOISE | {"model.name": "tests.walking_noise.own_parts:transformer"}, "modules"),
     "noise.kind": (NOISE, "multiplicative"),
     "noise.std": (NOISE, 0.6),

@@ -170,5 +170,5 @@ def test_the_digest_covers_a_package_without_init(tmp_path: Any, monkeypatch: py
 
 
 def test_shapes_at_the_points() -> None:
-    summary = models.summary(*RunConfig.from_dict(TRANSFORMER).architecture)
+    summary = models.summary(RunConfig.from_dict(TRANSFORMER).architecture)
     assert summary.shapes == ((1, 28, 28), (28, 16), (28, 16), (28, 32), (28, 16), (10,))

@@ -30,16 +30,13 @@ def layer_choices(config: RunConfig, device: torch.device) -> dict[str, str]:
 
 def layer_shapes(config: RunConfig) -> tuple[LayerShape, ...]:
     """The layers of a run that have alternatives, in the order of the forward pass of a mini-batch."""
-    data, model = config.data, config.model
-    return _shapes(model.name, data.shape, data.classes, model.batch_norm, config.training.batch_size)
+    return _shapes(config.architecture, config.training.batch_size)
 
 
 @cache
-def _shapes(
-    model: str, inputs: tuple[int, ...], classes: int, batch_norm: bool, batch_size: int
-) -> tuple[LayerShape, ...]:
+def _shapes(architecture: models.Architecture, batch_size: int) -> tuple[LayerShape, ...]:
     with META, torch.enable_grad(), recorded_shapes() as shapes:
-        Pack([models.build(model, inputs, classes, batch_norm)])(torch.empty(1, batch_size, *inputs), _unchanged)
+        Pack([models.build(architecture)])(torch.empty(1, batch_size, *architecture.inputs), _unchanged)
     return tuple(shapes)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from walking_noise import data
+from walking_noise import data, models
 from walking_noise.config.settings import CommonNoiseConfig, NoiseConfig
 from walking_noise.errors import refused
 from walking_noise.registry import is_own
@@ -43,6 +43,9 @@ def _check_data(config: RunConfig) -> None:
 
 
 def _check_model(config: RunConfig) -> None:
+    name, hidden = config.model.name, config.model.hidden
+    if hidden is not None and (is_own(name) or not models.models()[name].takes_hidden):
+        raise refused("model.hidden", list(hidden), f"it has no effect on {name}; leave it out")
     try:
         _ = config.points
     except ValueError as error:

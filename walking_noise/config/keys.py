@@ -26,6 +26,7 @@ PACK_SETTINGS = (
     "model.name",
     "model.batch_norm",
     "model.points",
+    "model.hidden",
     "training.epochs",
     "training.batch_size",
     "training.learning_rate",

@@ -95,13 +95,14 @@ class RunConfig(Group):
 
     def initial_network(self) -> nn.Sequential:
         """The untrained network, with torch's default initialisation drawn from the run's seed."""
-        return models.initialised(*self.architecture, self.seed)
+        return models.initialised(self.architecture, self.seed)
 
     @property
-    def architecture(self) -> tuple[str, tuple[int, ...], int, bool, str]:
-        """The arguments of :func:`walking_noise.models.build`."""
-        model = self.model
-        return model.name, self.data.shape, self.data.classes, model.batch_norm, model.points
+    def architecture(self) -> models.Architecture:
+        """What determines the layers and noise points of this run's network."""
+        data, model = self.data, self.model
+        hidden = model.hidden or ()
+        return models.Architecture(model.name, data.shape, data.classes, model.batch_norm, model.points, hidden)
 
     def canonical(self) -> dict[str, Any]:
         """The canonical form of the settings. Equivalent runs have equal forms, even if their settings differ."""
@@ -143,7 +144,7 @@ class RunConfig(Group):
     @cached_property
     def points(self) -> tuple[Point, ...]:
         """The noise points of this run's model."""
-        return models.points(*self.architecture)
+        return models.points(self.architecture)
 
     @property
     def noise_kind(self) -> NoiseKind:

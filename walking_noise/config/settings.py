@@ -32,8 +32,8 @@ def _keywords(words: tuple[str, ...]) -> tuple[str, ...] | None:
     return None if words == data.KEYWORDS else words
 
 
-LARGEST_EXECUTIONS = 100_000
-"""Most executions of a layer."""
+LARGEST_EXECUTIONS, LARGEST_WIDTH = 100_000, 100_000
+"""Most executions of a layer, and most neurons."""
 KEYWORDS_IN_WORDS = (
     f"a list of distinct words, none of them {' or '.join(sorted(data.NOT_KEYWORDS))}; "
     "in YAML put yes, no, on, off in quotes"
@@ -44,6 +44,10 @@ LevelPerPoint = Annotated[tuple[Level, ...], LIST, in_words("a list of them, one
 RatioPerPoint = Annotated[tuple[Ratio, ...], LIST, in_words("a list of them, one for each noise point")]
 Count = Annotated[int, Field(ge=1, le=LARGEST_EXECUTIONS), WHOLE]
 Executions = Count | Annotated[tuple[Count, ...], LIST, in_words("a list of them, one for each noise point")]
+Width = Annotated[int, Field(ge=1, le=LARGEST_WIDTH), WHOLE]
+Hidden = Annotated[
+    tuple[Width, ...], Field(min_length=1), LIST, in_words(f"a list of whole numbers 1..{LARGEST_WIDTH}")
+]
 PointNumber = Annotated[int, Field(ge=0), WHOLE, in_words("the number of a noise point")]
 
 
@@ -74,7 +78,7 @@ class DataConfig(Group):
 
 
 class ModelConfig(Group):
-    """Model, and whether it has BatchNorm."""
+    """Model, whether it has BatchNorm, and its noise points and widths."""
 
     name: Annotated[str, OneOf(models.models, or_own=True)] = "mlp"
     """Model; cnn_s takes 10 MFCC × 49 frames (gsc); or a function of your own, my_package.module:build."""
@@ -84,6 +88,9 @@ class ModelConfig(Group):
     """Noise points of resnet20, or of a model of your own that places none: at the outputs of the modules that multiply
     and accumulate, of all modules without submodules, or of the modules whose name a pattern fits; with +residual also
     at sums."""
+
+    hidden: Annotated[Hidden | None, ADDED_LATER] = None
+    """Widths of the hidden layers of the mlp; default: [64, 64, 64]."""
 
 
 class CommonNoiseConfig(Group):

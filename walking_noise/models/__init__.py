@@ -1,8 +1,4 @@
-"""Models by name, their noise points and their summaries; torch is imported when a model is built.
-
-An architecture is given by the name of the model, the shape of one sample, the number of classes, whether the network
-has BatchNorm layers, and the noise points of a model that places none (:mod:`walking_noise.models.module_points`).
-"""
+"""Models by name, their noise points and their summaries; torch is imported when a model is built."""
 
 from __future__ import annotations
 
@@ -12,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from walking_noise.errors import reason
 from walking_noise.models import architectures
-from walking_noise.models.model import Model
+from walking_noise.models.model import PRODUCTS, Architecture, Model
 from walking_noise.models.point import Point
 from walking_noise.registry import discover, is_own, load_own
 
@@ -23,10 +19,7 @@ if TYPE_CHECKING:
     from walking_noise.models.module_points import Call
     from walking_noise.models.traced_layers import TracedLayers
 
-__all__ = ["Model", "build", "initialised", "models", "plain", "points", "summary"]
-
-PRODUCTS = "products"
-"""Value of ``model.points``: noise points at the outputs of the modules that multiply and accumulate."""
+__all__ = ["PRODUCTS", "Architecture", "Model", "build", "initialised", "models", "plain", "points", "summary"]
 
 _initialising = threading.RLock()
 """Lock around torch's global generator, so that one thread at a time initialises a network."""
@@ -38,13 +31,14 @@ def models() -> dict[str, Model]:
     return discover(architectures, "MODEL")
 
 
-def plain(name: str, inputs: tuple[int, ...], classes: int, batch_norm: bool) -> nn.Module:
+def plain(architecture: Architecture) -> nn.Module:
     """The network as its function builds it, without added noise points."""
     from torch import nn
 
+    name, inputs, classes, batch_norm, _, hidden = architecture
     builds = load_own(name) if is_own(name) else models()[name].build
     try:
-        network = builds(inputs, classes, batch_norm)
+        network = builds(inputs, classes, batch_norm, hidden) if hidden else builds(inputs, classes, batch_norm)
     except ValueError:
         raise
     except Exception as error:
@@ -54,9 +48,7 @@ def plain(name: str, inputs: tuple[int, ...], classes: int, batch_norm: bool) ->
     return network
 
 
-def _with_noise_points(
-    name: str, inputs: tuple[int, ...], classes: int, batch_norm: bool, selected: str, *, traced: bool
-) -> nn.Sequential:
+def _with_noise_points(architecture: Architecture, *, traced: bool) -> nn.Sequential:
     """The network with its noise points, not numbered.
 
     If it is ``traced``, a network that is no sequence of layers is split into layers where that is possible.
@@ -64,19 +56,19 @@ def _with_noise_points(
     from walking_noise.models.module_points import WithModulePoints
     from walking_noise.models.noise_points import points_in, with_noise_points
 
-    network = plain(name, inputs, classes, batch_norm)
+    network = plain(architecture)
     places_points = bool(points_in(network))
-    is_sequence = not (is_own(name) or places_points) and _is_sequence(network)
-    if (places_points or is_sequence) and selected != PRODUCTS:
+    is_sequence = not (is_own(architecture.name) or places_points) and _is_sequence(network)
+    if (places_points or is_sequence) and architecture.points != PRODUCTS:
         raise ValueError(f"its noise points are fixed; leave model.points at {PRODUCTS}")
     if is_sequence:
         return with_noise_points(network)
-    layers = _layers(name, inputs, classes, batch_norm, selected) if traced else None
+    layers = _layers(architecture) if traced else None
     if layers is not None:
         return with_noise_points(layers.of(network))
     if places_points:
         return with_noise_points(network)
-    return with_noise_points(WithModulePoints(network, _selected_calls(name, inputs, classes, batch_norm, selected)))
+    return with_noise_points(WithModulePoints(network, _selected_calls(architecture)))
 
 
 def _is_sequence(network: nn.Module) -> bool:
@@ -86,7 +78,7 @@ def _is_sequence(network: nn.Module) -> bool:
 
 
 @cache
-def _layers(name: str, inputs: tuple[int, ...], classes: int, batch_norm: bool, selected: str) -> TracedLayers | None:
+def _layers(architecture: Architecture) -> TracedLayers | None:
     """The layers of a network that is no sequence of layers; None if it has to be computed as a whole."""
     import torch
 
@@ -96,18 +88,16 @@ def _layers(name: str, inputs: tuple[int, ...], classes: int, batch_norm: bool, 
     from walking_noise.models.traced_layers import TracedLayers
 
     with _initialising, torch.random.fork_rng(devices=[]), torch.device("cpu"):
-        network = plain(name, inputs, classes, batch_norm)
-        calls = () if points_in(network) else _selected_calls(name, inputs, classes, batch_norm, selected)
+        network = plain(architecture)
+        calls = () if points_in(network) else _selected_calls(architecture)
         try:
-            return TracedLayers(network, calls, torch.zeros(SAMPLES, *inputs))
+            return TracedLayers(network, calls, torch.zeros(SAMPLES, *architecture.inputs))
         except UntraceableError:
             return None
 
 
 @cache
-def _selected_calls(
-    name: str, inputs: tuple[int, ...], classes: int, batch_norm: bool, selected: str
-) -> tuple[Call, ...]:
+def _selected_calls(architecture: Architecture) -> tuple[Call, ...]:
     """The calls of modules that get noise points, of a model that places none."""
     import torch
 
@@ -115,27 +105,12 @@ def _selected_calls(
     from walking_noise.models.module_points import record_calls, select_calls
 
     with _initialising, torch.random.fork_rng(devices=[]), torch.device("cpu"):
-        network = plain(name, inputs, classes, batch_norm).train()
-        return select_calls(record_calls(network, torch.zeros(SAMPLES, *inputs)), selected)
+        network = plain(architecture).train()
+        return select_calls(record_calls(network, torch.zeros(SAMPLES, *architecture.inputs)), architecture.points)
 
 
-def build(
-    name: str, inputs: tuple[int, ...], classes: int, batch_norm: bool, selected: str = PRODUCTS
-) -> nn.Sequential:
+def build(architecture: Architecture) -> nn.Sequential:
     """The network with its noise points, initialised from torch's global random number generator.
-
-    Parameters
-    ----------
-    name
-        Name of the model.
-    inputs
-        Shape of one sample, (channels, height, width).
-    classes
-        Number of classes.
-    batch_norm
-        Whether the network has BatchNorm layers.
-    selected
-        The noise points of a model that places none and is no sequence of layers of this package.
 
     Raises
     ------
@@ -144,16 +119,14 @@ def build(
     """
     from walking_noise.models.noise_points import points_in
 
-    network = _with_noise_points(name, inputs, classes, batch_norm, selected, traced=True)
-    numbered = {point.name: point for point in points(name, inputs, classes, batch_norm, selected)}
+    network = _with_noise_points(architecture, traced=True)
+    numbered = {point.name: point for point in points(architecture)}
     for module in points_in(network):
         module.point = numbered[module.name]
     return network
 
 
-def initialised(
-    name: str, inputs: tuple[int, ...], classes: int, batch_norm: bool, selected: str, seed: int
-) -> nn.Sequential:
+def initialised(architecture: Architecture, seed: int) -> nn.Sequential:
     """The network of :func:`build` with torch's default initialisation, as a function of ``seed``."""
     import torch
 
@@ -161,24 +134,21 @@ def initialised(
 
     with _initialising, torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(stream_key(seed, "initialisation"))
-        return build(name, inputs, classes, batch_norm, selected)
+        return build(architecture)
 
 
 @cache
-def summary(
-    name: str, inputs: tuple[int, ...], classes: int, batch_norm: bool, selected: str = PRODUCTS
-) -> ModelSummary:
+def summary(architecture: Architecture) -> ModelSummary:
     """The summary of a model: its noise points and its size. torch's global generator is left as it was."""
     import torch
 
     from walking_noise.models.model_summary import summarise
 
     with _initialising, torch.random.fork_rng(devices=[]), torch.device("cpu"):
-        return summarise(_with_noise_points(name, inputs, classes, batch_norm, selected, traced=False), inputs, classes)
+        network = _with_noise_points(architecture, traced=False)
+        return summarise(network, architecture.inputs, architecture.classes)
 
 
-def points(
-    name: str, inputs: tuple[int, ...], classes: int, batch_norm: bool, selected: str = PRODUCTS
-) -> tuple[Point, ...]:
+def points(architecture: Architecture) -> tuple[Point, ...]:
     """The noise points of a model, in the order of their numbers."""
-    return summary(name, inputs, classes, batch_norm, selected).points
+    return summary(architecture).points

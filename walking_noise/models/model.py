@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from torch import nn
@@ -13,9 +13,24 @@ if TYPE_CHECKING:
 Layers: TypeAlias = "OrderedDict[str, nn.Module]"
 
 
+PRODUCTS = "products"
+"""Value of ``model.points``: noise points at the outputs of the modules that multiply and accumulate."""
+
+
+class Architecture(NamedTuple):
+    """What determines the layers and noise points of a network."""
+
+    name: str  # of the model
+    inputs: tuple[int, ...]  # shape of one sample: channels, height, width
+    classes: int
+    batch_norm: bool
+    points: str = PRODUCTS  # of a model that places none (:mod:`walking_noise.models.module_points`)
+    hidden: tuple[int, ...] = ()  # widths of the hidden layers; empty: those of the model
+
+
 @dataclass(frozen=True)
 class Model:
-    """A named network architecture.
+    """A named model.
 
     Attributes
     ----------
@@ -26,10 +41,13 @@ class Model:
         ``(B, classes)``. It raises ValueError for inputs that the model does not accept. The module is either a plain
         ``nn.Sequential`` without noise points, which gets one after each of its layers, or any module. That calls noise
         points of its own (:class:`walking_noise.models.noise_points.NoisePoint`), or ``model.points`` selects them.
+    takes_hidden
+        Whether ``build(inputs, classes, batch_norm, hidden)`` takes the widths of the hidden layers, too.
     """
 
     name: str
-    build: Callable[[tuple[int, ...], int, bool], nn.Module]
+    build: Callable[..., nn.Module]
+    takes_hidden: bool = False
 
 
 def add_block(layers: Layers, name: str, number: int, layer: nn.Module, norm: nn.Module | None) -> None:

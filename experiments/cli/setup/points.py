@@ -29,7 +29,7 @@ def points(
 
     settings = {"model.name": model, "data.name": data, "model.batch_norm": batch_norm, "model.points": selected}
     config = RunConfig.from_dict({name: value for name, value in settings.items() if value})
-    summary = models.summary(*config.architecture)
+    summary = models.summary(config.architecture)
     rows = [
         {
             "number": point.number,

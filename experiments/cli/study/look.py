@@ -73,7 +73,7 @@ def _network(config: Any, checkpoint: Path) -> nn.Module:
     from walking_noise import models
     from walking_noise.errors import reason
 
-    network = models.plain(*config.architecture[:-1])
+    network = models.plain(config.architecture)
     try:
         state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     except Exception as error:

@@ -21,6 +21,7 @@ from analysis.midpoints.trained_network import look
 from tests.analysis.conftest import FakeStudy
 from tests.walking_noise import own_parts
 from walking_noise import RunConfig, data, models, train
+from walking_noise.models import Architecture
 
 NAMES = ["0 input", "1 stem", "2 first", "3 second", "4 sum", "5 head"]
 
@@ -82,7 +83,7 @@ def test_the_figure_of_a_trained_network(trained_study: Study, drawn: list[Any],
 def test_a_look_marks_the_sums(drawn: list[Any], tmp_path: Path) -> None:
     digits = data.load("mnist5k")
     torch.manual_seed(0)
-    network = models.plain(f"{own_parts.__name__}:residual", (1, 28, 28), 10, False)
+    network = models.plain(Architecture(f"{own_parts.__name__}:residual", (1, 28, 28), 10, False))
     x = digits.transform.validation_inputs(digits.validation_samples[:300])
     table = look(network, [(x, network(x).argmax(1))], points="products+residual")
     assert list(table["point"]) == NAMES
@@ -94,11 +95,14 @@ def test_a_look_marks_the_sums(drawn: list[Any], tmp_path: Path) -> None:
 
 
 def test_downsampling_blocks_are_dashed_and_every_second_block_is_shaded() -> None:
-    axes, points = Figure().subplots(), models.points("resnet20", (3, 32, 32), 10, True, "products+residual")
+    axes, points = (
+        Figure().subplots(),
+        models.points(Architecture("resnet20", (3, 32, 32), 10, True, "products+residual")),
+    )
     draw_paths(axes, points, "x")
     dashed = [patch.get_linestyle() != "-" for patch in axes.patches if type(patch) is PathPatch]
     assert [number for number, one in enumerate(dashed) if one] == [3, 6]
     assert len(axes.patches) == 9 + 5
     labels = [line.get_label() for line in path_handles(points)]
     assert labels == ["residual path", "residual path to another shape"]
-    assert path_handles(models.points("lenet5", (3, 32, 32), 10, True)) == []
+    assert path_handles(models.points(Architecture("lenet5", (3, 32, 32), 10, True))) == []

@@ -18,6 +18,7 @@ from analysis.midpoints.trained_network import estimates, look, sweep_point
 from experiments.cli.app import main
 from walking_noise import data, models
 from walking_noise.evaluation.noise_sweep import NoiseSweep
+from walking_noise.models import Architecture
 
 CHANCE = 0.1
 
@@ -75,7 +76,7 @@ def trained() -> tuple[nn.Module, Tensor, Tensor]:
     digits = data.load("mnist5k")
     x, y = digits.transform.validation_inputs(digits.train_samples), digits.train_labels
     torch.manual_seed(0)
-    network = models.plain("mlp", (1, 28, 28), 10, False)
+    network = models.plain(Architecture("mlp", (1, 28, 28), 10, False))
     optimizer = torch.optim.Adam(network.parameters(), 2e-3)
     for _ in range(3):
         for batch in torch.randperm(len(y)).split(64):
@@ -103,7 +104,7 @@ def test_scaled_weights_scale_the_levels_and_not_the_relative_ones(trained: tupl
     """A ReLU layer with doubled weights and the next one with halved ones compute the same network."""
     network, x, labels = trained
     before = look(network, [(x, labels)]).set_index("point")
-    scaled = models.plain("mlp", (1, 28, 28), 10, False)
+    scaled = models.plain(Architecture("mlp", (1, 28, 28), 10, False))
     scaled.load_state_dict(network.state_dict())
     with torch.no_grad():
         for parameter in scaled.get_submodule("fc1").parameters():
@@ -155,7 +156,7 @@ def test_the_command(
     assert Path("look/look.png").stat().st_size > 10_000
     assert main([*call, "--batch-norm"]) == 1
     assert "the weights do not fit mlp" in capsys.readouterr().err
-    torch.save(models.plain("mlp", (1, 28, 28), 10, batch_norm=True).state_dict(), "with_norm.pt")
+    torch.save(models.plain(Architecture("mlp", (1, 28, 28), 10, batch_norm=True)).state_dict(), "with_norm.pt")
     assert main([*call[:2], "--checkpoint", "with_norm.pt", "--data", "mnist5k"]) == 1
     assert capsys.readouterr().err.endswith("the checkpoint has BatchNorm layers: add --batch-norm\n")
     Path("broken.pt").write_bytes(b"no weights")

@@ -31,7 +31,7 @@ from torch import Tensor, nn
 
 from experiments.benchmark.pack_rates import settle
 from walking_noise import RunConfig
-from walking_noise.models import build
+from walking_noise.models import Architecture, build
 
 FLOAT = 4
 STORED = 1
@@ -68,7 +68,9 @@ def products(config: RunConfig) -> list[Product]:
     """The convolutions and linear layers of a run's network, in their order."""
     layers: list[Product] = []
     with torch.device("meta"):
-        network = build(config.model.name, config.data.shape, config.data.classes, config.model.batch_norm)
+        network = build(
+            Architecture(config.model.name, config.data.shape, config.data.classes, config.model.batch_norm)
+        )
         x = torch.empty(1, *config.data.shape)
     for layer, before, after in _layers(network.eval(), x):
         if isinstance(layer, nn.Conv2d | nn.Linear):
@@ -110,7 +112,7 @@ def operations_per_run_step(config: RunConfig) -> int:
 def parameters(config: RunConfig) -> int:
     """Parameters of a run's network."""
     with torch.device("meta"):
-        network = build(config.model.name, config.data.shape, config.data.classes, config.model.batch_norm)
+        network = build(config.architecture)
     return sum(parameter.numel() for parameter in network.parameters())
 
 

@@ -17,7 +17,7 @@ from experiments.errors import UserError
 from tests.benchmarks.peers.cases import LEVELS
 from walking_noise import Failure, Progress, RunConfig, data, train_each
 from walking_noise.evaluation.noise_before_product import NoiseBeforeProduct, UnitProducts
-from walking_noise.models import build
+from walking_noise.models import Architecture, build
 from walking_noise.models.noise_points import NoisePoint
 from walking_noise.pack.layers import PackedConv2d
 from walking_noise.pack.pack import Pack
@@ -222,7 +222,7 @@ def _products_after(config: RunConfig) -> tuple[list[int], list[bool]]:
 
 def _network(config: RunConfig) -> nn.Sequential:
     with torch.device("meta"):
-        return build(config.model.name, config.data.shape, config.data.classes, config.model.batch_norm)
+        return build(Architecture(config.model.name, config.data.shape, config.data.classes, config.model.batch_norm))
 
 
 def _is_product(layer: nn.Module) -> bool:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from tests.walking_noise import own_parts
 from walking_noise import RunConfig, models, train
+from walking_noise.models import Architecture
 from walking_noise.models.model_summary import summarise
 from walking_noise.models.noise_points import NoisePoint, with_noise_points
 from walking_noise.models.point import points_of_document
@@ -20,28 +21,30 @@ NORMS = [False, True]
 
 def test_resnet20_has_the_size_of_the_article() -> None:
     """0.27 million trained values (He et al. 2015, table 6) in 20 layers; 41 million multiply-accumulates."""
-    summary = models.summary("resnet20", CIFAR10, 10, True)
+    summary = models.summary(Architecture("resnet20", CIFAR10, 10, True))
     weighted = [point for point in summary.points if point.multiply_accumulates]
     assert summary.parameters == 269_722
     assert len(weighted) == 20
     assert sum(point.multiply_accumulates for point in weighted) == 40_551_040
     biases = 16 + 6 * (16 + 32 + 64)
     norms = 2 * biases
-    assert models.summary("resnet20", CIFAR10, 10, False).parameters == summary.parameters - norms + biases
+    assert (
+        models.summary(Architecture("resnet20", CIFAR10, 10, False)).parameters == summary.parameters - norms + biases
+    )
 
 
 def test_vgg11_has_the_size_of_the_published_one() -> None:
-    assert models.summary("vgg11", CIFAR10, 10, True).parameters == 9_231_114
-    points = [point.name for point in models.points("vgg11", CIFAR10, 10, False)]
+    assert models.summary(Architecture("vgg11", CIFAR10, 10, True)).parameters == 9_231_114
+    points = [point.name for point in models.points(Architecture("vgg11", CIFAR10, 10, False))]
     assert (points[:4], points[-2:], len(points)) == (["input", "conv1", "relu1", "pool1"], ["pool5", "fc1"], 23)
     with pytest.raises(ValueError, match="at least 32×32, not 28×28"):
-        models.build("vgg11", (1, 28, 28), 10, True)
+        models.build(Architecture("vgg11", (1, 28, 28), 10, True))
 
 
 @pytest.mark.parametrize("batch_norm", NORMS)
 def test_noise_points_of_resnet20(batch_norm: bool) -> None:
     def names(selected: str) -> list[str]:
-        return [point.name for point in models.points("resnet20", CIFAR10, 10, batch_norm, selected)]
+        return [point.name for point in models.points(Architecture("resnet20", CIFAR10, 10, batch_norm, selected))]
 
     blocks = [f"stage{stage}.{block}" for stage in (1, 2, 3) for block in range(3)]
     convolutions = [f"{block}.conv{number}" for block in blocks for number in (1, 2)]
@@ -53,7 +56,7 @@ def test_noise_points_of_resnet20(batch_norm: bool) -> None:
 
 
 def test_residual_sums_know_where_their_path_begins() -> None:
-    points = models.points("resnet20", CIFAR10, 10, True, "products+residual")
+    points = models.points(Architecture("resnet20", CIFAR10, 10, True, "products+residual"))
     sums = {point.number: point.residual_from for point in points if point.residual_from is not None}
     assert sums == {4: 1, 7: 4, 10: 7, 13: 10, 16: 13, 19: 16, 22: 19, 25: 22, 28: 25}
     assert [point.number for point in points if point.reshaped] == [13, 22]
@@ -62,7 +65,9 @@ def test_residual_sums_know_where_their_path_begins() -> None:
 
 def test_the_path_of_an_own_network_begins_at_the_last_point_before_both_terms() -> None:
     """The second path of a transformer block begins at its first sum; a sum with a parameter has no path."""
-    points = models.points(f"{own_parts.__name__}:transformer", (1, 28, 28), 10, False, "products+residual")
+    points = models.points(
+        Architecture(f"{own_parts.__name__}:transformer", (1, 28, 28), 10, False, "products+residual")
+    )
     sums = {point.name: points[point.residual_from].name for point in points if point.residual_from is not None}
     assert sums == {"encoder.sum": "embed", "encoder.sum#2": "encoder.sum"}
 
@@ -80,7 +85,7 @@ def test_the_path_of_an_own_network_begins_at_the_last_point_before_both_terms()
 
 
 def test_the_shortcut_of_a_downsampling_block_pads_the_channels() -> None:
-    network = models.plain("resnet20", CIFAR10, 10, True)
+    network = models.plain(Architecture("resnet20", CIFAR10, 10, True))
     block = network.get_submodule("stage2.0").eval()
     torch.nn.init.zeros_(block.get_parameter("bn2.weight"))
     x = torch.rand(2, 16, 8, 8)

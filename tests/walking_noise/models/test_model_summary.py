@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from tests.walking_noise.parts import new_models
 from walking_noise import ConfigError, RunConfig, models
+from walking_noise.models import Architecture
 from walking_noise.models.model_summary import ModelSummary, summarise
 from walking_noise.models.noise_points import NoisePoint, injecting, points_in, with_noise_points
 from walking_noise.models.point import points_of_document
@@ -215,7 +216,7 @@ def test_multiply_accumulates_of_convolutions_and_attention() -> None:
 def test_the_form_of_points_in_a_document() -> None:
     with new_models():
         for name, batch_norm in (("residual", True), ("patch_transformer", False), ("lenet5", True)):
-            points = models.points(name, (1, 28, 28), 10, batch_norm)
+            points = models.points(Architecture(name, (1, 28, 28), 10, batch_norm))
             assert points_of_document([point.to_document() for point in points]) == points
     assert points_of_document(["input", "fc1"]) is None
     assert points_of_document(None) is None
@@ -234,8 +235,8 @@ def test_two_batch_norms_side_by_side() -> None:
 def test_the_points_of_a_built_model_are_those_of_its_summary() -> None:
     with new_models():
         for name, batch_norm in (("residual", True), ("patch_transformer", False)):
-            network = models.build(name, (1, 28, 28), 10, batch_norm)
-            found = models.points(name, (1, 28, 28), 10, batch_norm)
+            network = models.build(Architecture(name, (1, 28, 28), 10, batch_norm))
+            found = models.points(Architecture(name, (1, 28, 28), 10, batch_norm))
             assert {module.point for module in points_in(network)} == set(found)
             reached: list[int] = []
             with injecting(network, lambda point, x, reached=reached: (reached.append(point), x)[1]):  # type: ignore[misc]

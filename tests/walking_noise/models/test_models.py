@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from walking_noise import RunConfig, models
+from walking_noise.models import Architecture
 from walking_noise.models.noise_points import NoisePoint, points_in, with_noise_points
 
 MNIST, CIFAR10, GSC = (1, 28, 28), (3, 32, 32), (1, 10, 49)
@@ -48,7 +49,7 @@ KINDS: dict[str, type[nn.Module] | tuple[type[nn.Module], ...]] = {
 
 @pytest.mark.parametrize(("name", "inputs", "batch_norm", "parameters"), PARAMETERS)
 def test_parameter_counts(name: str, inputs: tuple[int, ...], batch_norm: bool, parameters: int) -> None:
-    network = models.build(name, inputs, CLASSES[inputs], batch_norm)
+    network = models.build(Architecture(name, inputs, CLASSES[inputs], batch_norm))
     assert sum(parameter.numel() for parameter in network.parameters()) == parameters
     assert network.eval()(torch.zeros(2, *inputs)).shape == (2, CLASSES[inputs])
 
@@ -56,17 +57,19 @@ def test_parameter_counts(name: str, inputs: tuple[int, ...], batch_norm: bool, 
 @pytest.mark.parametrize(("name", "batch_norm"), POINTS)
 @pytest.mark.parametrize("inputs", [MNIST, CIFAR10], ids=["mnist", "cifar10"])
 def test_noise_points(name: str, batch_norm: bool, inputs: tuple[int, ...]) -> None:
-    points = models.points(name, inputs, 10, batch_norm)
+    points = models.points(Architecture(name, inputs, 10, batch_norm))
     names = POINTS[name, batch_norm].split()
     assert [point.name for point in points] == names
     assert [point.number for point in points] == list(range(len(names)))
     assert [point.after_batch_norm for point in points] == [name.startswith("bn") for name in names]
-    assert points == tuple(module.point for module in points_in(models.build(name, inputs, 10, batch_norm)))
+    assert points == tuple(
+        module.point for module in points_in(models.build(Architecture(name, inputs, 10, batch_norm)))
+    )
 
 
 @pytest.mark.parametrize(("name", "inputs", "batch_norm", "parameters"), PARAMETERS)
 def test_points_know_their_layers(name: str, inputs: tuple[int, ...], batch_norm: bool, parameters: int) -> None:
-    first, *others = models.points(name, inputs, CLASSES[inputs], batch_norm)
+    first, *others = models.points(Architecture(name, inputs, CLASSES[inputs], batch_norm))
     assert (first.layer, first.parameters, first.multiply_accumulates) == (None, 0, 0)
     assert [point.layer for point in others] == [point.name for point in others]
     assert sum(point.parameters for point in others) == parameters
@@ -77,7 +80,7 @@ def test_points_know_their_layers(name: str, inputs: tuple[int, ...], batch_norm
 
 def test_multiply_accumulates_of_the_layers() -> None:
     """LeNet-5 on MNIST: outputs of 24×24 and 8×8, kernels of 5×5, then the sizes of the weights."""
-    points = models.points("lenet5", MNIST, 10, True)
+    points = models.points(Architecture("lenet5", MNIST, 10, True))
     assert {point.name: point.multiply_accumulates for point in points if point.multiply_accumulates} == {
         "conv1": 24 * 24 * 25 * 6,
         "conv2": 8 * 8 * 25 * 6 * 16,
@@ -89,7 +92,7 @@ def test_multiply_accumulates_of_the_layers() -> None:
 
 @pytest.mark.parametrize(("name", "batch_norm"), POINTS)
 def test_every_point_follows_the_layer_it_is_named_after(name: str, batch_norm: bool) -> None:
-    layers = list(models.build(name, MNIST, 10, batch_norm).named_children())
+    layers = list(models.build(Architecture(name, MNIST, 10, batch_norm)).named_children())
     assert isinstance(layers[0][1], NoisePoint)
     followed = [(before, after) for before, after in pairwise(layers) if isinstance(after[1], NoisePoint)]
     assert len(followed) == len(POINTS[name, batch_norm].split()) - 1
@@ -103,7 +106,7 @@ def test_every_point_follows_the_layer_it_is_named_after(name: str, batch_norm: 
 
 def test_the_convolutions_of_cnn_s() -> None:
     """Kernels of 10 frames by 4 coefficients, the first with a stride of two frames; 1,320 features."""
-    layers = dict(models.build("cnn_s", GSC, 12, False).named_children())
+    layers = dict(models.build(Architecture("cnn_s", GSC, 12, False)).named_children())
     x, shapes = torch.zeros(1, *GSC), []
     for layer in layers.values():
         x = layer(x)
@@ -117,16 +120,16 @@ def test_the_convolutions_of_cnn_s() -> None:
 )
 def test_inputs_that_are_too_small_are_an_error(name: str, smallest: tuple[int, int, int], text: str) -> None:
     channels, height, width = smallest
-    models.build(name, smallest, 10, True)
+    models.build(Architecture(name, smallest, 10, True))
     for shape in ((channels, height - 1, width), (channels, height, width - 1)):
         with pytest.raises(ValueError, match=f"{text}, not {shape[1]}×{shape[2]}"):
-            models.build(name, shape, 10, True)
+            models.build(Architecture(name, shape, 10, True))
 
 
 def test_noise_points_of_the_layers_in_the_paper() -> None:
     """Table II's layers 1 to 5 of LeNet-5 are its noise points 1, 5, 9, 12, 15, without BatchNorm 1, 4, 7, 9, 11."""
     for batch_norm, numbers in ((True, [1, 5, 9, 12, 15]), (False, [1, 4, 7, 9, 11])):
-        points = models.points("lenet5", CIFAR10, 10, batch_norm)
+        points = models.points(Architecture("lenet5", CIFAR10, 10, batch_norm))
         assert [point.number for point in points if point.name[:2] in ("co", "fc")] == numbers
 
 
@@ -146,7 +149,7 @@ LAYERS = {
 
 @pytest.mark.parametrize(("name", "batch_norm"), POINTS)
 def test_layers_are_the_papers(name: str, batch_norm: bool) -> None:
-    network = models.build(name, CIFAR10, 10, batch_norm)
+    network = models.build(Architecture(name, CIFAR10, 10, batch_norm))
     convolutions = [layer for layer in network if isinstance(layer, nn.Conv2d)]
     shapes = [(layer.out_channels, layer.kernel_size, layer.stride) for layer in convolutions]
     widths = [layer.out_features for layer in network if isinstance(layer, nn.Linear)]

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tests.walking_noise.noise.terms import drawn_terms
 from walking_noise import RunConfig
-from walking_noise.models import build
+from walking_noise.models import Architecture, build
 from walking_noise.noise import Levels, noise_kinds
 from walking_noise.noise.injection import Injection
 from walking_noise.pack.pack import Pack
@@ -354,7 +354,7 @@ def test_injection_with_generators_is_not_capturable(pack: tuple[Injection, Tens
 
 @pytest.mark.parametrize(("name", "batch_norm"), [("mlp", False), ("lenet5", True)])
 def test_injection_without_noise_does_not_change_the_network(name: str, batch_norm: bool) -> None:
-    network = build(name, (1, 28, 28), 10, batch_norm).eval()
+    network = build(Architecture(name, (1, 28, 28), 10, batch_norm)).eval()
     config = RunConfig.from_dict({"model.name": name, "model.batch_norm": batch_norm})
     x = torch.randn(1, 16, 1, 28, 28)
     pack = Pack([network]).eval()

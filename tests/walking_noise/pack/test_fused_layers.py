@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from walking_noise import RunConfig
 from walking_noise.cpu_kernels import library
 from walking_noise.cpu_kernels.image_layers import ImageLayers
-from walking_noise.models import build
+from walking_noise.models import Architecture, build
 from walking_noise.noise.audit import Audit
 from walking_noise.noise.injection import Injection
 from walking_noise.pack.layers import PackedConv2d, fused_layers
@@ -53,7 +53,7 @@ def configs(model: str, batch_norm: bool, noise: dict[str, Any]) -> list[RunConf
 def packed(model: str, inputs: tuple[int, ...], batch_norm: bool) -> Pack:
     """A pack of networks whose BatchNorm layers have weights and biases of their own."""
     torch.manual_seed(0)
-    pack = Pack([build(model, inputs, 10, batch_norm) for _ in SEEDS])
+    pack = Pack([build(Architecture(model, inputs, 10, batch_norm)) for _ in SEEDS])
     for parameter in pack.parameters():
         parameter.data += 0.1 * torch.randn_like(parameter)
     return pack

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from walking_noise import RunConfig
 from walking_noise.data import DataSet
-from walking_noise.models import build
+from walking_noise.models import Architecture, build
 from walking_noise.pack.pack import Pack
 from walking_noise.pack.stacking import load_states, unstack
 from walking_noise.training.member import TrainedNetwork
@@ -90,7 +90,7 @@ def test_initialisation_is_torchs_own_and_a_function_of_the_seed() -> None:
     ]
     again = RunConfig.from_dict({"model.name": "lenet5"}).initial_network().state_dict()
     torch.manual_seed(0)
-    torchs = build("lenet5", (1, 28, 28), 10, False).state_dict()
+    torchs = build(Architecture("lenet5", (1, 28, 28), 10, False)).state_dict()
     for name, tensor in states[0].items():
         assert torch.equal(tensor, again[name])
         assert len({bits(state[name]) for state in states}) == len(seeds)

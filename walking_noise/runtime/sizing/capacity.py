@@ -110,4 +110,4 @@ def _at_once(limit: int, available: float, each: float) -> int:
 
 def _bytes_per_sample(config: RunConfig) -> int:
     """Bytes of the activations of one sample in one network."""
-    return 4 * models.summary(*config.architecture).activations
+    return 4 * models.summary(config.architecture).activations

@@ -40,12 +40,10 @@ def estimate_memory(config: RunConfig, device: torch.device = META) -> MemoryEst
 
 
 @cache
-def _estimate(
-    architecture: tuple[str, tuple[int, ...], int, bool, str], batch_size: int, device: torch.device
-) -> MemoryEstimate:
-    inputs = architecture[1]
+def _estimate(architecture: models.Architecture, batch_size: int, device: torch.device) -> MemoryEstimate:
+    inputs = architecture.inputs
     with META:
-        pack = Pack([models.build(*architecture)]).to_empty(device=device)
+        pack = Pack([models.build(architecture)]).to_empty(device=device)
     parameters, buffers = (sum(map(_bytes, tensors)) for tensors in (pack.parameters(), pack.buffers()))
 
     with _PeakMemory(pack) as step:
