@@ -32,7 +32,7 @@ Record = tuple[bytes, Document]
 RESULT_FIELDS = (
     "accuracy", "validation_curve", "outcome", "diverged_epoch", "overflow_epoch", "nonfinite", "floor", "epochs",
     "seconds", "pack_size", "device", "provenance", "mean_abs_weight", "network", "points", "audit.inference.signal",
-    "draw_accuracies",
+    "draw_accuracies", "confusion",
 )  # fmt: skip
 
 PROJECTION: dict[str, Any] = {

@@ -20,7 +20,7 @@ DOCUMENT_COLUMNS = ("collection", "id", "batch_id", "status", "started", "stoppe
 
 SEED_SETTINGS = ("seed", "noise.seed")
 
-STORAGE_COLUMNS = ("validation_curve", "network", "binarization")
+STORAGE_COLUMNS = ("validation_curve", "confusion", "network", "binarization")
 """Columns that can be missing in some of several equal runs."""
 
 STATES = {
@@ -120,6 +120,8 @@ def frame_of(parts: Sequence[Part]) -> pd.DataFrame:
         Accuracies in [0, 1] after each epoch, or None.
     draw_accuracies
         The accuracy with each of several independent draws of the noise, or None.
+    confusion
+        Numbers of validation samples, by class and by answer; a list of lists, or None.
     signal
         Standard deviation of the signal at each noise point at inference, a tuple; None where it was not finite. None
         if it was not measured.
@@ -198,6 +200,7 @@ def _row(document: Document, own: Mapping[str, Any], refused: str | None) -> dic
         "pack_size": result.get("pack_size"),
         "validation_curve": result.get("validation_curve"),
         "draw_accuracies": result.get("draw_accuracies"),
+        "confusion": result.get("confusion"),
         "signal": _signal(result),
         "mean_abs_weight": result.get("mean_abs_weight"),
         "network": result.get("network"),

@@ -14,7 +14,7 @@ from walking_noise.config.keys import digest
 from walking_noise.fields.setting_types import LARGEST, LARGEST_SEED, SMALLEST
 from walking_noise.noise import noise_kinds
 
-STORAGE_SETTINGS = ("evaluation.curve", "training.keep_network")
+STORAGE_SETTINGS = ("evaluation.curve", "evaluation.confusion", "training.keep_network")
 """The settings that change what is stored of a result, not the result."""
 
 CURVE_LEVELS = (

@@ -72,7 +72,11 @@ EFFECTIVE: dict[str, tuple[dict[str, Any], Any]] = {
     "evaluation.recalibrate": (NOISE | {"noise.in_training": False, "model.batch_norm": True}, True),
     "seed": ({}, 1),
 }
-WITHOUT_NUMBERS: dict[str, Any] = {"training.keep_network": True, "evaluation.curve": True}
+WITHOUT_NUMBERS: dict[str, Any] = {
+    "training.keep_network": True,
+    "evaluation.curve": True,
+    "evaluation.confusion": True,
+}
 """Settings that add to the result, and another value of each."""
 AT_INFERENCE = (
     "noise.seed",

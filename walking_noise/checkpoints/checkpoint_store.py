@@ -55,6 +55,8 @@ class CheckpointStore:
         except OSError as error:
             raise CheckpointUnusable(f"it cannot be read: {error.strerror or error}") from None
         member = decode_checkpoint(content, config, device, data_checksum)
+        if config.evaluation.confusion and any(one.confusion is None for one in member.evaluations[-1:]):
+            raise CheckpointUnusable("it has no confusion matrix, which this run records")
         if config.evaluation.curve and len(member.evaluations) < member.epoch:
             raise CheckpointUnusable("it has no validation curve, which this run records")
         return member

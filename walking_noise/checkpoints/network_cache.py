@@ -50,12 +50,14 @@ class NetworkCache:
         return f"{config.network_key}-{hashlib.blake2b(origin.encode(), digest_size=8).hexdigest()}.pt"
 
     def load(self, config: RunConfig) -> TrainedNetwork | None:
-        """Read the network of this run; None if it is missing, unreadable, or lacks the validation curve of the run."""
+        """Read the network of this run; None if it is missing, unreadable, or lacks what the run records."""
         try:
             trained = read_network(self.folder / self.name(config))
         except NetworkUnreadable:
             return None
         if config.evaluation.curve and len(trained.evaluations) < config.training.epochs:
+            return None
+        if config.evaluation.confusion and trained.evaluations[-1].confusion is None:
             return None
         return trained
 

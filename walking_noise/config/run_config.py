@@ -252,11 +252,12 @@ class RunConfig(Group):
         return not (self.noisy_training and self.shares_network)
 
     def training_only(self) -> RunConfig:
-        """The run that trains a shared network: without noise at inference."""
+        """The run that trains a shared network: without noise at inference, and without records of an evaluation."""
         if not self.noisy_training:
-            return self.without_noise()
+            return self.without_noise().model_copy(update={"evaluation": groups.EvaluationConfig()})
         noise = {**dict.fromkeys(self.level_settings, 0.0), "seed": None}
-        return self.model_copy(update={"noise": self.noise.model_copy(update=noise)})
+        plain = {"noise": self.noise.model_copy(update=noise), "evaluation": groups.EvaluationConfig()}
+        return self.model_copy(update=plain)
 
     @cached_property
     def teacher(self) -> RunConfig | None:

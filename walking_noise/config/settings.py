@@ -195,6 +195,8 @@ class EvaluationConfig(Group):
 
     curve: Flag = False
     """true: the result has the validation accuracy after every epoch."""
+    confusion: Annotated[Flag, ADDED_LATER] = False
+    """true: the result has the confusion matrix of the last evaluation, summed over its draws."""
     recalibrate: Annotated[Flag, ADDED_LATER] = False
     """true: before the trained network is evaluated, BatchNorm's statistics are estimated again under the run's noise,
     on 50 mini-batches of training data. Only where noise_draws is allowed."""

@@ -27,6 +27,7 @@ class Evaluation:
     nonfinite: float  # fraction of samples with non-finite logits
     audit: dict[str, Any] | None = None  # standard deviations of noise and signal in the first block, if measured
     draws: tuple[float, ...] = ()  # the accuracy with each of several independent draws; ``accuracy`` is their mean
+    confusion: tuple[tuple[int, ...], ...] | None = None  # samples by class and by answer, if asked for
 
 
 @torch.no_grad()
@@ -58,29 +59,36 @@ def evaluate(
         Called after each batch; may raise to stop.
     """
     counts = torch.zeros(2, len(configs), dtype=torch.int64, device=data.validation_labels.device)
+    wanted = any(config.evaluation.confusion for config in configs)
+    pairs = torch.zeros(len(configs) if wanted else 0, data.classes**2, dtype=torch.int64, device=counts.device)
     pack.eval()
     prefix = SharedPrefix(
         pack, members, configs, epoch, wrap_injection=wrap_injection, audited=audited, group_size=group_size, data=data
     )
     for start, x, y in validation_blocks(data, BLOCK):
-        counted = []
+        answered = []
         for logits in prefix.logits(x.unsqueeze(0), start // BLOCK):
-            counted.append(_count(logits, y, data.constant_answer))
+            answered.append(_answers(logits, data.constant_answer))
             after_batch()
-        counts += torch.cat(counted, 1)
+        answers, nonfinite = (torch.cat(parts) for parts in zip(*answered, strict=True))
+        counts += torch.stack([answers == y, nonfinite]).sum(-1)
+        if wanted:
+            pairs.scatter_add_(1, y * data.classes + answers, torch.ones_like(answers))
     samples, audits = len(data.validation_labels), prefix.audits() if audited else {}
+    matrices = dict(zip(prefix.runs, pairs.view(-1, data.classes, data.classes).tolist(), strict=wanted))
     evaluations = {
-        run: Evaluation(correct / samples, nonfinite / samples, audits.get(run))
+        run: Evaluation(
+            correct / samples,
+            nonfinite / samples,
+            audits.get(run),
+            confusion=tuple(map(tuple, matrices[run])) if configs[run].evaluation.confusion else None,
+        )
         for run, correct, nonfinite in zip(prefix.runs, *counts.tolist(), strict=True)
     }
     return [evaluations[run] for run in range(len(configs))]
 
 
-def _count(logits: Tensor, labels: Tensor, constant_answer: int) -> Tensor:
-    """Count the samples classified correctly and those with non-finite logits, ``(2, R)``.
-
-    ``logits`` are ``(R, B, classes)``, ``labels`` are ``(B,)``.
-    """
+def _answers(logits: Tensor, constant_answer: int) -> tuple[Tensor, Tensor]:
+    """The answer for each sample, int64 ``(R, B)``, and whether its logits ``(R, B, classes)`` are not finite."""
     nonfinite = (logits * 0).sum(-1) != 0
-    answers = torch.where(nonfinite, constant_answer, logits.argmax(-1))
-    return torch.stack([answers == labels, nonfinite]).sum(-1)
+    return torch.where(nonfinite, constant_answer, logits.argmax(-1)), nonfinite

@@ -96,4 +96,6 @@ def _mean(draws: Sequence[Evaluation]) -> Evaluation:
         return draws[0]
     accuracies = tuple(one.accuracy for one in draws)
     nonfinite = sum(one.nonfinite for one in draws) / len(draws)
-    return Evaluation(sum(accuracies) / len(draws), nonfinite, draws[0].audit, accuracies)
+    matrices = [one.confusion for one in draws if one.confusion is not None]
+    summed = tuple(tuple(map(sum, zip(*rows, strict=True))) for rows in zip(*matrices, strict=True)) or None
+    return Evaluation(sum(accuracies) / len(draws), nonfinite, draws[0].audit, accuracies, summed)

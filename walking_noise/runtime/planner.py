@@ -110,12 +110,13 @@ def _first_noisy_point(training: PlannedTraining) -> int:
 
 
 def _with_records_of(training: RunConfig, run: RunConfig) -> RunConfig:
-    """The same training, which also keeps its network and records its validation curve if ``run`` does."""
+    """The same training, which also records whatever ``run`` does: its network, validation curve, confusion matrix."""
     keep = training.training.keep_network or run.training.keep_network
     curve = training.evaluation.curve or run.evaluation.curve
+    confusion = training.evaluation.confusion or (run.evaluation.confusion and not run.evaluated_once)
     return training.model_copy(
         update={
             "training": training.training.model_copy(update={"keep_network": keep}),
-            "evaluation": training.evaluation.model_copy(update={"curve": curve}),
+            "evaluation": training.evaluation.model_copy(update={"curve": curve, "confusion": confusion}),
         }
     )

@@ -54,6 +54,8 @@ class Result:
         Number of networks in its pack.
     draw_accuracies
         The accuracy with each of several independent draws of the noise, with ``evaluation.noise_draws``.
+    confusion
+        Numbers of validation samples, by class and by answer, in the last evaluation, with ``evaluation.confusion``.
     """
 
     accuracy: float
@@ -75,6 +77,7 @@ class Result:
     device: str
     provenance: dict[str, str | None]
     draw_accuracies: list[float] | None = None
+    confusion: list[list[int]] | None = None
 
     def to_document(self) -> dict[str, Any]:
         """The result as plain values. What was not asked for is omitted."""
@@ -82,7 +85,7 @@ class Result:
         return {
             name: value
             for name, value in fields.items()
-            if value is not None or name not in ("validation_curve", "network", "draw_accuracies")
+            if value is not None or name not in ("validation_curve", "network", "draw_accuracies", "confusion")
         }
 
 
@@ -145,7 +148,12 @@ def result_of(
         device=device,
         provenance=provenance,
         draw_accuracies=list(evaluations[-1].draws) or None,
+        confusion=_rows(evaluations[-1]) if config.evaluation.confusion else None,
     )
+
+
+def _rows(evaluation: Evaluation) -> list[list[int]] | None:
+    return None if evaluation.confusion is None else [list(row) for row in evaluation.confusion]
 
 
 def _finite(value: float) -> float | None:
