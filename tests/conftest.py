@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gc
 import os
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -17,21 +19,34 @@ MONGODB = os.environ.get("WALKING_NOISE_MONGODB") or None
 MOST_PROCESSES = 8
 """More do not pay: each starts an embedded database and adds a run to it."""
 LONGEST_FILES = (
-    "tests/experiments/submit/test_demo.py",
     "tests/experiments/worker/test_worker.py",
+    "tests/experiments/submit/test_demo.py",
     "tests/experiments/worker/test_database_outages.py",
-    "tests/analysis/report/test_report.py",
-    "tests/experiments/plan/test_grids.py",
     "tests/walking_noise/checkpoints/test_resuming_processes.py",
-    "tests/walking_noise/noise/test_triton_kernels.py",
-    "tests/walking_noise/evaluation/test_shared_prefix.py",
-    "tests/experiments/worker/test_worker_losses.py",
-    "tests/analysis/figures/test_binarization.py",
-    "tests/analysis/report/test_large_page.py",
-    "tests/walking_noise/checkpoints/test_resuming.py",
-    "tests/walking_noise/runtime/test_memory_estimate.py",
+    "tests/analysis/report/test_report.py",
+    "tests/walking_noise/pack/test_gpu_layers.py",
     "tests/experiments/submit/test_start_runs.py",
+    "tests/walking_noise/noise/test_triton_kernels.py",
+    "tests/analysis/report/test_browser.py",
+    "tests/experiments/doctor/test_doctor.py",
+    "tests/walking_noise/checkpoints/test_resuming.py",
+    "tests/experiments/plan/test_grids.py",
+    "tests/walking_noise/pack/test_pack_any_module.py",
+    "tests/walking_noise/evaluation/test_shared_prefix.py",
+    "tests/walking_noise/models/test_deep_networks.py",
+    "tests/analysis/midpoints/test_trained_network.py",
+    "tests/analysis/figures/test_figures.py",
+    "tests/analysis/figures/test_binarization.py",
+    "tests/walking_noise/pack/test_pack.py",
+    "tests/experiments/worker/test_worker_losses.py",
+    "tests/walking_noise/runtime/test_memory_estimate.py",
+    "tests/walking_noise/training/test_triton_update.py",
+    "tests/walking_noise/test_own_parts.py",
+    "tests/walking_noise/runtime/test_worker_pool.py",
+    "tests/analysis/report/test_large_page.py",
     "tests/experiments/database/test_tls.py",
+    "tests/walking_noise/checkpoints/test_code_digest.py",
+    "tests/walking_noise/runtime/test_train_runs.py",
 )
 """The files that take longest, the longest first."""
 
@@ -120,6 +135,15 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     for marker, (is_met, reason) in REQUIREMENTS.items():
         if item.get_closest_marker(marker) is not None and not is_met():
             pytest.skip(reason)
+
+
+@pytest.fixture
+def forked_pool(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let pools fork their worker processes; see :mod:`tests.forked`."""
+    from tests.forked import Forked
+    from walking_noise.runtime import worker_pool
+
+    monkeypatch.setattr(worker_pool, "subprocess", SimpleNamespace(**{**vars(subprocess), "Popen": Forked}))
 
 
 @pytest.fixture(scope="session")

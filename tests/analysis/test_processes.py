@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from analysis.midpoints.study import Study
 from analysis.processes import shared_out
 from analysis.report.report_items import make_all
+from tests.analysis.conftest import FakeStudy, add_global
 
 
 @pytest.mark.parametrize("processes", [1, 2, 5])
@@ -78,13 +78,16 @@ def test_interrupt_ends_all_processes(tmp_path: Path):
             os.kill(int(path.name), 0)
 
 
-def test_files_do_not_depend_on_the_number_of_processes(paper_study: Study, tmp_path: Path):
-    texts = []
+def test_files_do_not_depend_on_the_number_of_processes(tmp_path: Path):
+    texts, study = [], FakeStudy()
+    add_global(study)
+    study.keep_quantities_of(point=0)
+    analysed = study.analyse()
     for processes in (1, 3):
         folder = tmp_path / str(processes)
         folder.mkdir()
         texts.append([(item.number, [part.caption for part in parts or ()])
-                      for item, parts in make_all(paper_study, folder, processes=processes)])  # fmt: skip
+                      for item, parts in make_all(analysed, folder, processes=processes)])  # fmt: skip
     assert texts[0] == texts[1]
     one, three = ({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in "13")
     assert one == three

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import subprocess
 import tempfile
 from collections.abc import Iterator
-from types import SimpleNamespace
 
 import hypothesis
 import pytest
 import torch
 from hypothesis.configuration import set_hypothesis_home_dir
 
-from tests.forked import Forked
 from walking_noise import data
 from walking_noise.data import DataSet
-from walking_noise.runtime import worker_pool
 
 hypothesis.settings.register_profile("walking_noise", database=None, deadline=None, derandomize=True, max_examples=60)
 hypothesis.settings.load_profile("walking_noise")
@@ -57,12 +53,6 @@ def part(data: DataSet, training: int, validation: int) -> DataSet:
     )
 
 
-@pytest.fixture
-def forked_pool(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let pools fork their worker processes; see :mod:`tests.forked`."""
-    monkeypatch.setattr(worker_pool, "subprocess", SimpleNamespace(**{**vars(subprocess), "Popen": Forked}))
-
-
 @pytest.fixture(scope="session")
 def digits() -> DataSet:
     """Real digits: 200 for training, so that the last batch is shorter, and 260 for validation, in two blocks."""
@@ -80,3 +70,10 @@ def only_digits(digits: DataSet, monkeypatch: pytest.MonkeyPatch) -> DataSet:
     """Replace every data set in this process by the few digits."""
     monkeypatch.setattr(data, "load", lambda *selection, **settings: digits)
     return digits
+
+
+@pytest.fixture
+def only_fewer_digits(fewer_digits: DataSet, monkeypatch: pytest.MonkeyPatch) -> DataSet:
+    """Replace every data set in this process by still fewer digits, which are validated in one block."""
+    monkeypatch.setattr(data, "load", lambda *selection, **settings: fewer_digits)
+    return fewer_digits

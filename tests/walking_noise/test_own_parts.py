@@ -60,7 +60,9 @@ def test_points_follow_batch_norm() -> None:
     assert sum(max(level) == 0 for level in without.levels) == 20
 
 
-@pytest.mark.parametrize("settings", [RESNET, TRANSFORMER], ids=["resnet18", "transformer"])
+@pytest.mark.parametrize(
+    "settings", [RESNET, {**TRANSFORMER, "data.name": f"{HERE}:digits"}], ids=["resnet18", "transformer"]
+)
 def test_runs_in_a_pack_equal_runs_alone(settings: dict[str, Any]) -> None:
     last = len(RunConfig.from_dict(settings).points) - 1
     noise: list[dict[str, Any]] = [

@@ -86,6 +86,7 @@ def run_example(heading: str) -> dict[str, Any]:
     return names
 
 
+@pytest.mark.usefixtures("forked_pool")
 def test_the_example_of_the_readme(capsys: pytest.CaptureFixture[str]) -> None:
     names = run_example("From Python")
     assert len(names["results"]) == 42
@@ -98,6 +99,7 @@ def test_the_example_of_the_readme(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.endswith(f"{pd.DataFrame(table)}\n")
 
 
+@pytest.mark.usefixtures("forked_pool")
 def test_the_example_of_kinds_of_noise() -> None:
     names = run_example("Kinds of noise")
     table = midpoints.estimate(names["configs"], names["results"]).set_index("noise.kind")

@@ -160,6 +160,7 @@ def test_report_from_the_database_and_from_saved_runs_has_the_same_bytes(seml_da
     study = fake_study()
     for settings in ({}, {"noise.point": 1}, {"noise.point": 2}):
         study.series(settings, 2.0, (0.0, 0.1, 0.5, 1.0, 2.0, 4.0, 10.0, 100.0))
+    study.keep_quantities_of(point=1)
     fill(seml_database, study)
     saved, folders = tmp_path / "runs.jsonl.gz", (tmp_path / "database", tmp_path / "file")
     assert report.main(["demo", "--out", str(folders[0]), "--save-runs", str(saved)]) == 0

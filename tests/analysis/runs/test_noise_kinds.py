@@ -28,7 +28,7 @@ def box_shaped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(noise_kinds(), kind.name, kind)
 
 
-@pytest.mark.usefixtures("box_shaped")
+@pytest.mark.usefixtures("box_shaped", "without_pictures")
 def test_a_new_additive_kind_is_in_the_figures(fake_study, tmp_path: Path):
     study = fake_study()
     study.series({**BOX, "evaluation.curve": True}, 2.0, LEVELS, curve=True)
@@ -93,6 +93,7 @@ def test_table1_of_the_papers_series_leaves_out_none(paper_study, tmp_path: Path
     assert "only the table of all series" not in table.caption
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_the_level_of_quantisation_is_its_relative_step(fake_study, tmp_path: Path):
     study = fake_study()
     for point in (0, 1):

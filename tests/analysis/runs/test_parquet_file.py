@@ -23,6 +23,7 @@ def odd_study(fake_study) -> FakeStudy:
     add_odd_ones(study)
     study.complete({"noise.point": "mapped", "noise.std": [1 / 3] * 8}, 0.5)
     study.add({"noise.std": 1.0})["config"]["noise"]["std"] = float("nan")
+    study.keep_quantities_of(point=1)
     return study
 
 

@@ -80,7 +80,7 @@ def ran(shell: Shell, client: MongoClient[Document], tmp_path_factory: pytest.Te
         without_data={"fixed": {"data.name": "cifar10"}},
         without_folder={"fixed": {"training.keep_network": True}},
     )
-    study.seml("add", str(grid), executed=True, SOME_SECRET="hunter2")
+    study.seml("add", str(grid), SOME_SECRET="hunter2")
     damaged = study.runs.find_one_and_update({"config.noise.std": 0.6}, {"$set": {"config.noise.std": -1.0}})
     assert damaged is not None
     study.seml("start", "--local", cores=2, executed=True)

@@ -96,8 +96,10 @@ def test_the_shortcut_of_a_downsampling_block_pads_the_channels() -> None:
     assert not y[:, 24:].any()
 
 
-@pytest.mark.parametrize("batch_norm", NORMS)
-@pytest.mark.parametrize("name", ["resnet20", "vgg11"])
+@pytest.mark.parametrize(
+    ("name", "batch_norm"),
+    [("resnet20", False), ("resnet20", True), ("vgg11", True), pytest.param("vgg11", False, marks=pytest.mark.slow)],
+)
 def test_runs_in_a_pack_equal_runs_alone(name: str, batch_norm: bool) -> None:
     shared = {
         "model.name": name, "model.batch_norm": batch_norm, "training.epochs": 1, "training.batch_size": 20,

@@ -83,11 +83,18 @@ KERNELS: list[tuple[ModuleType, str, dict[str, int]]] = [
 TYPES = {"key_ptr": "*i64", "first_ptr": "*i32", "step_ptr": "*i64", "position_ptr": "*u8"}
 
 
-@pytest.mark.parametrize("capability", [80, 90, 100])
 @pytest.mark.parametrize(
-    ("module", "kernel", "constants"),
-    KERNELS,
-    ids=[f"{one.__name__.split('.')[-1]}.{name}" for one, name, _ in KERNELS],
+    ("module", "kernel", "constants", "capability"),
+    [
+        pytest.param(
+            *kernel,
+            capability,
+            id=f"{kernel[0].__name__.split('.')[-1]}.{kernel[1]}-{capability}",
+            marks=[pytest.mark.slow] * (capability != 90 and kernel is not KERNELS[0]),
+        )
+        for kernel in KERNELS
+        for capability in (80, 90, 100)
+    ],
 )
 def test_compiled_kernels_compute_in_float32(
     module: ModuleType, kernel: str, constants: dict[str, Any], capability: int

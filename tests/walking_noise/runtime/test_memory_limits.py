@@ -29,8 +29,8 @@ NOISY = [run(noise__std=std / 10) for std in range(1, 13)]
 
 
 @pytest.fixture(autouse=True)
-def few(only_digits: DataSet) -> DataSet:
-    return only_digits
+def few(only_fewer_digits: DataSet) -> DataSet:
+    return only_fewer_digits
 
 
 class Memory:

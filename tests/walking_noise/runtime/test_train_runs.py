@@ -33,8 +33,8 @@ from walking_noise.training.trainer import train_pack
 
 
 @pytest.fixture(autouse=True)
-def few(only_digits: DataSet) -> DataSet:
-    return only_digits
+def few(only_fewer_digits: DataSet) -> DataSet:
+    return only_fewer_digits
 
 
 single_runs = SingleRuns()

@@ -15,7 +15,7 @@ from walking_noise.training.member import Member, TrainedNetwork
 from walking_noise.training.trainer import PackTrainer, train_pack
 
 CPU = torch.device("cpu")
-EPOCHS = 8
+EPOCHS = 6
 RUNS: list[dict[str, Any]] = [
     {"noise.kind": "none"},
     {"noise.kind": "multiplicative", "noise.std": 1e20, "evaluation.curve": True},

@@ -53,15 +53,13 @@ def tensors_of(stacked: Sequence[StackedParameter]) -> list[Tensor]:
     return [tensor for one in stacked for tensor in (one.parameter, one.first_moment, one.second_moment)]
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("float64", 1e-12)])
-def test_the_interpreted_kernel_equals_the_reference(
-    dtype: str, tolerance: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_interpreted_kernel_equals_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRITON_INTERPRET", "1")
-    script = f"""
+    script = """
 import torch
 from tests.walking_noise.training.test_triton_update import compare_with_reference
-compare_with_reference("cpu", torch.{dtype}, {tolerance})
+compare_with_reference("cpu", torch.float32, 1e-5)
+compare_with_reference("cpu", torch.float64, 1e-12)
 """
     finished = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
     assert finished.returncode == 0, finished.stderr
@@ -82,7 +80,7 @@ for bounded, decayed in product((False, True), repeat=2):
     constants |= {"BOUNDED": bounded, "DECAYED": decayed}
     kinds = signature | dict.fromkeys(constants, "constexpr")
     source = ASTSource(_update_kernel, kinds, constexprs=constants)
-    for capability in (80, 90, 100):
+    for capability in (80, 90, 100) if bounded and decayed else (90,):
         assert compile(source, target=GPUTarget("cuda", capability, 32)).asm["cubin"]
 """
     finished = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
