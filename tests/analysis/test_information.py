@@ -34,7 +34,15 @@ def test_a_constant_answer_carries_nothing() -> None:
     assert (estimate.value, estimate.low, estimate.high) == (0.0, 0.0, 0.0)
 
 
-@pytest.mark.parametrize(("accuracy", "samples"), [(0.1, 2000), (0.3, 1000), (0.5, 1000), (0.9, 1000)])
+@pytest.mark.parametrize(
+    ("accuracy", "samples"),
+    [
+        pytest.param(0.1, 2000, marks=pytest.mark.slow),
+        (0.3, 1000),
+        pytest.param(0.5, 1000, marks=pytest.mark.slow),
+        pytest.param(0.9, 1000, marks=pytest.mark.slow),
+    ],
+)
 def test_the_estimate_has_little_bias_and_its_interval_covers(accuracy: float, samples: int) -> None:
     """300 simulated validation sets; the plug-in estimate without the correction is several times as far off."""
     random, probabilities = np.random.default_rng(1), symmetric(accuracy).ravel() / symmetric(accuracy).sum()

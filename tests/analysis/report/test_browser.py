@@ -184,6 +184,7 @@ def test_page_works_without_the_folder_beside_it(open_page: Open, rendered: Path
         assert picture.evaluate("each => each.decode().then(() => each.naturalWidth)") > 100
 
 
+@pytest.mark.slow
 def test_long_table_is_shown_on_request(open_page: Open, fake_study: Any, tmp_path: Path):
     study = fake_study()
     study.complete({"noise.std": 0.5}, 0.9)

@@ -38,6 +38,7 @@ def elsewhere(runs: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
     return folder / "out", finished.stdout
 
 
+@pytest.mark.slow
 def test_same_runs_give_the_same_bytes_in_another_environment(rendered: Path, elsewhere: tuple[Path, str]):
     first, again = contents(rendered), contents(elsewhere[0])
     assert list(again) == list(first)

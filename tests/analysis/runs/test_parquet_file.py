@@ -61,6 +61,7 @@ def test_file_has_a_typed_row_per_run(odd_study: FakeStudy, file: Path):
     assert json.loads(weights) == runs["mean_abs_weight"].dropna().iloc[0]
 
 
+@pytest.mark.slow
 def test_report_is_the_same(odd_study: FakeStudy, file: Path, tmp_path: Path):
     lines = odd_study.save(tmp_path / "runs.jsonl.gz")
     pages = []

@@ -76,7 +76,6 @@ def accuracy_on_words(accuracy: float, labels: Tensor) -> float:
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_a_network_recognises_the_digits_of_a_new_speaker(data_root: Path, tmp_path: Path) -> None:
     recordings = present(data_root / "fsdd" / "recordings")
     background = present(data_root / FOLDER / "_background_noise_")

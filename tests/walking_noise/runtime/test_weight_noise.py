@@ -52,7 +52,7 @@ VARIANTS: list[dict[str, Any]] = [
 MODELS = [
     pytest.param({"model__name": "mlp", "model__batch_norm": True}, id="mlp"),
     pytest.param({"model__name": "lenet5", "model__batch_norm": True}, id="lenet5", marks=pytest.mark.slow),
-    pytest.param({"model__name": "residual", "model__batch_norm": True}, id="residual"),
+    pytest.param({"model__name": "residual", "model__batch_norm": True}, id="residual", marks=pytest.mark.slow),
     pytest.param({"model__name": "patch_transformer"}, id="patch_transformer", marks=pytest.mark.slow),
 ]
 
