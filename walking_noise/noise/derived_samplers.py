@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from walking_noise.noise.audit import Audit
-from walking_noise.noise.level_units import level_unit
+from walking_noise.noise.level_units import level_units
 from walking_noise.noise.member_noise import InjectMembers, MemberNoise, StepIndex
 
 
@@ -42,20 +42,31 @@ class NoiseInUnits:
             drawn = torch.zeros(x.shape, dtype=x.dtype, device=x.device)
             for draw in drawing:
                 drawn = draw(point, drawn, first, audit)
-            y: Tensor = _Add.apply(x, drawn, [(noise.member - first, noise) for noise in chosen])  # type: ignore[no-untyped-call]
+            y: Tensor = _Add.apply(x, drawn, _by_unit(chosen, first))  # type: ignore[no-untyped-call]
             return y
 
         return inject
+
+
+def _by_unit(noises: Sequence[MemberNoise], first: int) -> dict[tuple[str, bool], list[int]]:
+    """The rows of members, counted from ``first``, by the unit of their level."""
+    rows: dict[tuple[str, bool], list[int]] = {}
+    for noise in noises:
+        rows.setdefault((noise.unit, noise.per_channel), []).append(noise.member - first)
+    return rows
 
 
 class _Add(torch.autograd.Function):
     """Addition of noise in the units of the values; the gradient passes unchanged."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, drawn: Tensor, noises: Sequence[tuple[int, MemberNoise]]) -> Tensor:
+    def forward(ctx: Any, x: Tensor, drawn: Tensor, by_unit: Mapping[tuple[str, bool], list[int]]) -> Tensor:
+        if list(map(len, by_unit.values())) == [len(x)]:
+            (unit,) = by_unit
+            return drawn.mul_(level_units(x, *unit)).add_(x)
         y = x.clone()
-        for row, noise in noises:
-            y[row] += drawn[row].mul_(level_unit(x[row], noise.unit, noise.per_channel))
+        for unit, rows in by_unit.items():
+            y[rows] = x[rows] + drawn[rows] * level_units(x[rows], *unit)
         return y
 
     @staticmethod

@@ -43,6 +43,6 @@ class MemberNoise:
     transform: Transform | None = None  # replaces the random terms; its functions take activations only
     for_batch: bool = False  # whether all samples of a batch have the same draws
     for_chip: bool = False  # whether all steps have the same draws
-    unit: str = "absolute"  # of the level, see :func:`walking_noise.noise.level_units.level_unit`
+    unit: str = "absolute"  # of the level, see :func:`walking_noise.noise.level_units.level_units`
     per_channel: bool = False  # whether the unit is measured for each channel
     executions: int = 1  # whose mean is used; each has draws of its own

@@ -20,7 +20,7 @@ from walking_noise.data.batches import TrainingBatches
 from walking_noise.evaluation.evaluator import evaluate
 from walking_noise.evaluation.recalibration import recalibrated
 from walking_noise.noise.audit import Audit
-from walking_noise.noise.level_units import level_unit
+from walking_noise.noise.level_units import level_units
 from walking_noise.noise.weight_noise import WeightNoise
 from walking_noise.pack.layers.member_by_member import pass_on
 from walking_noise.pack.pack import Pack
@@ -108,11 +108,11 @@ def test_the_gradient_of_noisy_weights_passes_to_the_clean_ones() -> None:
 
 
 def test_units_of_the_level() -> None:
-    x = torch.tensor([[[1.0, -3.0], [2.0, 2.0]]])
-    assert level_unit(x, "rms").item() == pytest.approx((18 / 4) ** 0.5)
-    assert level_unit(x, "absmax").item() == 3.0
-    assert level_unit(x, "range").item() == 5.0
-    assert level_unit(x, "range", per_channel=True).tolist() == [[[4.0], [0.0]]]
+    x = torch.tensor([[[[1.0, -3.0], [2.0, 2.0]]]])
+    assert level_units(x, "rms").item() == pytest.approx((18 / 4) ** 0.5)
+    assert level_units(x, "absmax").item() == 3.0
+    assert level_units(x, "range").item() == 5.0
+    assert level_units(x, "range", per_channel=True).tolist() == [[[[4.0], [0.0]]]]
 
 
 @pytest.mark.parametrize("unit", ["absolute", "rms", "absmax", "range"])
@@ -132,7 +132,7 @@ def test_the_level_in_its_unit(unit: str) -> None:
 
     WeightNoise([config], "training", pack).forward(Recorder(), (0,), None)  # type: ignore[arg-type]
     for layer, weight in pack.weights().items():
-        expected = 0.05 if unit == "absolute" else 0.05 * level_unit(weight.detach(), unit).item()
+        expected = 0.05 if unit == "absolute" else 0.05 * level_units(weight.detach().unsqueeze(1), unit).item()
         difference = noisy[f"layers.{layer}.weight"] - weight.detach()
         assert difference.std().item() == pytest.approx(expected, rel=0.06)
 
