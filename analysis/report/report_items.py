@@ -12,6 +12,7 @@ from analysis.figures import (
     distillation,
     epochs,
     executions,
+    information_curves,
     midpoints_by_point,
     plateau,
     preserved_accuracy,
@@ -250,6 +251,13 @@ REPORT_ITEMS: tuple[ReportItem, ...] = (
         "that `walking-noise allocate` writes",
         _grids("executions", names=("mnist", "cifar10")),
         executions.make,
+    ),
+    ReportItem(
+        "Information",
+        "Information of the answers over the noise level",
+        "completed runs with evaluation.confusion, at five or more levels",
+        _grids("information", names=("mnist",)),
+        information_curves.draw,
     ),
     ReportItem("Ledger", "Claims of the papers and their verdicts from the runs", "runs", (), ledger.make),
     ReportItem(
