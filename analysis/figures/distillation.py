@@ -93,6 +93,23 @@ def ratios(series: dict[tuple[float, str], FittedSeries]) -> Iterator[tuple[floa
             yield level, first, second, Estimate(ratio, low, high), len(common)
 
 
+def log_midpoints(
+    series: dict[tuple[float, str], FittedSeries], kind: str
+) -> tuple[pd.Series[float], list[FittedSeries]]:
+    """log10 of the midpoint of each repetition for a kind of training, and the series.
+
+    With several levels in training it is that of the level that is best for the other repetitions: chosen and measured
+    on the same runs, the best of several levels would look better than it is.
+    """
+    chosen = {level: each for (level, name), each in series.items() if name == kind}
+    table = pd.DataFrame({level: pd.Series(each.fit.repetitions.logs) for level, each in chosen.items()}, dtype=float)
+    table = table.dropna()
+    if table.shape[1] > 1 and len(table) > 1:
+        of_others = (table.sum() - table).to_numpy().argmax(1)
+        return pd.Series(table.to_numpy()[range(len(table)), of_others], table.index), list(chosen.values())
+    return (table.iloc[:, 0] if table.shape[1] else pd.Series(dtype=float)), list(chosen.values())
+
+
 def quantiles(runs: pd.DataFrame) -> pd.DataFrame:
     """Columns ``level``, ``mean``, ``draws`` and the :data:`QUANTILES` over all draws of all repetitions."""
     rows: list[dict[str, Any]] = []

@@ -43,6 +43,13 @@ class Scheme:
 
 def make(study: Study, folder: Path) -> list[Plot | Table]:
     """A figure for each network, and a table of what the schemes gain at equal budget."""
+    found = compared(study)
+    plots: list[Plot | Table] = [_draw(*each, folder) for each in found]
+    return [*plots, _table(found, folder)] if found else []
+
+
+def compared(study: Study) -> list[tuple[Family[FittedSeries], MeasuredNetwork, list[Scheme]]]:
+    """The networks with runs of several schemes."""
     chosen = [each for each in study.fitted_series if not each.settings["noise.in_training"]]
     executed = [each for each in chosen if each.settings["noise.point"] == "global"]
     found: list[tuple[Family[FittedSeries], MeasuredNetwork, list[Scheme]]] = []
@@ -50,8 +57,7 @@ def make(study: Study, folder: Path) -> list[Plot | Table]:
         for network in measured_networks(study):
             if network.everywhere in family.members and len(found_schemes := schemes(family.members, network)) > 1:
                 found.append((family, network, found_schemes))
-    plots: list[Plot | Table] = [_draw(*each, folder) for each in found]
-    return [*plots, _table(found, folder)] if found else []
+    return found
 
 
 def schemes(members: Sequence[FittedSeries], network: MeasuredNetwork) -> list[Scheme]:
@@ -87,13 +93,43 @@ def accuracies(series: FittedSeries, level: float) -> pd.Series[float]:
     return used[used["level"] == level].set_index("repetition")["accuracy"].astype(float)
 
 
-def gains(network: MeasuredNetwork, found: Sequence[Scheme]) -> Iterator[tuple[str, int, dict[str, Estimate], float]]:
-    """For each scheme and mean number of executions, what it gains over equal numbers, and the predicted factor.
+@dataclass(frozen=True, eq=False)
+class Gain:
+    """Gain of a scheme over equal numbers of executions with the same mean, for each repetition that both have.
 
-    ``accuracy``: difference of the accuracies at the midpoint under global noise. ``saved``: share of the executions
-    that equal numbers need for the same accuracy, interpolated over the logarithm of the number. ``factor``: ratio of
-    the midpoints. Means over the repetitions that both have, with t intervals; that of the factor is geometric.
+    Attributes
+    ----------
+    accuracy
+        Differences of the accuracies at the midpoint under global noise.
+    saved
+        Shares of the executions that equal numbers need for the same accuracy, interpolated over the logarithm of the
+        number; NaN beyond the numbers that were run.
+    log_factor
+        Differences of log10 of the midpoints.
+    predicted
+        The predicted ratio of the tolerated levels.
     """
+
+    scheme: str
+    mean: int
+    accuracy: list[float]
+    saved: list[float]
+    log_factor: list[float]
+    predicted: float
+    series: tuple[FittedSeries, FittedSeries]
+
+    def estimates(self) -> dict[str, Estimate]:
+        """Means with t intervals; the mean of the ratios of the midpoints, ``factor``, is geometric."""
+        ratio = _estimate(self.log_factor)
+        return {
+            "accuracy": _estimate(self.accuracy),
+            "saved": _estimate(self.saved) if np.isfinite(self.saved).all() else Estimate(math.nan),
+            "factor": Estimate(10**ratio.value, 10**ratio.low, 10**ratio.high, ratio.method),
+        }
+
+
+def gains(network: MeasuredNetwork, found: Sequence[Scheme]) -> Iterator[Gain]:
+    """The gain of each scheme over equal numbers, for each mean number of executions above 1."""
     uniform = next((each for each in found if each.name == UNIFORM), None)
     if uniform is None:
         return
@@ -105,15 +141,16 @@ def gains(network: MeasuredNetwork, found: Sequence[Scheme]) -> Iterator[tuple[s
                 continue
             here = accuracies(series, level)
             both = here.index.intersection(equal.dropna().index)
-            saved = [1 - mean / _equal_number(equal.loc[name], here[name]) for name in both]
             logs, others = series.fit.repetitions.logs, uniform.at_mean[mean].fit.repetitions.logs
-            ratio = _estimate([logs[name] - others[name] for name in logs if name in others])
-            estimates = {
-                "accuracy": _estimate((here[both] - equal.loc[both, mean]).tolist()),
-                "saved": _estimate(saved) if np.isfinite(saved).all() else Estimate(math.nan),
-                "factor": Estimate(10**ratio.value, 10**ratio.low, 10**ratio.high, ratio.method),
-            }
-            yield scheme.name, mean, estimates, predicted_factor(network.mu, numbers_of(series, len(network.mu)))
+            yield Gain(
+                scheme.name,
+                mean,
+                (here[both] - equal.loc[both, mean]).tolist(),
+                [1 - mean / _equal_number(equal.loc[name], here[name]) for name in both],
+                [logs[name] - others[name] for name in logs if name in others],
+                predicted_factor(network.mu, numbers_of(series, len(network.mu))),
+                (series, uniform.at_mean[mean]),
+            )
 
 
 def _estimate(values: Sequence[float]) -> Estimate:
@@ -168,17 +205,20 @@ def _draw(family: Family[FittedSeries], network: MeasuredNetwork, found: Sequenc
 def _table(found: Sequence[tuple[Family[FittedSeries], MeasuredNetwork, list[Scheme]]], folder: Path) -> Table:
     rows, texts = [], []
     for family, network, named in found:
-        for name, mean, estimates, predicted in gains(network, named):
-            numbers: dict[str, Any] = {"scheme": name, "mean_executions": mean, "predicted_factor": predicted}
+        for gain in gains(network, named):
+            estimates = gain.estimates()
+            numbers: dict[str, Any] = {
+                "scheme": gain.scheme, "mean_executions": gain.mean, "predicted_factor": gain.predicted
+            }  # fmt: skip
             for quantity, one in estimates.items():
                 numbers |= {quantity: one.value, f"{quantity}_low": one.low, f"{quantity}_high": one.high}
             rows.append((family.settings[0], numbers))
             texts.append({
-                "networks": family.title, "mean": str(mean), "scheme": name,
+                "networks": family.title, "mean": str(gain.mean), "scheme": gain.scheme,
                 "accuracy gained": format_estimate(estimates["accuracy"]),
                 "executions saved": format_estimate(estimates["saved"]),
                 "ratio of tolerated levels": format_estimate(estimates["factor"]),
-                "predicted": f"{predicted:.3f}",
+                "predicted": f"{gain.predicted:.3f}",
             })  # fmt: skip
     caption = (
         "Schemes against the same number of executions of every layer, with 95 % t intervals over the repetitions. "

@@ -63,4 +63,10 @@ class Walked:
 
 
 def _key(config: dict[str, Any]) -> str:
-    return repr({name: value for name, value in config.items() if name in ("data", "model", "noise", "training")})
+    return repr(
+        {
+            name: value
+            for name, value in config.items()
+            if name in ("data", "model", "noise", "training", "distillation")
+        }
+    )

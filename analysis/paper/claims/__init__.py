@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from analysis.paper.claims import binarization_claims, learned_claims, midpoint_claims, preserved_claims
+from analysis.paper.claims import binarization_claims, later_claims, learned_claims, midpoint_claims, preserved_claims
 from analysis.paper.claims.claim import RULE, Case, Claim, Verdict
 
 __all__ = ["CLAIMS", "RULE", "Case", "Claim", "Verdict"]
@@ -30,4 +30,9 @@ CLAIMS: tuple[Claim, ...] = (
     binarization_claims.weights_cluster,
     learned_claims.larger_weights,
     learned_claims.more_signal,
+    later_claims.noise_training_raises,
+    later_claims.distillation_raises,
+    later_claims.distillation_doubles,
+    later_claims.tailored_executions_win,
+    later_claims.the_gain_is_predicted,
 )

@@ -18,6 +18,7 @@ from analysis.paper.claims import (
     Claim,
     Verdict,
     binarization_claims,
+    later_claims,
     learned_claims,
     midpoint_claims,
     preserved_claims,
@@ -25,6 +26,7 @@ from analysis.paper.claims import (
 from analysis.paper.claims.claim import ABOVE, BELOW
 from analysis.paper.claims.walks import log_midpoints, pairs, walks
 from tests.analysis.mixing import add_noise_free
+from tests.analysis.paper.later_trials import EXECUTION_TRIALS, WEIGHT_TRIALS
 from tests.analysis.walked import HIGHEST, Walked
 
 CONFIGS = Path(__file__).parents[3] / "seml_configs"
@@ -134,6 +136,13 @@ class Trial:
     lacks: Build
 
 
+LATER = (
+    later_claims.noise_training_raises,
+    later_claims.distillation_raises,
+    later_claims.distillation_doubles,
+    later_claims.tailored_executions_win,
+    later_claims.the_gain_is_predicted,
+)
 TRIALS = [
     Trial(
         midpoint_claims.training_raises_global,
@@ -217,6 +226,7 @@ TRIALS = [
     Trial(binarization_claims.weights_cluster, with_findings(), with_findings(layers=0), walk(FLAT)),
     Trial(learned_claims.larger_weights, learning(3.0), learning(1.0), walk(FLAT)),
     Trial(learned_claims.more_signal, learning(3.0), learning(1.0), walk(FLAT)),
+    *(Trial(one, *builds) for one, builds in zip(LATER, [*WEIGHT_TRIALS, *EXECUTION_TRIALS], strict=True)),
 ]
 
 
