@@ -30,7 +30,7 @@ def trainings(**midpoints: float) -> Build:
             for level, factor in ((0.05, 1.0), (0.2, 0.5)):
                 trained = {} if name == "clean" else {"noise__training_std": level}
                 if name != "clean" or level == 0.05:
-                    walked.series(mu * factor, **ON_WEIGHTS, **settings[name], **trained)
+                    walked.series(mu * factor, **{**ON_WEIGHTS, **settings[name], **trained})
 
     return build
 
