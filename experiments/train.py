@@ -36,6 +36,7 @@ from experiments.database.source_files import import_all_sources
 from experiments.errors import UserError
 from experiments.worker.single_run import print_result, train_one
 from experiments.worker.worker import work
+from experiments.worker.worker_options import check_variables
 from walking_noise import ConfigError, RunConfig
 
 if __name__ != "__main__":  # `seml add`
@@ -54,11 +55,15 @@ ex.add_config(RunConfig().to_dict())
 
 @ex.config_hook
 def validate(config: dict[str, Any], command_name: str, logger: Any) -> dict[str, Any]:
-    """Reject invalid settings in one line at ``seml add`` and by hand. A worker sets such a run to FAILED instead."""
+    """Reject invalid settings and options of workers in one line at ``seml add`` and by hand.
+
+    A worker sets such a run to FAILED instead.
+    """
     if ASSIGNMENT is None:
         try:
             RunConfig.from_document(config)
-        except ConfigError as error:
+            check_variables()
+        except (ConfigError, UserError) as error:
             raise SemlConfigError(str(error)) from None
     return {}
 

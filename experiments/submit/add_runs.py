@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from seml.experiment.config import read_config
 from seml.experiment.sources import get_git_info
+from seml.settings import SETTINGS
 
 from experiments.database.connection import open_runs
 from experiments.database.indexes import ensure_indexes
@@ -18,6 +20,7 @@ from experiments.plan.study_plan import count
 from experiments.submit import seml_command
 from experiments.submit.environment import SECRET_VALUE, allowed_environment
 from experiments.terminal.text_table import runs_in_words
+from experiments.worker.worker_options import check_variables, exported
 
 JOB_SHELL_SETUP = Path(__file__).parents[1] / "worker" / "job_shell_setup.sh"
 """Script that the shells of a job read first, because ``BASH_ENV`` names it."""
@@ -36,7 +39,7 @@ class Added:
 def add(
     collection: str,
     files: Sequence[str],
-    keep: Iterable[str] = (),
+    keep: Collection[str] = (),
     overwrite: Settings | None = None,
     options: Sequence[str] = (),
 ) -> Added:
@@ -47,7 +50,7 @@ def add(
     """
     environment = allowed_environment(keep, BASH_ENV=str(JOB_SHELL_SETUP))
     paths = find(files)
-    planned = check(paths, overwrite)
+    planned = check(paths, overwrite, keep)
     overwriting = ["--overwrite-params", repr(overwrite)] if overwrite else []
     with open_runs(collection) as runs:
         ensure_indexes(runs.database, collection)
@@ -60,19 +63,27 @@ def add(
     return Added(added, planned, passed_on, len(os.environ) - passed_on)
 
 
-def check(paths: Sequence[Path], overwrite: Settings | None = None) -> int:
-    """Check that SEML can add all runs of the files and store the commit of the code; return the number of runs."""
+def check(paths: Sequence[Path], overwrite: Settings | None = None, keep: Collection[str] = ()) -> int:
+    """Check that SEML can add all runs of the files and store the commit of the code; return the number of runs.
+
+    Options of workers in the files are checked, too. ``keep`` names variables that the user passes on purpose.
+    """
     counts, errors = count(paths, overwrite)
     if errors:
         raise errors[0]
     for path in paths:
-        _check_repository(path)
+        seml, slurm, _ = read_config(path)
+        _check_repository(path, seml)
+        for options in slurm:
+            try:
+                check_variables({**SETTINGS.EXPERIMENT.ENVIRONMENT, **exported([options])}, keep)
+            except UserError as error:
+                raise UserError(f"{path}: {error}") from None
     return sum(one.runs for one in counts)
 
 
-def _check_repository(path: Path) -> None:
+def _check_repository(path: Path, seml: Mapping[str, Any]) -> None:
     """Reject a repository without a commit for SEML to store, or with a secret in the address of its remote."""
-    seml, _, _ = read_config(path)
     try:
         git = get_git_info(seml["executable"], seml["working_dir"])
     except ValueError:

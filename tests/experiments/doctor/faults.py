@@ -107,6 +107,18 @@ def invalid_option(sandbox: Sandbox) -> None:
     sandbox.patch.setenv("WALKING_NOISE_PACK_SIZE", "many")
 
 
+def misspelt_option(sandbox: Sandbox) -> None:
+    sandbox.patch.setenv("WALKING_NOISE_PACKSIZE", "64")
+
+
+def invalid_option_of_a_run(sandbox: Sandbox) -> None:
+    sandbox.runs.update_one({"_id": 1}, {"$set": {"seml.env.WALKING_NOISE_STATE_QUOTA": "20 GB"}})
+
+
+def invalid_option_in_the_slurm_options_of_a_run(sandbox: Sandbox) -> None:
+    sandbox.runs.update_one({"_id": 1}, {"$set": {"slurm.0.sbatch_options.export": "ALL,WALKING_NOISE_PACK_SIZE=0"}})
+
+
 def gpu_without_driver(sandbox: Sandbox) -> None:
     sandbox.patch.setenv("CUDA_VISIBLE_DEVICES", "0")
     sandbox.patch.setattr(torch.version, "cuda", "13.0")
@@ -166,6 +178,14 @@ FAULTS: Mapping[Plant, tuple[str, str, str, str]] = {
     unwritable_networks_folder: (ERROR, "networks folder", "cannot write to", "^set WALKING_NOISE_NETWORKS "),
     full_disk: (ERROR, "disk", "0.5 GiB free", "make space"),
     invalid_option: (ERROR, "options", "WALKING_NOISE_PACK_SIZE: 'many'", "correct or unset it"),
+    misspelt_option: (ERROR, "options", "WALKING_NOISE_PACKSIZE: .* did you mean WALKING_NOISE_PACK_SIZE", "unset it"),
+    invalid_option_of_a_run: (
+        ERROR,
+        "options of runs",
+        r"^1 run of batch 1 of runs\d+: WALKING_NOISE_STATE_QUOTA: '20 GB' is refused",
+        r"`seml (runs\d+) delete -y -b 1`, `walking-noise add \1 FILE`",
+    ),
+    invalid_option_in_the_slurm_options_of_a_run: (ERROR, "options of runs", "PACK_SIZE: '0' is refused", "delete"),
     gpu_without_driver: (ERROR, "GPU", "for CUDA 13.0, finds no GPU", "nvidia-smi"),
     no_c_compiler: (WARNING, "GPU", "no C compiler", "install gcc, or set CC"),
     wrong_dependency: (ERROR, "dependencies", "seml 0.5.6 does not satisfy ==0.5.7", "make install"),

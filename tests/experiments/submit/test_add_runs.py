@@ -69,6 +69,7 @@ def test_all_runs_are_added_with_the_variables_that_jobs_need(
         ({"fixed": {"noise.stdd": 1.0}}, "there is no such setting; did you mean noise.std"),
         ({"seml": {"executable": "experiments/none.py"}}, "Could not find the executable"),
         ({"grid": {"seed": choice()}}, "the grid has no values"),
+        ({"slurm": [{"sbatch_options": {"export": "ALL,WALKING_NOISE_DEVICE=tpu"}}]}, "WALKING_NOISE_DEVICE: 'tpu' is"),
     ],
 )
 def test_an_invalid_file_prevents_the_addition_of_a_valid_one(
@@ -81,6 +82,15 @@ def test_an_invalid_file_prevents_the_addition_of_a_valid_one(
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith(f"walking-noise: {invalid}: ")
     assert reason in last
+
+
+def test_an_invalid_option_of_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setenv("WALKING_NOISE_LEASE_SECONDS", "5m")
+    assert main(["add", "none", str(write_grid(tmp_path, **GRID))]) == 1
+    assert capsys.readouterr().err.startswith("walking-noise: WALKING_NOISE_LEASE_SECONDS: '5m' is refused; allowed: ")
+    assert main(["start", "none", "--local"]) == 1
 
 
 def test_a_missing_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
