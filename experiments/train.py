@@ -24,6 +24,10 @@ from experiments.worker.supervisor import continue_in_child, stop
 ASSIGNMENT = Assignment.from_arguments(sys.argv) if __name__ == "__main__" else None
 continue_in_child(ASSIGNMENT)  # before the slow imports
 
+from walking_noise.process_setup import closed_pipe_ignored, set_up
+
+if __name__ == "__main__":
+    set_up()
 warnings.filterwarnings("ignore", "pkg_resources is deprecated")  # from an import of Sacred
 
 from typing import Any
@@ -87,5 +91,6 @@ if __name__ == "__main__":
     no_warnings = [] if "--force" in sys.argv else ["--force"]  # RunConfig rejects what Sacred would only warn about
     run = ex.run_commandline([*sys.argv, *no_warnings])
     if run and "result" in run.info:  # by hand; after the messages of Sacred
-        print_result(run.info["result"])
+        with closed_pipe_ignored():
+            print_result(run.info["result"])
     sys.exit(run.info.get("exit_code", 0) if run else 0)

@@ -75,7 +75,7 @@ def allowed_environment(keep: Iterable[str] = (), **more: str) -> dict[str, str]
     if environment.get("CONDA_PREFIX") != sys.prefix:
         environment.pop("CONDA_DEFAULT_ENV", None)  # else the jobs of SEML would activate it and use another Python
     environment["PATH"] = _with_programs(environment.get("PATH", os.defpath))
-    environment["PYTHONWARNINGS"] = ",".join(filter(None, [environment.get("PYTHONWARNINGS"), SACRED_WARNING_FILTER]))
+    environment["PYTHONWARNINGS"] = warning_filters(environment)
     if names:
         environment[KEEP_VARIABLE] = " ".join(names)
     environment |= more
@@ -90,6 +90,12 @@ def allowed_environment(keep: Iterable[str] = (), **more: str) -> dict[str, str]
 
         check_variables(environment)
     return environment
+
+
+def warning_filters(environment: Mapping[str, str]) -> str:
+    """``PYTHONWARNINGS`` for SEML: that of the environment without filters that turn warnings into errors."""
+    own = (one for one in environment.get("PYTHONWARNINGS", "").split(",") if one and not one.startswith("error"))
+    return ",".join(dict.fromkeys([*own, SACRED_WARNING_FILTER]))
 
 
 def _check_kept(name: str) -> None:
