@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+import subprocess
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,6 +89,7 @@ def _check_repository(path: Path, seml: Mapping[str, Any]) -> None:
     try:
         git = get_git_info(seml["executable"], seml["working_dir"])
     except ValueError:
+        _check_access(path, seml["working_dir"])
         raise UserError(
             f"{path}: the repository {seml['working_dir']} has no commit, but SEML stores one with every run; "
             "create one with `git commit`"
@@ -96,3 +99,12 @@ def _check_repository(path: Path, seml: Mapping[str, Any]) -> None:
             f"{path}: the address of the git remote of {seml['working_dir']} contains a password or token, which SEML "
             "would store in every run; remove it with `git remote set-url` and use a credential helper for the secret"
         )
+
+
+def _check_access(path: Path, checkout: str) -> None:
+    """Raise git's refusal to read a repository, for example one of another user."""
+    git = subprocess.run(["git", "-C", checkout, "rev-parse", "--git-dir"], capture_output=True, text=True)
+    if git.returncode:
+        reason = git.stderr.strip().partition("\n")[0].removeprefix("fatal: ")
+        cure = f"; to trust its owner, run `git config --global --add safe.directory {shlex.quote(checkout)}`"
+        raise UserError(f"{path}: git: {reason}{cure if 'ownership' in reason else ''}") from None

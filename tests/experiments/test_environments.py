@@ -21,7 +21,6 @@ ASCII = {"LC_ALL": "C", "LANG": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": 
 ENVIRONMENTS = {
     "jupyter": {"MPLBACKEND": "module://matplotlib_inline.backend_inline"},
     "ascii": ASCII,
-    "latin1": {"PYTHONIOENCODING": "latin-1"},
     "dumb": {"TERM": "dumb"},
     "warnings": {"PYTHONWARNINGS": "error"},
     "no home": {"HOME": "/proc/nobody"},

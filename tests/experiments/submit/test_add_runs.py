@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -116,6 +117,19 @@ def test_a_repository_without_commits(tmp_path: Path, capsys: pytest.CaptureFixt
     assert main(["add", "none", str(grid)]) == 1
     assert "has no commit, but SEML stores one with every run; create one with `git commit`" in capsys.readouterr().err
     shutil.rmtree(tmp_path / ".git")
+    assert check([grid]) == 4
+
+
+def test_a_repository_of_another_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """Git has a variable by which its own tests pretend that every repository belongs to somebody else."""
+    grid = repository(tmp_path, COMMIT)
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    assert main(["add", "none", str(grid)]) == 1
+    *_, line = capsys.readouterr().err.splitlines()
+    assert "git: detected dubious ownership in repository at " in line
+    subprocess.run(shlex.split(line.split("`")[1]), check=True)
     assert check([grid]) == 4
 
 
