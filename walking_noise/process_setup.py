@@ -29,7 +29,8 @@ def set_up() -> None:
     os.environ["MPLBACKEND"] = "Agg"
     if isinstance(sys.stdout, io.TextIOWrapper):
         codecs.register_error("in_ascii", _in_ascii)
-        sys.stdout.reconfigure(errors="in_ascii")
+        with contextlib.suppress(OSError):  # the stream is no longer what Python opened
+            sys.stdout.reconfigure(errors="in_ascii")
     try:
         getpass.getuser()
     except (KeyError, OSError):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import gridfs
 
+from experiments.database.collection_names import check_name
 from experiments.database.connection import Runs
 from experiments.database.indexes import ensure_indexes, missing_indexes
 from experiments.database.run_collections import unfinished_filter
@@ -28,6 +29,11 @@ def collections(site: Site) -> Iterator[Finding]:
                 f"collection {name} does not exist",
                 f"run `walking-noise add {name} FILE`, or `seml list` for existing names",
             )
+    for name in sizes:
+        try:
+            check_name(name)
+        except UserError as fault:
+            yield error(str(fault), f"delete it (`seml {name} delete`), and add its runs under another name")
     if sizes or not site.names:
         yield ok(", ".join(f"{name} ({runs_in_words(size)})" for name, size in sizes.items()) or "there are none yet")
 

@@ -14,6 +14,7 @@ from seml.experiment.config import read_config
 from seml.experiment.sources import get_git_info
 from seml.settings import SETTINGS
 
+from experiments.database.collection_names import check_name
 from experiments.database.connection import open_runs
 from experiments.database.indexes import ensure_indexes
 from experiments.errors import UserError
@@ -50,6 +51,7 @@ def add(
     ``keep`` names environment variables to pass to SEML in addition to the allowed ones. ``overwrite`` has settings
     that replace the values of the files in all runs. ``options`` are further arguments of ``seml add``.
     """
+    check_name(collection)
     environment = allowed_environment(keep, BASH_ENV=str(JOB_SHELL_SETUP))
     paths = find(files)
     planned = check(paths, overwrite, keep)

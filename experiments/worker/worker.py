@@ -16,6 +16,7 @@ import torch
 from pymongo.errors import PyMongoError
 from seml.utils.multi_process import is_main_process
 
+from experiments.database.collection_names import check_name
 from experiments.database.connection import Document, connect
 from experiments.database.source_files import commit_of
 from experiments.errors import UserError
@@ -61,6 +62,7 @@ def work(
     if not is_main_process():  # a Slurm task may start several processes
         return 0
     try:
+        check_name(assignment.collection)
         options, options_error = WorkerOptions.from_environment(), ""
     except UserError as error:
         options, options_error = WorkerOptions(), str(error)

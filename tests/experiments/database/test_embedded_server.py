@@ -165,6 +165,19 @@ def test_a_failed_start_reports_the_reason(tmp_path: Path):
     assert not database.server.running
 
 
+@pytest.mark.parametrize(
+    "name", [".", "seml", "seml/mongodb.config", "data", "server.lock", "server.log", "server.pid"]
+)
+def test_a_file_or_a_folder_in_the_way(tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]):
+    """The error is one line that names the path."""
+    path = tmp_path / "db" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.mkdir() if "." in path.name else path.touch()
+    assert main(["db", "start", "--folder", str(tmp_path / "db")]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert str(path) in line
+
+
 def test_default_folder(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("WALKING_NOISE_DB", raising=False)
     assert EmbeddedDatabase().folder == Path.cwd() / ".walking_noise"

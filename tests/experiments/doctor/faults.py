@@ -55,6 +55,11 @@ def wrong_password(sandbox: Sandbox) -> None:
     sandbox.reconfigure(password="guess")
 
 
+def name_with_a_slash(sandbox: Sandbox) -> None:
+    sandbox.runs.rename(f"{sandbox.runs.name}/a")
+    sandbox.runs = sandbox.runs.database[f"{sandbox.runs.name}/a"]
+
+
 def missing_index(sandbox: Sandbox) -> None:
     sandbox.runs.drop_index("claim.token_1_status_1__id_1")
 
@@ -157,6 +162,7 @@ FAULTS: Mapping[Plant, tuple[str, str, str, str]] = {
     ),
     database_down: (ERROR, "database", r"no database answers at 127\.0\.0\.1:\d+", "walking-noise db start"),
     wrong_password: (ERROR, "database", "refuses SEML's configuration: ", "seml configure"),
+    name_with_a_slash: (ERROR, "collections", r"^'runs\d+/a' cannot be the name of a collection: ", "`seml .* delete`"),
     missing_index: (WARNING, "indexes", r"runs\d+ \(claim.token, status, _id\)$", r"doctor runs\d+ --fix`$"),
     secret_in_documents: (ERROR, "secrets", r"in 1 run of runs\d+: DATABASE_PASSWORD$", "walking-noise scrub runs"),
     older_sources: (

@@ -15,6 +15,7 @@ from pymongo import MongoClient
 from seml.settings import SETTINGS
 
 from experiments.cli.app import main
+from experiments.database.collection_names import check_name
 from experiments.database.connection import Document
 from experiments.database.embedded_server import DATABASE
 from experiments.submit.add_runs import JOB_SHELL_SETUP, check
@@ -92,6 +93,24 @@ def test_an_invalid_option_of_workers(
     assert main(["add", "none", str(write_grid(tmp_path, **GRID))]) == 1
     assert capsys.readouterr().err.startswith("walking-noise: WALKING_NOISE_LEASE_SECONDS: '5m' is refused; allowed: ")
     assert main(["start", "none", "--local"]) == 1
+
+
+NAMES = (
+    *("a/b", "a b", "a$b", "a\0b", "", ".a", "a.", "a..b", "x" * 201, "add", "list", "project"),
+    *("metrics", "_properties", "system.x", "fs.files", "walking_noise.attempts", "a.files", "a.chunks"),
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_that_a_collection_cannot_have(name: str, capsys: pytest.CaptureFixture[str]):
+    assert main(["add", name, "grid.yaml"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"walking-noise: {name[:200]!r} cannot be the name of a collection: ")
+
+
+def test_names_that_a_collection_can_have():
+    for name in ("table1_mnist", "a.b-c", "Überblick", "x" * 200):
+        check_name(name)
 
 
 def test_a_missing_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
