@@ -53,7 +53,7 @@ def train_pack(
     group_size
         Returns, before an evaluation, the maximum number of runs that are evaluated together. Default: no limit.
     """
-    _check_last_batch(configs[0], len(data.train_labels))
+    check_last_batch(configs[0], len(data.train_labels))
     data, callbacks = data.to(device), callbacks or TrainingCallbacks()
     members = callbacks.resume(configs)
     trained: dict[Member, TrainedNetwork] = {}
@@ -292,7 +292,7 @@ def _weight_decay(configs: Sequence[RunConfig], device: torch.device) -> Tensor 
     return torch.tensor(each, dtype=torch.float64, device=device) if any(each) else None
 
 
-def _check_last_batch(config: RunConfig, samples: int) -> None:
+def check_last_batch(config: RunConfig, samples: int) -> None:
     """Raise :class:`ConfigError` if BatchNorm would train on a batch of one sample."""
     size = config.training.batch_size
     if config.model.batch_norm and samples % size == 1:

@@ -71,6 +71,10 @@ def test_all_runs_are_added_with_the_variables_that_jobs_need(
         ({"fixed": {"noise.stdd": 1.0}}, "there is no such setting; did you mean noise.std"),
         ({"seml": {"executable": "experiments/none.py"}}, "Could not find the executable"),
         ({"grid": {"seed": choice()}}, "the grid has no values"),
+        (
+            {"fixed": {"model.batch_norm": True, "training.batch_size": 3999}},
+            "training.batch_size: 3999 is refused; with 4000 training samples the last batch has one sample",
+        ),
         ({"slurm": [{"sbatch_options": {"export": "ALL,WALKING_NOISE_DEVICE=tpu"}}]}, "WALKING_NOISE_DEVICE: 'tpu' is"),
     ],
 )
