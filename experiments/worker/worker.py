@@ -142,8 +142,9 @@ class Worker:
     def run(self) -> int:
         """Train the runs and write their outcomes; release unfinished runs after a stop. Return the exit code."""
         started = time.monotonic()
-        companions = in_words(len(self.leased) - 1, "companion")
-        log.info("this worker trains run %d and %s", self.leader["_id"], companions)
+        others = len(self.leased) - 1
+        companions = f" and {in_words(others, 'companion')}" if others else ""
+        log.info("this worker trains run %d%s", self.leader["_id"], companions)
         with self.delivery:
             for candidate in self.leased:
                 if candidate.config is None:
