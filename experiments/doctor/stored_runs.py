@@ -89,9 +89,9 @@ def options(site: Site) -> Iterator[Finding]:
                     key = stored["batch"], str(fault)
                     found[key] = found.get(key, 0) + equal["runs"]
                     break
-        for (batch, fault), count in found.items():
+        for (batch, text), count in found.items():
             yield error(
-                f"{runs_in_words(count)} of batch {batch} of {runs.name}: {fault}",
+                f"{runs_in_words(count)} of batch {batch} of {runs.name}: {text}",
                 f"correct or unset it; cancel PENDING runs (`seml {runs.name} cancel -b {batch}`); then "
                 f"{delete_and_add(runs.name, f'-b {batch}')}",
             )

@@ -97,12 +97,12 @@ def _details(group: FailureGroup, failed: Mapping[str, Sequence[int]]) -> Iterat
     )
     yield f"   example: run {example.run}{f' on {example.host}' if example.host else ''}: {command}"
     for name, ids in group.failed.items():
-        others = sorted(set(failed[name]) - set(ids))
+        unaffected = sorted(set(failed[name]) - set(ids))
         if group.cause.startswith(OPTION_PREFIX):
-            commands = (delete_and_add(name, f"-s FAILED {selection}") for selection in selections(ids, others))
+            commands = (delete_and_add(name, f"-s FAILED {selection}") for selection in selections(ids, unaffected))
             yield from (f"   a reset keeps the variable: correct or unset it; then {command}" for command in commands)
         else:
-            yield from (f"   reset: {command}" for command in reset_commands(name, ids, others))
+            yield from (f"   reset: {command}" for command in reset_commands(name, ids, unaffected))
 
 
 def _suspect(suspect: Suspect) -> str:

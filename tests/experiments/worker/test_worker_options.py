@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from experiments.database.connection import Document
 from experiments.errors import UserError
 from experiments.worker.worker_options import WorkerOptions, check_variables, exported
 
@@ -94,5 +95,5 @@ def test_variables_of_jobs_that_are_valid_elsewhere_or_passed_on_purpose():
 
 
 def test_variables_that_sbatch_exports():
-    options = [{"sbatch_options": {"export": "ALL,A=1,B=x=y"}}, {"sbatch_options": {}}, {}]
+    options: list[Document] = [{"sbatch_options": {"export": "ALL,A=1,B=x=y"}}, {"sbatch_options": {}}, {}]
     assert exported(options) == {"A": "1", "B": "x=y"}
