@@ -24,6 +24,10 @@ from experiments.worker.supervisor import continue_in_child, stop
 ASSIGNMENT = Assignment.from_arguments(sys.argv) if __name__ == "__main__" else None
 continue_in_child(ASSIGNMENT)  # before the slow imports
 
+from walking_noise.process_setup import closed_pipe_ignored, set_up
+
+if __name__ == "__main__":
+    set_up()
 warnings.filterwarnings("ignore", "pkg_resources is deprecated")  # from an import of Sacred
 
 from typing import Any
@@ -36,6 +40,7 @@ from experiments.database.source_files import import_all_sources
 from experiments.errors import UserError
 from experiments.worker.single_run import print_result, train_one
 from experiments.worker.worker import work
+from experiments.worker.worker_options import check_variables
 from walking_noise import ConfigError, RunConfig
 
 if __name__ != "__main__":  # `seml add`
@@ -54,11 +59,15 @@ ex.add_config(RunConfig().to_dict())
 
 @ex.config_hook
 def validate(config: dict[str, Any], command_name: str, logger: Any) -> dict[str, Any]:
-    """Reject invalid settings in one line at ``seml add`` and by hand. A worker sets such a run to FAILED instead."""
+    """Reject invalid settings and options of workers in one line at ``seml add`` and by hand.
+
+    A worker sets such a run to FAILED instead.
+    """
     if ASSIGNMENT is None:
         try:
             RunConfig.from_document(config)
-        except ConfigError as error:
+            check_variables()
+        except (ConfigError, UserError) as error:
             raise SemlConfigError(str(error)) from None
     return {}
 
@@ -82,5 +91,6 @@ if __name__ == "__main__":
     no_warnings = [] if "--force" in sys.argv else ["--force"]  # RunConfig rejects what Sacred would only warn about
     run = ex.run_commandline([*sys.argv, *no_warnings])
     if run and "result" in run.info:  # by hand; after the messages of Sacred
-        print_result(run.info["result"])
+        with closed_pipe_ignored():
+            print_result(run.info["result"])
     sys.exit(run.info.get("exit_code", 0) if run else 0)

@@ -17,6 +17,11 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+from walking_noise.process_setup import closed_pipe_ignored, set_up
+
+if __name__ == "__main__":
+    set_up()
+
 import pandas as pd
 
 from analysis.errors import AnalysisError
@@ -53,8 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted; no report was written", file=sys.stderr)
         return 130
-    print(_summary(study))
-    print(f"\n{options.out.resolve() / 'index.html'}")
+    with closed_pipe_ignored():
+        print(_summary(study))
+        print(f"\n{options.out.resolve() / 'index.html'}")
     return 0
 
 

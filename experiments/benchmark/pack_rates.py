@@ -78,7 +78,7 @@ def measure_device(device: torch.device, configs: Iterable[RunConfig]) -> Device
 
 def device_in_words(device: torch.device) -> str:
     """The name of a device as its maker gives it; for a CPU with the number of cores in use."""
-    cores = f"{capacity.worker_processes(device)} cores of " if device.type == "cpu" else ""
+    cores = f"{in_words(capacity.worker_processes(device), 'core')} of " if device.type == "cpu" else ""
     return cores + device_name(device)
 
 

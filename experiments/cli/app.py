@@ -13,6 +13,7 @@ from experiments.cli.monitor import checkpoints, deliver, failures, hours, rescu
 from experiments.cli.setup import bench, data, db, doctor, points, settings
 from experiments.cli.study import add, allocate, binarize, demo, look, plan, refine, scrub, start
 from walking_noise import WalkingNoiseError
+from walking_noise.process_setup import set_up
 
 app = typer.Typer(pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]})
 
@@ -70,6 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     0: success. 1: an error, printed in one line. 2: invalid arguments, printed with the usage. 130: interrupt (Ctrl-C).
     """
+    set_up()
     try:
         return int(app(arguments, prog_name="walking-noise", standalone_mode=False) or 0)
     except WalkingNoiseError as error:

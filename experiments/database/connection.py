@@ -10,9 +10,10 @@ from typing import Any
 
 from pymongo.collection import Collection
 from pymongo.database import Database
-from pymongo.errors import InvalidName, OperationFailure, PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError
 from yaml import YAMLError
 
+from experiments.database.collection_names import check_name
 from experiments.errors import UserError
 
 Document = dict[str, Any]
@@ -97,14 +98,14 @@ def host_and_port(database: Database[Document]) -> str:
 
 @contextlib.contextmanager
 def open_runs(collection: str) -> Iterator[Runs]:
-    """Connect to the database for the length of a ``with`` block; yield the named collection, which need not exist."""
+    """Connect to the database for the length of a ``with`` block; yield the named collection, which need not exist.
+
+    Raise :class:`UserError` if a collection of runs cannot have this name.
+    """
+    check_name(collection)
     database = connect()
     with database.client:
-        try:
-            runs = database[collection]
-        except InvalidName as refusal:
-            raise UserError(f"{collection!r} is not a valid collection name: {refusal}") from None
-        yield runs
+        yield database[collection]
 
 
 def server_time(database: Database[Document]) -> datetime.datetime:

@@ -27,11 +27,12 @@ class ServerRunning(ServerError):
     """Another process holds the folder's lock: the server runs, or is being started or stopped."""
 
 
-def end(pid: int, ended: Callable[[], object], seconds: float = 30, again: float = 5) -> bool:
+def end(pid: int, ended: Callable[[], object], seconds: float = 30, again: float = 15) -> bool:
     """Send SIGTERM to a process and wait at most ``seconds``; return whether it has ended.
 
     The signal is sent again after ``again`` seconds: a Python server that receives it while its main thread is about to
-    wait does not notice the first one.
+    wait does not notice the first one. The embedded database waits up to 7 seconds for its clients when it ends, and
+    begins anew at every signal.
     """
     deadline = time.monotonic() + seconds
     repeated = 0.0
@@ -108,12 +109,18 @@ class ServerFolder:
         return process
 
     def stop(self, seconds: float = 30) -> bool:
-        """Send SIGTERM to the running server and wait at most ``seconds``; return whether one was running."""
+        """Send SIGTERM to the running server, and SIGKILL after ``seconds``; return whether one was running.
+
+        SIGKILL loses no acknowledged write: the server has written each to the disk.
+        """
         if not self.running:
             return False
         pid = self.pid
         if pid is None:
             raise ServerError(f"the server in {self.folder} is just being started; try again in a few seconds")
+        if not end(pid, lambda: not self.running, seconds):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         if not end(pid, lambda: not self.running, seconds):
             raise ServerError(f"the server (process {pid}) did not end within {seconds:g} s; see {self.log}")
         self._reap()

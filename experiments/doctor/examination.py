@@ -38,6 +38,7 @@ CHECKS = {
         "collections": stored_runs.collections,
         "indexes": stored_runs.indexes,
         "sources": stored_runs.sources,
+        "options of runs": stored_runs.options,
     },
     "Slurm": {
         "Slurm": slurm_cluster.answers,

@@ -7,10 +7,14 @@ from pathlib import Path
 
 import gridfs
 
+from experiments.database.collection_names import check_name
 from experiments.database.connection import Runs
 from experiments.database.indexes import ensure_indexes, missing_indexes
+from experiments.database.run_collections import unfinished_filter
 from experiments.doctor.examined_site import CHECKOUT, UNFINISHED, NotChecked, Site
 from experiments.doctor.finding import Finding, error, ok, warning
+from experiments.errors import UserError
+from experiments.status.failures.reset_commands import delete_and_add
 from experiments.submit.scrub_secrets import count_excess
 from experiments.terminal.text_table import runs_in_words
 from walking_noise import data
@@ -25,6 +29,11 @@ def collections(site: Site) -> Iterator[Finding]:
                 f"collection {name} does not exist",
                 f"run `walking-noise add {name} FILE`, or `seml list` for existing names",
             )
+    for name in sizes:
+        try:
+            check_name(name)
+        except UserError as fault:
+            yield error(str(fault), f"delete it (`seml {name} delete`), and add its runs under another name")
     if sizes or not site.names:
         yield ok(", ".join(f"{name} ({runs_in_words(size)})" for name, size in sizes.items()) or "there are none yet")
 
@@ -60,6 +69,34 @@ def _collections(site: Site) -> list[Runs]:
     if not site.collections:
         raise NotChecked("there are no runs yet")
     return site.collections
+
+
+def options(site: Site) -> Iterator[Finding]:
+    """The options of workers that are stored with the runs that are not completed are valid."""
+    collections = _collections(site)
+    from experiments.worker.worker_options import check_variables, exported  # imports torch
+
+    for runs in collections:
+        group = {"_id": {"batch": "$batch_id", "env": "$seml.env", "slurm": "$slurm"}, "runs": {"$sum": 1}}
+        found: dict[tuple[int, str], int] = {}
+        for equal in runs.aggregate([{"$match": unfinished_filter()}, {"$group": group}]):
+            stored = equal["_id"]
+            environment = stored.get("env") or {}
+            for variables in (environment, *(environment | exported([one]) for one in stored.get("slurm") or ())):
+                try:
+                    check_variables(variables)
+                except UserError as fault:
+                    key = stored["batch"], str(fault)
+                    found[key] = found.get(key, 0) + equal["runs"]
+                    break
+        for (batch, text), count in found.items():
+            yield error(
+                f"{runs_in_words(count)} of batch {batch} of {runs.name}: {text}",
+                f"correct or unset it; cancel PENDING runs (`seml {runs.name} cancel -b {batch}`); then "
+                f"{delete_and_add(runs.name, f'-b {batch}')}",
+            )
+        if not found:
+            yield ok(f"valid in {runs.name}")
 
 
 def sources(site: Site) -> Iterator[Finding]:

@@ -21,16 +21,17 @@ NODE_LOCAL_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm", "/run", "/scratch/local")
 
 
 def options(site: Site) -> Iterator[Finding]:
-    """The options of the worker are valid."""
+    """The options of the worker are valid, and no variable has a name that is not read."""
     if not site.variables:
         yield ok("no option is set")
         return
-    from experiments.worker.worker_options import WorkerOptions
+    from experiments.worker.worker_options import WorkerOptions, check_variables
 
     try:
         WorkerOptions.from_environment(site.environment)
+        check_variables(site.environment)
     except UserError as fault:
-        yield error(str(fault), "correct or unset it; runs that were added with this value must be added again")
+        yield error(str(fault), "correct or unset it")
     else:
         yield ok(", ".join(f"{name}={value}" for name, value in site.variables.items()))
 

@@ -6,22 +6,11 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from experiments.plan.run_counts import PlannedRun
+from experiments.plan.run_counts import SAMPLES, PlannedRun
 from experiments.plan.throughput import Device, Kind
 from walking_noise import DataMissing, RunConfig, data
 from walking_noise.registry import is_own
 from walking_noise.runtime.planner import PackGroup, split_into_packs
-
-SAMPLES = {
-    "mnist5k": (4_000, 1_000),
-    "mnist": (60_000, 10_000),
-    "fashion_mnist": (60_000, 10_000),
-    "svhn": (73_257, 26_032),
-    "cifar10": (50_000, 10_000),
-    "gsc": (85_511, 11_005),
-}
-"""Training and validation samples of the published splits. A hold-out or other keywords
-change them."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +50,7 @@ class Demand:
 def _samples(config: RunConfig) -> tuple[int, int] | None:
     """Training and validation samples of the run's data set; None if they are not known, or cannot be loaded."""
     if not is_own(config.data.name):
-        return SAMPLES.get(config.data.name)
+        return SAMPLES.get((config.data.name, config.data.validation), SAMPLES.get((config.data.name, "test")))
     try:
         loaded = data.load(**vars(config.data))
     except DataMissing:

@@ -12,9 +12,24 @@ from seml.utils import flatten
 from experiments.database.connection import open_runs
 from experiments.plan.grid_files import GridError, Settings, expand
 from walking_noise import ConfigError, RunConfig
+from walking_noise.config.consistency import check_last_batch
 from walking_noise.config.keys import digest
 from walking_noise.runtime.planner import PackGroup, pack_group
 from walking_noise.training.member import LAST_EPOCHS
+
+SAMPLES = {
+    ("mnist5k", "test"): (4_000, 1_000),
+    ("mnist5k", "holdout"): (3_600, 400),
+    ("mnist", "test"): (60_000, 10_000),
+    ("mnist", "holdout"): (54_004, 5_996),
+    ("fashion_mnist", "test"): (60_000, 10_000),
+    ("fashion_mnist", "holdout"): (54_000, 6_000),
+    ("svhn", "test"): (73_257, 26_032),
+    ("cifar10", "test"): (50_000, 10_000),
+    ("cifar10", "holdout"): (45_000, 5_000),
+    ("gsc", "test"): (85_511, 11_005),
+}
+"""Training and validation samples of the splits, by data set and ``data.validation``. Keywords change those of gsc."""
 
 
 class PlannedRun(NamedTuple):
@@ -80,6 +95,8 @@ def count_runs(path: Path, overwrite: Settings | None = None) -> RunCounts:
         try:
             config = RunConfig.from_dict(settings)
             planned = PlannedRun.of(config)
+            if config.data.name != "gsc" and (samples := SAMPLES.get((config.data.name, config.data.validation))):
+                check_last_batch(config, samples[0])
         except ConfigError as refusal:
             text = ", ".join(f"{name}: {value}" for name, value in flatten(settings).items())
             raise GridError(f"{path}: {refusal} (in the run with {text})") from None

@@ -24,6 +24,7 @@ from experiments.database.run_collections import status_counts
 from experiments.database.run_status import COMPLETED
 from experiments.errors import UserError
 from experiments.status.progress_text import CollectionProgress
+from experiments.submit import seml_command
 from experiments.submit.environment import allowed_environment
 from experiments.submit.process_group import ProcessGroup
 from experiments.terminal.progress_line import ProgressLine, clock
@@ -140,7 +141,7 @@ class _Steps:
 
     def _seml(self, action: str, *arguments: str, show: Callable[[], str]) -> None:
         log = self.logs / f"seml-{action}.log"
-        with ProcessGroup([str(self.bin / "seml"), COLLECTION, action, *arguments], self.environment, log) as group:
+        with ProcessGroup([*seml_command.SEML, COLLECTION, action, *arguments], self.environment, log) as group:
             self._wait(group, show)
         if group.process.returncode:
             print(group.tail(), file=sys.stderr)

@@ -30,7 +30,8 @@ ALLOWED = {
     "behaviour of the shells and of Python in a job": ("BASH_ENV", "PYTHONWARNINGS"),
 }
 """Purpose -> the variables that are passed."""
-ALLOWED_PREFIXES = ("LC_", "WALKING_NOISE_")
+OPTION_PREFIX = "WALKING_NOISE_"
+ALLOWED_PREFIXES = ("LC_", OPTION_PREFIX)
 """Prefixes of further variables that are passed: language, and the options of workers."""
 KEEP_VARIABLE = "WALKING_NOISE_KEEP"
 """Variable with the names of additional variables to pass, separated by spaces."""
@@ -65,7 +66,7 @@ def allowed_environment(keep: Iterable[str] = (), **more: str) -> dict[str, str]
 
     ``keep`` names additional variables to pass, like those in ``$WALKING_NOISE_KEEP``. ``more`` has variables to set to
     other values than in this process. Raise :class:`UserError` for a variable to keep that is not set or has the name
-    of a secret, and for a value that contains a secret.
+    of a secret, for a value that contains a secret, and for an option of workers that is unknown or invalid.
     """
     names = sorted({*keep, *os.environ.get(KEEP_VARIABLE, "").split()})
     for name in names:
@@ -74,7 +75,7 @@ def allowed_environment(keep: Iterable[str] = (), **more: str) -> dict[str, str]
     if environment.get("CONDA_PREFIX") != sys.prefix:
         environment.pop("CONDA_DEFAULT_ENV", None)  # else the jobs of SEML would activate it and use another Python
     environment["PATH"] = _with_programs(environment.get("PATH", os.defpath))
-    environment["PYTHONWARNINGS"] = ",".join(filter(None, [environment.get("PYTHONWARNINGS"), SACRED_WARNING_FILTER]))
+    environment["PYTHONWARNINGS"] = warning_filters(environment)
     if names:
         environment[KEEP_VARIABLE] = " ".join(names)
     environment |= more
@@ -84,7 +85,17 @@ def allowed_environment(keep: Iterable[str] = (), **more: str) -> dict[str, str]
                 f"{name} contains a password or a key, which SEML would store in every run; unset it, and let jobs "
                 "read the secret from a file"
             )
+    if any(name.startswith(OPTION_PREFIX) for name in environment.keys() - more.keys()):
+        from experiments.worker.worker_options import check_variables  # imports torch
+
+        check_variables(environment)
     return environment
+
+
+def warning_filters(environment: Mapping[str, str]) -> str:
+    """``PYTHONWARNINGS`` for SEML: that of the environment without filters that turn warnings into errors."""
+    own = (one for one in environment.get("PYTHONWARNINGS", "").split(",") if one and not one.startswith("error"))
+    return ",".join(dict.fromkeys([*own, SACRED_WARNING_FILTER]))
 
 
 def _check_kept(name: str) -> None:

@@ -8,9 +8,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from experiments.submit.environment import SACRED_WARNING_FILTER
+from experiments.submit.environment import warning_filters
 
-SEML = str(Path(sys.executable).parent / "seml")
+SEML = [sys.executable, str(Path(sys.executable).parent / "seml")]
+"""The command. Executed by itself, a script below a path with a space is first one of a shell, which sets ``PWD``, and
+SEML would store this variable."""
 
 
 def run(arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
@@ -20,7 +22,7 @@ def run(arguments: Sequence[str], environment: Mapping[str, str] | None = None) 
     """
     interrupted = False
     process = subprocess.Popen(
-        [SEML, *arguments], env=_with_warning_filter(os.environ if environment is None else environment)
+        [*SEML, *arguments], env=_with_warning_filter(os.environ if environment is None else environment)
     )
     while True:
         try:
@@ -37,8 +39,8 @@ def become(arguments: Sequence[str]) -> None:
     """Replace this process by ``seml``, which then receives the signals and determines the exit code."""
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execve(SEML, [SEML, *arguments], _with_warning_filter(os.environ))
+    os.execve(SEML[0], [*SEML, *arguments], _with_warning_filter(os.environ))
 
 
 def _with_warning_filter(environment: Mapping[str, str]) -> dict[str, str]:
-    return {"PYTHONWARNINGS": SACRED_WARNING_FILTER, **environment}
+    return {**environment, "PYTHONWARNINGS": warning_filters(environment)}

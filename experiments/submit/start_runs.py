@@ -11,6 +11,7 @@ from experiments.errors import UserError
 from experiments.submit import seml_command
 from experiments.submit.startable_runs import Startable
 from experiments.terminal.text_table import runs_in_words
+from experiments.worker.worker_options import check_variables
 
 
 def start_in_slurm(startable: Startable, limit: int | None = None, options: Sequence[str] = ()) -> None:
@@ -42,6 +43,7 @@ def start_in_slurm(startable: Startable, limit: int | None = None, options: Sequ
 def start_here(startable: Startable, limit: int | None = None, options: Sequence[str] = ()) -> None:
     """Start these runs on this machine instead of in Slurm; this process becomes ``seml start --local``."""
     _check_experiments_per_job(startable)
+    check_variables()
     _print_restaged(startable.restage_local())
     cluster = slurm.cluster_name()
     if cluster is not None:

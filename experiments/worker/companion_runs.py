@@ -50,9 +50,19 @@ def companion_filter(leader: Document, config: RunConfig) -> Document:
         "batch_id": leader["batch_id"],
         "status": PENDING,
         "slurm.0.array_id": leader["slurm"][0].get("array_id", ABSENT),
-        "seml.source_files": leader["seml"].get("source_files", ABSENT),
         **pack_settings,
+        **_same_sources(leader),
     }
+
+
+def _same_sources(leader: Document) -> Document:
+    """The filter of runs with the leader's source files.
+
+    It compares the first file only: SEML stores all files under new ids whenever it stores them. Comparing the list
+    would take the embedded database most of a claim.
+    """
+    files = leader["seml"].get("source_files")
+    return {"seml.source_files.0": files[0]} if files else {"seml.source_files": ABSENT if files is None else files}
 
 
 def pending_candidates(runs: Runs, matching: Document) -> Iterable[Candidate]:

@@ -29,7 +29,7 @@ The worker is lost after a further fifth of this time (:data:`experiments.worker
 """
 
 RUNS_PER_UPDATE = 256
-"""The largest number of runs in one update. The embedded database searches the whole list of ids for each run."""
+"""The largest number of runs in one update. The embedded database searches the list of ids for each run."""
 
 ATTEMPT_FIELDS = [
     *("claim", "suspected", "experiment", "format", "command", "host", "start_time", "stop_time", "meta", "resources"),
@@ -84,7 +84,7 @@ class Leases:
         lease = _set({"status": RUNNING, "claim": claim, "execution": cluster})
         self.runs.bulk_write([
             UpdateOne(leader_filter, _set({"claim": claim})),
-            *(UpdateMany({**companions, **some_ids}, lease) for some_ids in _id_filters(ids)),
+            *(UpdateMany({**some_ids, **companions}, lease) for some_ids in _id_filters(ids)),
         ])  # fmt: skip
         return {document["_id"] for document in self.runs.find(self.held([leader["_id"], *ids]), {"_id": 1})}
 
@@ -121,11 +121,13 @@ class Leases:
 
 
 def _id_filters(ids: Collection[int]) -> Iterator[Document]:
-    """Filters that together match ``ids``, each at most RUNS_PER_UPDATE of them."""
+    """Filters that together match ``ids``, each at most RUNS_PER_UPDATE of them.
+
+    The embedded database reads only these runs if a plain list of ids is the first condition, else all pending runs.
+    """
     ordered = sorted(ids)
     for start in range(0, len(ordered), RUNS_PER_UPDATE):
-        part = ordered[start : start + RUNS_PER_UPDATE]
-        yield {"_id": {"$gte": part[0], "$lte": part[-1], "$in": part}}
+        yield {"_id": {"$in": ordered[start : start + RUNS_PER_UPDATE]}}
 
 
 def _set(fields: Document) -> list[Document]:

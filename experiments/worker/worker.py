@@ -16,6 +16,7 @@ import torch
 from pymongo.errors import PyMongoError
 from seml.utils.multi_process import is_main_process
 
+from experiments.database.collection_names import check_name
 from experiments.database.connection import Document, connect
 from experiments.database.source_files import commit_of
 from experiments.errors import UserError
@@ -61,6 +62,7 @@ def work(
     if not is_main_process():  # a Slurm task may start several processes
         return 0
     try:
+        check_name(assignment.collection)
         options, options_error = WorkerOptions.from_environment(), ""
     except UserError as error:
         options, options_error = WorkerOptions(), str(error)
@@ -140,8 +142,9 @@ class Worker:
     def run(self) -> int:
         """Train the runs and write their outcomes; release unfinished runs after a stop. Return the exit code."""
         started = time.monotonic()
-        companions = in_words(len(self.leased) - 1, "companion")
-        log.info("this worker trains run %d and %s", self.leader["_id"], companions)
+        others = len(self.leased) - 1
+        companions = f" and {in_words(others, 'companion')}" if others else ""
+        log.info("this worker trains run %d%s", self.leader["_id"], companions)
         with self.delivery:
             for candidate in self.leased:
                 if candidate.config is None:

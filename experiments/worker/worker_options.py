@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +22,8 @@ from walking_noise.fields.setting_types import in_words
 from walking_noise.runtime.sizing.capacity import device_by_name
 
 PREFIX = "WALKING_NOISE_"
+OTHER_VARIABLES = tuple(PREFIX + name for name in ("DATA", "DB", "IMAGE", "KEEP", "MONGODB"))
+"""Variables that are not options: data sets, embedded database, image of jobs, variables to pass, tests' database."""
 DEFAULT_STATE = "state"
 """Name of the state folder next to the logs of the runs, if ``WALKING_NOISE_STATE`` is not set."""
 CHECKPOINTS, UNDELIVERED = "checkpoints", "undelivered"
@@ -113,3 +116,27 @@ class WorkerOptions(BaseModel):
         """The state folder of a worker of this run; None if the options name none and the run has no log."""
         log = run["seml"].get("output_file")
         return self.state or (Path(log).parent / DEFAULT_STATE if log else None)
+
+
+def check_variables(environment: Mapping[str, str] = os.environ, kept: Collection[str] = ()) -> None:
+    """Raise :class:`UserError` for an option in the environment of a job that is unknown, or invalid on all machines.
+
+    The GPU of an option need not exist on this machine. ``kept`` names variables that the user passes on purpose, like
+    those in ``$WALKING_NOISE_KEEP``.
+    """
+    options = (str(field.alias) for field in WorkerOptions.model_fields.values())
+    known = [*options, *OTHER_VARIABLES, *kept, *environment.get(f"{PREFIX}KEEP", "").split()]
+    for name, value in environment.items():
+        if name.startswith(PREFIX) and value and name not in known:
+            own = [one.removeprefix(PREFIX) for one in known]
+            close = difflib.get_close_matches(name.removeprefix(PREFIX), own, n=1)
+            hint = f"did you mean {PREFIX}{close[0]}?" if close else f"there are {', '.join(known)}"
+            raise UserError(f"{name}: there is no such option; {hint}")
+    gpu = re.fullmatch(r"cuda(:\d+)?", environment.get(f"{PREFIX}DEVICE", ""))
+    WorkerOptions.from_environment({**environment, f"{PREFIX}DEVICE": ""} if gpu else environment)
+
+
+def exported(slurm: Iterable[Document]) -> dict[str, str]:
+    """The variables that ``export`` sets in the ``sbatch_options`` of a grid or of a run."""
+    lists = (str(options.get("sbatch_options", {}).get("export", "")).split(",") for options in slurm)
+    return dict(entry.split("=", 1) for entries in lists for entry in entries if "=" in entry)

@@ -99,7 +99,7 @@ def write_grid(folder: Path, **sections: Any) -> Path:
         "fixed": {"training.epochs": 1},
     }
     for name, section in sections.items():
-        content[name] = content.get(name, {}) | section
+        content[name] = section if isinstance(section, list) else content.get(name, {}) | section
     path = folder / "grid.yaml"
     path.write_text(yaml.safe_dump(content))
     return path

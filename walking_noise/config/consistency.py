@@ -32,6 +32,14 @@ def check_consistency(config: RunConfig) -> None:
     _check_effect(config)
 
 
+def check_last_batch(config: RunConfig, samples: int) -> None:
+    """Raise :class:`ConfigError` if BatchNorm would train on a batch of one of the training samples."""
+    size = config.training.batch_size
+    if config.model.batch_norm and samples % size == 1:
+        fault = f"with {samples} training samples the last batch has one sample, on which BatchNorm cannot train"
+        raise refused("training.batch_size", size, fault)
+
+
 def _check_data(config: RunConfig) -> None:
     source = data.source(config.data.name)
     if config.data.transform not in source.transforms:

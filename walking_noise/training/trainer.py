@@ -9,10 +9,11 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from walking_noise.config.consistency import check_last_batch
 from walking_noise.config.run_config import RunConfig
 from walking_noise.data import DataSet
 from walking_noise.data.batches import TrainingBatches
-from walking_noise.errors import Stopped, refused
+from walking_noise.errors import Stopped
 from walking_noise.evaluation.evaluator import Evaluation, evaluate
 from walking_noise.noise.audit import Audit
 from walking_noise.noise.injection import Injection
@@ -59,7 +60,7 @@ def train_pack(
     teachers
         The teachers of the runs that have one.
     """
-    _check_last_batch(configs[0], len(data.train_labels))
+    check_last_batch(configs[0], len(data.train_labels))
     data, callbacks = data.to(device), callbacks or TrainingCallbacks()
     members = callbacks.resume(configs)
     trained: dict[Member, TrainedNetwork] = {}
@@ -293,11 +294,3 @@ class PackTrainer:
         self.epoch += 1
         for one, loss in zip(self.members, losses, strict=True):
             one.add_epoch(loss)
-
-
-def _check_last_batch(config: RunConfig, samples: int) -> None:
-    """Raise :class:`ConfigError` if BatchNorm would train on a batch of one sample."""
-    size = config.training.batch_size
-    if config.model.batch_norm and samples % size == 1:
-        fault = f"with {samples} training samples the last batch has one sample, on which BatchNorm cannot train"
-        raise refused("training.batch_size", size, fault)

@@ -9,6 +9,9 @@ from pathlib import PurePath
 MAX_LENGTH = 200
 """Largest number of characters of a line in a cause."""
 
+OPTION_PREFIX = "WALKING_NOISE_"
+"""Beginning of a cause that is an invalid option of workers, which is stored with the run."""
+
 FRAME = re.compile(r'^\s*File "(?P<file>[^"]+)", line \d+, in (?P<function>\S+)')
 
 NOT_A_CODE = r"(?<!signal )(?<!code )(?<!Errno )"
@@ -43,10 +46,13 @@ def cause_of(trace: Sequence[str], host: str | None = None) -> str:
 
 
 def normalised(text: str, host: str | None = None) -> str:
-    """A line with placeholders for everything that differs between failures of one cause, and of limited length."""
+    """A line with placeholders for everything that differs between failures of one cause, and of limited length.
+
+    The value of an invalid option of workers stays: it is the same in all runs that were added together.
+    """
     if host:
         text = re.sub(rf"(?<![\w-]){re.escape(host)}(?![\w-])", "NODE", text)
-    for pattern, placeholder in VARYING:
+    for pattern, placeholder in () if text.startswith(OPTION_PREFIX) else VARYING:
         text = pattern.sub(placeholder, text)
     text = " ".join(text.split())
     return text if len(text) <= MAX_LENGTH else f"{text[: MAX_LENGTH - 1]}…"

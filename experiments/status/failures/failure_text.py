@@ -10,8 +10,9 @@ from experiments.database.connection import Document
 from experiments.database.run_collections import ATTEMPTS
 from experiments.database.run_status import FAILED
 from experiments.errors import UserError
+from experiments.status.failures.causes import OPTION_PREFIX
 from experiments.status.failures.failure_groups import FailureGroup
-from experiments.status.failures.reset_commands import reset_by_status, reset_commands
+from experiments.status.failures.reset_commands import delete_and_add, reset_by_status, reset_commands, selections
 from experiments.status.failures.suspect_nodes import Suspect
 from experiments.terminal.text_table import in_words, runs_in_words
 
@@ -96,8 +97,12 @@ def _details(group: FailureGroup, failed: Mapping[str, Sequence[int]]) -> Iterat
     )
     yield f"   example: run {example.run}{f' on {example.host}' if example.host else ''}: {command}"
     for name, ids in group.failed.items():
-        for command in reset_commands(name, ids, sorted(set(failed[name]) - set(ids))):
-            yield f"   reset: {command}"
+        unaffected = sorted(set(failed[name]) - set(ids))
+        if group.cause.startswith(OPTION_PREFIX):
+            commands = (delete_and_add(name, f"-s FAILED {selection}") for selection in selections(ids, unaffected))
+            yield from (f"   a reset keeps the variable: correct or unset it; then {command}" for command in commands)
+        else:
+            yield from (f"   reset: {command}" for command in reset_commands(name, ids, unaffected))
 
 
 def _suspect(suspect: Suspect) -> str:

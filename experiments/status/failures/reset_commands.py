@@ -18,14 +18,31 @@ def reset_commands(collection: str, ids: Sequence[int], others: Sequence[int]) -
 
     ``others``: the other runs that are FAILED now; no command resets any of them.
     """
+    return [f"{reset_by_status(collection, FAILED)} {selection}" for selection in selections(ids, others)]
+
+
+def selections(ids: Sequence[int], others: Sequence[int]) -> list[str]:
+    """The filter arguments of SEML's commands that select the FAILED runs ``ids``, but not the FAILED ``others``."""
     ids = sorted(ids)
-    selections = [_shortest(ids[start : start + MAX_IDS], others) for start in range(0, len(ids), MAX_IDS)]
-    return [f"{reset_by_status(collection, FAILED)} -fd {shlex.quote(selection)}" for selection in selections]
+    filters = [_shortest(ids[start : start + MAX_IDS], others) for start in range(0, len(ids), MAX_IDS)]
+    return [f"-fd {shlex.quote(selection)}" for selection in filters]
 
 
 def reset_by_status(collection: str, status: str) -> str:
     """The SEML command that resets all runs with a status."""
     return shlex.join(["seml", collection, "reset", "-y", "-s", status])
+
+
+def delete_and_add(collection: str, selection: str) -> str:
+    """The commands that add runs again, with the present environment. A reset would keep the one of their addition.
+
+    Runs that are present are not added again, so they must be deleted before. ``selection`` is that of ``seml delete``,
+    which neither selects COMPLETED nor PENDING nor RUNNING runs.
+    """
+    return (
+        f"run `seml {collection} delete -y {selection}`, `walking-noise add {collection} FILE` and "
+        f"`walking-noise start {collection}`"
+    )
 
 
 def _shortest(ids: Sequence[int], others: Sequence[int]) -> str:

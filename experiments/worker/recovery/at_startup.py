@@ -25,7 +25,7 @@ def recover_at_startup(runs: Runs, leader: Document, token: str, state: Path | N
             log.warning(fault)
     recovery = Recovery(runs, slurm.cluster_name(), slurm.active_tasks, lease_seconds)
     recovery.recover_requeued(leader, token)
-    for text in recovery_messages(recovery.recover_lost()):
+    for text in recovery_messages(recovery.recover_lost(leader["_id"])):
         log.info(text)
 
 
@@ -34,6 +34,7 @@ def recovery_messages(recovered: Recovered) -> list[str]:
     lines = [f"PENDING again: {runs_in_words(count)} ({reason})" for reason, count in recovered.returned.items()]
     for count, state in (
         (recovered.silent, "lease expired, but the worker may still come back"),
+        (recovered.starting, "started outside Slurm, and not leased by their workers yet"),
         (recovered.unseen, "in Slurm tasks that cannot be queried from here, recovered when their leases expire"),
         (recovered.completed, "set to KILLED by SEML, but now COMPLETED, as they have results"),
     ):

@@ -27,10 +27,11 @@ GRACE = 0.2
 
 @dataclass
 class Recovered:
-    """Counts of runs found by a recovery; ``silent`` and ``unseen`` are those of its last search."""
+    """Counts of runs found by a recovery; ``silent``, ``starting`` and ``unseen`` are those of its last search."""
 
     returned: Counter[str] = field(default_factory=Counter)  # PENDING again, by the reason
     silent: int = 0  # the lease has expired, but the worker may still come back
+    starting: int = 0  # started outside Slurm, but not leased yet
     unseen: int = 0  # in a task of a Slurm that cannot be queried from here, or does not answer
     completed: int = 0  # with a result, but set to KILLED by SEML
 
@@ -86,10 +87,13 @@ class Recovery:
         """The grace period of a worker with an expired lease, in seconds."""
         return GRACE * self.lease_seconds
 
-    def recover_lost(self) -> Recovered:
-        """Make the runs of lost workers PENDING, and mark runs with an expired lease."""
-        recovered, by_owner = self.recovered, self._runs_by_owner(RUNNING)
-        recovered.silent = recovered.unseen = 0
+    def recover_lost(self, own: int | None = None) -> Recovered:
+        """Make the runs of lost workers PENDING, and mark runs with an expired lease.
+
+        ``own``: the run with which the caller was started, and which it has not leased yet.
+        """
+        recovered, by_owner = self.recovered, self._runs_by_owner(RUNNING, own)
+        recovered.silent = recovered.starting = recovered.unseen = 0
         now, tasks = server_time(self.runs.database), self._active_tasks(by_owner)
         for owner, documents in by_owner.items():
             active = self._task_active(owner, tasks)
@@ -99,9 +103,10 @@ class Recovery:
             if active is None and owner.task is not None:
                 recovered.unseen += len(documents)
             expired = [document for document in documents if _lease_expired(document, now, starting=active is True)]
-            recovered.silent += len(expired)
             if expired:
-                self._mark_or_release(owner, documents, now)
+                waiting = len(expired) - self._mark_or_release(owner, documents, now)
+                recovered.silent += waiting if owner.token else 0
+                recovered.starting += 0 if owner.token else waiting
         return recovered
 
     def recover_killed(self) -> Recovered:
@@ -124,10 +129,11 @@ class Recovery:
                 self._release(owner, documents, RUNNING, "Slurm task was requeued")
         return self.recovered
 
-    def _runs_by_owner(self, status: str) -> dict[Owner, list[Document]]:
+    def _runs_by_owner(self, status: str, own: int | None = None) -> dict[Owner, list[Document]]:
         by_owner: dict[Owner, list[Document]] = {}
         for document in self.runs.find({"status": status}, {**FIELDS, "suspected": 1}):
-            by_owner.setdefault(Owner.from_document(document), []).append(document)
+            if document["_id"] != own:
+                by_owner.setdefault(Owner.from_document(document), []).append(document)
         return by_owner
 
     def _active_tasks(self, owners: Iterable[Owner]) -> ActiveTasks | None:
@@ -141,15 +147,19 @@ class Recovery:
             return None
         return owner.task in tasks.tasks
 
-    def _mark_or_release(self, owner: Owner, documents: list[Document], now: datetime.datetime) -> None:
-        """Mark the runs of an owner whose lease has expired, and release those marked before the grace period."""
+    def _mark_or_release(self, owner: Owner, documents: list[Document], now: datetime.datetime) -> int:
+        """Mark the runs of an owner whose lease has expired, and release those marked before the grace period.
+
+        Return the number of the released runs.
+        """
         grace = self.grace_seconds if owner.token else self.lease_seconds
         latest_mark = now - datetime.timedelta(seconds=grace)
         reason = f"no heartbeat from {owner.host}" if owner.token else "worker never started"
-        self.recovered.silent -= self._release(owner, documents, RUNNING, reason, suspected={"$lt": latest_mark})
+        released = self._release(owner, documents, RUNNING, reason, suspected={"$lt": latest_mark})
         unmarked = {"status": RUNNING, **owner.runs, "suspected": {"$exists": False}}
         expired = {"claim.lease": {"$lt": now}} if owner.token else {}
         self.runs.update_many({**unmarked, **expired}, [{"$set": {"suspected": "$$NOW"}}])
+        return released
 
     def _release(
         self, owner: Owner, documents: Collection[Document], status: str, reason: str, **conditions: Document

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from experiments.plan.demand import SAMPLES
+from experiments.plan.run_counts import SAMPLES
 from walking_noise import data
 from walking_noise.data import DataSet, ImageTransform, PublishedImages
 
@@ -20,7 +20,7 @@ RANDOM = "random"
 @cache
 def samples(name: str) -> DataSet:
     """A data set in memory; random images have the name :data:`RANDOM`."""
-    return data.load(name) if data.status(name).present else random_images(name, *SAMPLES[name])
+    return data.load(name) if data.status(name).present else random_images(name, *SAMPLES[name, "test"])
 
 
 def random_images(name: str, training: int, validation: int) -> DataSet:

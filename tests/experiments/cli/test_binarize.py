@@ -135,7 +135,7 @@ def test_invalid_collection_names(configured: None, name: str, capsys: pytest.Ca
     output = capsys.readouterr()
     assert output.out == ""
     (line,) = output.err.splitlines()
-    assert line.startswith(f"walking-noise: {name!r} is not a valid collection name: ")
+    assert line.startswith(f"walking-noise: {name!r} cannot be the name of a collection: ")
 
 
 @pytest.mark.parametrize("run", ["0", "one", str(2**31)])

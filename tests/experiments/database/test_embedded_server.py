@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import signal
@@ -9,13 +10,14 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
-from pymongo.errors import OperationFailure
+from pymongo.errors import OperationFailure, PyMongoError
 
 from experiments.cli.app import main
 from experiments.database.embedded_server import DATABASE, HOST, EmbeddedDatabase, ServerAccess
@@ -155,6 +157,46 @@ for _ in range(2):
         assert end(process.pid, lambda: process.poll() is not None, seconds=60, again=0.1)
 
 
+def test_a_server_that_ignores_sigterm_is_killed(tmp_path: Path):
+    folder = ServerFolder(tmp_path)
+    program = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(600)"
+    with folder.locked() as lock:
+        process = folder.start([sys.executable, "-c", program], lock)
+    while not folder.log.stat().st_size:
+        time.sleep(0.01)
+    assert folder.stop(seconds=0.2)
+    assert process.returncode == -signal.SIGKILL
+
+
+@pytest.mark.slow
+def test_a_busy_server_ends(tmp_path: Path):
+    """Clients keep it busy with queries of all documents, which take seconds."""
+    database = EmbeddedDatabase(tmp_path / "busy")
+    assert database.start()
+    documents = [{"_id": number, "numbers": list(range(1000))} for number in range(2000)]
+
+    def ask() -> None:
+        with contextlib.suppress(PyMongoError), access_to(database).client() as client:
+            while True:
+                client[DATABASE]["large"].count_documents({"numbers.999": {"$gt": 0}, "numbers": -1})
+
+    with access_to(database).client() as client:
+        client[DATABASE]["large"].insert_many(documents)
+    askers = [threading.Thread(target=ask) for _ in range(4)]
+    for asker in askers:
+        asker.start()
+    time.sleep(3)
+    started = time.monotonic()
+    assert database.stop()
+    assert time.monotonic() - started < 60
+    for asker in askers:
+        asker.join()
+    assert database.start()
+    with access_to(database).client() as client:
+        assert client[DATABASE]["large"].count_documents({}) == len(documents)
+    database.stop()
+
+
 def test_a_failed_start_reports_the_reason(tmp_path: Path):
     database = EmbeddedDatabase(tmp_path / "damaged")
     (database.folder / "data").mkdir(parents=True)
@@ -163,6 +205,19 @@ def test_a_failed_start_reports_the_reason(tmp_path: Path):
     with pytest.raises(ServerError, match=r"did not start: .+ \(see .*server.log\)"):
         database.start()
     assert not database.server.running
+
+
+@pytest.mark.parametrize(
+    "name", [".", "seml", "seml/mongodb.config", "data", "server.lock", "server.log", "server.pid"]
+)
+def test_a_file_or_a_folder_in_the_way(tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]):
+    """The error is one line that names the path."""
+    path = tmp_path / "db" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.mkdir() if "." in path.name else path.touch()
+    assert main(["db", "start", "--folder", str(tmp_path / "db")]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert str(path) in line
 
 
 def test_default_folder(monkeypatch: pytest.MonkeyPatch):

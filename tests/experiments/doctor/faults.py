@@ -55,6 +55,11 @@ def wrong_password(sandbox: Sandbox) -> None:
     sandbox.reconfigure(password="guess")
 
 
+def name_with_a_slash(sandbox: Sandbox) -> None:
+    sandbox.runs.rename(f"{sandbox.runs.name}/a")
+    sandbox.runs = sandbox.runs.database[f"{sandbox.runs.name}/a"]
+
+
 def missing_index(sandbox: Sandbox) -> None:
     sandbox.runs.drop_index("claim.token_1_status_1__id_1")
 
@@ -107,6 +112,18 @@ def invalid_option(sandbox: Sandbox) -> None:
     sandbox.patch.setenv("WALKING_NOISE_PACK_SIZE", "many")
 
 
+def misspelt_option(sandbox: Sandbox) -> None:
+    sandbox.patch.setenv("WALKING_NOISE_PACKSIZE", "64")
+
+
+def invalid_option_of_a_run(sandbox: Sandbox) -> None:
+    sandbox.runs.update_one({"_id": 1}, {"$set": {"seml.env.WALKING_NOISE_STATE_QUOTA": "20 GB"}})
+
+
+def invalid_option_in_the_slurm_options_of_a_run(sandbox: Sandbox) -> None:
+    sandbox.runs.update_one({"_id": 1}, {"$set": {"slurm.0.sbatch_options.export": "ALL,WALKING_NOISE_PACK_SIZE=0"}})
+
+
 def gpu_without_driver(sandbox: Sandbox) -> None:
     sandbox.patch.setenv("CUDA_VISIBLE_DEVICES", "0")
     sandbox.patch.setattr(torch.version, "cuda", "13.0")
@@ -145,6 +162,7 @@ FAULTS: Mapping[Plant, tuple[str, str, str, str]] = {
     ),
     database_down: (ERROR, "database", r"no database answers at 127\.0\.0\.1:\d+", "walking-noise db start"),
     wrong_password: (ERROR, "database", "refuses SEML's configuration: ", "seml configure"),
+    name_with_a_slash: (ERROR, "collections", r"^'runs\d+/a' cannot be the name of a collection: ", "`seml .* delete`"),
     missing_index: (WARNING, "indexes", r"runs\d+ \(claim.token, status, _id\)$", r"doctor runs\d+ --fix`$"),
     secret_in_documents: (ERROR, "secrets", r"in 1 run of runs\d+: DATABASE_PASSWORD$", "walking-noise scrub runs"),
     older_sources: (
@@ -166,6 +184,14 @@ FAULTS: Mapping[Plant, tuple[str, str, str, str]] = {
     unwritable_networks_folder: (ERROR, "networks folder", "cannot write to", "^set WALKING_NOISE_NETWORKS "),
     full_disk: (ERROR, "disk", "0.5 GiB free", "make space"),
     invalid_option: (ERROR, "options", "WALKING_NOISE_PACK_SIZE: 'many'", "correct or unset it"),
+    misspelt_option: (ERROR, "options", "WALKING_NOISE_PACKSIZE: .* did you mean WALKING_NOISE_PACK_SIZE", "unset it"),
+    invalid_option_of_a_run: (
+        ERROR,
+        "options of runs",
+        r"^1 run of batch 1 of runs\d+: WALKING_NOISE_STATE_QUOTA: '20 GB' is refused",
+        r"`seml (runs\d+) delete -y -b 1`, `walking-noise add \1 FILE`",
+    ),
+    invalid_option_in_the_slurm_options_of_a_run: (ERROR, "options of runs", "PACK_SIZE: '0' is refused", "delete"),
     gpu_without_driver: (ERROR, "GPU", "for CUDA 13.0, finds no GPU", "nvidia-smi"),
     no_c_compiler: (WARNING, "GPU", "no C compiler", "install gcc, or set CC"),
     wrong_dependency: (ERROR, "dependencies", "seml 0.5.6 does not satisfy ==0.5.7", "make install"),

@@ -16,11 +16,11 @@ from experiments.cli.app import main
 from experiments.database import connection
 from experiments.plan.demand import Demand
 from experiments.plan.grid_files import GridError, expand, find
-from experiments.plan.run_counts import count_runs
+from experiments.plan.run_counts import SAMPLES, count_runs
 from experiments.plan.study_plan import plan
 from experiments.plan.throughput import Device, Kind, Rate, save
 from tests.experiments.shell import Shell, choice, write_grid
-from walking_noise import RunConfig
+from walking_noise import RunConfig, data
 from walking_noise.runtime.planner import plan_packs, plan_trainings
 from walking_noise.runtime.sizing import capacity
 
@@ -103,6 +103,16 @@ def test_evaluations():
     )
     (demand,) = plan([count_runs(file)], None)[-1].demands
     assert (demand.trainings, demand.inference_only, demand.evaluations) == (3, 2, 2 * 3 + 5 + 7)
+
+
+@pytest.mark.parametrize("validation", ["test", "holdout"])
+@pytest.mark.parametrize(
+    "name", ["mnist5k", *(pytest.param(name, marks=pytest.mark.data) for name in ("mnist", "cifar10"))]
+)
+def test_sizes_of_data_sets(name: str, validation: str, request: pytest.FixtureRequest):
+    root = None if name == "mnist5k" else request.getfixturevalue("data_root")
+    loaded = data.load(name, validation=validation, root=root)
+    assert SAMPLES[name, validation] == (len(loaded.train_labels), len(loaded.validation_labels))
 
 
 def test_hours():

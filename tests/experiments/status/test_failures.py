@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pymongo import MongoClient
 
 from experiments.cli.app import main
-from experiments.database.connection import Runs
+from experiments.database.connection import Document, Runs
+from experiments.database.embedded_server import DATABASE
 from experiments.errors import UserError
 from experiments.status.failures.causes import cause_of, normalised
 from experiments.status.failures.failure_groups import grouped
 from experiments.status.failures.failure_text import attempts_of
 from experiments.status.failures.reset_commands import MAX_IDS, reset_commands
 from experiments.status.failures.suspect_nodes import find_suspects
-from tests.experiments.shell import Shell
+from tests.experiments.shell import Shell, choice, write_grid
 from tests.experiments.worker.claiming import Fill, statuses
 from tests.experiments.worker.past import OUT_OF_MEMORY, attempt, fail, worker
 
@@ -59,6 +62,7 @@ def test_cause_of_a_trace():
     assert cause_of(["\n".join(trace)], "n07") == expected
     assert cause_of(["noise.std: -1 is refused\n"]) == "noise.std: N is refused"
     assert cause_of(["the worker ended by signal 9; the end of its log:\n", "step 1\n"]).startswith("the worker ended")
+    assert cause_of(["WALKING_NOISE_PACK_SIZE: '0' is refused\n"]) == "WALKING_NOISE_PACK_SIZE: '0' is refused"
     assert cause_of([]) == "no reason recorded"
     assert len(cause_of(["x" * 1000])) == 200
 
@@ -106,6 +110,28 @@ def test_commands_reset_exactly_their_runs(study: Runs, shell: Shell, command: C
         assert {run for run in after if after[run] != before[run]} == expected, number
         assert {after[run] for run in expected} == {"STAGED"}
     assert command(study.name).startswith("0 runs FAILED now; 6 unsuccessful attempts")
+
+
+@pytest.mark.slow
+def test_runs_that_failed_by_an_option_are_completed_by_the_advised_commands(
+    shell: Shell, client: MongoClient[Document], tmp_path: Path, command: Command
+):
+    """Two of three runs fail by an option that is stored with them, while the third is completed."""
+    runs, grid = client[DATABASE]["by_option"], write_grid(tmp_path, grid={"seed": choice(0, 1, 2)})
+    shell.run("walking-noise", "add", runs.name, str(grid))
+    shell.run("walking-noise", "start", runs.name, "--local", "-n", "1")
+    stored = {"seml.env.WALKING_NOISE_STATE_QUOTA": "20 GB"}
+    assert runs.update_many({"status": "STAGED"}, {"$set": stored}).modified_count == 2
+    shell.run("walking-noise", "start", runs.name, "--local")
+    lines = command(runs.name).splitlines()
+    assert lines[2].endswith(
+        "WALKING_NOISE_STATE_QUOTA: '20 GB' is refused; allowed: a number of bytes, for example 500M or 20G"
+    )
+    (advice,) = [line for line in lines if "a reset keeps the variable" in line]
+    delete, add, start = re.findall("`(.+?)`", advice)
+    for one in (delete, add.replace("FILE", str(grid)), f"{start} --local"):
+        shell.run("bash", "-c", one)
+    assert list(statuses(runs).values()) == ["COMPLETED"] * 3
 
 
 def test_failures_are_known_after_a_reset(study: Runs, shell: Shell, command: Command):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -14,6 +15,7 @@ from pymongo import MongoClient
 from seml.settings import SETTINGS
 
 from experiments.cli.app import main
+from experiments.database.collection_names import check_name
 from experiments.database.connection import Document
 from experiments.database.embedded_server import DATABASE
 from experiments.submit.add_runs import JOB_SHELL_SETUP, check
@@ -69,6 +71,11 @@ def test_all_runs_are_added_with_the_variables_that_jobs_need(
         ({"fixed": {"noise.stdd": 1.0}}, "there is no such setting; did you mean noise.std"),
         ({"seml": {"executable": "experiments/none.py"}}, "Could not find the executable"),
         ({"grid": {"seed": choice()}}, "the grid has no values"),
+        (
+            {"fixed": {"model.batch_norm": True, "training.batch_size": 3999}},
+            "training.batch_size: 3999 is refused; with 4000 training samples the last batch has one sample",
+        ),
+        ({"slurm": [{"sbatch_options": {"export": "ALL,WALKING_NOISE_DEVICE=tpu"}}]}, "WALKING_NOISE_DEVICE: 'tpu' is"),
     ],
 )
 def test_an_invalid_file_prevents_the_addition_of_a_valid_one(
@@ -81,6 +88,33 @@ def test_an_invalid_file_prevents_the_addition_of_a_valid_one(
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith(f"walking-noise: {invalid}: ")
     assert reason in last
+
+
+def test_an_invalid_option_of_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setenv("WALKING_NOISE_LEASE_SECONDS", "5m")
+    assert main(["add", "none", str(write_grid(tmp_path, **GRID))]) == 1
+    assert capsys.readouterr().err.startswith("walking-noise: WALKING_NOISE_LEASE_SECONDS: '5m' is refused; allowed: ")
+    assert main(["start", "none", "--local"]) == 1
+
+
+NAMES = (
+    *("a/b", "a b", "a$b", "a\0b", "", ".a", "a.", "a..b", "x" * 201, "add", "list", "project"),
+    *("metrics", "_properties", "system.x", "fs.files", "walking_noise.attempts", "a.files", "a.chunks"),
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_that_a_collection_cannot_have(name: str, capsys: pytest.CaptureFixture[str]):
+    assert main(["add", name, "grid.yaml"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"walking-noise: {name[:200]!r} cannot be the name of a collection: ")
+
+
+def test_names_that_a_collection_can_have():
+    for name in ("table1_mnist", "a.b-c", "Überblick", "x" * 200):
+        check_name(name)
 
 
 def test_a_missing_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -106,6 +140,19 @@ def test_a_repository_without_commits(tmp_path: Path, capsys: pytest.CaptureFixt
     assert main(["add", "none", str(grid)]) == 1
     assert "has no commit, but SEML stores one with every run; create one with `git commit`" in capsys.readouterr().err
     shutil.rmtree(tmp_path / ".git")
+    assert check([grid]) == 4
+
+
+def test_a_repository_of_another_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """Git has a variable by which its own tests pretend that every repository belongs to somebody else."""
+    grid = repository(tmp_path, COMMIT)
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    assert main(["add", "none", str(grid)]) == 1
+    *_, line = capsys.readouterr().err.splitlines()
+    assert "git: detected dubious ownership in repository at " in line
+    subprocess.run(shlex.split(line.split("`")[1]), check=True)
     assert check([grid]) == 4
 
 

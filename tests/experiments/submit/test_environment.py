@@ -36,9 +36,12 @@ def test_programs_of_this_python_come_first():
     assert allowed_environment()["PATH"] == f"{Path(sys.executable).parent}:/bin"
 
 
-def test_the_warning_of_an_import_of_sacred_is_filtered(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("PYTHONWARNINGS", "error")
-    assert allowed_environment()["PYTHONWARNINGS"] == "error,ignore:pkg_resources is deprecated:UserWarning"
+def test_warnings_never_end_seml(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PYTHONWARNINGS", "ignore::FutureWarning,error,error::UserWarning")
+    expected = "ignore::FutureWarning,ignore:pkg_resources is deprecated:UserWarning"
+    assert allowed_environment()["PYTHONWARNINGS"] == expected
+    monkeypatch.setenv("PYTHONWARNINGS", expected)
+    assert allowed_environment()["PYTHONWARNINGS"] == expected
 
 
 def test_a_user_can_pass_more_variables(monkeypatch: pytest.MonkeyPatch):

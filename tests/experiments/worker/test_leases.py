@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import threading
+from pathlib import Path
 
 import pytest
 
 from experiments.database.connection import Document, Runs, server_time
 from experiments.database.embedded_server import DATABASE, EmbeddedDatabase
+from experiments.database.indexes import ensure_indexes
 from experiments.worker.assignment import Assignment
 from experiments.worker.leases import ATTEMPT_FIELDS, LEASE_SECONDS, Leases
 from tests.experiments.worker.claiming import ANY, Fill, acquire_leases, start_by_seml, statuses
@@ -52,6 +55,29 @@ def test_many_runs_are_leased_in_several_updates(runs: Runs, pending_runs: Fill,
     _, own = acquire_leases(runs, 4, [9, 2, 3, 7, 8])
     assert own == {2, 3, 4, 7, 8, 9}
     assert [run for run, status in statuses(runs).items() if status == "PENDING"] == [1, 5, 6]
+
+
+def test_a_claim_takes_as_long_among_many_runs_as_among_few(embedded: EmbeddedDatabase, runs: Runs):
+    """The embedded database, whose processor time is measured, reads the runs of a claim, not all pending ones."""
+    many, few = (_seconds_of_claims(embedded, runs.database[f"{runs.name}_{count}"], count) for count in (4000, 400))
+    assert many < 3 * few + 0.1
+
+
+def _seconds_of_claims(embedded: EmbeddedDatabase, runs: Runs, count: int) -> float:
+    """Processor seconds of ten claims of eight runs among ``count`` pending ones."""
+    ensure_indexes(runs.database, runs.name)
+    pending = {"status": "PENDING", "batch_id": 1, "seml": {"env": {"A": "x" * 500}}}
+    runs.insert_many({"_id": run, **pending} for run in range(count))
+    before = _server_seconds(embedded)
+    for leader in range(0, 100, 10):
+        acquire_leases(runs, leader, range(leader + 1, leader + 9))
+    return _server_seconds(embedded) - before
+
+
+def _server_seconds(embedded: EmbeddedDatabase) -> float:
+    """Processor seconds of the server."""
+    times = Path(f"/proc/{embedded.server.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return sum(map(int, times)) / os.sysconf("SC_CLK_TCK")
 
 
 def test_concurrent_workers_share_the_runs(embedded: EmbeddedDatabase, runs: Runs, pending_runs: Fill):

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import datetime
+import logging
 from typing import Any
+
+import pytest
 
 from experiments.database.connection import Runs, server_time
 from experiments.database.run_collections import ATTEMPTS, WORKERS
@@ -11,6 +14,7 @@ from experiments.slurm import ActiveTasks
 from experiments.worker.assignment import Assignment
 from experiments.worker.leases import Leases
 from experiments.worker.records.history import WorkerHistory
+from experiments.worker.recovery.at_startup import recover_at_startup
 from experiments.worker.recovery.lost_workers import Recovery
 from tests.experiments.worker.claiming import ANY, Fill, acquire_leases, start_by_seml, statuses
 
@@ -133,10 +137,21 @@ def test_a_run_whose_worker_has_not_started_waits_while_its_task_is_active(runs:
 def test_a_run_without_a_worker_outside_slurm_is_recovered_after_a_lease(runs: Runs, pending_runs: Fill):
     pending_runs([{}])
     start_by_seml(runs, 1)
-    assert recovery(runs).recover_lost().silent == 1
+    recovered = recovery(runs).recover_lost()
+    assert (recovered.silent, recovered.starting) == (0, 1)
     then = server_time(runs.database) - datetime.timedelta(seconds=301)
     runs.update_many({}, {"$set": {"suspected": then}})
     assert recovery(runs).recover_lost().returned == {"worker never started": 1}
+
+
+def test_a_new_worker_does_not_count_its_own_run(runs: Runs, pending_runs: Fill, caplog: pytest.LogCaptureFixture):
+    """In a new collection nothing is reported."""
+    pending_runs([{}])
+    leader = start_by_seml(runs, 1)
+    with caplog.at_level(logging.INFO):
+        recover_at_startup(runs, leader, Assignment(runs.name, 1).token, None, 300.0)
+    assert caplog.messages == []
+    assert runs.count_documents({"suspected": {"$exists": True}}) == 0
 
 
 def test_killed_runs_are_recovered_and_those_with_a_result_are_completed(runs: Runs, pending_runs: Fill):
@@ -166,8 +181,8 @@ def test_a_heartbeat_between_reading_and_releasing_keeps_the_runs(runs: Runs, pe
     age(runs, leases, 61, mark="suspected")
     read = Recovery._runs_by_owner
 
-    def read_slowly(self: Recovery, status: str) -> Any:
-        by_owner = read(self, status)
+    def read_slowly(self: Recovery, status: str, own: int | None) -> Any:
+        by_owner = read(self, status, own)
         leases.renew([1, 2])
         return by_owner
 

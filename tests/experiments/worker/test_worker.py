@@ -331,6 +331,20 @@ def test_with_an_invalid_worker_option_only_the_leader_fails(
     ]
 
 
+def test_in_a_collection_whose_name_is_reserved_the_leader_fails(
+    study: Study, pending_runs: Fill, work_here: Callable[[], int]
+):
+    pending_runs(alike(1, epochs=1))
+    semls_command(study)
+    name = study.runs.name
+    study.runs.rename(f"{name}.files")
+    runs = study.runs.database[f"{name}.files"]
+    assert work(Assignment(runs.name, 1), Stop(), {}, {}, "main") == 3
+    run = runs.find_one({"_id": 1})
+    assert run is not None
+    assert run["fail_trace"][0].startswith(f"'{runs.name}' cannot be the name of a collection: ")
+
+
 def test_a_worker_ends_when_all_its_runs_are_cancelled(
     study: Study, pending_runs: Fill, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):

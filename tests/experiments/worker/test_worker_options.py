@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from experiments.database.connection import Document
 from experiments.errors import UserError
-from experiments.worker.worker_options import WorkerOptions
+from experiments.worker.worker_options import WorkerOptions, check_variables, exported
 
 
 def test_defaults():
@@ -71,3 +72,28 @@ def test_a_message_gives_the_allowed_values():
 def test_other_variables_are_ignored():
     environment = {"WALKING_NOISE_DATA": "/data", "pack_size": "3", "HOME": "/"}
     assert WorkerOptions.from_environment(environment) == WorkerOptions()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("PACKSIZE", "3", "there is no such option; did you mean WALKING_NOISE_PACK_SIZE"),
+        ("NOTHING", "1", "there is no such option; there are WALKING_NOISE_PACK_SIZE, WALKING_NOISE_DEVICE, "),
+        ("PACK_SIZE", "cuda", "'cuda' is refused"),
+        ("DEVICE", "gpu", "'gpu' is refused"),
+    ],
+)
+def test_variables_that_make_jobs_fail_or_are_not_read(name: str, value: str, reason: str):
+    with pytest.raises(UserError, match=f"WALKING_NOISE_{name}: {reason}"):
+        check_variables({f"WALKING_NOISE_{name}": value})
+
+
+def test_variables_of_jobs_that_are_valid_elsewhere_or_passed_on_purpose():
+    check_variables({"WALKING_NOISE_DEVICE": "cuda:7", "WALKING_NOISE_DATA": "/d", "WALKING_NOISE_OTHER": "", "A": "1"})
+    check_variables({"WALKING_NOISE_MINE": "1"}, ["WALKING_NOISE_MINE"])
+    check_variables({"WALKING_NOISE_MINE": "1", "WALKING_NOISE_KEEP": "WALKING_NOISE_MINE"})
+
+
+def test_variables_that_sbatch_exports():
+    options: list[Document] = [{"sbatch_options": {"export": "ALL,A=1,B=x=y"}}, {"sbatch_options": {}}, {}]
+    assert exported(options) == {"A": "1", "B": "x=y"}
