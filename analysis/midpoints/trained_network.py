@@ -1,9 +1,9 @@
 """Midpoint noise levels of one trained network, point by point, with levels that are chosen as the sweep goes.
 
-A first sweep with few samples finds the levels between which the accuracy falls below the middle of its noise-free
-value and that of a constant answer. A second one with all samples covers the fall from there, down to levels that cost
-a few percent. Samples and noise are resampled together for the interval: every sample has draws of its own, so the
-bootstrap over the samples (Efron 1979, percentile interval) covers both.
+A first sweep with few samples finds where the accuracy falls below the middle of its noise-free value and that of a
+constant answer. A second one with all samples covers the fall there, down to levels that cost a few percent. Samples
+and noise are resampled together for the interval: every sample has draws of its own, so the bootstrap over the samples
+(Efron 1979, percentile interval) covers both.
 """
 
 from __future__ import annotations
@@ -31,14 +31,16 @@ if TYPE_CHECKING:
 Correct = NDArray[np.bool_]
 LOSSES = (0.01, 0.05)
 """Losses of accuracy, as shares of what there is to lose, whose levels stand beside the midpoint."""
-FEW = 500
+FEW = 256
 """Samples of the first sweep."""
 FACTOR = 4.0
 """Ratio of neighbouring levels of the first sweep."""
 DECADES = 8
 """Decades above and below the root mean square of the values within which the fall is searched."""
-BELOW, ABOVE = (1 / 64, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0, 2.0), (1.0, 2.0)
-"""Levels of the second sweep, relative to the last level of the first one above half accuracy, and to the next."""
+LEVELS = (1 / 32, 1 / 8, 1 / 4, 1 / 2, 1.0, 2.0, 4.0)
+"""Levels of the second sweep, relative to the one next to the midpoint that the first one estimates."""
+LOWER = (1 / 128, 1 / 512)
+"""Further levels, each of them only if those above it may all cost more than the smallest of :data:`LOSSES`."""
 RESAMPLES = 400
 """Resamples of the bootstrap."""
 
@@ -151,30 +153,35 @@ def sweep_point(
     sweep: NoiseSweep, point: int, start: float, chance_accuracy: float, seed: int = 0
 ) -> tuple[PointSweep, str]:
     """Sweep the levels of the fall at one noise point; the reason if there is no fall within :data:`DECADES`."""
-    low, high, flag = _find_fall(sweep, point, start, chance_accuracy, seed)
-    levels = sorted({low * factor for factor in BELOW} | {high * factor for factor in ABOVE})
-    correct = sweep.correct(point, levels, None, seed)
-    everything = np.concatenate([sweep.clean.cpu().numpy()[None], correct.cpu().numpy()])
-    return PointSweep(np.array([0.0, *levels]), everything), flag
+    middle, flag = _find_fall(sweep, point, start, chance_accuracy, seed)
+    levels = [middle * factor for factor in LEVELS]
+    clean, correct = sweep.clean.cpu().numpy(), sweep.correct(point, levels, None, seed).cpu().numpy()
+    for factor in () if flag else LOWER:
+        lost = clean.astype(float) - correct[0]
+        most = lost.mean() + 2 * lost.std() / math.sqrt(len(lost))
+        if most < min(LOSSES) * (clean.mean() - chance_accuracy):
+            break
+        levels.insert(0, middle * factor)
+        correct = np.concatenate([sweep.correct(point, levels[:1], None, seed).cpu().numpy(), correct])
+    return PointSweep(np.array([0.0, *levels]), np.concatenate([clean[None], correct])), flag
 
 
-def _find_fall(
-    sweep: NoiseSweep, point: int, start: float, chance_accuracy: float, seed: int
-) -> tuple[float, float, str]:
-    """Neighbouring levels before and behind the middle of the fall; twice the last one and a flag if there is none."""
+def _find_fall(sweep: NoiseSweep, point: int, start: float, chance_accuracy: float, seed: int) -> tuple[float, str]:
+    """The middle of the fall, ``start`` times a power of two; the last level and a flag if there is no fall."""
     middle = (float(sweep.clean[:FEW].double().mean()) + chance_accuracy) / 2
     accuracies: dict[int, float] = {}
-    steps, furthest = list(range(-2, 3)), math.ceil(DECADES / math.log10(FACTOR))
+    steps, furthest = list(range(-1, 2)), math.ceil(DECADES / math.log10(FACTOR))
     while True:
         correct = sweep.correct(point, [start * FACTOR**step for step in steps], FEW, seed)
         accuracies |= dict(zip(steps, correct.double().mean(1).tolist(), strict=True))
         first = min((step for step, accuracy in accuracies.items() if accuracy < middle), default=None)
         if first is not None and first - 1 in accuracies:
-            return start * FACTOR ** (first - 1), start * FACTOR**first, ""
+            above, below = accuracies[first - 1], accuracies[first]
+            halves = round(2 * (above - middle) / (above - below))  # quantisation divides its range by powers of two
+            return start * FACTOR ** (first - 1 + halves / 2), ""
         edge = max(accuracies) if first is None else min(accuracies)
         if abs(edge) >= furthest:
-            level = start * FACTOR**edge
-            return level, level, str(Flag.ABOVE_RANGE if first is None else Flag.BELOW_RANGE)
+            return start * FACTOR**edge, str(Flag.ABOVE_RANGE if first is None else Flag.BELOW_RANGE)
         steps = list(range(edge + 1, edge + 5)) if first is None else list(range(edge - 4, edge))
 
 

@@ -47,6 +47,15 @@ def test_a_fall_is_found_wherever_it_is(midpoint: float) -> None:
         assert found[low] <= found[name] <= found[high]
 
 
+def test_lower_levels_are_swept_where_the_fall_is_wide() -> None:
+    narrow, wide = (sweep_point(KnownFall(1.0, 2000, 0, width), 0, 1.0, CHANCE)[0] for width in (0.1, 0.35))
+    assert (len(narrow.level), narrow.level[1]) == (8, 1 / 32)
+    assert len(wide.level) > 8
+    assert wide.level[1] < 1 / 32
+    found = estimates(wide, CHANCE)
+    assert found["loss_1_low"] <= 10 ** (0.35 * np.log(0.01 / 0.99)) <= found["loss_1_high"]
+
+
 @pytest.mark.parametrize(("midpoint", "flag"), [(1e12, Flag.ABOVE_RANGE), (1e-12, Flag.BELOW_RANGE)])
 def test_no_fall_within_the_range(midpoint: float, flag: Flag) -> None:
     swept, found = sweep_point(KnownFall(midpoint, 600, 0), 0, 1.0, CHANCE)

@@ -21,7 +21,7 @@ from tests.experiments.shell import ROOT
 from walking_noise import RunConfig
 
 COARSE = [10 ** (-2 + step / 2) for step in range(9)]
-LATEST = {
+LATEST: dict[str, Any] = {
     "seml": {"executable": "experiments/train.py", "working_dir": str(ROOT), "output_dir": "logs"},
     "slurm": [{"experiments_per_job": 1, "sbatch_options": {"time": "0-01:00"}}],
 }
