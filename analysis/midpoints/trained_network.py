@@ -22,6 +22,7 @@ from analysis.intervals import CONFIDENCE
 from analysis.midpoints.curves.repetition_curve import RepetitionCurve
 from analysis.midpoints.flags import Flag
 from analysis.midpoints.midpoint import LEAST_FALL
+from analysis.processes import shared_out, usable_cores
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -74,6 +75,8 @@ def look(
 ) -> pd.DataFrame:
     """The midpoint noise level of every noise point of a trained network, for noise at inference.
 
+    On the CPU a process for each core takes one noise point after another, at most ``torch.get_num_threads()`` of them.
+
     Parameters
     ----------
     network
@@ -111,6 +114,8 @@ def look(
     AnalysisError
         The network or the data cannot be used, or the network is hardly better than a constant answer.
     """
+    import torch
+
     from walking_noise.errors import reason
     from walking_noise.evaluation.noise_sweep import NoiseSweep, kinds_with_one_level
 
@@ -131,21 +136,28 @@ def look(
             f"the network classifies {clean:.1%} of {len(labels)} samples correctly, a constant answer "
             f"{chance:.1%}; give a trained network, and samples in random order"
         )
-    rows: list[dict[str, Any]] = []
-    sweeps: dict[str, PointSweep] = {}
-    for point in sweep.points:
-        relative_to = sweep.rms[point.number] if kinds[kind].adds else 1.0
-        swept, flag = sweep_point(sweep, point.number, relative_to or 1.0, chance, seed)
-        sweeps[str(point)] = swept
+    processes = min(usable_cores(), torch.get_num_threads()) if device.type == "cpu" else 1
+
+    def at_point(number: int) -> tuple[dict[str, Any], PointSweep]:
+        if processes > 1:
+            torch.set_num_threads(1)  # a process for each core; threads would wait for each other
+        point, rms = sweep.points[number], sweep.rms[number]
+        relative_to = rms if kinds[kind].adds else 1.0
+        swept, flag = sweep_point(sweep, number, relative_to or 1.0, chance, seed)
         row: dict[str, Any] = {"point": str(point), "layer": point.layer}
-        row["multiply_accumulates"] = point.multiply_accumulates
-        row |= {"rms": sweep.rms[point.number], **estimates(swept, chance, seed), "flag": flag}
+        row |= {"multiply_accumulates": point.multiply_accumulates, "rms": rms}
+        row |= {**estimates(swept, chance, seed), "flag": flag}
         row["mu_relative"] = row["mu"] / relative_to if relative_to else math.nan
-        rows.append(row)
-        progress(len(rows), len(sweep.points), point.name)
-    table = pd.DataFrame(rows)
-    table.attrs |= {"accuracy": clean, "chance_accuracy": chance, "samples": len(labels), "sweeps": sweeps}
-    table.attrs["points"] = sweep.points
+        return row, swept
+
+    found: dict[int, tuple[dict[str, Any], PointSweep]] = {}
+    for number, result in shared_out(at_point, len(sweep.points), processes):
+        found[number] = result
+        progress(len(found), len(sweep.points), sweep.points[number].name)
+    rows, sweeps = zip(*(found[number] for number in sorted(found)), strict=True)
+    table = pd.DataFrame(list(rows))
+    table.attrs |= {"accuracy": clean, "chance_accuracy": chance, "samples": len(labels), "points": sweep.points}
+    table.attrs["sweeps"] = dict(zip(table["point"], sweeps, strict=True))
     return table
 
 

@@ -108,6 +108,19 @@ def test_the_table_of_a_network(trained: tuple[nn.Module, Tensor, Tensor]) -> No
     np.testing.assert_allclose(table["mu_relative"], table["mu"] / table["rms"])
 
 
+def test_processes_share_the_points(trained: tuple[nn.Module, Tensor, Tensor], monkeypatch: pytest.MonkeyPatch) -> None:
+    network, x, labels = trained
+    alone = look(network, [(x, labels)], samples=300)
+    monkeypatch.setattr(trained_network, "usable_cores", lambda: 2)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    seen: list[int] = []
+    shared = look(network, [(x, labels)], samples=300, progress=lambda done, total, name: seen.append(done))
+    pd.testing.assert_frame_equal(shared, alone, check_flags=False)
+    assert seen == [1, 2, 3, 4, 5]
+    for point, sweep in alone.attrs["sweeps"].items():
+        np.testing.assert_array_equal(shared.attrs["sweeps"][point].correct, sweep.correct)
+
+
 def test_scaled_weights_scale_the_levels_and_not_the_relative_ones(trained: tuple[nn.Module, Tensor, Tensor]) -> None:
     """A ReLU layer with doubled weights and the next one with halved ones compute the same network."""
     network, x, labels = trained
