@@ -22,6 +22,9 @@ from analysis.tables.table_files import Table, save_table
 
 Entry = tuple[Claim, list[Case]]
 
+NEEDS = "runs of MLP, LeNet-5 or CNN-S on a data set of the papers; their claims apply to no other network"
+"""Text of the runs that the ledger needs."""
+
 _PLURAL = {Verdict.HOLDS: "hold", Verdict.FAILS: "fail", Verdict.NOT_MEASURED: "not measured"}
 
 _NAMED = ("data.name", "model.name", "model.batch_norm", "noise.kind", "training.epochs")

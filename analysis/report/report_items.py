@@ -234,14 +234,7 @@ REPORT_ITEMS: tuple[ReportItem, ...] = (
         (),
         training_levels.make,
     ),
-    ReportItem(
-        "Ledger",
-        "Claims of the papers and their verdicts from the runs",
-        "runs of a network of the papers (MLP, LeNet-5, CNN-S) on one of their data sets; the claims apply to no other "
-        "network",
-        (),
-        ledger.make,
-    ),
+    ReportItem("Ledger", "Claims of the papers and their verdicts from the runs", ledger.NEEDS, (), ledger.make),
     ReportItem(
         "Contrasts",
         "Contrasts of midpoints: weakest noise points, and ratios of series that differ in their training",
