@@ -37,6 +37,11 @@ WEIGHT_RATIOS = {
 
 DATA_SETS = frozenset(data for data, _ in MIDPOINTS)
 
+NETWORKS = frozenset(model for _, model in MIDPOINTS)
+
+ALL_DATA_SETS = DATA_SETS | {"fashion_mnist", "svhn", "mnist5k"}
+"""Data sets of the papers' claims, with the part of MNIST that comes with a package."""
+
 FIGURES: dict[int, dict[str, str | bool]] = {
     1: {"data.name": "cifar10", "model.name": "lenet5", "noise.kind": "additive"},
     2: {"data.name": "cifar10", "model.name": "lenet5"},

@@ -57,6 +57,16 @@ def active_tasks() -> ActiveTasks | None:
     return None if output is None else ActiveTasks(_parse_tasks(output))
 
 
+def is_configured(timeout: float) -> bool:
+    """Whether Slurm's commands find the configuration of a cluster, or search longer than ``timeout`` seconds."""
+    try:
+        show = ["scontrol", "show", "config"]
+        finished = subprocess.run(show, capture_output=True, text=True, errors="replace", timeout=timeout)
+    except subprocess.TimeoutExpired:
+        return True
+    return "Could not establish a configuration source" not in finished.stderr
+
+
 def max_array_size(timeout: float | None = None) -> int | None:
     """The limit of tasks in an array; None if there is no Slurm or it does not answer within ``timeout`` seconds."""
     size = _setting("MaxArraySize", timeout)

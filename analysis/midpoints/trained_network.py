@@ -1,9 +1,9 @@
 """Midpoint noise levels of one trained network, point by point, with levels that are chosen as the sweep goes.
 
-A first sweep with few samples finds the levels between which the accuracy falls below the middle of its noise-free
-value and that of a constant answer. A second one with all samples covers the fall from there, down to levels that cost
-a few percent. Samples and noise are resampled together for the interval: every sample has draws of its own, so the
-bootstrap over the samples (Efron 1979, percentile interval) covers both.
+A first sweep with few samples finds where the accuracy falls below the middle of its noise-free value and that of a
+constant answer. A second one with all samples covers the fall there, down to levels that cost a few percent. Samples
+and noise are resampled together for the interval: every sample has draws of its own, so the bootstrap over the samples
+(Efron 1979, percentile interval) covers both.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from analysis.intervals import CONFIDENCE
 from analysis.midpoints.curves.repetition_curve import RepetitionCurve
 from analysis.midpoints.flags import Flag
 from analysis.midpoints.midpoint import LEAST_FALL
+from analysis.processes import shared_out, usable_cores
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -31,14 +32,16 @@ if TYPE_CHECKING:
 Correct = NDArray[np.bool_]
 LOSSES = (0.01, 0.05)
 """Losses of accuracy, as shares of what there is to lose, whose levels stand beside the midpoint."""
-FEW = 500
+FEW = 256
 """Samples of the first sweep."""
 FACTOR = 4.0
 """Ratio of neighbouring levels of the first sweep."""
 DECADES = 8
 """Decades above and below the root mean square of the values within which the fall is searched."""
-BELOW, ABOVE = (1 / 64, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0, 2.0), (1.0, 2.0)
-"""Levels of the second sweep, relative to the last level of the first one above half accuracy, and to the next."""
+LEVELS = (1 / 32, 1 / 8, 1 / 4, 1 / 2, 1.0, 2.0, 4.0)
+"""Levels of the second sweep, relative to the one next to the midpoint that the first one estimates."""
+LOWER = (1 / 128, 1 / 512)
+"""Further levels, each of them only if those above it may all cost more than the smallest of :data:`LOSSES`."""
 RESAMPLES = 400
 """Resamples of the bootstrap."""
 
@@ -71,6 +74,8 @@ def look(
     progress: Callable[[int, int, str], None] = lambda done, total, name: None,
 ) -> pd.DataFrame:
     """The midpoint noise level of every noise point of a trained network, for noise at inference.
+
+    On the CPU a process for each core takes one noise point after another, at most ``torch.get_num_threads()`` of them.
 
     Parameters
     ----------
@@ -109,6 +114,8 @@ def look(
     AnalysisError
         The network or the data cannot be used, or the network is hardly better than a constant answer.
     """
+    import torch
+
     from walking_noise.errors import reason
     from walking_noise.evaluation.noise_sweep import NoiseSweep, kinds_with_one_level
 
@@ -129,21 +136,28 @@ def look(
             f"the network classifies {clean:.1%} of {len(labels)} samples correctly, a constant answer "
             f"{chance:.1%}; give a trained network, and samples in random order"
         )
-    rows: list[dict[str, Any]] = []
-    sweeps: dict[str, PointSweep] = {}
-    for point in sweep.points:
-        relative_to = sweep.rms[point.number] if kinds[kind].adds else 1.0
-        swept, flag = sweep_point(sweep, point.number, relative_to or 1.0, chance, seed)
-        sweeps[str(point)] = swept
+    processes = min(usable_cores(), torch.get_num_threads()) if device.type == "cpu" else 1
+
+    def at_point(number: int) -> tuple[dict[str, Any], PointSweep]:
+        if processes > 1:
+            torch.set_num_threads(1)  # a process for each core; threads would wait for each other
+        point, rms = sweep.points[number], sweep.rms[number]
+        relative_to = rms if kinds[kind].adds else 1.0
+        swept, flag = sweep_point(sweep, number, relative_to or 1.0, chance, seed)
         row: dict[str, Any] = {"point": str(point), "layer": point.layer}
-        row["multiply_accumulates"] = point.multiply_accumulates
-        row |= {"rms": sweep.rms[point.number], **estimates(swept, chance, seed), "flag": flag}
+        row |= {"multiply_accumulates": point.multiply_accumulates, "rms": rms}
+        row |= {**estimates(swept, chance, seed), "flag": flag}
         row["mu_relative"] = row["mu"] / relative_to if relative_to else math.nan
-        rows.append(row)
-        progress(len(rows), len(sweep.points), point.name)
-    table = pd.DataFrame(rows)
-    table.attrs |= {"accuracy": clean, "chance_accuracy": chance, "samples": len(labels), "sweeps": sweeps}
-    table.attrs["points"] = sweep.points
+        return row, swept
+
+    found: dict[int, tuple[dict[str, Any], PointSweep]] = {}
+    for number, result in shared_out(at_point, len(sweep.points), processes):
+        found[number] = result
+        progress(len(found), len(sweep.points), sweep.points[number].name)
+    rows, sweeps = zip(*(found[number] for number in sorted(found)), strict=True)
+    table = pd.DataFrame(list(rows))
+    table.attrs |= {"accuracy": clean, "chance_accuracy": chance, "samples": len(labels), "points": sweep.points}
+    table.attrs["sweeps"] = dict(zip(table["point"], sweeps, strict=True))
     return table
 
 
@@ -151,30 +165,35 @@ def sweep_point(
     sweep: NoiseSweep, point: int, start: float, chance_accuracy: float, seed: int = 0
 ) -> tuple[PointSweep, str]:
     """Sweep the levels of the fall at one noise point; the reason if there is no fall within :data:`DECADES`."""
-    low, high, flag = _find_fall(sweep, point, start, chance_accuracy, seed)
-    levels = sorted({low * factor for factor in BELOW} | {high * factor for factor in ABOVE})
-    correct = sweep.correct(point, levels, None, seed)
-    everything = np.concatenate([sweep.clean.cpu().numpy()[None], correct.cpu().numpy()])
-    return PointSweep(np.array([0.0, *levels]), everything), flag
+    middle, flag = _find_fall(sweep, point, start, chance_accuracy, seed)
+    levels = [middle * factor for factor in LEVELS]
+    clean, correct = sweep.clean.cpu().numpy(), sweep.correct(point, levels, None, seed).cpu().numpy()
+    for factor in () if flag else LOWER:
+        lost = clean.astype(float) - correct[0]
+        most = lost.mean() + 2 * lost.std() / math.sqrt(len(lost))
+        if most < min(LOSSES) * (clean.mean() - chance_accuracy):
+            break
+        levels.insert(0, middle * factor)
+        correct = np.concatenate([sweep.correct(point, levels[:1], None, seed).cpu().numpy(), correct])
+    return PointSweep(np.array([0.0, *levels]), np.concatenate([clean[None], correct])), flag
 
 
-def _find_fall(
-    sweep: NoiseSweep, point: int, start: float, chance_accuracy: float, seed: int
-) -> tuple[float, float, str]:
-    """Neighbouring levels before and behind the middle of the fall; twice the last one and a flag if there is none."""
+def _find_fall(sweep: NoiseSweep, point: int, start: float, chance_accuracy: float, seed: int) -> tuple[float, str]:
+    """The middle of the fall, ``start`` times a power of two; the last level and a flag if there is no fall."""
     middle = (float(sweep.clean[:FEW].double().mean()) + chance_accuracy) / 2
     accuracies: dict[int, float] = {}
-    steps, furthest = list(range(-2, 3)), math.ceil(DECADES / math.log10(FACTOR))
+    steps, furthest = list(range(-1, 2)), math.ceil(DECADES / math.log10(FACTOR))
     while True:
         correct = sweep.correct(point, [start * FACTOR**step for step in steps], FEW, seed)
         accuracies |= dict(zip(steps, correct.double().mean(1).tolist(), strict=True))
         first = min((step for step, accuracy in accuracies.items() if accuracy < middle), default=None)
         if first is not None and first - 1 in accuracies:
-            return start * FACTOR ** (first - 1), start * FACTOR**first, ""
+            above, below = accuracies[first - 1], accuracies[first]
+            halves = round(2 * (above - middle) / (above - below))  # quantisation divides its range by powers of two
+            return start * FACTOR ** (first - 1 + halves / 2), ""
         edge = max(accuracies) if first is None else min(accuracies)
         if abs(edge) >= furthest:
-            level = start * FACTOR**edge
-            return level, level, str(Flag.ABOVE_RANGE if first is None else Flag.BELOW_RANGE)
+            return start * FACTOR**edge, str(Flag.ABOVE_RANGE if first is None else Flag.BELOW_RANGE)
         steps = list(range(edge + 1, edge + 5)) if first is None else list(range(edge - 4, edge))
 
 

@@ -15,10 +15,15 @@ from analysis.labels import differing_settings, format_interval, format_number, 
 from analysis.midpoints.study import Study
 from analysis.paper.claims import CLAIMS, RULE, Case, Claim, Verdict
 from analysis.paper.planned_grids import planned_grids_sentence
+from analysis.published_results import ALL_DATA_SETS, NETWORKS
 from analysis.runs.run_frame import rows
+from analysis.runs.series import Settings
 from analysis.tables.table_files import Table, save_table
 
 Entry = tuple[Claim, list[Case]]
+
+NEEDS = "runs of MLP, LeNet-5 or CNN-S on a data set of the papers; their claims apply to no other network"
+"""Text of the runs that the ledger needs."""
 
 _PLURAL = {Verdict.HOLDS: "hold", Verdict.FAILS: "fail", Verdict.NOT_MEASURED: "not measured"}
 
@@ -30,7 +35,14 @@ _CASE_WIDTHS = (0.22, 0.23, 0.15, 0.12, 0.08, 0.1, 0.1)
 
 
 def make(study: Study, folder: Path) -> Sequence[Table]:
-    """Write two tables: a row per claim, and a row per claim and case. Claims without a verdict have a folded table."""
+    """Write two tables: a row per claim, and a row per claim and case. Claims without a verdict have a folded table.
+
+    The claims speak of the networks and data sets of the papers; a study without any of these has no table.
+    """
+    settings = [each.settings for each in study.fitted_series] + [each.settings for each in study.series_without_curve]
+    if settings and not any(map(_of_the_papers, settings)):
+        return []
+    study = replace(study, fitted_series=[each for each in study.fitted_series if _of_the_papers(each.settings)])
     entries = [(each, list(each.cases(study))) for each in CLAIMS]
     nearest = "Column result: among the cases with the verdict of the claim, the one closest to the border."
     caption = f"{RULE} {nearest} {_overall_counts(entries)}"
@@ -49,6 +61,10 @@ def make(study: Study, folder: Path) -> Sequence[Table]:
         title = "Claims, case by case"
         tables.append(save_table(every, texts, folder, "claims_cases", title, caption, widths=_CASE_WIDTHS))
     return tables
+
+
+def _of_the_papers(settings: Settings) -> bool:
+    return settings["model.name"] in NETWORKS and settings["data.name"] in ALL_DATA_SETS
 
 
 def _by_verdict(entries: Sequence[Entry]) -> tuple[list[Entry], list[Entry]]:

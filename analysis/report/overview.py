@@ -9,12 +9,14 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis.intervals import Method
-from analysis.labels import cell_text
+from analysis.labels import cell_text, differing_settings, label
 from analysis.midpoints.flags import Flag
-from analysis.midpoints.study import Study
+from analysis.midpoints.study import FittedSeries, Study
 from analysis.runs.series import Settings
 from analysis.tables.run_accounting import failure_causes, state_counts
 
+NETWORK = ("data.name", "model.name", "model.batch_norm")
+"""Settings that name a network."""
 _MOST_NAMES = 3
 _MOST_CAUSES = 3
 _PLACES = {"global": "at all noise points together", "walking": "at one noise point at a time"}
@@ -89,8 +91,24 @@ def _measured(study: Study, settings: Sequence[Settings]) -> str:
     return (
         f"{start} give {counted(len(fitted), 'series')} of accuracies over the noise level: {kinds} noise {places}, "
         f"{trainings}; {_range(levels)} levels, each with "
-        f"{_range(repetitions)} repetition{'s' * (max(repetitions) != 1)} (training seeds)."
+        f"{_range(repetitions)} repetition{'s' * (max(repetitions) != 1)} (training seeds).{_noise_free(fitted)}"
     )
+
+
+def _noise_free(fitted: Sequence[FittedSeries]) -> str:
+    """Sentence on the accuracies before the falls, from the lowest to the highest of the series of each network."""
+    networks: dict[str, list[float]] = {}
+    known = [each for each in fitted if each.fit.mu.is_known]
+    names = [name for name in NETWORK if name in differing_settings([each.settings for each in known])] if known else []
+    for each in known:
+        networks.setdefault(label(each.settings, names) if names else "", []).append(100 * each.fit.a_max.value)
+    if len(networks) > _MOST_NAMES:
+        networks = {f"{len(networks)} networks": [share for shares in networks.values() for share in shares]}
+    texts = [
+        (f"{name} " if name else "") + " to ".join(dict.fromkeys(f"{end(shares):.1f}" for end in (min, max))) + " %"
+        for name, shares in networks.items()
+    ]
+    return f" Noise-free accuracy: {'; '.join(texts)}." if texts else ""
 
 
 def _range(numbers: Iterable[int]) -> str:

@@ -14,10 +14,11 @@ from analysis.figures.layout.families import TRAININGS, Family, families
 from analysis.intervals import UNKNOWN, Estimate
 from analysis.labels import differing_settings, format_estimate, label, level_axis_label
 from analysis.midpoints.contrasts import mean_ratio
+from analysis.midpoints.flags import Flag
 from analysis.midpoints.study import FittedSeries, Study
+from analysis.report.overview import NETWORK
 from analysis.tables.contrast_tables import POINT, Pair, Walk, pairs_of, walks_of
 
-_NETWORK = ("data.name", "model.name", "model.batch_norm")
 _LEAST_WALKS = 4
 """Smallest number of walks whose weakest points are counted."""
 _MOST_PAIRS = 4
@@ -122,7 +123,7 @@ def _of_points(family: Family[Walk]) -> Ranking:
 def _of_networks(series: Sequence[FittedSeries]) -> Ranking:
     grouped = families(series, TRAININGS)
     differing = differing_settings([each.settings for each in series])
-    names = [name for name in differing if name not in TRAININGS] or list(_NETWORK)
+    names = [name for name in differing if name not in TRAININGS] or list(NETWORK)
     training_of = dict(zip(series, _trainings([each.settings for each in series]), strict=True))
     trainings = list(dict.fromkeys(training_of.values()))
     rows = []
@@ -179,9 +180,23 @@ def _weakest(walk: Walk, training: str) -> str:
     among = walk.may_be_weakest
     points = f"{len(walk.model.effects)} points"
     out = f" {_count(walk.left_out)} left out of the comparison." if walk.left_out else ""
+    out += _coarse(walk)
     if len(among) == 1:
         return f"{found} With 95 % certainty it is the weakest of {points}.{out}"
     return f"{found} With 95 % certainty the weakest of {points} is one of {', '.join(map(str, among))}.{out}"
+
+
+def _coarse(walk: Walk) -> str:
+    """Sentence on the points with coarse levels, whose error the certainty does not include; empty without any."""
+    coarse = [each for each in walk.series if Flag.LEVELS_TOO_COARSE in each.fit.flags]
+    if not coarse:
+        return ""
+    where = f"{len(coarse)} of {len(walk.series)} points"
+    found = f" That speaks of training seeds only: the levels are too coarse at {where}"
+    if walk.settings["noise.kind"] == "quantisation":  # no levels lie between two numbers of bits
+        return f"{found}."
+    name = coarse[0].series.runs["collection"].iloc[0]
+    return f"{found}; `walking-noise refine {name} --width 0.1` plans finer ones."
 
 
 def _count(points: Sequence[str]) -> str:

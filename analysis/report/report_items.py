@@ -259,7 +259,7 @@ REPORT_ITEMS: tuple[ReportItem, ...] = (
         _grids("information", names=("mnist",)),
         information_curves.draw,
     ),
-    ReportItem("Ledger", "Claims of the papers and their verdicts from the runs", "runs", (), ledger.make),
+    ReportItem("Ledger", "Claims of the papers and their verdicts from the runs", ledger.NEEDS, (), ledger.make),
     ReportItem(
         "Contrasts",
         "Contrasts of midpoints: weakest noise points, and ratios of series that differ in their training",

@@ -12,16 +12,32 @@ from experiments.terminal.text_table import in_words
 
 SLURM_SECONDS = 2.0
 """Time for Slurm's first answer."""
+COMMANDS = ("scontrol", "squeue", "sinfo", "sbatch")
+"""Commands of Slurm that start and watch tasks."""
 LOCAL = "local"
 """The cluster that SEML stores for runs trained without Slurm."""
 
 
 def answers(site: Site) -> Iterator[Finding]:
-    """Slurm answers, shows all jobs, knows the states that SEML queries, and has a name that SEML does not use."""
-    if shutil.which("scontrol") is None:
-        raise NotChecked("Slurm is not installed; train on this machine with `walking-noise start NAME --local`")
+    """Slurm answers, shows all jobs, knows the states that SEML queries, and has a name that SEML does not use.
+
+    A machine that belongs to no cluster is no fault: its runs are started with ``--local``.
+    """
+    missing = [name for name in COMMANDS if shutil.which(name) is None]
+    expected = bool(site.environment.get("SLURM_CONF"))
+    local = "train on this machine with `walking-noise start NAME --local`"
+    if len(missing) == len(COMMANDS) and not expected:
+        raise NotChecked(f"Slurm is not installed; {local}")
+    if missing:
+        yield error(
+            f"Slurm is only partly installed: {', '.join(missing)} missing in PATH",
+            "add the folder of Slurm's commands to PATH, or install them (Debian: slurm-client)",
+        )
+        return
     array_size = slurm.max_array_size(SLURM_SECONDS)
     if array_size is None:
+        if not expected and not slurm.is_configured(SLURM_SECONDS):
+            raise NotChecked(f"Slurm is installed, but finds no configuration of a cluster; {local}")
         yield error(
             f"Slurm does not answer within {SLURM_SECONDS:g} s",
             "run `scontrol ping`, and ask the administrators of the cluster",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -15,7 +17,7 @@ from experiments.errors import UserError
 Section = dict[str, Any]
 
 
-def grid_text(plans: Sequence[Refinement], document: Mapping[str, Any], heading: Sequence[str]) -> str:
+def grid_text(plans: Sequence[Refinement], document: Mapping[str, Any], heading: Sequence[str], folder: Path) -> str:
     """The grid as text that SEML reads: two sub-configurations per series, for its new and for its kept levels.
 
     Parameters
@@ -26,6 +28,8 @@ def grid_text(plans: Sequence[Refinement], document: Mapping[str, Any], heading:
         A run of the first stage. Executable, folders and Slurm options are those of this run.
     heading
         Lines of the comment at the top.
+    folder
+        The folder of the file, to which SEML relates the folder of the project.
     """
     settings = [_settings(plan) for plan in plans]
     common = {name: value for name, value in settings[0].items() if all(each[name] == value for each in settings)}
@@ -45,7 +49,7 @@ def grid_of(sections: Section, document: Mapping[str, Any], heading: Sequence[st
     content: Section = {
         "seml": {
             "executable": seml["executable"],
-            "project_root_dir": seml["working_dir"],
+            "project_root_dir": os.path.relpath(seml["working_dir"], folder.resolve()),
             **{name: seml[name] for name in ("output_dir", "conda_environment") if seml.get(name)},
         },
         "slurm": document.get("slurm", []),

@@ -2,6 +2,9 @@
 
 All levels pass through the network together, by :func:`torch.func.vmap`: what comes before the noise point is computed
 once for all of them, since it does not depend on the level. Networks that vmap cannot compute pass level by level.
+
+Images are laid out with the channels last, and BatchNorm is computed as the affine map that it is at inference: vmap
+would copy what it normalises. On ResNet-20 both together save a third of the time.
 """
 
 from __future__ import annotations
@@ -9,8 +12,11 @@ from __future__ import annotations
 import copy
 import logging
 import math
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -86,9 +92,17 @@ class NoiseSweep:
             if module.name not in numbered:
                 raise ValueError(f"a forward pass does not reach its noise point {module.name!r}")
             module.point = numbered[module.name]
-        self._samples, self._labels, self._kind = samples, labels, allowed[kind]
+        _batch_norm_as_affine_maps(self._network)
+        self._labels, self._kind = labels, allowed[kind]
         self._not_together = set[int]()  # points at which vmap cannot compute the levels together
-        self.rms, self.clean = self._without_noise()
+        try:
+            self._samples = _channels_last(samples)
+            self.rms, self.clean = self._without_noise()
+        except RuntimeError as error:  # such as of Tensor.view
+            if ran_out_of_memory(error):
+                raise
+            self._samples = samples
+            self.rms, self.clean = self._without_noise()
 
     def correct(self, point: int, levels: Sequence[float], samples: int | None = None, seed: int = 0) -> Tensor:
         """Whether each sample is classified correctly, bool ``(levels, n)``; all levels have the same draws.
@@ -119,7 +133,9 @@ class NoiseSweep:
 
         if point not in self._not_together:
             try:
-                together: Tensor = torch.func.vmap(at_level, randomness="same")(levels)
+                with warnings.catch_warnings():
+                    warnings.filterwarnings("ignore", "There is a performance drop")  # of operations without vmap
+                    together: Tensor = torch.func.vmap(at_level, randomness="same")(levels)
                 return together
             except RuntimeError as error:
                 if ran_out_of_memory(error):
@@ -134,7 +150,8 @@ class NoiseSweep:
         correct = []
 
         def record(number: int, values: Tensor) -> Tensor:
-            squares[number] += float(values.double().square().mean(0).mean() * len(values))
+            norm = torch.linalg.vector_norm(values, dtype=torch.float64)
+            squares[number] += float(norm) ** 2 / values[0].numel()
             return values
 
         for x, labels in zip(self._samples.split(TOGETHER), self._labels.split(TOGETHER), strict=True):
@@ -151,11 +168,29 @@ def _noisy(kind: NoiseKind, x: Tensor, level: Tensor, key: int) -> Tensor:
 
     def drawn() -> Tensor:
         kind.draw(out := torch.empty(x.shape), generator)
-        return out.to(x.device)
+        return _channels_last(out).to(x.device)
 
     if kind.multiplies:
         x = x * (1 + levels.mul * drawn())
     return x + levels.add * drawn() if kind.adds else x
+
+
+def _channels_last(x: Tensor) -> Tensor:
+    """The same values, those of images ``(B, C, height, width)`` with the channels last in memory."""
+    return x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x
+
+
+@torch.no_grad()
+def _batch_norm_as_affine_maps(network: nn.Module) -> None:
+    """Let every BatchNorm of images compute ``shift + scale·x``, from its statistics."""
+    for norm in network.modules():
+        if type(norm) is nn.BatchNorm2d and not norm.training and norm.running_mean is not None:
+            scale = torch.rsqrt(cast(Tensor, norm.running_var) + norm.eps)
+            scale = scale if norm.weight is None else scale * norm.weight
+            shift = -scale * norm.running_mean
+            shift = shift if norm.bias is None else shift + norm.bias
+            affine = partial(torch.addcmul, shift[:, None, None], tensor2=scale[:, None, None])
+            norm.__dict__["forward"] = affine
 
 
 @contextmanager

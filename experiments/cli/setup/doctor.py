@@ -24,7 +24,9 @@ def doctor(
 ) -> None:
     """Check for problems that make runs fail or lose work: database, secrets, Slurm, data, disk, GPU, versions.
 
-    The exit code is 1 if there is an error.
+    The exit code is 1 if there is an error. A machine that belongs to no Slurm
+    cluster has none for that reason: `start --local` trains on it. Slurm that
+    is partly installed, or configured but silent, is an error.
 
     Example: walking-noise doctor table1_mnist
     """

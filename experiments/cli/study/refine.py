@@ -49,6 +49,6 @@ def refine(
         print("no further runs are needed; no grid was written")
         return
     heading = [f"Second stage of {collection}, by walking-noise refine.", expectation(plans, width)]
-    write_whole(file, grid_text(further, latest_run(collection), heading))
+    write_whole(file, grid_text(further, latest_run(collection), heading, file.parent))
     row = Row(count_runs(file), None)
     print(f"{totals(row.documents, row.trainings)}\n{file}: add it with `walking-noise add {collection} {file}`")

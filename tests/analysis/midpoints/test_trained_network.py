@@ -48,6 +48,15 @@ def test_a_fall_is_found_wherever_it_is(midpoint: float) -> None:
         assert found[low] <= found[name] <= found[high]
 
 
+def test_lower_levels_are_swept_where_the_fall_is_wide() -> None:
+    narrow, wide = (sweep_point(KnownFall(1.0, 2000, 0, width), 0, 1.0, CHANCE)[0] for width in (0.1, 0.35))
+    assert (len(narrow.level), narrow.level[1]) == (8, 1 / 32)
+    assert len(wide.level) > 8
+    assert wide.level[1] < 1 / 32
+    found = estimates(wide, CHANCE)
+    assert found["loss_1_low"] <= 10 ** (0.35 * np.log(0.01 / 0.99)) <= found["loss_1_high"]
+
+
 @pytest.mark.parametrize(("midpoint", "flag"), [(1e12, Flag.ABOVE_RANGE), (1e-12, Flag.BELOW_RANGE)])
 def test_no_fall_within_the_range(midpoint: float, flag: Flag) -> None:
     swept, found = sweep_point(KnownFall(midpoint, 600, 0), 0, 1.0, CHANCE)
@@ -98,6 +107,19 @@ def test_the_table_of_a_network(trained: tuple[nn.Module, Tensor, Tensor]) -> No
     assert ((table["low"] <= table["mu"]) & (table["mu"] <= table["high"])).all()
     assert (table["loss_1"] < table["loss_5"]).all() & (table["loss_5"] < table["mu"]).all()
     np.testing.assert_allclose(table["mu_relative"], table["mu"] / table["rms"])
+
+
+def test_processes_share_the_points(trained: tuple[nn.Module, Tensor, Tensor], monkeypatch: pytest.MonkeyPatch) -> None:
+    network, x, labels = trained
+    alone = look(network, [(x, labels)], samples=300)
+    monkeypatch.setattr(trained_network, "usable_cores", lambda: 2)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    seen: list[int] = []
+    shared = look(network, [(x, labels)], samples=300, progress=lambda done, total, name: seen.append(done))
+    pd.testing.assert_frame_equal(shared, alone, check_flags=False)
+    assert seen == [1, 2, 3, 4, 5]
+    for point, sweep in alone.attrs["sweeps"].items():
+        np.testing.assert_array_equal(shared.attrs["sweeps"][point].correct, sweep.correct)
 
 
 def test_scaled_weights_scale_the_levels_and_not_the_relative_ones(trained: tuple[nn.Module, Tensor, Tensor]) -> None:

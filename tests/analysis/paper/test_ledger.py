@@ -386,6 +386,17 @@ def test_ledger_has_a_row_per_claim_with_statistic_count_and_verdict(fake_study,
     assert (tmp_path / "claims.tex").read_text().count(r"\\") > len(CLAIMS)
 
 
+def test_claims_apply_to_the_networks_and_data_sets_of_the_papers(fake_study, tmp_path: Path):
+    foreign: dict[str, Any] = {"model__name": "vgg11", "data__name": "cifar10"}
+    walked = Walked(fake_study()).series(4.0, **foreign).series(2.0, **foreign, **INFERENCE)
+    assert ledger.make(walked.study(), tmp_path) == []
+    assert not list(tmp_path.iterdir())
+    walked.series(4.0, data__name="cifar10").series(2.0, data__name="cifar10", **INFERENCE)
+    ledger.make(walked.study(), tmp_path)
+    (case,) = pd.read_csv(tmp_path / "claims_cases.csv")["case"].unique()
+    assert case.startswith("CIFAR-10, MLP")
+
+
 def test_ledger_without_results_has_no_measured_claim(fake_study, tmp_path: Path):
     study = fake_study()
     study.add({"noise.std": 1.0}, "STAGED")

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from seml.experiment.config import determine_executable_and_working_dir
 
 from analysis.runs import documents
 from analysis.runs.documents import Source
@@ -19,7 +21,7 @@ from tests.experiments.shell import ROOT
 from walking_noise import RunConfig
 
 COARSE = [10 ** (-2 + step / 2) for step in range(9)]
-LATEST = {
+LATEST: dict[str, Any] = {
     "seml": {"executable": "experiments/train.py", "working_dir": str(ROOT), "output_dir": "logs"},
     "slurm": [{"experiments_per_job": 1, "sbatch_options": {"time": "0-01:00"}}],
 }
@@ -66,6 +68,18 @@ def test_the_grid_has_new_runs_only(first_stage: FakeStudy, capsys: pytest.Captu
     new = {config.seed for config in planned} - {0, 1, 2}
     assert new == set(range(3, 3 + len(new)))
     assert "coarse-refined.yaml: add it with `walking-noise add coarse coarse-refined.yaml`" in printed
+
+
+@pytest.mark.parametrize("file", ["grid.yaml", "grids/grid.yaml"])
+def test_the_project_is_found_from_the_file(first_stage: FakeStudy, file: str):
+    """The folder of the project is relative to the file, so that a checkout may be moved with its grids."""
+    fill(first_stage)
+    Path(file).parent.mkdir(exist_ok=True)
+    assert main(["refine", "coarse", "--width", "0.1", "--out", file]) == 0
+    seml: Any = yaml.safe_load(Path(file).read_text())["seml"]
+    assert not Path(seml["project_root_dir"]).is_absolute()
+    found: Any = determine_executable_and_working_dir(file, seml)
+    assert found[:2] == (LATEST["seml"]["executable"], str(ROOT))
 
 
 def test_a_file_is_not_replaced(first_stage: FakeStudy, capsys: pytest.CaptureFixture[str]):

@@ -83,6 +83,11 @@ def slurm_down(sandbox: Sandbox) -> None:
     sandbox.slurm("sinfo", "exit 1")
 
 
+def slurm_partly_installed(sandbox: Sandbox) -> None:
+    which = shutil.which
+    sandbox.patch.setattr(shutil, "which", lambda name: None if name == "sbatch" else which(name))
+
+
 def cluster_named_local(sandbox: Sandbox) -> None:
     sandbox.slurm("scontrol", configured("local"))
 
@@ -172,6 +177,7 @@ FAULTS: Mapping[Plant, tuple[str, str, str, str]] = {
         "reload-sources -b 1",
     ),
     slurm_down: (ERROR, "Slurm", "does not answer", "scontrol ping"),
+    slurm_partly_installed: (ERROR, "Slurm", "partly installed: sbatch missing", "PATH"),
     cluster_named_local: (ERROR, "Slurm", "named local", "ClusterName"),
     database_for_one_host: (WARNING, "database from nodes", "n2 cannot reach it", "serves one machine only"),
     missing_data_set: (

@@ -19,7 +19,7 @@ from pymongo import MongoClient
 from experiments.database.connection import Document, Runs
 from experiments.database.embedded_server import DATABASE, EmbeddedDatabase
 from experiments.database.run_status import COMPLETED
-from experiments.doctor import gpu_device, worker_folders
+from experiments.doctor import gpu_device, slurm_cluster, worker_folders
 from experiments.doctor.examination import line, report
 from experiments.doctor.examined_site import Site
 from experiments.doctor.finding import ERROR, OK, UNCHECKED, WARNING
@@ -315,6 +315,24 @@ def test_slurm_that_hangs_takes_a_limited_time(sandbox: Sandbox):
         sandbox.slurm(program, "exec sleep 60")
     assert [(name, finding.level) for name, finding in sandbox.faults()] == [("Slurm", WARNING)]
     assert time.monotonic() - started < 50
+
+
+NO_CLUSTER = 'echo "scontrol: fatal: Could not establish a configuration source" >&2; exit 1'
+
+
+def test_a_machine_that_belongs_to_no_cluster_is_no_fault(sandbox: Sandbox):
+    """Slurm's commands may be installed; only with SLURM_CONF a configuration is expected."""
+    sandbox.slurm("scontrol", NO_CLUSTER)
+    assert sandbox.faults() == []
+    finding = dict(sandbox.examine())["Slurm"]
+    assert finding.level == UNCHECKED
+    assert finding.found.endswith("finds no configuration of a cluster; train on this machine with "
+                                  "`walking-noise start NAME --local`")  # fmt: skip
+    sandbox.patch.setenv("SLURM_CONF", "/nowhere/slurm.conf")
+    assert [(name, fault.level) for name, fault in sandbox.faults()] == [("Slurm", ERROR)]
+    sandbox.patch.delenv("SLURM_CONF")
+    sandbox.patch.setattr(slurm_cluster, "COMMANDS", ("no-such-slurm-command",))
+    assert dict(sandbox.examine())["Slurm"].found.startswith("Slurm is not installed; ")
 
 
 UNCONFIGURED = """

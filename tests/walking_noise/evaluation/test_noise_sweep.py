@@ -77,6 +77,50 @@ def test_a_network_that_vmap_cannot_compute_passes_level_by_level(digits: DataSe
     assert found.shape == (4, 200)
 
 
+class Viewing(nn.Module):
+    """A network whose ``view`` fails where the channels lie last in memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm, self.fc = nn.Conv2d(1, 4, 5, 3), nn.BatchNorm2d(4), nn.Linear(256, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.fc(self.norm(self.conv(x)).relu().view(len(x), -1))
+        return logits
+
+
+def test_a_network_that_needs_the_channels_first_keeps_them(digits: DataSet) -> None:
+    x, labels = digits_of(digits)
+    network = Viewing()
+    sweep = NoiseSweep(network, x, labels)
+    assert sweep._samples.is_contiguous()
+    assert torch.equal(sweep.clean, network.eval()(x).argmax(-1) == labels)
+    sweep.correct(1, LEVELS)
+    assert not sweep._not_together
+
+
+@pytest.mark.parametrize(("affine", "statistics"), [(True, True), (False, True), (True, False)])
+def test_batch_norm_at_inference(digits: DataSet, affine: bool, statistics: bool) -> None:
+    """Logits as of torch's BatchNorm, channels first or last; without statistics it has those of the batch."""
+    x, labels = digits_of(digits)
+    torch.manual_seed(0)
+    norm = nn.BatchNorm2d(4, affine=affine, track_running_stats=statistics)
+    network = nn.Sequential(
+        nn.Conv2d(1, 4, 5, 3), norm, nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 10)
+    )
+    if affine:
+        nn.init.normal_(norm.weight)
+        nn.init.normal_(norm.bias)
+    for _ in range(20):
+        network(x + 3)
+    sweep = NoiseSweep(network, x, labels)
+    assert sweep._samples.is_contiguous(memory_format=torch.channels_last)
+    together = sweep._logits(1, sweep._samples, torch.zeros(3), 0)
+    assert not sweep._not_together
+    expected = network.eval()(x)
+    torch.testing.assert_close(together, expected.expand(3, -1, -1), rtol=1e-4, atol=1e-5)
+
+
 def test_kinds_of_noise(digits: DataSet) -> None:
     x, labels = digits_of(digits)
     network = nn.Sequential(nn.Flatten(), nn.Linear(784, 10, bias=False))
