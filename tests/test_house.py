@@ -197,7 +197,16 @@ FLAT = {
         "process_setup",
         "user_cache",
     },
-    "analysis": {"__init__", "errors", "intervals", "labels", "processes", "progress_bar", "published_results"},
+    "analysis": {
+        "__init__",
+        "errors",
+        "information",
+        "intervals",
+        "labels",
+        "processes",
+        "progress_bar",
+        "published_results",
+    },
     "experiments": {"__init__", "errors", "train", "slurm", "binarize_runs"},
 }
 HIDES_THE_NOUN = re.compile(r"(What|How|Which|Whether|Who|Whoever|Whose|Where|When|Why)\b")

@@ -19,11 +19,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from analysis.figures.layout.style import Plot
 from analysis.labels import slug
 from analysis.midpoints.study import Study
+from analysis.report.item import Parts, ReportItem
 from analysis.report.methods import Methods, methods
 from analysis.report.output_folder import FILES, MARK
 from analysis.report.overview import Overview, overview
 from analysis.report.rankings import Ranking, count_sentence, rankings_of
-from analysis.report.report_items import ON_REQUEST, Parts, ReportItem
+from analysis.report.report_items import ON_REQUEST
 from analysis.report.series_data import compressed, page_data
 from analysis.tables.series_tables import MIDPOINTS
 from analysis.tables.table_files import Table

@@ -2,88 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from analysis.figures import (
     binarization,
-    distillation,
-    epochs,
-    executions,
-    information_curves,
     midpoints_by_point,
     plateau,
     preserved_accuracy,
     quantities,
     robustness_curves,
-    training_levels,
 )
-from analysis.figures.layout.style import Plot, style
+from analysis.figures.layout.style import style
 from analysis.figures.mixed import mixed_maps, mixed_points, mixed_ratio
+from analysis.figures.training import epochs
 from analysis.midpoints.study import Study
 from analysis.paper import ledger, sensitivity, table1, table2
-from analysis.paper.planned_grids import COARSE, planned_grids_sentence
+from analysis.paper.planned_grids import COARSE
 from analysis.processes import shared_out, usable_cores
 from analysis.progress_bar import track
+from analysis.report.item import Parts, ReportItem, grids_of
+from analysis.report.later_items import LATER_ITEMS
 from analysis.tables import contrast_tables, run_accounting, series_tables
-from analysis.tables.table_files import Table
 
 MOST_SERIES = 500
 """Number of series up to which every figure is drawn without a request."""
 
 ON_REQUEST = f"Left out, because the study has more than {MOST_SERIES} series. Add --all-figures to draw it."
 
-Parts = Sequence[Plot | Table]
-
-DATA_SETS = ("mnist", "fashion_mnist", "svhn", "cifar10", "gsc")
-
-
-@dataclass(frozen=True)
-class ReportItem:
-    """Item of the report: a table or figure of the papers, or another part.
-
-    Attributes
-    ----------
-    number
-        Number in the papers, for example ``Figure 3``, or a name.
-    title
-        Title of the item.
-    needs
-        Text of the runs that the item needs. It follows "Not available: needs".
-    grids
-        Files below ``seml_configs`` that plan these runs.
-    make
-        Function that writes the files of its tables and figures into a folder. It returns none of them if there are not
-        enough runs.
-    on_request
-        Whether the figures of a study with more than :data:`MOST_SERIES` series are drawn on request only, because they
-        take most of the time.
-    """
-
-    number: str
-    title: str
-    needs: str
-    grids: tuple[str, ...]
-    make: Callable[[Study, Path], Parts]
-    on_request: bool = False
-
-    @property
-    def missing_runs(self) -> str:
-        """Sentence for an item without tables and figures: the runs it needs, and the grids that plan them."""
-        return f"Not available: needs {self.needs}. {planned_grids_sentence(self.grids)}".rstrip()
-
-
-def _grids(*studies: str, names: Sequence[str] = DATA_SETS) -> tuple[str, ...]:
-    return tuple(f"{study}/{data}.yaml" for study in studies for data in names)
-
-
 _AT_A_POINT = "noise.point set to the number of a noise point"
 
-_WALKING = (*_grids("walking", "walking_clamped"), COARSE)
+_WALKING = (*grids_of("walking", "walking_clamped"), COARSE)
 
-_MIXED = _grids("mixed", names=("mnist", "cifar10", "gsc", "point5"))
+_MIXED = grids_of("mixed", names=("mnist", "cifar10", "gsc", "point5"))
 
 _PRESERVED = (
     f"completed runs of {{0}}, trained with noise of 1e10 or more, with {_AT_A_POINT}, and runs of {{0}} without noise"
@@ -96,7 +48,7 @@ REPORT_ITEMS: tuple[ReportItem, ...] = (
         "runs with noise.kind additive or multiplicative, noise.point: global and noise.in_training: true; with "
         "BatchNorm also noise.on_batch_norm: false; all other settings except data set, model and epochs at their "
         "defaults",
-        (*_grids("table1"), COARSE),
+        (*grids_of("table1"), COARSE),
         table1.make,
     ),
     ReportItem(
@@ -111,7 +63,7 @@ REPORT_ITEMS: tuple[ReportItem, ...] = (
         "Figure 1",
         "Robustness curves under global noise",
         "completed runs with noise.point: global",
-        (*_grids("table1"), COARSE),
+        (*grids_of("table1"), COARSE),
         robustness_curves.draw_global,
     ),
     ReportItem(
@@ -119,14 +71,14 @@ REPORT_ITEMS: tuple[ReportItem, ...] = (
         "Midpoint noise level at each noise point, LeNet-5 on CIFAR-10",
         "completed runs of LeNet-5 on CIFAR-10 with additive or multiplicative noise at five levels or more and "
         f"{_AT_A_POINT}",
-        _grids("walking", "walking_clamped", names=("cifar10",)),
+        grids_of("walking", "walking_clamped", names=("cifar10",)),
         midpoints_by_point.draw,
     ),
     ReportItem(
         "Figure 3",
         "Accuracy at maximum noise, at one point at a time",
         f"completed runs with noise.std of 1e10 or more and {_AT_A_POINT}",
-        (*_grids("maximum_noise"), COARSE),
+        (*grids_of("maximum_noise"), COARSE),
         preserved_accuracy.draw,
     ),
     ReportItem(
@@ -140,35 +92,35 @@ REPORT_ITEMS: tuple[ReportItem, ...] = (
         "Figure 5",
         "Preserved relative accuracy at maximum noise, MLP",
         _PRESERVED.format("the MLP"),
-        (*_grids("maximum_noise", "table1"), COARSE),
+        (*grids_of("maximum_noise", "table1"), COARSE),
         partial(preserved_accuracy.draw_preserved, number=5),
     ),
     ReportItem(
         "Figure 6",
         "Accuracy over the epochs",
         "completed runs under global noise, trained with noise, with evaluation.curve: true",
-        (*_grids("learning_curves", names=("cifar10",)), COARSE),
+        (*grids_of("learning_curves", names=("cifar10",)), COARSE),
         epochs.draw,
     ),
     ReportItem(
         "Figure 7",
         "Curves that fall in two steps: one or two stacked logistics",
         f"completed runs at ten or more levels with {_AT_A_POINT}",
-        (*_grids("walking"), COARSE),
+        (*grids_of("walking"), COARSE),
         plateau.draw,
     ),
     ReportItem(
         "Figure 8",
         "Preserved relative accuracy at maximum noise, LeNet-5",
         _PRESERVED.format("LeNet-5"),
-        _grids("maximum_noise", "table1", names=("mnist", "fashion_mnist", "svhn", "cifar10")),
+        grids_of("maximum_noise", "table1", names=("mnist", "fashion_mnist", "svhn", "cifar10")),
         partial(preserved_accuracy.draw_preserved, number=8),
     ),
     ReportItem(
         "Figure 9",
         "Preserved relative accuracy at maximum noise, CNN-S",
         _PRESERVED.format("CNN-S"),
-        _grids("maximum_noise", "table1", names=("gsc",)),
+        grids_of("maximum_noise", "table1", names=("gsc",)),
         partial(preserved_accuracy.draw_preserved, number=9),
     ),
     ReportItem(
@@ -204,7 +156,7 @@ REPORT_ITEMS: tuple[ReportItem, ...] = (
         "v2, ratios",
         "Preserved accuracy at maximum noise over the mixing ratio, our own figure",
         "completed runs of mixed noise with noise.amplitude: 1e10 at three or more ratios, and runs without noise",
-        _grids("maximum_noise"),
+        grids_of("maximum_noise"),
         mixed_ratio.draw,
     ),
     ReportItem(
@@ -218,7 +170,7 @@ REPORT_ITEMS: tuple[ReportItem, ...] = (
         "v2, signal",
         "Signal-to-noise ratio at each noise point over the level",
         "completed runs that set noise.std and have the signal of the audit in their result",
-        (*_grids("table1"), *_WALKING),
+        (*grids_of("table1"), *_WALKING),
         quantities.draw_signal,
         on_request=True,
     ),
@@ -226,39 +178,11 @@ REPORT_ITEMS: tuple[ReportItem, ...] = (
         "v2, weights",
         "Mean absolute weight of each layer over the level",
         "completed runs that set noise.std and have mean_abs_weight in their result",
-        (*_grids("table1"), *_WALKING),
+        (*grids_of("table1"), *_WALKING),
         quantities.draw_weights,
         on_request=True,
     ),
-    ReportItem(
-        "Training levels",
-        "Accuracy at other levels than in training, and the best level in training",
-        "completed runs that set noise.training_std, at two or more levels in training",
-        (),
-        training_levels.make,
-    ),
-    ReportItem(
-        "Distillation",
-        "Accuracy of networks trained with noise, for longer, from a teacher and with its soft labels",
-        "completed runs that set noise.training_std, with distillation in some of them",
-        _grids("noisy_machines", names=("mnist", "fashion_mnist", "cifar10")),
-        distillation.make,
-    ),
-    ReportItem(
-        "v2, executions",
-        "Accuracy over the mean number of executions, for schemes that allocate them",
-        "completed runs with noise at inference only at every noise point and under global noise, and runs of the grid "
-        "that `walking-noise allocate` writes",
-        _grids("executions", names=("mnist", "cifar10")),
-        executions.make,
-    ),
-    ReportItem(
-        "Information",
-        "Information of the answers over the noise level",
-        "completed runs with evaluation.confusion, at five or more levels",
-        _grids("information", names=("mnist",)),
-        information_curves.draw,
-    ),
+    *LATER_ITEMS,
     ReportItem("Ledger", "Claims of the papers and their verdicts from the runs", ledger.NEEDS, (), ledger.make),
     ReportItem(
         "Contrasts",
@@ -272,14 +196,14 @@ REPORT_ITEMS: tuple[ReportItem, ...] = (
         "Sensitivity",
         "Midpoints for other choices of fit, of runs and of repetitions",
         "series under global noise with a midpoint",
-        (*_grids("table1"), COARSE),
+        (*grids_of("table1"), COARSE),
         sensitivity.make,
     ),
     ReportItem(
         "All series",
         "Midpoints, and the accuracy of series without a curve",
         "runs with valid settings",
-        (*_grids("table1", "walking"), COARSE),
+        (*grids_of("table1", "walking"), COARSE),
         series_tables.make_series,
     ),
     ReportItem("Runs", "States, and causes of missing results", "runs", (), run_accounting.make_runs),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import RenderableType
@@ -25,11 +26,12 @@ def allocated_grid(
     seeds: int,
     document: Mapping[str, Any],
     collection: str,
+    folder: Path,
 ) -> str:
     """The grid as text that SEML reads: for each network and budget the distinct allocations, at levels around μ.
 
-    Its seeds are those that the runs of the collection do not have. ``document`` is as for
-    :func:`experiments.plan.refined_grid.grid_of`.
+    Its seeds are those that the runs of the collection do not have. ``document`` and ``folder``
+    are as for :func:`experiments.plan.refined_grid.grid_of`.
     """
     sections: Section = {}
     for number, network in enumerate(networks, start=1):
@@ -51,7 +53,7 @@ def allocated_grid(
         f"Executions of noisy layers, allocated by the midpoints of {collection}, by walking-noise allocate:",
         f"schemes with {means} executions per noise point on average, on seeds that {collection} does not have.",
     ]
-    return grid_of(sections, document, heading)
+    return grid_of(sections, document, heading, folder)
 
 
 def _fixed(network: MeasuredNetwork) -> Section:

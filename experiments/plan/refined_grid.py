@@ -40,10 +40,10 @@ def grid_text(plans: Sequence[Refinement], document: Mapping[str, Any], heading:
             if seeds and levels:
                 grid = {_level(plan): _choice(levels), "seed": _choice(seeds)}
                 content[f"series_{number}_{name}"] = {"fixed": dict(own), "grid": grid}
-    return grid_of(content, document, heading)
+    return grid_of(content, document, heading, folder)
 
 
-def grid_of(sections: Section, document: Mapping[str, Any], heading: Sequence[str]) -> str:
+def grid_of(sections: Section, document: Mapping[str, Any], heading: Sequence[str], folder: Path) -> str:
     """A grid with these sections as text that SEML reads; the other parameters are those of :func:`grid_text`."""
     seml = document["seml"]
     content: Section = {

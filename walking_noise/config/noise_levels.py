@@ -44,6 +44,11 @@ def drawn_at_once(config: RunConfig, point: int) -> bool:
     return config.noise_kind.is_gaussian and not (both and config.noise.order == "add_first")
 
 
+def separate_executions(config: RunConfig, point: int) -> int:
+    """The number of executions before a noise point that are drawn one by one; 1 if their mean is drawn at once."""
+    return 1 if drawn_at_once(config, point) else executions(config, point)
+
+
 def drawn_levels(config: RunConfig) -> tuple[Levels, ...]:
     """The levels at inference at which noise is drawn.
 

@@ -13,7 +13,7 @@ from walking_noise import models
 from walking_noise.config import keys
 from walking_noise.config import settings as groups
 from walking_noise.config.consistency import check_consistency
-from walking_noise.config.noise_levels import drawn_levels, levels_at_points
+from walking_noise.config.noise_levels import drawn_levels, levels_at_points, separate_executions
 from walking_noise.config.setting_schemas import refusal
 from walking_noise.errors import ConfigError, refused
 from walking_noise.fields.setting_groups import Group, flatten, getter_of_settings, nest, setting_names
@@ -188,6 +188,10 @@ class RunConfig(Group):
     def drawn_levels(self) -> tuple[Levels, ...]:
         """The levels at inference at which noise is drawn: with several executions, those of their mean if Gaussian."""
         return drawn_levels(self)
+
+    def separate_executions(self, point: int) -> int:
+        """The number of executions before a noise point that are drawn one by one at inference."""
+        return separate_executions(self, point)
 
     @property
     def training_level_settings(self) -> tuple[str, ...]:

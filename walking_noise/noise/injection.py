@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from walking_noise.config.noise_levels import drawn_at_once, executions
 from walking_noise.cpu_kernels.noise_terms import NoiseTerms
 from walking_noise.models.noise_points import Normalisation
 from walking_noise.noise.derived_samplers import MeanOfExecutions, NoiseInUnits, NoiseOfChips
@@ -188,7 +187,6 @@ def noise_by_point(configs: Sequence[RunConfig], stream: str, target: str = "act
         redraw = config.training_redraw if in_training else config.redraw
         for point, level in enumerate(config.training_levels if in_training else config.drawn_levels):
             if max(level) > 0:
-                averaged = not in_training and not drawn_at_once(config, point)
                 at_point[point].append(
                     MemberNoise(
                         member,
@@ -203,7 +201,7 @@ def noise_by_point(configs: Sequence[RunConfig], stream: str, target: str = "act
                         redraw == "chip",
                         noise.unit,
                         noise.per_channel,
-                        executions(config, point) if averaged else 1,
+                        1 if in_training else config.separate_executions(point),
                     )
                 )
     return at_point

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from analysis.figures import distillation, executions
+from analysis.figures import executions
 from analysis.figures.layout.families import families
-from analysis.figures.training_levels import training_level
+from analysis.figures.training import distillation
+from analysis.figures.training.training_levels import training_level
 from analysis.midpoints.allocation import OPTIMUM
 from analysis.midpoints.study import Study
 from analysis.paper.claims.claim import ABOVE, Case, claim

@@ -53,6 +53,6 @@ def allocate(
             "inference only; such runs have noise.in_training: false, and noise.point: global or a number"
         )
     show(describe(networks, budgets))
-    write_whole(file, allocated_grid(networks, budgets, seeds, latest_run(collection), collection))
+    write_whole(file, allocated_grid(networks, budgets, seeds, latest_run(collection), collection, file.parent))
     counted = count_runs(file)
     print(f"{runs_in_words(counted.runs)}\n{file}: add it with `walking-noise add COLLECTION {file}`")

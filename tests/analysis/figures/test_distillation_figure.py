@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.figures import distillation
 from analysis.figures.layout.families import families
 from analysis.figures.layout.style import style
+from analysis.figures.training import distillation
 from analysis.midpoints.flags import Flag
 from analysis.midpoints.from_python import frame_of
 from analysis.midpoints.study import Study, analyse

@@ -11,7 +11,7 @@ from fontTools import subset  # type: ignore[import-untyped]
 from matplotlib.figure import Figure
 from PIL import Image
 
-from analysis.figures import epochs, midpoints_by_point, robustness_curves
+from analysis.figures import midpoints_by_point, robustness_curves
 from analysis.figures.layout.panels import batch_norm_panels, legend_handles, panel_grid
 from analysis.figures.layout.style import (
     Plot,
@@ -25,6 +25,7 @@ from analysis.figures.layout.style import (
     style,
     tick_texts,
 )
+from analysis.figures.training import epochs
 from analysis.midpoints.study import Study
 from analysis.report.report_items import make_all
 from tests.analysis.conftest import FakeStudy, add_global, add_odd_ones, add_walking

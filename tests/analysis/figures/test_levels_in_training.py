@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.figures import training_levels
 from analysis.figures.layout.style import style
+from analysis.figures.training import training_levels
 from analysis.midpoints.from_python import frame_of
 from analysis.midpoints.study import analyse
 from analysis.tables.table_files import Table

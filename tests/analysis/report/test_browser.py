@@ -11,8 +11,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from analysis.report.item import ReportItem
 from analysis.report.page import render
-from analysis.report.report_items import ReportItem
 from analysis.tables.table_files import Table
 from tests.analysis.report.pages import DESKTOP, SCREENSHOTS, Open
 

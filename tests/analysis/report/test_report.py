@@ -12,7 +12,8 @@ from analysis.figures.layout.style import Plot
 from analysis.labels import slug
 from analysis.report import page, report_items
 from analysis.report.__main__ import main
-from analysis.report.report_items import REPORT_ITEMS, ReportItem
+from analysis.report.item import ReportItem
+from analysis.report.report_items import REPORT_ITEMS
 from analysis.tables.run_accounting import make_provenance
 from tests.analysis.report.pages import data_of
 

@@ -8,7 +8,8 @@ import pytest
 from analysis.midpoints.study import Study
 from analysis.paper.claims import CLAIMS
 from analysis.paper.planned_grids import COARSE, planned_grids_sentence
-from analysis.report.report_items import REPORT_ITEMS, ReportItem, make_all
+from analysis.report.item import ReportItem
+from analysis.report.report_items import REPORT_ITEMS, make_all
 from experiments.plan.grid_files import expand
 from walking_noise import RunConfig
 

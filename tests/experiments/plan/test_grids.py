@@ -16,7 +16,7 @@ import pytest
 
 from experiments.plan.grid_files import expand
 from tests.experiments.shell import ROOT, Shell
-from walking_noise import RunConfig
+from walking_noise import RunConfig, models
 
 GRIDS = ROOT / "seml_configs"
 FILES = sorted(GRIDS.rglob("*.yaml"))
@@ -82,6 +82,16 @@ OTHER_NETWORKS = {
     "vgg11/cifar10": Counts(10_323, 0, 10_323, 0, 3_380, 1),
 }
 """Studies of networks that neither the papers nor the release study."""
+
+WITHOUT_RELEASE = {
+    "executions/cifar10": Counts(3_213, 0, 3_213, 0, 1_071, 4),
+    "executions/mnist": Counts(3_213, 0, 3_213, 0, 1_071, 4),
+    "information/mnist": Counts(420, 195, 420, 195, 135, 70),
+    "noisy_machines/cifar10": Counts(4_536, 4_320, 4_536, 4_320, 1_510, 84),
+    "noisy_machines/fashion_mnist": Counts(4_536, 4_320, 4_536, 4_320, 1_510, 84),
+    "noisy_machines/mnist": Counts(4_536, 4_320, 4_536, 4_320, 1_510, 84),
+}
+"""Studies of later papers, without released grids."""
 
 EPOCHS = {
     ("mnist", "mlp"): 100,
@@ -183,7 +193,7 @@ def with_release_repetitions(path: Path) -> Path:
 
 
 def test_every_study_is_in_the_table():
-    assert {name(path) for path in FILES if path.parent != GRIDS} == STUDIES.keys() | OTHER_NETWORKS.keys()
+    assert {name(path) for path in FILES if path.parent != GRIDS} == (STUDIES | OTHER_NETWORKS | WITHOUT_RELEASE).keys()
 
 
 @pytest.mark.parametrize("path", marked(FILES, name))
@@ -193,9 +203,9 @@ def test_runs_as_in_the_comment(path: Path):
     assert tuple(numbers(sentence[0])) == runs_and_noisy(path)
 
 
-@pytest.mark.parametrize("study", marked(STUDIES | OTHER_NETWORKS))
+@pytest.mark.parametrize("study", marked(STUDIES | OTHER_NETWORKS | WITHOUT_RELEASE))
 def test_runs_as_in_the_table(study: str):
-    path, counts = GRIDS / f"{study}.yaml", (STUDIES | OTHER_NETWORKS)[study]
+    path, counts = GRIDS / f"{study}.yaml", (STUDIES | OTHER_NETWORKS | WITHOUT_RELEASE)[study]
     assert runs_and_noisy(path) == (counts.runs, counts.noisy)
     planned = runs(study)
     assert len({run.run_key for run in planned}) == counts.distinct
@@ -322,6 +332,28 @@ def test_other_networks_have_every_point_and_the_levels_of_the_papers(study: str
     assert {run.noise.point for run in planned} == set(range(len(planned[0].points)))
     assert levels(of_kind(planned, "additive")) == pytest.approx(np.logspace(-2, 10, 49))
     assert levels(of_kind(planned, "multiplicative")) == pytest.approx(of_papers)
+
+
+@pytest.mark.parametrize("data", ["mnist", "cifar10"])
+def test_executions_have_every_point_and_global_noise(data: str):
+    places = {(run.model.name, run.model.batch_norm, run.noise.point) for run in runs(f"executions/{data}")}
+    assert places == {
+        (*model, point) for model, count in POINTS.items() if model[0] != "cnn_s" for point in ("global", *range(count))
+    }
+
+
+def test_the_networks_of_the_information_study_have_about_equally_many_parameters():
+    sizes = [models.summary(run.architecture).parameters for run in runs("information/mnist")]
+    assert max(sizes) < 1.03 * min(sizes)
+
+
+@pytest.mark.parametrize("data", ["mnist", "fashion_mnist", "cifar10"])
+def test_students_share_the_teachers_of_noisy_machines(data: str):
+    planned = runs(f"noisy_machines/{data}")
+    clean = {run.network_key for run in planned if not run.noisy_training}
+    assert {run.teacher.network_key for run in planned if run.teacher} <= clean
+    assert all(run.redraw == "chip" and run.noise.target == "weights" for run in planned)
+    assert {run.training_redraw for run in planned if run.noisy_training} == {"batch"}
 
 
 @pytest.mark.parametrize("data", marked(["mnist", "cifar10", "gsc"], "mixed/{}".format))

@@ -21,7 +21,7 @@ from analysis.figures.layout.style import (
     save_figure,
     scale_levels,
 )
-from analysis.figures.training_levels import training_level
+from analysis.figures.training.training_levels import training_level
 from analysis.intervals import Estimate
 from analysis.labels import format_estimate, level_axis_label
 from analysis.midpoints.contrasts import mean_ratio
