@@ -33,7 +33,9 @@ def allocated_grid(
     Its seeds are those that the runs of the collection do not have. ``document`` and ``folder``
     are as for :func:`experiments.plan.refined_grid.grid_of`.
     """
-    sections: Section = {}
+    settings = [_settings(network) for network in networks]
+    common = {name: value for name, value in settings[0].items() if all(each[name] == value for each in settings)}
+    sections: Section = {"fixed": common}
     for number, network in enumerate(networks, start=1):
         new = [seed for seed in range(len(network.seeds) + seeds) if seed not in network.seeds][:seeds]
         chosen = [list(one) for budget in budgets for one in allocations(network.mu, budget, network.costs).values()]
@@ -41,7 +43,7 @@ def allocated_grid(
         mu = network.everywhere.fit.mu.value
         levels = [float(f"{mu * factor:.6g}") for factor in FACTORS]
         sections[f"network_{number}"] = {
-            "fixed": _fixed(network),
+            "fixed": {name: value for name, value in settings[number - 1].items() if name not in common},
             "grid": {
                 _level(network): {"type": "choice", "options": levels},
                 "noise.executions": {"type": "choice", "options": [1, *distinct]},
@@ -56,8 +58,8 @@ def allocated_grid(
     return grid_of(sections, document, heading, folder)
 
 
-def _fixed(network: MeasuredNetwork) -> Section:
-    """The settings of the network's runs, without levels, seeds and defaults that are refused beside others."""
+def _settings(network: MeasuredNetwork) -> Section:
+    """The settings that the network's runs share, without levels and executions."""
     settings = network.everywhere.settings
     left_out = {*CURVE_LEVELS, "noise.executions"}
     return {
