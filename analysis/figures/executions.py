@@ -81,10 +81,10 @@ def numbers_of(series: FittedSeries, points: int) -> tuple[int, ...]:
 
 
 def level_of(network: MeasuredNetwork, series: Sequence[FittedSeries]) -> float:
-    """The level that all series have closest to the midpoint of the network under global noise."""
+    """The level that all series have closest to the midpoint of the network under global noise; NaN without one."""
     common: set[float] = set.intersection(*(set(each.series.used["level"]) for each in series))
     mu = network.everywhere.fit.mu.value
-    return min(common, key=lambda level: abs(math.log(level / mu)) if level > 0 else math.inf)
+    return min((level for level in common if level > 0), key=lambda level: abs(math.log(level / mu)), default=math.nan)
 
 
 def accuracies(series: FittedSeries, level: float) -> pd.Series[float]:
@@ -141,14 +141,18 @@ def gains(network: MeasuredNetwork, found: Sequence[Scheme]) -> Iterator[Gain]:
                 continue
             here = accuracies(series, level)
             both = here.index.intersection(equal.dropna().index)
+            saved = [1 - mean / _equal_number(equal.loc[name], here[name]) for name in both]
             logs, others = series.fit.repetitions.logs, uniform.at_mean[mean].fit.repetitions.logs
+            by_cost = scheme.name == BY_COST
+            if by_cost:  # its budget is one of multiply-accumulates, not of executions
+                saved = [math.nan] * len(both)
             yield Gain(
                 scheme.name,
                 mean,
                 (here[both] - equal.loc[both, mean]).tolist(),
-                [1 - mean / _equal_number(equal.loc[name], here[name]) for name in both],
+                saved,
                 [logs[name] - others[name] for name in logs if name in others],
-                predicted_factor(network.mu, numbers_of(series, len(network.mu))),
+                math.nan if by_cost else predicted_factor(network.mu, numbers_of(series, len(network.mu))),
                 (series, uniform.at_mean[mean]),
             )
 
@@ -189,7 +193,7 @@ def _draw(family: Family[FittedSeries], network: MeasuredNetwork, found: Sequenc
     ticks = sorted({mean for scheme in found for mean in scheme.at_mean})
     axes.set_xticks(ticks, map(str, ticks))
     axes.minorticks_off()
-    axes.set_xlabel("mean number of executions of a noisy layer")
+    axes.set_xlabel("budget: mean number of executions of a noisy layer")
     axes.set_ylabel("validation accuracy")
     figure.legend(loc="outside lower center", ncols=legend_columns([scheme.name for scheme in found], 0.6 * WIDTH))
     title = f"{family.title}: accuracy over the executions of noisy layers"
@@ -218,12 +222,13 @@ def _table(found: Sequence[tuple[Family[FittedSeries], MeasuredNetwork, list[Sch
                 "accuracy gained": format_estimate(estimates["accuracy"]),
                 "executions saved": format_estimate(estimates["saved"]),
                 "ratio of tolerated levels": format_estimate(estimates["factor"]),
-                "predicted": f"{gain.predicted:.3f}",
+                "predicted": format_number(gain.predicted, 4),
             })  # fmt: skip
     caption = (
         "Schemes against the same number of executions of every layer, with 95 % t intervals over the repetitions. "
         "Accuracy gained: at the midpoint under global noise with one execution. Executions saved: share of those that "
-        "equal numbers need for the same accuracy; a dash beyond the numbers that were run. Predicted: ratio of the "
+        "equal numbers need for the same accuracy; a dash beyond the numbers that were run. The optimum by cost has a "
+        "budget of multiply-accumulates instead, those of equal numbers. Predicted: ratio of the "
         "tolerated levels if the noise variances of the points add up, each relative to what its point tolerates."
     )
     return save_table(

@@ -89,4 +89,4 @@ def _shape(settings: Settings) -> tuple[int, ...]:
 
 
 def _in_words(settings: Settings) -> str:
-    return label(settings, ["model.hidden"]) or "the model's own layers"
+    return label(settings, ["model.hidden"]) or "the model's own hidden layers"

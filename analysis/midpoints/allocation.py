@@ -17,6 +17,7 @@ import numpy as np
 
 from analysis.errors import AnalysisError
 from analysis.midpoints.study import FittedSeries, Study
+from analysis.runs.noise_kinds import kind_of
 
 UNIFORM, OPTIMUM, BY_COST = "uniform", "optimum", "optimum by cost"
 EXPONENTS: Mapping[str, float] = {"μ^-1/2": 0.5, "μ^-1": 1.0, "μ^-2": 2.0}
@@ -126,13 +127,14 @@ class MeasuredNetwork:
 def measured_networks(study: Study) -> list[MeasuredNetwork]:
     """The networks of a study for which executions can be allocated.
 
-    They have noise at inference only on activations, one execution of each layer, and a midpoint at every noise point
-    and under global noise.
+    They have noise at inference only on activations, of a kind with draws and one level, drawn anew for each execution,
+    and a midpoint at every noise point and under global noise.
     """
     chosen = [
         each for each in study.fitted_series
         if not each.settings["noise.in_training"] and each.settings["noise.executions"] == 1
-        and each.settings["noise.target"] == "activations" and each.fit.mu.value > 0
+        and each.settings["noise.target"] == "activations" and each.settings["noise.redraw"] != "chip"
+        and kind_of(each.settings).level_setting == "std" and each.fit.mu.value > 0
     ]  # fmt: skip
     walks: dict[str, dict[int, FittedSeries]] = {}
     for each in chosen:

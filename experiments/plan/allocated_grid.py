@@ -45,7 +45,7 @@ def allocated_grid(
         sections[f"network_{number}"] = {
             "fixed": {name: value for name, value in settings[number - 1].items() if name not in common},
             "grid": {
-                _level(network): {"type": "choice", "options": levels},
+                "noise.std": {"type": "choice", "options": levels},
                 "noise.executions": {"type": "choice", "options": [1, *distinct]},
                 "seed": {"type": "choice", "options": new},
             },
@@ -60,6 +60,8 @@ def allocated_grid(
 
 def _settings(network: MeasuredNetwork) -> Section:
     """The settings that the network's runs share, without levels and executions."""
+    if any(each.series.runs["noise.seed"].notna().any() for each in (*network.at_point.values(), network.everywhere)):
+        raise UserError("the runs set noise.seed, so that new seeds would have the same noise; run them without it")
     settings = network.everywhere.settings
     left_out = {*CURVE_LEVELS, "noise.executions"}
     return {
@@ -67,12 +69,6 @@ def _settings(network: MeasuredNetwork) -> Section:
         for name, value in settings.items()
         if name not in left_out
     }
-
-
-def _level(network: MeasuredNetwork) -> str:
-    if not bool(network.everywhere.series.runs["noise.amplitude"].isna().all()):
-        raise UserError("executions are allocated for kinds of noise with one level, not for mixed noise")
-    return "noise.std"
 
 
 def describe(networks: Sequence[MeasuredNetwork], budgets: Sequence[int]) -> Iterator[RenderableType]:

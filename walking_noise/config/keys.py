@@ -74,8 +74,7 @@ def network(config: RunConfig) -> dict[str, Any]:
         content["noise.seed"] = config.noise_seed
         if config.redraw != config.training_redraw:
             content["redraw"] = config.redraw
-        if config.noise.executions != 1:
-            content["executions"] = _executions(config)
+        content |= _executions(config)
     return content
 
 
@@ -90,16 +89,16 @@ def run(config: RunConfig) -> dict[str, Any]:
     if config.noisy:
         content["inference noise"] = _noise(config, settings, config.levels, config.redraw)
         content["noise.seed"] = config.noise_seed
-        if config.noise.executions != 1:
-            content["executions"] = _executions(config)
+        content |= _executions(config)
     if not config.evaluated_in_training:
         content["evaluated"] = "once"
     return content
 
 
-def _executions(config: RunConfig) -> list[int]:
-    """The number of executions at each noise point with noise, 1 at the others."""
-    return [executions(config, point) if max(level) > 0 else 1 for point, level in enumerate(config.levels)]
+def _executions(config: RunConfig) -> dict[str, list[int]]:
+    """The numbers of executions, 1 at points without noise; nothing if all are 1."""
+    numbers = [executions(config, point) if max(level) > 0 else 1 for point, level in enumerate(config.levels)]
+    return {"executions": numbers} if max(numbers) > 1 else {}
 
 
 def derived_seed(seed: int, purpose: str) -> int:

@@ -259,7 +259,9 @@ class RunConfig(Group):
         """The run that trains a shared network: without noise at inference, and without records of an evaluation."""
         if not self.noisy_training:
             return self.without_noise().model_copy(update={"evaluation": groups.EvaluationConfig()})
-        noise = {**dict.fromkeys(self.level_settings, 0.0), "seed": None}
+        noise = {**dict.fromkeys(self.level_settings, 0.0), "seed": None, "executions": 1}
+        if self.training_redraw == "chip":
+            noise["training_seed"] = self.training_noise_seed
         plain = {"noise": self.noise.model_copy(update=noise), "evaluation": groups.EvaluationConfig()}
         return self.model_copy(update=plain)
 

@@ -21,6 +21,7 @@ from walking_noise.fields.setting_types import (
     Seed,
     in_words,
 )
+from walking_noise.models.architectures import mlp
 from walking_noise.noise import noise_kinds
 
 
@@ -30,6 +31,11 @@ def _keywords(words: tuple[str, ...]) -> tuple[str, ...] | None:
     if not distinct or not all(word.isidentifier() for word in words):
         raise ValueError
     return None if words == data.KEYWORDS else words
+
+
+def _other_widths(widths: tuple[int, ...]) -> tuple[int, ...] | None:
+    """Return None for the widths of the mlp, the default."""
+    return None if widths == mlp.HIDDEN else widths
 
 
 LARGEST_EXECUTIONS, LARGEST_WIDTH = 100_000, 100_000
@@ -46,7 +52,11 @@ Count = Annotated[int, Field(ge=1, le=LARGEST_EXECUTIONS), WHOLE]
 Executions = Count | Annotated[tuple[Count, ...], LIST, in_words("a list of them, one for each noise point")]
 Width = Annotated[int, Field(ge=1, le=LARGEST_WIDTH), WHOLE]
 Hidden = Annotated[
-    tuple[Width, ...], Field(min_length=1), LIST, in_words(f"a list of whole numbers 1..{LARGEST_WIDTH}")
+    tuple[Width, ...],
+    Field(min_length=1),
+    LIST,
+    AfterValidator(_other_widths),
+    in_words(f"a list of whole numbers 1..{LARGEST_WIDTH}"),
 ]
 PointNumber = Annotated[int, Field(ge=0), WHOLE, in_words("the number of a noise point")]
 

@@ -96,17 +96,15 @@ class MeanOfExecutions:
         executions = [[sampler.at(step) for sampler in samplers] for samplers in self._executions]
 
         def inject(point: int, x: Tensor, first: int, audit: Audit | None) -> Tensor:
-            outputs = []
+            total: Tensor | None = None
             for samplers in executions:
                 y = x
                 for draw in samplers:
                     y = draw(point, y, first, audit)
                 if y is x:
                     return x
-                outputs.append(y)
-            total = outputs[0].double()
-            for y in outputs[1:]:
-                total += y
-            return (total / len(outputs)).to(x.dtype)  # exactly x for members without noise
+                total = y.double() if total is None else total.add_(y)
+            assert total is not None
+            return (total / len(executions)).to(x.dtype)  # exactly x for members without noise
 
         return inject

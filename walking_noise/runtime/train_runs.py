@@ -85,7 +85,7 @@ def train(configs: Sequence[RunConfig], **options: Unpack[TrainOptions]) -> list
         message = f"{len(failures)} of {len(configs)} runs failed; the first: {failures[0].error}"
         raise RunsFailed(message, list(outcomes))
     if store := _checkpoint_store(options):
-        store.discard(configs)
+        store.discard([one for config in configs for one in config.with_teacher])
     return [outcome for outcome in outcomes if isinstance(outcome, Result)]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from analysis.figures.layout.style import (
 )
 from analysis.figures.training.training_levels import training_level
 from analysis.intervals import Estimate
-from analysis.labels import format_estimate, level_axis_label
+from analysis.labels import format_estimate, level_axis_label, slug
 from analysis.midpoints.contrasts import mean_ratio
 from analysis.midpoints.study import FittedSeries, Study
 from analysis.runs.series import Settings
@@ -45,8 +46,45 @@ QUANTILES = (0.05, 0.5, 0.95)
 def make(study: Study, folder: Path) -> list[Plot | Table]:
     """A figure for each network, and a table of the ratios of midpoints."""
     chosen = [each for each in study.fitted_series if training_level(each.settings) is not None]
-    found = [family for family in families(chosen, WITHIN) if any(map(has_teacher, family.settings))]
+    found = [part for family in families(chosen, WITHIN) for part in comparable(family)]
     return [*(_draw(family, folder) for family in found), *([_table(found, folder)] if found else [])]
+
+
+def comparable(family: Family[FittedSeries]) -> list[Family[FittedSeries]]:
+    """The parts of a family with one kind of draws in training, one loss of students, and one number of epochs.
+
+    A part has the networks trained without noise and without a teacher for these epochs, and those trained with noise
+    for them or for twice as many; students are trained with noise. Other series are in no part.
+    """
+    students = [each for each in family.members if has_teacher(each.settings) and each.settings["noise.in_training"]]
+    kinds = dict.fromkeys((_draws(each), each.settings["training.epochs"]) for each in students)
+    losses = list(dict.fromkeys(loss for each in students if (loss := _loss(each))[0])) or [(0.0, 1.0)]
+    parts = []
+    for draws, epochs in kinds:
+        for loss in losses:
+            members = [each for each in family.members if _belongs(each, draws, epochs, loss)]
+            several = f", {draws}, {epochs} epochs, share {loss[0]:g}, temperature {loss[1]:g}"
+            more = several if len(kinds) * len(losses) > 1 else ""
+            parts.append(replace(family, title=family.title + more, slug=slug(family.slug + more), members=members))
+    return parts
+
+
+def _draws(each: FittedSeries) -> str:
+    return str(each.settings["noise.training_redraw"])
+
+
+def _loss(each: FittedSeries) -> tuple[float, float]:
+    return each.settings["distillation.soft_label_share"], each.settings["distillation.temperature"]
+
+
+def _belongs(each: FittedSeries, draws: str, epochs: int, loss: tuple[float, float]) -> bool:
+    """Whether a series is in the part with these draws in training, epochs and loss of students."""
+    own = each.settings["training.epochs"]
+    if not each.settings["noise.in_training"]:
+        return own == epochs and not has_teacher(each.settings)
+    if has_teacher(each.settings):
+        return own == epochs and _draws(each) == draws and _loss(each) in (loss, (0.0, 1.0))
+    return own in (epochs, 2 * epochs) and _draws(each) == draws
 
 
 def has_teacher(settings: Settings) -> bool:
@@ -107,7 +145,8 @@ def log_midpoints(
     if table.shape[1] > 1 and len(table) > 1:
         of_others = (table.sum() - table).to_numpy().argmax(1)
         return pd.Series(table.to_numpy()[range(len(table)), of_others], table.index), list(chosen.values())
-    return (table.iloc[:, 0] if table.shape[1] else pd.Series(dtype=float)), list(chosen.values())
+    alone = table.iloc[:, 0] if table.shape[1] == 1 else pd.Series(dtype=float)
+    return alone, list(chosen.values())
 
 
 def quantiles(runs: pd.DataFrame) -> pd.DataFrame:

@@ -28,7 +28,8 @@ def _ratios(study: Study, first: str, second: str) -> Iterator[Case]:
         each for each in study.fitted_series
         if each.settings["noise.target"] == "weights" and training_level(each.settings) is not None
     ]  # fmt: skip
-    for family in families(on_weights, distillation.WITHIN):
+    found = families(on_weights, distillation.WITHIN)
+    for family in (part for whole in found for part in distillation.comparable(whole) or [whole]):
         series = distillation.by_training(family)
         (one, members), (other, others) = (distillation.log_midpoints(series, kind) for kind in (first, second))
         difference: pd.Series[float] = (one - other).dropna()

@@ -97,7 +97,7 @@ def everywhere(study: Study, **wanted: Any) -> list[FittedSeries]:
 NOT_IN_THE_PAPER = (
     "noise.training_std", "noise.training_std_mul", "noise.training_std_add", "noise.target", "noise.unit",
     "noise.redraw", "noise.training_redraw", "noise.executions", "training.weight_clip_std", "evaluation.recalibrate",
-    "distillation.soft_label_share", "distillation.initialise",
+    "distillation.soft_label_share", "distillation.initialise", "model.hidden", "training.weight_decay",
 )  # fmt: skip
 """Settings that have their defaults in the Walking Noise papers."""
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.figures.layout.families import families
+from analysis.figures.layout.families import Family, families
 from analysis.figures.layout.style import style
 from analysis.figures.training import distillation
 from analysis.midpoints.flags import Flag
@@ -65,6 +66,25 @@ def test_the_ratio_is_the_mean_of_the_repetitions(study: Study) -> None:
     noisy, clean = series[0.05, distillation.NOISE], series[0.0, distillation.CLEAN]
     logs = [noisy.fit.repetitions.logs[name] - log for name, log in clean.fit.repetitions.logs.items()]
     assert found[distillation.NOISE, distillation.CLEAN].value == pytest.approx(10 ** np.mean(logs))
+
+
+def test_series_that_are_not_alike_are_compared_apart(study: Study) -> None:
+    """Two temperatures, two kinds of draws and a student without noise in training: no series replaces another."""
+    plain = [each.settings for each in study.fitted_series]
+    soft = next(one for one in plain if one["distillation.soft_label_share"])
+    others = [
+        {**soft, "distillation.temperature": 4.0},
+        {**next(one for one in plain if one["training.epochs"] == 8), "training.epochs": 40},
+        {**soft, "noise.in_training": False, "noise.training_std": None},
+        *({**one, "noise.training_redraw": "chip"} for one in plain if one["noise.in_training"]),
+    ]
+    members: Any = [SimpleNamespace(settings=settings) for settings in (*plain, *others)]
+    parts = distillation.comparable(Family("network", "network", members))
+    assert len(parts) == 4
+    assert len({part.slug for part in parts}) == 4
+    for part in parts:
+        assert len(distillation.by_training(part)) == len(part.members)
+    assert sorted(len(part.members) for part in parts) == [4, 5, 5, 5]
 
 
 def test_quantiles_over_the_draws_of_all_repetitions() -> None:

@@ -34,7 +34,7 @@ def test_figure(tmp_path: Path) -> None:
     with style():
         (plot,) = information_curves.draw(analyse(frame_of(configs, results)), tmp_path)
     numbers = pd.read_csv(tmp_path / f"{plot.name}.csv")
-    assert set(numbers["network"]) == {"hidden layers 64-64-64", "hidden layers 74"}
+    assert set(numbers["network"]) == {"the model's own hidden layers", "hidden layers 74"}
     assert set(numbers["n"]) == {2}
     assert ((numbers["low"] <= numbers["information"]) & (numbers["information"] <= numbers["high"])).all()
     free, noisy = (numbers[numbers["level"] == level]["information"] for level in (0.0, 30.0))

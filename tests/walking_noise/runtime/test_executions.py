@@ -99,6 +99,9 @@ def test_packs_and_networks() -> None:
 def test_keys() -> None:
     one, all_ones, other = (run(**ONLY, noise__executions=number) for number in (2, [2] * 8, [2] * 7 + [3]))
     assert one.run_key == all_ones.run_key
+    assert run(**ONLY).run_key == run(**ONLY, noise__executions=[1] * 8).run_key
+    unused = [9, 9, 1, *[9] * 5]
+    assert run(**ONLY, noise__point=2).run_key == run(**ONLY, noise__point=2, noise__executions=unused).run_key
     assert one.run_key != other.run_key
     at_point = [run(**ONLY, noise__point=2, noise__executions=[1, 1, 3, *[number] * 5]) for number in (1, 7)]
     assert at_point[0].run_key == at_point[1].run_key

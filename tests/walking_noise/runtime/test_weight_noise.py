@@ -182,6 +182,28 @@ def test_a_chip_is_the_same_in_training_and_at_inference() -> None:
     assert len(plan_trainings([run(**chip, **on_chip_5, noise__seed=seed) for seed in range(3)])) == 1
 
 
+def test_the_run_that_trains_a_shared_network_has_its_key() -> None:
+    """Without noise at inference, whatever chip, seed, draws or executions the run is evaluated with."""
+    chip = {**WEIGHTS, "noise__training_std": 0.1, "noise__redraw": "chip"}
+    shared = [
+        {**chip, "noise__seed": 5},
+        {**chip, "noise__level_draws": "independent"},
+        {**chip, "noise__seed": 5, "noise__training_seed": 3},
+        {**WEIGHTS, "noise__training_std": 0.1, "noise__executions": 3, "noise__seed": 4},
+        {**ONLY, "noise__executions": 3},
+        {**ONLY, "noise__redraw": "chip", "noise__seed": 2},
+        {"noise__std": 0.3, "noise__training_std": 0.1, "noise__redraw": "batch"},
+        {"noise__std": 0.3, "noise__in_training": False, "distillation__soft_label_share": 0.5},
+    ]
+    for settings in shared:
+        config = run(**settings)
+        assert config.training_only().network_key == config.network_key
+        assert config.training_only().training_noise_seed == config.training_noise_seed or not config.noisy_training
+    one, other = (result(**chip, noise__seed=seed, noise__level_draws="shared") for seed in (5, 6))
+    assert one.training_loss != other.training_loss
+    assert one.training_loss == result(**chip, noise__seed=6, noise__training_seed=5).training_loss
+
+
 def test_chips_differ_from_draws_of_a_batch_at_inference() -> None:
     """A chip has the same errors for all samples, also of other blocks and epochs."""
     only = {**ONLY, "noise__std": 0.1, "evaluation__noise_draws": 12}

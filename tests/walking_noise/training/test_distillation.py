@@ -121,6 +121,12 @@ def test_a_teacher_is_trained_once_and_found_again(tmp_path: Path) -> None:
     assert len(list(networks.iterdir())) == 1
 
 
+def test_no_checkpoint_remains(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoints"
+    train([run(**STUDENT)], **HERE, checkpoints=folder, checkpoint_seconds=0)
+    assert list(folder.glob("*.checkpoint")) == []
+
+
 def test_the_progress_counts_the_epochs_of_teachers() -> None:
     seen: list[tuple[int, int]] = []
     train([run(**STUDENT)], progress=lambda one: seen.append((one.epochs_done, one.epochs_total)), **HERE)
