@@ -116,7 +116,10 @@ def _explanations(
         "without noise. inference only: number of runs that have noise only at inference."
     )
     source = "" if array_size_is_known else " (assumed, as Slurm does not answer here; --max-array-size changes it)"
-    yield f"tasks: Slurm array tasks, one for each run that `seml add` adds; an array has at most {array_size}{source}."
+    yield (
+        "tasks: Slurm array tasks of `seml start`, one for each run; `walking-noise start` submits one for each pack. "
+        f"An array has at most {array_size}{source}."
+    )
     if total.tasks > array_size:
         command = f"walking-noise start {collection or 'COLLECTION'}"
         yield f"arrays: submitted by `{command}`; `seml start` submits one per file, which may be too large."

@@ -73,7 +73,10 @@ class Row:
 
     @property
     def tasks(self) -> int:
-        """Number of Slurm array tasks that ``seml start`` submits: one for each document that is not present."""
+        """Number of Slurm array tasks that ``seml start`` submits: one for each document that is not present.
+
+        ``walking-noise start`` submits at most one for each pack.
+        """
         return self.documents - (self.present or 0)
 
     def packs(self, pack_size: Callable[[RunConfig], int]) -> int:

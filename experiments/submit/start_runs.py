@@ -1,4 +1,4 @@
-"""Start of runs by ``seml start``, in Slurm or on this machine."""
+"""Start of runs: in Slurm, in arrays with a task for each pack, or on this machine by ``seml start --local``."""
 
 from __future__ import annotations
 
@@ -8,36 +8,48 @@ from collections.abc import Sequence
 from experiments import slurm
 from experiments.database.run_status import STAGED
 from experiments.errors import UserError
+from experiments.plan import throughput
 from experiments.submit import seml_command
+from experiments.submit.array_submission import submit
 from experiments.submit.startable_runs import Startable
-from experiments.terminal.text_table import runs_in_words
+from experiments.submit.task_arrays import task_arrays, worker_pack_size
+from experiments.terminal.text_table import in_words, runs_in_words
 from experiments.worker.worker_options import check_variables
+
+NO_FILE_OUTPUT = "--no-file-output"
+"""The only option of ``seml start`` that is for Slurm."""
 
 
 def start_in_slurm(startable: Startable, limit: int | None = None, options: Sequence[str] = ()) -> None:
-    """Start the STAGED and the stranded runs, at most ``limit``, in arrays that Slurm accepts.
+    """Start the STAGED and the stranded runs, at most ``limit``, in arrays with a task for each pack.
 
     ``options`` are further arguments of ``seml start``. If Slurm rejects an array, the other runs stay STAGED.
     """
     name, size, cluster = startable.runs.name, slurm.max_array_size(), slurm.cluster_name()
     if size is None or cluster is None:
         raise UserError(f"Slurm does not answer; use `walking-noise start {name} --local` to train on this machine")
+    local = [option for option in options if option.startswith("-") and option != NO_FILE_OUTPUT]
+    if local:
+        raise UserError(f"{local[0]} is for runs on this machine; give it together with --local")
     _check_experiments_per_job(startable)
     _restage(startable, cluster)
     _check_staged(startable)
-    parts = list(startable.parts(size, limit))
-    total, done = sum(runs for _, runs in parts), 0
-    selection = _filter(startable)
-    for batch, runs in parts:
-        part = ["--batch-id", str(batch), "--num-experiments", str(runs)]
-        if seml_command.run([name, "start", *part, *selection, *options]):
+    documents, devices = startable.staged(limit), throughput.known(None)
+    arrays = list(task_arrays(documents, size, lambda run: worker_pack_size(run, devices)))
+    total, done = len(documents), 0
+    for array in arrays:
+        try:
+            done += submit(startable.runs, array, output_to_file=NO_FILE_OUTPUT not in options)
+        except UserError as rejection:
+            print(f"walking-noise: {rejection}", file=sys.stderr)
             raise UserError(
                 f"{done:,} of {runs_in_words(total)} started, the others are still STAGED; run this command again to "
                 "continue"
-            )
-        done += runs
-        if len(parts) > 1:
+            ) from None
+        if len(arrays) > 1:
             print(f"{done:,} of {total:,} runs started", flush=True)
+    tasks = sum(array.tasks for array in arrays)
+    print(f"started {runs_in_words(done)}: {in_words(tasks, 'task')}, one for each pack", flush=True)
 
 
 def start_here(startable: Startable, limit: int | None = None, options: Sequence[str] = ()) -> None:

@@ -1,20 +1,20 @@
-"""Startable runs, divided into parts that are small enough for a Slurm array.
+"""Startable runs: those that are STAGED, and those that no task of Slurm will lease.
 
-``seml start`` submits the runs of a batch as one array, regardless of their number, and sets them to PENDING once Slurm
-has accepted the array. Therefore, if SEML is interrupted, each of these runs is either STAGED, or PENDING in an array.
+SEML sets runs to PENDING once Slurm has accepted their array. Therefore, if the submission is interrupted, each of
+these runs is either STAGED, or PENDING in an array.
 
-Runs can remain PENDING after their array has ended: a worker released them when no task of the array was left, or Slurm
-lost the array. These runs are *stranded*: no task will lease them, and SEML only starts STAGED runs. Eventually `seml
-status` sets them to KILLED.
+Runs can remain PENDING although no task of their array will lease them: the array has ended, Slurm lost it, or each of
+its last tasks trains a pack already, and a task trains one pack. These runs are *stranded*: SEML only starts STAGED
+runs. Once the array has ended, `seml status` sets them to KILLED.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from experiments.database.connection import Document, Runs
-from experiments.database.run_status import KILLED, PENDING, STAGED
+from experiments.database.run_status import KILLED, PENDING, RUNNING, STAGED
 from experiments.slurm import ActiveTasks
 from experiments.worker.leases import UNCLAIMED
 
@@ -51,9 +51,10 @@ class Startable:
         return self.runs.count_documents(self._matching(status={"$in": [STAGED, PENDING]}, **several))
 
     def restage_from_slurm(self, cluster: str, active_tasks: Callable[[], ActiveTasks | None]) -> int | None:
-        """Set to STAGED the runs that ended arrays of this cluster have left stranded; return their number.
+        """Set to STAGED the runs that arrays of this cluster have left stranded; return their number.
 
-        None if stranded runs may exist, but Slurm does not list its tasks (``active_tasks`` returns None).
+        None if stranded runs may exist, but Slurm does not list its tasks (``active_tasks`` returns None). A task that
+        has leased its pack may return to the queue and lease another one, but need not; a task without leases will.
         """
         here = {"execution.cluster": {"$in": [cluster, *UNKNOWN_CLUSTER]}, "execution.task_id": {"$exists": False}}
         waiting = self._matching(status={"$in": [PENDING, KILLED]}, **UNCLAIMED, **here)
@@ -61,11 +62,12 @@ class Startable:
         arrays = [group["_id"] for group in self.runs.aggregate(groups) if group["_id"] is not None]
         if not arrays:
             return 0
-        tasks = active_tasks()
+        training, tasks = self._training_tasks(), active_tasks()
         if tasks is None:
             return None
-        active = [array for array in arrays if array in tasks.arrays]
-        ended = [array for array in arrays if array not in tasks.arrays]
+        available = {array for array, _ in tasks.tasks - training}
+        active = [array for array in arrays if array in available]
+        ended = [array for array in arrays if array not in available]
         stranded = {**waiting, "slurm.array_id": {"$in": ended, "$nin": active}}
         return self.runs.update_many(stranded, RESTAGED).modified_count
 
@@ -77,20 +79,26 @@ class Startable:
         waiting = self._matching(status=PENDING, **UNCLAIMED, **{"slurm.array_id": {"$exists": False}})
         return self.runs.update_many(waiting, RESTAGED).modified_count
 
-    def parts(self, size: int, limit: int | None = None) -> Iterator[tuple[int, int]]:
-        """Divide the STAGED runs of each batch into parts of at most ``size`` runs, at most ``limit`` runs in total.
+    def staged(self, limit: int | None = None) -> list[Document]:
+        """The STAGED runs, at most ``limit``: their settings, batches, Slurm options and environments.
 
-        Yield the batch and the number of runs of each part, which becomes one array for each Slurm configuration of the
-        batch.
+        They are sorted by batch and id. Environment and Slurm options are those of the batch, in its first run only.
         """
-        group: Document = {"_id": "$batch_id", "runs": {"$sum": 1}}
-        batches = self.runs.aggregate([{"$match": self._matching(status=STAGED)}, {"$group": group}])
-        remaining = limit
-        for batch in sorted(batches, key=lambda batch: int(batch["_id"])):
-            runs = batch["runs"] if remaining is None else min(batch["runs"], remaining)
-            remaining = None if remaining is None else remaining - runs
-            for first in range(0, runs, size):
-                yield batch["_id"], min(size, runs - first)
+        found = self.runs.find(self._matching(status=STAGED), {"batch_id": 1, "config": 1})
+        documents = sorted(found, key=lambda run: (int(run["batch_id"]), run["_id"]))[:limit]
+        batches: set[int] = set()
+        for document in documents:
+            if document["batch_id"] not in batches:
+                batches.add(document["batch_id"])
+                document |= self.runs.find_one({"_id": document["_id"]}, {"seml.env": 1, "slurm": 1}) or {}
+        return documents
+
+    def _training_tasks(self) -> set[tuple[int, int]]:
+        """The Slurm tasks, as (array id, task id), whose worker has leased its pack."""
+        training = {"status": RUNNING, "claim.execution.task_id": {"$exists": True}}
+        task = {"array": "$claim.execution.array_id", "task": "$claim.execution.task_id"}
+        groups = self.runs.aggregate([{"$match": training}, {"$group": {"_id": task}}])
+        return {(group["_id"]["array"], group["_id"]["task"]) for group in groups}
 
     def _matching(self, **more: object) -> Document:
         return {"$and": [self.selection], **more} if self.selection else more

@@ -10,6 +10,7 @@ job=$(( 10 + $(ls scripts | wc -l) ))
 cp "$1" scripts/$job
 env -0 > environments/$job
 tasks=$(sed -n 's/^#SBATCH --array=0-\([0-9]*\).*/\1/p' "$1")
+[ -n "$SBATCH_ARRAY_INX" ] && tasks=$(sed 's/^0-//; s/%.*//' <<< "$SBATCH_ARRAY_INX")
 for task in $(seq 0 "$tasks"); do echo "$job|$task|$job|PENDING"; done >> queue
 echo "Submitted batch job $job"
 while [ -e hold ]; do sleep 0.1; done

@@ -1,4 +1,4 @@
-"""``walking-noise start``: starts all waiting runs, in arrays of a size that Slurm accepts."""
+"""``walking-noise start``: starts all waiting runs, in Slurm by a task for each pack."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def start(
     worker_cpus: Annotated[str | None, passed("-wc", "--worker-cpus", metavar="N")] = None,
     worker_env: Annotated[str | None, passed("-we", "--worker-env", metavar="DICT")] = None,
 ) -> None:
-    """Start all STAGED runs, and runs that no worker holds and whose Slurm array has ended.
+    """Start all STAGED runs, and runs that no worker holds and no Slurm task will train.
 
-    Calls `seml COLLECTION start` once per array, and no array exceeds Slurm's
-    MaxArraySize. `seml COLLECTION start --help` explains the SEML options.
+    Submits a Slurm task for each pack, in arrays of at most MaxArraySize
+    runs. `seml COLLECTION start --help` explains the SEML options.
 
     Example: walking-noise start table1_mnist --local
     """

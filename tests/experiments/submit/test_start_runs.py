@@ -18,7 +18,9 @@ import yaml
 from experiments import slurm
 from experiments.cli.app import main
 from experiments.database.connection import Document, Runs
+from experiments.submit.array_submission import submit
 from experiments.submit.startable_runs import Startable
+from experiments.submit.task_arrays import TaskArray
 from tests.experiments.fake_slurm import FakeSlurm
 from tests.experiments.shell import ROOT, Shell, choice, write_grid
 from tests.experiments.worker.claiming import statuses
@@ -70,13 +72,65 @@ def arrays(runs: Runs) -> dict[int, int | None]:
     return {run["_id"]: run["slurm"][0].get("array_id") for run in runs.find().sort("_id", 1)}
 
 
-def test_batches_are_divided_into_parts_of_the_array_size(runs: Runs, fill: Fill):
-    fill({1: 4, 3: 2}, status="STAGED")
+def test_staged_runs_by_batch(runs: Runs, fill: Fill):
+    fill({3: 2, 1: 3}, status="STAGED")
     fill({1: 1}, **started(8))
     startable = Startable(runs, {})
-    assert list(startable.parts(3)) == [(1, 3), (1, 1), (3, 2)]
-    assert list(startable.parts(3, limit=4)) == [(1, 3), (1, 1)]
-    assert list(Startable(runs, {"batch_id": 3}).parts(1)) == [(3, 1)] * 2
+    assert [run["_id"] for run in startable.staged()] == [3, 4, 5, 1, 2]
+    assert [run["_id"] for run in startable.staged(4)] == [3, 4, 5, 1]
+    assert [run["_id"] for run in Startable(runs, {"batch_id": 3}).staged()] == [1, 2]
+    assert [("slurm" in run, "env" in run.get("seml", {})) for run in startable.staged()] == [
+        (True, True), (False, False), (False, False), (True, True), (False, False),
+    ]  # fmt: skip
+
+
+def test_runs_are_restaged_if_all_tasks_of_their_array_train_other_runs(runs: Runs, fill: Fill):
+    """A task trains one pack; one that has none yet will lease these runs."""
+    fill({1: 2}, **started(11))
+    leased: Document = {}
+    for task in (0, 1):
+        execution = {"cluster": CLUSTER, "array_id": 11, "task_id": task}
+        leased = {"token": f"t{task}", "execution": execution}
+        fill({1: 1}, **started(11, status="RUNNING", execution=execution, claim=leased))
+    two_tasks = slurm.ActiveTasks(frozenset([(11, 0), (11, 1)]))
+    startable = Startable(runs, {})
+    runs.update_one(
+        {"_id": 4}, {"$unset": {"claim": ""}}
+    )  # SEML has set it to RUNNING for task 1, which has not leased
+    assert startable.restage_from_slurm(CLUSTER, lambda: two_tasks) == 0
+    runs.update_one({"_id": 4}, {"$set": {"claim": leased}})
+    queued = slurm.ActiveTasks(two_tasks.tasks | {(11, 2)})
+    assert startable.restage_from_slurm(CLUSTER, lambda: queued) == 0
+    assert startable.restage_from_slurm(CLUSTER, lambda: two_tasks) == 2
+    assert statuses(runs) == {1: "STAGED", 2: "STAGED", 3: "RUNNING", 4: "RUNNING"}
+
+
+def test_a_task_for_each_pack(runs: Runs, fill: Fill, fake: FakeSlurm, capfd: pytest.CaptureFixture[str]):
+    """Seven networks in packs of three; the runs of SEML's array are PENDING, whether or not it has a task for each."""
+    fake.configure(20)
+    fill({1: 9}, status="STAGED", slurm=[{"sbatch_options": {}, "max_simultaneous_jobs": 2}, {"sbatch_options": {}}])
+    for number in range(7):
+        runs.update_one({"_id": number + 1}, {"$set": {"config.seed": number}})
+    runs.update_many({}, {"$set": {"seml.env.WALKING_NOISE_PACK_SIZE": "3"}})
+    assert main(["start", runs.name]) == 0
+    assert "started 9 runs: 3 tasks, one for each pack" in capfd.readouterr().out
+    assert set(statuses(runs).values()) == {"PENDING"}
+    assert [fake.environment(array)["SBATCH_ARRAY_INX"] for array in fake.scripts] == ["0-2%2", "0-2"]
+    for run in runs.find():
+        first, second = run["slurm"]
+        assert (first["array_id"], first["num_tasks"], first["sbatch_options"]["array"]) == (10, 3, "0-2%2")
+        assert (second["array_id"], second["num_tasks"], second["sbatch_options"]["array"]) == (11, 3, "0-2")
+        assert "SBATCH_ARRAY_INX" not in run["seml"]["env"]
+    assert all("all_exp_ids=(1 2 3 4 5 6 7 8 9)" in script for script in fake.scripts.values())
+
+
+def test_runs_that_are_no_longer_staged_are_not_submitted(runs: Runs, fill: Fill, fake: FakeSlurm):
+    fill({1: 3}, status="STAGED")
+    runs.update_one({"_id": 2}, {"$set": {"status": "RUNNING"}})
+    assert submit(runs, TaskArray([1, 2, 3], 3)) == 2
+    assert submit(runs, TaskArray([1, 2, 3], 3)) == 0
+    assert statuses(runs) == {1: "PENDING", 2: "RUNNING", 3: "PENDING"}
+    assert [fake.environment(array)["SBATCH_ARRAY_INX"] for array in fake.scripts] == ["0-1"]
 
 
 def test_runs_without_a_task_are_restaged(runs: Runs, fill: Fill):
@@ -142,7 +196,7 @@ def test_more_runs_than_an_array_may_have(
     assert re.findall(r"(\d of 5) runs started", output) == ["3 of 5", "4 of 5", "5 of 5"]
     assert set(statuses(runs).values()) == {"PENDING"}
     assert arrays(runs) == {1: 10, 2: 10, 3: 10, 4: 11, 5: 12}
-    assert re.findall(r"--array=(\S+)", "".join(fake.scripts.values())) == ["0-2%2", "0-0%2", "0-0%2"]
+    assert [fake.environment(array)["SBATCH_ARRAY_INX"] for array in fake.scripts] == ["0-0%2"] * 3
     assert main(["start", runs.name]) == 1
     assert capfd.readouterr().err == f"walking-noise: no run to start in {runs.name}: 5 PENDING\n"
     fake.lose(10)

@@ -1,0 +1,75 @@
+"""Submission of a Slurm array by SEML, with fewer tasks than runs.
+
+SEML writes the job script and the documents, as for ``seml start``: all runs of the array are PENDING and name it, so
+that ``seml status``, ``cancel`` and ``reset`` work as usual, and every task may start with any of them. SEML would
+submit a task for each run; Slurm's variable ``SBATCH_ARRAY_INX`` replaces their number.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from seml.commands.start import get_and_make_output_dir_path, get_exp_name, set_slurm_job_name, start_sbatch_job
+
+from experiments.database.connection import Runs
+from experiments.database.run_status import STAGED
+from experiments.errors import UserError
+from experiments.submit.task_arrays import TaskArray
+
+SUBMITTED_FIELDS = ("batch_id", "seml", "slurm")
+
+
+def submit(runs: Runs, array: TaskArray, *, output_to_file: bool = True) -> int:
+    """Submit an array of the runs that are still STAGED, once for each Slurm configuration of their batch.
+
+    Return the number of runs that have become PENDING. Raise :class:`UserError` if Slurm or SEML rejects the array.
+    """
+    staged = {"_id": {"$in": list(array.ids)}, "status": STAGED}
+    ids = [document["_id"] for document in runs.find(staged, {"_id": 1})]  # another process may have started some
+    run = runs.find_one({"_id": ids[0]}, SUBMITTED_FIELDS) if ids else None
+    if run is None:
+        return 0
+    tasks, name = min(array.tasks, len(ids)), get_exp_name(run, runs.name)
+    others = [{"_id": number} for number in ids[1:]]
+    messages = _Messages()
+    logging.root.addHandler(messages)
+    try:
+        folder = get_and_make_output_dir_path(run)
+        for index, options in enumerate(run["slurm"]):
+            sbatch, simultaneous = options["sbatch_options"], options.get("max_simultaneous_jobs")
+            set_slurm_job_name(sbatch, name, run, runs.name)
+            indices = f"0-{tasks - 1}" + (f"%{simultaneous}" if simultaneous else "")
+            run["seml"]["env"] = {**(run["seml"].get("env") or {}), "SBATCH_ARRAY_INX": indices}
+            number = start_sbatch_job(
+                runs,
+                [run, *others],
+                index,
+                sbatch,
+                name=name,
+                output_path=folder,
+                output_to_file=output_to_file,
+                max_simultaneous_jobs=simultaneous,
+            )
+            submitted = {"_id": {"$gte": min(ids), "$lte": max(ids)}, f"slurm.{index}.array_id": number}
+            size = {f"slurm.{index}.num_tasks": tasks, f"slurm.{index}.sbatch_options.array": indices}
+            runs.update_many(submitted, {"$set": size})
+    except SystemExit as rejection:  # a message of SEML, or its exit code after it has logged that of sbatch
+        raise UserError(
+            "\n".join(
+                [*messages.texts, *filter(None, ["" if isinstance(rejection.code, int) else str(rejection)])]
+            ).strip()
+        ) from None
+    finally:
+        logging.root.removeHandler(messages)
+    return len(ids)
+
+
+class _Messages(logging.Handler):
+    """Log messages of SEML."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.texts: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.texts.append(record.getMessage())
