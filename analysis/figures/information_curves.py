@@ -68,17 +68,17 @@ def _draw(family: Family[FittedSeries], folder: Path) -> Plot:
             table["trained with noise"], table["network"] = trained, _in_words(each.settings)
             tables.append(table)
         scale_levels(panel, levels, most_ticks=5)
+        panel.set_xlabel("level")
         panel.set_title("trained with noise" if trained else "noise at inference only")
     panels[0].set_ylabel("information of the answers, bits")
     panels[0].set_ylim(0, None)
-    figure.supxlabel(level_axis_label(family.settings[0]), fontsize="medium")
     named = dict(zip(*reversed(panels[0].get_legend_handles_labels()), strict=True))
     figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=legend_columns(list(named)))
     classes = max(len(each.series.used["confusion"].dropna().iloc[0]) for each in family.members)
     caption = (
-        "Mutual information of class and answer, corrected for bias; mean over the repetitions; bands: 95 % bootstrap "
-        f"interval over the validation samples of these networks. {classes} classes carry at most "
-        f"{math.log2(classes):.2f} bits. {run_count_sentence(family.members)}"
+        f"Level: {level_axis_label(family.settings[0])}. Mutual information of class and answer, corrected for bias; "
+        "mean over the repetitions; bands: 95 % bootstrap interval over the validation samples of these networks. "
+        f"{classes} classes carry at most {math.log2(classes):.2f} bits. {run_count_sentence(family.members)}"
     )
     title = f"{family.title}: information of the answers"
     return save_figure(figure, pd.concat(tables), folder, f"information-{family.slug}", title, caption)

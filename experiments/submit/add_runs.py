@@ -90,7 +90,7 @@ def _check_repository(path: Path, seml: Mapping[str, Any]) -> None:
     """Reject a repository without a commit for SEML to store, or with a secret in the address of its remote."""
     try:
         git = get_git_info(seml["executable"], seml["working_dir"])
-    except ValueError:
+    except (ValueError, OSError):  # OSError: git refused and closed the pipe to it
         _check_access(path, seml["working_dir"])
         raise UserError(
             f"{path}: the repository {seml['working_dir']} has no commit, but SEML stores one with every run; "

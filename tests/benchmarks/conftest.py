@@ -13,7 +13,7 @@ from tests.benchmarks.peers.peer import ensemble
 @pytest.fixture
 def few_samples(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Use a few random images; the tests read no data sets."""
-    monkeypatch.setattr(sample_data, "SAMPLES", {"mnist": (300, 250), "cifar10": (300, 250)})
+    monkeypatch.setattr(sample_data, "SAMPLES", {("mnist", "test"): (300, 250), ("cifar10", "test"): (300, 250)})
     caches = sample_data.samples, ensemble
     for cache in caches:
         cache.cache_clear()

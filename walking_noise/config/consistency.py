@@ -52,7 +52,7 @@ def _check_data(config: RunConfig) -> None:
 
 def _check_model(config: RunConfig) -> None:
     name, hidden = config.model.name, config.model.hidden
-    if hidden is not None and (is_own(name) or not models.models()[name].takes_hidden):
+    if hidden is not None and (is_own(name) or not models.models()[name].hidden):
         raise refused("model.hidden", list(hidden), f"it has no effect on {name}; leave it out")
     try:
         _ = config.points

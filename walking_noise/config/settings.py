@@ -21,7 +21,6 @@ from walking_noise.fields.setting_types import (
     Seed,
     in_words,
 )
-from walking_noise.models.architectures import mlp
 from walking_noise.noise import noise_kinds
 
 
@@ -34,8 +33,8 @@ def _keywords(words: tuple[str, ...]) -> tuple[str, ...] | None:
 
 
 def _other_widths(widths: tuple[int, ...]) -> tuple[int, ...] | None:
-    """Return None for the widths of the mlp, the default."""
-    return None if widths == mlp.HIDDEN else widths
+    """Return None for the widths that a model has by default."""
+    return None if any(model.hidden == widths for model in models.models().values()) else widths
 
 
 LARGEST_EXECUTIONS, LARGEST_WIDTH = 100_000, 100_000

@@ -41,13 +41,13 @@ class Model:
         ``(B, classes)``. It raises ValueError for inputs that the model does not accept. The module is either a plain
         ``nn.Sequential`` without noise points, which gets one after each of its layers, or any module. That calls noise
         points of its own (:class:`walking_noise.models.noise_points.NoisePoint`), or ``model.points`` selects them.
-    takes_hidden
-        Whether ``build(inputs, classes, batch_norm, hidden)`` takes the widths of the hidden layers, too.
+    hidden
+        The widths of the hidden layers, if ``build(inputs, classes, batch_norm, hidden)`` takes others, too.
     """
 
     name: str
     build: Callable[..., nn.Module]
-    takes_hidden: bool = False
+    hidden: tuple[int, ...] = ()
 
 
 def add_block(layers: Layers, name: str, number: int, layer: nn.Module, norm: nn.Module | None) -> None:

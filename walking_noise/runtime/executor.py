@@ -73,6 +73,7 @@ class PackExecutor:
         students = [one for key, one in planned.items() if one.config.teacher is not None and key not in networks]
         teachers = {one.network_key: PlannedTraining(one) for one in teachers_of([each.config for each in students])}
         networks |= self._found(teachers[key] for key in teachers.keys() - planned.keys())
+        self.counter.report()
         for trainings in ([one for one in (teachers | planned).values() if one not in students], students):
             missing = [one for one in trainings if one.config.network_key not in networks]
             if missing:
@@ -87,7 +88,6 @@ class PackExecutor:
             if cached := self.cache.load(training.config) if self.cache else None:
                 found[key] = cached
                 self.counter.update(key, done=epochs, resumed=epochs, kept=epochs)
-        self.counter.report()
         return found
 
     def _train(self, trainings: Sequence[PlannedTraining], teachers: Teachers) -> dict[str, TrainedNetwork]:

@@ -173,8 +173,13 @@ def _draw(family: Family[FittedSeries], folder: Path) -> Plot:
     kinds = [kind for kind in (CLEAN, NOISE, LONGER, START, SOFT, BOTH) if any(kind == other for _, other in series)]
     levels = sorted({level for each in family.members for level in each.series.used["level"]})
     places = dict(zip(levels, drawn_levels(levels), strict=True))
-    figure = Figure(figsize=(WIDTH, 2.7))
-    panels = np.atleast_1d(figure.subplots(1, len(trained), sharey=True))
+    columns = min(len(trained), 2)
+    rows = -(-len(trained) // columns)
+    figure = Figure(figsize=(WIDTH, 0.7 + 2.3 * rows))
+    panels = figure.subplots(rows, columns, sharey=True, squeeze=False).flatten()
+    for unused in panels[len(trained) :]:
+        unused.remove()
+    panels = panels[: len(trained)]
     tables: list[pd.DataFrame] = []
     for panel, level in zip(panels, trained, strict=True):
         for number, kind in enumerate(kinds):
@@ -192,15 +197,17 @@ def _draw(family: Family[FittedSeries], folder: Path) -> Plot:
             tables.append(table)
         scale_levels(panel, levels, most_ticks=4)
         panel.set_title(f"trained at {level:g}")
-    panels[0].set_ylabel("validation accuracy")
-    figure.supxlabel(f"{level_axis_label(family.settings[0])} at inference", fontsize="medium")
+        panel.set_xlabel("level at inference")
+    for panel in panels[::columns]:
+        panel.set_ylabel("validation accuracy")
     names = [_in_words(kind, epochs) for kind in kinds]
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=legend_columns(names))
     title = f"{family.title}: accuracy after training with noise, and with a teacher"
     caption = (
-        "Mean over repetitions and draws; dotted: the 5 % quantile over the draws, chips if noise is drawn for each of "
-        f"them. {run_count_sentence(family.members)}"
+        f"Level: {level_axis_label(family.settings[0])}. Mean over repetitions and draws; dotted: the 5 % quantile "
+        "over the draws, chips if noise is drawn for each of them. "
+        f"{run_count_sentence(family.members)}"
     )
     return save_figure(figure, pd.concat(tables), folder, f"distillation-{family.slug}", title, caption)
 

@@ -28,4 +28,4 @@ def build(inputs: tuple[int, ...], classes: int, batch_norm: bool, hidden: tuple
     return nn.Sequential(layers)
 
 
-MODEL = Model("mlp", build, takes_hidden=True)
+MODEL = Model("mlp", build, hidden=HIDDEN)
