@@ -154,7 +154,9 @@ def test_what_is_no_module_is_package_data(pyproject: Any):
         packaged = {
             path for pattern in ["**/*.py", *declared.get(package, [])] for path in (ROOT / package).glob(pattern)
         }
-        assert not {path for path in files - packaged if path.parent.name != "__pycache__"}
+        runs_of_studies = ROOT / "analysis" / "reproduction"  # read from a checkout, not installed
+        left_out = {path for path in files - packaged if path.parent != runs_of_studies}
+        assert not {path for path in left_out if path.parent.name != "__pycache__"}
 
 
 def test_lock_pins_what_is_declared(project: Any):
