@@ -49,14 +49,16 @@ def make(study: Study, folder: Path) -> list[Plot | Table]:
 
 
 def compared(study: Study) -> list[tuple[Family[FittedSeries], MeasuredNetwork, list[Scheme]]]:
-    """The networks with runs of several schemes."""
+    """The networks with runs of several schemes at a common level."""
     chosen = [each for each in study.fitted_series if not each.settings["noise.in_training"]]
     executed = [each for each in chosen if each.settings["noise.point"] == "global"]
     found: list[tuple[Family[FittedSeries], MeasuredNetwork, list[Scheme]]] = []
     for family in families(executed, ["noise.executions"]):
         for network in measured_networks(study):
-            if network.everywhere in family.members and len(found_schemes := schemes(family.members, network)) > 1:
-                found.append((family, network, found_schemes))
+            named = schemes(family.members, network) if network.everywhere in family.members else []
+            series = [each for scheme in named for each in scheme.at_mean.values()]
+            if len(named) > 1 and math.isfinite(level_of(network, series)):
+                found.append((family, network, named))
     return found
 
 

@@ -11,7 +11,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
-from walking_noise.config.noise_levels import executions
+from walking_noise.config.noise_levels import executions, usual_redraw
 from walking_noise.fields.setting_groups import defaults_added_later
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def _noise(config: RunConfig, settings: dict[str, Any], levels: tuple[Levels, ..
         noise["distribution of"] = kind.name
     if any(level.mul > 0 and level.add > 0 for level in levels):
         noise["order"] = config.noise.order
-    if redraw != ("batch" if config.noise.target == "weights" else "sample"):
+    if redraw != usual_redraw(config.noise.target):
         noise["redraw"] = redraw
     for name in defaults_added_later(type(config)):
         group, _, last = name.rpartition(".")

@@ -31,6 +31,11 @@ def levels_at_points(config: RunConfig, settings: Mapping[str, Any]) -> tuple[Le
     return tuple(at(point) for point in config.points)
 
 
+def usual_redraw(target: str) -> str:
+    """What has noise draws of its own by default: each sample of activations, each batch for weights."""
+    return "batch" if target == "weights" else "sample"
+
+
 def executions(config: RunConfig, point: int) -> int:
     """The number of executions of the layer before a noise point."""
     number = config.noise.executions

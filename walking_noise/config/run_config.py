@@ -13,7 +13,7 @@ from walking_noise import models
 from walking_noise.config import keys
 from walking_noise.config import settings as groups
 from walking_noise.config.consistency import check_consistency
-from walking_noise.config.noise_levels import drawn_levels, levels_at_points, separate_executions
+from walking_noise.config.noise_levels import drawn_levels, levels_at_points, separate_executions, usual_redraw
 from walking_noise.config.setting_schemas import refusal
 from walking_noise.errors import ConfigError, refused
 from walking_noise.fields.setting_groups import Group, flatten, getter_of_settings, nest, setting_names
@@ -206,7 +206,7 @@ class RunConfig(Group):
     @property
     def redraw(self) -> str:
         """What has noise draws of its own at inference: ``sample``, ``batch`` or ``chip``."""
-        return self.noise.redraw or ("batch" if self.noise.target == "weights" else "sample")
+        return self.noise.redraw or usual_redraw(self.noise.target)
 
     @property
     def training_redraw(self) -> str:
