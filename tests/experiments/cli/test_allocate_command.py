@@ -2,44 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from analysis.midpoints.allocation import OPTIMUM, allocations
-from analysis.runs import documents
-from analysis.runs.documents import Source
 from experiments.cli.app import main
-from experiments.database.connection import Document
-from experiments.plan import refined_grid
 from experiments.plan.grid_files import expand
 from tests.analysis.conftest import FakeStudy
-from tests.experiments.shell import ROOT
 from walking_noise import RunConfig
 
 LEVELS = [10 ** (-2 + step / 2) for step in range(9)]
-LATEST: dict[str, Any] = {
-    "seml": {"executable": "experiments/train.py", "working_dir": str(ROOT), "output_dir": "logs"}, "slurm": [],
-}  # fmt: skip
 
 
 @pytest.fixture
-def points(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeStudy:
-    """A study in the database, empty at first; the current folder is empty, too."""
-    study = FakeStudy("points")
-
-    def read(names: list[str]) -> Source:
-        assert names == ["points"]
-        return study.source()
-
-    def latest(collection: str) -> Document:
-        return LATEST
-
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(documents, "from_database", read)
-    monkeypatch.setattr(refined_grid, "latest_run", latest)
-    return study
+def points(stored_study: Callable[[str], FakeStudy]) -> FakeStudy:
+    return stored_study("points")
 
 
 def walked(study: FakeStudy, mu: list[float], **settings: Any) -> None:

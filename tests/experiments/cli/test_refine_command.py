@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,40 +10,20 @@ import pytest
 import yaml
 from seml.experiment.config import determine_executable_and_working_dir
 
-from analysis.runs import documents
-from analysis.runs.documents import Source
 from experiments.cli.app import main
-from experiments.database.connection import Document
-from experiments.plan import refined_grid
 from experiments.plan.grid_files import expand
 from experiments.plan.run_counts import settings_key
 from tests.analysis.conftest import FakeStudy
+from tests.experiments.cli.conftest import LATEST
 from tests.experiments.shell import ROOT
 from walking_noise import RunConfig
 
 COARSE = [10 ** (-2 + step / 2) for step in range(9)]
-LATEST: dict[str, Any] = {
-    "seml": {"executable": "experiments/train.py", "working_dir": str(ROOT), "output_dir": "logs"},
-    "slurm": [{"experiments_per_job": 1, "sbatch_options": {"time": "0-01:00"}}],
-}
 
 
 @pytest.fixture
-def first_stage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeStudy:
-    """A study in the database, empty at first; the current folder is empty, too."""
-    study = FakeStudy("coarse")
-
-    def read(names: list[str]) -> Source:
-        assert names == ["coarse"]
-        return study.source()
-
-    def latest(collection: str) -> Document:
-        return LATEST
-
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(documents, "from_database", read)
-    monkeypatch.setattr(refined_grid, "latest_run", latest)
-    return study
+def first_stage(stored_study: Callable[[str], FakeStudy]) -> FakeStudy:
+    return stored_study("coarse")
 
 
 def fill(study: FakeStudy, **options: Any) -> FakeStudy:
