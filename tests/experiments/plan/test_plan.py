@@ -68,6 +68,13 @@ def test_the_counts_are_those_of_training():
         assert row.packs(lambda _, size=size: size) == len(list(plan_packs(configs, pack_sizes, processes=1)))  # type: ignore[misc]
 
 
+def test_optional_lists_in_the_settings_of_packs(capsys: pytest.CaptureFixture[str]):
+    file = grid("widths.yaml", grid={"model.hidden": choice([8], None, [8, 8])})
+    assert main(["plan", str(file)]) == 0
+    models = [line.split()[1] for line in capsys.readouterr().out.split("pack settings")[1].splitlines()[1:4]]
+    assert set(models) == {"mlp-8", "mlp-8-8", "mlp"}
+
+
 def test_equal_runs_of_two_files_are_one():
     one, other = grid("one.yaml", **WALKING), grid("other.yaml", **with_seeds(1, 2))
     *files, together = plan([count_runs(one), count_runs(other)], None)
