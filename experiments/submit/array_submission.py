@@ -2,16 +2,17 @@
 
 SEML writes the job script and the documents, as for ``seml start``: all runs of the array are PENDING and name it, so
 that ``seml status``, ``cancel`` and ``reset`` work as usual, and every task may start with any of them. SEML would
-submit a task for each run; Slurm's variable ``SBATCH_ARRAY_INX`` replaces their number.
+submit a task for each run.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 
 from seml.commands.start import get_and_make_output_dir_path, get_exp_name, set_slurm_job_name, start_sbatch_job
 
-from experiments.database.connection import Runs
+from experiments.database.connection import Document, Runs
 from experiments.database.run_status import STAGED
 from experiments.errors import UserError
 from experiments.submit.task_arrays import TaskArray
@@ -29,30 +30,25 @@ def submit(runs: Runs, array: TaskArray, *, output_to_file: bool = True) -> int:
     run = runs.find_one({"_id": ids[0]}, SUBMITTED_FIELDS) if ids else None
     if run is None:
         return 0
-    tasks, name = min(array.tasks, len(ids)), get_exp_name(run, runs.name)
-    others = [{"_id": number} for number in ids[1:]]
+    name = get_exp_name(run, runs.name)
+    submitted = _Array([run, *({"_id": number} for number in ids[1:])], min(array.tasks, len(ids)))
     messages = _Messages()
     logging.root.addHandler(messages)
     try:
         folder = get_and_make_output_dir_path(run)
         for index, options in enumerate(run["slurm"]):
-            sbatch, simultaneous = options["sbatch_options"], options.get("max_simultaneous_jobs")
+            sbatch = options["sbatch_options"]
             set_slurm_job_name(sbatch, name, run, runs.name)
-            indices = f"0-{tasks - 1}" + (f"%{simultaneous}" if simultaneous else "")
-            run["seml"]["env"] = {**(run["seml"].get("env") or {}), "SBATCH_ARRAY_INX": indices}
-            number = start_sbatch_job(
+            start_sbatch_job(
                 runs,
-                [run, *others],
+                submitted,
                 index,
                 sbatch,
                 name=name,
                 output_path=folder,
                 output_to_file=output_to_file,
-                max_simultaneous_jobs=simultaneous,
+                max_simultaneous_jobs=options.get("max_simultaneous_jobs"),
             )
-            submitted = {"_id": {"$gte": min(ids), "$lte": max(ids)}, f"slurm.{index}.array_id": number}
-            size = {f"slurm.{index}.num_tasks": tasks, f"slurm.{index}.sbatch_options.array": indices}
-            runs.update_many(submitted, {"$set": size})
     except SystemExit as rejection:  # a message of SEML, or its exit code after it has logged that of sbatch
         raise UserError(
             "\n".join(
@@ -62,6 +58,17 @@ def submit(runs: Runs, array: TaskArray, *, output_to_file: bool = True) -> int:
     finally:
         logging.root.removeHandler(messages)
     return len(ids)
+
+
+class _Array(list[Document]):
+    """The runs of an array. Its length is the number of tasks, which is what SEML takes it for."""
+
+    def __init__(self, runs: Iterable[Document], tasks: int) -> None:
+        super().__init__(runs)
+        self.tasks = tasks
+
+    def __len__(self) -> int:
+        return self.tasks
 
 
 class _Messages(logging.Handler):

@@ -1,4 +1,4 @@
-"""Start of runs: in Slurm, in arrays with a task for each pack, or on this machine by ``seml start --local``."""
+"""Start of runs: in Slurm, in arrays with a task for each lease, or on this machine by ``seml start --local``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from experiments.plan import throughput
 from experiments.submit import seml_command
 from experiments.submit.array_submission import submit
 from experiments.submit.startable_runs import Startable
-from experiments.submit.task_arrays import task_arrays, worker_pack_size
+from experiments.submit.task_arrays import lease_size, task_arrays
 from experiments.terminal.text_table import in_words, runs_in_words
 from experiments.worker.worker_options import check_variables
 
@@ -21,7 +21,7 @@ NO_FILE_OUTPUT = "--no-file-output"
 
 
 def start_in_slurm(startable: Startable, limit: int | None = None, options: Sequence[str] = ()) -> None:
-    """Start the STAGED and the stranded runs, at most ``limit``, in arrays with a task for each pack.
+    """Start the STAGED and the stranded runs, at most ``limit``, in arrays with a task for each lease of a worker.
 
     ``options`` are further arguments of ``seml start``. If Slurm rejects an array, the other runs stay STAGED.
     """
@@ -35,7 +35,7 @@ def start_in_slurm(startable: Startable, limit: int | None = None, options: Sequ
     _restage(startable, cluster)
     _check_staged(startable)
     documents, devices = startable.staged(limit), throughput.known(None)
-    arrays = list(task_arrays(documents, size, lambda run: worker_pack_size(run, devices)))
+    arrays = list(task_arrays(documents, size, lambda run: lease_size(run, devices)))
     total, done = len(documents), 0
     for array in arrays:
         try:
@@ -49,7 +49,7 @@ def start_in_slurm(startable: Startable, limit: int | None = None, options: Sequ
         if len(arrays) > 1:
             print(f"{done:,} of {total:,} runs started", flush=True)
     tasks = sum(array.tasks for array in arrays)
-    print(f"started {runs_in_words(done)}: {in_words(tasks, 'task')}, one for each pack", flush=True)
+    print(f"started {runs_in_words(done)}: {in_words(tasks, 'task')}, one for each lease of a worker", flush=True)
 
 
 def start_here(startable: Startable, limit: int | None = None, options: Sequence[str] = ()) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 SBATCH = r"""#!/bin/bash
@@ -10,7 +11,6 @@ job=$(( 10 + $(ls scripts | wc -l) ))
 cp "$1" scripts/$job
 env -0 > environments/$job
 tasks=$(sed -n 's/^#SBATCH --array=0-\([0-9]*\).*/\1/p' "$1")
-[ -n "$SBATCH_ARRAY_INX" ] && tasks=$(sed 's/^0-//; s/%.*//' <<< "$SBATCH_ARRAY_INX")
 for task in $(seq 0 "$tasks"); do echo "$job|$task|$job|PENDING"; done >> queue
 echo "Submitted batch job $job"
 while [ -e hold ]; do sleep 0.1; done
@@ -65,6 +65,13 @@ class FakeSlurm:
     def scripts(self) -> dict[int, str]:
         """Job id -> the script that ``sbatch`` received."""
         return {int(script.name): script.read_text() for script in sorted((self.folder / "scripts").iterdir())}
+
+    @property
+    def arrays(self) -> list[str]:
+        """The indices of the arrays that ``sbatch`` received, such as ``0-2%2``."""
+        return [
+            indices for script in self.scripts.values() for indices in re.findall(r"(?m)^#SBATCH --array=(.*)$", script)
+        ]
 
     def environment(self, job: int) -> dict[str, str]:
         """The environment in which ``sbatch`` ran."""

@@ -54,6 +54,7 @@ def check_programs(shell: Shell, runs: Path, folder: Path) -> None:
         assert re.search(expected, output), output
 
 
+@pytest.mark.slow
 def test_all_at_once(shell: Shell, runs: Path, tmp_path: Path):
     merged = {name: value for variables in ENVIRONMENTS.values() for name, value in variables.items()}
     check_programs(shell.having({**merged, **ASCII}), runs, tmp_path / "report")

@@ -107,7 +107,10 @@ def test_nothing_is_drawn_without_findings(fake_study, tmp_path: Path):
     "settings",
     [
         {"noise.kind": "additive", "noise.std": 1e10, "noise.point": 10, "model.batch_norm": True},
-        {"noise.kind": "mixed", "noise.amplitude": 1.0, "noise.ratio": 0.5, "model.name": "lenet5"},
+        pytest.param(
+            {"noise.kind": "mixed", "noise.amplitude": 1.0, "noise.ratio": 0.5, "model.name": "lenet5"},
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_any_noise_and_model_can_be_drawn(fake_study, settings: dict[str, Any], tmp_path: Path):

@@ -308,8 +308,8 @@ def test_slurm_that_hangs_takes_a_limited_time(sandbox: Sandbox):
     """Slurm does not answer at all, or only the first query."""
     sandbox.slurm("scontrol", "exec sleep 60")
     started = time.monotonic()
-    assert [name for name, _ in sandbox.faults()] == ["Slurm"]
     sandbox.patch.setattr("experiments.slurm.TIMEOUT_SECONDS", 0.5)
+    assert [name for name, _ in sandbox.faults()] == ["Slurm"]
     sandbox.slurm("scontrol", 'test -e "$0.asked" && exec sleep 60; touch "$0.asked"; echo "MaxArraySize = 1001"')
     for program in ("sinfo", "squeue"):
         sandbox.slurm(program, "exec sleep 60")

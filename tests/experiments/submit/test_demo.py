@@ -120,6 +120,7 @@ def shorten(folder: Path) -> list[Document]:
     return unchanged
 
 
+@pytest.mark.slow
 def test_a_changed_grid_replaces_the_runs(tmp_path: Path):
     folder, grid = tmp_path / "demo", tmp_path / "grid.yaml"
     folder.mkdir()

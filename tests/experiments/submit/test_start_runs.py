@@ -105,7 +105,7 @@ def test_runs_are_restaged_if_all_tasks_of_their_array_train_other_runs(runs: Ru
     assert statuses(runs) == {1: "STAGED", 2: "STAGED", 3: "RUNNING", 4: "RUNNING"}
 
 
-def test_a_task_for_each_pack(runs: Runs, fill: Fill, fake: FakeSlurm, capfd: pytest.CaptureFixture[str]):
+def test_a_task_for_each_lease(runs: Runs, fill: Fill, fake: FakeSlurm, capfd: pytest.CaptureFixture[str]):
     """Seven networks in packs of three; the runs of SEML's array are PENDING, whether or not it has a task for each."""
     fake.configure(20)
     fill({1: 9}, status="STAGED", slurm=[{"sbatch_options": {}, "max_simultaneous_jobs": 2}, {"sbatch_options": {}}])
@@ -113,14 +113,13 @@ def test_a_task_for_each_pack(runs: Runs, fill: Fill, fake: FakeSlurm, capfd: py
         runs.update_one({"_id": number + 1}, {"$set": {"config.seed": number}})
     runs.update_many({}, {"$set": {"seml.env.WALKING_NOISE_PACK_SIZE": "3"}})
     assert main(["start", runs.name]) == 0
-    assert "started 9 runs: 3 tasks, one for each pack" in capfd.readouterr().out
+    assert "started 9 runs: 3 tasks, one for each lease of a worker" in capfd.readouterr().out
     assert set(statuses(runs).values()) == {"PENDING"}
-    assert [fake.environment(array)["SBATCH_ARRAY_INX"] for array in fake.scripts] == ["0-2%2", "0-2"]
+    assert fake.arrays == ["0-2%2", "0-2"]
     for run in runs.find():
         first, second = run["slurm"]
         assert (first["array_id"], first["num_tasks"], first["sbatch_options"]["array"]) == (10, 3, "0-2%2")
         assert (second["array_id"], second["num_tasks"], second["sbatch_options"]["array"]) == (11, 3, "0-2")
-        assert "SBATCH_ARRAY_INX" not in run["seml"]["env"]
     assert all("all_exp_ids=(1 2 3 4 5 6 7 8 9)" in script for script in fake.scripts.values())
 
 
@@ -130,7 +129,7 @@ def test_runs_that_are_no_longer_staged_are_not_submitted(runs: Runs, fill: Fill
     assert submit(runs, TaskArray([1, 2, 3], 3)) == 2
     assert submit(runs, TaskArray([1, 2, 3], 3)) == 0
     assert statuses(runs) == {1: "PENDING", 2: "RUNNING", 3: "PENDING"}
-    assert [fake.environment(array)["SBATCH_ARRAY_INX"] for array in fake.scripts] == ["0-1"]
+    assert fake.arrays == ["0-1"]
 
 
 def test_runs_without_a_task_are_restaged(runs: Runs, fill: Fill):
@@ -196,7 +195,7 @@ def test_more_runs_than_an_array_may_have(
     assert re.findall(r"(\d of 5) runs started", output) == ["3 of 5", "4 of 5", "5 of 5"]
     assert set(statuses(runs).values()) == {"PENDING"}
     assert arrays(runs) == {1: 10, 2: 10, 3: 10, 4: 11, 5: 12}
-    assert [fake.environment(array)["SBATCH_ARRAY_INX"] for array in fake.scripts] == ["0-0%2"] * 3
+    assert fake.arrays == ["0-0%2"] * 3
     assert main(["start", runs.name]) == 1
     assert capfd.readouterr().err == f"walking-noise: no run to start in {runs.name}: 5 PENDING\n"
     fake.lose(10)

@@ -39,7 +39,7 @@ def test_a_killed_worker_loses_at_most_a_checkpoint_interval(
         second.end()
     assert set(statuses(runs).values()) == {"COMPLETED"}
     assert results(runs) == undisturbed(runs)
-    assert list(checkpoints.iterdir()) == []
+    assert list(checkpoints.glob("*.checkpoint")) == []  # a file that was half written stays until `checkpoints clean`
     workers = list(runs.database[WORKERS].find({"collection": runs.name}).sort("started", 1))
     assert [one["resumed"] > 0 for one in workers] == [False, True]
     assert [one["completed"] for one in workers] == [0, 3]

@@ -250,7 +250,7 @@ def test_scaled_weights_scale_the_levels(settings: dict[str, Any], point: str, t
 
 @pytest.mark.parametrize(
     ("draws", "samples", "redraws"),
-    [(20, 250, ["sample", "chip"]), pytest.param(200, 500, ["sample", "batch", "chip"], marks=pytest.mark.slow)],
+    [(8, 250, ["sample", "chip"]), pytest.param(200, 500, ["sample", "batch", "chip"], marks=pytest.mark.slow)],
 )
 def test_noise_on_the_last_weights(
     draws: int, samples: int, redraws: list[str], trained: Trained, monkeypatch: pytest.MonkeyPatch

@@ -40,6 +40,7 @@ def interpreted() -> dict[str, str | None]:
     return interpreted_checks(layer_kernel_checks)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("check", CHECKS)
 def test_interpreted(check: str, interpreted: dict[str, str | None]):
     assert interpreted[check] is None, interpreted[check]

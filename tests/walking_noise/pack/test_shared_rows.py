@@ -55,10 +55,10 @@ def test_packs_of_few_seeds_equal_packs_of_one(
                 assert_same(trained, alone[config])
 
 
-def test_a_pack_of_512_equals_packs_of_one(fewer_digits: DataSet) -> None:
-    pack = [config for seed in range(4) for config in levels(seed, 3, 128, training__epochs=1)]
+def test_a_pack_of_128_equals_packs_of_one(fewer_digits: DataSet) -> None:
+    pack = [config for seed in range(4) for config in levels(seed, 3, 32, training__epochs=1)]
     together = train_pack(pack, fewer_digits, CPU)
-    for member in (0, 1, 127, 128, 300, 511):
+    for member in (0, 31, 32, 127):
         assert_same(together[member], train_pack([pack[member]], fewer_digits, CPU)[0])
 
 
