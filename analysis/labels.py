@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import zlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -132,9 +133,17 @@ def differing_settings(series: Sequence[Settings]) -> list[str]:
     ]  # fmt: skip
 
 
+MOST_LETTERS = 160
+"""Letters of a file name that are taken from a text. File systems allow 255, with prefix and ending."""
+
+
 def slug(text: str) -> str:
-    """A text in the form of a file name: lower-case letters, digits and hyphens."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    """A text in the form of a file name: lower-case letters, digits and hyphens.
+
+    A text that is too long for a file system ends with its checksum instead of its last words.
+    """
+    name = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    return name if len(name) <= MOST_LETTERS else f"{name[:MOST_LETTERS]}-{zlib.crc32(name.encode()):08x}"
 
 
 def format_number(value: float, digits: int = 3) -> str:

@@ -1,8 +1,8 @@
 """Report of a study, with its command line.
 
-    python -m analysis.report COLLECTION… [--out DIR] [--from FILE] [--save-runs FILE] [--copy FILE]
+    python -m analysis.report COLLECTION… [--out DIR] [--from FILE]… [--save-runs FILE] [--copy FILE]
 
-Reads the runs of the collections from the database, or from a file that ``--save-runs`` wrote. Writes DIR/index.html
+Reads the runs of the collections from the database, or from files that ``--save-runs`` wrote. Writes DIR/index.html
 and the folder DIR/files with figures and tables. The same runs give the same bytes.
 """
 
@@ -45,11 +45,11 @@ ENDINGS = (".jsonl.gz", parquet_file.ENDING)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     options = _parser().parse_args(arguments)
-    if not options.collections and options.file is None:
+    if not options.collections and not options.files:
         _parser().error("no runs to read: name at least one collection, or a file of runs with --from")
     try:
         study = make_report(
-            options.collections, options.out, options.file, options.save_runs, options.copy,
+            options.collections, options.out, options.files, options.save_runs, options.copy,
             all_figures=options.all_figures,
         )  # fmt: skip
     except (AnalysisError, ChildProcessError) as error:
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def make_report(
-    collections: Sequence[str], out: Path, file: Path | None = None, save_runs: Path | None = None,
+    collections: Sequence[str], out: Path, files: Sequence[Path] = (), save_runs: Path | None = None,
     copy: Path | None = None, *, all_figures: bool = False,
 ) -> Study:  # fmt: skip
     """Read runs, analyse them, and replace the folder ``out`` by the report. The file ``copy`` gets its page, too.
@@ -76,10 +76,10 @@ def make_report(
         The runs cannot be read, or ``out`` is neither empty nor a report.
     """
     check_replaceable(out.resolve())
-    source = documents.from_database(collections) if file is None else documents.from_file(file, collections)
+    source = documents.from_files(files, collections) if files else documents.from_database(collections)
     runs, checksum = read(source, save_runs)
     if runs.empty:
-        raise AnalysisError(f"{file} contains no runs; write it again with --save-runs")
+        raise AnalysisError(f"{', '.join(map(str, files))} contains no runs; write it again with --save-runs")
     study = replace(analyse(runs, usable_cores()), checksum=checksum)
     with replaced(out) as folder:
         write(study, folder, copy, all_figures=all_figures)
@@ -162,7 +162,13 @@ def _parser() -> argparse.ArgumentParser:
         "--out", type=Path, default=Path("report"), metavar="DIR", help="folder of the report (default: report)"
     )
     parser.add_argument(
-        "--from", type=Path, dest="file", metavar="FILE", help="read the runs from FILE instead of the database"
+        "--from",
+        type=Path,
+        action="append",
+        default=[],
+        dest="files",
+        metavar="FILE",
+        help="read the runs from FILE instead of the database; repeatable",
     )
     parser.add_argument("--save-runs", type=Path, metavar="FILE", help="save the runs to FILE (.jsonl.gz or .parquet)")
     parser.add_argument(

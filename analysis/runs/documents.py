@@ -143,6 +143,34 @@ def from_file(path: Path, names: Sequence[str] = ()) -> Source:
     return Source(selected, chosen, path if selected == totals and not is_parquet else None)
 
 
+def from_files(paths: Sequence[Path], names: Sequence[str] = ()) -> Source:
+    """Documents of several files, as :func:`from_file` reads one. No two of them may have a collection in common.
+
+    Raises
+    ------
+    AnalysisError
+        As for one file, or a collection is in several files.
+    """
+    if len(paths) == 1:
+        return from_file(paths[0], names)
+    sources: list[Source] = []
+    where: dict[str, Path] = {}
+    for path in paths:
+        source = from_file(path)
+        for name in source.collections:
+            if name in where:
+                raise AnalysisError(f"collection {name!r} is in {where[name]} and in {path}; read one of them")
+            where[name] = path
+        sources.append(source)
+    missing = [name for name in names if name not in where]
+    if missing:
+        raise AnalysisError(f"no file has a collection {missing[0]!r}; collections in the files: {', '.join(where)}")
+    totals = {name: count for source in sources for name, count in source.collections.items()}
+    selected = {name: totals[name] for name in sorted(set(names)) or totals}
+    stored = (record for source in sources for record in source.records)
+    return Source(selected, (record for record in stored if record[1]["collection"] in selected))
+
+
 def save(source: Source, path: Path) -> Source:
     """Return a source with the same documents. Reading them also writes them to ``path``.
 

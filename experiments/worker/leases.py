@@ -75,6 +75,7 @@ class Leases:
             "leader": leader["_id"],
             "time": "$$NOW",
             "lease": self._lease,
+            "lease_seconds": self.lease_seconds,
             "execution": {"$literal": execution},
             "host": {"$literal": socket.gethostname()},
         }

@@ -4,7 +4,8 @@ A worker is certainly lost if its Slurm task is no longer active. Otherwise it c
 leases. Lease times are compared with the database's clock. After an outage of the database all leases have expired, and
 workers need some time to renew them. An expired lease is therefore only marked at first, with the field ``suspected``,
 and the next heartbeat of the worker removes the mark. If the mark remains for a grace period, the lease ends: the token
-is removed from the document, and the worker can no longer write to the run.
+is removed from the document, and the worker can no longer write to the run. A lease that ends later than one that
+starts now was written before the database's clock was set back; it counts as expired, too.
 """
 
 from __future__ import annotations
@@ -157,7 +158,8 @@ class Recovery:
         reason = f"no heartbeat from {owner.host}" if owner.token else "worker never started"
         released = self._release(owner, documents, RUNNING, reason, suspected={"$lt": latest_mark})
         unmarked = {"status": RUNNING, **owner.runs, "suspected": {"$exists": False}}
-        expired = {"claim.lease": {"$lt": now}} if owner.token else {}
+        ends = [{"claim.lease": {"$lt": now}}, {"claim.lease": {"$gt": _latest_end(documents[0], now)}}]
+        expired = {"$or": ends} if owner.token else {}
         self.runs.update_many({**unmarked, **expired}, [{"$set": {"suspected": "$$NOW"}}])
         return released
 
@@ -183,4 +185,10 @@ def _lease_expired(document: Document, now: datetime.datetime, *, starting: bool
     ``starting``: the task is active, so its worker may still lease the run.
     """
     lease = document.get("claim", {}).get("lease")
-    return not starting if lease is None else bool(lease < now)
+    return not starting if lease is None else not now <= lease <= _latest_end(document, now)
+
+
+def _latest_end(document: Document, now: datetime.datetime) -> datetime.datetime:
+    """The end of the latest lease that the worker of a run can have: one that it has just renewed."""
+    seconds = document.get("claim", {}).get("lease_seconds")
+    return datetime.datetime.max if seconds is None else now + datetime.timedelta(seconds=seconds + 1)

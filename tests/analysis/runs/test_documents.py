@@ -18,7 +18,7 @@ from pymongo.errors import PyMongoError
 from analysis.errors import AnalysisError
 from analysis.report import __main__ as report
 from analysis.runs import documents
-from analysis.runs.documents import Source, from_database, from_file, save
+from analysis.runs.documents import Source, from_database, from_file, from_files, save
 from analysis.runs.run_frame import to_frame
 
 
@@ -146,6 +146,22 @@ def fill(database: pymongo.database.Database[dict[str, Any]], study) -> None:
     database[study.collection].insert_many([
         {name: value for name, value in document.items() if name != "collection"} for document in study
     ])  # fmt: skip
+
+
+def test_several_files(fake_study, tmp_path: Path):
+    paths = [tmp_path / f"{name}.jsonl.gz" for name in ("first", "second")]
+    for path in paths:
+        study = fake_study(path.name.partition(".")[0])
+        study.complete({"noise.std": 0.1}, 0.9)
+        read(save(study.source(), path))
+    both = from_files(paths)
+    assert [document["collection"] for document in read(both)] == ["first", "second"]
+    assert both.total == 2
+    assert [document["collection"] for document in read(from_files(paths, ["second"]))] == ["second"]
+    with pytest.raises(AnalysisError, match=r"'first' is in .*first.jsonl.gz and in .*; read one of them"):
+        from_files([paths[0], paths[0]])
+    with pytest.raises(AnalysisError, match=r"no file has a collection 'third'; .*: first, second"):
+        from_files(paths, ["third"])
 
 
 def test_database_and_file_give_the_same_runs(seml_database, whole_study, tmp_path: Path):
