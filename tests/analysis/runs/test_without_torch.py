@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.analysis.conftest import FakeStudy
 
 ANALYSIS = """
@@ -32,6 +34,7 @@ def test_runs_with_results_are_read_and_fitted_without_torch(whole_study: FakeSt
     assert analysed(whole_study.save(tmp_path / "runs.jsonl.gz")) == [number, "26", "False"]
 
 
+@pytest.mark.slow
 def test_runs_without_any_result_need_the_model(fake_study: type[FakeStudy], tmp_path: Path) -> None:
     study = fake_study()
     study.add({"noise.std": 0.1}, "PENDING")

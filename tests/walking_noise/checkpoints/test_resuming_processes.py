@@ -190,6 +190,7 @@ def within(seconds: float, condition: Callable[[], bool]) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_processes_whose_parent_is_killed_write_checkpoints_and_end(
     tmp_path: Path, uninterrupted: list[dict[str, Any]]
 ) -> None:

@@ -53,6 +53,7 @@ def tensors_of(stacked: Sequence[StackedParameter]) -> list[Tensor]:
     return [tensor for one in stacked for tensor in (one.parameter, one.first_moment, one.second_moment)]
 
 
+@pytest.mark.slow
 def test_the_interpreted_kernel_equals_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRITON_INTERPRET", "1")
     script = """
@@ -65,6 +66,7 @@ compare_with_reference("cpu", torch.float64, 1e-12)
     assert finished.returncode == 0, finished.stderr
 
 
+@pytest.mark.slow
 def test_the_kernel_compiles_without_a_gpu() -> None:
     """In a process of its own, since this one may have imported the kernel to interpret it."""
     script = """
