@@ -1,9 +1,9 @@
 """Midpoint noise levels of one trained network, point by point, with levels that are chosen as the sweep goes.
 
 A first sweep with few samples finds where the accuracy falls below the middle of its noise-free value and that of a
-constant answer. A second one with all samples covers the fall there, down to levels that cost a few percent. Samples
-and noise are resampled together for the interval: every sample has draws of its own, so the bootstrap over the samples
-(Efron 1979, percentile interval) covers both.
+constant answer. A second one with all samples covers the fall there, down to levels that cost a few percent, and more
+closely around these where the fall is steep. Samples and noise are resampled together for the interval: every sample
+has draws of its own, so the bootstrap over the samples (Efron 1979, percentile interval) covers both.
 """
 
 from __future__ import annotations
@@ -42,6 +42,12 @@ LEVELS = (1 / 32, 1 / 8, 1 / 4, 1 / 2, 1.0, 2.0, 4.0)
 """Levels of the second sweep, relative to the one next to the midpoint that the first one estimates."""
 LOWER = (1 / 128, 1 / 512)
 """Further levels, each of them only if those above it may all cost more than the smallest of :data:`LOSSES`."""
+STEEP = 4.0
+NEAR = 1.5
+"""Around the level of a loss, levels are swept until the next higher one loses at most :data:`STEEP` times as much, and
+the next lower one at least as little, or is within the factor :data:`NEAR`."""
+MOST_BETWEEN = 4
+"""Most such levels for each loss."""
 RESAMPLES = 400
 """Resamples of the bootstrap."""
 
@@ -175,7 +181,26 @@ def sweep_point(
             break
         levels.insert(0, middle * factor)
         correct = np.concatenate([sweep.correct(point, levels[:1], None, seed).cpu().numpy(), correct])
+    for loss in () if flag else (*LOSSES, 0.5):
+        for _ in range(MOST_BETWEEN):
+            between = _level_between(levels, (clean.mean() - correct.mean(1)) / (clean.mean() - chance_accuracy), loss)
+            if between is None:
+                break
+            number = int(np.searchsorted(levels, between))
+            levels.insert(number, between)
+            correct = np.insert(correct, number, sweep.correct(point, [between], None, seed).cpu().numpy(), axis=0)
     return PointSweep(np.array([0.0, *levels]), np.concatenate([clean[None], correct])), flag
+
+
+def _level_between(levels: Sequence[float], lost: NDArray[np.float64], loss: float) -> float | None:
+    """A further level next to that of a loss; None if the two levels around it are close enough."""
+    lost = np.maximum.accumulate(lost)
+    above = int(np.searchsorted(lost, loss))
+    if not 0 < above < len(levels):
+        return None
+    low, high = levels[above - 1], levels[above]
+    close = lost[above] <= STEEP * loss and (lost[above - 1] >= loss / STEEP or high < NEAR * low)
+    return None if close else math.sqrt(low * high)
 
 
 def _find_fall(sweep: NoiseSweep, point: int, start: float, chance_accuracy: float, seed: int) -> tuple[float, str]:
@@ -228,7 +253,7 @@ def _interval(value: float, resampled: NDArray[np.float64]) -> tuple[float, floa
 def _levels(
     level: NDArray[np.float64], accuracy: NDArray[np.float64], shares: Iterable[float], chance_accuracy: float
 ) -> list[float]:
-    curve = RepetitionCurve(level, accuracy)
+    curve = RepetitionCurve(level, accuracy, accuracy[0])
     if curve.a_max < chance_accuracy + LEAST_FALL:
         return [0.0 for _ in shares]
     beyond = {Flag.BELOW_RANGE: 0.0, Flag.ABOVE_RANGE: math.inf}

@@ -45,10 +45,13 @@ class RepetitionCurve:
         Levels, the lowest first. The first may be 0.
     accuracy : (levels,)
         Accuracies in [0, 1].
+    noise_free
+        Noise-free accuracy, if it is known better than from the levels before the fall.
     """
 
     level: Array
     accuracy: Array
+    noise_free: float | None = None
     _logits: dict[float, PchipInterpolator] = field(default_factory=dict, init=False, repr=False)
     """Interpolation of the logits of the shares over log10(level), for each end of the fall."""
 
@@ -60,7 +63,9 @@ class RepetitionCurve:
 
     @cached_property
     def a_max(self) -> float:
-        """Noise-free accuracy: the mean over the levels before the fall."""
+        """Noise-free accuracy: the given one, or the mean over the levels before the fall."""
+        if self.noise_free is not None:
+            return self.noise_free
         return float(self.accuracy[self.falling >= self.falling[0] - self._tolerance].mean())
 
     @cached_property

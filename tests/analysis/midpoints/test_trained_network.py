@@ -50,7 +50,7 @@ def test_a_fall_is_found_wherever_it_is(midpoint: float) -> None:
 
 def test_lower_levels_are_swept_where_the_fall_is_wide() -> None:
     narrow, wide = (sweep_point(KnownFall(1.0, 2000, 0, width), 0, 1.0, CHANCE)[0] for width in (0.1, 0.35))
-    assert (len(narrow.level), narrow.level[1]) == (8, 1 / 32)
+    assert (len(narrow.level), narrow.level[1]) == (9, 1 / 32)
     assert len(wide.level) > 8
     assert wide.level[1] < 1 / 32
     found = estimates(wide, CHANCE)
@@ -65,18 +65,21 @@ def test_no_fall_within_the_range(midpoint: float, flag: Flag) -> None:
 
 
 @pytest.mark.slow
-def test_the_intervals_cover(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("width", [0.05, 0.15, 0.4])
+def test_the_intervals_cover(width: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Falls from 95 to 5 % of what there is to lose within 0.13, 0.38 and 1 decades."""
     monkeypatch.setattr(trained_network, "RESAMPLES", 200)
-    studies = 200
-    true = {"mu": 1.0, "loss_5": 10 ** (0.15 * np.log(0.05 / 0.95))}
-    covered = dict.fromkeys(true, 0)
+    studies = 100
+    losses = {"": 0.5, "loss_1_": 0.01, "loss_5_": 0.05}
+    covered = dict.fromkeys(losses, 0)
     for seed in range(studies):
-        swept, _ = sweep_point(KnownFall(1.0, 1000, seed), 0, 0.7, CHANCE)
+        swept, _ = sweep_point(KnownFall(1.0, 2000, seed, width), 0, 0.7 * 1.3 ** (seed % 7), CHANCE)
         found = estimates(swept, CHANCE)
-        covered["mu"] += found["low"] <= true["mu"] <= found["high"]
-        covered["loss_5"] += found["loss_5_low"] <= true["loss_5"] <= found["loss_5_high"]
-    assert covered["mu"] / studies > 0.92
-    assert covered["loss_5"] / studies > 0.90
+        for name, loss in losses.items():
+            true = 10 ** (width * np.log(loss / (1 - loss)))
+            covered[name] += found[f"{name}low"] <= true <= found[f"{name}high"]
+    assert min(covered.values()) / studies > 0.82, covered
+    assert width < 0.1 or min(covered.values()) / studies > 0.87, covered
 
 
 @pytest.fixture(scope="module")
