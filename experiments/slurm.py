@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import subprocess
 from dataclasses import dataclass
 from functools import cached_property
@@ -36,6 +37,11 @@ class ActiveTasks:
     def arrays(self) -> frozenset[int]:
         """Ids of the arrays with a task that has not ended."""
         return frozenset(array for array, _ in self.tasks)
+
+
+def node_name() -> str:
+    """The name of this machine: the one that Slurm gave the node of a task, which may differ from the host name."""
+    return os.environ.get("SLURMD_NODENAME") or socket.gethostname()
 
 
 def nodes() -> list[str] | None:

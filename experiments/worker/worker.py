@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import socket
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ import torch
 from pymongo.errors import PyMongoError
 from seml.utils.multi_process import is_main_process
 
+from experiments import slurm
 from experiments.database.collection_names import check_name
 from experiments.database.connection import Document, connect
 from experiments.database.source_files import commit_of
@@ -25,7 +25,8 @@ from experiments.terminal.text_table import are_in_words, in_words, runs_in_word
 from experiments.worker.assignment import Assignment
 from experiments.worker.companion_runs import Candidate, lease_with_companions
 from experiments.worker.delivery.delivery import NO_LONGER_HELD, Delivery
-from experiments.worker.exit_codes import DATABASE_UNREACHABLE, DEVICE_FAILED, LEADER_FAILED
+from experiments.worker.exit_codes import CLAIMS_STOPPED, DATABASE_UNREACHABLE, DEVICE_FAILED, LEADER_FAILED
+from experiments.worker.failures.claims import refuse_claim
 from experiments.worker.leases import Leases
 from experiments.worker.records import history
 from experiments.worker.records.history import FIELDS, Attempt, record_attempts
@@ -55,7 +56,7 @@ def work(
     """Train the run of ``assignment`` and its companions; return the exit code of the process.
 
     Exit codes: 0, the leader has a result, or there was nothing to do; 3, the leader failed; 69, the GPU failed; 75,
-    the database is unreachable; 128 + n, the runs were released after signal n.
+    the database is unreachable; 78, earlier failures stop the worker; 128 + n, the runs were released after signal n.
 
     ``experiment``, ``host`` and ``command`` are Sacred's descriptions for the runs' documents.
     """
@@ -74,6 +75,9 @@ def work(
             return 0
         state = options.state_folder(leader)
         recover_at_startup(runs, leader, assignment.token, state, options.lease_seconds)
+        if reason := refuse_claim(runs, assignment):
+            log.error("no run is claimed: %s", reason)
+            return CLAIMS_STOPPED
         leases = Leases(runs, assignment, options.lease_seconds)
         leased = lease_with_companions(leases, leader, options.pack_size, options.device, options_error)
         if not leased:
@@ -133,7 +137,7 @@ class Worker:
         self.delivery.begin(
             start_fields(experiment, host, command),
             self.leader,
-            host=socket.gethostname(),
+            host=slurm.node_name(),
             device=device_name(device),
             gpu=device.type == "cuda",
             version=__version__,

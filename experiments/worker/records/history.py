@@ -15,6 +15,7 @@ from pymongo.errors import BulkWriteError
 
 from experiments.database.connection import Document, Runs, server_time
 from experiments.database.run_collections import ATTEMPTS, WORKERS
+from experiments.worker.records.causes import MACHINE, cause_of, normalised
 
 FAILED, GIVEN_BACK, LOST = "FAILED", "GIVEN_BACK", "LOST"
 """Ends of an attempt without a result: the run failed, its worker released it, or its worker was lost."""
@@ -46,6 +47,9 @@ FIELDS = {"claim": 1, "config_hash": 1, "execution": 1, "start_time": 1}
 def record_attempts(runs: Runs, attempts: Iterable[Attempt], documents: Iterable[Document]) -> None:
     """Write attempts to the history. If an attempt was written before, that record is kept.
 
+    Workers that were lost, or with a run that ended by a cause that belongs to a machine, get that cause as their
+    ``fault``.
+
     ``documents`` are the runs as they were while they still carried the lease, with :data:`FIELDS`.
     """
     by_run, ended = {attempt.run: attempt for attempt in attempts}, server_time(runs.database)
@@ -53,6 +57,9 @@ def record_attempts(runs: Runs, attempts: Iterable[Attempt], documents: Iterable
     entries = [_entry(runs.name, document, by_run[document["_id"]], ended) for document in attempted]
     if not entries:
         return
+    faults = {entry["token"]: fault for entry in entries if (fault := _fault(entry))}
+    for token, fault in faults.items():
+        runs.database[WORKERS].update_one({"_id": token}, {"$set": {"fault": fault}})
     try:
         runs.database[ATTEMPTS].insert_many(entries, ordered=False)
     except BulkWriteError as failure:
@@ -78,6 +85,13 @@ def _entry(collection: str, document: Document, attempt: Attempt, ended: datetim
         "trace": list(attempt.trace[-TRACE_LINES:]),
     }
     return entry | ({"slurm": f"{execution['array_id']}_{execution['task_id']}"} if "task_id" in execution else {})
+
+
+def _fault(entry: Document) -> str | None:
+    """The cause of an attempt if it belongs to a machine; None for any other."""
+    trace, host = entry["trace"], entry["host"]
+    cause = cause_of(trace, host) if trace else normalised(entry["reason"], host)
+    return cause if entry["end"] == LOST or MACHINE.search(cause) else None
 
 
 class WorkerHistory:
