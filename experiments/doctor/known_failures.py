@@ -12,8 +12,9 @@ from experiments.doctor.stored_runs import collections_of
 def failures(site: Site) -> Iterator[Finding]:
     """No study is stopped by its first failures, and no node is excluded from it."""
     collections = collections_of(site)
-    from experiments.worker.failures.claims import excluded_nodes, exclusion_remedy
+    from experiments.worker.failures.claims import excluded_nodes, exclusion_remedy, pack_limit_text
     from experiments.worker.failures.first_failures import stop_of
+    from experiments.worker.records.study_record import pack_limits
 
     for runs in collections:
         stop, excluded = stop_of(site.database, runs.name), excluded_nodes(site.database, runs.name)
@@ -21,5 +22,7 @@ def failures(site: Site) -> Iterator[Finding]:
             yield error(str(stop), stop.remedy)
         for reason in excluded.values():
             yield warning(reason, exclusion_remedy(runs.name))
+        for device, size in pack_limits(site.database, runs.name).items():
+            yield ok(pack_limit_text(runs.name, device, size))
         if not stop and not excluded:
             yield ok(f"none stops workers of {runs.name}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import time
 from collections.abc import Mapping
@@ -28,6 +27,7 @@ from experiments.worker.delivery.delivery import NO_LONGER_HELD, Delivery
 from experiments.worker.exit_codes import CLAIMS_STOPPED, DATABASE_UNREACHABLE, DEVICE_FAILED, LEADER_FAILED
 from experiments.worker.failures.claims import refuse_claim
 from experiments.worker.leases import Leases
+from experiments.worker.pack_limits import PackLimit
 from experiments.worker.records import history
 from experiments.worker.records.history import FIELDS, Attempt, record_attempts
 from experiments.worker.records.run_document import end_fields, start_fields
@@ -70,7 +70,7 @@ def work(
     try:
         runs = connect()[assignment.collection]
         leader = runs.find_one({"_id": assignment.leader}, LEADER_FIELDS)
-        if leader is None or not _started_here(leader):
+        if leader is None or not assignment.started_here(leader):
             log.warning("nothing to do: run %d was deleted or taken over", assignment.leader)
             return 0
         state = options.state_folder(leader)
@@ -91,17 +91,6 @@ def work(
     return worker.run()
 
 
-def _started_here(leader: Document, environment: Mapping[str, str] = os.environ) -> bool:
-    """Whether the leader's document names this Slurm task, or no task."""
-    names = {"array_id": "SLURM_ARRAY_JOB_ID", "task_id": "SLURM_ARRAY_TASK_ID"}
-    execution = leader.get("execution", {})
-    return all(
-        str(execution[name]) == environment[variable]
-        for name, variable in names.items()
-        if name in execution and variable in environment
-    )
-
-
 class Worker:
     """Trainer of leased runs, the leader among them, and writer of their documents and logs.
 
@@ -119,6 +108,8 @@ class Worker:
     ) -> None:
         self.leases, self.leader, self.options, self.state, self.stop = leases, leader, options, state, stop
         self.leased, self.configs = leased, {one.id: one.config for one in leased if one.config is not None}
+        config = leased[0].config
+        self.pack_limit = PackLimit(leases.runs, config, options.device) if config else None
         self.logs = RunLogs(leader)
         spool = state / UNDELIVERED if state else None
         ids = [candidate.id for candidate in leased]
@@ -141,6 +132,7 @@ class Worker:
             device=device_name(device),
             gpu=device.type == "cuda",
             version=__version__,
+            pack=self.pack_limit.pack_of(self.configs.values()) if self.pack_limit else None,
         )
 
     def run(self) -> int:
@@ -164,6 +156,8 @@ class Worker:
                 self.delivery.drain(lambda: self.delivery.unreachable)
             finally:
                 self._line.end()
+                if self.pack_limit:
+                    self.pack_limit.remember(self.delivery.last_call_seconds)
         if self.delivery.unfinished or self.delivery.queued:
             self._end_unfinished()
         else:
@@ -187,6 +181,7 @@ class Worker:
             checkpoints=self.state / CHECKPOINTS if self.state else None,
             checkpoint_seconds=self.options.checkpoint_seconds,
             checkpoint_quota=self.options.state_quota,
+            memory_limits=self.pack_limit.learned if self.pack_limit else None,
             progress=self._show,
             stop=self._must_stop,
         ):

@@ -21,7 +21,8 @@ def failures(
     forget: Annotated[
         bool,
         typer.Option(
-            "--forget", help="from now on, failures up to now neither stop workers nor exclude nodes; they stay listed"
+            "--forget",
+            help="from now on, earlier failures stop no worker, exclude no node, limit no pack; they stay listed",
         ),
     ] = False,
 ) -> None:

@@ -15,6 +15,7 @@ from experiments.worker.assignment import Assignment
 from experiments.worker.failures.first_failures import stop_of
 from experiments.worker.failures.suspect_nodes import suspects
 from experiments.worker.leases import RESTAGED, UNCLAIMED, release_update
+from experiments.worker.records.study_record import pack_limits
 
 NODE_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?")
 """A name that can be an argument of sbatch: neither an option nor a list or range of nodes."""
@@ -36,6 +37,14 @@ def exclusion_remedy(collection: str) -> str:
     return (
         f"`walking-noise start {collection}` excludes this node; after its repair run `walking-noise failures "
         f"{collection} --forget`"
+    )
+
+
+def pack_limit_text(collection: str, device: str, size: int) -> str:
+    """The limit of packs on a type of device after memory ran out, and the command that ends it."""
+    return (
+        f"{collection}: packs on {device} have at most {size:,} networks, because larger ones ran out of memory; with "
+        f"more memory run `walking-noise failures {collection} --forget`"
     )
 
 
@@ -67,7 +76,7 @@ def refuse_claim(runs: Runs, assignment: Assignment) -> str | None:
 
 
 def consequences(database: Database[Document], collections: Iterable[str]) -> list[str]:
-    """The stops of studies and the excluded nodes, each with the reason and the way on."""
+    """The stops of studies, the excluded nodes and the limits of packs, each with the reason and the way on."""
     stopped = [(name, why_stopped(database, name)) for name in collections]
     return [
         *(reason for _, reason in stopped if reason),
@@ -75,5 +84,10 @@ def consequences(database: Database[Document], collections: Iterable[str]) -> li
             f"{reason}; {exclusion_remedy(name)}"
             for name, _ in stopped
             for reason in excluded_nodes(database, name).values()
+        ),
+        *(
+            pack_limit_text(name, device, size)
+            for name, _ in stopped
+            for device, size in pack_limits(database, name).items()
         ),
     ]

@@ -8,6 +8,7 @@ each attempt at a run that ended without a result, with the reason.
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -25,6 +26,9 @@ DONE = "done"
 
 DUPLICATE_KEY = 11000
 """MongoDB's error code for a document whose ``_id`` exists already."""
+
+NOT_OF_MACHINE = re.compile("killed for memory|: (CANCELLED|DEADLINE|OUT_OF_MEMORY|PREEMPTED|REVOKED|TIMEOUT)$")
+"""Pattern of reasons for which no machine is to blame if a worker was lost."""
 
 TRACE_LINES = 40
 """The number of last lines of the traceback that are stored for a failed attempt."""
@@ -88,10 +92,11 @@ def _entry(collection: str, document: Document, attempt: Attempt, ended: datetim
 
 
 def _fault(entry: Document) -> str | None:
-    """The cause of an attempt if it belongs to a machine; None for any other."""
+    """The cause of an attempt if it belongs to a machine or is not known; None for any other."""
     trace, host = entry["trace"], entry["host"]
     cause = cause_of(trace, host) if trace else normalised(entry["reason"], host)
-    return cause if entry["end"] == LOST or MACHINE.search(cause) else None
+    lost = entry["end"] == LOST and not NOT_OF_MACHINE.search(entry["reason"])
+    return cause if lost or MACHINE.search(cause) else None
 
 
 class WorkerHistory:
@@ -101,8 +106,18 @@ class WorkerHistory:
         self._workers = runs.database[WORKERS]
         self._collection, self._token = runs.name, token
 
-    def begin(self, leader: Document, count: int, *, host: str, device: str, gpu: bool, version: str) -> None:
-        """Write that the worker has started with ``count`` runs."""
+    def begin(
+        self,
+        leader: Document,
+        count: int,
+        *,
+        host: str,
+        device: str,
+        gpu: bool,
+        version: str,
+        pack: Mapping[str, str | int] | None = None,
+    ) -> None:
+        """Write that the worker has started with ``count`` runs. ``pack``: key and size of its packs, if known."""
         execution = leader.get("execution", {})
         slurm = {name: execution[name] for name in ("cluster", "array_id", "task_id") if name in execution}
         entry = {
@@ -114,6 +129,7 @@ class WorkerHistory:
             "gpu": gpu,
             **({"slurm": slurm} if "task_id" in slurm else {}),
             "version": version,
+            **({"pack": dict(pack)} if pack else {}),
             "resumed": 0.0,
             "trained": 0.0,
             "kept": 0.0,
