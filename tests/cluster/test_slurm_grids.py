@@ -42,21 +42,15 @@ def test_a_grid_larger_than_an_array_is_trained_in_packs(login: LoginNode, slurm
 
 
 def test_a_node_on_which_workers_failed_trains_no_runs(login: LoginNode, slurm: PrivateSlurm):
-    """The least loaded node gets a task, so that both nodes would train."""
-    study = login.study("excluding", grid={"noise.std": choice(0.1, 0.3), "seed": choice(*range(16))})
+    """Slurm prefers the first one of equally loaded nodes."""
+    study = login.study("excluding", grid={"noise.std": choice(0.1, 0.3)})
     for number in range(24):
         one = worker(study.runs, host="n1" if number < 8 else "n2")
         if number < 8:
             attempt(study.runs, 1, one, "LOST", "Slurm task has ended: NODE_FAIL")
     history = {one["_id"] for one in study.history()}
     assert "excluded: node n1: 8 of 8 workers failed" in study.start()
-    arrays = study.arrays()
-    assert sum(arrays.values()) >= 4
-    for array in arrays:
-        assert "ExcNodeList=n1\n" in slurm.run("scontrol", "show", "job", str(array))
+    (array,) = study.arrays()
+    assert "ExcNodeList=n1\n" in slurm.run("scontrol", "show", "job", str(array))
     study.finish(start=False)
-    assert {one["host"] for one in study.history() if one["_id"] not in history} == {"n2"}
-    login.run("walking-noise", "failures", study.name, "--forget")
-    study.runs.update_many({}, {"$set": {"status": "STAGED"}})
-    assert "excluded" not in study.start()
-    login.run("seml", study.name, "cancel", "-y")
+    assert [one["host"] for one in study.history() if one["_id"] not in history] == ["n2"]
