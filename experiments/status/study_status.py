@@ -11,7 +11,7 @@ from pymongo.database import Database
 
 from experiments.database.connection import Document, server_time
 from experiments.database.run_collections import status_counts
-from experiments.database.run_status import FAILED, RUNNING
+from experiments.database.run_status import COMPLETED, FAILED, RUNNING
 from experiments.status.worker_statistics import HOUR, Worker, workers
 from experiments.worker.failures.failure_groups import grouped
 from experiments.worker.failures.first_failures import Stop, stop_of
@@ -92,5 +92,5 @@ def study_status(database: Database[Document], names: Sequence[str]) -> StudySta
     with_failures = [name for name in names if counted[name][FAILED]]
     groups = [group for group in grouped(database, with_failures) if group.failed] if with_failures else []
     causes = [(group.cause, group.failed_count) for group in groups]
-    stops = [stop for name in with_failures if (stop := stop_of(database, name))]
+    stops = [stop for name in names if not counted[name][COMPLETED] and (stop := stop_of(database, name))]
     return StudyStatus(now, counted, workers(database, names, now), causes, stops)

@@ -12,7 +12,7 @@ from experiments import slurm
 from experiments.database.connection import Document, Runs
 from experiments.database.run_status import PENDING, RUNNING
 from experiments.worker.assignment import Assignment
-from experiments.worker.failures.first_failures import stop_of
+from experiments.worker.failures.first_failures import Stop, stop_of
 from experiments.worker.failures.suspect_nodes import suspects
 from experiments.worker.leases import RESTAGED, UNCLAIMED, release_update
 from experiments.worker.records.study_record import pack_limits
@@ -26,7 +26,10 @@ def excluded_nodes(database: Database[Document], collection: str) -> dict[str, s
 
     They are suspects, or a node that stopped by first failures. A text that cannot be the name of a node is left out.
     """
-    stop = stop_of(database, collection)
+    return _excluded(database, collection, stop_of(database, collection))
+
+
+def _excluded(database: Database[Document], collection: str, stop: Stop | None) -> dict[str, str]:
     reasons = {stop.node: str(stop)} if stop and stop.node else {}
     reasons |= {suspect.node: str(suspect) for suspect in suspects(database, [collection])}
     return {node: reason for node, reason in reasons.items() if NODE_NAME.fullmatch(node)}
@@ -50,10 +53,13 @@ def pack_limit_text(collection: str, device: str, size: int) -> str:
 
 def why_stopped(database: Database[Document], collection: str, node: str | None = None) -> str | None:
     """The reason why no worker, or none on ``node``, claims runs of a study, and the way on; None if they do."""
-    stop = stop_of(database, collection)
+    return _why_stopped(database, collection, stop_of(database, collection), node)
+
+
+def _why_stopped(database: Database[Document], collection: str, stop: Stop | None, node: str | None) -> str | None:
     if stop and stop.node is None:
         return f"{stop}; {stop.remedy}"
-    excluded = excluded_nodes(database, collection) if node else {}
+    excluded = _excluded(database, collection, stop) if node else {}
     return f"{excluded[node]}; {exclusion_remedy(collection)}" if node in excluded else None
 
 
@@ -64,8 +70,9 @@ def refuse_claim(runs: Runs, assignment: Assignment) -> str | None:
     Otherwise, outside Slurm, only those do that wait for ``start --local``, which would else start workers for ever.
     """
     database, name = runs.database, runs.name
-    everywhere = why_stopped(database, name)
-    reason = everywhere or why_stopped(database, name, slurm.node_name())
+    stop = stop_of(database, name)
+    everywhere = stop is not None and stop.node is None
+    reason = _why_stopped(database, name, stop, slurm.node_name())
     if reason:
         unleased = {"status": RUNNING, "claim.token": {"$in": [assignment.token, None]}}
         runs.update_one({"_id": assignment.leader, **unleased}, release_update(None))

@@ -44,7 +44,7 @@ class UnsuccessfulAttempt:
 
 @dataclass
 class FailureGroup:
-    """The failures of one cause: the attempts that ended with it, their runs, and their numbers by node.
+    """The failures of one cause: the attempts that ended with it, their runs, workers, and their numbers by node.
 
     ``failed`` has the ids of the runs that are FAILED now because of this cause, by collection. ``example`` is one of
     the attempts, if possible at one of these runs.
@@ -55,6 +55,7 @@ class FailureGroup:
     attempts: int = 0
     runs: set[tuple[str, int]] = field(default_factory=set)
     nodes: Counter[str] = field(default_factory=Counter)
+    workers: set[str] = field(default_factory=set)
 
     @property
     def cause(self) -> str:
@@ -71,6 +72,8 @@ class FailureGroup:
         self.runs.add((attempt.collection, attempt.run))
         if attempt.host:
             self.nodes[attempt.host] += 1
+        if attempt.token:
+            self.workers.add(attempt.token)
         if failed and not self.failed:
             self.example = attempt
         if failed:

@@ -68,7 +68,7 @@ def test_a_stopped_study_is_named(runs: Runs, pending_runs: Fill):
     fail(runs, range(1, 9), worker(runs))
     lines = text(study_status(runs.database, [runs.name])).splitlines()
     first = next(number for number, line in enumerate(lines) if line.startswith(f"! {runs.name} is stopped: no run is"))
-    assert lines[first + 1] == f"  reset these runs, then walking-noise start {runs.name}"
+    assert lines[first + 1] == f"  the way on: walking-noise failures {runs.name}"
     assert lines[-1] == f"details: `walking-noise failures {runs.name}`"
 
 

@@ -57,6 +57,25 @@ def test_a_cause_of_a_machine_stops_its_node_and_on_two_nodes_the_study(runs: Ru
     assert "is stopped: no run is completed, 9 FAILED" in (why_stopped(runs.database, runs.name) or "")
 
 
+def test_failed_gpus_of_eight_workers_stop_a_study_until_they_are_forgotten(
+    runs: Runs, pending_runs: Fill, found_by_commands: None, capsys: pytest.CaptureFixture[str]
+):
+    """Their runs are released and not FAILED; those of one worker count once, and a preemption does not count."""
+    pending_runs([{}] * 12)
+    for number in EIGHT:
+        one = worker(runs, host=f"n0{number % 2}")
+        for run in range(1, 13):
+            attempt(runs, run, one, "GIVEN_BACK", "the GPU failed: CUDA error" if number > 1 else "SIGTERM")
+    assert stop_of(runs.database, runs.name) is None
+    attempt(runs, 1, worker(runs, host="n01"), "GIVEN_BACK", "the GPU failed: CUDA error")
+    assert main(["failures", runs.name]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if " is stopped: " in line]
+    assert "no run is completed, 8 workers failed for one cause: released: the GPU failed: CUDA error; " in line
+    (forget, _) = re.findall("`walking-noise (.*?)`", line)
+    assert main(forget.split()) == 0
+    assert stop_of(runs.database, runs.name) is None
+
+
 @pytest.mark.parametrize("way_on", ["reset", "forget"])
 def test_a_stopped_study_goes_on(runs: Runs, pending_runs: Fill, shell: Shell, found_by_commands: None, way_on: str):
     pending_runs([{}] * 9)
