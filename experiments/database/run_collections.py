@@ -19,6 +19,9 @@ OTHER_COLLECTIONS = ("fs.", "system.", "walking_noise.")
 WORKERS, ATTEMPTS = "walking_noise.workers", "walking_noise.attempts"
 """The collections of the history (:mod:`experiments.worker.records.history`)."""
 
+STUDIES = "walking_noise.studies"
+"""The collection of what workers share about a study (:mod:`experiments.worker.records.study_record`)."""
+
 BUSY_MS = 120_000
 """Timeout of a connection. A single query can keep the embedded database busy for this long if there are many runs."""
 

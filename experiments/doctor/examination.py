@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from experiments.doctor import (
     database_access,
     gpu_device,
+    known_failures,
     seml_configuration,
     slurm_cluster,
     stored_runs,
@@ -39,6 +40,7 @@ CHECKS = {
         "indexes": stored_runs.indexes,
         "sources": stored_runs.sources,
         "options of runs": stored_runs.options,
+        "failures": known_failures.failures,
     },
     "Slurm": {
         "Slurm": slurm_cluster.answers,

@@ -40,7 +40,7 @@ def collections(site: Site) -> Iterator[Finding]:
 
 def indexes(site: Site) -> Iterator[Finding]:
     """Every collection has the indexes that its queries need; ``--fix`` creates missing ones."""
-    for runs in _collections(site):
+    for runs in collections_of(site):
         missing = (ensure_indexes if site.fix else missing_indexes)(site.database, runs.name)
         names = ", ".join(f"{name} ({', '.join(index)})" for name, indexes in missing.items() for index in indexes)
         if not names:
@@ -53,7 +53,7 @@ def indexes(site: Site) -> Iterator[Finding]:
 
 def secrets(site: Site) -> Iterator[Finding]:
     """No document holds an environment variable that may be a secret."""
-    for runs in _collections(site):
+    for runs in collections_of(site):
         count, names = count_excess(runs)
         if count:
             yield error(
@@ -65,7 +65,8 @@ def secrets(site: Site) -> Iterator[Finding]:
             yield ok(f"none in {runs.name}")
 
 
-def _collections(site: Site) -> list[Runs]:
+def collections_of(site: Site) -> list[Runs]:
+    """The collections to check. Raise :class:`NotChecked` if there are none."""
     if not site.collections:
         raise NotChecked("there are no runs yet")
     return site.collections
@@ -73,7 +74,7 @@ def _collections(site: Site) -> list[Runs]:
 
 def options(site: Site) -> Iterator[Finding]:
     """The options of workers that are stored with the runs that are not completed are valid."""
-    collections = _collections(site)
+    collections = collections_of(site)
     from experiments.worker.worker_options import check_variables, exported  # imports torch
 
     for runs in collections:
@@ -102,7 +103,7 @@ def options(site: Site) -> Iterator[Finding]:
 def sources(site: Site) -> Iterator[Finding]:
     """The source files stored for unfinished runs, which workers will execute, equal those of the checkout."""
     stored = gridfs.GridFS(site.database)
-    for runs in _collections(site):
+    for runs in collections_of(site):
         unfinished = {"status": {"$in": UNFINISHED}, "seml.source_files": {"$exists": True}}
         seml = {"$first": "$seml"}  # of one run of each batch
         by_batch = {"$group": {"_id": "$batch_id", "seml": seml}}

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from experiments.status.failures.causes import normalised
 from experiments.status.worker_statistics import Worker
+from experiments.worker.records.causes import normalised
 
 FAILED_RUNS = "runs that failed"
 LOST_WITHOUT_REASON = "lost without a sign of life"

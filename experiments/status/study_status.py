@@ -5,15 +5,16 @@ from __future__ import annotations
 import datetime
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pymongo.database import Database
 
 from experiments.database.connection import Document, server_time
 from experiments.database.run_collections import status_counts
-from experiments.database.run_status import FAILED, RUNNING
-from experiments.status.failures.failure_groups import grouped
+from experiments.database.run_status import COMPLETED, FAILED, RUNNING
 from experiments.status.worker_statistics import HOUR, Worker, workers
+from experiments.worker.failures.failure_groups import grouped
+from experiments.worker.failures.first_failures import Stop, stop_of
 
 OUTSTANDING = ("STAGED", "QUEUED", "PENDING", "RESCHEDULED", "RUNNING")
 """Statuses of runs that are still to be trained and need no user action except to be started."""
@@ -27,12 +28,14 @@ class StudyStatus:
 
     ``time`` is that of the query, by the database's clock. ``counts`` are numbers of runs by status, for each
     collection. ``causes`` are those of the runs that are FAILED now, with the number of runs, the most frequent first.
+    ``stops`` are the stops of studies by their first failures.
     """
 
     time: datetime.datetime
     counts: dict[str, Counter[str]]
     workers: list[Worker]
     causes: list[tuple[str, int]]
+    stops: list[Stop] = field(default_factory=list)
 
     @property
     def total(self) -> Counter[str]:
@@ -89,4 +92,5 @@ def study_status(database: Database[Document], names: Sequence[str]) -> StudySta
     with_failures = [name for name in names if counted[name][FAILED]]
     groups = [group for group in grouped(database, with_failures) if group.failed] if with_failures else []
     causes = [(group.cause, group.failed_count) for group in groups]
-    return StudyStatus(now, counted, workers(database, names, now), causes)
+    stops = [stop for name in names if not counted[name][COMPLETED] and (stop := stop_of(database, name))]
+    return StudyStatus(now, counted, workers(database, names, now), causes, stops)

@@ -142,6 +142,9 @@ def _time_left(status: StudyStatus) -> str:
 
 
 def _failures(status: StudyStatus) -> Iterator[Text]:
+    for stop in status.stops:
+        yield Text(f"! {stop}", "red")
+        yield Text(f"  the way on: walking-noise failures {stop.collection}", "red")
     for cause, count in status.causes[:MAX_CAUSES]:
         yield Text(f"{runs_in_words(count)} FAILED: {cause}", "red")
     if status.causes:

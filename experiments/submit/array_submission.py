@@ -8,21 +8,23 @@ submit a task for each run.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from seml.commands.start import get_and_make_output_dir_path, get_exp_name, set_slurm_job_name, start_sbatch_job
 
 from experiments.database.connection import Document, Runs
 from experiments.database.run_status import STAGED
 from experiments.errors import UserError
+from experiments.submit.excluded_nodes import with_excluded, without_excluded
 from experiments.submit.task_arrays import TaskArray
 
 SUBMITTED_FIELDS = ("batch_id", "seml", "slurm")
 
 
-def submit(runs: Runs, array: TaskArray, *, output_to_file: bool = True) -> int:
+def submit(runs: Runs, array: TaskArray, *, output_to_file: bool = True, excluded: Collection[str] = ()) -> int:
     """Submit an array of the runs that are still STAGED, once for each Slurm configuration of their batch.
 
+    Its tasks run on no node of ``excluded``, which the documents do not store: a later start may exclude others.
     Return the number of runs that have become PENDING. Raise :class:`UserError` if Slurm or SEML rejects the array.
     """
     staged = {"_id": {"$in": list(array.ids)}, "status": STAGED}
@@ -39,16 +41,21 @@ def submit(runs: Runs, array: TaskArray, *, output_to_file: bool = True) -> int:
         for index, options in enumerate(run["slurm"]):
             sbatch = options["sbatch_options"]
             set_slurm_job_name(sbatch, name, run, runs.name)
-            start_sbatch_job(
+            submitted_options = with_excluded(sbatch, excluded)
+            number = start_sbatch_job(
                 runs,
                 submitted,
                 index,
-                sbatch,
+                submitted_options,
                 name=name,
                 output_path=folder,
                 output_to_file=output_to_file,
                 max_simultaneous_jobs=options.get("max_simultaneous_jobs"),
             )
+            if excluded:
+                of_array = {"_id": {"$gte": min(ids), "$lte": max(ids)}, f"slurm.{index}.array_id": number}
+                stored = without_excluded(submitted_options, sbatch)
+                runs.update_many(of_array, {"$set": {f"slurm.{index}.sbatch_options": stored}})
     except SystemExit as rejection:  # a message of SEML, or its exit code after it has logged that of sbatch
         raise UserError(
             "\n".join(

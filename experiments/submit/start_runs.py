@@ -14,6 +14,7 @@ from experiments.submit.array_submission import submit
 from experiments.submit.startable_runs import Startable
 from experiments.submit.task_arrays import lease_size, task_arrays
 from experiments.terminal.text_table import in_words, runs_in_words
+from experiments.worker.failures.claims import excluded_nodes, why_stopped
 from experiments.worker.worker_options import check_variables
 
 NO_FILE_OUTPUT = "--no-file-output"
@@ -23,8 +24,10 @@ NO_FILE_OUTPUT = "--no-file-output"
 def start_in_slurm(startable: Startable, limit: int | None = None, options: Sequence[str] = ()) -> None:
     """Start the STAGED and the stranded runs, at most ``limit``, in arrays with a task for each lease of a worker.
 
-    ``options`` are further arguments of ``seml start``. If Slurm rejects an array, the other runs stay STAGED.
+    ``options`` are further arguments of ``seml start``. If Slurm rejects an array, the other runs stay STAGED. Raise
+    :class:`UserError` if the first failures have stopped the study; nodes on which workers fail are excluded.
     """
+    _check_not_stopped(startable)
     name, size, cluster = startable.runs.name, slurm.max_array_size(), slurm.cluster_name()
     if size is None or cluster is None:
         raise UserError(f"Slurm does not answer; use `walking-noise start {name} --local` to train on this machine")
@@ -35,11 +38,14 @@ def start_in_slurm(startable: Startable, limit: int | None = None, options: Sequ
     _restage(startable, cluster)
     _check_staged(startable)
     documents, devices = startable.staged(limit), throughput.known(None)
+    excluded = excluded_nodes(startable.runs.database, name)
+    for reason in excluded.values():
+        print(f"walking-noise: excluded: {reason}", file=sys.stderr)
     arrays = list(task_arrays(documents, size, lambda run: lease_size(run, devices)))
     total, done = len(documents), 0
     for array in arrays:
         try:
-            done += submit(startable.runs, array, output_to_file=NO_FILE_OUTPUT not in options)
+            done += submit(startable.runs, array, output_to_file=NO_FILE_OUTPUT not in options, excluded=excluded)
         except UserError as rejection:
             print(f"walking-noise: {rejection}", file=sys.stderr)
             raise UserError(
@@ -54,6 +60,7 @@ def start_in_slurm(startable: Startable, limit: int | None = None, options: Sequ
 
 def start_here(startable: Startable, limit: int | None = None, options: Sequence[str] = ()) -> None:
     """Start these runs on this machine instead of in Slurm; this process becomes ``seml start --local``."""
+    _check_not_stopped(startable, slurm.node_name())
     _check_experiments_per_job(startable)
     check_variables()
     _print_restaged(startable.restage_local())
@@ -71,6 +78,11 @@ def _filter(startable: Startable) -> list[str]:
     The filter is wrapped in ``$and``, because SEML starts runs of any status if ids are at the top level of the filter.
     """
     return ["--filter-dict", repr({"$and": [startable.selection]})] if startable.selection else []
+
+
+def _check_not_stopped(startable: Startable, node: str | None = None) -> None:
+    if reason := why_stopped(startable.runs.database, startable.runs.name, node):
+        raise UserError(f"nothing is started: {reason}")
 
 
 def _check_experiments_per_job(startable: Startable) -> None:

@@ -16,17 +16,10 @@ from dataclasses import dataclass
 from experiments.database.connection import Document, Runs
 from experiments.database.run_status import KILLED, PENDING, RUNNING, STAGED
 from experiments.slurm import ActiveTasks
-from experiments.worker.leases import UNCLAIMED
+from experiments.worker.leases import RESTAGED, UNCLAIMED
 
-START_FIELDS = (
-    *("execution", "fail_trace"),
-    *(f"slurm.$[].{name}" for name in ("array_id", "num_tasks", "output_files_template", "reschedule_file")),
-    *(f"slurm.$[].sbatch_options.{name}" for name in ("job-name", "output", "array", "comment")),
-)
-"""Fields that describe one start of a run; SEML does not start a run again while it has them."""
 UNKNOWN_CLUSTER = ("", "local", None)
 """Values that SEML stores as the cluster if Slurm did not return its name, or if the run was elsewhere before."""
-RESTAGED = {"$set": {"status": STAGED}, "$unset": dict.fromkeys(START_FIELDS, "")}
 
 
 @dataclass(frozen=True)

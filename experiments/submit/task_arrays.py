@@ -83,7 +83,7 @@ def lease_size(run: Document, devices: Sequence[Device]) -> LeaseSize:
     if any(name in request for request in requests for name in SLURM_GPU_OPTIONS):
         return together_on(devices[0] if devices else None)
     cores = min((int(request.get("cpus-per-task", request.get("c", 1))) for request in requests), default=1)
-    return lambda config: default_pack_size(config, torch.device("cpu"), cores)
+    return lambda config: default_pack_size(config, torch.device("cpu"), processes=cores)
 
 
 def _runs(documents: Iterable[Document]) -> Iterator[_Run]:

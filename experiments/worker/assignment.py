@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import os
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -23,3 +25,13 @@ class Assignment:
         if "db_collection" not in values or "overwrite" not in values:
             return None
         return cls(str(ast.literal_eval(values["db_collection"])), int(values["overwrite"]))
+
+    def started_here(self, leader: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> bool:
+        """Whether the leader's document names this Slurm task, or no task."""
+        names = {"array_id": "SLURM_ARRAY_JOB_ID", "task_id": "SLURM_ARRAY_TASK_ID"}
+        execution = leader.get("execution", {})
+        return all(
+            str(execution[name]) == environment[variable]
+            for name, variable in names.items()
+            if name in execution and variable in environment
+        )

@@ -11,6 +11,7 @@ import torch
 from experiments.database.connection import Document, Runs
 from experiments.database.run_status import PENDING
 from experiments.worker.leases import Leases
+from experiments.worker.pack_limits import PackLimit
 from walking_noise import ConfigError, RunConfig
 from walking_noise.config.keys import pack
 from walking_noise.runtime.sizing.capacity import default_pack_size
@@ -100,7 +101,8 @@ def lease_with_companions(
     config = chosen[0].config
     if config is not None:
         matching = companion_filter(leader, config)
-        size = pack_size or default_pack_size(config, device)
+        limit = PackLimit(leases.runs, config, device).size
+        size = pack_size or default_pack_size(config, device, limit)
         while True:
             wanted = choose_companions(itertools.chain(chosen, pending_candidates(leases.runs, matching)), size)
             leased = leases.acquire(leader, matching, [candidate.id for candidate in wanted])

@@ -11,15 +11,15 @@ changed. Only spooled results are also written to KILLED runs, and to released r
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from pymongo import UpdateMany, UpdateOne
 
+from experiments import slurm
 from experiments.database.connection import Document, Runs
-from experiments.database.run_status import PENDING, RUNNING
+from experiments.database.run_status import PENDING, RUNNING, STAGED
 from experiments.worker.assignment import Assignment
 
 LEASE_SECONDS = 300.0
@@ -43,6 +43,15 @@ If a task id or a stop time remained, SEML would set a PENDING run to KILLED.
 
 UNCLAIMED: Document = {"claim": {"$exists": False}}
 """The filter of runs without a lease."""
+
+START_FIELDS = (
+    *("execution", "fail_trace"),
+    *(f"slurm.$[].{name}" for name in ("array_id", "num_tasks", "output_files_template", "reschedule_file")),
+    *(f"slurm.$[].sbatch_options.{name}" for name in ("job-name", "output", "array", "comment")),
+)
+"""Fields that describe one start of a run; SEML does not start a run again while it has them."""
+RESTAGED = {"$set": {"status": STAGED}, "$unset": dict.fromkeys(START_FIELDS, "")}
+"""The update that makes a run without a lease STAGED: it waits for the next start."""
 
 
 def release_update(token: str | None) -> Document:
@@ -77,7 +86,7 @@ class Leases:
             "lease": self._lease,
             "lease_seconds": self.lease_seconds,
             "execution": {"$literal": execution},
-            "host": {"$literal": socket.gethostname()},
+            "host": {"$literal": slurm.node_name()},
         }
         cluster = {"$literal": {"cluster": execution.get("cluster", "local")}}
         own_or_none = {"claim.token": {"$in": [self.assignment.token, None]}}

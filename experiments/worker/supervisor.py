@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from types import FrameType
 
 from experiments.worker.assignment import Assignment
+from experiments.worker.cgroup import killed_for_memory
 from experiments.worker.exit_codes import CLEAN_EXIT_CODES, STOP_SIGNALS
 
 
@@ -72,6 +73,7 @@ def continue_in_child(assignment: Assignment | None) -> None:
     for signum in STOP_SIGNALS:
         if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN:  # nohup ignores SIGHUP
             signal.signal(signum, receive)
+    killed_before = killed_for_memory()
     child = os.fork()
     if child == 0:
         stop.parent = parent
@@ -83,5 +85,6 @@ def continue_in_child(assignment: Assignment | None) -> None:
     if code not in CLEAN_EXIT_CODES:
         from experiments.worker.recovery import after_exit
 
-        after_exit.recover_after_exit(assignment, code, stopped=stop.requested)
+        for_memory = code == -signal.SIGKILL and (killed_for_memory() or 0) > (killed_before or 0)
+        after_exit.recover_after_exit(assignment, code, stopped=stop.requested, for_memory=for_memory)
     sys.exit(code if code >= 0 else 128 - code)

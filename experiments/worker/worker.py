@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
-import socket
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +14,7 @@ import torch
 from pymongo.errors import PyMongoError
 from seml.utils.multi_process import is_main_process
 
+from experiments import slurm
 from experiments.database.collection_names import check_name
 from experiments.database.connection import Document, connect
 from experiments.database.source_files import commit_of
@@ -25,8 +24,10 @@ from experiments.terminal.text_table import are_in_words, in_words, runs_in_word
 from experiments.worker.assignment import Assignment
 from experiments.worker.companion_runs import Candidate, lease_with_companions
 from experiments.worker.delivery.delivery import NO_LONGER_HELD, Delivery
-from experiments.worker.exit_codes import DATABASE_UNREACHABLE, DEVICE_FAILED, LEADER_FAILED
+from experiments.worker.exit_codes import CLAIMS_STOPPED, DATABASE_UNREACHABLE, DEVICE_FAILED, LEADER_FAILED
+from experiments.worker.failures.claims import refuse_claim
 from experiments.worker.leases import Leases
+from experiments.worker.pack_limits import PackLimit
 from experiments.worker.records import history
 from experiments.worker.records.history import FIELDS, Attempt, record_attempts
 from experiments.worker.records.run_document import end_fields, start_fields
@@ -55,7 +56,7 @@ def work(
     """Train the run of ``assignment`` and its companions; return the exit code of the process.
 
     Exit codes: 0, the leader has a result, or there was nothing to do; 3, the leader failed; 69, the GPU failed; 75,
-    the database is unreachable; 128 + n, the runs were released after signal n.
+    the database is unreachable; 78, earlier failures stop the worker; 128 + n, the runs were released after signal n.
 
     ``experiment``, ``host`` and ``command`` are Sacred's descriptions for the runs' documents.
     """
@@ -69,11 +70,14 @@ def work(
     try:
         runs = connect()[assignment.collection]
         leader = runs.find_one({"_id": assignment.leader}, LEADER_FIELDS)
-        if leader is None or not _started_here(leader):
+        if leader is None or not assignment.started_here(leader):
             log.warning("nothing to do: run %d was deleted or taken over", assignment.leader)
             return 0
         state = options.state_folder(leader)
         recover_at_startup(runs, leader, assignment.token, state, options.lease_seconds)
+        if reason := refuse_claim(runs, assignment):
+            log.error("no run is claimed: %s", reason)
+            return CLAIMS_STOPPED
         leases = Leases(runs, assignment, options.lease_seconds)
         leased = lease_with_companions(leases, leader, options.pack_size, options.device, options_error)
         if not leased:
@@ -85,17 +89,6 @@ def work(
         log.error("cannot use the database: %s", error)
         return DATABASE_UNREACHABLE
     return worker.run()
-
-
-def _started_here(leader: Document, environment: Mapping[str, str] = os.environ) -> bool:
-    """Whether the leader's document names this Slurm task, or no task."""
-    names = {"array_id": "SLURM_ARRAY_JOB_ID", "task_id": "SLURM_ARRAY_TASK_ID"}
-    execution = leader.get("execution", {})
-    return all(
-        str(execution[name]) == environment[variable]
-        for name, variable in names.items()
-        if name in execution and variable in environment
-    )
 
 
 class Worker:
@@ -115,6 +108,8 @@ class Worker:
     ) -> None:
         self.leases, self.leader, self.options, self.state, self.stop = leases, leader, options, state, stop
         self.leased, self.configs = leased, {one.id: one.config for one in leased if one.config is not None}
+        config = leased[0].config
+        self.pack_limit = PackLimit(leases.runs, config, options.device) if config else None
         self.logs = RunLogs(leader)
         spool = state / UNDELIVERED if state else None
         ids = [candidate.id for candidate in leased]
@@ -133,10 +128,11 @@ class Worker:
         self.delivery.begin(
             start_fields(experiment, host, command),
             self.leader,
-            host=socket.gethostname(),
+            host=slurm.node_name(),
             device=device_name(device),
             gpu=device.type == "cuda",
             version=__version__,
+            pack=self.pack_limit.pack_of(self.configs.values()) if self.pack_limit else None,
         )
 
     def run(self) -> int:
@@ -160,6 +156,8 @@ class Worker:
                 self.delivery.drain(lambda: self.delivery.unreachable)
             finally:
                 self._line.end()
+                if self.pack_limit:
+                    self.pack_limit.remember(self.delivery.last_call_seconds)
         if self.delivery.unfinished or self.delivery.queued:
             self._end_unfinished()
         else:
@@ -183,6 +181,7 @@ class Worker:
             checkpoints=self.state / CHECKPOINTS if self.state else None,
             checkpoint_seconds=self.options.checkpoint_seconds,
             checkpoint_quota=self.options.state_quota,
+            memory_limits=self.pack_limit.learned if self.pack_limit else None,
             progress=self._show,
             stop=self._must_stop,
         ):

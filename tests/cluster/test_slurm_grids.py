@@ -8,6 +8,7 @@ import pytest
 
 from tests.cluster.login_node import LoginNode, choice
 from tests.cluster.private_slurm import PrivateSlurm
+from tests.experiments.worker.past import attempt, worker
 
 pytestmark = pytest.mark.slurm
 
@@ -38,3 +39,18 @@ def test_a_grid_larger_than_an_array_is_trained_in_packs(login: LoginNode, slurm
     assert sum(worker["completed"] for worker in workers) == study.size
     assert max(worker["runs"] for worker in workers) == 8, "a pack for each task"
     assert f"COMPLETED {study.size}" in " ".join(login.run("seml", study.name, "status").split())
+
+
+def test_a_node_on_which_workers_failed_trains_no_runs(login: LoginNode, slurm: PrivateSlurm):
+    """Slurm prefers the first one of equally loaded nodes."""
+    study = login.study("excluding", grid={"noise.std": choice(0.1, 0.3)})
+    for number in range(24):
+        one = worker(study.runs, host="n1" if number < 8 else "n2")
+        if number < 8:
+            attempt(study.runs, 1, one, "LOST", "Slurm task has ended: NODE_FAIL")
+    history = {one["_id"] for one in study.history()}
+    assert "excluded: node n1: 8 of 8 workers failed" in study.start()
+    (array,) = study.arrays()
+    assert "ExcNodeList=n1\n" in slurm.run("scontrol", "show", "job", str(array))
+    study.finish(start=False)
+    assert [one["host"] for one in study.history() if one["_id"] not in history] == ["n2"]

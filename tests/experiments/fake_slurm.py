@@ -30,14 +30,29 @@ class FakeSlurm:
             ("sbatch", SBATCH),
             ("squeue", '#!/bin/bash\n[ -n "$SQUEUE_USERS" ] && exit\nexec cat queue\n'),
             ("scontrol", "#!/bin/bash\nexec cat config\n"),
+            ("sacct", "#!/bin/bash\nexec cat accounting\n"),
         ):
-            (folder / name).write_text(script.replace("\n", f"\ncd {folder}\n", 1).replace('"$1"', '"$1"'))
+            start = f"\ncd {folder}\necho {name} >> calls\n[ -e slow_{name} ] && {{ sleep 60; exit 1; }}\n"
+            (folder / name).write_text(script.replace("\n", start, 1))
             (folder / name).chmod(0o755)
 
     def configure(self, size: int, private: str = "none") -> None:
         """Set the output of ``scontrol show config``."""
         config = {"ClusterName": "attic", "MaxArraySize": size, "MaxJobCount": 10000, "PrivateData": private}
         (self.folder / "config").write_text("".join(f"{name:<23} = {value}\n" for name, value in config.items()))
+
+    @property
+    def calls(self) -> list[str]:
+        """The names of the commands that were called, in their order."""
+        calls = self.folder / "calls"
+        return calls.read_text().split() if calls.exists() else []
+
+    def slow_down(self, *commands: str) -> None:
+        """Let commands start a program that takes a minute; other commands are quick again."""
+        for name in ("squeue", "scontrol", "sacct"):
+            (self.folder / f"slow_{name}").unlink(missing_ok=True)
+        for name in commands:
+            (self.folder / f"slow_{name}").touch()
 
     def go_down(self) -> None:
         """Make all commands fail."""

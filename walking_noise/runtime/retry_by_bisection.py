@@ -11,6 +11,7 @@ from walking_noise.runtime.executor import PackExecutor
 from walking_noise.runtime.planner import PlannedTraining, unfinished
 from walking_noise.runtime.results import Failure, failure_of
 from walking_noise.runtime.run_context import RunContext, RunEnded
+from walking_noise.runtime.sizing.memory_limits import TRAINED
 from walking_noise.training.epoch_counts import Epochs, EpochsDone
 
 
@@ -37,7 +38,7 @@ def run_pack(
     retried
         Whether the pack is a network that has failed once.
     """
-    kind, ended = ("networks trained", pack[0].config.pack_key), set[int]()
+    kind, ended = (TRAINED, pack[0].config.pack_key), set[int]()
     if len(pack) <= context.memory_limits.limit(*kind, len(pack)):
         try:
             for event in PackExecutor(context, pack, on_epochs, after_batch).run():

@@ -19,6 +19,7 @@ from walking_noise.runtime.results import Failure, Outcome, Result
 from walking_noise.runtime.retry_by_bisection import run_pack
 from walking_noise.runtime.run_context import Event, RunContext, RunEnded
 from walking_noise.runtime.sizing import capacity
+from walking_noise.runtime.sizing.memory_limits import TRAINED, MemoryLimits
 from walking_noise.runtime.worker_pool import run_in_processes
 
 P = ParamSpec("P")
@@ -50,6 +51,9 @@ class TrainOptions(TypedDict, total=False):
     checkpoint_quota
         Maximum size of the folder of checkpoints in bytes. A checkpoint that would exceed it is not written; default:
         no limit.
+    memory_limits
+        Limits of the size of packs that earlier calls learned when memory ran out; this call adds its own if it trains
+        in one process.
     progress
         Called in this thread when an epoch or a run ends.
     stop
@@ -64,6 +68,7 @@ class TrainOptions(TypedDict, total=False):
     checkpoints: Path | str | None
     checkpoint_seconds: float
     checkpoint_quota: int | None
+    memory_limits: MemoryLimits | None
     progress: Callable[[Progress], None] | None
     stop: Callable[[], bool] | None
 
@@ -110,7 +115,11 @@ def _train_each(configs: Sequence[RunConfig], options: TrainOptions) -> Iterator
     processes = _at_least_one("processes", options.get("processes")) or capacity.worker_processes(device)
     pack_size, stop = _at_least_one("pack_size", options.get("pack_size")), options.get("stop")
     kinds = {config.pack_key: config for config in configs}
-    pack_sizes = {key: pack_size or capacity.training_pack_size(config, device) for key, config in kinds.items()}
+    limits = options.get("memory_limits") or MemoryLimits()
+    pack_sizes = {
+        key: limits.limit(TRAINED, key, pack_size or capacity.training_pack_size(config, device))
+        for key, config in kinds.items()
+    }
     packs = list(plan_packs(configs, pack_sizes, processes))
     context = RunContext(
         configs=dict(enumerate(configs)),
@@ -118,6 +127,7 @@ def _train_each(configs: Sequence[RunConfig], options: TrainOptions) -> Iterator
         data_root=options.get("data_root"),
         networks=options.get("networks"),
         checkpoints=_checkpoint_store(options),
+        memory_limits=limits,
     )
     counter = ProgressCounter(len(configs), packs, options.get("progress"))
 

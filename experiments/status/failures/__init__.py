@@ -1,3 +1,3 @@
-"""Failed runs: causes, suspect nodes, and the commands that reset the runs."""
+"""Text of failures, and the commands that reset the failed runs."""
 
 from __future__ import annotations

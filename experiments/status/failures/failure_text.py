@@ -10,11 +10,10 @@ from experiments.database.connection import Document
 from experiments.database.run_collections import ATTEMPTS
 from experiments.database.run_status import FAILED
 from experiments.errors import UserError
-from experiments.status.failures.causes import OPTION_PREFIX
-from experiments.status.failures.failure_groups import FailureGroup
 from experiments.status.failures.reset_commands import delete_and_add, reset_by_status, reset_commands, selections
-from experiments.status.failures.suspect_nodes import Suspect
 from experiments.terminal.text_table import in_words, runs_in_words
+from experiments.worker.failures.failure_groups import FailureGroup
+from experiments.worker.records.causes import OPTION_PREFIX
 
 MAX_NODES = 5
 """Largest number of nodes that are named for a cause."""
@@ -27,9 +26,12 @@ ENDED_FROM_OUTSIDE = {
 
 
 def describe(
-    groups: Sequence[FailureGroup], counts: Mapping[str, Mapping[str, int]], suspects: Sequence[Suspect]
+    groups: Sequence[FailureGroup], counts: Mapping[str, Mapping[str, int]], consequences: Sequence[str]
 ) -> list[str]:
-    """The lines that ``walking-noise failures`` prints; ``counts``: number of runs by collection and status."""
+    """The lines that ``walking-noise failures`` prints.
+
+    ``counts``: number of runs by collection and status; ``consequences``: what the failures stop or change.
+    """
     lines = [_summary(groups)]
     failed = {name: sorted(run for group in groups for run in group.failed.get(name, ())) for name in counts}
     for number, group in enumerate(groups, start=1):
@@ -44,8 +46,8 @@ def describe(
     if to_start:
         commands = (f"walking-noise start {name}" for name in sorted(to_start))
         lines += ["", f"after a reset, start the runs: {'; '.join(commands)}"]
-    if suspects:
-        lines += ["", *map(_suspect, suspects)]
+    if consequences:
+        lines += ["", *consequences]
     return lines
 
 
@@ -103,14 +105,6 @@ def _details(group: FailureGroup, failed: Mapping[str, Sequence[int]]) -> Iterat
             yield from (f"   a reset keeps the variable: correct or unset it; then {command}" for command in commands)
         else:
             yield from (f"   reset: {command}" for command in reset_commands(name, ids, unaffected))
-
-
-def _suspect(suspect: Suspect) -> str:
-    return (
-        f"node {suspect.node}: {suspect.failed} of {suspect.workers} workers failed, on all other nodes "
-        f"{suspect.failed_elsewhere} of {suspect.workers_elsewhere} (p = {suspect.p_value:.0e}); "
-        f"to exclude it: `exclude: {suspect.node}` in sbatch_options"
-    )
 
 
 def _time(time: object) -> str:

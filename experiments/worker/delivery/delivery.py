@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import pymongo
 from pymongo import UpdateMany, UpdateOne
@@ -121,9 +122,14 @@ class Delivery:
         self._thread = threading.Thread(target=self._work, name="delivery", daemon=True)
 
     def begin(
-        self, start_fields: Document, leader: Document, *, host: str, device: str, gpu: bool, version: str
+        self,
+        start_fields: Document,
+        leader: Document,
+        **worker: Any,
     ) -> None:
         """Write the start of the worker to the history, then the start of its runs to their documents.
+
+        ``worker``: see :meth:`experiments.worker.records.history.WorkerHistory.begin`.
 
         Raise PyMongoError if a write fails.
         """
@@ -132,7 +138,7 @@ class Delivery:
         if self.logs.pattern is not None:
             before, after = ({"$literal": part} for part in self.logs.pattern)
             update["seml.output_file"] = {"$concat": [before, {"$toString": "$_id"}, after]}
-        self._history.begin(leader, len(self.unfinished), host=host, device=device, gpu=gpu, version=version)
+        self._history.begin(leader, len(self.unfinished), **worker)
         self.leases.runs.bulk_write([UpdateMany(self.leases.held(self.unfinished), [{"$set": update}])])
 
     def __enter__(self) -> Delivery:

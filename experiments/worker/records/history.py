@@ -8,6 +8,7 @@ each attempt at a run that ended without a result, with the reason.
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from pymongo.errors import BulkWriteError
 
 from experiments.database.connection import Document, Runs, server_time
 from experiments.database.run_collections import ATTEMPTS, WORKERS
+from experiments.worker.records.causes import MACHINE, cause_of, normalised
 
 FAILED, GIVEN_BACK, LOST = "FAILED", "GIVEN_BACK", "LOST"
 """Ends of an attempt without a result: the run failed, its worker released it, or its worker was lost."""
@@ -24,6 +26,9 @@ DONE = "done"
 
 DUPLICATE_KEY = 11000
 """MongoDB's error code for a document whose ``_id`` exists already."""
+
+NOT_OF_MACHINE = re.compile("killed for memory|: (CANCELLED|DEADLINE|OUT_OF_MEMORY|PREEMPTED|REVOKED|TIMEOUT)$")
+"""Pattern of reasons for which no machine is to blame if a worker was lost."""
 
 TRACE_LINES = 40
 """The number of last lines of the traceback that are stored for a failed attempt."""
@@ -46,6 +51,9 @@ FIELDS = {"claim": 1, "config_hash": 1, "execution": 1, "start_time": 1}
 def record_attempts(runs: Runs, attempts: Iterable[Attempt], documents: Iterable[Document]) -> None:
     """Write attempts to the history. If an attempt was written before, that record is kept.
 
+    Workers that were lost, or with a run that ended by a cause that belongs to a machine, get that cause as their
+    ``fault``.
+
     ``documents`` are the runs as they were while they still carried the lease, with :data:`FIELDS`.
     """
     by_run, ended = {attempt.run: attempt for attempt in attempts}, server_time(runs.database)
@@ -53,6 +61,9 @@ def record_attempts(runs: Runs, attempts: Iterable[Attempt], documents: Iterable
     entries = [_entry(runs.name, document, by_run[document["_id"]], ended) for document in attempted]
     if not entries:
         return
+    faults = {entry["token"]: fault for entry in entries if (fault := _fault(entry))}
+    for token, fault in faults.items():
+        runs.database[WORKERS].update_one({"_id": token}, {"$set": {"fault": fault}})
     try:
         runs.database[ATTEMPTS].insert_many(entries, ordered=False)
     except BulkWriteError as failure:
@@ -80,6 +91,14 @@ def _entry(collection: str, document: Document, attempt: Attempt, ended: datetim
     return entry | ({"slurm": f"{execution['array_id']}_{execution['task_id']}"} if "task_id" in execution else {})
 
 
+def _fault(entry: Document) -> str | None:
+    """The cause of an attempt if it belongs to a machine or is not known; None for any other."""
+    trace, host = entry["trace"], entry["host"]
+    cause = cause_of(trace, host) if trace else normalised(entry["reason"], host)
+    lost = entry["end"] == LOST and not NOT_OF_MACHINE.search(entry["reason"])
+    return cause if lost or MACHINE.search(cause) else None
+
+
 class WorkerHistory:
     """The document of one worker in the history."""
 
@@ -87,8 +106,18 @@ class WorkerHistory:
         self._workers = runs.database[WORKERS]
         self._collection, self._token = runs.name, token
 
-    def begin(self, leader: Document, count: int, *, host: str, device: str, gpu: bool, version: str) -> None:
-        """Write that the worker has started with ``count`` runs."""
+    def begin(
+        self,
+        leader: Document,
+        count: int,
+        *,
+        host: str,
+        device: str,
+        gpu: bool,
+        version: str,
+        pack: Mapping[str, str | int] | None = None,
+    ) -> None:
+        """Write that the worker has started with ``count`` runs. ``pack``: key and size of its packs, if known."""
         execution = leader.get("execution", {})
         slurm = {name: execution[name] for name in ("cluster", "array_id", "task_id") if name in execution}
         entry = {
@@ -100,6 +129,7 @@ class WorkerHistory:
             "gpu": gpu,
             **({"slurm": slurm} if "task_id" in slurm else {}),
             "version": version,
+            **({"pack": dict(pack)} if pack else {}),
             "resumed": 0.0,
             "trained": 0.0,
             "kept": 0.0,

@@ -12,14 +12,22 @@ from __future__ import annotations
 
 import datetime
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from experiments.database.connection import Document, Runs, server_time
 from experiments.database.run_status import COMPLETED, FAILED, KILLED, RUNNING
-from experiments.slurm import ActiveTasks
+from experiments.slurm import OUT_OF_MEMORY, ActiveTasks, states_of_ended
 from experiments.worker.leases import LEASE_SECONDS, UNCLAIMED, release_update
+from experiments.worker.records import history
 from experiments.worker.records.history import FIELDS, LOST, Attempt, record_attempts, record_lost_workers
+from experiments.worker.recovery.out_of_memory import (
+    TOO_LARGE,
+    had_smallest_pack,
+    halve_packs,
+    killed_in_tasks,
+    recently_killed,
+)
 
 TASK_ENDED = "Slurm task has ended"
 GRACE = 0.2
@@ -35,6 +43,8 @@ class Recovered:
     starting: int = 0  # started outside Slurm, but not leased yet
     unseen: int = 0  # in a task of a Slurm that cannot be queried from here, or does not answer
     completed: int = 0  # with a result, but set to KILLED by SEML
+    failed: int = 0  # of workers that were killed for memory with packs of one network
+    limits: list[str] = field(default_factory=list)  # messages about packs that are smaller from now on
 
 
 @dataclass(frozen=True)
@@ -96,10 +106,12 @@ class Recovery:
         recovered, by_owner = self.recovered, self._runs_by_owner(RUNNING, own)
         recovered.silent = recovered.starting = recovered.unseen = 0
         now, tasks = server_time(self.runs.database), self._active_tasks(by_owner)
+        self._release_ended(
+            {owner: by_owner[owner] for owner in by_owner if self._task_active(owner, tasks) is False}, tasks
+        )
         for owner, documents in by_owner.items():
             active = self._task_active(owner, tasks)
             if active is False:
-                self._release(owner, documents, RUNNING, TASK_ENDED)
                 continue
             if active is None and owner.task is not None:
                 recovered.unseen += len(documents)
@@ -138,15 +150,41 @@ class Recovery:
         return by_owner
 
     def _active_tasks(self, owners: Iterable[Owner]) -> ActiveTasks | None:
-        """Slurm's active tasks, queried after the owners were read; None if no owner runs in this cluster."""
-        here = self.cluster is not None and any(owner.cluster == self.cluster and owner.task for owner in owners)
-        return self.active_tasks() if here else None
+        """Slurm's active tasks, queried after the owners were read; None if it is of no use in this cluster."""
+        here = any(owner.cluster == self.cluster and owner.task for owner in owners)
+        useful = here or recently_killed(self.runs, self.cluster)
+        return self.active_tasks() if self.cluster is not None and useful else None
 
     def _task_active(self, owner: Owner, tasks: ActiveTasks | None) -> bool | None:
         """Whether the owner's Slurm task is active; None if unknown."""
         if tasks is None or owner.task is None or owner.cluster != self.cluster:
             return None
         return owner.task in tasks.tasks
+
+    def _release_ended(self, lost: Mapping[Owner, list[Document]], tasks: ActiveTasks | None) -> None:
+        """Release the runs of owners whose Slurm task has ended, and halve the packs of those killed for memory.
+
+        Slurm's queue shows the state of a task for some minutes after its end; its accounting, if there is one, later.
+        """
+        states = dict(tasks.ended) if tasks else {}
+        states |= states_of_ended({owner.task for owner in lost if owner.task} - states.keys())
+        for owner, documents in lost.items():
+            state = states.get(owner.task) if owner.task else None
+            if state == OUT_OF_MEMORY and had_smallest_pack(self.runs, owner.token):
+                self._fail(owner, documents, TOO_LARGE)
+            else:
+                self._release(owner, documents, RUNNING, f"{TASK_ENDED}: {state}" if state else TASK_ENDED)
+        killed = {task for task, state in states.items() if state == OUT_OF_MEMORY}
+        self.recovered.limits += halve_packs(self.runs, killed_in_tasks(self.runs, self.cluster, killed))
+
+    def _fail(self, owner: Owner, documents: Collection[Document], reason: str) -> None:
+        """Set runs of an owner to FAILED: their next worker would be killed as well."""
+        end = {"status": FAILED, "stop_time": "$$NOW", "fail_trace": [reason]}
+        self.recovered.failed += self.runs.update_many(
+            {"status": RUNNING, **owner.runs}, [{"$set": end}]
+        ).modified_count
+        record_attempts(self.runs, (Attempt(one["_id"], history.FAILED, reason) for one in documents), documents)
+        record_lost_workers(self.runs, [owner.token] if owner.token else [], TASK_ENDED)
 
     def _mark_or_release(self, owner: Owner, documents: list[Document], now: datetime.datetime) -> int:
         """Mark the runs of an owner whose lease has expired, and release those marked before the grace period.

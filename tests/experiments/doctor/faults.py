@@ -14,6 +14,7 @@ import yaml
 from experiments.database.embedded_server import HOST
 from experiments.doctor.finding import ERROR, WARNING
 from tests.experiments.sandbox import GIB, Sandbox, configured
+from tests.experiments.worker.past import attempt, fail, worker
 
 Plant = Callable[[Sandbox], None]
 
@@ -148,6 +149,19 @@ def dependency_not_as_pinned(sandbox: Sandbox) -> None:
     sandbox.patch.setattr(metadata, "version", lambda name: "4.99.0" if name == "pymongo" else version(name))
 
 
+def first_failures(sandbox: Sandbox) -> None:
+    (run,) = sandbox.runs.find()
+    sandbox.runs.insert_many({**run, "_id": number} for number in range(2, 10))
+    fail(sandbox.runs, range(1, 9), worker(sandbox.runs))
+
+
+def bad_node(sandbox: Sandbox) -> None:
+    for number in range(24):
+        one = worker(sandbox.runs, host="n07" if number < 8 else "n01")
+        if number < 8:
+            attempt(sandbox.runs, 1, one, "LOST", "Slurm task has ended")
+
+
 FAULTS: Mapping[Plant, tuple[str, str, str, str]] = {
     no_configuration: (ERROR, "SEML's configuration", "No such file", "seml configure"),
     damaged_configuration: (ERROR, "SEML's configuration", "is not valid YAML", "seml configure"),
@@ -198,6 +212,13 @@ FAULTS: Mapping[Plant, tuple[str, str, str, str]] = {
         r"`seml (runs\d+) delete -y -b 1`, `walking-noise add \1 FILE`",
     ),
     invalid_option_in_the_slurm_options_of_a_run: (ERROR, "options of runs", "PACK_SIZE: '0' is refused", "delete"),
+    first_failures: (
+        ERROR,
+        "failures",
+        r"^runs\d+ is stopped: no run is completed, 8 FAILED",
+        r"`walking-noise start runs\d+`$",
+    ),
+    bad_node: (WARNING, "failures", "^node n07: 8 of 8 workers failed", r"`walking-noise failures runs\d+ --forget`$"),
     gpu_without_driver: (ERROR, "GPU", "for CUDA 13.0, finds no GPU", "nvidia-smi"),
     no_c_compiler: (WARNING, "GPU", "no C compiler", "install gcc, or set CC"),
     wrong_dependency: (ERROR, "dependencies", "seml 0.5.6 does not satisfy ==0.5.7", "make install"),

@@ -288,7 +288,7 @@ def test_checks_that_depend_on_a_fault_are_summed_up(sandbox: Sandbox):
     *_, database, totals, following = lines(sandbox)
     assert database == (
         "unchecked  database, writing, file modes, database from nodes, rights, secrets, collections, indexes, "
-        "sources, options of runs, state folder, disk, data sets: SEML has no valid configuration"
+        "sources, options of runs, failures, state folder, disk, data sets: SEML has no valid configuration"
     )
     assert totals == "errors: 2, warnings: 0"
     assert re.fullmatch(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,11 +16,11 @@ from experiments.cli.app import main
 from experiments.database.connection import Document, Runs
 from experiments.database.embedded_server import DATABASE
 from experiments.errors import UserError
-from experiments.status.failures.causes import cause_of, normalised
-from experiments.status.failures.failure_groups import grouped
 from experiments.status.failures.failure_text import attempts_of
 from experiments.status.failures.reset_commands import MAX_IDS, reset_commands
-from experiments.status.failures.suspect_nodes import find_suspects
+from experiments.worker.failures.failure_groups import grouped
+from experiments.worker.failures.suspect_nodes import find_suspects
+from experiments.worker.records.causes import cause_of, normalised
 from tests.experiments.shell import Shell, choice, write_grid
 from tests.experiments.worker.claiming import Fill, statuses
 from tests.experiments.worker.past import OUT_OF_MEMORY, attempt, fail, worker
@@ -214,8 +215,12 @@ def test_a_command_for_hundreds_of_scattered_runs(runs: Runs, shell: Shell):
     assert [run for run, status in statuses(runs).items() if status == "STAGED"] == ids
 
 
+def faults(failed: dict[str, int]) -> dict[str, Counter[str]]:
+    return {node: Counter({"CUDA error": count}) for node, count in failed.items()}
+
+
 def test_a_suspect_node():
-    (suspect,) = find_suspects({"n07": 38, "n01": 2, "n02": 1}, {"n07": 40, "n01": 100, "n02": 110})
+    (suspect,) = find_suspects(faults({"n07": 38, "n01": 2, "n02": 1}), {"n07": 40, "n01": 100, "n02": 110})
     assert (suspect.node, suspect.failed, suspect.workers) == ("n07", 38, 40)
     assert (suspect.failed_elsewhere, suspect.workers_elsewhere) == (3, 210)
     assert suspect.p_value < 1e-30
@@ -231,7 +236,7 @@ def test_a_suspect_node():
     ],
 )
 def test_no_suspect_nodes(failed: dict[str, int], workers: dict[str, int]):
-    assert find_suspects(failed, workers) == []
+    assert find_suspects(faults(failed), workers) == []
 
 
 def test_a_suspect_node_is_printed(runs: Runs, found_by_commands: None, capsys: pytest.CaptureFixture[str]):
@@ -242,8 +247,10 @@ def test_a_suspect_node_is_printed(runs: Runs, found_by_commands: None, capsys: 
             attempt(runs, 1, one, "LOST", "Slurm task has ended")
     assert main(["failures", runs.name]) == 0
     *_, line = capsys.readouterr().out.splitlines()
-    assert line.startswith("node n07: 8 of 8 workers failed, on all other nodes 0 of 16 (p = 3e-06)")
-    assert line.endswith("to exclude it: `exclude: n07` in sbatch_options")
+    assert line.startswith(
+        "node n07: 8 of 8 workers failed (Slurm task has ended), on all other nodes 0 of 16 (p = 3e-06); "
+    )
+    assert line.endswith(f"after its repair run `walking-noise failures {runs.name} --forget`")
 
 
 def test_no_failures(runs: Runs, pending_runs: Fill, found_by_commands: None, capsys: pytest.CaptureFixture[str]):

@@ -63,6 +63,15 @@ def test_the_screen():
     assert text(status) == (Path(__file__).parent / "watch.txt").read_text()
 
 
+def test_a_stopped_study_is_named(runs: Runs, pending_runs: Fill):
+    pending_runs([{}] * 9)
+    fail(runs, range(1, 9), worker(runs))
+    lines = text(study_status(runs.database, [runs.name])).splitlines()
+    first = next(number for number, line in enumerate(lines) if line.startswith(f"! {runs.name} is stopped: no run is"))
+    assert lines[first + 1] == f"  the way on: walking-noise failures {runs.name}"
+    assert lines[-1] == f"details: `walking-noise failures {runs.name}`"
+
+
 def test_the_screen_fits_with_many_workers_collections_and_causes():
     many = [a_worker(host=f"node-with-a-long-name-{number:03}", task=f"123456_{number}") for number in range(300)]
     unresponsive = [a_worker(host="lost", ago=1.0) for _ in range(40)]

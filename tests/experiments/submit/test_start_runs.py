@@ -24,6 +24,7 @@ from experiments.submit.task_arrays import TaskArray
 from tests.experiments.fake_slurm import FakeSlurm
 from tests.experiments.shell import ROOT, Shell, choice, write_grid
 from tests.experiments.worker.claiming import statuses
+from tests.experiments.worker.past import attempt, fail, worker
 
 Fill = Callable[..., None]
 CLUSTER = "attic"
@@ -130,6 +131,46 @@ def test_runs_that_are_no_longer_staged_are_not_submitted(runs: Runs, fill: Fill
     assert submit(runs, TaskArray([1, 2, 3], 3)) == 0
     assert statuses(runs) == {1: "PENDING", 2: "RUNNING", 3: "PENDING"}
     assert fake.arrays == ["0-1"]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [({}, "n07"), ({"exclude": "n[1-3]"}, "n[1-3],n07"), ({"x": "n9"}, "n9,n07"), ({"exclude": "./nodes"}, "./nodes")],
+)
+def test_bad_nodes_are_excluded_until_they_are_forgotten(
+    options: Document,
+    expected: str,
+    runs: Runs,
+    fill: Fill,
+    fake: FakeSlurm,
+    found_by_commands: None,
+    capfd: pytest.CaptureFixture[str],
+):
+    fill({1: 2}, status="STAGED", slurm=[{"sbatch_options": options}])
+    for number in range(24):
+        one = worker(runs, host="n07" if number < 8 else "n01")
+        if number < 8:
+            attempt(runs, 1, one, "GIVEN_BACK", "the GPU failed: CUDA error: unknown error")
+    assert main(["start", runs.name, "-n", "1"]) == 0
+    assert f"#SBATCH --exclude={expected}\n" in fake.scripts[10]
+    assert "excluded: node n07: 8 of 8 workers failed" in capfd.readouterr().err
+    assert main(["failures", runs.name, "--forget"]) == 0
+    assert main(["start", runs.name]) == 0
+    assert "n07" not in fake.scripts[11]
+    for run in runs.find():
+        assert {name: run["slurm"][0]["sbatch_options"].get(name) for name in options} == options
+        assert run["slurm"][0]["sbatch_options"]["array"] == "0-0"
+
+
+def test_a_study_that_its_first_failures_stopped_is_not_started(
+    runs: Runs, fill: Fill, fake: FakeSlurm, capfd: pytest.CaptureFixture[str]
+):
+    fill({1: 9}, status="STAGED")
+    fail(runs, range(1, 9), worker(runs))
+    for where in ([], ["--local"]):
+        assert main(["start", runs.name, *where]) == 1
+        assert capfd.readouterr().err.startswith(f"walking-noise: nothing is started: {runs.name} is stopped: no run")
+    assert fake.scripts == {}
 
 
 def test_runs_without_a_task_are_restaged(runs: Runs, fill: Fill):

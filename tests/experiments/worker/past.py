@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from experiments.database.connection import Document, Runs, server_time
-from experiments.database.run_collections import ATTEMPTS, WORKERS
+from experiments.database.run_collections import WORKERS
+from experiments.worker.records.history import Attempt, record_attempts
 
 numbers = itertools.count()
 
@@ -41,11 +42,8 @@ def worker(
 
 def attempt(runs: Runs, run: int, by: Document, end: str, reason: str, trace: Sequence[str] = ()) -> None:
     """An attempt at a run that ended without a result."""
-    runs.database[ATTEMPTS].insert_one({
-        "_id": f"{runs.name}/{run}/{by['_id']}",
-        "collection": runs.name, "run": run, "token": by["_id"], "config_hash": "0", "host": by["host"],
-        "started": by["started"], "ended": by["beat"], "end": end, "reason": reason, "trace": list(trace),
-    })  # fmt: skip
+    leased = {"_id": run, "claim": {"token": by["_id"], "host": by["host"], "time": by["started"]}, "config_hash": "0"}
+    record_attempts(runs, [Attempt(run, end, reason, tuple(trace))], [leased])
 
 
 def fail(runs: Runs, ids: Sequence[int], by: Document, trace: Sequence[str] = OUT_OF_MEMORY) -> None:

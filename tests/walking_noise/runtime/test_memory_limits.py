@@ -90,6 +90,20 @@ def test_sizes_are_halved_until_they_fit(
     assert len(caplog.messages) == len([size for size in tried if size > fitting])
 
 
+def test_a_learned_limit_sizes_the_packs_of_later_calls(memory: Memory, caplog: pytest.LogCaptureFixture) -> None:
+    limits = MemoryLimits()
+    memory.in_training = 3
+    outcomes(NOISY, pack_size=6, memory_limits=limits)
+    assert limits.limit("networks trained", NOISY[0].pack_key, 6) == 3
+    caplog.clear()
+    memory.tried.clear()
+    known = MemoryLimits({NOISY[0].pack_key: 2})
+    outcomes(NOISY, pack_size=6, memory_limits=known)
+    assert memory.tried == [2] * 6
+    assert caplog.messages == []
+    assert known.limit("networks trained", NOISY[0].pack_key, 6) == 2
+
+
 def test_packs_of_another_kind_are_not_limited(memory: Memory) -> None:
     others = [run(noise__std=std / 10, training__epochs=3) for std in range(1, 7)]
     limits = MemoryLimits()

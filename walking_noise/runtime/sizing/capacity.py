@@ -66,13 +66,16 @@ def evaluation_group_size(config: RunConfig, device: torch.device) -> int:
     return _at_once(GPU_PACK_LIMIT, usable_memory(device), needed.network + needed.block + _noisy_weights(config))
 
 
-def default_pack_size(config: RunConfig, device: torch.device | None = None, processes: int | None = None) -> int:
+def default_pack_size(
+    config: RunConfig, device: torch.device | None = None, limit: int | None = None, processes: int | None = None
+) -> int:
     """Number of networks that a worker leases at once. They keep the device busy for some time.
 
-    ``processes`` train packs in parallel on a CPU; by default as many as on this machine.
+    ``limit``: the largest pack that is known to fit in memory; None if no pack has run out of memory. ``processes``
+    train packs in parallel on a CPU; by default as many as on this machine.
     """
     device = device or default_device()
-    pack_size = training_pack_size(config, device)
+    pack_size = min(training_pack_size(config, device), limit or GPU_PACK_LIMIT)
     return pack_size if device.type != "cpu" else pack_size * (processes or worker_processes(device)) * CPU_ROUNDS
 
 

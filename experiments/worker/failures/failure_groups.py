@@ -6,6 +6,7 @@ lost.
 
 from __future__ import annotations
 
+import datetime
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,34 +16,35 @@ from pymongo.database import Database
 from experiments.database.connection import Document
 from experiments.database.run_collections import ATTEMPTS
 from experiments.database.run_status import FAILED
-from experiments.status.failures.causes import cause_of, normalised
+from experiments.worker.records.causes import cause_of, normalised
 from experiments.worker.records.history import GIVEN_BACK, LOST
 
 PREFIXES = {FAILED: "", GIVEN_BACK: "released: ", LOST: "lost: "}
 """Prefix of an attempt's cause, by the way in which the attempt ended."""
 
-ATTEMPT_FIELDS = {"collection": 1, "run": 1, "token": 1, "host": 1, "end": 1, "reason": 1, "trace": 1}
-RUN_FIELDS = {"claim.token": 1, "claim.host": 1, "host.hostname": 1, "fail_trace": 1}
+ATTEMPT_FIELDS = {"collection": 1, "run": 1, "token": 1, "host": 1, "ended": 1, "end": 1, "reason": 1, "trace": 1}
+RUN_FIELDS = {"claim.token": 1, "claim.host": 1, "host.hostname": 1, "stop_time": 1, "fail_trace": 1}
 
 
 @dataclass(frozen=True)
 class UnsuccessfulAttempt:
     """An attempt at a run that ended without a result: ``end`` is ``FAILED``, ``LOST`` or ``GIVEN_BACK``.
 
-    The token of the worker and the node (``host``) are None if they were not recorded.
+    The token of the worker, the node (``host``) and the time are None if they were not recorded.
     """
 
     collection: str
     run: int
     token: str | None
     host: str | None
+    ended: datetime.datetime | None
     end: str
     cause: str
 
 
 @dataclass
 class FailureGroup:
-    """The failures of one cause: the attempts that ended with it, their runs, and their numbers by node.
+    """The failures of one cause: the attempts that ended with it, their runs, workers, and their numbers by node.
 
     ``failed`` has the ids of the runs that are FAILED now because of this cause, by collection. ``example`` is one of
     the attempts, if possible at one of these runs.
@@ -53,6 +55,7 @@ class FailureGroup:
     attempts: int = 0
     runs: set[tuple[str, int]] = field(default_factory=set)
     nodes: Counter[str] = field(default_factory=Counter)
+    workers: set[str] = field(default_factory=set)
 
     @property
     def cause(self) -> str:
@@ -69,20 +72,26 @@ class FailureGroup:
         self.runs.add((attempt.collection, attempt.run))
         if attempt.host:
             self.nodes[attempt.host] += 1
+        if attempt.token:
+            self.workers.add(attempt.token)
         if failed and not self.failed:
             self.example = attempt
         if failed:
             self.failed.setdefault(attempt.collection, []).append(attempt.run)
 
 
-def grouped(database: Database[Document], collections: Sequence[str]) -> list[FailureGroup]:
-    """The failures of some collections by cause.
+def grouped(
+    database: Database[Document], collections: Sequence[str], since: datetime.datetime | None = None
+) -> list[FailureGroup]:
+    """The failures of some collections by cause, or only those after the time ``since``.
 
     Causes with the most runs that are FAILED now come first, then those with the most attempts.
     """
     groups: dict[tuple[str, str], FailureGroup] = {}
     for collection in collections:
         for attempt, failed in _attempts(database, collection):
+            if since and attempt.ended and attempt.ended <= since:
+                continue
             group = groups.setdefault((attempt.end, attempt.cause), FailureGroup(attempt))
             group.add(attempt, failed=failed)
     return sorted(groups.values(), key=lambda group: (-group.failed_count, -group.attempts, group.cause))
@@ -112,7 +121,13 @@ def _from_history(attempt: Document) -> UnsuccessfulAttempt:
     host, end = attempt.get("host"), attempt["end"]
     reason = cause_of(attempt["trace"], host) if attempt.get("trace") else normalised(attempt["reason"], host)
     return UnsuccessfulAttempt(
-        attempt["collection"], attempt["run"], attempt["token"], host, end, PREFIXES.get(end, "") + reason
+        attempt["collection"],
+        attempt["run"],
+        attempt["token"],
+        host,
+        attempt["ended"],
+        end,
+        PREFIXES.get(end, "") + reason,
     )
 
 
@@ -120,4 +135,4 @@ def _from_run(collection: str, run: Document) -> UnsuccessfulAttempt:
     lease = run.get("claim", {})
     host = lease.get("host") or run.get("host", {}).get("hostname")
     cause = cause_of(run.get("fail_trace") or (), host)
-    return UnsuccessfulAttempt(collection, run["_id"], lease.get("token"), host, FAILED, cause)
+    return UnsuccessfulAttempt(collection, run["_id"], lease.get("token"), host, run.get("stop_time"), FAILED, cause)

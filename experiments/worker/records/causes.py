@@ -27,6 +27,14 @@ VARYING = (
 """Patterns of text that differs between failures of one cause, with their replacements; applied in this order."""
 
 
+MACHINE = re.compile(
+    r"the GPU failed|CUDA error|CUDA driver|ECC error|this machine has no such device|cannot open shared object file"
+    r"|No space left|Disk quota|Input/output error|Stale file handle|Read-only file system"
+    r"|\bdata set [^:]*: (?!its function returns)"
+)
+"""Pattern of causes that belong to a machine: the GPU, the disk, or data that the machine cannot read."""
+
+
 def cause_of(trace: Sequence[str], host: str | None = None) -> str:
     """The error of a traceback and the place where it was raised.
 
