@@ -74,7 +74,7 @@ def _packs(total: Row, devices: Sequence[Device], pack_size: PackSize) -> Table:
     head = ["pack settings", "", "", "epochs", "batch", "rate", "trainings", "pack size", "packs", "inference only"]
     head += [f"hours, {device.name}" for device in devices]
     lines = []
-    for demand in sorted(total.demands, key=lambda demand: [str(value) for value in (*demand.config.data, *demand.config.model)]):
+    for demand in sorted(total.demands, key=lambda one: [str(each) for each in (*one.config.data, *one.config.model)]):
         config, size = demand.config, pack_size(demand.config)
         seconds = (demand.seconds(device) for device in devices)
         lines.append(
