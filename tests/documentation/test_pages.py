@@ -144,7 +144,7 @@ def test_grid(page: str, file: str, tmp_path: Path) -> None:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Iterator[Path]:
-    """A copy of the checkout with one commit; the embedded database in it is stopped at the end."""
+    """A copy of the checkout; embedded databases in it are stopped at the end."""
     folder, home = tmp_path / "checkout", tmp_path / "home"
     folder.mkdir()
     home.mkdir()
@@ -157,7 +157,8 @@ def checkout(tmp_path: Path) -> Iterator[Path]:
         )
     (folder / ".venv").symlink_to(Path(sys.prefix))
     yield folder
-    run_in_shell("walking-noise db stop || true", folder, home)
+    for database in tmp_path.rglob(".walking_noise"):
+        run_in_shell(f"walking-noise db stop --folder '{database}'", folder, home)
 
 
 def run_in_shell(script: str, folder: Path, home: Path) -> str:
