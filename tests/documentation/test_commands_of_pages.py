@@ -53,3 +53,10 @@ def test_paths_in_the_guide_exist():
 @pytest.mark.parametrize("page", [page for page in PAGES if SHELL[page]])
 def test_runs_are_added_and_started_without_the_variables_of_the_shell(page: str):
     assert not re.findall(r"seml \S+ (?:add|start)\b", SHELL[page])
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", *PAGES[1:]])
+def test_linked_files_exist(page: str):
+    """On GitHub, too, where links are relative to the page."""
+    linked = re.findall(r"\]\((?!https?:|#)([^)#]+)", (ROOT / page).read_text())
+    assert not [path for path in linked if not ((ROOT / page).parent / path).exists()]
