@@ -14,7 +14,6 @@ author = "The walking_noise authors"
 release = version = __version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-exclude_patterns = ["own_network/my_project"]
 html_theme = "furo"
 html_title = f"walking_noise {version}"
 
