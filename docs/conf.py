@@ -16,6 +16,9 @@ release = version = __version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 html_theme = "furo"
 html_title = f"walking_noise {version}"
+html_static_path = ["static"]
+html_css_files = ["site.css"]
+smartquotes = False
 
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 4
