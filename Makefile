@@ -16,7 +16,8 @@ PYTHON ?= $(firstword $(foreach python,python3.11 python3.12 python3,\
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo sample-report test test-all test-cluster chaos test-image lint bench coverage lock clean
+.PHONY: help install demo sample-report test test-all test-cluster chaos test-image lint docs docs-links bench coverage \
+	lock clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +57,12 @@ lint: install  ## check style, format and types
 	$(BIN)/hadolint docker/Dockerfile docker/omniboard/Dockerfile
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker/compose.yaml docker/compose.tls.yaml
 	$(BIN)/shellcheck .ci/run docker/install.sh docker/apptainer/python tests/docker/image.sh experiments/worker/*.sh
+
+docs: install  ## build the documentation site in build/docs; a dead link or an unknown name is an error
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/docs
+
+docs-links: install  ## check the links of the site to other sites; needs Internet access
+	$(BIN)/sphinx-build --quiet -b linkcheck docs build/docs-links
 
 bench: install  ## packs against other ways to train, then the measurements of tests/benchmarks
 	$(BIN)/python -m tests.benchmarks.peers

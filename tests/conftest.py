@@ -21,6 +21,7 @@ MOST_PROCESSES = 8
 LONGEST_FILES = (
     "tests/experiments/worker/test_worker.py",
     "tests/experiments/submit/test_demo.py",
+    "tests/documentation/test_pages.py",
     "tests/experiments/worker/test_database_outages.py",
     "tests/walking_noise/checkpoints/test_resuming_processes.py",
     "tests/analysis/report/test_report.py",

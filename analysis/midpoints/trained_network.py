@@ -113,7 +113,7 @@ def look(
         multiple of ``rms``; ``mu`` itself for noise that is not additive), ``loss_1`` and ``loss_5`` with their
         intervals: the levels at which 1 and 5 % of what there is to lose is lost; ``flag``: the reason why ``mu`` is
         missing. ``attrs`` has ``accuracy``, ``chance_accuracy``, ``samples``, ``points``, and ``sweeps``, a
-        :class:`PointSweep` by point.
+        :class:`analysis.midpoints.trained_network.PointSweep` by point.
 
     Raises
     ------

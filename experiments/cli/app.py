@@ -82,6 +82,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"walking-noise: {error.filename}: {error.strerror}", file=sys.stderr)
         return 1
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] in ("walking_noise", "experiments", "analysis"):
+            raise
+        print(f"walking-noise: {error}; in the checkout, run `pip install '.[cluster]'`", file=sys.stderr)
+        return 1
     except TyperException as error:
         print(f"walking-noise: {error.format_message()}", file=sys.stderr)
         if context := getattr(error, "ctx", None):

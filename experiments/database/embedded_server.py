@@ -17,8 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from experiments.database.server_process import ServerError, ServerFolder, ServerRunning, end
 
 if TYPE_CHECKING:
@@ -90,6 +88,8 @@ class EmbeddedDatabase:
         """Port and password from SEML's configuration in the folder; None before the first start."""
         if not self.configuration.exists():
             return None
+        import yaml
+
         content = yaml.safe_load(self.configuration.read_text())
         if (content["username"], content["host"]) != (USER, HOST):
             raise ServerError(f"{self.configuration} is the configuration of another database; choose another folder")
@@ -130,6 +130,8 @@ class EmbeddedDatabase:
         return access
 
     def _write_configuration(self, access: ServerAccess) -> None:
+        import yaml
+
         content = {
             "username": USER,
             "password": access.password,

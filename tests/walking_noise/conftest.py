@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis.configuration import set_hypothesis_home_dir
 
+from tests.walking_noise.parts import add_file as add_file
 from walking_noise import data
 from walking_noise.data import DataSet
 

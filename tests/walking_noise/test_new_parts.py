@@ -6,45 +6,19 @@ import math
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
 
-from tests.walking_noise.parts import forget_parts
+from tests.walking_noise.parts import AddFile
 from walking_noise import ConfigError, Result, RunConfig, train
 from walking_noise.data import DataSet
 from walking_noise.models import architectures
 from walking_noise.noise import kinds, noise_kinds
 from walking_noise.noise.injection import Injection
 from walking_noise.registry import discover
-
-AddFile = Callable[[ModuleType, str, str], None]
-
-
-@pytest.fixture
-def add_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AddFile]:
-    """A function that adds a module to a package."""
-    added: list[str] = []
-
-    def add(package: ModuleType, name: str, code: str) -> None:
-        folder = tmp_path / package.__name__
-        folder.mkdir(exist_ok=True)
-        (folder / f"{name}.py").write_text(textwrap.dedent(code))
-        if str(folder) not in package.__path__:
-            monkeypatch.setattr(package, "__path__", [*package.__path__, str(folder)])
-        added.append(f"{package.__name__}.{name}")
-        forget_parts()
-
-    yield add
-    monkeypatch.undo()
-    for module in added:
-        sys.modules.pop(module, None)
-    forget_parts()
-
 
 UNIFORM = '''
     """Uniform additive noise."""

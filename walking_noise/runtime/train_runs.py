@@ -26,7 +26,7 @@ P = ParamSpec("P")
 
 
 class TrainOptions(TypedDict, total=False):
-    """Options of :func:`train`. None of them changes the numbers of a run on a given type of device.
+    """Options of :func:`walking_noise.train`. None of them changes the numbers of a run on a given type of device.
 
     Attributes
     ----------
@@ -57,7 +57,8 @@ class TrainOptions(TypedDict, total=False):
     progress
         Called in this thread when an epoch or a run ends.
     stop
-        Called during training. When it returns True, checkpoints are written and :class:`Stopped` is raised.
+        Called during training. When it returns True, checkpoints are written and :class:`walking_noise.Stopped` is
+        raised.
     """
 
     device: torch.device | str | None

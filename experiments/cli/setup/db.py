@@ -12,7 +12,7 @@ import typer
 from experiments.database.embedded_server import DEFAULT_FOLDER, FOLDER_VARIABLE, EmbeddedDatabase
 from experiments.errors import UserError
 
-ONE_HOST = "it serves this host only; the nodes of a cluster need a MongoDB that they can reach, see CLUSTER.md"
+ONE_HOST = "it serves this host only; the nodes of a cluster need a MongoDB that they can reach, see docs/cluster.md"
 
 app = typer.Typer(
     name="db", help="Manage the embedded database: a MongoDB for this machine, with its data in one folder."

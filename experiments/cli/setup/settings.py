@@ -8,7 +8,7 @@ import typer
 
 
 def settings(
-    markdown: Annotated[bool, typer.Option("--markdown", help="print the tables of the README")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="print the tables of docs/settings.md")] = False,
     json_schema: Annotated[
         bool, typer.Option("--json-schema", help="print a JSON schema of grid files, for editors")
     ] = False,

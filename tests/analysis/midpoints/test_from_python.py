@@ -1,11 +1,7 @@
 from __future__ import annotations
 
 import math
-import textwrap
-from pathlib import Path
-from typing import Any
 
-import pandas as pd
 import pytest
 
 from analysis import midpoints
@@ -14,8 +10,6 @@ from analysis.midpoints.study import Study
 from tests.analysis.conftest import FakeStudy
 
 COLUMNS = ["point", "mu", "bound", "low", "high", "interval", "flags"]
-
-README = Path(__file__).parents[3] / "README.md"
 
 
 def test_a_row_per_series_with_the_numbers_of_the_report(whole_study: FakeStudy) -> None:
@@ -72,40 +66,3 @@ def test_runs_that_give_no_series_are_an_error(fake_study: type[FakeStudy]) -> N
         midpoints.estimate([], [])
     with pytest.raises(AnalysisError, match="2 settings but 1 results"):
         midpoints.estimate(configs * 2, results)
-
-
-def run_example(heading: str) -> dict[str, Any]:
-    """The names that the example of a section of the README defines, on real digits, with fewer steps of training."""
-    section = README.read_text().split(f"## {heading}\n")[1].split("\n## ")[0]
-    lines = [line for line in section.splitlines() if not line or line.startswith("    ")]
-    code = textwrap.dedent("\n".join(lines))
-    short = code.replace('"training.epochs": 5', '"training.epochs": 1, "training.batch_size": 256')
-    assert short != code
-    names: dict[str, Any] = {}
-    exec(compile(short, str(README), "exec"), names)
-    return names
-
-
-@pytest.mark.usefixtures("forked_pool")
-def test_the_example_of_the_readme(capsys: pytest.CaptureFixture[str]) -> None:
-    names = run_example("From Python")
-    assert len(names["results"]) == 42
-    table = midpoints.estimate(names["configs"], names["results"])
-    assert list(table.columns) == ["noise.kind", *COLUMNS]
-    assert table["noise.kind"].tolist() == ["additive", "multiplicative"]
-    assert table["point"].tolist() == ["global", "global"]
-    assert table["mu"].between(0.03, 30).all()
-    assert (table["low"] < table["high"]).all()
-    assert capsys.readouterr().out.endswith(f"{pd.DataFrame(table)}\n")
-
-
-@pytest.mark.usefixtures("forked_pool")
-def test_the_example_of_kinds_of_noise() -> None:
-    names = run_example("Kinds of noise")
-    table = midpoints.estimate(names["configs"], names["results"]).set_index("noise.kind")
-    assert list(table.index) == ["quantisation", "uniform"]
-    assert table["point"].tolist() == ["global", "global"]
-    assert (table["low"] < table["mu"]).all() & (table["mu"] < table["high"]).all()
-    assert 1 / 7 < table["mu"]["quantisation"] < 1
-    assert 0.1 < table["mu"]["uniform"] < 3
-    assert len({run.network_key for run in names["runs"]}) == 1

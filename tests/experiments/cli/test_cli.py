@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -48,6 +49,32 @@ def test_the_life_cycle_of_an_embedded_database(tmp_path: Path):
     finally:
         assert command("stop")[:2] == (0, f"stopped: {folder}\n")
     assert "walking-noise: the embedded database is not running" in command("env")[2]
+
+
+EXTRAS = ("yaml", "seml", "sacred", "pymongo", "bson", "packaging", "jinja2", "pyarrow")
+"""Modules of the extras; the core depends on pandas and matplotlib through mlxtend."""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "error"),
+    [
+        (["--version"], 0, ""),
+        (["points", "mlp"], 0, ""),
+        (["db", "status", "--folder", "none"], 3, ""),
+        (["watch", "first"], 1, "pymongo"),
+        (["plan", "grid.yaml"], 1, "(yaml|pymongo|seml)"),
+    ],
+)
+def test_without_extras(arguments: list[str], code: int, error: str):
+    """The core has the command line; a command that needs an extra names it in one line."""
+    script = (
+        f"import sys; sys.modules |= dict.fromkeys({EXTRAS}); "
+        "from experiments.cli.app import main; sys.exit(main(sys.argv[1:]))"
+    )
+    finished = subprocess.run([sys.executable, "-c", script, *arguments], cwd=ROOT, capture_output=True, text=True)
+    assert finished.returncode == code
+    line = rf"walking-noise: .*\b{error}\b.*; in the checkout, run `pip install '.\[cluster\]'`\n"
+    assert re.fullmatch(line if error else "", finished.stderr)
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["plan", "--help"], ["db", "stop", "--folder", "none"]])

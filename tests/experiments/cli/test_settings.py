@@ -20,9 +20,9 @@ GRIDS = sorted((ROOT / "seml_configs").rglob("*.yaml"))
 
 
 @pytest.mark.parametrize("kind", [RunConfig, WorkerOptions])
-def test_the_readme_has_the_generated_table(kind: Any):
-    readme = (ROOT / "README.md").read_text()
-    assert markdown(rows(kind)) in readme, "copy the table that `walking-noise settings --markdown` prints"
+def test_the_page_has_the_generated_table(kind: Any):
+    page = (ROOT / "docs" / "settings.md").read_text()
+    assert markdown(rows(kind)) in page, "copy the table that `walking-noise settings --markdown` prints"
 
 
 def test_the_table_names_every_setting(capsys: pytest.CaptureFixture[str]):

@@ -51,9 +51,7 @@ def test_started_once(database: EmbeddedDatabase):
 def test_start_reports_that_it_serves_one_host_only(database: EmbeddedDatabase, capsys: pytest.CaptureFixture[str]):
     assert main(["db", "start", "--folder", str(database.folder)]) == 0
     output = capsys.readouterr().out
-    assert (
-        "it serves this host only; the nodes of a cluster need a MongoDB that they can reach, see CLUSTER.md" in output
-    )
+    assert "the nodes of a cluster need a MongoDB that they can reach, see docs/cluster.md" in output
     assert access_to(database).password not in output
 
 

@@ -47,12 +47,3 @@ def test_a_study_of_the_project(
     assert sum(clean) / len(clean) > 0.75 > 0.6 > sum(noisy) / len(noisy)
     shell.run("python", "-m", "analysis.report", "own", "--out", "report")
     assert "block.conv2" in (project / "report" / "index.html").read_text()
-
-
-def test_both_readmes_add_and_start_runs_by_the_same_commands():
-    own = (PROJECT / "README.md").read_text()
-    for text in (own, (ROOT / "README.md").read_text()):
-        commands = [line.split() for line in text.splitlines() if line.startswith("    ")]
-        verbs = [words for words in commands if words and words[0] in ("seml", "walking-noise")]
-        for verb in ("add", "start"):
-            assert {words[0] for words in verbs if verb in words[1:3]} == {"walking-noise"}

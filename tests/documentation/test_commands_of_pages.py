@@ -1,4 +1,4 @@
-"""Commands, options, variables and paths in CLUSTER.md exist."""
+"""Commands, options, variables and paths on the pages exist."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import pytest
 import typer
 
 from experiments.cli.app import app
-from tests.experiments.shell import ROOT
+from tests.documentation.pages import PAGES, ROOT, blocks
 
-GUIDE = (ROOT / "CLUSTER.md").read_text()
-COMMANDS = re.findall(r"walking-noise(?: (?!&&|\|)[\w./\"$=:-]+)+", GUIDE)
-"""Commands in code blocks and in the text, without comments that follow them."""
+GUIDE = (ROOT / "docs" / "cluster.md").read_text()
+SHELL = {page: "".join(block.text for block in blocks(page, "bash")) for page in PAGES}
+COMMAND = r"walking-noise(?: (?!&&|\|)[\w./\"$=:*+-]+)+"
+COMMANDS = [*re.findall(COMMAND, GUIDE), *re.findall(COMMAND, "".join(SHELL.values()))]
+"""Commands in code blocks of all pages and in the text of the cluster guide, without comments that follow them."""
 
 
 def arguments(command: str) -> list[str]:
@@ -43,8 +45,18 @@ def test_variable_is_read_by_the_code(name: str):
 
 
 def test_paths_in_the_guide_exist():
-    linked = re.findall(r"\]\((?!http|#)([\w./]+)\)", GUIDE)
     named = re.findall(r"\b(?:docker|seml_configs)/[\w./-]+\w", GUIDE)
-    assert linked
-    missing = {path for path in {*linked, *named} if not (ROOT / path).exists()}
+    missing = {path for path in named if not (ROOT / path).exists()}
     assert missing <= {"docker/.env"}, missing
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if SHELL[page]])
+def test_runs_are_added_and_started_without_the_variables_of_the_shell(page: str):
+    assert not re.findall(r"seml \S+ (?:add|start)\b", SHELL[page])
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", *PAGES[1:]])
+def test_linked_files_exist(page: str):
+    """On GitHub, too, where links are relative to the page."""
+    linked = re.findall(r"\]\((?!https?:|#)([^)#]+)", (ROOT / page).read_text())
+    assert not [path for path in linked if not ((ROOT / page).parent / path).exists()]
