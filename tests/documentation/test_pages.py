@@ -108,8 +108,14 @@ CHECKS: dict[str, Callable[[dict[str, Any]], None]] = {
 """Further checks of the names that the blocks of a page define."""
 
 
+LONG = ("docs/python.md",)
+
+
 @pytest.mark.usefixtures("few_digits", "forked_pool")
-@pytest.mark.parametrize("page", [page for page in PYTHON if page != "docs/extending.md"])
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, marks=[pytest.mark.slow] * (page in LONG)) for page in PYTHON if page != "docs/extending.md"],
+)
 def test_python(page: str, capsys: pytest.CaptureFixture[str]) -> None:
     names = run_python(page)
     assert len(capsys.readouterr().out.splitlines()) >= 2 * len(runnable(page, "python"))
