@@ -39,12 +39,18 @@ INTRODUCTION = """\
 # Reproduction
 
 Published numbers beside ours. This page is generated from the runs in `analysis/reproduction/`, which come with the
-source code, by `python docs/reproduction_page.py`. Anyone makes the full report from them, without a database and
-without a training:
+source code, by `python docs/reproduction_page.py`; the folder's `README.md` says what each file holds. Anyone makes the
+full report from them, without a database and without a training:
 
-    python -m analysis.report {files} --out report
+<!-- not run: takes minutes -->
+```bash
+python -m analysis.report --out report \\
+    {files}
+```
 
 """
+CASES = "claims_cases"
+"""Table of the report that is too long for a page."""
 TABLE1 = """\
 ## Table I: midpoints under global noise
 
@@ -67,13 +73,13 @@ def main(page: Path = ROOT / "docs" / "reproduction.md") -> int:
 def parts(study: Study, files: Sequence[Path]) -> Iterator[str]:
     """The parts of the page."""
     device = throughput.known(RUNS / "throughput.json")[0]
-    yield INTRODUCTION.format(files=" ".join(f"--from {file.relative_to(ROOT)}" for file in files))
-    yield TABLE1.format(device=f"{device.processes} cores of an {device.name}")
+    yield INTRODUCTION.format(files=" \\\n    ".join(f"--from {file.relative_to(ROOT)}" for file in files))
+    yield TABLE1.format(device=device.name)
     yield markdown(table1_rows(study, device))
     with tempfile.TemporaryDirectory() as folder:
         items = (ledger.make, distillation.make, executions.make)
         tables = [part for make in items for part in make(study, Path(folder)) if isinstance(part, Table)]
-    for table in tables:
+    for table in (one for one in tables if one.name != CASES):
         yield "\n\n".join(["", f"## {table.title}", *filter(None, [table.caption]), markdown(table.texts)])
 
 

@@ -30,7 +30,8 @@ GRIDS = [(page, block.file) for page in PAGES for block in runnable(page, "yaml"
 
 NOT_RUN = {
     "README.md": 3, "docs/cluster.md": 9, "docs/data.md": 1, "docs/gallery.md": 1, "docs/own_network/README.md": 1,
-    "docs/packs.md": 1, "docs/refine.md": 1, "docs/releasing.md": 1, "docs/results.md": 1, "docs/studies.md": 1,
+    "docs/packs.md": 1, "docs/refine.md": 1, "docs/releasing.md": 1, "docs/reproduction.md": 1,
+    "docs/results.md": 1, "docs/studies.md": 1,
     "docs/tutorial.md": 1, "docs/weights_and_executions.md": 1,
 }  # fmt: skip
 """Number of blocks of each page that cannot run here; each names its reason."""
