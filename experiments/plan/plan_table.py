@@ -119,8 +119,8 @@ def _explanations(
     )
     source = "" if array_size_is_known else " (assumed, as Slurm does not answer here; --max-array-size changes it)"
     yield (
-        "tasks: Slurm array tasks of `seml start`, one for each run; `walking-noise start` submits one for each pack. "
-        f"An array has at most {array_size}{source}."
+        "tasks: Slurm array tasks of `seml start`, one for each run; `walking-noise start` submits at most one for "
+        f"each pack. An array has at most {array_size}{source}."
     )
     if total.tasks > array_size:
         command = f"walking-noise start {collection or 'COLLECTION'}"

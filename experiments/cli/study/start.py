@@ -1,4 +1,4 @@
-"""``walking-noise start``: starts all waiting runs, in Slurm by a task for each pack."""
+"""``walking-noise start``: starts all waiting runs, in Slurm by a task for each lease of a worker."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def start(
 ) -> None:
     """Start all STAGED runs, and runs that no worker holds and no Slurm task will train.
 
-    Submits a Slurm task for each pack, in arrays of at most MaxArraySize
-    runs. `seml COLLECTION start --help` explains the SEML options.
+    Submits a Slurm task for each lease of a worker, in arrays of at most
+    MaxArraySize runs. `seml COLLECTION start --help` explains the SEML options.
 
     Example: walking-noise start table1_mnist --local
     """

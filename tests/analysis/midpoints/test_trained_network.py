@@ -67,7 +67,7 @@ def test_no_fall_within_the_range(midpoint: float, flag: Flag) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("width", [0.05, 0.15, 0.4])
 def test_the_intervals_cover(width: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Falls from 95 to 5 % of what there is to lose within 0.13, 0.38 and 1 decades."""
+    """Falls from 95 to 5 % of what there is to lose within 0.29, 0.88 and 2.4 decades."""
     monkeypatch.setattr(trained_network, "RESAMPLES", 200)
     studies = 100
     losses = {"": 0.5, "loss_1_": 0.01, "loss_5_": 0.05}
