@@ -7,8 +7,10 @@ submit a task for each run.
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Collection, Iterable
+import signal
+from collections.abc import Collection, Iterable, Iterator
 
 from seml.commands.start import get_and_make_output_dir_path, get_exp_name, set_slurm_job_name, start_sbatch_job
 
@@ -18,6 +20,8 @@ from experiments.errors import UserError
 from experiments.submit.excluded_nodes import with_excluded, without_excluded
 from experiments.submit.task_arrays import TaskArray
 
+SUBMISSION_SECONDS = 300.0
+"""The longest time for the submission of an array, with the update of its documents."""
 SUBMITTED_FIELDS = ("batch_id", "seml", "slurm")
 
 
@@ -42,20 +46,23 @@ def submit(runs: Runs, array: TaskArray, *, output_to_file: bool = True, exclude
             sbatch = options["sbatch_options"]
             set_slurm_job_name(sbatch, name, run, runs.name)
             submitted_options = with_excluded(sbatch, excluded)
-            number = start_sbatch_job(
-                runs,
-                submitted,
-                index,
-                submitted_options,
-                name=name,
-                output_path=folder,
-                output_to_file=output_to_file,
-                max_simultaneous_jobs=options.get("max_simultaneous_jobs"),
-            )
+            with _time_limit():
+                number = start_sbatch_job(
+                    runs,
+                    submitted,
+                    index,
+                    submitted_options,
+                    name=name,
+                    output_path=folder,
+                    output_to_file=output_to_file,
+                    max_simultaneous_jobs=options.get("max_simultaneous_jobs"),
+                )
             if excluded:
                 of_array = {"_id": {"$gte": min(ids), "$lte": max(ids)}, f"slurm.{index}.array_id": number}
                 stored = without_excluded(submitted_options, sbatch)
                 runs.update_many(of_array, {"$set": {f"slurm.{index}.sbatch_options": stored}})
+    except TimeoutError:
+        raise UserError(f"Slurm has not accepted an array within {SUBMISSION_SECONDS:g} seconds") from None
     except SystemExit as rejection:  # a message of SEML, or its exit code after it has logged that of sbatch
         raise UserError(
             "\n".join(
@@ -65,6 +72,26 @@ def submit(runs: Runs, array: TaskArray, *, output_to_file: bool = True, exclude
     finally:
         logging.root.removeHandler(messages)
     return len(ids)
+
+
+@contextlib.contextmanager
+def _time_limit() -> Iterator[None]:
+    """Raise TimeoutError if the block takes longer than :data:`SUBMISSION_SECONDS`.
+
+    A signal interrupts it, because SEML waits for sbatch without a limit. If Slurm accepts the array nevertheless, its
+    tasks find no PENDING run and end.
+    """
+
+    def interrupt(*_: object) -> None:
+        raise TimeoutError
+
+    previous = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, SUBMISSION_SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
 
 
 class _Array(list[Document]):

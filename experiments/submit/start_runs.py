@@ -15,6 +15,7 @@ from experiments.submit.startable_runs import Startable
 from experiments.submit.task_arrays import lease_size, task_arrays
 from experiments.terminal.text_table import in_words, runs_in_words
 from experiments.worker.failures.claims import excluded_nodes, why_stopped
+from experiments.worker.records.study_record import pack_limits
 from experiments.worker.worker_options import check_variables
 
 NO_FILE_OUTPUT = "--no-file-output"
@@ -37,11 +38,11 @@ def start_in_slurm(startable: Startable, limit: int | None = None, options: Sequ
     _check_experiments_per_job(startable)
     _restage(startable, cluster)
     _check_staged(startable)
-    documents, devices = startable.staged(limit), throughput.known(None)
-    excluded = excluded_nodes(startable.runs.database, name)
+    documents, devices, database = startable.staged(limit), throughput.known(None), startable.runs.database
+    excluded, limits = excluded_nodes(database, name), pack_limits(database, name, "pack_key")
     for reason in excluded.values():
         print(f"walking-noise: excluded: {reason}", file=sys.stderr)
-    arrays = list(task_arrays(documents, size, lambda run: lease_size(run, devices)))
+    arrays = list(task_arrays(documents, size, lambda run: lease_size(run, devices, limits)))
     total, done = len(documents), 0
     for array in arrays:
         try:

@@ -11,7 +11,7 @@ such a task, the next ``walking-noise start`` submits them in another array
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -69,11 +69,12 @@ def task_arrays(
             yield TaskArray([run.id for run in part], _leases(part, size_of))
 
 
-def lease_size(run: Document, devices: Sequence[Device]) -> LeaseSize:
+def lease_size(run: Document, devices: Sequence[Device], limits: Mapping[str, int]) -> LeaseSize:
     """The function that gives the size of the leases of the workers of ``run`` and of its batch, from their settings.
 
     That is the option of the batch, if there is one. Otherwise it is the pack size that ``walking-noise plan`` takes,
-    or that of the packs for the CPUs of a task if the batch requests no GPU.
+    or that of the packs for the CPUs of a task if the batch requests no GPU. ``limits``: the largest packs that may fit
+    in memory, by pack key, of those that have run out of it.
     """
     slurm = run["slurm"]
     option = {**(run["seml"].get("env") or {}), **exported(slurm)}.get("WALKING_NOISE_PACK_SIZE", "")
@@ -81,9 +82,11 @@ def lease_size(run: Document, devices: Sequence[Device]) -> LeaseSize:
         return lambda config: max(int(option), 1)
     requests = [options.get("sbatch_options", {}) for options in slurm]
     if any(name in request for request in requests for name in SLURM_GPU_OPTIONS):
-        return together_on(devices[0] if devices else None)
+        together = together_on(devices[0] if devices else None)
+        return lambda config: min(together(config), limits.get(config.pack_key, MOST_RUNS))
     cores = min((int(request.get("cpus-per-task", request.get("c", 1))) for request in requests), default=1)
-    return lambda config: default_pack_size(config, torch.device("cpu"), processes=cores)
+    cpu = torch.device("cpu")
+    return lambda config: default_pack_size(config, cpu, limits.get(config.pack_key), processes=cores)
 
 
 def _runs(documents: Iterable[Document]) -> Iterator[_Run]:

@@ -49,7 +49,7 @@ class FakeSlurm:
 
     def slow_down(self, *commands: str) -> None:
         """Let commands start a program that takes a minute; other commands are quick again."""
-        for name in ("squeue", "scontrol", "sacct"):
+        for name in ("sbatch", "squeue", "scontrol", "sacct"):
             (self.folder / f"slow_{name}").unlink(missing_ok=True)
         for name in commands:
             (self.folder / f"slow_{name}").touch()

@@ -37,6 +37,7 @@ def start(
     from experiments.database.run_collections import open_database
     from experiments.submit.start_runs import start_here, start_in_slurm
     from experiments.submit.startable_runs import Startable
+    from experiments.worker.worker_options import check_variables
 
     selected = dict(filter_dict or {})
     if "status" in selected:
@@ -47,6 +48,8 @@ def start(
         selected["batch_id"] = batch_id
     if sacred_id is not None:
         selected["_id"] = sacred_id
+    if worker_env is not None:
+        check_variables({str(name): str(value) for name, value in dictionary(worker_env).items()})
     with open_database([collection]) as database:
         start = start_here if local else start_in_slurm
         start(Startable(database[collection], selected), num_experiments, passed_on(context))

@@ -7,6 +7,7 @@ has run out of memory, with the largest size of a pack that may fit.
 from __future__ import annotations
 
 import datetime
+from typing import Literal
 
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
@@ -47,10 +48,12 @@ def limit_pack(database: Database[Document], collection: str, pack_key: str, dev
     )
 
 
-def pack_limits(database: Database[Document], collection: str) -> dict[str, int]:
-    """The smallest limit of packs by type of device, of those that have run out of memory."""
+def pack_limits(
+    database: Database[Document], collection: str, by: Literal["device", "pack_key"] = "device"
+) -> dict[str, int]:
+    """The smallest limit of packs that have run out of memory, by type of device or by kind of pack."""
     found = database[STUDIES].find({"collection": collection}).sort("size", -1)
-    return {limit["device"]: limit["size"] for limit in found}
+    return {limit[by]: limit["size"] for limit in found}
 
 
 def may_ask_slurm(database: Database[Document], collection: str) -> bool:

@@ -18,13 +18,16 @@ import yaml
 from experiments import slurm
 from experiments.cli.app import main
 from experiments.database.connection import Document, Runs
+from experiments.submit import array_submission
 from experiments.submit.array_submission import submit
 from experiments.submit.startable_runs import Startable
 from experiments.submit.task_arrays import TaskArray
+from experiments.worker.records.study_record import limit_pack
 from tests.experiments.fake_slurm import FakeSlurm
 from tests.experiments.shell import ROOT, Shell, choice, write_grid
 from tests.experiments.worker.claiming import statuses
 from tests.experiments.worker.past import attempt, fail, worker
+from walking_noise import RunConfig
 
 Fill = Callable[..., None]
 CLUSTER = "attic"
@@ -131,6 +134,38 @@ def test_runs_that_are_no_longer_staged_are_not_submitted(runs: Runs, fill: Fill
     assert submit(runs, TaskArray([1, 2, 3], 3)) == 0
     assert statuses(runs) == {1: "PENDING", 2: "RUNNING", 3: "PENDING"}
     assert fake.arrays == ["0-1"]
+
+
+def test_packs_that_ran_out_of_memory_are_planned_smaller(runs: Runs, fill: Fill, fake: FakeSlurm):
+    fake.configure(20)
+    fill({1: 6}, status="STAGED")
+    for number in range(6):
+        runs.update_one({"_id": number + 1}, {"$set": {"config.seed": number}})
+    config = RunConfig.from_document(runs.find_one({"_id": 1})["config"])  # type: ignore[index]
+    limit_pack(runs.database, runs.name, config.pack_key, "H200", 2)
+    assert main(["start", runs.name]) == 0
+    assert fake.arrays == ["0-2"]
+
+
+def test_a_submission_has_a_time_limit(
+    runs: Runs, fill: Fill, fake: FakeSlurm, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(array_submission, "SUBMISSION_SECONDS", 0.5)
+    fill({1: 2}, status="STAGED")
+    fake.slow_down("sbatch")
+    assert main(["start", runs.name]) == 1
+    assert "Slurm has not accepted an array within 0.5 seconds" in capfd.readouterr().err
+    assert set(statuses(runs).values()) == {"STAGED"}
+    fake.slow_down()
+    assert main(["start", runs.name]) == 0
+    assert set(statuses(runs).values()) == {"PENDING"}
+
+
+def test_options_of_workers_are_checked_before_the_start(runs: Runs, fill: Fill, capfd: pytest.CaptureFixture[str]):
+    fill({1: 1}, status="STAGED")
+    assert main(["start", runs.name, "--local", "--worker-env", "{'WALKING_NOISE_PACK_SIZE': 'many'}"]) == 1
+    assert "WALKING_NOISE_PACK_SIZE" in capfd.readouterr().err
+    assert statuses(runs) == {1: "STAGED"}
 
 
 @pytest.mark.parametrize(

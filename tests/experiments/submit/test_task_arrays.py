@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -91,9 +91,11 @@ def test_the_size_of_leases():
     cpu = training_pack_size(config, torch.device("cpu"))
     device = Device("GPU", 1, (Rate(Kind.of(config), 300, 1.0, 1.0, 0.0),))
 
-    def size(request: dict[str, Any], env: dict[str, str], export: str = "ALL") -> int:
+    def size(
+        request: dict[str, Any], env: dict[str, str], export: str = "ALL", limits: Mapping[str, int] | None = None
+    ) -> int:
         run = {"seml": {"env": env}, "slurm": [{"sbatch_options": {"export": export, **request}}]}
-        return lease_size(run, [device])(config)
+        return lease_size(run, [device], limits or {})(config)
 
     gpu = {"gres": "gpu:1"}
     assert size(gpu, {}) == 300
@@ -102,3 +104,6 @@ def test_the_size_of_leases():
     assert size(gpu, {"WALKING_NOISE_PACK_SIZE": "7"}) == size({}, {"WALKING_NOISE_PACK_SIZE": "7"}) == 7
     assert size(gpu, {"WALKING_NOISE_PACK_SIZE": "7"}, "ALL,WALKING_NOISE_PACK_SIZE=9") == 9
     assert size(gpu, {"WALKING_NOISE_PACK_SIZE": ""}) == 300
+    assert size(gpu, {}, limits={config.pack_key: 9}) == 9
+    assert size({"c": 2}, {}, limits={config.pack_key: 3}) == 2 * CPU_ROUNDS * 3
+    assert size(gpu, {}, limits={"another kind of pack": 9}) == 300
