@@ -38,16 +38,16 @@ FACTOR = 4.0
 """Ratio of neighbouring levels of the first sweep."""
 DECADES = 8
 """Decades above and below the root mean square of the values within which the fall is searched."""
-LEVELS = (1 / 32, 1 / 8, 1 / 4, 1 / 2, 1.0, 2.0, 4.0)
-"""Levels of the second sweep, relative to the one next to the midpoint that the first one estimates."""
-LOWER = (1 / 128, 1 / 512)
-"""Further levels, each of them only if those above it may all cost more than the smallest of :data:`LOSSES`."""
+LEVELS = (1 / 32, 1 / 8, 1 / 4, 1 / 2, 1.0, 2.0)
+"""Levels of the second sweep, relative to the one next to the midpoint that the first one estimates. Lower ones follow
+while all may cost more than the smallest of :data:`LOSSES`, higher ones while none costs :data:`ENOUGH_LOST`."""
+ENOUGH_LOST = 0.6
 STEEP = 4.0
 NEAR = 1.5
 """Around the level of a loss, levels are swept until the next higher one loses at most :data:`STEEP` times as much, and
 the next lower one at least as little, or is within the factor :data:`NEAR`."""
-MOST_BETWEEN = 4
-"""Most such levels for each loss."""
+MOST_LEVELS = 18
+"""No further levels are swept beyond this number."""
 RESAMPLES = 400
 """Resamples of the bootstrap."""
 
@@ -172,27 +172,31 @@ def sweep_point(
 ) -> tuple[PointSweep, str]:
     """Sweep the levels of the fall at one noise point; the reason if there is no fall within :data:`DECADES`."""
     middle, flag = _find_fall(sweep, point, start, chance_accuracy, seed)
-    levels = [middle * factor for factor in LEVELS]
-    clean, correct = sweep.clean.cpu().numpy(), sweep.correct(point, levels, None, seed).cpu().numpy()
-    for factor in () if flag else LOWER:
-        lost = clean.astype(float) - correct[0]
-        most = lost.mean() + 2 * lost.std() / math.sqrt(len(lost))
-        if most < min(LOSSES) * (clean.mean() - chance_accuracy):
-            break
-        levels.insert(0, middle * factor)
-        correct = np.concatenate([sweep.correct(point, levels[:1], None, seed).cpu().numpy(), correct])
-    for loss in () if flag else (*LOSSES, 0.5):
-        for _ in range(MOST_BETWEEN):
-            between = _level_between(levels, (clean.mean() - correct.mean(1)) / (clean.mean() - chance_accuracy), loss)
-            if between is None:
-                break
-            number = int(np.searchsorted(levels, between))
-            levels.insert(number, between)
-            correct = np.insert(correct, number, sweep.correct(point, [between], None, seed).cpu().numpy(), axis=0)
+    clean = sweep.clean.cpu().numpy()
+    levels, correct = np.empty(0), np.empty((0, len(clean)), bool)
+    wanted = {middle * factor for factor in LEVELS}
+    while wanted:
+        more = sorted(wanted)
+        swept = sweep.correct(point, more, None, seed).cpu().numpy()
+        places = np.searchsorted(levels, more)
+        levels, correct = np.insert(levels, places, more), np.insert(correct, places, swept, axis=0)
+        lost = (clean[None].astype(float) - correct) / (clean.mean() - chance_accuracy)
+        wanted = set() if flag or len(levels) > MOST_LEVELS else _further_levels(levels, lost)
     return PointSweep(np.array([0.0, *levels]), np.concatenate([clean[None], correct])), flag
 
 
-def _level_between(levels: Sequence[float], lost: NDArray[np.float64], loss: float) -> float | None:
+def _further_levels(levels: NDArray[np.float64], lost: NDArray[np.float64]) -> set[float]:
+    """The levels that are still missing, from what each sample has lost at each level."""
+    means = lost.mean(1)
+    between = {_level_between(levels, means, loss) for loss in (*LOSSES, 0.5)}
+    if means[-1] < ENOUGH_LOST:
+        between.add(levels[-1] * 2)
+    if means[0] + 2 * lost[0].std() / math.sqrt(lost.shape[1]) > min(LOSSES):
+        between.add(levels[0] / 4)
+    return {level for level in between if level is not None}
+
+
+def _level_between(levels: NDArray[np.float64], lost: NDArray[np.float64], loss: float) -> float | None:
     """A further level next to that of a loss; None if the two levels around it are close enough."""
     lost = np.maximum.accumulate(lost)
     above = int(np.searchsorted(lost, loss))
