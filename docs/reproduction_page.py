@@ -51,12 +51,22 @@ python -m analysis.report --out report \\
 """
 CASES = "claims_cases"
 """Table of the report that is too long for a page."""
+NETWORKS = "networks"
+"""Column of tables that compare within several networks."""
 TABLE1 = """\
 ## Table I: midpoints under global noise
 
 μ as in the paper: networks trained with noise at all points but those after BatchNorm. *Printed* has no error in the
 paper. *Ours* is the geometric mean over the repetitions with its 95 % interval; a single repetition has none. The
 cost of an open cell is in hours of {device}, for all levels and repetitions of the grid.
+
+"""
+AT_INFERENCE = """
+## Midpoints at inference only
+
+Additive noise at one noise point, or at all but those after BatchNorm (global), of networks that are trained without
+noise for the paper's epochs: the first series of figures 2, 10 and 11, which print no numbers. Geometric means over the
+repetitions, with their 95 % intervals.
 
 """
 
@@ -76,16 +86,22 @@ def parts(study: Study, files: Sequence[Path]) -> Iterator[str]:
     yield INTRODUCTION.format(files=" \\\n    ".join(f"--from {file.relative_to(ROOT)}" for file in files))
     yield TABLE1.format(device=device.name)
     yield markdown(table1_rows(study, device))
+    yield AT_INFERENCE
+    for (data, model), rows in at_inference(study).groupby(["data", "network"], sort=False):
+        wide = rows.pivot_table("mu", "point", "BatchNorm", aggfunc="first", sort=False, fill_value="")
+        yield f"### {data}, {model}\n\n{markdown(wide[wide.columns[::-1]].reset_index())}\n"
     with tempfile.TemporaryDirectory() as folder:
         items = (ledger.make, distillation.make, executions.make)
         tables = [part for make in items for part in make(study, Path(folder)) if isinstance(part, Table)]
     for table in (one for one in tables if one.name != CASES):
-        yield "\n\n".join(["", f"## {table.title}", *filter(None, [table.caption]), markdown(table.texts)])
+        yield "\n\n".join(["", f"## {table.title}", *filter(None, [table.caption]), *sections(table.texts)])
 
 
 def table1_rows(study: Study, device: throughput.Device) -> pd.DataFrame:
     """A row for each cell of Table I: the printed value, and ours or the cost of the runs that are missing."""
-    series = {cell(each.settings): each for each in table1.table1_series(study.fitted_series)}
+    found_series = table1.table1_series(study.fitted_series)
+    as_published = [each for each in found_series if published_results.published_midpoint(each.settings) is not None]
+    series = {cell(each.settings): each for each in [*found_series, *as_published]}  # the latter replace others
     rows = []
     for (data, model), printed in published_results.MIDPOINTS.items():
         columns = [(kind, norm) for kind in published_results.KINDS for norm in (False, True)]
@@ -101,6 +117,27 @@ def table1_rows(study: Study, device: throughput.Device) -> pd.DataFrame:
 def cell(settings: Mapping[str, object]) -> tuple[object, ...]:
     """The cell of Table I to which settings belong."""
     return tuple(settings[name] for name in ("data.name", "model.name", "noise.kind", "model.batch_norm"))
+
+
+def at_inference(study: Study) -> pd.DataFrame:
+    """A row for each series with additive noise at inference only, of networks trained for the paper's epochs."""
+    rows = []
+    for each in study.fitted_series:
+        settings, number = each.settings, each.settings["noise.point"]
+        others = set(published_results.settings_unlike_table1(settings))
+        if isinstance(number, int):
+            others.discard("noise.on_batch_norm")  # without effect at a single point
+        epochs = published_results.EPOCHS.get((settings["data.name"], settings["model.name"]))
+        as_published = epochs == settings["training.epochs"] and not others
+        if as_published and settings["noise.kind"] == "additive" and not settings["noise.in_training"]:
+            rows.append({
+                "data": settings["data.name"], "network": settings["model.name"],
+                "BatchNorm": f"{'with' if settings['model.batch_norm'] else 'without'} BatchNorm",
+                "point": each.series.points[number].name if isinstance(number, int) else number,
+                "mu": format_estimate(each.fit.mu),
+            })  # fmt: skip
+    table = pd.DataFrame(rows, columns=["data", "network", "BatchNorm", "point", "mu"])
+    return table.sort_values("BatchNorm", kind="stable")  # those with BatchNorm first, since they have all points
 
 
 def ours(found: FittedSeries) -> dict[str, str]:
@@ -128,6 +165,20 @@ def not_run(data: str, model: str, kind: str, device: throughput.Device, *, norm
 def grid(data: str) -> list[RunConfig]:
     """The runs of the grid of Table I for a data set."""
     return [RunConfig.from_document(each) for each in expand(ROOT / "seml_configs" / "table1" / f"{data}.yaml")]
+
+
+def sections(table: pd.DataFrame) -> Iterator[str]:
+    """A table in Markdown; with several networks one for each, whose title leaves out what the names have in common."""
+    if NETWORKS not in table:
+        yield markdown(table)
+        return
+    names = {name: name.split(", ") for name in dict.fromkeys(table[NETWORKS])}
+    common = [part for part in next(iter(names.values())) if all(part in parts for parts in names.values())]
+    if len(names) > 1 and common:
+        yield f"All: {', '.join(common)}."
+    for name, parts in names.items():
+        title = ", ".join(part for part in parts if part not in common) or name
+        yield f"### {title}\n\n{markdown(table[table[NETWORKS] == name].drop(columns=NETWORKS))}"
 
 
 def markdown(table: pd.DataFrame) -> str:
