@@ -125,9 +125,10 @@ def sources(site: Site) -> Iterator[Finding]:
 
 
 def _contents(site: Site, file_ids: list[Any]) -> dict[Any, bytes]:
-    """The contents of the files in GridFS that are not empty, by one query for all."""
+    """The contents of the files in GridFS, but empty ones, by one query: SEML stores those of a batch in succession."""
+    within = {"$gte": min(file_ids, default=None), "$lte": max(file_ids, default=None)}
     contents: dict[Any, bytes] = {}
-    for chunk in site.database["fs.chunks"].find({"files_id": {"$in": file_ids}}).sort([("files_id", 1), ("n", 1)]):
+    for chunk in site.database["fs.chunks"].find({"files_id": within}).sort([("files_id", 1), ("n", 1)]):
         contents[chunk["files_id"]] = contents.get(chunk["files_id"], b"") + chunk["data"]
     return contents
 
