@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-
-import gridfs
+from typing import Any
 
 from experiments.database.collection_names import check_name
 from experiments.database.connection import Runs
@@ -102,17 +101,17 @@ def options(site: Site) -> Iterator[Finding]:
 
 def sources(site: Site) -> Iterator[Finding]:
     """The source files stored for unfinished runs, which workers will execute, equal those of the checkout."""
-    stored = gridfs.GridFS(site.database)
     for runs in collections_of(site):
         unfinished = {"status": {"$in": UNFINISHED}, "seml.source_files": {"$exists": True}}
         seml = {"$first": "$seml"}  # of one run of each batch
         by_batch = {"$group": {"_id": "$batch_id", "seml": seml}}
         for group in runs.aggregate([{"$match": unfinished}, by_batch, {"$sort": {"_id": 1}}]):
             batch, checkout = group["_id"], Path(group["seml"].get("working_dir", CHECKOUT))
+            stored = _contents(site, [file_id for _, file_id in group["seml"]["source_files"]])
             changed = [
                 path
                 for path, file_id in group["seml"]["source_files"]
-                if not (checkout / path).is_file() or stored.get(file_id).read() != (checkout / path).read_bytes()
+                if not (checkout / path).is_file() or stored.get(file_id, b"") != (checkout / path).read_bytes()
             ]
             if changed:
                 more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
@@ -123,6 +122,15 @@ def sources(site: Site) -> Iterator[Finding]:
                 )
             else:
                 yield ok(f"batch {batch} of {runs.name} has the source files of {checkout}")
+
+
+def _contents(site: Site, file_ids: list[Any]) -> dict[Any, bytes]:
+    """The contents of the files in GridFS, but empty ones, by one query: SEML stores those of a batch in succession."""
+    within = {"$gte": min(file_ids, default=None), "$lte": max(file_ids, default=None)}
+    contents: dict[Any, bytes] = {}
+    for chunk in site.database["fs.chunks"].find({"files_id": within}).sort([("files_id", 1), ("n", 1)]):
+        contents[chunk["files_id"]] = contents.get(chunk["files_id"], b"") + chunk["data"]
+    return contents
 
 
 def data_sets(site: Site) -> Iterator[Finding]:

@@ -64,7 +64,7 @@ def build(shapes: list[dict[str, Any]], many: bool, missing: float, dead: float,
     return study
 
 
-@settings(max_examples=20, deadline=None, derandomize=True, database=None, phases=[Phase.explicit, Phase.generate])
+@settings(max_examples=12, deadline=None, derandomize=True, database=None, phases=[Phase.explicit, Phase.generate])
 @given(
     shapes=st.lists(series, min_size=1, max_size=3), many=st.sampled_from([*[False] * 7, True]),
     missing=st.sampled_from([0.0, 0.0, 0.2, 0.7]), dead=st.sampled_from([0.0, 0.0, 0.05, 0.3]), seed=st.integers(0, 99),

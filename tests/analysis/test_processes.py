@@ -12,7 +12,7 @@ import pytest
 
 from analysis.processes import shared_out
 from analysis.report.report_items import make_all
-from tests.analysis.conftest import FakeStudy, add_global
+from tests.analysis.conftest import ADDITIVE, FakeStudy
 
 
 @pytest.mark.parametrize("processes", [1, 2, 5])
@@ -80,7 +80,8 @@ def test_interrupt_ends_all_processes(tmp_path: Path):
 
 def test_files_do_not_depend_on_the_number_of_processes(tmp_path: Path):
     texts, study = [], FakeStudy()
-    add_global(study)
+    study.series({"evaluation.curve": True}, 1.69, ADDITIVE, curve=True)
+    study.series({"noise.point": 1}, 1.69, ADDITIVE)
     study.keep_quantities_of(point=0)
     analysed = study.analyse()
     for processes in (1, 3):

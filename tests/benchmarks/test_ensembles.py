@@ -28,7 +28,10 @@ MLP = cases(CPU)[0]
 pytestmark = pytest.mark.usefixtures("few_samples")
 
 
-@pytest.mark.parametrize("case", cases(CPU), ids=lambda case: case.title)
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(case, marks=[pytest.mark.slow] * (case.data != "mnist"), id=case.title) for case in cases(CPU)],
+)
 def test_the_peers_compute_the_same(case: Case):
     equality_checks.check(case, CPU)
 
@@ -77,7 +80,12 @@ def checked(case: Case, name: str) -> None:
 @pytest.mark.parametrize(
     ("case", "name"),
     [
-        pytest.param(case, name, marks=[] if name == "d" else pytest.mark.slow, id=f"{name}: {case.title}")
+        pytest.param(
+            case,
+            name,
+            marks=[] if name == "d" and case.data == "mnist" else pytest.mark.slow,
+            id=f"{name}: {case.title}",
+        )
         for case in cases(CPU)
         for name in case.peers.split()
         if name in TITLES and name != "d'"  # compiling takes a minute; the benchmark itself checks it before timing

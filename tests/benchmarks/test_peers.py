@@ -39,7 +39,10 @@ def test_the_cases_have_the_goals_of_their_device():
     assert LENET.config.points[LENET.point].name == "conv2"
 
 
-@pytest.mark.parametrize("case", [*cases(CPU), *cases(GPU)], ids=lambda case: case.title)
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(case, marks=[pytest.mark.slow] * case.walks, id=case.title) for case in [*cases(CPU), *cases(GPU)]],
+)
 def test_a_pack_is_one_of_the_study(case: Case):
     study = case.study()
     expected = len(LEVELS) * SEEDS * len(case.config.points) if case.walks else FULL * (1 if case.own_seeds else SEEDS)

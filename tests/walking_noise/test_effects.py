@@ -98,7 +98,7 @@ def few_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     load = data.load
 
     def load_part(*selection: Any, root: Any = None, **settings: Any) -> DataSet:
-        return part(load(*selection, root=root, **settings), 200, 260)
+        return part(load(*selection, root=root, **settings), 140, 130)
 
     monkeypatch.setattr(data, "load", load_part)
 

@@ -90,6 +90,7 @@ def test_equal_runs_with_findings_are_drawn_once(figure: tuple[Plot, Path], find
     assert "weights" in at_the_point.index
 
 
+@pytest.mark.slow
 def test_the_same_findings_give_the_same_files(study: Study, figure: tuple[Plot, Path], tmp_path: Path):
     drawn(study, tmp_path)
     once, again = ({path.name: path.read_bytes() for path in folder.iterdir()} for folder in (figure[1], tmp_path))

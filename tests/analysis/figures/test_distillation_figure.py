@@ -16,8 +16,9 @@ from analysis.figures.training import distillation
 from analysis.midpoints.flags import Flag
 from analysis.midpoints.from_python import frame_of
 from analysis.midpoints.study import Study, analyse
+from tests.walking_noise.conftest import part
 from tests.walking_noise.running import HERE
-from walking_noise import RunConfig, train
+from walking_noise import RunConfig, data, train
 
 SHARED: dict[str, Any] = {"noise.target": "weights", "noise.unit": "range", "noise.redraw": "chip"}
 BATCH: dict[str, Any] = {"noise.training_redraw": "batch", "noise.training_std": 0.05, "training.epochs": 4}
@@ -38,7 +39,10 @@ def study() -> Study:
         RunConfig.from_dict({**shared, **one, "noise.std": std, "seed": seed})
         for one in TRAININGS for std in (0.0, 0.03, 0.1, 0.3, 1.0, 3.0) for seed in (0, 1, 2)
     ]  # fmt: skip
-    return analyse(frame_of(configs, train(configs, **HERE)))
+    few = part(data.load("mnist5k"), 2000, 500)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(data, "load", lambda *selection, **settings: few)
+        return analyse(frame_of(configs, train(configs, **HERE)))
 
 
 def test_figure_and_table(study: Study, tmp_path: Path) -> None:
@@ -81,10 +85,10 @@ def test_series_that_are_not_alike_are_compared_apart(study: Study) -> None:
     members: Any = [SimpleNamespace(settings=settings) for settings in (*plain, *others)]
     parts = distillation.comparable(Family("network", "network", members))
     assert len(parts) == 4
-    assert len({part.slug for part in parts}) == 4
-    for part in parts:
-        assert len(distillation.by_training(part)) == len(part.members)
-    assert sorted(len(part.members) for part in parts) == [4, 5, 5, 5]
+    assert len({each.slug for each in parts}) == 4
+    for each in parts:
+        assert len(distillation.by_training(each)) == len(each.members)
+    assert sorted(len(each.members) for each in parts) == [4, 5, 5, 5]
 
 
 def test_quantiles_over_the_draws_of_all_repetitions() -> None:

@@ -22,7 +22,7 @@ def test_figure(tmp_path: Path) -> None:
             "noise.std": std, "seed": seed, "evaluation.confusion": confusion,
         })
         for hidden, confusion in (([64, 64, 64], True), ([74], True), ([20], False))
-        for trained in (True, False) for std in (0.0, 0.3, 1.0, 3.0, 30.0) for seed in (0, 1)
+        for trained in (True, False) for std in (0.0, 1.0, 30.0) for seed in (0, 1)
     ]  # fmt: skip
     results = train(configs, **HERE)
     for config, result in zip(configs, results, strict=True):

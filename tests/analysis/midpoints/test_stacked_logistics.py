@@ -67,7 +67,7 @@ def test_error_rates_with_three_repetitions(levels: int):
 
 
 @pytest.mark.parametrize("scatter", [0.0, 0.003, 0.02])
-@pytest.mark.parametrize("levels", [13, 25, 49])
+@pytest.mark.parametrize("levels", [13, pytest.param(25, marks=pytest.mark.slow), 49])
 @pytest.mark.parametrize(
     ("curve", "plateau"),
     [

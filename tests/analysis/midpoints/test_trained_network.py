@@ -113,11 +113,11 @@ def test_the_table_of_a_network(trained: tuple[nn.Module, Tensor, Tensor]) -> No
 
 def test_processes_share_the_points(trained: tuple[nn.Module, Tensor, Tensor], monkeypatch: pytest.MonkeyPatch) -> None:
     network, x, labels = trained
-    alone = look(network, [(x, labels)], samples=300)
+    alone = look(network, [(x, labels)], samples=200)
     monkeypatch.setattr(trained_network, "usable_cores", lambda: 2)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     seen: list[int] = []
-    shared = look(network, [(x, labels)], samples=300, progress=lambda done, total, name: seen.append(done))
+    shared = look(network, [(x, labels)], samples=200, progress=lambda done, total, name: seen.append(done))
     pd.testing.assert_frame_equal(shared, alone, check_flags=False)
     assert seen == [1, 2, 3, 4, 5]
     for point, sweep in alone.attrs["sweeps"].items():
@@ -127,14 +127,14 @@ def test_processes_share_the_points(trained: tuple[nn.Module, Tensor, Tensor], m
 def test_scaled_weights_scale_the_levels_and_not_the_relative_ones(trained: tuple[nn.Module, Tensor, Tensor]) -> None:
     """A ReLU layer with doubled weights and the next one with halved ones compute the same network."""
     network, x, labels = trained
-    before = look(network, [(x, labels)]).set_index("point")
+    before = look(network, [(x, labels)], samples=400).set_index("point")
     scaled = models.plain(Architecture("mlp", (1, 28, 28), 10, False))
     scaled.load_state_dict(network.state_dict())
     with torch.no_grad():
         for parameter in scaled.get_submodule("fc1").parameters():
             parameter.mul_(2)
         scaled.get_parameter("fc2.weight").div_(2)
-    after = look(scaled, [(x, labels)]).set_index("point")
+    after = look(scaled, [(x, labels)], samples=400).set_index("point")
     for point, sweep in before.attrs["sweeps"].items():
         np.testing.assert_array_equal(after.attrs["sweeps"][point].correct, sweep.correct)
     assert after["mu"]["1 fc1"] == pytest.approx(2 * before["mu"]["1 fc1"], rel=1e-9)

@@ -12,8 +12,9 @@ from analysis.paper.claims.walks import walks
 from analysis.runs.point_quantities import mean_abs_weight
 from analysis.runs.run_frame import rows
 from tests.analysis.conftest import FakeStudy
+from tests.walking_noise.conftest import part
 from tests.walking_noise.parts import new_models
-from walking_noise import RunConfig, train
+from walking_noise import RunConfig, data, train
 
 POINTS, AFTER_RELU = range(6), [2, 4]
 LEVELS, SEEDS = (0.1, 0.3, 1.0, 3.0, 10.0, 100.0, 1000.0), (0, 1, 2)
@@ -30,7 +31,9 @@ def trained() -> Study:
         for level in LEVELS
         for seed in SEEDS
     ]
-    with new_models():
+    few = part(data.load("mnist5k"), 2000, 500)
+    with new_models(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(data, "load", lambda *selection, **settings: few)
         results = train([RunConfig.from_dict(each) for each in settings], device="cpu", processes=1)
         for each, result in zip(settings, results, strict=True):
             study.add(each, result=result.to_document())

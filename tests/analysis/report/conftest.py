@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,11 +29,18 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def rendered(runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A report of these runs."""
-    folder = tmp_path_factory.mktemp("report") / "out"
-    assert main(["--from", str(runs), "--out", str(folder)]) == 0
-    return folder
+def reported(runs: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A report of these runs, and what the command printed."""
+    folder, printed = tmp_path_factory.mktemp("report") / "out", io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        assert main(["--from", str(runs), "--out", str(folder)]) == 0
+    return folder, printed.getvalue()
+
+
+@pytest.fixture(scope="session")
+def rendered(reported: tuple[Path, str]) -> Path:
+    """The folder of the report."""
+    return reported[0]
 
 
 @pytest.fixture(scope="module")

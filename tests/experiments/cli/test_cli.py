@@ -59,7 +59,7 @@ EXTRAS = ("yaml", "seml", "sacred", "pymongo", "bson", "packaging", "jinja2", "p
     ("arguments", "code", "error"),
     [
         (["--version"], 0, ""),
-        (["points", "mlp"], 0, ""),
+        pytest.param(["points", "mlp"], 0, "", marks=pytest.mark.slow),
         (["db", "status", "--folder", "none"], 3, ""),
         (["watch", "first"], 1, "pymongo"),
         (["plan", "grid.yaml"], 1, "(yaml|pymongo|seml)"),

@@ -110,13 +110,26 @@ POINTS |= {("cnn_s", norm): POINTS["mlp", norm] for norm in (False, True)}
 BOTH = (False, True)
 
 
+ALIKE = (
+    "executions/cifar10", "maximum_noise/fashion_mnist", "maximum_noise/svhn", "noisy_machines/cifar10",
+    "noisy_machines/fashion_mnist", "resnet20/cifar10",
+)  # fmt: skip
+"""Studies of which another one has the same form."""
+
+
 def large(study: str) -> bool:
-    """Whether a study has many thousand runs; those of the other data sets are alike."""
-    return study.startswith(("mixed/", "walking/", "walking_clamped/")) and not study.endswith("gsc")
+    """Whether a study has many thousand runs, or the form of another one; those of the other data sets are alike."""
+    many = study.startswith(("mixed/", "walking/", "walking_clamped/")) and not study.endswith("gsc")
+    return many or study in ALIKE
 
 
-def marked(values: Iterable[Any], study: Callable[[Any], str] = str) -> list[Any]:
-    return [pytest.param(value, marks=[pytest.mark.slow] * large(study(value)), id=study(value)) for value in values]
+def very_large(study: str) -> bool:
+    """Whether a study has more than ten thousand runs, whose keys and whose release's repetitions take seconds."""
+    return large(study) or study in ("mixed/gsc", "walking/gsc")
+
+
+def marked(values: Iterable[Any], study: Callable[[Any], str] = str, slow: Callable[[str], bool] = large) -> list[Any]:
+    return [pytest.param(value, marks=[pytest.mark.slow] * slow(study(value)), id=study(value)) for value in values]
 
 
 def name(path: Path) -> str:
@@ -141,7 +154,7 @@ SEEDS = re.compile(r"(seed: (?:&\w+ )?)\{type: range, min: 0, max: (\d+), step: 
 
 
 @cache
-def series(path: Path, switch: str = SWITCH[0]) -> tuple[tuple[RunConfig, int], ...]:
+def series(path: Path, switch: str) -> tuple[tuple[RunConfig, int], ...]:
     """The runs of a file without their repetitions: each run with seed 0, and the number of its seeds.
 
     They are read from a copy, in which each range of seeds is replaced by one seed: their number. A seed that is not
@@ -168,7 +181,7 @@ def copy_with(path: Path, text: str) -> Path:
 
 def runs(study: str) -> list[RunConfig]:
     """The runs of a study with seed 0."""
-    return [run for run, _ in series(GRIDS / f"{study}.yaml")]
+    return [run for run, _ in series(GRIDS / f"{study}.yaml", SWITCH[0])]
 
 
 def runs_and_noisy(path: Path, switch: str = SWITCH[0]) -> tuple[int, int]:
@@ -203,7 +216,7 @@ def test_runs_as_in_the_comment(path: Path):
     assert tuple(numbers(sentence[0])) == runs_and_noisy(path)
 
 
-@pytest.mark.parametrize("study", marked(STUDIES | OTHER_NETWORKS | WITHOUT_RELEASE))
+@pytest.mark.parametrize("study", marked(STUDIES | OTHER_NETWORKS | WITHOUT_RELEASE, slow=very_large))
 def test_runs_as_in_the_table(study: str):
     path, counts = GRIDS / f"{study}.yaml", (STUDIES | OTHER_NETWORKS | WITHOUT_RELEASE)[study]
     assert runs_and_noisy(path) == (counts.runs, counts.noisy)
@@ -221,10 +234,10 @@ def test_runs_as_in_the_table(study: str):
     assert release == (counts.release, counts.noisy_release)
 
 
-@pytest.mark.parametrize("path", FULLY_EXPANDED, ids=name)
+@pytest.mark.parametrize("path", marked(FULLY_EXPANDED, name, very_large))
 def test_each_run_of_a_series_is_planned_with_its_seeds(path: Path):
     """For a file of each folder, what :func:`series` assumes: a range of seeds has the seeds 0, 1, … up to max."""
-    counted, seeds = series(path), dict[str, list[int]]()
+    counted, seeds = series(path, SWITCH[0]), dict[str, list[int]]()
     for settings in expand(path):
         seed = settings.get("seed", 0)
         seeds.setdefault(repr(settings | {"seed": 0}), []).append(seed)
@@ -325,7 +338,7 @@ def test_walking_has_every_point(data: str):
         assert levels(of_kind(here, "additive", 1.0)) == pytest.approx(additive)
 
 
-@pytest.mark.parametrize("study", OTHER_NETWORKS)
+@pytest.mark.parametrize("study", marked(OTHER_NETWORKS))
 def test_other_networks_have_every_point_and_the_levels_of_the_papers(study: str):
     planned = runs(study)
     of_papers = np.union1d(np.linspace(0, 2, 21), np.logspace(0, 10, 41))
@@ -334,7 +347,7 @@ def test_other_networks_have_every_point_and_the_levels_of_the_papers(study: str
     assert levels(of_kind(planned, "multiplicative")) == pytest.approx(of_papers)
 
 
-@pytest.mark.parametrize("data", ["mnist", "cifar10"])
+@pytest.mark.parametrize("data", marked(["mnist", "cifar10"], "executions/{}".format))
 def test_executions_have_every_point_and_global_noise(data: str):
     places = {(run.model.name, run.model.batch_norm, run.noise.point) for run in runs(f"executions/{data}")}
     assert places == {
@@ -347,7 +360,7 @@ def test_the_networks_of_the_information_study_have_about_equally_many_parameter
     assert max(sizes) < 1.03 * min(sizes)
 
 
-@pytest.mark.parametrize("data", ["mnist", "fashion_mnist", "cifar10"])
+@pytest.mark.parametrize("data", marked(["mnist", "fashion_mnist", "cifar10"], "noisy_machines/{}".format))
 def test_students_share_the_teachers_of_noisy_machines(data: str):
     planned = runs(f"noisy_machines/{data}")
     clean = {run.network_key for run in planned if not run.noisy_training}
@@ -376,7 +389,9 @@ def test_mixed(data: str):
     }
 
 
-@pytest.mark.parametrize("data", ["mnist", "fashion_mnist", "svhn", "cifar10", "gsc"])
+@pytest.mark.parametrize(
+    "data", marked(["mnist", "fashion_mnist", "svhn", "cifar10", "gsc"], "maximum_noise/{}".format)
+)
 def test_maximum_noise(data: str):
     planned = runs(f"maximum_noise/{data}")
     noisy = [run for run in planned if run.noise.kind != "none"]
@@ -439,7 +454,7 @@ def test_the_demo_has_the_runs_of_its_table_and_figure():
     }
     assert walking == {(point, in_training) for point in range(11) for in_training in BOTH}
     assert {(run.data.name, run.model.name) for run in planned} == {("mnist5k", "mlp")}
-    assert {count for _, count in series(GRIDS / "demo.yaml")} == {3}
+    assert {count for _, count in series(GRIDS / "demo.yaml", SWITCH[0])} == {3}
 
 
 @pytest.mark.slow

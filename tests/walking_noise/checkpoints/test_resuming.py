@@ -113,7 +113,12 @@ def sizes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
 
 
 @pytest.mark.parametrize(
-    ("model", "batch_norm"), [("mlp", False), ("mlp", True), pytest.param("lenet5", True, marks=pytest.mark.slow)]
+    ("model", "batch_norm"),
+    [
+        pytest.param("mlp", False, marks=pytest.mark.slow),
+        ("mlp", True),
+        pytest.param("lenet5", True, marks=pytest.mark.slow),
+    ],
 )
 def test_a_repeatedly_stopped_study_has_the_results_of_an_uninterrupted_one(
     model: str, batch_norm: bool, tmp_path: Path, only_fewer_digits: DataSet
@@ -138,7 +143,7 @@ def uninterrupted_study() -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("pack_size", [1, 3])
-def test_members_resume_in_other_packs(pack_size: int, tmp_path: Path) -> None:
+def test_members_resume_in_other_packs(pack_size: int, tmp_path: Path, only_fewer_digits: DataSet) -> None:
     """Also in packs of one, and in another order."""
     expected = uninterrupted_study()
     interrupted(STUDY, tmp_path, 4 * len(EVERY_KIND))

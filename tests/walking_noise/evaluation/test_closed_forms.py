@@ -205,7 +205,7 @@ def matched_moments(trained: Trained, point: str, level: float) -> tuple[Array, 
     return mean, covariance
 
 
-@pytest.mark.parametrize("level", [1.0, 2.0, 4.0])
+@pytest.mark.parametrize("level", [1.0, pytest.param(2.0, marks=pytest.mark.slow), 4.0])
 @pytest.mark.parametrize("point", ["fc1", "relu1", "fc2"])
 def test_noise_at_deeper_points_by_moment_matching(point: str, level: float, trained: Trained) -> None:
     """Approximate, for what arrives at a ReLU behind the first one is not Gaussian: within two points of accuracy."""
@@ -250,7 +250,7 @@ def test_scaled_weights_scale_the_levels(settings: dict[str, Any], point: str, t
 
 @pytest.mark.parametrize(
     ("draws", "samples", "redraws"),
-    [(8, 250, ["sample", "chip"]), pytest.param(200, 500, ["sample", "batch", "chip"], marks=pytest.mark.slow)],
+    [(8, 125, ["sample", "chip"]), pytest.param(200, 500, ["sample", "batch", "chip"], marks=pytest.mark.slow)],
 )
 def test_noise_on_the_last_weights(
     draws: int, samples: int, redraws: list[str], trained: Trained, monkeypatch: pytest.MonkeyPatch

@@ -99,9 +99,11 @@ def test_the_shortcut_of_a_downsampling_block_pads_the_channels() -> None:
 @pytest.mark.parametrize(
     ("name", "batch_norm"),
     [
-        ("resnet20", False),
         ("resnet20", True),
-        *(pytest.param("vgg11", norm, marks=pytest.mark.slow) for norm in (False, True)),
+        *(
+            pytest.param(*one, marks=pytest.mark.slow)
+            for one in (("resnet20", False), ("vgg11", False), ("vgg11", True))
+        ),
     ],
 )
 def test_runs_in_a_pack_equal_runs_alone(name: str, batch_norm: bool) -> None:

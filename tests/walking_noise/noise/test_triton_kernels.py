@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import re
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +58,21 @@ def test_results_on_a_gpu_equal_the_reference_on_a_cpu() -> None:
 
 @pytest.mark.parametrize(
     ("capability", "inner", "chunk"),
-    [*product([90], [0, 1600], [1, CHUNK]), (80, 0, 1), (80, 1600, CHUNK), (100, 0, CHUNK), (100, 1600, 1)],
+    [
+        (90, 1600, CHUNK),
+        *(
+            pytest.param(*kernel, marks=pytest.mark.slow)
+            for kernel in [
+                (90, 0, 1),
+                (90, 0, CHUNK),
+                (90, 1600, 1),
+                (80, 0, 1),
+                (80, 1600, CHUNK),
+                (100, 0, CHUNK),
+                (100, 1600, 1),
+            ]
+        ),
+    ],
 )
 def test_compiled_code_rounds_every_operation_by_itself(capability: int, inner: int, chunk: int) -> None:
     """No fused multiply-add, no approximation, no flush of small numbers to zero; four elements read at once."""

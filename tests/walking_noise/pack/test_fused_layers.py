@@ -29,6 +29,8 @@ NOISE: dict[str, dict[str, Any]] = {
     "at point 3": {"noise.kind": "multiplicative", "noise.std": 0.4, "noise.point": 3},
     "huge": {"noise.kind": "multiplicative", "noise.std": 1e30},
 }
+TYPICAL = ("none", "mixed", "at point 3", "huge")
+"""The noise of every network in the tests that are not slow."""
 NETWORKS = {
     "lenet5": ("lenet5", (1, 20, 24), True),
     "odd height": ("lenet5", (1, 17, 20), True),
@@ -79,8 +81,14 @@ def assert_same(one: list[Tensor], another: list[Tensor]) -> None:
 
 @pytest.mark.parametrize("training", [True, False], ids=["training", "inference"])
 @pytest.mark.parametrize("rows", [1, 3], ids=["shared batch", "own batches"])
-@pytest.mark.parametrize("noise", NOISE)
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize(
+    ("network", "noise"),
+    [
+        pytest.param(network, noise, marks=[pytest.mark.slow] * (network != "lenet5" and noise not in TYPICAL))
+        for network in NETWORKS
+        for noise in NOISE
+    ],
+)
 def test_fused_layers_equal_single_layers(
     network: str, noise: str, rows: int, training: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

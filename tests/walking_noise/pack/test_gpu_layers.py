@@ -91,7 +91,7 @@ TYPES = {"key_ptr": "*i64", "first_ptr": "*i32", "step_ptr": "*i64", "position_p
             *kernel,
             capability,
             id=f"{kernel[0].__name__.split('.')[-1]}.{kernel[1]}-{capability}",
-            marks=[pytest.mark.slow] * (capability != 90 and kernel is not KERNELS[0]),
+            marks=[pytest.mark.slow] * (capability != 90 or kernel[1] != "_forward"),
         )
         for kernel in KERNELS
         for capability in (80, 90, 100)

@@ -41,7 +41,11 @@ def runs(model: str, batch_norm: bool) -> list[RunConfig]:
     return [RunConfig.from_dict({**shared, **one, "seed": seed}) for seed, one in enumerate(RUNS)]
 
 
-@pytest.fixture(scope="module", params=NETWORKS, ids=lambda network: f"{network[0]}{'-bn' * network[1]}")
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(one, marks=[pytest.mark.slow] * (one == ("lenet5", False))) for one in NETWORKS],
+    ids=lambda network: f"{network[0]}{'-bn' * network[1]}",
+)
 def network(request: pytest.FixtureRequest) -> Any:
     return request.param
 

@@ -62,16 +62,16 @@ def configs(request: pytest.FixtureRequest) -> list[RunConfig]:
 
 
 @pytest.fixture(scope="module")
-def results(configs: list[RunConfig], digits: DataSet) -> list[Result]:
+def results(configs: list[RunConfig], fewer_digits: DataSet) -> list[Result]:
     """The result of every run in a pack of one."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("walking_noise.data.load", lambda *selection, **settings: digits)
+        patch.setattr("walking_noise.data.load", lambda *selection, **settings: fewer_digits)
         return [train([config], **HERE)[0] for config in configs]
 
 
 @pytest.mark.parametrize(("size", "members"), [(3, range(10)), (6, (9, 1, 2, 5, 7, 8, 4, 0))])
 def test_results_equal_those_of_a_pack_of_one(
-    size: int, members: Sequence[int], configs: list[RunConfig], results: list[Result], only_digits: DataSet
+    size: int, members: Sequence[int], configs: list[RunConfig], results: list[Result], only_fewer_digits: DataSet
 ) -> None:
     packed = train([configs[member] for member in members], pack_size=size, **HERE)
     assert max(result.pack_size for result in packed) == size
@@ -82,17 +82,22 @@ def test_results_equal_those_of_a_pack_of_one(
 
 def test_noise_is_injected_at_every_point_with_and_without_training(results: list[Result]) -> None:
     everywhere, at_inference = results[0], results[8]
-    assert everywhere.audit["training"]["std_add"] == pytest.approx([0.5] * len(everywhere.points), rel=0.1)
-    assert everywhere.audit["inference"]["std_add"] == pytest.approx([0.5] * len(everywhere.points), rel=0.1)
-    assert at_inference.audit["inference"]["std_mul"] == pytest.approx([0.7] * len(everywhere.points), rel=0.1)
+    assert everywhere.audit["training"]["std_add"] == pytest.approx([0.5] * len(everywhere.points), rel=0.15)
+    assert everywhere.audit["inference"]["std_add"] == pytest.approx([0.5] * len(everywhere.points), rel=0.15)
+    assert at_inference.audit["inference"]["std_mul"] == pytest.approx([0.7] * len(everywhere.points), rel=0.15)
+
+
+@pytest.fixture(scope="module")
+def networks(configs: list[RunConfig], fewer_digits: DataSet) -> list[TrainedNetwork]:
+    """The network of every run trained with noise, in a pack of one."""
+    return [train_pack([config], fewer_digits, CPU)[0] for config in configs[:7]]
 
 
 @pytest.mark.parametrize("members", [(2, 0, 4), (1, 5, 3, 0, 6, 4, 2)], ids=len)
 def test_logits_and_networks_equal_those_of_a_pack_of_one(
-    members: Sequence[int], configs: list[RunConfig], fewer_digits: DataSet
+    members: Sequence[int], configs: list[RunConfig], networks: list[TrainedNetwork], fewer_digits: DataSet
 ) -> None:
-    chosen = [configs[member] for member in members]
-    alone = [train_pack([config], fewer_digits, CPU)[0] for config in chosen]
+    chosen, alone = [configs[member] for member in members], [networks[member] for member in members]
     packed = train_pack(chosen, fewer_digits, CPU)
     assert [bits(vars(one)) for one in packed] == [bits(vars(one)) for one in alone]
     together = logits(chosen, packed, fewer_digits)

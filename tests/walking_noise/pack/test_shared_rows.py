@@ -37,8 +37,10 @@ def assert_same(trained: TrainedNetwork, alone: TrainedNetwork) -> None:
 
 
 @pytest.mark.parametrize("augmented", [False, True])
-@pytest.mark.parametrize("batch_norm", [False, True])
-@pytest.mark.parametrize("model", ["mlp", "lenet5"])
+@pytest.mark.parametrize(
+    ("model", "batch_norm"),
+    [("mlp", False), ("mlp", True), pytest.param("lenet5", False, marks=pytest.mark.slow), ("lenet5", True)],
+)
 def test_packs_of_few_seeds_equal_packs_of_one(
     model: str, batch_norm: bool, augmented: bool, fewer_digits: DataSet
 ) -> None:

@@ -66,10 +66,8 @@ def test_only_the_memory_of_a_step_grows_with_the_batch_size(model: dict[str, An
     assert (small.network, small.persistent, small.block) == (large.network, large.persistent, large.block)
 
 
-@pytest.mark.parametrize(
-    "model",
-    [pytest.param(MODELS[0], id="mlp"), pytest.param(MODELS[1], id="lenet5", marks=pytest.mark.slow)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("model", MODELS[:2], ids=["mlp", "lenet5"])
 @pytest.mark.parametrize(("what", "factor"), [("train", 1.3), ("evaluate", 2.5)])
 def test_real_packs_use_at_most_the_estimate_and_not_much_less(what: str, factor: float, model: dict[str, Any]) -> None:
     """Memory per run, from the growth of a process between packs of 4 and of 16, with mixed noise at every point."""

@@ -61,7 +61,7 @@ def test_a_study_of_learning_rates_trains_in_a_pack_for_each_rate() -> None:
     assert len({str(result.training_loss) for result in results}) == len(configs)
 
 
-@pytest.mark.parametrize("pack_size", [None, 1, 2])
+@pytest.mark.parametrize("pack_size", [None, pytest.param(1, marks=pytest.mark.slow), 2])
 def test_results_are_in_the_order_of_the_runs_and_equal_those_of_single_runs(pack_size: int | None) -> None:
     single = single_runs(VARIED)
     packed = train(VARIED, pack_size=pack_size, **HERE)
@@ -143,7 +143,7 @@ def faulty(monkeypatch: pytest.MonkeyPatch) -> dict[int, Exception]:
     return faults
 
 
-@pytest.mark.parametrize("bad", [{0}, {6}, {2, 3}, set(range(7))])
+@pytest.mark.parametrize("bad", [{0}, pytest.param({6}, marks=pytest.mark.slow), {2, 3}, set(range(7))])
 def test_a_failing_run_does_not_affect_the_others(bad: set[int], faulty: dict[int, Exception]) -> None:
     faulty |= {seed: ZeroDivisionError(f"fault of seed {seed}") for seed in bad}
     configs = [run(noise__std=0.5, seed=seed) for seed in range(7)]
@@ -175,7 +175,7 @@ def test_an_error_of_many_lines_is_shortened_to_one(faulty: dict[int, Exception]
     assert "at a deep level" in failure.trace
 
 
-@pytest.mark.parametrize("fitting", [1, 2, 3])
+@pytest.mark.parametrize("fitting", [1, pytest.param(2, marks=pytest.mark.slow), 3])
 def test_a_pack_that_does_not_fit_in_memory_is_halved(fitting: int, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
 
