@@ -27,7 +27,12 @@ HEADINGS = {
 
 
 def _display_name(name: str) -> str:
-    return TITLES.get(name, name.replace("_", " "))
+    return TITLES.get(name, _words(name))
+
+
+def _words(name: str) -> str:
+    """A name with spaces in the place of underscores, unless it is that of a user's function."""
+    return name if ":" in name else name.replace("_", " ")
 
 
 def _format_values(value: Any) -> str:
@@ -117,7 +122,7 @@ def cell_text(name: str, value: Any) -> str:
         return _CELLS[name](value)
     if value is None:
         return "–"
-    return _format_values(value) if isinstance(value, (float, tuple)) else str(value).replace("_", " ")
+    return _format_values(value) if isinstance(value, (float, tuple)) else _words(str(value))
 
 
 def column_heading(name: str) -> str:

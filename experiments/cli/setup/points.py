@@ -14,7 +14,12 @@ def points(
     ] = "",
     batch_norm: Annotated[bool, typer.Option("--batch-norm", help="as in model.batch_norm")] = False,
     selected: Annotated[
-        str, typer.Option("--points", metavar="SELECTION", help="as in model.points: products, modules or a pattern")
+        str,
+        typer.Option(
+            "--points",
+            metavar="SELECTION",
+            help="as in model.points: products, modules, a pattern; each also with +residual",
+        ),
     ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="print them as JSON")] = False,
 ) -> None:

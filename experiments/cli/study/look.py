@@ -101,14 +101,15 @@ def _text(table: Any, kind: str) -> list[Any]:
 
     attrs = table.attrs
     relative = ["μ / rms"] if noise_kinds()[kind].adds else []
-    head = ["noise point", "μ", "1 % loss", "5 % loss", *relative, "remark"]
+    remark = ["remark"] if table["flag"].any() else []
+    head = ["noise point", "μ", "1 % loss", "5 % loss", *relative, *remark]
     rows = []
     for _, row in table.sort_values("mu").iterrows():
         losses = (_estimate(row[name], row[f"{name}_low"], row[f"{name}_high"]) for name in ("loss_1", "loss_5"))
         numbers = [_estimate(row.mu, row.low, row.high), *losses]
         if relative:
             numbers.append(f"{row.mu_relative:.3g}" if numbers[0] else "")
-        rows.append([row.point, *numbers, row.flag])
+        rows.append([row.point, *numbers, *([row.flag] if remark else [])])
     about = (
         f"{attrs['accuracy']:.1%} of {attrs['samples']} samples are correct without noise, "
         f"{attrs['chance_accuracy']:.1%} by a constant answer. The weakest point is first. Intervals are over noise "

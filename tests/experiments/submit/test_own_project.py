@@ -29,15 +29,15 @@ def test_a_study_of_the_project(
     project: Path, embedded: EmbeddedDatabase, shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(project)
-    assert "50 " in shell.run("walking-noise", "plan", "grid.yaml")
-    assert "50 runs added" in shell.run("walking-noise", "add", "own", "grid.yaml")
+    assert "135 " in shell.run("walking-noise", "plan", "grid.yaml")
+    assert "135 runs added" in shell.run("walking-noise", "add", "own", "grid.yaml")
     networks = project / "my_project" / "networks.py"
     networks.write_text("raise SystemExit('the runs use the stored sources')")
     output = shell.run("seml", "own", "start", "--local")
     assert embedded.access is not None
     with embedded.access.client() as client:
         runs = list(client[DATABASE]["own"].find())
-    assert [run["status"] for run in runs] == ["COMPLETED"] * 50, output
+    assert [run["status"] for run in runs] == ["COMPLETED"] * 135, output
     stored = {path for path, _ in runs[0]["seml"]["source_files"]}
     assert stored == {"train.py", *(f"my_project/{name}.py" for name in ("__init__", "networks", "digits"))}
     points = [point["name"] for point in runs[0]["result"]["points"]]
