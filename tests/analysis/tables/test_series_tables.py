@@ -203,3 +203,10 @@ def test_latex_escapes_special_characters():
     assert escape("5 % of a_max & μ ± σ") == r"5 \% of a\_max \& $\mu$ $\pm$ $\sigma$"
     assert escape("ΔAICc of |w|, μ₁ ≤ 2, 漢") == r"$\Delta$AICc of $|$w$|$, $\mu$$_1$ $\le$ 2, ?"
     assert tabular(pd.DataFrame({"a_b": ["1 %"]}), ["50 %"]).count(r"\%") == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"), [("cnn_s", "CNN-S"), ("some_model", "some model"), ("my_nets.a_b:build", "my_nets.a_b:build")]
+)
+def test_names_of_functions_are_shown_as_they_are(name: str, shown: str) -> None:
+    assert cell_text("model.name", name) == shown
