@@ -31,8 +31,8 @@ def _display_name(name: str) -> str:
 
 
 def _words(name: str) -> str:
-    """A name with spaces in the place of underscores, unless it is that of a user's function."""
-    return name if ":" in name else name.replace("_", " ")
+    """A name with spaces in the place of underscores, unless it is that of a user's function or module."""
+    return name if {":", ".", "*"} & set(name) else name.replace("_", " ")
 
 
 def _format_values(value: Any) -> str:

@@ -40,14 +40,13 @@ DECADES = 8
 """Decades above and below the root mean square of the values within which the fall is searched."""
 LEVELS = (1 / 32, 1 / 8, 1 / 4, 1 / 2, 1.0, 2.0)
 """Levels of the second sweep, relative to the one next to the midpoint that the first one estimates. Lower ones follow
-while all may cost more than the smallest of :data:`LOSSES`, higher ones while none costs :data:`ENOUGH_LOST`."""
-ENOUGH_LOST = 0.6
+while all may cost more than the smallest of :data:`LOSSES`, higher ones while all may cost less than half."""
 STEEP = 4.0
 NEAR = 1.5
 """Around the level of a loss, levels are swept until the next higher one loses at most :data:`STEEP` times as much, and
 the next lower one at least as little, or is within the factor :data:`NEAR`."""
 MOST_LEVELS = 18
-"""No further levels are swept beyond this number."""
+"""A round that ends with more levels than this is the last."""
 RESAMPLES = 400
 """Resamples of the bootstrap."""
 
@@ -187,11 +186,11 @@ def sweep_point(
 
 def _further_levels(levels: NDArray[np.float64], lost: NDArray[np.float64]) -> set[float]:
     """The levels that are still missing, from what each sample has lost at each level."""
-    means = lost.mean(1)
+    means, errors = lost.mean(1), lost.std(1) / math.sqrt(lost.shape[1])
     between = {_level_between(levels, means, loss) for loss in (*LOSSES, 0.5)}
-    if means[-1] < ENOUGH_LOST:
+    if means[-1] - 3 * errors[-1] < 0.5:
         between.add(levels[-1] * 2)
-    if means[0] + 2 * lost[0].std() / math.sqrt(lost.shape[1]) > min(LOSSES):
+    if means[0] + 2 * errors[0] > min(LOSSES):
         between.add(levels[0] / 4)
     return {level for level in between if level is not None}
 

@@ -125,7 +125,7 @@ def sources(site: Site) -> Iterator[Finding]:
 
 
 def _contents(site: Site, file_ids: list[Any]) -> dict[Any, bytes]:
-    """The contents of the files in GridFS, but empty ones, by one query: SEML stores those of a batch in succession."""
+    """The contents of files in GridFS, but empty or missing ones, by one query: SEML stores a batch in succession."""
     within = {"$gte": min(file_ids, default=None), "$lte": max(file_ids, default=None)}
     contents: dict[Any, bytes] = {}
     for chunk in site.database["fs.chunks"].find({"files_id": within}).sort([("files_id", 1), ("n", 1)]):

@@ -61,8 +61,11 @@ def submit(runs: Runs, array: TaskArray, *, output_to_file: bool = True, exclude
                 of_array = {"_id": {"$gte": min(ids), "$lte": max(ids)}, f"slurm.{index}.array_id": number}
                 stored = without_excluded(submitted_options, sbatch)
                 runs.update_many(of_array, {"$set": {f"slurm.{index}.sbatch_options": stored}})
-    except TimeoutError:
-        raise UserError(f"Slurm has not accepted an array within {SUBMISSION_SECONDS:g} seconds") from None
+    except _TooLong:
+        raise UserError(
+            f"an array was not submitted and recorded within {SUBMISSION_SECONDS:g} seconds; `squeue --me` shows "
+            "whether Slurm has accepted it"
+        ) from None
     except SystemExit as rejection:  # a message of SEML, or its exit code after it has logged that of sbatch
         raise UserError(
             "\n".join(
@@ -76,22 +79,26 @@ def submit(runs: Runs, array: TaskArray, *, output_to_file: bool = True, exclude
 
 @contextlib.contextmanager
 def _time_limit() -> Iterator[None]:
-    """Raise TimeoutError if the block takes longer than :data:`SUBMISSION_SECONDS`.
+    """Raise :class:`_TooLong` if the block takes longer than :data:`SUBMISSION_SECONDS`.
 
     A signal interrupts it, because SEML waits for sbatch without a limit. If Slurm accepts the array nevertheless, its
-    tasks find no PENDING run and end.
+    tasks take runs of a later start, or end.
     """
 
     def interrupt(*_: object) -> None:
-        raise TimeoutError
+        raise _TooLong
 
     previous = signal.signal(signal.SIGALRM, interrupt)
-    signal.setitimer(signal.ITIMER_REAL, SUBMISSION_SECONDS)
+    timer = signal.setitimer(signal.ITIMER_REAL, SUBMISSION_SECONDS)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_REAL, *timer)
         signal.signal(signal.SIGALRM, previous)
+
+
+class _TooLong(Exception):
+    """The time limit of a submission. It is no OSError, which pymongo would take for one of the network."""
 
 
 class _Array(list[Document]):

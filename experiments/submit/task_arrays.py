@@ -74,7 +74,7 @@ def lease_size(run: Document, devices: Sequence[Device], limits: Mapping[str, in
 
     That is the option of the batch, if there is one. Otherwise it is the pack size that ``walking-noise plan`` takes,
     or that of the packs for the CPUs of a task if the batch requests no GPU. ``limits``: the largest packs that may fit
-    in memory, by pack key, of those that have run out of it.
+    in memory, by pack key, of those that have run out of it on any type of device.
     """
     slurm = run["slurm"]
     option = {**(run["seml"].get("env") or {}), **exported(slurm)}.get("WALKING_NOISE_PACK_SIZE", "")

@@ -87,7 +87,7 @@ def _network(config: Any, checkpoint: Path) -> nn.Module:
         network.load_state_dict(state)
     except (RuntimeError, TypeError, AttributeError) as error:
         fault = f"the weights do not fit {config.model.name} ({reason(error)[:300]})"
-        advice = "give a state_dict, or a dict with it as state_dict or model"
+        advice = "give a state_dict, or a dict with it as state_dict, model_state_dict or model"
         if not config.model.batch_norm and isinstance(state, dict) and any("running_mean" in name for name in state):
             advice = "the checkpoint has BatchNorm layers: add --batch-norm"
         raise UserError(f"{checkpoint}: {fault}; {advice}") from None

@@ -34,6 +34,8 @@ def start(
 
     Example: walking-noise start table1_mnist --local
     """
+    import os
+
     from experiments.database.run_collections import open_database
     from experiments.submit.start_runs import start_here, start_in_slurm
     from experiments.submit.startable_runs import Startable
@@ -49,7 +51,8 @@ def start(
     if sacred_id is not None:
         selected["_id"] = sacred_id
     if worker_env is not None:
-        check_variables({str(name): str(value) for name, value in dictionary(worker_env).items()})
+        kept = os.environ.get("WALKING_NOISE_KEEP", "").split()
+        check_variables({str(name): str(value) for name, value in dictionary(worker_env).items()}, kept)
     with open_database([collection]) as database:
         start = start_here if local else start_in_slurm
         start(Startable(database[collection], selected), num_experiments, passed_on(context))

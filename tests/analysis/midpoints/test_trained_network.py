@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from analysis.errors import AnalysisError
 from analysis.midpoints import trained_network
 from analysis.midpoints.flags import Flag
-from analysis.midpoints.trained_network import estimates, look, sweep_point
+from analysis.midpoints.trained_network import MOST_LEVELS, estimates, look, sweep_point
 from experiments.cli.app import main
 from walking_noise import data, models
 from walking_noise.evaluation.noise_sweep import NoiseSweep
@@ -54,6 +54,27 @@ def test_lower_levels_are_swept_where_the_fall_is_wide() -> None:
     assert wide.level[1] < 1 / 32
     found = estimates(wide, CHANCE)
     assert found["loss_1_low"] <= 10 ** (0.35 * np.log(0.01 / 0.99)) <= found["loss_1_high"]
+
+
+def test_few_samples_have_an_interval() -> None:
+    """Higher levels are swept as long as all may cost less than half."""
+    for seed in range(10):
+        found = estimates(sweep_point(KnownFall(1.0, 60, seed, 0.4), 0, 1.0, CHANCE)[0], CHANCE)
+        assert found["low"] <= found["mu"] <= found["high"], seed
+
+
+def test_steps_and_plateaus_end_the_sweep() -> None:
+    class Steps(KnownFall):
+        """Half of what there is to lose is lost at once, and nothing else below 1e6 times that level."""
+
+        def __init__(self) -> None:
+            super().__init__(1.0, 2000, 0)
+            self.fails_at = np.where(np.arange(2000) < 1050, 1.0, 1e6)
+
+    for sweep in (Steps(), KnownFall(1.0, 2000, 0, 1e-9)):
+        swept, _ = sweep_point(sweep, 0, 1.0, CHANCE)
+        assert len(swept.level) <= 1 + MOST_LEVELS + 5
+        assert (np.diff(swept.level) > 0).all()
 
 
 @pytest.mark.parametrize(("midpoint", "flag"), [(1e12, Flag.ABOVE_RANGE), (1e-12, Flag.BELOW_RANGE)])

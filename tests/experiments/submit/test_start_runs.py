@@ -154,7 +154,7 @@ def test_a_submission_has_a_time_limit(
     fill({1: 2}, status="STAGED")
     fake.slow_down("sbatch")
     assert main(["start", runs.name]) == 1
-    assert "Slurm has not accepted an array within 0.5 seconds" in capfd.readouterr().err
+    assert "an array was not submitted and recorded within 0.5 seconds" in capfd.readouterr().err
     assert set(statuses(runs).values()) == {"STAGED"}
     fake.slow_down()
     assert main(["start", runs.name]) == 0

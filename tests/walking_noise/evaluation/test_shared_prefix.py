@@ -57,13 +57,17 @@ def trained(model: dict[str, Any], data: DataSet) -> Pack:
 
 
 def study(model: dict[str, Any]) -> tuple[list[int], list[RunConfig]]:
-    """Runs on both members in random order: all points, at two levels in turn, noise at several points, and no noise.
+    """Runs on both members in random order: all points at two levels, noise at several points, and no noise.
+
+    Larger networks have the two levels in turn.
 
     The second member has every second of the first one's.
     """
     noise: list[dict[str, Any]] = [{"noise.std": 0.5}]
     points = len(RunConfig.from_dict(model).points)
-    noise += [{"noise.std": (0.3, 1e16)[point // 2 % 2], "noise.point": point} for point in range(points)]
+    both = model["model.name"] == "mlp" or model is LENET5
+    levels = [(0.3, 1e16) if both else ((0.3, 1e16)[point // 2 % 2],) for point in range(points)]
+    noise += [{"noise.std": std, "noise.point": point} for point in range(points) for std in levels[point]]
     mixed = {"noise.kind": "mixed", "noise.std_mul": 0.5, "noise.std_add": 0.1}
     noise += [{**mixed, "noise.point": points // 2}]
     noise += [
