@@ -35,7 +35,7 @@ sample-report: demo  ## make docs/sample_report.html again, from the runs of the
 
 TIER := -m 'not slow'
 
-test: install  ## run all tests but the slow ones (9 minutes on two quiet cores); select some with ARGS="-k noise"
+test: install  ## run all tests but the slow ones (10 minutes on two quiet cores); select some with ARGS="-k noise"
 	$(BIN)/pytest --ignore tests/cluster --numprocesses auto --dist loadfile --no-loadscope-reorder $(TIER) $(ARGS)
 
 test-all: install  ## run every test (27 minutes on two slow cores), those on a private Slurm at the same time

@@ -99,7 +99,7 @@ def parts(study: Study, files: Sequence[Path]) -> Iterator[str]:
 
 def table1_rows(study: Study, device: throughput.Device) -> pd.DataFrame:
     """A row for each cell of Table I: the printed value, and ours or the cost of the runs that are missing."""
-    found_series = table1.table1_series(study.fitted_series)
+    found_series = [each for each in table1.table1_series(study.fitted_series) if each.fit.repetitions.logs]
     as_published = [each for each in found_series if published_results.published_midpoint(each.settings) is not None]
     series = {cell(each.settings): each for each in [*found_series, *as_published]}  # the latter replace others
     rows = []
@@ -128,7 +128,7 @@ def at_inference(study: Study) -> pd.DataFrame:
         if isinstance(number, int):
             others.discard("noise.on_batch_norm")  # without effect at a single point
         epochs = published_results.EPOCHS.get((settings["data.name"], settings["model.name"]))
-        as_published = epochs == settings["training.epochs"] and not others
+        as_published = epochs == settings["training.epochs"] and not others and each.fit.repetitions.logs
         if as_published and settings["noise.kind"] == "additive" and not settings["noise.in_training"]:
             rows.append({
                 "data": settings["data.name"], "network": settings["model.name"],
